@@ -1,0 +1,34 @@
+# Two commands do everything on a fresh machine: `make search` and `make test`.
+# ARGS go to the command: make search ARGS="--llm symbolic --max-candidates 20"
+
+PYTHON ?= python3
+VENV   ?= .venv
+EXTRAS ?= local-llm,docker,dev
+READY  := $(VENV)/.ready
+
+.PHONY: search test setup lint clean
+
+search: setup
+	$(VENV)/bin/autoprune search $(ARGS)
+
+test: setup
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+setup: $(READY)
+
+# torch first and pinned: see constraints.txt.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("autoprune needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --upgrade pip
+	$(VENV)/bin/python -m pip install -c constraints.txt torch
+	$(VENV)/bin/python -m pip install -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,95 @@
+"""The node `analyse`: turns a generation's ends into thoughts of the reasoning graph, and into a lesson."""
+
+import math
+
+from langgraph.runtime import Runtime
+
+from autoprune.agents.analyst import Lesson, Result, settle
+from autoprune.agents.budget import BudgetSpent
+from autoprune.agents.crew import Crew
+from autoprune.agents.state import SearchState
+from autoprune.runs.archive import Edge, Node, Outcome, Proposal
+
+
+def analyse(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
+    """Write down what each slot thought, did and measured; then let the analyst contrast the siblings."""
+    crew, generation = runtime.context, state["generation"]
+    outcomes = crew.archive.outcomes(generation)
+    last = {proposal.slot: proposal for proposal in crew.archive.proposals(generation)}
+    known = set(crew.gcot(generation).nodes)
+    for outcome in outcomes:
+        if outcome.slot in last:
+            crew.archive.add_thoughts(*thoughts(last[outcome.slot], outcome, known))
+    results = [_result(crew, last[outcome.slot], outcome) for outcome in outcomes if outcome.slot in last]
+    try:
+        lesson = crew.analyst.reflect(generation, results)
+    except BudgetSpent:
+        lesson = None
+    if lesson is not None:
+        _keep_lesson(crew, generation, lesson)
+    return {}
+
+
+def thoughts(proposal: Proposal, outcome: Outcome, known: set[str]) -> tuple[list[Node], list[Edge]]:
+    """What one slot adds to the graph: hypothesis, design, and, where code came, algorithm and evidence."""
+    slot, generation = proposal.slot, proposal.generation
+    idea, design, evidence = f"{slot}.idea", f"{slot}.design", f"{slot}.evidence"
+    thought = proposal.thought
+    nodes = [
+        Node(idea, "hypothesis", generation, str(thought.get("why", "")), {"expected": thought.get("expected")}),
+        Node(design, "design", generation, str(thought.get("idea", "")), {"operator": proposal.operator}),
+    ]
+    edges = [Edge(idea, design, "motivates", generation)]
+    edges += [Edge(origin, idea, "motivates", generation) for origin in _origins(proposal, known)]
+    refine = "combines" if len(proposal.parents) > 1 else "refines"
+    edges += [Edge(parent, design, refine, generation) for parent in proposal.parents if parent in known]
+    if proposal.candidate is None:
+        return nodes, edges
+    nodes.append(Node(slot, "algorithm", generation, str(thought.get("idea", "")), {"candidate": proposal.candidate}))
+    edges.append(Edge(design, slot, "implements", generation))
+    gain = outcome.data.get("gain")
+    nodes.append(Node(evidence, "evidence", generation, _finding(outcome), {"gain": gain, "status": outcome.status}))
+    edges.append(Edge(slot, evidence, "tests", generation))
+    verdict = settle(thought.get("expected"), gain)
+    if verdict:
+        edges.append(Edge(idea, evidence, verdict, generation))
+    return nodes, edges
+
+
+def _origins(proposal: Proposal, known: set[str]) -> list[str]:
+    """What motivated the idea: the thoughts it says it builds on, else the observations and lessons of its chain."""
+    shown = {step["node"] for step in proposal.chain if step["kind"] in ("observation", "lesson")}
+    named = {name for name in proposal.thought.get("builds_on", []) if name in known} & {
+        step["node"] for step in proposal.chain if step["kind"] in ("observation", "lesson", "evidence")
+    }
+    return sorted(named or shown)
+
+
+def _finding(outcome: Outcome) -> str:
+    if outcome.status != "measured":
+        return f"{outcome.status} at {outcome.stage} ({outcome.reason}): {outcome.message}"
+    change = 100 * (math.exp(-outcome.data["gain"]) - 1)
+    worst = ", ".join(outcome.data.get("worst_layers", []))
+    return (
+        f"perplexity {outcome.data['perplexity']:.2f}, {change:+.1f} % against its best parent; most damaged: {worst}"
+    )
+
+
+def _result(crew: Crew, proposal: Proposal, outcome: Outcome) -> Result:
+    return Result(
+        slot=proposal.slot,
+        idea=str(proposal.thought.get("idea", "")),
+        source=crew.run.source(proposal.candidate) if proposal.candidate else "",
+        expected=proposal.thought.get("expected"),
+        status=outcome.status,
+        perplexity=outcome.data.get("perplexity"),
+        gain=outcome.data.get("gain"),
+        problem=outcome.message,
+    )
+
+
+def _keep_lesson(crew: Crew, generation: int, lesson: Lesson) -> None:
+    ground = f"{lesson.ground}.evidence"
+    node = Node(f"g{generation}.lesson", "lesson", generation, lesson.text, {"ground": ground, "by": lesson.by})
+    crew.archive.add_thoughts([node], [Edge(ground, node.id, "motivates", generation)])
+    crew.events.emit("lesson", f"lesson/{generation}", generation=generation, text=lesson.text, by=lesson.by)

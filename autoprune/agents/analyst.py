@@ -1,0 +1,119 @@
+"""The analyst: turns a generation's measurements into a lesson. Whether a prediction held, numbers alone decide."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.reply import ReplyUnusable
+from autoprune.agents.prompts.load import render
+from autoprune.agents.proposer import Expectation
+from autoprune.pruning.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
+
+TOLERANCE = 0.01
+"""Log ratio of perplexities below which two results count as the same."""
+
+_INPUTS = [field.name for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS) if field.name not in ("name", "weight")]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One candidate of the generation as the analyst sees it. `gain`: log(best parent's perplexity / its own)."""
+
+    slot: str
+    idea: str
+    source: str
+    expected: Expectation | None
+    status: str
+    perplexity: float | None
+    gain: float | None
+    problem: str = ""
+
+    def line(self) -> str:
+        if self.gain is None:
+            return f"{self.slot}: {self.idea}: {self.status}, {self.problem}"
+        change = 100 * (math.exp(-self.gain) - 1)
+        against = "against its parent" + (f", predicted {self.expected}" if self.expected else "")
+        return f"{self.slot}: {self.idea}: perplexity {self.perplexity:.2f} ({change:+.1f} % {against})"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned. `ground` names the slot whose measurement it rests on most."""
+
+    text: str
+    ground: str
+    by: str = "statistics"
+
+
+class Analyst(Protocol):
+    def reflect(self, generation: int, results: list[Result]) -> Lesson | None: ...
+
+
+def settle(expected: Expectation | None, gain: float | None) -> str | None:
+    """`supports` or `refutes` from predicted and measured effect; None without either."""
+    if expected is None or gain is None:
+        return None
+    measured = "same" if abs(gain) < TOLERANCE else "better" if gain > 0 else "worse"
+    return "supports" if measured == expected else "refutes"
+
+
+class StatisticalAnalyst:
+    """Contrasts the best and the worst measured sibling by the inputs that their code uses."""
+
+    def reflect(self, generation: int, results: list[Result]) -> Lesson | None:
+        measured = sorted(
+            (result for result in results if result.gain is not None), key=lambda result: -(result.gain or 0)
+        )
+        if not measured:
+            return None
+        best, worst = measured[0], measured[-1]
+        text = f"{best.idea} did best ({_change(best)} against its parent)"
+        if worst is not best:
+            text += f"; {worst.idea} did worst ({_change(worst)})"
+            more, less = _inputs(best.source) - _inputs(worst.source), _inputs(worst.source) - _inputs(best.source)
+            if more or less:
+                parts = [f"only the best uses {', '.join(sorted(more))}"] if more else []
+                parts += [f"only the worst uses {', '.join(sorted(less))}"] if less else []
+                text += f"; {', '.join(parts)}"
+        return Lesson(text + ".", best.slot)
+
+
+class Reflection(BaseModel):
+    """What the analyst's model answers."""
+
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
+
+    lesson: str = Field(max_length=600)
+
+
+class LLMAnalyst:
+    """Lets a chat model put the lesson into words; the statistics stand in when its reply cannot be used."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+        self._statistics = StatisticalAnalyst()
+
+    def reflect(self, generation: int, results: list[Result]) -> Lesson | None:
+        plain = self._statistics.reflect(generation, results)
+        if plain is None:
+            return None
+        prompt = render("analyst", results="\n".join(f"- {result.line()}" for result in results))
+        try:
+            messages = [{"role": "user", "content": prompt}]
+            reply = self._chat.ask(f"g{generation}.reflect", "analyst", messages, Reflection)
+        except ReplyUnusable as unusable:
+            return Lesson(f"{plain.text} (The analyst's reply could not be used: {unusable.error})", plain.ground)
+        reflection: Reflection = reply.parsed
+        return Lesson(reflection.lesson, plain.ground, by=reply.model)
+
+
+def _inputs(source: str) -> set[str]:
+    return {name for name in _INPUTS if re.search(rf"\.{name}\b", source)}
+
+
+def _change(result: Result) -> str:
+    return f"{100 * (math.exp(-(result.gain or 0.0)) - 1):+.1f} % perplexity"

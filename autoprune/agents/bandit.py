@@ -1,0 +1,52 @@
+"""Which operator next, and from which parents: chance, weighted by what has paid off so far in this run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "repair"]
+PARENTS: dict[Operator, int] = {
+    "initialise": 0,
+    "explore": 1,
+    "structure": 1,
+    "constants": 1,
+    "simplify": 1,
+    "cross": 2,
+    "repair": 1,
+}
+"""How many parents each operator takes. `repair` takes a failed candidate."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One slot's end, as the bandit sees it: which operator was used and whether it beat its best parent."""
+
+    operator: str
+    improved: bool
+
+
+def choose_operator(trials: Sequence[Trial], measured: int, failed: int, random: Random) -> Operator:
+    """Thompson sampling: one draw per operator from Beta(1 + improved, 1 + not), the largest wins.
+
+    `measured` and `failed` count possible parents; operators that lack parents are left out.
+    """
+    eligible: list[Operator] = [
+        operator for operator, parents in PARENTS.items() if (failed if operator == "repair" else measured) >= parents
+    ]
+    draws = {}
+    for operator in eligible:
+        used = [trial.improved for trial in trials if trial.operator == operator]
+        draws[operator] = random.betavariate(1 + sum(used), 1 + len(used) - sum(used))
+    return max(eligible, key=lambda operator: draws[operator])
+
+
+def choose_parents(
+    ranked: Sequence[str], count: int, random: Random, by: Literal["rank", "random"] = "rank"
+) -> list[str]:
+    """Distinct parents from names ranked best first; by rank, the k-th best has weight 1/k."""
+    left, chosen = list(dict.fromkeys(ranked)), []
+    for _ in range(min(count, len(left))):
+        weights = [1.0 / place if by == "rank" else 1.0 for place in range(1, len(left) + 1)]
+        chosen.append(left.pop(random.choices(range(len(left)), weights)[0]))
+    return chosen

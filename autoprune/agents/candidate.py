@@ -1,0 +1,231 @@
+"""The way of one candidate: propose, critique, approve, evaluate. Each node can be run again after a crash."""
+
+import math
+from typing import Any, Literal
+
+from langgraph.runtime import Runtime
+
+from autoprune.agents.budget import BudgetSpent
+from autoprune.agents.chain import compile_chain
+from autoprune.agents.crew import Crew
+from autoprune.agents.critic import Review, Submission
+from autoprune.agents.plan import parents_of
+from autoprune.agents.population import Algorithm
+from autoprune.agents.proposer import Draft, Request
+from autoprune.agents.state import CandidateState, Plan
+from autoprune.config import AgentSettings
+from autoprune.runs.archive import Outcome, Proposal
+from autoprune.tools.evaluate import CandidateReport, EvaluateCandidate, evaluate_candidate
+
+
+def propose(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
+    """Ask the plan's proposer; on a revision it sees its own code and the critic's comments."""
+    crew, plan, revision = runtime.context, state["plan"], state["revision"]
+    _at_work(crew, plan, "proposer")
+    request = _request(crew, state)
+    try:
+        draft = crew.proposers[plan["engine"]].propose(request)
+    except BudgetSpent as spent:
+        return _end(crew, plan, None, "unusable", "propose", "budget", str(spent))
+    earlier = crew.archive.proposal(plan["slot"]) if revision else None
+    thought = draft.thought or (earlier.thought if earlier else {})
+    draft = Draft(thought, draft.source, draft.problem)
+    return _keep(crew, state, request, draft)
+
+
+def critique(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
+    """Let the critic read the proposal; the verdict decides the way on."""
+    crew, plan, revision = runtime.context, state["plan"], state["revision"]
+    _at_work(crew, plan, "critic")
+    name = state.get("candidate")
+    proposal = crew.archive.proposal(plan["slot"])
+    submission = Submission(
+        slot=plan["slot"],
+        revision=revision,
+        thought=proposal.thought if proposal else {},
+        source=crew.run.source(name) if name else None,
+        problem="; ".join(state["comments"]),
+        known=crew.population(plan["generation"]).ranked(),
+    )
+    try:
+        review = crew.critic.review(submission)
+    except BudgetSpent as spent:
+        return _end(crew, plan, name, "rejected", "critique", "budget", str(spent))
+    verdict = _verdict(review, revision, crew.config.agents)
+    crew.events.emit(
+        "reviewed",
+        f"reviewed/{plan['slot']}/{revision}",
+        slot=plan["slot"],
+        revision=revision,
+        verdict=verdict,
+        comments=review.comments,
+        by=review.by,
+    )
+    if verdict == "reject":
+        status = "rejected" if name else "unusable"
+        return _end(crew, plan, name, status, "critique", "critic", "; ".join(review.comments))
+    return {"verdict": verdict, "comments": review.comments, "revision": revision + (verdict == "revise")}
+
+
+def approve(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
+    """Ask whoever may approve. The decision is bound to the content hash that was reviewed."""
+    crew, plan, name = runtime.context, state["plan"], state["candidate"]
+    decision = crew.approver.decide(plan["slot"], name)
+    crew.events.emit("decided", f"decided/{plan['slot']}/{name}", slot=plan["slot"], **decision.model_dump())
+    if decision.decision == "reject":
+        return _end(crew, plan, name, "rejected", "approve", "approval", decision.comment)
+    return {"decision": decision.decision}
+
+
+def evaluate(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
+    """Call the tool `evaluate_candidate` and keep what it says."""
+    crew, plan, name = runtime.context, state["plan"], state["candidate"]
+    _at_work(crew, plan, "sandbox")
+    against = _measured_before(crew, plan, name)
+    report = evaluate_candidate(crew.workbench, EvaluateCandidate(candidate=name, against=against))
+    if _worth_a_repair(crew, state, report):
+        return _send_back(crew, state, report)
+    data = report.model_dump(
+        include={"perplexity", "sparsity", "zeros", "worst_layers", "seconds", "agreement", "flags"}
+    )
+    data |= {"nearest": report.nearest, "diagnostics": report.diagnostics[-2000:], "gain": _gain(crew, plan, report)}
+    data = {key: value for key, value in data.items() if value is not None}
+    return _end(crew, plan, name, report.status, report.stage, report.reason, report.message, data)
+
+
+def after_propose(state: CandidateState) -> Literal["critique", "__end__"]:
+    return "__end__" if state.get("outcome") else "critique"
+
+
+def after_critique(state: CandidateState) -> Literal["propose", "approve", "__end__"]:
+    if state.get("outcome"):
+        return "__end__"
+    return "propose" if state["verdict"] == "revise" else "approve"
+
+
+def after_evaluate(state: CandidateState) -> Literal["propose", "__end__"]:
+    return "__end__" if state.get("outcome") else "propose"
+
+
+def after_approve(state: CandidateState) -> Literal["evaluate", "__end__"]:
+    return "__end__" if state.get("outcome") else "evaluate"
+
+
+def _request(crew: Crew, state: CandidateState) -> Request:
+    plan = state["plan"]
+    population = crew.population(plan["generation"])
+    gcot = crew.gcot(plan["generation"])
+    parents = parents_of(plan, population)
+    previous = state.get("candidate") if state["revision"] else None
+    return Request(
+        plan=plan,
+        seed=str(crew.config.seed),
+        revision=state["revision"],
+        parents=parents,
+        known=population.ranked(),
+        chain=compile_chain(gcot, [parent.name for parent in parents], crew.config.agents.gcot),
+        references=frozenset(gcot.nodes),
+        comments=state["comments"],
+        previous=crew.run.source(previous) if previous else None,
+    )
+
+
+def _keep(crew: Crew, state: CandidateState, request: Request, draft: Draft) -> CandidateState:
+    plan, revision = state["plan"], state["revision"]
+    name = crew.run.save_source(draft.source) if draft.source is not None else None
+    crew.archive.add_proposal(
+        Proposal(
+            slot=plan["slot"],
+            revision=revision,
+            generation=plan["generation"],
+            operator=plan["operator"],
+            engine=plan["engine"],
+            parents=plan["parents"],
+            thought=draft.thought,
+            candidate=name,
+            chain=[step.record() for step in request.chain],
+        )
+    )
+    crew.events.emit(
+        "proposed",
+        f"proposed/{plan['slot']}/{revision}",
+        slot=plan["slot"],
+        revision=revision,
+        operator=plan["operator"],
+        engine=plan["engine"],
+        candidate=name,
+        thought=draft.thought,
+        problem=draft.problem,
+    )
+    return {"candidate": name or "", "comments": [draft.problem] if draft.problem else []}
+
+
+def _worth_a_repair(crew: Crew, state: CandidateState, report: CandidateReport) -> bool:
+    """Whether the proposer is told what went wrong: an honest mistake of an LLM, with a revision left."""
+    honest = report.reason in ("exception", "shape", "dtype", "not-finite", "contract", "duplicate")
+    return honest and state["plan"]["engine"] == "llm" and state["revision"] < crew.config.agents.revisions
+
+
+def _send_back(crew: Crew, state: CandidateState, report: CandidateReport) -> CandidateState:
+    slot, revision = state["plan"]["slot"], state["revision"]
+    comments = [f"{report.stage}: {report.message}"]
+    facts = {"slot": slot, "revision": revision, "verdict": "revise", "comments": comments, "by": "sandbox"}
+    crew.events.emit("reviewed", f"ran/{slot}/{revision}", **facts)
+    return {"verdict": "revise", "comments": comments, "revision": revision + 1}
+
+
+def _verdict(review: Review, revision: int, settings: AgentSettings) -> str:
+    """Faults buy as many revisions as allowed and then end the candidate. A model's doubts buy one revision; then
+    measurement decides, unless the critic has a veto."""
+    if review.verdict == "accept" or (review.verdict == "reject" and (review.fatal or settings.veto)):
+        return review.verdict
+    allowed = settings.revisions if review.fatal else min(settings.revisions, 1)
+    if revision < allowed:
+        return "revise"
+    return "reject" if review.fatal else "accept"
+
+
+def _measured_before(crew: Crew, plan: Plan, name: str) -> list[str]:
+    """Baselines, and candidates of earlier generations: siblings are left out, for their order is chance."""
+    earlier = [
+        outcome.candidate
+        for outcome in crew.archive.outcomes()
+        if outcome.generation < plan["generation"] and outcome.status == "measured" and outcome.candidate
+    ]
+    baselines = [row.subject for row in crew.archive.measurements("search") if row.subject.startswith("baseline:")]
+    return [subject for subject in (*baselines, *earlier) if subject != name]
+
+
+def _gain(crew: Crew, plan: Plan, report: CandidateReport) -> float | None:
+    """log(best parent's perplexity / the candidate's); without a measured parent, the best seed stands in."""
+    if report.perplexity is None:
+        return None
+    population = crew.population(plan["generation"])
+    parents = [parent for parent in parents_of(plan, population) if parent.perplexity is not None]
+    return log_gain(parents or population.ranked(), report.perplexity)
+
+
+def log_gain(parents: list[Algorithm], perplexity: float) -> float:
+    """log(lowest perplexity among the parents / perplexity): positive when the child is better."""
+    return math.log(min(parent.perplexity for parent in parents if parent.perplexity is not None) / perplexity)
+
+
+def _at_work(crew: Crew, plan: Plan, agent: str) -> None:
+    crew.events.emit("working", slot=plan["slot"], agent=agent)
+
+
+def _end(
+    crew: Crew,
+    plan: Plan,
+    name: str | None,
+    status: str,
+    stage: str = "",
+    reason: str = "",
+    message: str = "",
+    data: dict[str, Any] | None = None,
+) -> CandidateState:
+    outcome = Outcome(plan["slot"], plan["generation"], name or None, status, stage, reason, message, data or {})
+    crew.archive.add_outcome(outcome)
+    facts = {key: value for key, value in vars(outcome).items() if key not in ("data", "slot")}
+    crew.events.emit("ended", f"ended/{plan['slot']}", slot=plan["slot"], **facts, **outcome.data)
+    return {"outcome": status}

@@ -1,0 +1,77 @@
+"""The chain of thought: what of the reasoning graph goes into a prompt, each step marked by its ground."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from autoprune.agents.gcot import GCoT
+from autoprune.runs.archive import Node
+
+Style = Literal["full", "flat", "none", "no-credit"]
+LESSONS = 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a chain: the node it comes from, what it says, and the evidence it rests on (None: conjecture)."""
+
+    node: str
+    kind: str
+    text: str
+    ground: str | None
+
+    def __str__(self) -> str:
+        ground = f"measured: {self.ground}" if self.ground else "conjecture"
+        return f"[{self.node}] {self.kind}: {self.text} ({ground})"
+
+    def record(self) -> dict[str, Any]:
+        """Plain data for the archive."""
+        return asdict(self)
+
+
+def compile_chain(gcot: GCoT, parents: list[str], style: Style) -> list[Step]:
+    """The steps for a proposal from these parent algorithms (node ids).
+
+    `full` and `no-credit`: the path to the first parent, what its measurement says, a refuted path, the last lessons.
+    `flat`: only the parents and their measurements. `none`: nothing.
+    """
+    if style == "none":
+        return []
+    if style == "flat":
+        return [step for parent in parents for step in _algorithm(gcot, gcot.nodes[parent])]
+    chain: list[Step] = []
+    path = gcot.path_to(parents[0]) if parents else [node.id for node in gcot.of_kind("observation")[:2]]
+    for name in path:
+        node = gcot.nodes[name]
+        chain += _algorithm(gcot, node) if node.kind == "algorithm" else [_step(gcot, node)]
+    for parent in parents[1:]:
+        chain += _algorithm(gcot, gcot.nodes[parent])
+    contrast = gcot.refuted(but=path)
+    if contrast is not None:
+        chain.append(_step(gcot, contrast))
+    chain += [_step(gcot, lesson) for lesson in gcot.of_kind("lesson")[-LESSONS:] if lesson.id not in path]
+    return chain
+
+
+def as_text(chain: list[Step]) -> str:
+    """The numbered chain for a prompt."""
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(chain, 1)) or "(nothing yet)"
+
+
+def _algorithm(gcot: GCoT, node: Node) -> list[Step]:
+    evidence = gcot.evidence(node.id)
+    steps = [Step(node.id, "algorithm", node.text, evidence.id if evidence else None)]
+    if evidence is not None:
+        steps.append(Step(evidence.id, "evidence", evidence.text, evidence.id))
+    return steps
+
+
+def _step(gcot: GCoT, node: Node) -> Step:
+    if node.kind == "hypothesis":
+        settled = gcot.verdict(node.id)
+        if settled is None:
+            return Step(node.id, "hypothesis", node.text, None)
+        kind, evidence = settled
+        return Step(node.id, f"hypothesis ({'supported' if kind == 'supports' else 'refuted'})", node.text, evidence.id)
+    if node.kind in ("observation", "evidence"):
+        return Step(node.id, node.kind, node.text, node.id)
+    return Step(node.id, node.kind, node.text, node.data.get("ground"))

@@ -1,0 +1,176 @@
+"""Which chat model answers, and opening it: OpenAI-compatible endpoint, local model, or none (symbolic)."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
+
+from autoprune.agents.chat.reply import Journal, Usage
+from autoprune.config import LLMSettings
+from autoprune.errors import ChatError, UsageError
+
+if TYPE_CHECKING:
+    from autoprune.agents.chat.client import Chat, Endpoint
+
+VENDOR_URL = "https://api.openai.com/v1"
+VENDOR_MODEL = "gpt-4.1-mini"
+INSTALL_LOCAL = "pip install 'autoprune[local-llm]'"
+LIST_SECONDS = 15.0
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What answers, and why."""
+
+    provider: Literal["openai", "local", "symbolic"]
+    why: str
+
+
+def choose_llm(settings: LLMSettings, notify: Notify) -> Choice:
+    """Settle `auto`: a configured endpoint, else the local model if it is installed, else no LLM; told to the user.
+
+    Raises UsageError when what was asked for by name is not configured or not installed.
+    """
+    choice = _choose(settings)
+    notify(f"LLM: {choice.provider} ({choice.why})")
+    return choice
+
+
+def _choose(settings: LLMSettings) -> Choice:
+    endpoint = _endpoint_setting(settings)
+    installed = find_spec("xllamacpp") is not None
+    match settings.provider:
+        case "symbolic":
+            return Choice("symbolic", "asked for: score expressions are evolved without an LLM")
+        case "openai":
+            if endpoint is None:
+                raise UsageError("llm.provider = openai needs OPENAI_API_KEY in the environment, or llm.base_url")
+            return Choice("openai", f"asked for; {endpoint}")
+        case "local":
+            if not installed:
+                raise UsageError(f"llm.provider = local needs the extra local-llm: {INSTALL_LOCAL}")
+            return Choice("local", "asked for")
+    if endpoint is not None:
+        return Choice("openai", endpoint)
+    if installed:
+        return Choice("local", "no OPENAI_API_KEY and no llm.base_url, but the local model's engine is installed")
+    return Choice("symbolic", f"no OPENAI_API_KEY, no llm.base_url, no local engine ({INSTALL_LOCAL} adds one)")
+
+
+def _endpoint_setting(settings: LLMSettings) -> str | None:
+    """Which setting makes an endpoint known, if any."""
+    if settings.base_url:
+        return "llm.base_url is set"
+    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        if os.environ.get(variable):
+            return f"{variable} is set"
+    return None
+
+
+@contextlib.contextmanager
+def open_chat(
+    settings: LLMSettings,
+    choice: Choice,
+    *,
+    seed: int | None = None,
+    journal: Journal | None = None,
+    before_call: Callable[[str], None] = lambda role: None,
+    turn: contextlib.AbstractContextManager[Any] | None = None,
+    notify: Notify = lambda line: None,
+    spent: dict[str, Usage] | None = None,
+) -> "Iterator[Chat | None]":
+    """The chat model of a choice, ready to be asked; None for symbolic. A local server runs as long as this is open.
+
+    `turn` is held around calls to a model on this machine (local, or a loopback address) only. Open it in a thread
+    that lives as long (see LocalServer).
+    Raises ChatError, DownloadError or UsageError when the model cannot be used.
+    """
+    if choice.provider == "symbolic":
+        yield None
+        return
+    # These take a second to import, which a symbolic run need not pay.
+    from autoprune.agents.chat.client import Chat, is_loopback
+
+    with contextlib.ExitStack() as stack:
+        if choice.provider == "local":
+            endpoint = stack.enter_context(_local(settings, seed, notify))
+        else:
+            endpoint = _remote(settings, seed)
+        chat = Chat(
+            endpoint,
+            journal=journal,
+            before_call=before_call,
+            turn=turn if is_loopback(endpoint.base_url) else None,
+            notify=notify,
+            spent=spent,
+        )
+        stack.callback(chat.close)
+        yield chat
+
+
+@contextlib.contextmanager
+def _local(settings: LLMSettings, seed: int | None, notify: Notify) -> "Iterator[Endpoint]":
+    from autoprune.agents.chat.client import Endpoint
+    from autoprune.agents.chat.local import LocalServer
+    from autoprune.agents.chat.model_file import find_model
+    from autoprune.runs.prices import free
+
+    file = find_model(settings.model, notify)
+    notify(f"starting {file.name} on this machine")
+    with LocalServer(
+        file, port=settings.port, threads=settings.threads, context=settings.context, notify=notify
+    ) as server:
+        yield Endpoint(
+            base_url=server.base_url,
+            model=file.stem,
+            api_key=server.api_key,
+            temperature=settings.temperature,
+            max_reply_tokens=settings.max_reply_tokens,
+            timeout=settings.timeout,
+            retries=settings.retries,
+            price=free,
+            seed=seed,
+        )
+
+
+def _remote(settings: LLMSettings, seed: int | None) -> "Endpoint":
+    from autoprune.agents.chat.client import Endpoint
+    from autoprune.runs.prices import cost
+
+    base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or VENDOR_URL
+    key = os.environ.get("OPENAI_API_KEY") or "none"
+    model = settings.model or os.environ.get("OPENAI_MODEL")
+    if model is None:
+        model = VENDOR_MODEL if base_url.rstrip("/") == VENDOR_URL else _only_model(base_url, key)
+    return Endpoint(
+        base_url=base_url,
+        model=model,
+        api_key=key,
+        temperature=settings.temperature,
+        max_reply_tokens=settings.max_reply_tokens,
+        timeout=settings.timeout,
+        retries=settings.retries,
+        price=cost,
+        seed=seed,
+    )
+
+
+def _only_model(base_url: str, key: str) -> str:
+    """The model of an endpoint that serves just one, as own servers often do."""
+    import openai
+
+    from autoprune.agents.chat.faults import diagnose
+
+    try:
+        with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=LIST_SECONDS) as client:
+            names = [model.id for model in client.models.list()]
+    except (openai.OpenAIError, AttributeError, ValueError) as error:
+        raise ChatError(f"the chat endpoint {base_url} does not list its models: {diagnose(error).line}") from None
+    if len(names) != 1:
+        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise UsageError(f"llm.model must name one of the {len(names)} models of {base_url}: {some}")
+    return names[0]

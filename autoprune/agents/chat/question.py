@@ -1,0 +1,64 @@
+"""One question to a chat model: what is sent, what makes two equal, and what to say when the answer is no good."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from autoprune.agents.chat.parse import parse_json
+from autoprune.agents.chat.reply import Turn
+from autoprune.agents.prompts.load import render
+
+QUOTED_CHARS = 2000
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, apart from the conversation. `key` is the journal's; `schema` None asks for plain text."""
+
+    key: str
+    role: str
+    max_tokens: int
+    temperature: float
+    schema: type[BaseModel] | None
+
+    @property
+    def response_format(self) -> dict[str, Any] | None:
+        if self.schema is None:
+            return None
+        return {"type": "json_schema", "json_schema": {"name": "reply", "schema": self.schema.model_json_schema()}}
+
+    def fingerprint(self, model: str, messages: list[dict[str, str]]) -> str:
+        """Equal for equal requests: what makes a journalled answer the answer to this question."""
+        parts = [model, messages, self.max_tokens, self.temperature, self.response_format]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def seed(self, base: int | None, turn: int) -> int | None:
+        if base is None:
+            return None
+        return int.from_bytes(hashlib.sha256(f"{base}/{self.key}/{turn}".encode()).digest()[:4]) >> 1
+
+
+def problem_of(turn: Turn, schema: type[BaseModel] | None) -> str:
+    """Why a reply cannot be used; empty if it can."""
+    if not turn.text.strip():
+        return f"the reply was empty{', all tokens were used up before it (llm.max_reply_tokens)' * turn.truncated}"
+    if schema is None:
+        return ""
+    try:
+        parse_json(turn.text, schema)
+    except ValueError as error:
+        return f"it was cut off after {turn.tokens_out} tokens" if turn.truncated else str(error)
+    return ""
+
+
+def repair_of(turn: Turn) -> list[dict[str, str]]:
+    """What follows an unusable reply: the reply itself, and what is wrong with it."""
+    if not turn.text.strip():
+        return [{"role": "user", "content": render("empty_reply")}]
+    return [
+        {"role": "assistant", "content": turn.text[:QUOTED_CHARS]},
+        {"role": "user", "content": render("reply_repair", error=turn.problem)},
+    ]

@@ -1,0 +1,65 @@
+"""Everyone and everything that works on one run; handed to the nodes of the state machine as their context."""
+
+import time
+from dataclasses import dataclass, field
+from random import Random
+
+from autoprune.agents.analyst import Analyst
+from autoprune.agents.approval import Approver
+from autoprune.agents.budget import Budget, Spent
+from autoprune.agents.chat.reply import Usage, recorded_usage
+from autoprune.agents.critic import Critic
+from autoprune.agents.gcot import GCoT
+from autoprune.agents.population import Population, load_population
+from autoprune.agents.proposer import Proposer
+from autoprune.config import Config
+from autoprune.runs.archive import Archive, new_session
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog
+from autoprune.tools.workbench import BASELINE_SCORES, Workbench
+
+
+@dataclass
+class Crew:
+    """The agents, their tools' workbench, and the run's record. `proposers` maps an engine's name to its proposer."""
+
+    config: Config
+    run: RunDirectory
+    archive: Archive
+    events: EventLog
+    workbench: Workbench
+    proposers: dict[str, Proposer]
+    critic: Critic
+    analyst: Analyst
+    approver: Approver
+    budget: Budget
+    session: str = field(default_factory=new_session)
+    started: float = field(default_factory=time.monotonic)
+
+    def random(self, *place: object) -> Random:
+        """A generator that depends on the run's seed and a place in the run, and on nothing else."""
+        return Random("/".join(str(part) for part in (self.config.seed, *place)))
+
+    def spent(self) -> Spent:
+        """What the run has used over all its sessions, this one included; also keeps this session's clock."""
+        seconds = time.monotonic() - self.started
+        self.archive.tick(self.session, seconds)
+        usage = sum(recorded_usage(self.archive.calls().values()).values(), start=Usage())
+        return Spent(
+            candidates=len(self.archive.outcomes()),
+            seconds=seconds + self.archive.seconds(but=self.session),
+            tokens=usage.tokens_in + usage.tokens_out,
+            usd=usage.usd,
+        )
+
+    def population(self, before: int) -> Population:
+        """The seeds and the candidates of earlier generations."""
+        allocation = self.config.allocation.name
+        seeds = {score: self.workbench.baseline(score, allocation, "search").perplexity for score in BASELINE_SCORES}
+        return load_population(self.archive, self.run, seeds, before)
+
+    def gcot(self, before: int) -> GCoT:
+        """The reasoning graph as it stood when a generation began."""
+        nodes = [node for node in self.archive.nodes() if node.generation < before]
+        edges = [edge for edge in self.archive.edges() if edge.generation < before]
+        return GCoT(nodes, edges, credited=self.config.agents.gcot != "no-credit")

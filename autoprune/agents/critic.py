@@ -1,0 +1,100 @@
+"""The critic: reads a proposal before anything runs, and accepts, asks for a revision, or rejects."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.reply import ReplyUnusable
+from autoprune.agents.population import Algorithm
+from autoprune.agents.prompts.load import render
+from autoprune.sandbox.screen import Finding, screen
+
+Verdict = Literal["accept", "revise", "reject"]
+KNOWN = 6
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What the critic is shown. `source` is None when the proposer brought no code; `problem` then says why."""
+
+    slot: str
+    revision: int
+    thought: dict[str, Any]
+    source: str | None
+    problem: str
+    known: list[Algorithm]
+
+    def findings(self) -> list[Finding]:
+        """What the source screen says."""
+        return screen(self.source) if self.source is not None else []
+
+
+@dataclass(frozen=True)
+class Review:
+    """The critic's answer. `fatal`: without a revision the candidate cannot run. `by` names who wrote it."""
+
+    verdict: Verdict
+    comments: list[str] = field(default_factory=list)
+    by: str = "rules"
+    fatal: bool = False
+
+
+class Critic(Protocol):
+    def review(self, submission: Submission) -> Review: ...
+
+
+class RuleCritic:
+    """Asks for a revision when there is no code, when the screen finds an error, or when the code is not new."""
+
+    def review(self, submission: Submission) -> Review:
+        if submission.source is None:
+            return Review("revise", [submission.problem], fatal=True)
+        findings = submission.findings()
+        errors = [f"line {finding.line}: {finding.message}" for finding in findings if finding.severity == "error"]
+        if errors:
+            return Review("revise", errors, fatal=True)
+        twin = next((known for known in submission.known if known.source.strip() == submission.source.strip()), None)
+        if twin is not None:
+            return Review("revise", [f"this is the code of {twin.name}; change the formula"], fatal=True)
+        return Review("accept", [finding.message for finding in findings])
+
+
+class Opinion(BaseModel):
+    """What the critic's model answers."""
+
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
+
+    comment: str = Field(max_length=800)
+    verdict: Verdict
+
+
+class LLMCritic:
+    """Rules first, for they cost nothing; what passes them is read by a chat model, whose doubts are never fatal."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+        self._rules = RuleCritic()
+
+    def review(self, submission: Submission) -> Review:
+        by_rules = self._rules.review(submission)
+        if by_rules.fatal or submission.source is None:
+            return by_rules
+        known = "\n".join(f"- {known.name}: {known.title}" for known in submission.known[:KNOWN])
+        prompt = render(
+            "critic",
+            idea=submission.thought.get("idea", ""),
+            why=submission.thought.get("why", ""),
+            source=submission.source.strip(),
+            known=known,
+            findings="\n".join(f"- {comment}" for comment in by_rules.comments) or "(none)",
+        )
+        key = f"{submission.slot}.review.{submission.revision}"
+        try:
+            reply = self._chat.ask(key, "critic", [{"role": "user", "content": prompt}], Opinion)
+        except ReplyUnusable as unusable:
+            comment = f"the critic's reply could not be used ({unusable.error}); the rules alone decided"
+            return Review(by_rules.verdict, [*by_rules.comments, comment])
+        opinion: Opinion = reply.parsed
+        return Review(opinion.verdict, [*by_rules.comments, opinion.comment], by=reply.model)

@@ -1,0 +1,108 @@
+"""GCoT, the graph-driven chain of thought: a typed DAG of what was seen, guessed, designed, built and measured.
+
+Nodes: observation, hypothesis, design, algorithm, evidence, lesson. An edge points from the earlier thought to the
+later one that it led to; `supports` and `refutes` go from a hypothesis to the evidence that settled it.
+
+Nodes and edges are facts, kept in the archive. Credit is computed from them: an algorithm's gain (the log ratio of its
+best parent's perplexity to its own) flows back along every path that led to it, less with each step.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import networkx as nx
+
+from autoprune.runs.archive import Edge, Node
+
+NodeKind = Literal["observation", "hypothesis", "design", "algorithm", "evidence", "lesson"]
+EdgeKind = Literal["motivates", "refines", "combines", "implements", "tests", "supports", "refutes"]
+
+ALLOWED: dict[EdgeKind, tuple[set[NodeKind], set[NodeKind]]] = {
+    "motivates": ({"observation", "lesson", "evidence", "hypothesis"}, {"hypothesis", "design", "lesson"}),
+    "refines": ({"algorithm"}, {"design"}),
+    "combines": ({"algorithm"}, {"design"}),
+    "implements": ({"design"}, {"algorithm"}),
+    "tests": ({"algorithm"}, {"evidence"}),
+    "supports": ({"hypothesis"}, {"evidence"}),
+    "refutes": ({"hypothesis"}, {"evidence"}),
+}
+"""Which kinds of node an edge may lead from and to."""
+
+DECAY = 0.6
+REACH = 8
+_LARGEST_GAIN = 1.0
+
+
+class GCoT:
+    """The reasoning graph of a run, checked: every edge joins known nodes of allowed kinds, and there is no cycle."""
+
+    def __init__(self, nodes: Iterable[Node], edges: Iterable[Edge], credited: bool = True) -> None:
+        self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        self.nodes = {node.id: node for node in nodes}
+        self.graph.add_nodes_from(self.nodes)
+        for edge in edges:
+            self._connect(edge)
+        if not nx.is_directed_acyclic_graph(self.graph):
+            raise ValueError("the reasoning graph has a cycle")
+        self.credit = self._credit() if credited else dict.fromkeys(self.graph.edges(keys=True), 0.0)
+
+    def path_to(self, node: str) -> list[str]:
+        """The best-credit path from an observation (or a lesson) to a node, the node last."""
+        best: dict[str, tuple[float, list[str]]] = {}
+        wanted = nx.ancestors(self.graph, node) | {node}
+        for current in nx.lexicographical_topological_sort(self.graph.subgraph(wanted)):
+            reached = [
+                (best[before][0] + self.credit[before, current, kind], best[before][1])
+                for before, _, kind in self.graph.in_edges(current, keys=True)
+                if kind not in ("supports", "refutes")
+            ]
+            total, path = max(reached, key=lambda found: (found[0], len(found[1])), default=(0.0, []))
+            best[current] = (total, [*path, current])
+        return best[node][1]
+
+    def refuted(self, but: Iterable[str] = ()) -> Node | None:
+        """The hypothesis whose refutation cost most, not on a given path: the contrast in a prompt."""
+        losses = {
+            hypothesis: self.nodes[evidence].data.get("gain", 0.0)
+            for hypothesis, evidence, kind in self.graph.edges(keys=True)
+            if kind == "refutes" and hypothesis not in set(but)
+        }
+        return self.nodes[min(losses, key=lambda found: (losses[found], found))] if losses else None
+
+    def verdict(self, hypothesis: str) -> tuple[str, Node] | None:
+        """`supports` or `refutes` with the evidence that settled a hypothesis; None while it is a conjecture."""
+        for _, evidence, kind in self.graph.out_edges(hypothesis, keys=True):
+            if kind in ("supports", "refutes"):
+                return kind, self.nodes[evidence]
+        return None
+
+    def evidence(self, algorithm: str) -> Node | None:
+        """The measurement of an algorithm, if there is one."""
+        found = [after for _, after, kind in self.graph.out_edges(algorithm, keys=True) if kind == "tests"]
+        return self.nodes[found[0]] if found else None
+
+    def of_kind(self, kind: NodeKind) -> list[Node]:
+        """The nodes of a kind, oldest first."""
+        return [node for node in self.nodes.values() if node.kind == kind]
+
+    def _connect(self, edge: Edge) -> None:
+        if edge.source not in self.nodes or edge.target not in self.nodes:
+            raise ValueError(f"an edge names a thought that does not exist: {edge.source} -> {edge.target}")
+        origins, targets = ALLOWED[edge.kind]  # type: ignore[index]
+        kinds = self.nodes[edge.source].kind, self.nodes[edge.target].kind
+        if kinds[0] not in origins or kinds[1] not in targets:
+            raise ValueError(f"{edge.kind} cannot join {kinds[0]} {edge.source} to {kinds[1]} {edge.target}")
+        self.graph.add_edge(edge.source, edge.target, key=edge.kind)
+
+    def _credit(self) -> dict[tuple[str, str, str], float]:
+        credit = dict.fromkeys(self.graph.edges(keys=True), 0.0)
+        for algorithm in self.of_kind("algorithm"):
+            evidence = self.evidence(algorithm.id)
+            gain = evidence.data.get("gain") if evidence else None
+            if gain:
+                share = max(-_LARGEST_GAIN, min(_LARGEST_GAIN, gain))
+                distances = nx.single_source_shortest_path_length(self.graph.reverse(copy=False), algorithm.id, REACH)
+                for target, distance in distances.items():
+                    for before, _, kind in self.graph.in_edges(target, keys=True):
+                        credit[before, target, kind] += share * DECAY**distance
+        return credit

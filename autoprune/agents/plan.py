@@ -1,0 +1,70 @@
+"""The node `plan`: asks the budget, then gives each slot of the next generation an operator, an engine and parents."""
+
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from autoprune.agents.bandit import PARENTS, Trial, choose_operator, choose_parents
+from autoprune.agents.crew import Crew
+from autoprune.agents.population import Algorithm, Population
+from autoprune.agents.state import Plan, SearchState
+
+
+def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
+    """The next generation's plans, or the reason to stop."""
+    crew = runtime.context
+    spent = crew.spent()
+    crew.events.emit("spent", seconds=spent.seconds, candidates=spent.candidates, tokens=spent.tokens, usd=spent.usd)
+    stop = crew.budget.stop(spent)
+    if stop:
+        return {"stop": stop, "plans": []}
+    generation = state.get("generation", 0) + 1
+    done = state.get("ended", 0)
+    population = crew.population(before=generation)
+    slots = min(crew.config.search.generation_size, crew.config.search.max_candidates - done)
+    plans = [_plan_slot(crew, population, generation, place, done + place) for place in range(1, slots + 1)]
+    crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=plans)
+    return {"generation": generation, "plans": plans}
+
+
+def dispatch(state: SearchState) -> list[Send] | str:
+    """One subgraph for each plan; without plans the search is over."""
+    if not state["plans"]:
+        return "confirm"
+    return [Send("candidate", {"plan": plan, "revision": 0, "comments": []}) for plan in state["plans"]]
+
+
+def _plan_slot(crew: Crew, population: Population, generation: int, place: int, number: int) -> Plan:
+    random = crew.random(generation, place, "plan")
+    engine = _engine(crew, number)
+    able = [algorithm for algorithm in population.ranked() if engine != "symbolic" or algorithm.expression]
+    failed = [] if engine == "symbolic" else population.failed()
+    operator = choose_operator(_trials(crew, generation), len(able), len(failed), random)
+    if operator == "repair":
+        parents = [failed[0].name]
+    else:
+        ranked = [algorithm.name for algorithm in able]
+        parents = choose_parents(ranked, PARENTS[operator], random, crew.config.agents.parents)
+    slot = f"g{generation}.c{place}"
+    return {"slot": slot, "generation": generation, "operator": operator, "engine": engine, "parents": parents}
+
+
+def _engine(crew: Crew, number: int) -> str:
+    """Spread the symbolic engine's share evenly over the run: the n-th candidate is its own when the share fills up."""
+    if "llm" not in crew.proposers:
+        return "symbolic"
+    share = crew.config.agents.symbolic_share
+    return "symbolic" if int(number * share) > int((number - 1) * share) else "llm"
+
+
+def _trials(crew: Crew, generation: int) -> list[Trial]:
+    operators = {proposal.slot: proposal.operator for proposal in crew.archive.proposals()}
+    return [
+        Trial(operators[outcome.slot], outcome.data.get("gain", 0.0) > 0)
+        for outcome in crew.archive.outcomes()
+        if outcome.generation < generation and outcome.slot in operators
+    ]
+
+
+def parents_of(plan: Plan, population: Population) -> list[Algorithm]:
+    """The algorithms that a plan names."""
+    return [population.named(name) for name in plan["parents"]]

@@ -1,0 +1,81 @@
+"""The algorithms a generation can build on: the seeds and every candidate before it, with what was measured."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoprune.agents.symbolic.expression import SEEDS, source
+from autoprune.runs.archive import Archive, Outcome, Proposal
+from autoprune.runs.directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One individual: its name in the reasoning graph, thought, code, and measured perplexity (None if it failed)."""
+
+    name: str
+    title: str
+    source: str
+    perplexity: float | None
+    thought: dict[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    worst_layers: tuple[str, ...] = ()
+
+    @property
+    def expression(self) -> Any:
+        """The symbolic tree, where the symbolic engine wrote the algorithm."""
+        return self.thought.get("expression")
+
+
+@dataclass(frozen=True)
+class Population:
+    """Individuals that ended before a generation, in order of age."""
+
+    algorithms: list[Algorithm]
+
+    def named(self, name: str) -> Algorithm:
+        return next(algorithm for algorithm in self.algorithms if algorithm.name == name)
+
+    def ranked(self) -> list[Algorithm]:
+        """Those with a measurement, best (lowest perplexity) first; of twins with the same code only the oldest."""
+        unique: dict[str, Algorithm] = {}
+        for algorithm in self.algorithms:
+            if algorithm.perplexity is not None:
+                unique.setdefault(algorithm.source, algorithm)
+        return sorted(unique.values(), key=lambda algorithm: (algorithm.perplexity or 0.0, algorithm.name))
+
+    def failed(self) -> list[Algorithm]:
+        """Those that ran into a failure and could be repaired, latest first."""
+        return [algorithm for algorithm in reversed(self.algorithms) if algorithm.failure]
+
+
+def seed_name(score: str) -> str:
+    """The node of a published score in the reasoning graph."""
+    return f"seed.{score}"
+
+
+def load_population(archive: Archive, run: RunDirectory, seeds: dict[str, float], before: int) -> Population:
+    """The seeds (with their measured perplexities) and all candidates of generations before `before`."""
+    algorithms = [
+        Algorithm(seed_name(name), name, source(expression, group), seeds[name], {"expression": expression})
+        for name, (expression, group) in SEEDS.items()
+        if name in seeds
+    ]
+    last = {proposal.slot: proposal for proposal in archive.proposals() if proposal.generation < before}
+    for outcome in archive.outcomes():
+        proposal = last.get(outcome.slot)
+        if proposal is not None and proposal.candidate is not None:
+            algorithms.append(_individual(proposal, outcome, run.source(proposal.candidate)))
+    return Population(algorithms)
+
+
+def _individual(proposal: Proposal, outcome: Outcome, source: str) -> Algorithm:
+    measured = outcome.status == "measured"
+    return Algorithm(
+        name=proposal.slot,
+        title=str(proposal.thought.get("idea", "")),
+        source=source,
+        perplexity=outcome.data.get("perplexity") if measured else None,
+        thought=proposal.thought,
+        failure=f"{outcome.stage}: {outcome.reason}: {outcome.message}" if outcome.status == "failed" else "",
+        worst_layers=tuple(outcome.data.get("worst_layers", [])) if measured else (),
+    )

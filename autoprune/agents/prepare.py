@@ -1,0 +1,64 @@
+"""The node `prepare`: measures the dense target and the baselines, and opens the reasoning graph with what was seen."""
+
+from langgraph.runtime import Runtime
+
+from autoprune.agents.crew import Crew
+from autoprune.agents.population import seed_name
+from autoprune.agents.state import SearchState
+from autoprune.agents.symbolic.expression import SEEDS, formula
+from autoprune.runs.archive import Edge, Node
+from autoprune.tools.inspect import TargetReport, inspect_target
+from autoprune.tools.workbench import BASELINE_ALLOCATIONS, BASELINE_SCORES
+
+
+def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
+    """Everything that proposals start from. Run again after a crash it measures only what is missing."""
+    crew = runtime.context
+    target = inspect_target(crew.workbench)
+    crew.events.emit("dense", "dense", perplexity=target.dense_perplexity)
+    for score in BASELINE_SCORES:
+        for allocation in BASELINE_ALLOCATIONS:
+            measured = crew.workbench.baseline(score, allocation, "search")
+            name = f"{score}+{allocation}"
+            facts = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
+            crew.events.emit("baseline", f"baseline/{name}", name=name, **facts)
+    crew.archive.add_thoughts(*_opening(crew, target))
+    return {"generation": 0, "plans": []}
+
+
+def _opening(crew: Crew, target: TargetReport) -> tuple[list[Node], list[Edge]]:
+    nodes = [Node(name, "observation", 0, text) for name, text in _observations(target).items()]
+    edges = []
+    for score in BASELINE_SCORES:
+        name = seed_name(score)
+        measured = crew.workbench.baseline(score, crew.config.allocation.name, "search")
+        expression, group = SEEDS[score]
+        text = f"{score}: {formula(expression)}, compared within each {group}"
+        worst = ", ".join(measured.data["worst_layers"])
+        finding = f"perplexity {measured.perplexity:.2f}; most damaged: {worst}"
+        nodes += [
+            Node(f"{name}.design", "design", 0, f"published score {text}", {"ground": f"{name}.evidence"}),
+            Node(name, "algorithm", 0, text),
+            Node(f"{name}.evidence", "evidence", 0, finding, {"gain": None, "status": "measured"}),
+        ]
+        edges += [
+            Edge(f"{name}.design", name, "implements", 0),
+            Edge(name, f"{name}.evidence", "tests", 0),
+        ]
+    return nodes, edges
+
+
+def _observations(target: TargetReport) -> dict[str, str]:
+    """Three plain facts about the dense target, each read off its unit statistics."""
+    by_skew = sorted(target.units, key=lambda unit: unit.skewness)
+    by_input = sorted(target.units, key=lambda unit: unit.input_norm)
+    by_outliers = sorted(target.units, key=lambda unit: unit.outlier_share)
+    return {
+        "obs.skew": f"|weight| is most skewed in {by_skew[-1].name} (skewness {by_skew[-1].skewness:.2f}) and least in "
+        f"{by_skew[0].name} ({by_skew[0].skewness:.2f}): a skewed layer hangs on few large weights",
+        "obs.inputs": f"layer inputs are largest in {by_input[-1].name} (root mean square "
+        f"{by_input[-1].input_norm:.2f}) and smallest in {by_input[0].name} ({by_input[0].input_norm:.2f})",
+        "obs.outliers": f"{by_outliers[-1].name} has the largest share of outlier scores "
+        f"({100 * by_outliers[-1].outlier_share:.2f} %), {by_outliers[0].name} the smallest "
+        f"({100 * by_outliers[0].outlier_share:.2f} %)",
+    }

@@ -1,0 +1,1 @@
+"""Prompts as Markdown files with $named placeholders, next to the agents that use them; `load.py` renders them."""

@@ -1,0 +1,53 @@
+"""The proposer's vocabulary: what it is asked, what it answers, and the Protocol that both kinds fulfil."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoprune.agents.chain import Step
+from autoprune.agents.population import Algorithm
+from autoprune.agents.state import Plan
+
+Expectation = Literal["better", "same", "worse"]
+
+
+class Thought(BaseModel):
+    """The reasoning behind a candidate. `expected` is the predicted effect on perplexity against the best parent."""
+
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
+
+    idea: str = Field(max_length=600)
+    why: str = Field(max_length=1000)
+    expected: Expectation
+    builds_on: list[str] = Field(default_factory=list, max_length=8)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a proposer may go by. `comments` come from the critic or from a human, on the last revision."""
+
+    plan: Plan
+    seed: str
+    revision: int
+    parents: list[Algorithm]
+    known: list[Algorithm]
+    chain: list[Step]
+    references: frozenset[str]
+    comments: list[str]
+    previous: str | None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A proposer's answer. Without `source`, `problem` says why there is none."""
+
+    thought: dict[str, Any] = field(default_factory=dict)
+    source: str | None = None
+    problem: str = ""
+
+
+class Proposer(Protocol):
+    """Answers a request with a thought and a candidate's source."""
+
+    def propose(self, request: Request) -> Draft: ...

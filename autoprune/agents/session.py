@@ -1,0 +1,121 @@
+"""One process' work on a run: opens everything, starts or continues the state machine, closes everything."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite import SqliteSaver
+
+from autoprune.agents.analyst import LLMAnalyst, StatisticalAnalyst
+from autoprune.agents.approval import AutoApprover
+from autoprune.agents.budget import Budget
+from autoprune.agents.chat.choose import Choice, open_chat
+from autoprune.agents.chat.client import Chat
+from autoprune.agents.crew import Crew
+from autoprune.agents.critic import LLMCritic, RuleCritic
+from autoprune.agents.graph import search_graph
+from autoprune.agents.llm_proposer import LLMProposer
+from autoprune.agents.proposer import Proposer
+from autoprune.agents.symbolic.proposer import SymbolicProposer
+from autoprune.config import AgentSettings, Config
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog
+from autoprune.tools.workbench import open_workbench
+
+STEPS_PER_GENERATION = 16
+VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
+
+Notify = Callable[[str], None]
+
+
+@contextmanager
+def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLog) -> Iterator[Crew]:
+    """Target, sandbox, chat model and archive of a run, all closed again in every case."""
+
+    def notify(line: str) -> None:
+        events.emit("notice", text=line)
+
+    with ExitStack() as stack:
+        archive = Archive(run.archive_file)
+        stack.callback(archive.close)
+        workbench = stack.enter_context(open_workbench(config, run, archive, notify))
+        budget = Budget(config.search)
+        crew: Crew
+
+        def before_call(role: str) -> None:
+            budget.check(crew.spent())
+
+        chat = stack.enter_context(
+            open_chat(
+                config.llm,
+                choice,
+                seed=config.seed,
+                journal=archive,
+                before_call=before_call,
+                turn=workbench.turn,
+                notify=notify,
+            )
+        )
+        crew = Crew(
+            config=config,
+            run=run,
+            archive=archive,
+            events=events,
+            workbench=workbench,
+            proposers=_proposers(chat),
+            critic=LLMCritic(chat) if chat is not None and config.agents.critic != "rules" else RuleCritic(),
+            analyst=LLMAnalyst(chat) if chat is not None and config.agents.analyst != "rules" else StatisticalAnalyst(),
+            approver=AutoApprover(),
+            budget=budget,
+        )
+        record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
+        record["sandbox"] = workbench.sandbox.name
+        run.write_settings(config, record)
+        facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
+        events.emit("run-started", "run-started", **facts)
+        yield crew
+
+
+def work(crew: Crew) -> None:
+    """Start the search, or continue it from its last checkpoint. Returns when it has ended."""
+    connection = sqlite3.connect(crew.run.checkpoints_file, check_same_thread=False)
+    try:
+        graph = search_graph(SqliteSaver(connection))
+        limit = STEPS_PER_GENERATION * (crew.config.search.max_candidates + 4)
+        config: RunnableConfig = {"configurable": {"thread_id": "search"}, "recursion_limit": limit}
+        begun = graph.get_state(config).values
+        given: Any = None if begun else {"generation": 0, "plans": [], "ended": 0}
+        graph.invoke(given, config, context=crew, durability="sync")
+    finally:
+        connection.close()
+
+
+def finished(run: RunDirectory) -> bool:
+    """Whether the run's state machine has come to its end."""
+    if not run.checkpoints_file.exists():
+        return False
+    connection = sqlite3.connect(run.checkpoints_file, check_same_thread=False)
+    try:
+        state = search_graph(SqliteSaver(connection)).get_state({"configurable": {"thread_id": "search"}})
+        return bool(state.values) and not state.next
+    finally:
+        connection.close()
+
+
+def _proposers(chat: Chat | None) -> dict[str, Proposer]:
+    proposers: dict[str, Proposer] = {"symbolic": SymbolicProposer()}
+    if chat is not None:
+        proposers["llm"] = LLMProposer(chat)
+    return proposers
+
+
+def check_agents(settings: AgentSettings, choice: Choice) -> str | None:
+    """What is wrong with asking for agents by LLM where there is none; None if nothing."""
+    wanted = [role for role in ("critic", "analyst") if getattr(settings, role) == "llm"]
+    if choice.provider == "symbolic" and wanted:
+        return f"agents.{wanted[0]}=llm needs a chat model, but llm is symbolic; set it to auto or rules"
+    return None

@@ -1,0 +1,41 @@
+"""What the state machine remembers between steps: plain data and names. Everything else is a file of the run."""
+
+import operator
+from typing import Annotated, TypedDict
+
+
+class Plan(TypedDict):
+    """What one slot of a generation is to do. `parents` are names of algorithms (slots or seeds)."""
+
+    slot: str
+    generation: int
+    operator: str
+    engine: str
+    parents: list[str]
+
+
+class SearchState(TypedDict, total=False):
+    """The search as a whole. `stop` says why it ends once it does."""
+
+    generation: int
+    plans: list[Plan]
+    stop: str
+    ended: Annotated[int, operator.add]
+
+
+class CandidateState(TypedDict, total=False):
+    """One candidate on its way from thought to measurement."""
+
+    plan: Plan
+    revision: int
+    candidate: str
+    verdict: str
+    comments: list[str]
+    decision: str
+    outcome: str
+
+
+class CandidateEnd(TypedDict):
+    """What a candidate's subgraph hands back: that one more slot has ended."""
+
+    ended: int

@@ -1,0 +1,1 @@
+"""A proposer without a language model: it evolves score expressions over the contract's inputs."""

@@ -1,0 +1,46 @@
+"""The commands. Each is thin: it reads words, calls a room, and prints what comes back."""
+
+import sys
+
+import typer
+
+from autoprune.cli.common import console, report_error
+from autoprune.cli.compare import compare
+from autoprune.cli.doctor import doctor
+from autoprune.cli.evaluate import evaluate
+from autoprune.cli.prune import prune
+from autoprune.cli.runs import runs
+from autoprune.cli.sandbox import sandbox
+from autoprune.cli.search import resume, search
+from autoprune.cli.trace import trace
+from autoprune.cli.unpack import unpack
+from autoprune.errors import AutoPruneError
+
+app = typer.Typer(
+    help="LLM agents that discover pruning algorithms for a language model and prove them by measurement.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("search")(search)
+app.command("resume")(resume)
+app.command("runs")(runs)
+app.command("trace")(trace)
+app.command("prune")(prune)
+app.command("compare")(compare)
+app.command("evaluate")(evaluate)
+app.command("unpack")(unpack)
+app.command("doctor")(doctor)
+app.add_typer(sandbox, name="sandbox")
+
+
+def main() -> None:
+    """The entry point: exit 0, 1 failed, 2 usage, 3 paused, 130 interrupted; one line for an error, no traceback."""
+    try:
+        app()
+    except AutoPruneError as error:
+        sys.exit(report_error(error))
+    except KeyboardInterrupt:
+        console().print("interrupted")
+        sys.exit(130)

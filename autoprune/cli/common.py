@@ -1,0 +1,36 @@
+"""What the commands share: consoles, the error line, JSON output."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from autoprune.errors import AutoPruneError
+from autoprune.report.text import plain
+
+
+def console() -> Console:
+    """Where results go."""
+    return Console(highlight=False)
+
+
+def errors() -> Console:
+    """Where progress and errors go."""
+    return Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """A line about what is going on, where progress goes."""
+    errors().print(plain(line, "dim"), soft_wrap=True)
+
+
+def report_error(error: AutoPruneError) -> int:
+    """Print the error's one line; returns the exit code."""
+    errors().print(plain(f"autoprune: {error}"), soft_wrap=True)
+    return error.exit_code
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")

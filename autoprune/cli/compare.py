@@ -1,0 +1,146 @@
+"""`autoprune compare`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from autoprune.cli.common import console, print_json, say
+from autoprune.cli.words import KINDS, UPDATES, choice, settings, share, words
+from autoprune.config import Config, load_config
+from autoprune.downloads import progress
+from autoprune.report.text import plain
+
+if TYPE_CHECKING:
+    from autoprune.evaluation.compare import Row, Spread
+    from autoprune.evaluation.experiment import Recipe
+
+LEFT = ("algorithm", "allocation", "update", "pattern")
+OPTIONAL = ("update", "pattern", "+-")
+TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; +-: standard deviation over seeds"
+
+
+def compare(
+    model: Annotated[str, typer.Option(help="A directory, a hub id, or smollm2-135m.")] = "smollm2-135m",
+    sparsity: Annotated[str, typer.Option(help="Shares of weights to prune, separated by commas.")] = "0.6",
+    algorithms: Annotated[str, typer.Option(help="Scores, FILE.py or RUN:CANDIDATE, by commas.")] = "magnitude,wanda",
+    allocations: Annotated[str, typer.Option(help="uniform, sdsa, owl, global, searched, own, ...")] = "uniform,sdsa",
+    updates: Annotated[str, typer.Option(help="none, obs.")] = "none",
+    patterns: Annotated[str, typer.Option(help="none, 2:4, 4:8, ...; a pattern fixes the sparsity.")] = "none",
+    unit: Annotated[str, typer.Option(help="What gets its own sparsity: block, module, projection.")] = "block",
+    data: Annotated[str, typer.Option(help="builtin, wikitext2, c4, a text file, or hf:NAME.")] = "builtin",
+    calibration: Annotated[str, typer.Option(help="Calibration text, the same choices.")] = "builtin",
+    calibration_samples: Annotated[int, typer.Option(help="Calibration sequences.")] = 16,
+    seqlen: Annotated[int, typer.Option(help="Length of windows and sequences in tokens.")] = 512,
+    windows: Annotated[int, typer.Option(help="Windows of the report split that are measured.")] = 24,
+    statistics: Annotated[str, typer.Option(help="dense or sequential (behind the pruned prefix).")] = "dense",
+    seeds: Annotated[int, typer.Option(min=1, help="Calibration samples drawn; mean and spread are shown.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    sandbox: Annotated[str, typer.Option(help="For candidates: auto, docker or local.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
+) -> None:
+    """Measure pruning algorithms side by side: every algorithm with every allocation, update, pattern and sparsity."""
+    config = load_config(
+        None,
+        settings(
+            {
+                "model": model,
+                "data.source": data,
+                "data.calibration": calibration,
+                "data.calibration_samples": calibration_samples,
+                "data.seqlen": seqlen,
+                "data.report_windows": windows,
+                "data.search_windows": min(windows, Config().data.search_windows),
+                "allocation.unit": unit,
+                "device": device,
+                "dtype": dtype,
+                "sandbox.engine": sandbox,
+            }
+        ),
+    )
+    recipes = _recipes(words(sparsity), words(allocations), words(updates), words(patterns), statistics, unit)
+    rows = list(_measure(config, words(algorithms), recipes, seeds))
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        console().print(plain(f"{model}, perplexity on {data}: {windows} windows of {seqlen} tokens, report split"))
+        console().print(_table(rows))
+
+
+def _recipes(
+    sparsities: Sequence[str],
+    allocations: Sequence[str],
+    updates: Sequence[str],
+    patterns: Sequence[str],
+    statistics: str,
+    unit: str,
+) -> list["Recipe"]:
+    """Unstructured ones for every sparsity and allocation, and uniform ones for every N:M pattern."""
+    from autoprune.evaluation.experiment import Recipe
+    from autoprune.pruning.masks import parse_pattern
+
+    found = []
+    for pattern in patterns:
+        kept = parse_pattern(pattern)
+        for update in updates:
+            if kept is None:
+                found += [
+                    Recipe(share(each), allocation, choice(update, UPDATES), pattern, choice(statistics, KINDS), unit)
+                    for each in sparsities
+                    for allocation in allocations
+                ]
+            else:
+                zeros = 1.0 - kept[0] / kept[1]
+                found.append(
+                    Recipe(zeros, "uniform", choice(update, UPDATES), pattern, choice(statistics, KINDS), unit)
+                )
+    return found
+
+
+def _measure(config: Config, names: Sequence[str], recipes: Sequence["Recipe"], seeds: int) -> Iterable["Row"]:
+    from autoprune.evaluation.compare import compare as rows_of
+    from autoprune.tools.algorithms import open_algorithms
+
+    total = 1 + seeds * len(recipes) * len(names)
+    with (
+        open_algorithms(names, config.sandbox, say) as algorithms,
+        progress("comparing", total, say, "rows") as advance,
+    ):
+        for row in rows_of(config, algorithms, recipes, seeds, say):
+            advance(1)
+            yield row
+
+
+def _table(rows: Sequence["Row"]) -> Table:
+    """One line per experiment, seeds joined; a column that says the same everywhere is left out."""
+    from autoprune.evaluation.compare import spread
+
+    groups = spread(rows)
+    lines = [_cells(group) for group in groups]
+    varied = {name for name in lines[0] if len({line[name] for line in lines[1:]}) > 1}
+    shown = [name for name in lines[0] if name in varied or name not in OPTIONAL]
+    table = Table(box=None, padding=(0, 2, 0, 0), caption=TIMES, caption_justify="left")
+    for name in shown:
+        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+    for line in lines:
+        table.add_row(*(plain(line[name]) for name in shown))
+    return table
+
+
+def _cells(group: "Spread") -> dict[str, str]:
+    row = group.row
+    return {
+        "algorithm": row.algorithm,
+        "allocation": row.allocation,
+        "update": row.update,
+        "pattern": row.pattern,
+        "sparsity": f"{row.sparsity_actual:.4f}",
+        "perplexity": f"{group.mean:.2f}" if group.mean is not None else "not finite",
+        "+-": f"{group.deviation:.2f}" if group.deviation is not None else "",
+        "t stat": f"{row.seconds_statistics:.1f}",
+        "t score": f"{row.seconds_score:.1f}",
+        "t mask": f"{row.seconds_mask:.1f}",
+    }

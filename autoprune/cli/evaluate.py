@@ -1,0 +1,44 @@
+"""`autoprune evaluate`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from autoprune.cli.common import console, print_json, say
+from autoprune.report.text import plain
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A directory, a hub id, or smollm2-135m.")],
+    data: Annotated[str, typer.Option(help="builtin, wikitext2, c4, a text file, or hf:NAME.")] = "builtin",
+    seqlen: Annotated[int, typer.Option(min=8, help="Window length in tokens.")] = 512,
+    windows: Annotated[int | None, typer.Option(min=1, help="How many windows; default all of the text.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="lm-eval tasks or YAML files, separated by commas.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items per task; default all.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measurement as JSON.")] = False,
+) -> None:
+    """Measure a model: perplexity on a text, zeros in its linear layers, zero-shot tasks."""
+    from autoprune.evaluation.evaluate import evaluate as measure
+
+    names = [task.strip() for task in (tasks or "").split(",") if task.strip()]
+    measured = measure(model, data, seqlen, windows, names, device, dtype, say, limit)
+    if as_json:
+        print_json(asdict(measured))
+        return
+    screen = console()
+    screen.print(plain(f"{measured.model} ({measured.dtype}, {measured.fingerprint})"))
+    text = f"{measured.data}, {measured.split} split, {measured.windows} windows of {measured.seqlen} tokens"
+    screen.print(plain(f"perplexity  {measured.perplexity:.3f}  ({text})"), soft_wrap=True)
+    screen.print(plain(f"zeros       {measured.zeros:,} of {measured.weights:,} ({measured.sparsity:.2%})"))
+    if measured.tasks:
+        table = Table(box=None, padding=(0, 2))
+        for name in ("task", "metric", "value", "stderr", "items"):
+            table.add_column(name, justify="left" if name in ("task", "metric") else "right")
+        for row in measured.tasks:
+            stderr = f"{row['stderr']:.4f}" if row["stderr"] is not None else ""
+            table.add_row(plain(row["task"]), plain(row["metric"]), f"{row['value']:.4f}", stderr, str(row["samples"]))
+        screen.print(table)

@@ -1,0 +1,119 @@
+"""`autoprune prune`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autoprune.cli.common import console, print_json, say
+from autoprune.cli.words import KINDS, UPDATES, choice, settings, share
+from autoprune.config import load_config
+from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
+from autoprune.report.text import plain
+
+if TYPE_CHECKING:
+    import torch
+
+    from autoprune.evaluation.experiment import Recipe
+    from autoprune.evaluation.produce import Produced
+
+
+def prune(
+    out: Annotated[Path, typer.Option(help="The model directory to write.")],
+    model: Annotated[str, typer.Option(help="A directory, a hub id, or smollm2-135m.")] = "smollm2-135m",
+    algorithm: Annotated[str, typer.Option(help="A score, FILE.py, or RUN:CANDIDATE.")] = "wanda",
+    sparsity: Annotated[str | None, typer.Option(help="Share of weights to prune; default 0.5.")] = None,
+    allocation: Annotated[str | None, typer.Option(help="uniform, sdsa, owl, ..., own; default sdsa.")] = None,
+    update: Annotated[str, typer.Option(help="What happens to the kept weights: none or obs.")] = "none",
+    pattern: Annotated[str, typer.Option(help="none, or N:M such as 2:4, which fixes the sparsity.")] = "none",
+    unit: Annotated[str, typer.Option(help="What gets its own sparsity: block, module, projection.")] = "block",
+    packed: Annotated[Path | None, typer.Option(help="Write this smaller file too; see `autoprune unpack`.")] = None,
+    data: Annotated[str, typer.Option(help="Measured on: builtin, wikitext2, c4, a text file, hf:NAME.")] = "builtin",
+    calibration: Annotated[str, typer.Option(help="Calibration text, the same choices.")] = "builtin",
+    calibration_samples: Annotated[int, typer.Option(help="Calibration sequences.")] = 16,
+    seqlen: Annotated[int, typer.Option(help="Length of windows and sequences in tokens.")] = 512,
+    windows: Annotated[int, typer.Option(help="Windows of the report split that are measured.")] = 24,
+    statistics: Annotated[str, typer.Option(help="dense or sequential (behind the pruned prefix).")] = "dense",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    offload: Annotated[str | None, typer.Option(help="Keep the model on --device, move block by block here.")] = None,
+    dtype: Annotated[str, typer.Option(help="Of the files; auto: what the model has.")] = "auto",
+    sandbox: Annotated[str, typer.Option(help="For a candidate: auto, docker or local.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print sizes and measurements as JSON.")] = False,
+) -> None:
+    """Prune a model, measure it, and write it as a Hugging Face directory with a model card."""
+    from autoprune.evaluation.produce import produce
+    from autoprune.pruning.loading import choose_device
+    from autoprune.tools.algorithms import open_algorithms
+
+    config = load_config(
+        None,
+        settings(
+            {
+                "model": model,
+                "data.source": data,
+                "data.calibration": calibration,
+                "data.calibration_samples": calibration_samples,
+                "data.seqlen": seqlen,
+                "data.report_windows": windows,
+                "data.search_windows": windows,
+                "allocation.unit": unit,
+                "device": device,
+                "dtype": dtype,
+                "sandbox.engine": sandbox,
+            }
+        ),
+    )
+    recipe = _recipe(sparsity, allocation, update, pattern, statistics, unit)
+    visited: torch.device | None = choose_device(offload) if offload else None
+    try:
+        with open_algorithms([algorithm], config.sandbox, say) as (chosen,):
+            made = produce(config, chosen, recipe, out, say, packed, visited)
+    except CandidateFailure as failure:
+        raise AutoPruneError(f"the algorithm {algorithm} failed: {failure}") from None
+    if as_json:
+        print_json(_facts(made))
+    else:
+        _show(made, seqlen, windows, data)
+
+
+def _recipe(
+    sparsity: str | None, allocation: str | None, update: str, pattern: str, statistics: str, unit: str
+) -> "Recipe":
+    """A pattern fixes the sparsity and is uniform; a contradicting word is refused."""
+    from autoprune.evaluation.experiment import Recipe
+    from autoprune.pruning.masks import parse_pattern
+
+    kept = parse_pattern(pattern)
+    wanted = share(sparsity) if sparsity is not None else 0.5 if kept is None else 1.0 - kept[0] / kept[1]
+    if kept is not None and abs(wanted - (1.0 - kept[0] / kept[1])) > 1e-9:
+        raise UsageError(f"the pattern {pattern} means a sparsity of {1.0 - kept[0] / kept[1]:g}, not {wanted:g}")
+    chosen = allocation or ("sdsa" if kept is None else "uniform")
+    return Recipe(wanted, chosen, choice(update, UPDATES), pattern, choice(statistics, KINDS), unit)
+
+
+def _facts(made: "Produced") -> dict[str, Any]:
+    return {
+        **made.facts,
+        "out": str(made.exported.path),
+        "bytes": made.exported.bytes,
+        "zeros": made.exported.zeros,
+        "weights": made.exported.weights,
+        "sparsity": made.exported.sparsity,
+        "packed": str(made.packed) if made.packed else None,
+        "packed_bytes": made.sizes.packed if made.sizes else None,
+        "seconds": made.seconds,
+    }
+
+
+def _show(made: "Produced", seqlen: int, windows: int, data: str) -> None:
+    done, text = made.exported, f"{data}, report split, {windows} windows of {seqlen} tokens"
+    lines = [
+        f"{done.path}  {done.bytes / 1e6:,.1f} MB",
+        f"zeros       {done.zeros:,} of {done.weights:,} ({done.sparsity:.2%})",
+        f"perplexity  {made.perplexity:.3f}, dense {made.dense_perplexity:.3f}  ({text})",
+    ]
+    if made.packed and made.sizes:
+        share_of = made.sizes.packed / made.sizes.directory
+        lines.append(f"{made.packed}  {made.sizes.packed / 1e6:,.1f} MB ({share_of:.0%} of the directory)")
+    for line in lines:
+        console().print(plain(line), soft_wrap=True)

@@ -1,0 +1,67 @@
+"""`autoprune sandbox build` and `autoprune sandbox check`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from autoprune.cli.common import console, errors, print_json
+from autoprune.config import SandboxSettings
+from autoprune.report.text import plain
+
+CHECK_SECONDS = 5.0
+_NAMED: dict[str, Literal["dockerfile", "host"]] = {"dockerfile": "dockerfile", "host": "host"}
+
+sandbox = typer.Typer(
+    help="Make and try the sandbox in which candidates run.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@sandbox.command("build")
+def build(
+    source: Annotated[
+        str, typer.Option("--from", help="host (this machine's libraries), dockerfile, or a rootfs tarball's path.")
+    ] = "host",
+    image: Annotated[str, typer.Option(help="Name of the image.")] = SandboxSettings().image,
+) -> None:
+    """Build or replace the image of the docker sandbox. `host` and a tarball need no registry."""
+    from autoprune.sandbox import engine
+    from autoprune.sandbox.image import build_image
+
+    client, _ = engine.connect()
+    try:
+        built = build_image(client, image, _NAMED.get(source, Path(source)), lambda line: errors().print(plain(line)))
+    finally:
+        client.close()
+    console().print(plain(f"{image}: {built}"), soft_wrap=True)
+
+
+@sandbox.command("check")
+def check(
+    which: Annotated[
+        Literal["auto", "docker", "local"], typer.Option("--sandbox", help="auto, docker or local.")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the probes as JSON.")] = False,
+) -> None:
+    """Run one good candidate and some that must fail in the right way. Exit 1 if one of them does not."""
+    from autoprune.sandbox.check import check as run_probes
+    from autoprune.sandbox.choose import make_sandbox
+
+    settings = SandboxSettings(engine=which, seconds=CHECK_SECONDS)
+    chosen = make_sandbox(settings, lambda line: errors().print(plain(line)))
+    try:
+        probes = run_probes(chosen)
+    finally:
+        chosen.close()
+    if as_json:
+        print_json([vars(probe) for probe in probes])
+    else:
+        table = Table(box=None, padding=(0, 2))
+        for name in ("what should hold", "held", "ended as", "message"):
+            table.add_column(name)
+        for probe in probes:
+            table.add_row(probe.name, "yes" if probe.passed else "NO", probe.outcome, plain(probe.message))
+        console().print(table)
+    if not all(probe.passed for probe in probes):
+        raise typer.Exit(1)

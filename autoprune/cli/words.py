@@ -1,0 +1,38 @@
+"""Reading what a user wrote: lists between commas, shares, choices, settings."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autoprune.errors import UsageError
+
+UPDATES = ("none", "obs")
+KINDS = ("dense", "sequential")
+
+
+def settings(values: Mapping[str, Any]) -> list[str]:
+    """`key=value` words for the settings tree; strings are quoted, so that none is read as a number."""
+    return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+
+
+def words(text: str) -> list[str]:
+    """The words between commas. Raises UsageError when there is none."""
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    if not found:
+        raise UsageError(f"{text!r} names nothing; give one or more words, separated by commas")
+    return found
+
+
+def share(text: str) -> float:
+    """A sparsity. Raises UsageError for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"sparsity {text!r} is not a number between 0 and 1") from None
+
+
+def choice(word: str, among: Sequence[str]) -> Any:
+    """The word, if it is one of those. Raises UsageError otherwise."""
+    if word not in among:
+        raise UsageError(f"{word!r} is not one of {', '.join(among)}")
+    return word

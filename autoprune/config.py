@@ -1,0 +1,172 @@
+"""One tree of settings: defaults, then a YAML file, then `key=value` words. An unknown key is an error."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoprune.errors import UsageError
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """A node of the tree: frozen, closed, and validated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataSettings(Settings):
+    """Texts: where they come from and how they are cut. Lengths in tokens."""
+
+    source: str = Field("builtin", description="search and report text: builtin, wikitext2, c4, a text file, hf:NAME")
+    calibration: str = Field("builtin", description="calibration text, the same choices")
+    calibration_samples: Positive = Field(16, description="calibration sequences of seqlen tokens")
+    seqlen: Annotated[int, Field(ge=8)] = Field(512, description="window length in tokens")
+    search_windows: Positive = Field(16, description="windows of the search split (fitness)")
+    report_windows: Positive = Field(24, description="windows of the report split (measured once, at the end)")
+
+
+class AllocationSettings(Settings):
+    """How sparsity is spread over units when a candidate does not bring its own `allocate`."""
+
+    name: Literal["sdsa", "sdsa-paper", "uniform", "owl", "dlp", "alphapruning", "atp"] = "sdsa"
+    unit: Literal["block", "module", "projection"] = Field("block", description="what gets a sparsity of its own")
+    preset: Literal["default", "paper"] = "default"
+    kappa: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: share of the budget re-weighted")
+    tau: Annotated[float, Field(gt=0)] | None = Field(None, description="SDSA: softmax temperature")
+    delta: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: largest deviation from sparsity")
+
+
+class SandboxSettings(Settings):
+    """Limits on one candidate. Memory in MiB, time in seconds of wall clock."""
+
+    engine: Literal["auto", "docker", "local"] = "auto"
+    seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="wall clock for the whole candidate")
+    memory_mb: Positive = Field(4096, description="memory of the candidate's process tree, shared target excluded")
+    output_kb: Positive = Field(64, description="how much of what a candidate prints is kept")
+    threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads for a candidate; 0 = all")
+    image: str = Field("autoprune-sandbox:latest", description="docker: image name")
+    gpu: bool = Field(
+        False, description="docker: let candidates compute on the engine's GPU (its driver is then in reach)"
+    )
+
+
+class LLMSettings(Settings):
+    """Which chat model answers. Keys come from the environment (OPENAI_API_KEY), never from a file."""
+
+    provider: Literal["auto", "openai", "local", "symbolic"] = "auto"
+    model: str | None = Field(None, description="openai: model name; local: GGUF file")
+    base_url: str | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    max_reply_tokens: Positive = 700
+    timeout: Annotated[float, Field(gt=0)] = Field(120.0, description="seconds for one reply")
+    retries: Annotated[int, Field(ge=0)] = Field(4, description="tries again on 429, 5xx, time-outs")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="local: loopback port; 0 = any free one")
+    context: Positive = Field(8192, description="local: context length in tokens")
+    threads: Annotated[int, Field(ge=0)] = Field(0, description="local: CPU threads; 0 = all")
+
+
+class AgentSettings(Settings):
+    """The proposer, the critic and the analyst."""
+
+    critic: Literal["auto", "llm", "rules"] = "auto"
+    analyst: Literal["auto", "llm", "rules"] = "auto"
+    revisions: Annotated[int, Field(ge=0, le=2)] = Field(
+        2, description="revisions that the critic or the sandbox may ask for"
+    )
+    veto: bool = Field(False, description="whether a rejection by the LLM critic is final; else measurement decides")
+    symbolic_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.25, description="share of proposals made by the symbolic engine beside an LLM"
+    )
+    gcot: Literal["full", "flat", "none", "no-credit"] = "full"
+    parents: Literal["rank", "random"] = "rank"
+
+
+class SearchSettings(Settings):
+    """How much is searched. The first limit reached ends the run."""
+
+    max_candidates: Positive = 12
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    max_tokens: Positive | None = None
+    max_usd: Annotated[float, Field(gt=0)] | None = None
+    generation_size: Positive = 3
+    finalists: Positive = Field(2, description="best candidates measured on the report split")
+
+
+class Config(Settings):
+    """Everything one run depends on."""
+
+    model: str = Field("smollm2-135m", description="a directory, a hub id, or a built-in name")
+    sparsity: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    approval: Literal["auto"] = "auto"
+    data: DataSettings = DataSettings()
+    allocation: AllocationSettings = AllocationSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    llm: LLMSettings = LLMSettings()
+    agents: AgentSettings = AgentSettings()
+    search: SearchSettings = SearchSettings()
+
+
+def load_config(path: Path | None = None, overrides: list[str] | None = None) -> Config:
+    """Defaults, then the YAML file, then `a.b=value` words (values are read as YAML).
+
+    Raises UsageError naming the key and the file or word it came from.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        tree = _read_yaml(path)
+    for word in overrides or []:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{word!r} is not of the form key=value (for example sparsity=0.6)")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        _assign(tree, key.split("."), value, word)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise UsageError(_first_problem(error, path)) from None
+
+
+def dump_config(config: Config) -> str:
+    """The whole tree as YAML, defaults included."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UsageError(f"{path} must hold a mapping of settings, not a {type(tree).__name__}")
+    return tree
+
+
+def _assign(tree: dict[str, Any], keys: list[str], value: Any, word: str) -> None:
+    for key in keys[:-1]:
+        branch = tree.setdefault(key, {})
+        if not isinstance(branch, dict):
+            raise UsageError(f"{word!r}: {key} is a value, not a group of settings")
+        tree = branch
+    tree[keys[-1]] = value
+
+
+def _first_problem(error: ValidationError, path: Path | None) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    where = f" (in {path} or on the command line)" if path else ""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {key!r}{where}; `autoprune search --help` lists them"
+    return f"{key} = {problem['input']!r}{where}: {problem['msg'].lower()}"

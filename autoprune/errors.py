@@ -1,0 +1,47 @@
+"""The exceptions a caller may meet, each carrying one line for the user and the exit code it ends with."""
+
+
+class AutoPruneError(Exception):
+    """Something failed while running: one line that says what, with which input, and what to do. Exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(AutoPruneError):
+    """The user's input cannot be used (a missing model, a sparsity of 1.2, an unknown key). Exit code 2."""
+
+    exit_code = 2
+
+
+class DownloadError(AutoPruneError):
+    """A file could not be fetched, stored or verified. Nothing half-written is left in the cache."""
+
+
+class SandboxUnavailable(AutoPruneError):
+    """The machine lacks what the requested sandbox needs; candidates are never run without one."""
+
+
+class ChatError(AutoPruneError):
+    """The chat model cannot be used (refused key, endpoint down, no server)."""
+
+
+class RunPaused(AutoPruneError):
+    """The run stopped where it can be resumed, waiting for an approval or for an endpoint. Exit code 3."""
+
+    exit_code = 3
+
+
+class CandidateFailure(Exception):
+    """A candidate did not make it: a result to record, never an error of the program.
+
+    `stage` is where (screen, start, load, allocate, score, check, measure), `reason` is what, as one word
+    (contract, timeout, memory, exception, shape, dtype, not-finite, forbidden, crashed, protocol, duplicate),
+    `message` one line for people and for the proposer, `diagnostics` whatever the candidate printed (bounded).
+    """
+
+    def __init__(self, stage: str, reason: str, message: str, diagnostics: str = "") -> None:
+        super().__init__(f"{stage}: {reason}: {message}")
+        self.stage = stage
+        self.reason = reason
+        self.message = message
+        self.diagnostics = diagnostics

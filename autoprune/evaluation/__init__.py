@@ -1,0 +1,1 @@
+"""Trusted measurement: texts and splits, perplexity, the bench that measures masks."""

@@ -1,0 +1,97 @@
+"""What gives scores: a published formula, or a candidate in its sandbox, both asked in the same way."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from autoprune.pruning.bundle import LayerInfo, LayerView
+from autoprune.pruning.scores import Score, choose_score
+
+
+class Readable(Protocol):
+    """Weights and statistics of some layers: a `Bundle`, or those of one block on a walk."""
+
+    layers: list[LayerInfo]
+
+    @property
+    def path(self) -> Path:
+        """A bundle directory with the same content, for those who read files only."""
+
+    def view(self, name: str, sparsity: float) -> LayerView:
+        """A layer as the candidate's contract describes it."""
+
+
+class Scoring(Protocol):
+    """An algorithm opened on a readable; a sandbox's session is one."""
+
+    group: str
+    has_allocate: bool
+
+    def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
+        """Raw densities per unit, not yet on the budget."""
+
+    def scores(
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """(layer name, score [out, in]), layer by layer; `sparsity` holds that of each layer's unit."""
+
+
+class Algorithm(Protocol):
+    """Something that scores. `needs`: the on-demand statistics that it reads (gradient, hessian)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+
+    def open(self, readable: Readable) -> AbstractContextManager[Scoring]: ...
+
+
+@dataclass(frozen=True)
+class Published:
+    """A score of `pruning.scores`, compared within its paper's group or the given one."""
+
+    score: Score
+
+    @staticmethod
+    def named(name: str, group: str | None = None) -> "Published":
+        """Raises UsageError for an unknown name or group."""
+        return Published(choose_score(name, group))
+
+    @property
+    def name(self) -> str:
+        """The score's name."""
+        return self.score.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The on-demand statistics that the formula reads."""
+        return self.score.needs
+
+    @contextmanager
+    def open(self, readable: Readable) -> Iterator[Scoring]:
+        """Scores are computed here, in this process: the formulas are ours."""
+        yield _Here(self.score, readable)
+
+
+class _Here:
+    has_allocate = False
+
+    def __init__(self, score: Score, readable: Readable) -> None:
+        self.group = score.group
+        self._score = score
+        self._readable = readable
+
+    def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
+        raise NotImplementedError("published scores bring no allocation")
+
+    def scores(
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        for name in layers or [layer.name for layer in self._readable.layers]:
+            yield name, self._score(self._readable.view(name, sparsity[name]))

@@ -1,0 +1,183 @@
+"""Many algorithms, allocations, updates and seeds on one target: rows for a table, for JSON, and their spread."""
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from autoprune.config import Config
+from autoprune.downloads import cache_dir
+from autoprune.errors import AutoPruneError, CandidateFailure
+from autoprune.evaluation.algorithms import Algorithm
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.experiment import Applied, Recipe, apply
+from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.statistics_cache import StatisticsCache
+from autoprune.evaluation.texts import Split, load_calibration, load_splits
+from autoprune.pruning.prune import Seconds
+from autoprune.pruning.target import load_target
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured experiment, as `autoprune compare --json` hands it out. Seconds of wall clock by phase; `perplexity`
+    is None when it is not finite or the experiment failed."""
+
+    algorithm: str
+    allocation: str
+    update: str
+    pattern: str
+    sparsity_target: float
+    sparsity_actual: float
+    zeros: int
+    weights: int
+    perplexity: float | None
+    seqlen: int
+    windows: int
+    seconds_statistics: float
+    seconds_score: float
+    seconds_mask: float
+    seconds_eval: float
+    statistics: str
+    seed: int
+
+
+def run(
+    bench: Bench,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    split: Split,
+    seed: int = 0,
+    device: torch.device | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> Row:
+    """Prune, measure on a split, and put the dense weights back."""
+    with bench.target.edited() as put:
+        applied = apply(bench, algorithm, recipe, put, device, advance)
+        started = time.perf_counter()
+        value = perplexity(bench.losses(split))
+        seconds_eval = time.perf_counter() - started
+    return _row(bench, algorithm, recipe, split, seed, applied, value, seconds_eval)
+
+
+def _row(
+    bench: Bench,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    split: Split,
+    seed: int,
+    applied: Applied,
+    value: float,
+    seconds_eval: float,
+) -> Row:
+    windows = bench.windows(split).tokens
+    return Row(
+        algorithm=algorithm.name,
+        allocation=recipe.allocation,
+        update=recipe.update,
+        pattern=recipe.pattern,
+        sparsity_target=recipe.sparsity,
+        sparsity_actual=applied.zeros / bench.target.weights,
+        zeros=applied.zeros,
+        weights=bench.target.weights,
+        perplexity=value if math.isfinite(value) else None,
+        seqlen=windows.shape[1],
+        windows=windows.shape[0],
+        seconds_statistics=applied.seconds.statistics,
+        seconds_score=applied.seconds.score,
+        seconds_mask=applied.seconds.mask,
+        seconds_eval=seconds_eval,
+        statistics=recipe.statistics,
+        seed=seed,
+    )
+
+
+def compare(
+    config: Config,
+    algorithms: Sequence[Algorithm],
+    recipes: Sequence[Recipe],
+    seeds: int,
+    notify: Callable[[str], None],
+    split: Split = "report",
+    offload: torch.device | None = None,
+) -> Iterator[Row]:
+    """A row for the dense model, then one for every seed, recipe and algorithm, as they are measured.
+
+    Seed 0 calibrates on the first sequences of the calibration text, the others on random ones. `offload`: the device
+    that blocks visit one at a time. An experiment that fails is told by `notify`; its row is without perplexity.
+    Raises UsageError before anything is loaded for a recipe that means nothing.
+    """
+    for algorithm, recipe in itertools.product(algorithms, recipes):
+        recipe.check(algorithm)
+    target = load_target(config.model, config.device, config.dtype, notify)
+    splits = load_splits(config.data, target.tokenizer)
+    for seed in range(seeds):
+        splits["calibration"] = load_calibration(config.data, target.tokenizer, seed)
+        cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
+        bench = Bench(target, dict(splits), config, cache)
+        if seed == 0:
+            yield dense(bench, split)
+        for recipe, algorithm in itertools.product(recipes, algorithms):
+            try:
+                yield run(bench, algorithm, recipe, split, seed, offload)
+            except (AutoPruneError, CandidateFailure) as error:
+                notify(f"{algorithm.name}, {recipe.allocation}, {recipe.update}, {recipe.pattern}: {error}")
+                yield _row(bench, algorithm, recipe, split, seed, Applied(0, Seconds()), math.nan, 0.0)
+
+
+def dense(bench: Bench, split: Split) -> Row:
+    """The unpruned target as a row, its algorithm called `dense`."""
+    measured = bench.dense(split)
+    return Row(
+        algorithm="dense",
+        allocation="none",
+        update="none",
+        pattern="none",
+        sparsity_target=0.0,
+        sparsity_actual=0.0,
+        zeros=0,
+        weights=measured.weights,
+        perplexity=measured.perplexity,
+        seqlen=measured.seqlen,
+        windows=measured.windows,
+        seconds_statistics=0.0,
+        seconds_score=0.0,
+        seconds_mask=0.0,
+        seconds_eval=measured.seconds["eval"],
+        statistics="none",
+        seed=0,
+    )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The rows that differ in the seed only: how many, and mean, sample standard deviation (None of one), least and
+    largest of their perplexities. None where one of them is not finite."""
+
+    row: Row
+    seeds: int
+    mean: float | None
+    deviation: float | None
+    least: float | None
+    largest: float | None
+
+
+def spread(rows: Sequence[Row]) -> list[Spread]:
+    """Rows joined over seeds, in the order in which they first appear; `row` is the first of each."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        key = (row.algorithm, row.allocation, row.update, row.pattern, row.sparsity_target, row.statistics)
+        groups.setdefault(key, []).append(row)
+    return [_spread(group) for group in groups.values()]
+
+
+def _spread(group: Sequence[Row]) -> Spread:
+    values = [row.perplexity for row in group if row.perplexity is not None]
+    if len(values) < len(group):
+        return Spread(group[0], len(group), None, None, None, None)
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(group[0], len(group), statistics.fmean(values), deviation, min(values), max(values))

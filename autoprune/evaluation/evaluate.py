@@ -1,0 +1,81 @@
+"""Measuring any model as it is: perplexity by the project's protocol, its zeros, and zero-shot tasks."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoprune.downloads import progress
+from autoprune.errors import AutoPruneError
+from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
+from autoprune.evaluation.texts import cut, read_text
+from autoprune.pruning.export import count_zeros
+from autoprune.pruning.target import load_target
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured. `zeros` are counted among the `weights` of the linear layers in the decoder blocks."""
+
+    model: str
+    fingerprint: str
+    dtype: str
+    data: str
+    split: str
+    text_fingerprint: str
+    perplexity: float
+    seqlen: int
+    windows: int
+    zeros: int
+    weights: int
+    sparsity: float
+    seconds: float
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+
+
+def evaluate(
+    model: str,
+    data: str,
+    seqlen: int,
+    windows: int | None,
+    tasks: Sequence[str],
+    device: str,
+    dtype: str,
+    notify: Callable[[str], None],
+    limit: int | None = None,
+) -> Evaluation:
+    """Perplexity on the report split of a text (`windows` None: all of it), zeros, and lm-eval's tasks if any.
+
+    Raises UsageError for input that cannot be used, AutoPruneError when the perplexity is not finite.
+    """
+    target = load_target(model, device, dtype, notify)
+    check_length(target, seqlen)
+    text = cut(read_text(data, "report"), data, "report", target.tokenizer, seqlen, windows)
+    started = time.perf_counter()
+    with progress("perplexity", len(text.tokens), lambda line: None, "windows") as advance:
+        value = perplexity(window_losses(target, text.tokens, lambda: advance(1)))
+    seconds = time.perf_counter() - started
+    if not value < float("inf"):
+        raise AutoPruneError(f"the perplexity of {model} on {data} is not finite; try --dtype float32")
+    results = []
+    if tasks:
+        from autoprune.evaluation.zeroshot import zero_shot
+
+        results = [vars(result) for result in zero_shot(target, tasks, limit)]
+    zeros = count_zeros(target)
+    return Evaluation(
+        model=model,
+        fingerprint=target.fingerprint,
+        dtype=str(target.dtype).removeprefix("torch."),
+        data=data,
+        split="report",
+        text_fingerprint=text.fingerprint,
+        perplexity=value,
+        seqlen=seqlen,
+        windows=len(text.tokens),
+        zeros=zeros,
+        weights=target.weights,
+        sparsity=zeros / target.weights,
+        seconds=seconds,
+        tasks=results,
+    )

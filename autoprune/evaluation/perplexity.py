@@ -1,0 +1,45 @@
+"""Perplexity, by the protocol that pruning papers share, said here once and done in one function.
+
+The split's text is tokenised once and cut into non-overlapping windows of `seqlen` tokens. A window's loss is the mean
+cross-entropy over its seqlen - 1 predicted positions; perplexity is exp(mean of the windows' losses). Numbers with a
+different seqlen cannot be compared.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from autoprune.errors import UsageError
+from autoprune.pruning.target import Target
+
+BATCH = 2
+"""Windows per forward pass on the CPU; more gains nothing there and costs memory for logits."""
+
+
+def check_length(target: Target, seqlen: int) -> None:
+    """Raises UsageError when the model knows fewer positions than a window has."""
+    known = getattr(target.model.config, "max_position_embeddings", None)
+    if known is not None and seqlen > known:
+        raise UsageError(f"{target.name} knows {known} positions, so windows of {seqlen} tokens are too long for it")
+
+
+def window_losses(target: Target, windows: Tensor, advance: Callable[[], None] = lambda: None) -> list[float]:
+    """The mean cross-entropy in nats of each window; `windows` is int64 [windows, seqlen]."""
+    losses: list[float] = []
+    with torch.inference_mode():
+        for batch in windows.split(BATCH):
+            tokens = batch.to(target.device)
+            logits = target.model(tokens, use_cache=False).logits
+            for each, window in zip(logits, tokens, strict=True):
+                losses.append(float(functional.cross_entropy(each[:-1].float(), window[1:])))
+                advance()
+    return losses
+
+
+def perplexity(losses: list[float]) -> float:
+    """exp of the mean loss; infinite where that overflows."""
+    mean = math.fsum(losses) / len(losses)
+    return math.inf if mean > 700 else math.exp(mean)

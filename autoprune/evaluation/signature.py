@@ -1,0 +1,42 @@
+"""A fingerprint of masks that shows how far two candidates agree: their bits at fixed, pseudo-random weights."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoprune.pruning.bundle import LayerInfo
+
+SAMPLE = 1 << 17
+SEED = 2511
+
+
+class Signature:
+    """Takes the mask bits at the same sample of weights from every candidate."""
+
+    def __init__(self, layers: Sequence[LayerInfo]) -> None:
+        weights = sum(layer.size for layer in layers)
+        chosen = np.sort(np.random.default_rng(SEED).integers(0, weights, min(SAMPLE, weights)))
+        self._positions: dict[str, Tensor] = {}
+        start = 0
+        for layer in layers:
+            inside = chosen[(chosen >= start) & (chosen < start + layer.size)] - start
+            self._positions[layer.name] = torch.from_numpy(inside)
+            start += layer.size
+
+    def of(self, masks: Mapping[str, Tensor]) -> bytes:
+        """The sampled bits of masks ([out, in] each, bool), packed."""
+        bits = [
+            masks[name].reshape(-1)[places.to(masks[name].device)].cpu() for name, places in self._positions.items()
+        ]
+        return np.packbits(torch.cat(bits).numpy()).tobytes()
+
+
+def agreement(one: bytes, other: bytes) -> float:
+    """The share of sampled weights on which two candidates decide alike; 0 for signatures of other targets."""
+    if len(one) != len(other) or not one:
+        return 0.0
+    different = np.frombuffer(one, np.uint8) ^ np.frombuffer(other, np.uint8)
+    return 1.0 - math.fsum(np.unpackbits(different)) / (8 * len(one))

@@ -1,0 +1,65 @@
+"""Statistics on disk, by content: the same model, dtype and calibration tokens are never passed through twice."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoprune.downloads import progress
+from autoprune.evaluation.texts import Windows
+from autoprune.pruning.bundle import VERSION, widen_bundle, write_bundle
+from autoprune.pruning.statistics import collect_gradients, collect_hessians, collect_inputs
+from autoprune.pruning.target import Target
+
+_COLLECTORS = {"gradient": collect_gradients, "hessian": collect_hessians}
+
+
+class StatisticsCache:
+    """Makes and finds bundles of one target and one calibration text."""
+
+    def __init__(self, target: Target, calibration: Windows, root: Path, notify: Callable[[str], None]) -> None:
+        self._target = target
+        self._windows = calibration.tokens
+        self._notify = notify
+        self.seconds = 0.0
+        """Spent on collecting, as opposed to finding, so far."""
+        facts = f"{VERSION}/{target.fingerprint}/{calibration.fingerprint}/{target.device.type}/{torch.__version__}"
+        self._base = root / hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+    def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
+        """The bundle's directory, with the wanted on-demand statistics (gradient, hessian) and no others."""
+        base = self._base.with_name(f"{self._base.name}-dense")
+        if not base.exists():
+            self._collect(base)
+        if not extra_fields:
+            return base
+        wider = self._base.with_name("-".join([self._base.name, "dense", *sorted(extra_fields)]))
+        if not wider.exists():
+            self._widen(base, wider, extra_fields)
+        return wider
+
+    def _collect(self, path: Path) -> None:
+        self._notify(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
+        statistics = self._passes("statistics", collect_inputs)
+        weights = {layer.name: self._target.weight(layer.name) for layer in self._target.layers}
+        write_bundle(path, self._target.layers, weights, statistics)
+
+    def _widen(self, base: Path, path: Path, extra_fields: tuple[str, ...]) -> None:
+        """The base bundle's files by hard link, beside the on-demand statistics."""
+        self._notify(f"collecting {' and '.join(extra_fields)} from {len(self._windows)} windows")
+        expensive = {field: self._passes(field, _COLLECTORS[field]) for field in extra_fields}
+        widen_bundle(base, path, expensive)
+
+    def _passes(
+        self, name: str, collect: Callable[[Target, Tensor, Callable[[], None]], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Run one collector over the calibration windows, with a bar and the time left on a terminal."""
+        started = time.perf_counter()
+        with progress(name, len(self._windows), lambda line: None, "windows") as advance:
+            collected = collect(self._target, self._windows, lambda: advance(1))
+        self.seconds += time.perf_counter() - started
+        return collected

@@ -1,0 +1,77 @@
+"""Units, which get a sparsity of their own: what is known about each, and from their densities to zeros per layer."""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from autoprune.evaluation.algorithms import Readable
+from autoprune.pruning.allocation.budget import matrix_zeros, unit_zeros
+from autoprune.pruning.allocation.signals import SIGNALS, unit_key, unit_signals
+from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.contract import UNIT_FIELDS
+
+DESCRIBED = tuple(field.name for field in UNIT_FIELDS if field.name in SIGNALS)
+
+
+class Units:
+    """The units of one kind (block, module, projection) over a target's layers, with signals from dense statistics."""
+
+    def __init__(self, readable: Readable, by: str = "block") -> None:
+        self.members: dict[str, list[LayerInfo]] = {}
+        for layer in readable.layers:
+            self.members.setdefault(unit_key(layer, by), []).append(layer)
+        self.sizes = [sum(layer.size for layer in layers) for layers in self.members.values()]
+        self._readable = readable
+        self._known: dict[str, dict[str, float]] = {name: {} for name in self.members}
+
+    def described(self, signals: Collection[str] = DESCRIBED) -> list[dict[str, Any]]:
+        """One mapping per unit, in order: name, size, depth and the named signals, each computed once."""
+        for name, layers in self.members.items():
+            missing = set(signals) & set(SIGNALS) - set(self._known[name])
+            if missing:
+                views = [self._readable.view(layer.name, 0.0) for layer in layers]
+                self._known[name] |= unit_signals(views, missing)
+        return [
+            {
+                "name": name,
+                "size": size,
+                "depth": layers[0].depth,
+                **{key: self._known[name][key] for key in signals if key in SIGNALS},
+            }
+            for (name, layers), size in zip(self.members.items(), self.sizes, strict=True)
+        ]
+
+    def spread(self, densities: Sequence[float], sparsity: float) -> dict[str, int]:
+        """Zeros per layer from densities that hold the budget: in total exactly round(s N).
+
+        Raises UsageError when more weights than that are zero already.
+        """
+        return self.spread_totals(unit_zeros(densities, self.sizes, sparsity, self.totals(self.floors)))
+
+    def spread_totals(self, totals: Sequence[int]) -> dict[str, int]:
+        """Zeros per layer from zeros per unit, in proportion to the layers' sizes."""
+        return {
+            layer.name: zeros
+            for unit, total in zip(self.members.values(), totals, strict=True)
+            for layer, zeros in zip(unit, self._matrices(unit, total), strict=True)
+        }
+
+    @cached_property
+    def floors(self) -> dict[str, int]:
+        """Zeros that each layer's dense weight holds anyway, as in a model that was pruned before."""
+        return {
+            layer.name: layer.size - int(self._readable.view(layer.name, 0.0).weight.count_nonzero())
+            for layer in self._readable.layers
+        }
+
+    def _matrices(self, unit: Sequence[LayerInfo], total: int) -> list[int]:
+        return matrix_zeros(total, [layer.size for layer in unit], [self.floors[layer.name] for layer in unit])
+
+    def totals(self, zeros: Mapping[str, int]) -> list[int]:
+        """Zeros per unit from zeros per layer."""
+        return [sum(zeros[layer.name] for layer in unit) for unit in self.members.values()]
+
+    def sparsity(self, zeros: Mapping[str, int]) -> dict[str, float]:
+        """Layer name -> sparsity of the layer's unit: what an algorithm is told."""
+        shares = [total / size for total, size in zip(self.totals(zeros), self.sizes, strict=True)]
+        return {layer.name: share for unit, share in zip(self.members.values(), shares, strict=True) for layer in unit}

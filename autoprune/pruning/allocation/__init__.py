@@ -1,0 +1,1 @@
+"""Allocations: how sparsity is spread over units, always on an exact budget."""

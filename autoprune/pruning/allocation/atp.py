@@ -1,0 +1,38 @@
+"""ATP: sparsity rises linearly with depth (Determining Layer-wise Sparsity ... Through a Theoretical Perspective,
+arXiv 2502.14770). The one constant, the slope beta, is found by a grid on search data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from autoprune.pruning.allocation.budget import project
+
+UNSEARCHED = 0.5
+"""Share of the steepest slope that is taken when nothing is measured; a guess of this project."""
+
+
+def atp(units: Sequence[Mapping[str, Any]], sparsity: float, beta: float | None = None) -> list[float]:
+    """Densities from each unit's `size` and `depth`: s_i = s - beta (L - 1) / 2 + i beta, i = depth (L - 1), L depths.
+
+    Without `beta`, half of the steepest slope that keeps every sparsity in [0, 1].
+    """
+    steps = len({unit["depth"] for unit in units}) - 1
+    slope = UNSEARCHED * steepest(units, sparsity) if beta is None else beta
+    raw = [1.0 - (sparsity + slope * steps * (unit["depth"] - 0.5)) for unit in units]
+    return project(raw, [unit["size"] for unit in units], sparsity)
+
+
+def steepest(units: Sequence[Mapping[str, Any]], sparsity: float) -> float:
+    """The largest beta that keeps every sparsity in [0, 1]; 0 when there is only one depth."""
+    steps = len({unit["depth"] for unit in units}) - 1
+    return 2.0 * min(sparsity, 1.0 - sparsity) / steps if steps else 0.0
+
+
+def atp_searched(
+    units: Sequence[Mapping[str, Any]], sparsity: float, measure: Callable[[list[float]], float], points: int = 8
+) -> tuple[list[float], float]:
+    """The densities and the beta of the lowest `measure(densities)`, `points` + 1 slopes from 0 up."""
+    top = steepest(units, sparsity)
+    betas = [top * point / points for point in range(points + 1)]
+    tried = [(measure(densities), beta, densities) for beta in betas for densities in [atp(units, sparsity, beta)]]
+    _, beta, densities = min(tried, key=lambda entry: entry[0])
+    return densities, beta

@@ -1,0 +1,130 @@
+"""The exact budget: raw densities onto a box with a fixed mean, then whole numbers by largest remainder."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from autoprune.errors import UsageError
+
+LARGEST_RAW = 1e6
+"""Raw densities beyond this are refused: adding the common shift to them would lose the budget's digits."""
+
+ROUNDING = 1e-12
+"""How far sums of bounds may miss the budget for floating point's sake alone."""
+
+
+def total_zeros(sparsity: float, weights: int) -> int:
+    """The number of zeros that a sparsity in [0, 1] promises over so many weights: round(s N)."""
+    if not 0.0 <= sparsity <= 1.0:
+        raise UsageError(f"sparsity {sparsity} is not between 0 and 1")
+    return round(sparsity * weights)
+
+
+def project(
+    raw_densities: Sequence[float],
+    sizes: Sequence[int],
+    sparsity: float,
+    lo: float | Sequence[float] = 0.0,
+    hi: float | Sequence[float] = 1.0,
+) -> list[float]:
+    """Densities d_u = clip(raw_u + mu, lo, hi) with sum n_u d_u = (1 - s) N (FIELD: SDSA, items 4 and 5).
+
+    The bounds are common or one per unit; with common bounds the order is kept: a unit with a larger raw density never
+    gets less. Raises UsageError when the box cannot hold the budget, or when a raw density is not a finite number of
+    ordinary size.
+    """
+    count = len(sizes)
+    if len(raw_densities) != count or not count:
+        raise UsageError(f"{len(raw_densities)} densities were given for {count} units")
+    if min(sizes) <= 0:
+        raise UsageError("every unit must hold at least one weight")
+    if not all(math.isfinite(raw) and abs(raw) <= LARGEST_RAW for raw in raw_densities):
+        raise UsageError(f"densities must be finite and at most {LARGEST_RAW:g} in size")
+    lows = [lo] * count if isinstance(lo, int | float) else list(lo)
+    highs = [hi] * count if isinstance(hi, int | float) else list(hi)
+    density, weights = 1.0 - sparsity, sum(sizes)
+    least, most = (math.fsum(n * bound for n, bound in zip(sizes, box, strict=True)) / weights for box in (lows, highs))
+    inside = all(0.0 <= low <= high <= 1.0 for low, high in zip(lows, highs, strict=True))
+    if not inside or not least - ROUNDING <= density <= most + ROUNDING:
+        raise UsageError(
+            f"a mean density of {density:.4g} does not lie in the allowed range {least:.4g} to {most:.4g}; "
+            "widen delta or the limits on sparsity"
+        )
+    units = list(zip(raw_densities, sizes, lows, highs, strict=True))
+
+    def held(shift: float) -> float:
+        return math.fsum(n * min(max(raw + shift, low), high) for raw, n, low, high in units)
+
+    breakpoints = sorted({bound - raw for raw, _, low, high in units for bound in (low, high)})
+    shift = _root(held, density * weights, breakpoints)
+    return [min(max(raw + shift, low), high) for raw, _, low, high in units]
+
+
+def unit_zeros(
+    densities: Sequence[float], sizes: Sequence[int], sparsity: float, floors: Sequence[int] | None = None
+) -> list[int]:
+    """Zeros per unit, in total exactly round(s N), from densities that already hold the budget.
+
+    `floors`: zeros that each unit has already and keeps.
+    """
+    wanted = [(1.0 - density) * n for density, n in zip(densities, sizes, strict=True)]
+    return largest_remainder(wanted, total_zeros(sparsity, sum(sizes)), sizes, floors)
+
+
+def matrix_zeros(zeros: int, sizes: Sequence[int], floors: Sequence[int] | None = None) -> list[int]:
+    """A unit's zeros over its matrices, in proportion to their sizes, in total exactly `zeros`."""
+    weights = sum(sizes)
+    return largest_remainder([zeros * n / weights for n in sizes], zeros, sizes, floors)
+
+
+def layer_zeros(
+    densities: Sequence[float],
+    units: Sequence[Sequence[int]],
+    sparsity: float,
+    floors: Sequence[Sequence[int]] | None = None,
+) -> list[list[int]]:
+    """Zeros per matrix, unit by unit; `units` holds the matrix sizes of each unit. The total is exactly round(s N).
+
+    `floors`: zeros that each matrix has already and keeps.
+    """
+    held = floors or [[0] * len(sizes) for sizes in units]
+    per_unit = unit_zeros(densities, list(map(sum, units)), sparsity, list(map(sum, held)))
+    return [matrix_zeros(*unit) for unit in zip(per_unit, units, held, strict=True)]
+
+
+def largest_remainder(
+    wanted: Sequence[float], total: int, caps: Sequence[int], floors: Sequence[int] | None = None
+) -> list[int]:
+    """Whole numbers near `wanted`, each from its floor (0) to its cap, that sum to `total`.
+
+    The largest remainders are rounded up, ties in favour of the earlier entry. What a bound takes or leaves is spread
+    one by one over the others. Raises UsageError when `total` does not fit between the bounds.
+    """
+    lows = floors or [0] * len(caps)
+    if not sum(lows) <= total <= sum(caps):
+        raise UsageError(f"{total} zeros do not fit between the {sum(lows)} that are there and {sum(caps)} weights")
+    counts = [min(max(math.floor(want), low), cap) for want, low, cap in zip(wanted, lows, caps, strict=True)]
+    missing = total - sum(counts)
+    step = 1 if missing > 0 else -1
+    by_remainder = sorted(range(len(counts)), key=lambda i: step * (counts[i] - wanted[i]))
+    while missing:
+        for i in by_remainder:
+            if missing and lows[i] <= counts[i] + step <= caps[i]:
+                counts[i] += step
+                missing -= step
+    return counts
+
+
+def _root(held: Callable[[float], float], target: float, breakpoints: list[float]) -> float:
+    """Where a piecewise linear, never falling function with these breakpoints meets the target."""
+    first, last = 0, len(breakpoints) - 1
+    while last - first > 1:
+        middle = (first + last) // 2
+        if held(breakpoints[middle]) <= target:
+            first = middle
+        else:
+            last = middle
+    left, right = breakpoints[first], breakpoints[last]
+    below, above = held(left), held(right)
+    if above <= below:
+        return left
+    return left + (right - left) * min(max((target - below) / (above - below), 0.0), 1.0)

@@ -1,0 +1,74 @@
+"""SDSA while pruning goes on: unit by unit (`online`) or in stages of rising sparsity (`staged`).
+
+Both keep the total exact: round(s N) zeros at the end, and in stage t round(s_t N).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from autoprune.errors import UsageError
+from autoprune.pruning.allocation.budget import total_zeros, unit_zeros
+from autoprune.pruning.allocation.sdsa import SDSA
+from autoprune.pruning.skewness import skewness
+
+
+class Online:
+    """Allocates to one unit after the other; what is left is solved anew from the others' current skewness.
+
+    The current skewness is that of any importance whose statistics change as the prefix is pruned (|W| alone does not).
+    """
+
+    def __init__(self, sdsa: SDSA, sizes: Sequence[int], sparsity: float) -> None:
+        self._sdsa = sdsa
+        self._sizes = list(sizes)
+        self._box = sdsa.box(sparsity)
+        self._zeros = total_zeros(sparsity, sum(sizes))
+
+    @property
+    def remaining(self) -> int:
+        """How many units still wait for their zeros."""
+        return len(self._sizes)
+
+    def next_zeros(self, skewness_of_rest: Sequence[float]) -> int:
+        """The zeros of the next unit, from the skewness of all units that were not pruned yet (that one first)."""
+        if len(skewness_of_rest) != self.remaining or not self._sizes:
+            raise UsageError(f"{len(skewness_of_rest)} values of skewness were given for {self.remaining} units")
+        sparsity = self._zeros / sum(self._sizes)
+        # Whole numbers may leave the rest a fraction of a weight outside the box.
+        box = (min(self._box[0], 1.0 - sparsity), max(self._box[1], 1.0 - sparsity))
+        densities = self._sdsa.densities(skewness_of_rest, self._sizes, sparsity, box)
+        zeros = unit_zeros(densities, self._sizes, sparsity)[0]
+        self._sizes.pop(0)
+        self._zeros -= zeros
+        return zeros
+
+
+def stages(sparsity: float, count: int) -> list[float]:
+    """Rising sparsities s_1 < ... < s_count = s; every stage keeps the same share of what the one before kept."""
+    if count < 1:
+        raise UsageError(f"there must be at least one stage, not {count}")
+    return [1.0 - (1.0 - sparsity) ** (stage / count) for stage in range(1, count)] + [sparsity]
+
+
+def next_stage(
+    sdsa: SDSA, skewness_now: Sequence[float], sizes: Sequence[int], sparsity: float, zeros: Sequence[int]
+) -> list[int]:
+    """Zeros per unit at the sparsity of the next stage, never fewer than the `zeros` that a unit already has.
+
+    `skewness_now` is that of the weights that survived (`surviving_skewness`). The total is exactly round(s_t N).
+    """
+    box = sdsa.box(sparsity)
+    ceilings = [min(box[1], 1.0 - count / n) for count, n in zip(zeros, sizes, strict=True)]
+    # Whole numbers of the stage before may leave a fraction of a weight less room than the density asks for.
+    room = math.fsum(n * ceiling for n, ceiling in zip(sizes, ceilings, strict=True)) / sum(sizes)
+    densities = sdsa.densities(skewness_now, sizes, max(sparsity, 1.0 - room), box, ceilings)
+    return unit_zeros(densities, sizes, sparsity, zeros)
+
+
+def surviving_skewness(weight: Tensor) -> float:
+    """Skewness of |W| over the weights that are not zero: the zeros of earlier stages say nothing about the rest."""
+    size = weight.detach().abs()
+    return skewness(torch.masked_select(size, size > 0))

@@ -1,0 +1,46 @@
+"""Global allocation: one threshold over the scale-normalised scores of all layers."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from autoprune.pruning.allocation.budget import largest_remainder, total_zeros
+
+KEY_BITS = 16
+"""Scores are counted by the upper bits of their float32 pattern: a relative width of 1/128, shared exactly inside."""
+
+
+def global_zeros(scores: Iterable[tuple[str, Tensor]], sparsity: float) -> dict[str, int]:
+    """Zeros per layer, in total exactly round(s N), where every layer's scores were divided by their mean size.
+
+    Scores of any shape, finite; consumed one layer at a time, of which a histogram is kept. Pruning each layer's
+    lowest scores (group "matrix") by these counts is pruning below the common threshold.
+    """
+    sizes: dict[str, int] = {}
+    histograms: list[Tensor] = []
+    for name, score in scores:
+        sizes[name] = score.numel()
+        histograms.append(_histogram(score))
+    total = total_zeros(sparsity, sum(sizes.values()))
+    counts = torch.stack(histograms)
+    below = counts.sum(0).cumsum(0)
+    key = min(int(torch.searchsorted(below, total)), len(below) - 1)
+    inside = counts[:, key]
+    under = counts[:, :key].sum(1)
+    share = (total - int(under.sum())) / max(int(inside.sum()), 1)
+    wanted = (under + share * inside.double()).tolist()
+    return dict(zip(sizes, largest_remainder(wanted, total, list(sizes.values())), strict=True))
+
+
+def _histogram(score: Tensor) -> Tensor:
+    """How many scores fall on each key, keys rising with the score. int64 [2 ** KEY_BITS], on the CPU."""
+    values = score.detach().float().reshape(-1)
+    scale = values.abs().mean(dtype=torch.float64)
+    if float(scale) > 0.0:
+        values = values / scale.float()
+    bits = values.contiguous().view(torch.int32)
+    # Negative floats count downwards: flipping their magnitude bits makes the integers rise with the value.
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    keys = (ordered >> (32 - KEY_BITS)) + (1 << (KEY_BITS - 1))
+    return torch.bincount(keys, minlength=1 << KEY_BITS).cpu()

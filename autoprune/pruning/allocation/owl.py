@@ -1,0 +1,23 @@
+"""OWL: density follows the share of outliers (Yin et al., Outlier Weighed Layerwise sparsity, arXiv 2310.05175)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autoprune.pruning.allocation.budget import project
+
+LAMBDA = 0.08
+
+
+def owl(units: Sequence[Mapping[str, Any]], sparsity: float, lam: float = LAMBDA) -> list[float]:
+    """Densities from each unit's `size` and `outlier_share`, spread over a width of 2 lambda around the mean."""
+    return spread([unit["outlier_share"] for unit in units], [unit["size"] for unit in units], sparsity, 2.0 * lam)
+
+
+def spread(worth: Sequence[float], sizes: Sequence[int], sparsity: float, width: float) -> list[float]:
+    """Densities linear in `worth`, its range mapped to `width`, shifted so that the size-weighted mean is 1 - s.
+
+    Equal worth gives uniform densities. Clipping at 0 and 1 keeps the budget exact.
+    """
+    low, high = min(worth), max(worth)
+    scale = width / (high - low) if high > low else 0.0
+    return project([1.0 - sparsity + scale * (value - low) for value in worth], sizes, sparsity)

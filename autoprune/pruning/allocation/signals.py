@@ -1,0 +1,79 @@
+"""What allocations know about a unit: size, skewness, norms, outliers and spectrum, from its layers."""
+
+import math
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from autoprune.errors import UsageError
+from autoprune.pruning.allocation.alphapruning import hill_exponent
+from autoprune.pruning.scores import wanda
+from autoprune.pruning.skewness import unit_skewness, weight_skewness
+
+OUTLIER_MULTIPLE = 5.0
+
+UNITS = ("block", "module", "projection")
+"""What gets a sparsity of its own: a decoder block, one linear module, or one projection type inside a block."""
+
+
+def unit_key(layer: Any, by: str = "block") -> str:
+    """The unit that a layer (with `name`, `role`, `block`) belongs to, under one of UNITS."""
+    keys = {"block": f"block.{layer.block}", "module": layer.name, "projection": f"block.{layer.block}.{layer.role}"}
+    if by not in keys:
+        raise UsageError(f"unknown unit {by!r}; there are {', '.join(UNITS)}")
+    return keys[by]
+
+
+def unit_signals(layers: Iterable[Any], names: Collection[str]) -> dict[str, float]:
+    """The named signals of one unit, from its layers (with the contract's fields `weight` and `input_norm`...).
+
+    size: prunable weights. skewness: of |W|, size-weighted mean over matrices. weight_norm: root mean square of the
+    weights. input_norm: root mean square of the layer inputs. outlier_share: share of the pooled Wanda scores above 5
+    times their mean (OWL). mean_score: mean of the pooled Wanda scores (DLP). alpha: mean power-law exponent of the
+    matrices' spectra (AlphaPruning). Raises UsageError for an unknown name.
+    """
+    unknown = set(names) - set(SIGNALS)
+    if unknown:
+        raise UsageError(f"unknown signal {min(unknown)!r}; there are {', '.join(SIGNALS)}")
+    held = list(layers)
+    return {name: SIGNALS[name](held) for name in names}
+
+
+def _size(layers: list[Any]) -> int:
+    return sum(layer.weight.numel() for layer in layers)
+
+
+def _skewness(layers: list[Any]) -> float:
+    return unit_skewness((layer.weight.numel(), weight_skewness(layer.weight)) for layer in layers)
+
+
+def _weight_norm(layers: list[Any]) -> float:
+    return math.sqrt(math.fsum(float(layer.weight.float().norm()) ** 2 for layer in layers) / _size(layers))
+
+
+def _input_norm(layers: list[Any]) -> float:
+    inputs = sum(layer.hessian_diag.numel() for layer in layers)
+    return math.sqrt(math.fsum(float(layer.hessian_diag.double().sum()) for layer in layers) / inputs)
+
+
+def _mean_score(layers: list[Any]) -> float:
+    return math.fsum(float(wanda(layer).double().sum()) for layer in layers) / _size(layers)
+
+
+def _outlier_share(layers: list[Any]) -> float:
+    threshold = OUTLIER_MULTIPLE * _mean_score(layers)
+    return sum(int((wanda(layer) > threshold).sum()) for layer in layers) / _size(layers)
+
+
+def _alpha(layers: list[Any]) -> float:
+    return math.fsum(hill_exponent(layer.weight) for layer in layers) / len(layers)
+
+
+SIGNALS: dict[str, Callable[[list[Any]], float]] = {
+    "size": _size,
+    "skewness": _skewness,
+    "weight_norm": _weight_norm,
+    "input_norm": _input_norm,
+    "outlier_share": _outlier_share,
+    "mean_score": _mean_score,
+    "alpha": _alpha,
+}

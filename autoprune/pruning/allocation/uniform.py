@@ -1,0 +1,9 @@
+"""Uniform allocation: every unit gets the target sparsity."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def uniform(units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
+    """The same density for every unit."""
+    return [1.0 - sparsity] * len(units)

@@ -1,0 +1,154 @@
+"""Finding what is prunable in a decoder-only model: its decoder blocks, the linear matrices in them, their roles."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from autoprune.errors import UsageError
+from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.experts import WatchedExperts, expert_matrices
+
+_ROLES = (
+    (r"(q_proj|query|q_lin)$", "q"),
+    (r"(k_proj|key|k_lin)$", "k"),
+    (r"(v_proj|value|v_lin)$", "v"),
+    (r"(qkv_proj|query_key_value|c_attn|Wqkv|qkv)$", "qkv"),
+    (r"(o_proj|out_proj|out_lin|(attn|attention)\.(c_proj|dense)|self_attention\.dense)$", "o"),
+    (r"(gate_up_proj)$", "gate_up"),
+    (r"(gate_proj|w1)$", "gate"),
+    (r"(up_proj|w3|fc1|c_fc|dense_h_to_4h|wi)$", "up"),
+    (r"(down_proj|w2|fc2|mlp\.c_proj|dense_4h_to_h|wo)$", "down"),
+)
+
+_ROUTER = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
+"""Linear modules that choose experts: tiny, and never pruned."""
+
+
+class Watch(Protocol):
+    """What watches a layer until it is removed."""
+
+    def remove(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class PrunableLayer:
+    """One prunable matrix of a live model and how to reach its weight as [out, in]."""
+
+    info: LayerInfo
+    module: nn.Module
+    attribute: str = "weight"
+    expert: int | None = None
+    transposed: bool = False
+
+    @property
+    def parameter(self) -> nn.Parameter:
+        """The parameter as the model stores it: [out, in], [in, out] if transposed, or [experts, ., .]."""
+        weight = getattr(self.module, self.attribute)
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+    @property
+    def weight(self) -> Tensor:
+        """A view [out, in] on the parameter: writing to it writes to the model."""
+        return self.oriented(self.parameter.data)
+
+    def oriented(self, stored: Tensor) -> Tensor:
+        """This layer's part [out, in] of something of the parameter's shape, such as its gradient."""
+        part = stored if self.expert is None else stored[self.expert]
+        return part.T if self.transposed else part
+
+
+def decoder_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    """The model's list of decoder blocks and its name: the longest ModuleList whose members all hold linear matrices.
+
+    Raises UsageError when there is none, as in a model that is no stack of decoder blocks.
+    """
+    lists = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) > 0 and all(_holds_matrices(block) for block in module)
+    ]
+    if not lists:
+        raise UsageError(
+            f"no decoder blocks were found in {type(model).__name__}; only decoder-only models can be pruned"
+        )
+    outermost = [item for item in lists if not any(item[0].startswith(f"{name}.") for name, _ in lists)]
+    return max(outermost, key=lambda item: len(item[1]))
+
+
+def prunable_layers(model: nn.Module) -> list[PrunableLayer]:
+    """Every linear matrix inside the decoder blocks, in order of the blocks; each expert's matrices are their own.
+
+    Embeddings, the head and the routers of mixtures of experts stay dense.
+    """
+    name, blocks = decoder_blocks(model)
+    last = max(len(blocks) - 1, 1)
+
+    def info(index: int, path: str, shape: tuple[int, int]) -> LayerInfo:
+        return LayerInfo(f"{name}.{index}.{path}", role_of(path), index, index / last, shape, f"block.{index}")
+
+    found = []
+    for index, block in enumerate(blocks):
+        for path, module in _linears(block):
+            found.append(
+                PrunableLayer(info(index, path, _shape(module)), module, transposed=isinstance(module, Conv1D))
+            )
+        for part in expert_matrices(block):
+            layer = info(index, part.path, part.shape)
+            found.append(PrunableLayer(layer, part.module, part.attribute, part.expert, part.transposed))
+    return found
+
+
+def role_of(path: str) -> str:
+    """The role of a matrix (contract.ROLES) by its module's name."""
+    return next((role for pattern, role in _ROLES if re.search(pattern, path)), "other")
+
+
+def watch_inputs(layers: Sequence[PrunableLayer], see: Callable[[LayerInfo, Tensor], None]) -> list[Watch]:
+    """Call `see(layer, inputs [tokens, in])` whenever a layer is applied; the caller removes the watches."""
+    watches: list[Watch] = []
+    experts: dict[nn.Module, dict[tuple[str, int], LayerInfo]] = {}
+    for layer in layers:
+        if layer.expert is None:
+            watches.append(layer.module.register_forward_pre_hook(_hook(layer.info, see)))
+        else:
+            experts.setdefault(layer.module, {})[layer.attribute, layer.expert] = layer.info
+    return watches + [WatchedExperts(module, _slice_hook(infos, see)) for module, infos in experts.items()]
+
+
+def _hook(info: LayerInfo, see: Callable[[LayerInfo, Tensor], None]) -> Callable[..., None]:
+    def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        see(info, args[0].detach().reshape(-1, args[0].shape[-1]))
+
+    return before
+
+
+def _slice_hook(
+    infos: dict[tuple[str, int], LayerInfo], see: Callable[[LayerInfo, Tensor], None]
+) -> Callable[[str, int, Tensor], None]:
+    def before(attribute: str, expert: int, inputs: Tensor) -> None:
+        if (attribute, expert) in infos:
+            see(infos[attribute, expert], inputs)
+
+    return before
+
+
+def _linears(block: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    return (
+        (path, module)
+        for path, module in block.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and not _ROUTER.search(path)
+    )
+
+
+def _holds_matrices(block: nn.Module) -> bool:
+    return any(True for _ in _linears(block)) or any(True for _ in expert_matrices(block))
+
+
+def _shape(module: nn.Module) -> tuple[int, int]:
+    rows, columns = module.weight.shape  # type: ignore[misc]
+    return (columns, rows) if isinstance(module, Conv1D) else (rows, columns)

@@ -1,0 +1,156 @@
+"""What a candidate may read: weights and calibration statistics of every layer, as memory-mapped files.
+
+layers.json              {"version": 1, "layers": [LayerInfo, ...]}
+weights.safetensors      layer name -> [out, in], the model's dtype
+statistics.safetensors   "<layer>/<statistic>" -> float32 [in]
+gradient.safetensors     layer name -> float32 [out, in], only when collected
+hessian.safetensors      layer name -> float32 [in, in], only when collected
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from autoprune.errors import AutoPruneError
+from autoprune.pruning.contract import EXPENSIVE_FIELDS
+
+VERSION = 1
+STATISTICS = ("input_norm", "input_mean", "input_var", "hessian_diag")
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One prunable matrix: its module name, role, decoder block, depth in [0, 1], shape [out, in], and unit."""
+
+    name: str
+    role: str
+    block: int
+    depth: float
+    shape: tuple[int, int]
+    unit: str
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return self.shape[0] * self.shape[1]
+
+
+LayerView = SimpleNamespace
+"""What a candidate's `score` is given: the contract's fields as attributes."""
+
+
+class Bundle:
+    """A bundle opened for reading. Tensors are mapped from the files, privately: writing to one changes no file.
+
+    Raises AutoPruneError when the directory is not a bundle of this version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            described = json.loads((path / "layers.json").read_text(encoding="utf-8"))
+            if described["version"] != VERSION:
+                raise AutoPruneError(f"{path} is a bundle of version {described['version']}, not {VERSION}")
+            self.layers = [LayerInfo(**{**layer, "shape": tuple(layer["shape"])}) for layer in described["layers"]]
+            kinds = ["weights", "statistics", *(field.name for field in EXPENSIVE_FIELDS)]
+            files = {kind: path / f"{kind}.safetensors" for kind in kinds}
+            self._files = {
+                kind: safe_open(file, framework="pt")
+                for kind, file in files.items()
+                if kind in kinds[:2] or file.exists()
+            }
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise AutoPruneError(f"{path} is not a bundle of weights and statistics: {error}") from None
+        self._by_name = {layer.name: layer for layer in self.layers}
+
+    def view(self, name: str, sparsity: float) -> LayerView:
+        """A layer as the contract describes it, weight in float32. `sparsity` is that of the layer's unit."""
+        layer = self._by_name[name]
+        expensive = {
+            field.name: self._files[field.name].get_tensor(name).float()
+            for field in EXPENSIVE_FIELDS
+            if field.name in self._files
+        }
+        return LayerView(
+            weight=self.weight(name).float(),
+            **{statistic: self.statistic(name, statistic) for statistic in STATISTICS},
+            **expensive,
+            name=name,
+            role=layer.role,
+            depth=layer.depth,
+            sparsity=sparsity,
+        )
+
+    def weight(self, name: str) -> Tensor:
+        """The dense weight [out, in] in the model's dtype."""
+        tensor: Tensor = self._files["weights"].get_tensor(name)
+        return tensor
+
+    def statistic(self, name: str, statistic: str) -> Tensor:
+        """One calibration statistic of a layer, float32 [in]."""
+        tensor: Tensor = self._files["statistics"].get_tensor(f"{name}/{statistic}")
+        return tensor
+
+
+def write_bundle(
+    path: Path,
+    layers: Sequence[LayerInfo],
+    weights: Mapping[str, Tensor],
+    statistics: Mapping[str, Mapping[str, Tensor]],
+) -> None:
+    """Write a bundle directory at once: it is there whole or not at all. An existing one is left as it is.
+
+    `weights`: name -> [out, in]. `statistics`: name -> statistic -> [in]. Raises AutoPruneError when the disk is full.
+    """
+    described: dict[str, Any] = {"version": VERSION, "layers": [asdict(layer) for layer in layers]}
+    flat = {f"{layer.name}/{name}": statistics[layer.name][name] for layer in layers for name in STATISTICS}
+    with _appearing_whole(path) as staging:
+        (staging / "layers.json").write_text(json.dumps(described), encoding="utf-8")
+        _save(staging / "weights.safetensors", {layer.name: weights[layer.name] for layer in layers})
+        _save(staging / "statistics.safetensors", flat, torch.float32)
+
+
+def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """A bundle with the files of `base` (hard links, so they cost nothing) and on-demand statistics.
+
+    `expensive`: "gradient" or "hessian" -> layer name -> tensor. Raises AutoPruneError when the disk is full.
+    """
+    with _appearing_whole(path) as staging:
+        for file in base.iterdir():
+            os.link(file, staging / file.name)
+        for kind, tensors in expensive.items():
+            _save(staging / f"{kind}.safetensors", tensors, torch.float32)
+
+
+@contextmanager
+def _appearing_whole(path: Path) -> Iterator[Path]:
+    """A directory to fill, which then gets the name `path` unless another process was faster."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=path.parent))
+        try:
+            yield staging
+            staging.chmod(0o755)
+            if not path.exists():
+                os.rename(staging, path)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        if not path.exists():
+            raise AutoPruneError(f"cannot write the statistics to {path}: {error}") from None
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
+    save_file({name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in tensors.items()}, path)

@@ -1,0 +1,92 @@
+"""Mixture-of-experts blocks whose experts are stacked in one parameter [experts, out, in]: finding and watching them.
+
+Transformers keeps the experts of a block in one module with parameters of three dimensions. Each expert's slice is a
+matrix of its own here. What a slice is applied to is seen while the module runs in its plain (`eager`) form, which
+applies one expert after the other.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+_PRODUCTS = (nn.functional.linear, torch.matmul, Tensor.matmul, Tensor.__matmul__)
+
+
+@dataclass(frozen=True)
+class ExpertMatrix:
+    """One expert's slice of a stacked parameter. `transposed`: the slice is stored as [in, out]."""
+
+    path: str
+    module: nn.Module
+    attribute: str
+    expert: int
+    transposed: bool
+    shape: tuple[int, int]
+
+
+def expert_matrices(block: nn.Module) -> Iterator[ExpertMatrix]:
+    """Every expert's matrices in a decoder block, expert by expert, named `<module>.<expert>.<parameter>`."""
+    for path, module in block.named_modules():
+        stacked = stacked_parameters(module)
+        experts = {len(parameter) for parameter in stacked.values()}
+        transposed = bool(getattr(module, "is_transposed", False))
+        for expert in range(max(experts, default=0)):
+            for name, parameter in stacked.items():
+                rows, columns = parameter.shape[1:]
+                shape = (columns, rows) if transposed else (rows, columns)
+                yield ExpertMatrix(f"{path}.{expert}.{name}", module, name, expert, transposed, shape)
+
+
+def stacked_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters [experts, ., .] that a module holds itself, if transformers can run its experts one by one."""
+    if not hasattr(module, "is_transposed"):
+        return {}
+    return {name: parameter for name, parameter in module.named_parameters(recurse=False) if parameter.ndim == 3}
+
+
+class WatchedExperts:
+    """While it lasts, `see(attribute, expert, inputs [tokens, in])` hears of all products with the slices."""
+
+    def __init__(self, module: nn.Module, see: Callable[[str, int, Tensor], None]) -> None:
+        self._module = module
+        run = module.forward
+        config: Any = module.config
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            chosen = config._experts_implementation
+            config._experts_implementation = "eager"
+            try:
+                with _SliceProducts(stacked_parameters(module), see):
+                    return run(*args, **kwargs)
+            finally:
+                config._experts_implementation = chosen
+
+        module.forward = forward
+
+    def remove(self) -> None:
+        """End the watch."""
+        del self._module.forward
+
+
+class _SliceProducts(TorchFunctionMode):
+    """Hears of products whose right factor lies inside one of the stacked parameters."""
+
+    def __init__(self, stacked: dict[str, nn.Parameter], see: Callable[[str, int, Tensor], None]) -> None:
+        super().__init__()
+        self._by_storage = {parameter.untyped_storage().data_ptr(): name for name, parameter in stacked.items()}
+        self._stacked = stacked
+        self._see = see
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _PRODUCTS and len(args) > 1:
+            inputs, weight = args[0], args[1]
+            name = self._by_storage.get(weight.untyped_storage().data_ptr())
+            if name is not None:
+                whole = self._stacked[name]
+                expert = (weight.storage_offset() - whole.storage_offset()) // whole[0].numel()
+                self._see(name, expert, inputs.detach().reshape(-1, inputs.shape[-1]))
+        return func(*args, **(kwargs or {}))

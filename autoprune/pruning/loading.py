@@ -1,0 +1,129 @@
+"""Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from autoprune.downloads import hub_answers
+from autoprune.errors import UsageError
+from autoprune.pruning.blocks import prunable_layers
+from autoprune.pruning.builtin_target import NAME as BUILT_IN
+from autoprune.pruning.builtin_target import built_in_target
+from autoprune.pruning.quiet import quiet_transformers
+
+Notify = Callable[[str], None]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PROBE_TOKENS = 256
+CAUSALITY_TOKENS = 16
+
+
+def load_model(name: str, dtype: torch.dtype | str, notify: Notify) -> tuple[nn.Module, Any]:
+    """A causal language model and its tokenizer from a directory, the hub (or its cache), or the built-in name.
+
+    `dtype` "auto" keeps what the files hold. Code that comes with a model is never run. Raises UsageError when there is
+    no such model, when it cannot be read, or when it is not causal.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = _where(name, notify)
+    with _explained(name), quiet_transformers():
+        model: nn.Module = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+    model.eval().requires_grad_(False)
+    if not is_causal(model):
+        raise UsageError(f"{name} is a {type(model).__name__} that reads ahead; only decoder-only models can be pruned")
+    return model, tokenizer
+
+
+def stored_dtype(name: str, notify: Notify) -> torch.dtype:
+    """The dtype of a model's files, as its configuration says; float32 if it says nothing. Raises UsageError."""
+    from transformers import AutoConfig
+
+    with _explained(name), quiet_transformers():
+        stored = AutoConfig.from_pretrained(**_where(name, notify)).dtype
+    return stored if isinstance(stored, torch.dtype) else torch.float32
+
+
+def _where(name: str, notify: Notify) -> dict[str, Any]:
+    """What transformers' `from_pretrained` needs to know to find a model and to run no code of it."""
+    path = str(built_in_target(notify)) if name == BUILT_IN else name
+    local = Path(path).is_dir() or not hub_answers()
+    return {"pretrained_model_name_or_path": path, "trust_remote_code": False, "local_files_only": local}
+
+
+@torch.inference_mode()
+def is_causal(model: nn.Module) -> bool:
+    """Whether what the model says at a position is untouched by the tokens after it (encoders fail here)."""
+    tokens = torch.arange(CAUSALITY_TOKENS, device=next(model.parameters()).device).unsqueeze(0) % _vocabulary(model)
+    changed = tokens.clone()
+    changed[:, CAUSALITY_TOKENS // 2 :] = 0
+    first, second = (
+        model(each, use_cache=False).logits[:, : CAUSALITY_TOKENS // 2].float() for each in (tokens, changed)
+    )
+    # The same sums in the same order, but for experts that take other tokens along.
+    tolerance = 1e-4 if next(model.parameters()).dtype == torch.float32 else 1e-2
+    return float((first - second).abs().max()) <= tolerance * float(first.abs().max())
+
+
+def choose_device(device: str) -> torch.device:
+    """`auto`: the first GPU if there is one. Raises UsageError for a device that does not work here."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {device!r} cannot be used: {_first_line(error)}") from None
+    return chosen
+
+
+def faster_dtype(model: nn.Module, notify: Notify) -> torch.dtype:
+    """float32, or bfloat16 where the matrices of one decoder block are clearly faster in it on this machine."""
+    weights = [layer.weight for layer in prunable_layers(model) if layer.info.block == 0]
+    seconds = {}
+    for name in ("float32", "bfloat16"):
+        matrices = [weight.to(DTYPES[name]) for weight in weights]
+        inputs = [torch.ones(PROBE_TOKENS, each.shape[1], dtype=each.dtype, device=each.device) for each in matrices]
+        seconds[name] = min(_timed(matrices, inputs) for _ in range(3))
+    chosen = "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"
+    probe = ", ".join(f"{name} {1000 * each:.1f} ms" for name, each in seconds.items())
+    notify(f"dtype {chosen} (probe, one decoder block and {PROBE_TOKENS} tokens: {probe})")
+    return DTYPES[chosen]
+
+
+def _timed(matrices: list[Tensor], inputs: list[Tensor]) -> float:
+    started = time.perf_counter()
+    for matrix, each in zip(matrices, inputs, strict=True):
+        each @ matrix.T
+    if matrices[0].is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def _vocabulary(model: nn.Module) -> int:
+    embedding = model.get_input_embeddings()  # type: ignore[operator]
+    return int(embedding.weight.shape[0])
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what transformers raises for a model that is not there or not readable into one line."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError) as error:
+        if Path(name).is_dir():
+            raise UsageError(f"the model in {name} cannot be loaded: {_first_line(error)}") from None
+        hub = "the hub has none" if hub_answers() else "the hub cannot be reached and its cache has none"
+        raise UsageError(
+            f"there is no model {name!r}: it is no directory, not {BUILT_IN}, and {hub} ({_first_line(error)})"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -1,0 +1,189 @@
+"""Masks from scores: True = keep, exact counts under ties, by selection and never by sorting.
+
+On the CPU the selection is numpy's vectorised quickselect, on pieces that fit the cache; elsewhere `torch.kthvalue`.
+One thread: within a layer, threads of our own only fight torch's, which spin for a while after every operation.
+Callers with many layers may map them over threads instead (numpy lets go of the interpreter). Scores must hold no NaN.
+"""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoprune.errors import UsageError
+from autoprune.pruning.contract import GROUPS
+
+PIECE = 1 << 16
+"""Scores per piece of work: 256 KiB of float32, well inside a core's second-level cache."""
+
+SMALL_GROUP = 8
+"""Up to this many neighbours, comparing all pairs over all groups at once beats one selection per group."""
+
+
+def parse_pattern(text: str) -> tuple[int, int] | None:
+    """ "2:4" -> (2, 4): two kept of every four along the inputs. "none" -> None. Raises UsageError otherwise."""
+    if text == "none":
+        return None
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if not match or not 0 < int(match[1]) < int(match[2]):
+        raise UsageError(f"pattern {text!r} is not of the form N:M with 0 < N < M, for example 2:4")
+    return int(match[1]), int(match[2])
+
+
+def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tuple[int, int] | None = None) -> Tensor:
+    """The mask [out, in] of a layer: `zeros` weights pruned within `group` ("row", "matrix"), or an N:M pattern.
+
+    Weights that are already zero go first, so that the pruned weight holds exactly `zeros` zeros; within rows, a row
+    that has more than its share of them takes the surplus from the others. A pattern fixes its own number of zeros and
+    ignores `zeros` and `group`. Raises UsageError when `zeros` does not fit, when the weight holds more zeros already,
+    or when the pattern does not divide the inputs.
+    """
+    if score.shape != weight.shape:
+        raise UsageError(f"scores {tuple(score.shape)} do not have the weight's shape {tuple(weight.shape)}")
+    if group not in GROUPS:
+        raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
+    rows, cols = score.shape
+    already = weight == 0
+    at_least = already.sum(1) if bool(already.any()) else None
+    if at_least is not None:
+        score = score.masked_fill(already, -torch.inf)
+    if pattern is not None:
+        return nm_mask(score, *pattern)
+    shares = row_zeros(zeros, rows, cols, at_least)
+    return row_mask(score, shares) if group == "row" else matrix_mask(score, zeros)
+
+
+def row_zeros(zeros: int, rows: int, cols: int, at_least: Tensor | None = None) -> Tensor:
+    """A matrix' zeros over its equal rows (int64, [rows]): an even share, the first rows taking the remainder.
+
+    `at_least` holds the zeros that each row has anyway: a row above its share keeps them, and the others share the
+    rest. Raises UsageError when they are more than `zeros`.
+    """
+    if not 0 <= zeros <= rows * cols:
+        raise UsageError(f"{zeros} zeros do not fit into {rows} rows of {cols} weights")
+    if at_least is None:
+        return _even(zeros, rows)
+    if int(at_least.sum()) > zeros:
+        raise UsageError(f"the weight already holds {int(at_least.sum())} zeros, more than the {zeros} to be reached")
+    shares = at_least.cpu().clone()
+    free = torch.ones(rows, dtype=torch.bool)
+    while True:
+        even = _even(zeros - int(shares[~free].sum()), int(free.sum()))
+        above = shares[free] > even
+        if not bool(above.any()):
+            shares[free] = even
+            return shares
+        free[free.nonzero().squeeze(1)[above]] = False
+
+
+def row_mask(score: Tensor, zeros_per_row: int | Tensor) -> Tensor:
+    """Keep the highest scores of each row. Mask [out, in], bool, on the scores' device.
+
+    `zeros_per_row`: the zeros of each row (integers, [out]), or their total as an int, spread by `row_zeros`. Among
+    equal scores the one further left is pruned first.
+    """
+    rows, cols = score.shape
+    quotas = row_zeros(zeros_per_row, rows, cols) if isinstance(zeros_per_row, int) else zeros_per_row.cpu()
+    if quotas.shape != (rows,) or bool(((quotas < 0) | (quotas > cols)).any()):
+        raise UsageError(f"zeros per row must be {rows} integers from 0 to {cols}")
+    mask = torch.empty(rows, cols, dtype=torch.bool, device=score.device)
+    on_cpu = score.device.type == "cpu"
+    select = _select_numpy if on_cpu else _select_torch
+    score = _comparable(score)
+    step = max(1, PIECE // max(cols, 1)) if on_cpu else max(1, rows)
+    starts = [0, *((quotas[1:] != quotas[:-1]).nonzero().squeeze(1) + 1).tolist(), rows]
+    for start, end in pairwise(starts):
+        for at in range(start, end, step):
+            piece = slice(at, min(at + step, end))
+            select(score[piece], int(quotas[start]), mask[piece])
+    return mask
+
+
+def matrix_mask(score: Tensor, zeros: int) -> Tensor:
+    """Keep the highest scores of the whole tensor (any shape): exactly `zeros` entries are False.
+
+    Among equal scores the earlier one, row by row, is pruned first.
+    """
+    if not 0 <= zeros <= score.numel():
+        raise UsageError(f"{zeros} zeros do not fit into {score.numel()} weights")
+    mask = torch.empty(1, score.numel(), dtype=torch.bool, device=score.device)
+    select = _select_numpy if score.device.type == "cpu" else _select_torch
+    select(_comparable(score).reshape(1, -1), zeros, mask)
+    return mask.view(score.shape)
+
+
+def nm_mask(score: Tensor, n: int, m: int) -> Tensor:
+    """Keep the n highest scores of every m neighbours along the inputs; earlier ones are pruned first among equals.
+
+    Raises UsageError when in_features is not a multiple of m.
+    """
+    if not 0 <= n <= m or m < 1:
+        raise UsageError(f"a pattern of {n}:{m} does not exist")
+    if score.shape[-1] % m:
+        raise UsageError(f"a pattern of {n}:{m} needs in_features divisible by {m}, not {score.shape[-1]}")
+    groups = score.reshape(-1, m)
+    if score.device.type == "cpu" and m <= SMALL_GROUP:
+        return _rank_in_pairs(_comparable(groups), n).view(score.shape)
+    return row_mask(groups, torch.full((len(groups),), m - n)).view(score.shape)
+
+
+def _rank_in_pairs(groups: Tensor, n: int) -> Tensor:
+    """Keep the n best of each row of `groups` [count, m], by how many of its neighbours each entry outranks."""
+    count, m = groups.shape
+    columns = np.ascontiguousarray(groups.numpy().T)
+    outranked = np.zeros((m, count), np.uint8)
+    for left in range(m):
+        for right in range(left + 1, m):
+            wins = columns[left] > columns[right]
+            outranked[left] += wins
+            outranked[right] += ~wins
+    return torch.from_numpy(np.ascontiguousarray((outranked >= m - n).T))
+
+
+def _even(total: int, parts: int) -> Tensor:
+    if parts == 0:
+        return torch.zeros(0, dtype=torch.int64)
+    shares = torch.full((parts,), total // parts)
+    shares[: total % parts] += 1
+    return shares
+
+
+def _comparable(score: Tensor) -> Tensor:
+    """The scores in a dtype that numpy and kthvalue both know, contiguous."""
+    score = score.detach()
+    return (score if score.dtype in (torch.float32, torch.float64) else score.float()).contiguous()
+
+
+def _select_numpy(score: Tensor, quota: int, keep: Tensor) -> None:
+    """Write into `keep` [rows, cols] which scores outrank the `quota` lowest of their row."""
+    rows, cols = score.shape
+    if quota == cols:
+        keep.fill_(False)
+        return
+    values, out = score.numpy(), keep.numpy()
+    scratch = values.copy()
+    scratch.partition(quota, axis=1)
+    lowest_kept = scratch[:, quota : quota + 1].copy()
+    np.greater_equal(values, lowest_kept, out=out)
+    # Ties with the lowest kept score can only keep too many, never too few: one count tells.
+    if np.count_nonzero(out) != rows * (cols - quota):
+        _break_ties(score, torch.from_numpy(lowest_kept), quota, keep)
+
+
+def _select_torch(score: Tensor, quota: int, keep: Tensor) -> None:
+    if quota == score.shape[1]:
+        keep.fill_(False)
+        return
+    lowest_kept = score.kthvalue(quota + 1, dim=1, keepdim=True).values
+    torch.ge(score, lowest_kept, out=keep)
+    _break_ties(score, lowest_kept, quota, keep)
+
+
+def _break_ties(score: Tensor, lowest_kept: Tensor, quota: int, keep: Tensor) -> None:
+    """Where ties kept too many, prune the leftmost of the scores equal to the lowest kept."""
+    surplus = keep.sum(1) - (score.shape[1] - quota)
+    rows = (surplus > 0).nonzero().squeeze(1)
+    equal = score[rows] == lowest_kept[rows]
+    keep[rows] &= ~(equal & (equal.cumsum(1) <= surplus[rows, None]))

@@ -1,0 +1,159 @@
+"""Pruning a model block by block: statistics, scores, masks, updates, on one walk.
+
+Any score goes with any update and pattern. What is written back is float32 arithmetic rounded to the model's dtype, and
+a pruned weight is +0.0.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from autoprune.errors import UsageError
+from autoprune.pruning import updates
+from autoprune.pruning.blocks import PrunableLayer
+from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.masks import make_mask
+from autoprune.pruning.observed import Observed
+from autoprune.pruning.statistics import Observer
+from autoprune.pruning.target import Target
+from autoprune.pruning.updates import InverseFactor, inverse_factor
+from autoprune.pruning.walk import walk
+
+Update = Literal["none", "obs"]
+Put = Callable[[str, Tensor], None]
+Plan = Callable[[Sequence[LayerInfo], Observed], tuple[Mapping[str, int], Mapping[str, float]]]
+"""Zeros per layer of the block that is about to be pruned, and the sparsity of each layer's unit."""
+
+
+class Scored(Protocol):
+    """What gives scores; `group`: within what they are compared (row, matrix)."""
+
+    group: str
+
+    def scores(
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+    ) -> Iterable[tuple[str, Tensor]]:
+        """(layer name, score [out, in]) of the named layers; `sparsity` holds that of each layer's unit."""
+
+
+Scorer = Callable[[Observed], AbstractContextManager[Scored]]
+"""Opened for each block, on its weights and statistics."""
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """What is done with scores. `own_masks`: SparseGPT's way of choosing masks among compensated weights, which takes
+    no scores. `pattern` (n, m) fixes its own number of zeros."""
+
+    update: Update = "none"
+    pattern: tuple[int, int] | None = None
+    own_masks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.own_masks and self.update != "obs":
+            raise UsageError("SparseGPT's own masks are chosen while it updates; they need update obs")
+
+    def by_score(self, weight: Tensor, score: Tensor, zeros: int, group: str, factor: InverseFactor | None) -> Tensor:
+        """The new weight [out, in], in the weight's dtype. `factor` is that of the layer's Hessian, for an update."""
+        mask = make_mask(score.to(weight.device), weight, zeros, group, self.pattern)
+        return weight.masked_fill(~mask, 0.0) if factor is None else updates.obs(weight, mask, factor)
+
+    def by_itself(self, weight: Tensor, zeros: int, factor: InverseFactor) -> Tensor:
+        """The same by SparseGPT's own masks."""
+        return updates.sparsegpt(weight, zeros, factor, self.pattern)[0]
+
+
+@dataclass
+class Seconds:
+    """Time by phase. `statistics`: forward passes and what is gathered in them; `mask`: masks and updates."""
+
+    statistics: float = 0.0
+    score: float = 0.0
+    mask: float = 0.0
+    _since: float = field(default_factory=time.perf_counter)
+
+    def spent_on(self, phase: Literal["statistics", "score", "mask"]) -> None:
+        """Book the time since the last call on a phase."""
+        now = time.perf_counter()
+        setattr(self, phase, getattr(self, phase) + now - self._since)
+        self._since = now
+
+
+def prune_blocks(
+    target: Target,
+    windows: Tensor,
+    surgery: Surgery,
+    plan: Plan,
+    scorer: Scorer,
+    put: Put,
+    *,
+    sequential: bool,
+    hessian: bool = False,
+    gradients: Mapping[str, Tensor] | None = None,
+    device: torch.device | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> Seconds:
+    """Prune every block in turn, from calibration windows [samples, seqlen]; `put(name, weight)` takes new weights.
+
+    `sequential`: a block's statistics come from the blocks before it as `put` left them; else from the dense ones.
+    `hessian`: scores read it (an update has it anyway). `gradients`: layer name -> [out, in], of the dense model.
+    Besides the model, one block's statistics and one set of hidden states are held; `device` holds one block.
+    """
+    seconds = Seconds()
+    observer = Observer(hessian or surgery.update == "obs")
+    for layers in walk(target, windows, observer.see, sequential, device, advance):
+        statistics = {name: dict(known) for name, known in observer.take(layers).items()}
+        for name, known in statistics.items():
+            if gradients is not None:
+                known["gradient"] = gradients[name]
+        seconds.spent_on("statistics")
+        block = Observed(layers, statistics)
+        try:
+            _prune_block(block, layers, statistics, surgery, plan, scorer, put, seconds)
+        finally:
+            block.close()
+    seconds.spent_on("statistics")
+    return seconds
+
+
+def _prune_block(
+    block: Observed,
+    layers: Sequence[PrunableLayer],
+    statistics: Mapping[str, Mapping[str, Tensor]],
+    surgery: Surgery,
+    plan: Plan,
+    scorer: Scorer,
+    put: Put,
+    seconds: Seconds,
+) -> None:
+    zeros, told = plan(block.layers, block)
+    weights = {layer.info.name: layer.weight for layer in layers}
+    factors: dict[int, InverseFactor] = {}
+
+    def factor(name: str) -> InverseFactor:
+        """That of the layer's Hessian; layers that share their inputs (q, k, v) share it."""
+        hessian = statistics[name]["hessian"]
+        if id(hessian) not in factors:
+            factors[id(hessian)] = inverse_factor(hessian.to(weights[name].device))
+        return factors[id(hessian)]
+
+    pruned: dict[str, Tensor] = {}
+    if surgery.own_masks:
+        pruned = {name: surgery.by_itself(weight, zeros[name], factor(name)) for name, weight in weights.items()}
+    else:
+        with scorer(block) as scored:
+            for name, score in scored.scores(told, list(weights)):
+                seconds.spent_on("score")
+                curvature = factor(name) if surgery.update == "obs" else None
+                pruned[name] = surgery.by_score(weights[name], score, zeros[name], scored.group, curvature)
+                seconds.spent_on("mask")
+    if pruned.keys() != weights.keys():
+        raise UsageError(f"{len(pruned)} of the {len(weights)} layers of a block were scored")
+    for name, weight in pruned.items():
+        put(name, weight)
+    seconds.spent_on("mask")

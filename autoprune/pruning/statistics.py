@@ -1,0 +1,172 @@
+"""Calibration statistics: what the layers' inputs look like, block by block, from forward passes of the model.
+
+`dense` statistics: one pass behind dense blocks, reusable for every candidate. `sequential` statistics come from the
+same observer on a walk behind the pruned prefix.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from autoprune.errors import UsageError
+from autoprune.pruning.blocks import PrunableLayer
+from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.target import Target
+from autoprune.pruning.walk import walk
+
+Advance = Callable[[], None]
+
+
+class InputMoments:
+    """First and second moments of a layer's inputs, accumulated in float64; optionally X X^T, in float32."""
+
+    def __init__(self, features: int, device: torch.device, hessian: bool = False) -> None:
+        self.count = 0
+        self._sum = torch.zeros(features, dtype=torch.float64, device=device)
+        self._squares = torch.zeros(features, dtype=torch.float64, device=device)
+        self._products = torch.zeros(features, features, device=device) if hessian else None
+
+    def see(self, inputs: Tensor) -> None:
+        """Take in inputs [tokens, in]."""
+        values = inputs.float()
+        self.count += len(values)
+        self._sum += values.sum(0, dtype=torch.float64)
+        self._squares += values.square().sum(0, dtype=torch.float64)
+        if self._products is not None:
+            self._products.addmm_(values.T, values)
+
+    def add(self, other: "InputMoments") -> None:
+        """Take in what another one saw."""
+        self.count += other.count
+        self._sum += other._sum
+        self._squares += other._squares
+        if self._products is not None and other._products is not None:
+            self._products += other._products
+
+    def statistics(self, name: str) -> dict[str, Tensor]:
+        """input_norm, input_mean, input_var, hessian_diag, float32 [in], on the CPU, and where asked hessian [in, in].
+
+        Raises UsageError unless all are finite and a token was seen.
+        """
+        if self.count == 0:
+            raise UsageError(f"layer {name} saw no calibration token")
+        mean, mean_square = self._sum / self.count, self._squares / self.count
+        found = {
+            "input_norm": self._squares.sqrt(),
+            "input_mean": mean,
+            "input_var": (mean_square - mean.square()).clamp(min=0.0),
+            "hessian_diag": mean_square,
+        }
+        if self._products is not None:
+            found["hessian"] = self._products / self.count
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in found.values()):
+            raise UsageError(f"the inputs of layer {name} are not finite on the calibration text; try dtype=float32")
+        return {statistic: tensor.float().cpu() for statistic, tensor in found.items()}
+
+
+class Observer:
+    """Gathers the statistics of one block after the other; layers that are given the same tensor share theirs."""
+
+    def __init__(self, hessian: bool = False) -> None:
+        self._hessian = hessian
+        self._moments: dict[str, InputMoments] = {}
+        self._source: dict[str, str] = {}
+        self._last: tuple[Tensor, str] | None = None
+
+    def see(self, info: LayerInfo, inputs: Tensor) -> None:
+        """Take in a layer's inputs [tokens, in]."""
+        if info.name not in self._source:
+            self._source[info.name] = info.name
+            # The last tensor is held, so that nothing else can lie where it lies.
+            if self._last and (self._last[0].data_ptr(), self._last[0].shape) == (inputs.data_ptr(), inputs.shape):
+                self._source[info.name] = self._last[1]
+        source = self._source[info.name]
+        if source == info.name:
+            if source not in self._moments:
+                self._moments[source] = InputMoments(inputs.shape[-1], inputs.device, self._hessian)
+            self._moments[source].see(inputs)
+        self._last = inputs, source
+
+    def take(self, layers: Sequence[PrunableLayer]) -> dict[str, dict[str, Tensor]]:
+        """The statistics of a block's layers by name, shared ones as the same tensors; they are forgotten here.
+
+        An expert that saw no token gets what all other experts of its kind saw together. Raises UsageError when no
+        token reached a layer at all.
+        """
+        made: dict[str, dict[str, Tensor]] = {}
+        found: dict[str, dict[str, Tensor]] = {}
+        for layer in layers:
+            name = layer.info.name
+            source = self._source.get(name, f"{id(layer.module)}.{layer.attribute}")
+            if source not in made:
+                moments = self._moments[source] if source in self._moments else self._pooled(layer, layers)
+                made[source] = moments.statistics(name)
+            found[name] = made[source]
+        self._moments, self._source, self._last = {}, {}, None
+        return found
+
+    def _pooled(self, layer: PrunableLayer, layers: Sequence[PrunableLayer]) -> InputMoments:
+        alike = [each for each in layers if each.module is layer.module and each.attribute == layer.attribute]
+        pooled = InputMoments(layer.info.shape[1], layer.weight.device, self._hessian)
+        for each in alike:
+            if each.info.name in self._moments:
+                pooled.add(self._moments[each.info.name])
+        return pooled
+
+
+def collect_inputs(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, dict[str, Tensor]]:
+    """Dense input statistics of every layer from token windows [samples, seqlen], in one pass.
+
+    `advance` is called once for each window's worth of work.
+    """
+    return _observe(target, windows, Observer(), advance)
+
+
+def collect_hessians(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:
+    """The full layer Hessian X X^T / tokens, float32 [in, in], of every layer. Costs in^2 floats per layer."""
+    observed = _observe(target, windows, Observer(hessian=True), advance)
+    return {name: statistics["hessian"] for name, statistics in observed.items()}
+
+
+def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:
+    """Mean absolute gradient of the causal loss over windows, float32 [out, in], of every layer.
+
+    One backward pass per window; the sum is kept in float32 besides the model.
+    """
+    sums = {layer.info.name: torch.zeros(layer.info.shape, device=target.device) for layer in target.prunable}
+    parameters = [layer.parameter for layer in target.prunable]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    try:
+        for window in windows:
+            tokens = window.unsqueeze(0).to(target.device)
+            target.model(tokens, labels=tokens, use_cache=False).loss.backward()
+            for layer in target.prunable:
+                if layer.parameter.grad is not None:
+                    sums[layer.info.name] += layer.oriented(layer.parameter.grad).float().abs()
+            for parameter in parameters:
+                parameter.grad = None
+            advance()
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+    return {name: (total / len(windows)).cpu() for name, total in sums.items()}
+
+
+def _observe(target: Target, windows: Tensor, observer: Observer, advance: Advance) -> dict[str, dict[str, Tensor]]:
+    blocks = len({layer.block for layer in target.layers})
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps % blocks == 0:
+            advance()
+
+    found: dict[str, dict[str, Tensor]] = {}
+    for layers in walk(target, windows, observer.see, sequential=False, advance=step):
+        # Copies, for layers that share their inputs become tensors of their own on disk.
+        for name, statistics in observer.take(layers).items():
+            found[name] = {statistic: tensor.clone() for statistic, tensor in statistics.items()}
+    return found

@@ -1,0 +1,151 @@
+"""Weight updates: what happens to the kept weights when others are pruned (OBS, as SparseGPT does it).
+
+Source: Frantar & Alistarh, SparseGPT, arXiv 2301.00774. Columns are visited left to right; the error of a pruned
+weight is compensated in the columns to its right of the same row, through U, the upper Cholesky factor of the inverse
+layer Hessian. Here the columns are halved recursively instead of visited in two nested loops: the same sums, nearly
+all of them in matrix products.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autoprune.errors import AutoPruneError, UsageError
+from autoprune.pruning.allocation.budget import matrix_zeros
+from autoprune.pruning.masks import matrix_mask, nm_mask
+
+DAMPING = 0.01
+BLOCK = 128
+DAMPING_LIMIT = 10.0
+
+
+@dataclass(frozen=True)
+class InverseFactor:
+    """U [in, in], float32, upper triangular, with U^T U = (H + damping mean(diag H) I)^-1.
+
+    `damping` is what was needed in the end, as a share of the mean diagonal; `dead` [in] marks the inputs that were
+    never active, which neither cause nor take compensation.
+    """
+
+    upper: Tensor
+    damping: float
+    dead: Tensor
+
+
+def inverse_factor(hessian: Tensor, damping: float = DAMPING) -> InverseFactor:
+    """Factor the inverse of a damped layer Hessian [in, in] (X X^T / tokens; any scale).
+
+    Float32 first, then float64, then float64 with ten times the damping, again and again up to ten times the mean
+    diagonal. Raises AutoPruneError when the Hessian holds inf or NaN or stays indefinite even so.
+    """
+    if not bool(hessian.isfinite().all()):
+        raise AutoPruneError("the layer Hessian holds inf or NaN; run the calibration in float32 or bfloat16")
+    diagonal = hessian.diagonal()
+    dead = diagonal <= 0
+    scale = float(diagonal[~dead].double().mean()) if not bool(dead.all()) else 1.0
+    # A dead input becomes an independent one, so that a Hessian without any tokens still factors.
+    alive = hessian * (~dead)[:, None] * (~dead)
+    attempts = [(torch.float32, damping), (torch.float64, damping)]
+    while (more := max(attempts[-1][1], 1e-6) * 10) <= DAMPING_LIMIT:
+        attempts.append((torch.float64, more))
+    for dtype, share in attempts:
+        damped = alive.to(dtype, copy=True)
+        damped.diagonal().add_(share * scale + dead * scale)
+        # Factoring back to front gives H = A A^T with A upper, hence U = A^-1 without ever forming H^-1.
+        lower, info = torch.linalg.cholesky_ex(damped.flip(0, 1))
+        if int(info) == 0:
+            identity = torch.eye(len(lower), dtype=dtype, device=lower.device)
+            upper = torch.linalg.solve_triangular(lower, identity, upper=False).flip(0, 1).float()
+            if bool(upper.isfinite().all()):
+                return InverseFactor(upper.contiguous(), share, dead)
+    raise AutoPruneError(
+        f"the layer Hessian is not positive definite, even in float64 with {attempts[-1][1]:.0%} damping; "
+        "use more calibration text, or no update for this layer"
+    )
+
+
+def obs(weight: Tensor, mask: Tensor, factor: InverseFactor) -> Tensor:
+    """Prune by a given mask [out, in] (True = keep) and compensate in the kept weights.
+
+    Works with any mask: any score, allocation or pattern. Returns a new weight of the given dtype, zero exactly where
+    the mask is False (unless a kept weight happens to become zero).
+    """
+    if mask.shape != weight.shape:
+        raise UsageError(f"the mask {tuple(mask.shape)} does not have the weight's shape {tuple(weight.shape)}")
+    columns = weight.detach().T.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    sweep = _Sweep(columns, ~mask.T.contiguous(), factor)
+    sweep.run(0, len(columns), (BLOCK,))
+    return columns.T.contiguous().to(weight.dtype)
+
+
+def sparsegpt(
+    weight: Tensor, zeros: int, factor: InverseFactor, pattern: tuple[int, int] | None = None, block: int = BLOCK
+) -> tuple[Tensor, Tensor]:
+    """SparseGPT itself: masks chosen on the way, among weights that were already compensated.
+
+    Scores W_ij^2 / U_jj^2 are compared within `block` columns over all rows, each block taking its exact share of
+    `zeros`; with a pattern, within each group of m columns of a row (`zeros` is then ignored). Returns the new weight
+    (of the given dtype) and its mask, both [out, in]. Inputs that were never active are pruned first.
+    """
+    rows, cols = weight.shape
+    columns = weight.detach().T.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    pruned = torch.zeros_like(columns, dtype=torch.bool)
+    worth = (factor.upper.diagonal().reciprocal().square() * ~factor.dead)[:, None]
+    sweep = _Sweep(columns, pruned, factor)
+    if pattern is not None:
+        n, m = pattern
+        if cols % m:
+            raise UsageError(f"a pattern of {n}:{m} needs in_features divisible by {m}, not {cols}")
+
+        def choose(start: int, end: int) -> None:
+            score = columns[start:end].square() * worth[start:end]
+            pruned[start:end] = ~nm_mask(score.T.contiguous(), n, m).T
+
+        sweep.run(0, cols, (max(BLOCK // m, 1) * m, m), choose)
+    else:
+        starts = range(0, cols, block)
+        shares = dict(zip(starts, matrix_zeros(zeros, [rows * min(block, cols - at) for at in starts]), strict=True))
+
+        def choose(start: int, end: int) -> None:
+            score = columns[start:end].square() * worth[start:end]
+            pruned[start:end] = ~matrix_mask(score, shares[start])
+
+        sweep.run(0, cols, (block,), choose)
+    return columns.T.contiguous().to(weight.dtype), ~pruned.T.contiguous()
+
+
+class _Sweep:
+    """One pass over the columns, in place: `columns` and `pruned` are [in, out], so that a column is contiguous."""
+
+    def __init__(self, columns: Tensor, pruned: Tensor, factor: InverseFactor) -> None:
+        self.columns = columns
+        self.pruned = pruned
+        self.upper = factor.upper
+        self.diagonal = factor.upper.diagonal().tolist()
+        self.errors = torch.zeros_like(columns)
+
+    def run(
+        self, start: int, end: int, grains: tuple[int, ...], choose: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Prune and compensate columns start to end, which are up to date with everything to their left.
+
+        Ranges are cut at multiples of the first grain, then of the next, then anywhere; `choose(start, end)` marks
+        what is pruned in a range of the last grain, when its turn comes.
+        """
+        while grains and end - start <= grains[0]:
+            if len(grains) == 1 and choose is not None:
+                choose(start, end)
+            grains = grains[1:]
+        if end - start == 1:
+            column, error = self.columns[start], self.errors[start]
+            torch.mul(column, self.pruned[start], out=error)
+            column.sub_(error)
+            error.div_(self.diagonal[start])
+            return
+        grain = grains[0] if grains else 1
+        middle = start + -(-(end - start) // (2 * grain)) * grain
+        self.run(start, middle, grains, choose)
+        self.columns[middle:end].addmm_(self.upper[start:middle, middle:end].T, self.errors[start:middle], alpha=-1)
+        self.run(middle, end, grains, choose)

@@ -1,0 +1,1 @@
+"""What people read: live view, trace, tables, drawn from events and archive alone."""

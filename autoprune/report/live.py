@@ -1,0 +1,142 @@
+"""The view of a running search: a live panel on a terminal, plain lines anywhere else. Both follow the events."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from autoprune.report.picture import Picture, Slot
+from autoprune.report.text import duration, one_line, plain
+from autoprune.runs.events import Event
+
+SHOWN = 8
+_COLOURS = {"measured": "green", "failed": "red", "rejected": "yellow", "unusable": "yellow", "duplicate": "yellow"}
+
+
+class LiveView:
+    """Shows generation, candidates, the agent at work, elapsed time, budget, and the best so far. A context manager."""
+
+    def __init__(self, console: Console, max_candidates: int) -> None:
+        self._console = console
+        self._limit = max_candidates
+        self._picture = Picture()
+        self._started = time.monotonic()
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "LiveView":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the panel off the terminal."""
+        self._live.stop()
+
+    def catch_up(self, event: Event) -> None:
+        """Take in an event of an earlier session, without a word."""
+        self._picture.apply(event)
+
+    def on_event(self, event: Event) -> None:
+        """Take in one event; what is worth keeping is also printed as a line."""
+        self._picture.apply(event)
+        line = describe(event)
+        if line is not None:
+            self._console.print(Text(f"{event.time[11:19]} ", style="dim") + line)
+
+    def _draw(self) -> RenderableType:
+        picture = self._picture
+        head = Text(f"generation {picture.generation}", style="bold")
+        head.append(f"   candidates {picture.done}/{self._limit}")
+        head.append(f"   elapsed {duration(time.monotonic() - self._started)}")
+        head.append(f"   {_spent(picture)}")
+        return Group(head, _standing(picture), _table(picture))
+
+
+def describe(event: Event) -> Text | None:
+    """One event as a line, or None for those that only move the panel."""
+    data = event.data
+    match event.kind:
+        case "notice":
+            return plain(data["text"], longest=600)
+        case "run-resumed":
+            return plain("resumed")
+        case "dense":
+            return plain(f"dense model: perplexity {data['perplexity']:.2f} on the search split")
+        case "baseline":
+            return plain(f"baseline {data['name']}: perplexity {data['perplexity']:.2f}")
+        case "planned":
+            return plain(f"generation {data['generation']}: {len(data['slots'])} candidates", style="bold")
+        case "proposed":
+            who = f"{data['slot']} proposer ({data['engine']}, {data['operator']})"
+            said = data["problem"] or data["thought"].get("idea", "") or "revised code"
+            return plain(f"{who}: {one_line(said)}", style="cyan")
+        case "reviewed":
+            said = one_line("; ".join(data["comments"]))
+            return plain(f"{data['slot']} {_reviewer(data['by'])}: {data['verdict']}{': ' if said else ''}{said}")
+        case "ended":
+            return _ended(event)
+        case "lesson":
+            return plain(f"analyst ({data['by']}): {one_line(data['text'], 400)}", style="magenta")
+        case "run-ended":
+            return plain(f"search ended: {data['stop']}", style="bold")
+    return None
+
+
+def _reviewer(by: str) -> str:
+    return by if by == "sandbox" else f"critic ({by})"
+
+
+def _ended(event: Event) -> Text:
+    data = event.data
+    style = _COLOURS.get(data["status"], "")
+    if data["status"] == "measured":
+        flags = "".join(f" [{flag}]" for flag in data.get("flags", []))
+        change = f"gain {data['gain']:+.3f} over its parent"
+        return plain(f"{data['slot']} measured: perplexity {data['perplexity']:.2f}, {change}{flags}", style=style)
+    why = ": ".join(part for part in (data["stage"], data["reason"], one_line(data["message"])) if part)
+    return plain(f"{data['slot']} {data['status']}: {why}", style=style)
+
+
+def _standing(picture: Picture) -> Text:
+    best, baseline = picture.best, picture.best_baseline
+    wanda = picture.baselines.get("wanda+uniform")
+    text = Text("best so far: ")
+    text.append(f"{best.slot} {best.perplexity:.2f}" if best else "none yet", style="green")
+    if wanda is not None:
+        text.append(f"   Wanda (uniform) {wanda:.2f}")
+    if baseline is not None:
+        text.append(f"   best baseline {baseline[0]} {baseline[1]:.2f}")
+    return text
+
+
+def _spent(picture: Picture) -> str:
+    tokens, usd = picture.spent.get("tokens", 0), picture.spent.get("usd")
+    if not tokens:
+        return ""
+    price = "price unknown" if usd is None else f"{usd:.2f} USD"
+    return f"{tokens:,} tokens, {price}"
+
+
+def _table(picture: Picture) -> Table:
+    table = Table(box=None, padding=(0, 1), expand=True, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    for slot in list(picture.slots.values())[-SHOWN:]:
+        table.add_row(slot.slot, slot.operator, _state(slot), plain(one_line(slot.idea or slot.problem)))
+    return table
+
+
+def _state(slot: Slot) -> Text:
+    if slot.perplexity is not None:
+        return Text(f"{slot.perplexity:.2f}", style="green")
+    return Text(slot.status or f"{slot.agent} …", style=_COLOURS.get(slot.status, "cyan"))

@@ -1,0 +1,107 @@
+"""A run as its events tell it: the one picture that the live view, the trace and the list of runs are drawn from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoprune.runs.events import Event
+
+
+@dataclass
+class Slot:
+    """One candidate's way so far. `agent` is who works on it now, empty when it has ended."""
+
+    slot: str
+    generation: int
+    operator: str
+    engine: str
+    parents: list[str]
+    agent: str = "waiting"
+    idea: str = ""
+    candidate: str | None = None
+    status: str = ""
+    perplexity: float | None = None
+    problem: str = ""
+
+
+@dataclass
+class Picture:
+    """What has happened, folded from events in order."""
+
+    started: dict[str, Any] = field(default_factory=dict)
+    time: str = ""
+    dense: float | None = None
+    baselines: dict[str, float] = field(default_factory=dict)
+    generation: int = 0
+    slots: dict[str, Slot] = field(default_factory=dict)
+    spent: dict[str, Any] = field(default_factory=dict)
+    lessons: list[str] = field(default_factory=list)
+    notice: str = ""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    stop: str = ""
+    conclusion: str = ""
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> "Picture":
+        picture = cls()
+        for event in events:
+            picture.apply(event)
+        return picture
+
+    def apply(self, event: Event) -> None:
+        """Take in one event. Kinds that a picture does not need are passed over."""
+        data = event.data
+        self.time = self.time or event.time
+        match event.kind:
+            case "run-started":
+                self.started = data
+            case "notice":
+                self.notice = data["text"]
+            case "dense":
+                self.dense = data["perplexity"]
+            case "baseline":
+                self.baselines[data["name"]] = data["perplexity"]
+            case "planned":
+                self.generation = data["generation"]
+                for plan in data["slots"]:
+                    self.slots[plan["slot"]] = Slot(**plan)
+            case "working" | "proposed" | "ended":
+                self._move(event)
+            case "lesson":
+                self.lessons.append(data["text"])
+            case "spent":
+                self.spent = data
+            case "confirmed":
+                self.rows = data["rows"]
+            case "run-ended":
+                self.stop, self.conclusion = data["stop"], data["conclusion"]
+
+    @property
+    def best(self) -> Slot | None:
+        """The measured candidate with the lowest search perplexity."""
+        measured = [slot for slot in self.slots.values() if slot.perplexity is not None]
+        return min(measured, key=lambda slot: slot.perplexity or 0.0, default=None)
+
+    @property
+    def best_baseline(self) -> tuple[str, float] | None:
+        """The baseline with the lowest search perplexity."""
+        return min(self.baselines.items(), key=lambda item: item[1], default=None)
+
+    @property
+    def done(self) -> int:
+        return sum(1 for slot in self.slots.values() if slot.status)
+
+    def _move(self, event: Event) -> None:
+        slot = self.slots.get(event.data["slot"])
+        if slot is None:
+            return
+        if event.kind == "working":
+            slot.agent = event.data["agent"]
+        elif event.kind == "proposed":
+            slot.candidate = event.data["candidate"]
+            slot.idea = str(event.data["thought"].get("idea", ""))
+        else:
+            slot.agent, slot.status = "", event.data["status"]
+            slot.perplexity = event.data.get("perplexity")
+            parts = (event.data.get(part) for part in ("stage", "reason", "message"))
+            slot.problem = ": ".join(part for part in parts if part)

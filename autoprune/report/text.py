@@ -1,0 +1,32 @@
+"""Making any text safe to show: what an LLM or a candidate wrote is never markup and never moves the cursor."""
+
+import unicodedata
+
+from rich.text import Text
+
+LONGEST = 4000
+
+
+def visible(text: object, longest: int = LONGEST) -> str:
+    """The text without control characters and text-direction overrides, cut to `longest` characters."""
+    kept = "".join(
+        c for c in str(text)[: longest + 1] if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
+    )
+    return kept if len(str(text)) <= longest else kept[:longest] + "…"
+
+
+def plain(text: object, style: str = "", longest: int = LONGEST) -> Text:
+    """A rich Text of it: never parsed as markup."""
+    return Text(visible(text, longest), style=style)
+
+
+def one_line(text: object, longest: int = 200) -> str:
+    """The text on one line."""
+    return " ".join(visible(text, longest * 4).split())[:longest]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `1:02:03` or `2:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,1 @@
+"""The record of a search: run directory, archive (SQLite), events (JSONL), prices."""

@@ -1,0 +1,161 @@
+"""One directory with everything about one search: settings, events, archive, checkpoints, candidates.
+
+config.yaml         settings as resolved, plus the record: versions, seeds, fingerprints
+events.jsonl        what happened, in order
+archive.sqlite      every candidate with its measurements, the reasoning graph, the replies of chat models
+checkpoints.sqlite  where the state machine stands
+candidates/<hash>.py
+"""
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autoprune.config import Config
+from autoprune.errors import AutoPruneError, UsageError
+
+FORMAT = 1
+"""Version of the directory's layout; a newer one is refused, an older one is migrated."""
+
+
+def content_hash(source: str) -> str:
+    """The name of a candidate: the first 16 hex digits of its source's SHA-256."""
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def runs_root() -> Path:
+    """Where runs go unless told otherwise: $AUTOPRUNE_RUNS, else ./runs."""
+    return Path(os.environ.get("AUTOPRUNE_RUNS", "runs"))
+
+
+class RunDirectory:
+    """Paths and small files of one run. Opening one that is not a run raises UsageError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path | None, config: Config) -> "RunDirectory":
+        """Make a new run directory; refuses one that already holds a run."""
+        if path is None:
+            path = _fresh_path(runs_root(), config)
+        run = cls(path)
+        if run.settings_file.exists():
+            raise UsageError(f"{path} already holds a run; go on with it by `autoprune resume {path}`")
+        try:
+            run.candidates.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot make the run directory {path}: {error.strerror}") from None
+        run.write_settings(config, {})
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """An existing run, named by its path or by its name under the runs' root."""
+        for candidate in (path, runs_root() / path):
+            if (candidate / "config.yaml").is_file():
+                run = cls(candidate)
+                run.settings()
+                return run
+        raise UsageError(f"{path} is not a run directory (no config.yaml there); `autoprune runs` lists the runs")
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def settings_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def candidates(self) -> Path:
+        return self.path / "candidates"
+
+    @property
+    def events_file(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def archive_file(self) -> Path:
+        return self.path / "archive.sqlite"
+
+    @property
+    def checkpoints_file(self) -> Path:
+        return self.path / "checkpoints.sqlite"
+
+    def settings(self) -> tuple[Config, dict[str, Any]]:
+        """The resolved settings and the record (versions, seeds, fingerprints)."""
+        try:
+            tree = yaml.safe_load(self.settings_file.read_text(encoding="utf-8"))
+            if tree["format"] > FORMAT:
+                raise UsageError(f"{self.path} was written by a newer autoprune (run format {tree['format']})")
+            return Config.model_validate(tree["config"]), dict(tree["record"])
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {reason}") from None
+
+    def write_settings(self, config: Config, record: dict[str, Any]) -> None:
+        """Write config.yaml at once (a reader never sees half of it)."""
+        tree = {"format": FORMAT, "config": config.model_dump(mode="json"), "record": record}
+        write_atomically(self.settings_file, yaml.safe_dump(tree, sort_keys=False))
+
+    def save_source(self, source: str) -> str:
+        """Keep a candidate's source under its content hash; returns the hash."""
+        name = content_hash(source)
+        path = self.candidates / f"{name}.py"
+        if not path.exists():
+            write_atomically(path, source)
+        return name
+
+    def source(self, name: str) -> str:
+        """The source of a candidate; raises AutoPruneError when the file does not match its name."""
+        path = self.candidates / f"{name}.py"
+        try:
+            source = path.read_bytes().decode()
+        except (OSError, UnicodeDecodeError):
+            raise AutoPruneError(f"candidate {name} is missing or unreadable in {self.candidates}") from None
+        if content_hash(source) != name:
+            raise AutoPruneError(f"{path} was changed after it was recorded; its content no longer matches its name")
+        return source
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; a second `search` or `resume` of the same run is refused."""
+        with (self.path / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"{self.path} is being worked on by another process") from None
+            yield
+
+
+def list_runs(root: Path) -> list[RunDirectory]:
+    """The runs below a root, oldest first."""
+    return [RunDirectory(file.parent) for file in sorted(root.glob("*/config.yaml"))]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write next to the file, flush to disk, then rename over it."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(handle.name, path)
+
+
+def _fresh_path(root: Path, config: Config) -> Path:
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    stem = f"{stamp}-{Path(config.model).name}-{round(config.sparsity * 100)}"
+    path, again = root / stem, 1
+    while path.exists():
+        again += 1
+        path = root / f"{stem}-{again}"
+    return path

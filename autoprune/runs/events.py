@@ -1,0 +1,107 @@
+"""What happened in a run, one JSON object a line, versioned, flushed as it happens.
+
+Readers (trace, live view, report) take these and the archive, and nothing else. An event has a key; writing a key
+again is ignored, so a step that is run again after a crash leaves no second entry.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autoprune.errors import AutoPruneError
+
+VERSION = 1
+
+Kind = Literal[
+    "run-started",  # model, sparsity, engine, sandbox, record
+    "run-resumed",  # session
+    "notice",  # text
+    "dense",  # perplexity
+    "baseline",  # name, perplexity, sparsity
+    "planned",  # generation, slots: [{slot, operator, engine, parents}]
+    "working",  # slot, agent
+    "proposed",  # slot, revision, operator, engine, candidate, thought
+    "reviewed",  # slot, revision, verdict, comments, by
+    "decided",  # slot, candidate, decision, who, comment
+    "ended",  # slot, candidate, status, perplexity | stage, reason, message
+    "lesson",  # generation, text, by
+    "spent",  # seconds, candidates, tokens, usd
+    "confirmed",  # rows of the final table
+    "run-ended",  # stop, conclusion
+]
+
+
+class Event(BaseModel):
+    """One line of events.jsonl. `time` is local time with its offset, in ISO 8601."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    version: int = VERSION
+    key: str
+    time: str
+    kind: Kind
+    data: dict[str, Any]
+
+
+class EventLog:
+    """Appends events to a file and hands them to listeners. One per run and process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = {event.key for event in read_events(path)}
+        self._listeners: list[Callable[[Event], None]] = []
+        self._lock = threading.Lock()
+        _cut_half_line(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call `listener` with every event from now on, in the emitting thread."""
+        self._listeners.append(listener)
+
+    def emit(self, kind: Kind, key: str | None = None, **data: Any) -> None:
+        """Write one event. Without a key it is written each time it is emitted."""
+        now = datetime.now().astimezone()
+        with self._lock:
+            if key is None:
+                key = f"{kind}@{now.timestamp():.6f}#{len(self._known)}"
+            if key in self._known:
+                return
+            self._known.add(key)
+            event = Event(key=key, time=now.isoformat(timespec="milliseconds"), kind=kind, data=data)
+            self._file.write(event.model_dump_json() + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            for listener in self._listeners:
+                listener(event)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a file, oldest first; a last line cut by a crash is passed over."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield Event.model_validate_json(line)
+            except ValidationError as error:
+                raise AutoPruneError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None
+
+
+def _cut_half_line(path: Path) -> None:
+    """Drop what a crash left of a line, so that the next event starts on a line of its own."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with path.open("rb+") as file:
+            file.truncate(content.rfind(b"\n") + 1)

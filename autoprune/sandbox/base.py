@@ -1,0 +1,52 @@
+"""What a sandbox is, for those who use one: open a candidate's source on a bundle, get scores or a CandidateFailure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Session(Protocol):
+    """One candidate, loaded in a process of its own. Used by one thread. Ends with its context manager."""
+
+    group: str
+    """Within what the candidate's scores are compared: one of contract.GROUPS."""
+    has_allocate: bool
+    """Whether the source defines `allocate`."""
+    repeats: bool | None
+    """After `scores`: whether asking for the first layer again gave the same bits. A candidate for which it is False is
+    not deterministic (or keeps a state), and a result of it may not come back."""
+
+    @property
+    def diagnostics(self) -> str:
+        """What the candidate has printed so far, bounded and free of control characters. Never a measurement."""
+
+    def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
+        """The candidate's raw densities, one finite number per unit, not yet projected onto the budget.
+
+        Raises CandidateFailure (stage "allocate").
+        """
+
+    def scores(
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, "Tensor"]]:
+        """Score layer by layer: (name, float32 [out, in]), each a trusted copy, checked for shape and finiteness.
+
+        `sparsity` has the sparsity of every layer asked for; `layers` defaults to the bundle's, in its order.
+        Raises CandidateFailure (stage "score" or "check"); the session is then over.
+        """
+
+
+class Sandbox(Protocol):
+    """Where candidates run. Several sessions may be open from different threads."""
+
+    name: str
+
+    def open(self, source: str, bundle: Path) -> AbstractContextManager[Session]:
+        """Load a candidate's source beside the bundle's weights and statistics. Raises CandidateFailure."""
+
+    def close(self) -> None:
+        """End every process that this sandbox started."""

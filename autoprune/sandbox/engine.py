@@ -1,0 +1,80 @@
+"""Finding a container engine on this machine: Docker, a rootless Docker, or podman's Docker-compatible API."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from autoprune.errors import SandboxUnavailable
+
+_API_SECONDS = 30
+
+
+class NoEngine(SandboxUnavailable):
+    """Nothing answers at any of the usual addresses."""
+
+
+def connect() -> tuple[Any, str]:
+    """A docker-py client of the first engine that answers, and its address: DOCKER_HOST if set, else the usual sockets.
+
+    Raises SandboxUnavailable, saying what was tried.
+    """
+    try:
+        import docker
+    except ImportError:
+        raise SandboxUnavailable(
+            "the docker sandbox needs the package docker: pip install 'autoprune[docker]'"
+        ) from None
+    tried = []
+    for url in addresses():
+        if not url.startswith("unix://"):
+            raise SandboxUnavailable(
+                f"DOCKER_HOST={url} is not on this machine: the sandbox hands files and sockets to its containers, "
+                "which needs an engine behind a unix:// address; or use sandbox.engine=local"
+            )
+        try:  # asks for the version already
+            return docker.DockerClient(base_url=url, timeout=_API_SECONDS), url
+        except (docker.errors.DockerException, OSError) as error:
+            tried.append(f"{url} ({_reason(error)})")
+    raise NoEngine(
+        f"no container engine answers (tried {', '.join(tried)}): start one, set DOCKER_HOST, "
+        "or run scripts/docker-engine start; sandbox.engine=local needs none"
+    )
+
+
+def addresses() -> list[str]:
+    """Where an engine may listen, in the order in which they are tried."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return [host]
+    sockets = [Path("/var/run/docker.sock")]
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        sockets += [Path(runtime, "docker.sock"), Path(runtime, "podman/podman.sock")]
+    return [f"unix://{path}" for path in sockets if path.exists()] or [f"unix://{sockets[0]}"]
+
+
+def is_podman(client: Any) -> bool:
+    """Whether the engine is podman behind its Docker-compatible API."""
+    parts = client.version().get("Components") or []
+    return any("podman" in str(part.get("Name", "")).lower() for part in parts)
+
+
+def describe(client: Any, address: str) -> str:
+    """One line about an engine: its kind, version, address, and what of it matters here."""
+    version, info = client.version().get("Version", "?"), client.info()
+    kind = "podman" if is_podman(client) else "docker"
+    features = [option.partition("name=")[2].split(",")[0] for option in info.get("SecurityOptions") or []]
+    found = ", ".join([*filter(None, features), *(["GPU"] if has_gpu(info) else [])])
+    return f"{kind} {version} at {address} ({found or 'no security options reported'})"
+
+
+def has_gpu(info: dict[str, Any]) -> bool:
+    """Whether the engine can hand NVIDIA devices to a container."""
+    devices = info.get("DiscoveredDevices") or []
+    return "nvidia" in (info.get("Runtimes") or {}) or any("nvidia" in str(device) for device in devices)
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error)
+    for known in ("Permission denied", "No such file", "Connection refused"):
+        if known in text:
+            return known.lower()
+    return type(error).__name__

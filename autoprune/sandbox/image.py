@@ -1,0 +1,120 @@
+"""Making the image of the sandbox `docker`: from the packaged Dockerfile, from this machine, or from a given tarball.
+
+- `dockerfile`: interpreter and torch inside (needs a registry and a package index).
+- `host`: only the shared libraries that this machine's interpreter and torch are linked with; both are bound read-only
+  when a container starts. Nothing is downloaded, and there is no shell and no tool inside.
+- a rootfs tarball: any small Linux of this machine's libc; interpreter and torch are bound likewise.
+"""
+
+import io
+import platform
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from autoprune.errors import AutoPruneError
+from autoprune.sandbox.runtime import PYTHON_PATH, shared_libraries
+
+RUNTIME_LABEL = "autoprune.runtime"
+"""`image`: interpreter and torch are inside. `bound`: they are bound from this machine."""
+
+
+_HOST_LABEL = "autoprune.host"
+
+
+def ensure_image(client: Any, name: str, notify: Callable[[str], None]) -> Any:
+    """The image `name`, made from this machine if there is none, or if that was made for another interpreter.
+
+    An image that was built in another way is taken as it is. Raises AutoPruneError.
+    """
+    import docker
+
+    try:
+        image = client.images.get(name)
+        stale = (image.labels or {}).get(_HOST_LABEL, _host()) != _host()
+    except docker.errors.ImageNotFound:
+        stale = True
+    except (docker.errors.DockerException, OSError) as error:
+        raise AutoPruneError(f"the engine does not answer: {' '.join(str(error).split())}") from None
+    if stale:
+        notify(f"making the image {name} from this machine's libraries (a second, once)")
+        build_image(client, name, "host", lambda line: None)
+        image = client.images.get(name)
+    return image
+
+
+def build_image(
+    client: Any, name: str, source: Literal["dockerfile", "host"] | Path, notify: Callable[[str], None]
+) -> str:
+    """Build or replace the image `name`; its id. `notify` gets a line per step. Raises AutoPruneError."""
+    import docker
+
+    try:
+        if source == "dockerfile":
+            return _from_dockerfile(client, name, notify)
+        if source == "host":
+            notify("collecting the shared libraries of the interpreter and torch")
+            libraries = shared_libraries()
+            folders = sorted({str(path.parent) for path in libraries})
+            return _import(client, name, _tarball(libraries), folders, {_HOST_LABEL: _host()})
+        notify(f"importing {source}")
+        return _import(client, name, source.read_bytes(), [], {})
+    except docker.errors.DockerException as error:  # some of these are OSErrors too
+        raise AutoPruneError(f"the engine did not build {name}: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise AutoPruneError(f"cannot read {error.filename or source}: {error.strerror or error}") from None
+
+
+def _from_dockerfile(client: Any, name: str, notify: Callable[[str], None]) -> str:
+    arguments = {"BASE": f"python:{'.'.join(platform.python_version_tuple()[:2])}-slim"}
+    for package in ("torch", "numpy", "safetensors"):
+        try:
+            arguments[package.upper()] = f"{package}=={version(package).partition('+')[0]}"
+        except PackageNotFoundError:
+            notify(f"{package} is not installed here: taking the newest")
+    with tempfile.TemporaryDirectory() as context:
+        Path(context, "Dockerfile").write_bytes(files("autoprune.sandbox").joinpath("Dockerfile").read_bytes())
+        error = ""
+        for event in client.api.build(path=context, tag=name, buildargs=arguments, rm=True, pull=True, decode=True):
+            if line := str(event.get("stream", event.get("status", ""))).strip():
+                notify(line)
+            error = str(event.get("error", error))
+    if error:
+        raise AutoPruneError(f"the engine did not build {name}: {error}")
+    return str(client.images.get(name).id)
+
+
+def _import(client: Any, name: str, tarball: bytes, folders: list[str], labels: dict[str, str]) -> str:
+    changes = [
+        *(f'LABEL {key}="{value}"' for key, value in {RUNTIME_LABEL: "bound", **labels}.items()),
+        f"ENV LD_LIBRARY_PATH={':'.join([f'{PYTHON_PATH}/lib', *folders])}",
+        "USER 65534:65534",
+    ]
+    client.api.import_image_from_data(tarball, repository=name, changes=changes)
+    return str(client.images.get(name).id)
+
+
+def _tarball(libraries: list[Path]) -> bytes:
+    """A root file system that holds these files at their own paths, and the folders that an engine mounts over."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for folder in ("proc", "sys", "dev", "etc", "tmp", "opt", "run"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            tar.addfile(entry)
+        for path in libraries:
+            data = path.read_bytes()
+            entry = tarfile.TarInfo(str(path).lstrip("/"))
+            entry.size, entry.mode = len(data), 0o755
+            tar.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _host() -> str:
+    """What an image of this machine's libraries depends on."""
+    return f"{platform.machine()} python {platform.python_version()} torch {version('torch')} at {sys.base_prefix}"

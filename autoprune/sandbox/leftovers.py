@@ -1,0 +1,68 @@
+"""Containers and folders of searches that were killed: found by label and owner, removed at the next start."""
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_OWNER = "autoprune.sandbox.owner"
+_SANDBOX = "autoprune.sandbox.id"
+_PREFIX = "autoprune-"
+
+
+def labels(sandbox: str) -> dict[str, str]:
+    """Labels of every container of one sandbox (an id of its own) of this process."""
+    return {_OWNER: _owner(os.getpid()), _SANDBOX: sandbox}
+
+
+def folder_prefix() -> str:
+    """How the names of this process's temporary folders begin."""
+    return f"{_PREFIX}{os.getpid()}-"
+
+
+def sweep(client: Any, sandbox: str | None = None) -> int:
+    """Remove what belongs to processes that have ended, and to `sandbox`; how many containers.
+
+    Containers of a search that still runs are left alone, and those of other hosts or containers that share the engine.
+    """
+    import docker
+
+    removed = 0
+    try:
+        containers = client.containers.list(all=True, filters={"label": _OWNER}, ignore_removed=True)
+    except (docker.errors.DockerException, OSError):  # the engine has gone, and its containers with it
+        containers = []
+    for container in containers:
+        mine = sandbox is not None and container.labels.get(_SANDBOX) == sandbox
+        if mine or _is_gone(container.labels.get(_OWNER, "")):
+            with contextlib.suppress(docker.errors.DockerException, OSError):
+                container.remove(force=True, v=True)
+                removed += 1
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return removed
+
+
+def _owner(pid: int) -> str:
+    """A name for a process that no later one has: ticks since boot do not move when the clock is set."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    return f"{socket.gethostname()}/{boot}/{pid}/{ticks}"
+
+
+def _is_gone(owner: str) -> bool:
+    host, _, rest = owner.partition("/")
+    pid = rest.split("/")[1] if rest.count("/") == 2 else ""
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        return _owner(int(pid)) != owner
+    except (FileNotFoundError, ProcessLookupError):
+        return True

@@ -1,0 +1,244 @@
+"""Candidates in a process of their own on this machine, shut in by the kernel (jail.py); no engine needed. Linux.
+
+Not protected: the worker runs as the user's own id, so a bug in the kernel's Landlock or seccomp code is a way out;
+the candidate shares the processor and its caches; it can learn whether a path exists. `docker` adds namespaces, another
+user id and a memory group of the kernel. README and docs/security.md have the whole list.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import autoprune
+from autoprune.config import SandboxSettings
+from autoprune.errors import SandboxUnavailable
+from autoprune.sandbox import jail, protocol
+from autoprune.sandbox.screen import refuse
+from autoprune.sandbox.session import WorkerSession, readable, wait_until_ready
+from autoprune.sandbox.slot import Output
+
+_MAX_THREADS = 512
+_DEATHS: dict[int, tuple[str, str]] = {
+    signal.SIGSEGV: ("crashed", "the process died of a segmentation fault"),
+    signal.SIGABRT: ("crashed", "the process was aborted"),
+    signal.SIGBUS: ("crashed", "the process died of a bus error"),
+    signal.SIGXCPU: ("timeout", "the process used up its processor time"),
+    signal.SIGKILL: ("memory", "the process was killed by the kernel, most likely for lack of memory"),
+}
+
+
+class Zygote:
+    """The warm process and its control socket. Its methods may be called from different threads."""
+
+    def __init__(self, threads: int) -> None:
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair()
+        startup = Output(16 * 1024)
+        try:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-s",
+                    "-P",
+                    "-B",
+                    "-m",
+                    "autoprune.sandbox.zygote",
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                ],
+                env=environment(threads, str(Path(autoprune.__file__).parent.parent)),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=startup.descriptor,
+                stderr=startup.descriptor,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+            theirs.close()
+            wait_until_ready(self._control)
+        except (EOFError, TimeoutError, ConnectionError, protocol.ProtocolError):
+            self.close()
+            last = startup.text().strip().splitlines()[-1:] or ["it said nothing"]
+            raise SandboxUnavailable(f"the sandbox's process did not start: {last[0]}") from None
+        finally:
+            theirs.close()
+            startup.close()
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def fork(self, channel: socket.socket) -> int:
+        """Start a worker on its end of a channel; its process id. Raises SandboxUnavailable."""
+        pid = self._ask({"do": "fork"}, (channel.fileno(),)).get("pid")
+        if not isinstance(pid, int):
+            raise SandboxUnavailable("the sandbox's process has ended")
+        return pid
+
+    def reap(self, pid: int) -> int:
+        """The exit code of a worker that has ended (negative: the signal); -SIGKILL when nobody knows any more."""
+        status = self._ask({"do": "reap", "pid": pid}).get("status")
+        return status if isinstance(status, int) else -signal.SIGKILL
+
+    def close(self) -> None:
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _ask(self, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> dict[str, Any]:
+        with self._lock:
+            try:
+                socket.send_fds(self._control, [protocol.encode({"id": 0, **request})], descriptors)
+                return protocol.read_message(self._control.recv)
+            except (EOFError, OSError):
+                return {}
+
+
+class LocalWorker:
+    """A fork of the warm process, alone with one candidate."""
+
+    need_landlock = True
+
+    def __init__(self, zygote: Zygote, memory: int) -> None:
+        self._zygote = zygote
+        self._memory = memory
+        self._status: int | None = None
+        self.channel, theirs = socket.socketpair()
+        try:
+            self.pid = zygote.fork(theirs)
+        except SandboxUnavailable:
+            self.channel.close()
+            raise
+        finally:
+            theirs.close()
+        self._process = os.pidfd_open(self.pid)  # not reaped yet, so the number is still its own
+        self._shared = self._use()[0]
+
+    def overuse(self) -> tuple[str, str] | None:
+        """Memory and threads beyond what it began with. It cannot have children."""
+        memory, threads = self._use()
+        if memory - self._shared > self._memory:
+            return "memory", f"the process used more than {self._memory >> 20} MiB"
+        if threads > _MAX_THREADS:
+            return "forbidden", f"the process started more than {_MAX_THREADS} threads"
+        return None
+
+    def ended(self) -> tuple[str, str]:
+        """From the exit status; a process that only closed its channel is given a second."""
+        status = self._reap(1.0)
+        if status is None:
+            return "protocol", "the process closed its channel"
+        if status < 0:
+            return _DEATHS.get(-status, ("crashed", f"the process died of signal {-status}"))
+        return "crashed", f"the process ended with exit code {status} before it answered"
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        self.channel.close()
+        if self._process >= 0:
+            self._signal(signal.SIGKILL)
+            self._reap(10.0)
+            os.close(self._process)
+            self._process = -1
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._process, number)
+
+    def _reap(self, seconds: float) -> int | None:
+        if self._status is None and readable(self._process, seconds):
+            self._status = self._zygote.reap(self.pid)
+        return self._status
+
+    def _use(self) -> tuple[int, int]:
+        """Bytes that are its own (anonymous and shared memory, so not the mapped bundle), and threads."""
+        values = {}
+        with (
+            contextlib.suppress(FileNotFoundError, ProcessLookupError),
+            open(f"/proc/{self.pid}/status", encoding="utf-8", errors="replace") as status,
+        ):
+            for line in status:
+                key, _, value = line.partition(":")
+                values[key] = value
+        memory = sum(int(values.get(key, "0").split()[0]) for key in ("RssAnon", "RssShmem", "VmSwap"))
+        return memory * 1024, int(values.get("Threads", "0"))
+
+
+class LocalSandbox:
+    """The sandbox `local`: a fresh jailed process per candidate, forked from a warm one."""
+
+    name = "local"
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        lacks = jail.missing()
+        if lacks:
+            raise SandboxUnavailable(
+                f"this kernel lacks {' and '.join(lacks)}: the local sandbox cannot shut candidates in; use Docker"
+            )
+        if settings.gpu:
+            raise SandboxUnavailable("sandbox.gpu is set, but the local sandbox computes on the CPU; use Docker")
+        self._settings = settings
+        self._threads = settings.threads or os.cpu_count() or 1
+        self._lock = threading.Lock()
+        # The kernel ends the warm process with the thread that started it, so that thread lives as long as we do.
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-start")
+        self._zygote = self._starter.submit(Zygote, self._threads)
+
+    @contextlib.contextmanager
+    def open(self, source: str, bundle: Path) -> Iterator[WorkerSession]:
+        """See base.Sandbox."""
+        refuse(source)
+        worker = LocalWorker(self._warm(), self._settings.memory_mb * 1024 * 1024)
+        try:
+            wait_until_ready(worker.channel)
+            session = WorkerSession(worker, source, bundle, self._settings)
+            try:
+                yield session
+            finally:
+                session.close()
+        finally:
+            worker.close()
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._zygote.cancel() and self._zygote.exception() is None:
+                self._zygote.result().close()
+            self._starter.shutdown()
+
+    def _warm(self) -> Zygote:
+        with self._lock:
+            if not self._zygote.result().is_alive():  # somebody ended it: have another one
+                self._zygote.result().close()
+                self._zygote = self._starter.submit(Zygote, self._threads)
+            return self._zygote.result()
+
+
+def environment(threads: int, package_path: str) -> dict[str, str]:
+    """All of a worker's environment: nothing of the user's."""
+    return {
+        "PYTHONPATH": package_path,
+        "PYTHONHASHSEED": "0",
+        "LC_ALL": "C.UTF-8",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        # Idle threads sleep instead of spinning: the trusted side needs the processor meanwhile.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        # NumPy's BLAS would start threads on import, before the jail is shut.
+        "OPENBLAS_NUM_THREADS": "1",
+        # Memory of freed tensors is used again instead of being given back and zeroed page by page.
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+        "MALLOC_ARENA_MAX": "2",
+    }

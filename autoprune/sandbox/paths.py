@@ -1,0 +1,32 @@
+"""Which files of this machine a candidate's process may read: the standard library in part, torch and its needs."""
+
+import importlib.util
+import sysconfig
+from pathlib import Path
+
+# Parts of the standard library that a candidate must not read: the built-in texts that pruned models are measured on.
+HIDDEN_MODULES = frozenset({"pydoc_data"})
+# torch, what it may import while it computes, and what the worker itself imports.
+_PACKAGES = (
+    *("torch", "torchgen", "functorch", "numpy", "numpy.libs", "sympy", "mpmath", "typing_extensions.py"),
+    *("safetensors", "nvidia", "triton"),
+)
+_SYSTEM = ("/sys/devices/system/cpu", "/proc/cpuinfo")
+
+
+def worker_packages() -> list[Path]:
+    """Installed packages that the worker needs, as folders or files beside torch."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return []
+    folder = Path(found.origin).parent.parent
+    return [folder / name for name in _PACKAGES if (folder / name).exists()]
+
+
+def readable_paths() -> list[str]:
+    """All that may be read after the jail is shut."""
+    paths = list(_SYSTEM)
+    for key in ("stdlib", "platstdlib"):
+        folder = Path(sysconfig.get_path(key))
+        paths += [str(entry) for entry in folder.iterdir() if entry.name not in HIDDEN_MODULES | {"site-packages"}]
+    return paths + [str(path) for path in worker_packages()]

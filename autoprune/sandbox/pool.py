@@ -1,0 +1,54 @@
+"""Workers started ahead, so that a candidate does not wait for an interpreter and torch."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from autoprune.sandbox.session import Worker
+
+W = TypeVar("W", bound=Worker)
+
+
+class Pool(Generic[W]):
+    """Keeps `spares` workers ready; each is taken once. All are started by one thread that lives as long as the pool:
+
+    the kernel kills a worker when the thread that started it ends.
+    """
+
+    def __init__(self, start: Callable[[], W], spares: int = 1) -> None:
+        self._start = start
+        self._spares = spares
+        self._ready: deque[Future[W]] = deque()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-start")
+
+    def warm(self) -> None:
+        """Begin to start spares; returns at once."""
+        with self._lock:
+            self._refill()
+
+    def take(self) -> W:
+        """A warm worker, waiting for one if need be. Raises what starting one raises."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the sandbox is closed")
+            waiting = self._ready.popleft() if self._ready else self._starter.submit(self._start)
+            self._refill()
+        return waiting.result()
+
+    def close(self) -> None:
+        """End the spares and the thread that starts them. Workers that were taken are their takers' matter."""
+        with self._lock:
+            self._closed = True
+            waiting, self._ready = list(self._ready), deque()
+        for future in waiting:
+            if not future.cancel() and future.exception() is None:
+                future.result().close()
+        self._starter.shutdown()
+
+    def _refill(self) -> None:
+        while len(self._ready) < self._spares and not self._closed:
+            self._ready.append(self._starter.submit(self._start))

@@ -1,0 +1,267 @@
+"""The trusted half of the conversation with a worker: ask, wait by our own clock, copy once, check the copy.
+
+Whatever comes back is bytes from a process that a candidate controls. Every way in which it can misbehave ends as a
+CandidateFailure with stage and reason, and with the worker killed.
+"""
+
+import contextlib
+import math
+import os
+import select
+import socket
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from autoprune.config import SandboxSettings
+from autoprune.errors import CandidateFailure
+from autoprune.pruning.contract import GROUPS
+from autoprune.sandbox import protocol
+from autoprune.sandbox.slot import Output, Slot, clean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TICK = 0.05  # seconds between looks at the worker from outside
+_STAGES = frozenset({"load", "allocate", "score", "check"})
+_REASONS = frozenset({"exception", "memory", "forbidden", "contract", "shape", "dtype", "not-finite", "protocol"})
+_MAX_MESSAGE = 2000
+
+
+class Worker(Protocol):
+    """A warm process that waits for a candidate, and what can be done to it from outside."""
+
+    channel: socket.socket
+    need_landlock: bool
+
+    def overuse(self) -> tuple[str, str] | None:
+        """(reason, message) when it uses more than it may, seen from outside."""
+
+    def ended(self) -> tuple[str, str]:
+        """(reason, message): how it ended, once its channel is closed."""
+
+    def pause(self) -> None:
+        """Stop it where it is: nothing of it runs until `resume`."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
+    def close(self) -> None:
+        """Kill it and free what it held. May be called twice."""
+
+
+class WorkerSession:
+    """One candidate in one worker (see base.Session). The budget of seconds counts only while we wait for it."""
+
+    def __init__(self, worker: Worker, source: str, folder: Path, settings: SandboxSettings) -> None:
+        from autoprune.pruning.bundle import Bundle
+
+        self._worker = worker
+        self._seconds = settings.seconds
+        self._left = settings.seconds
+        self._shapes = {layer.name: layer.shape for layer in Bundle(folder).layers}
+        self._next_id = 1
+        self._unread: int | None = None
+        self._paused = False
+        self._output = Output(settings.output_kb * 1024)
+        self.repeats: bool | None = None
+        self.claimed_seconds = 0.0
+        """What the worker says the candidate's own calls took: for a benchmark, never for a judgement."""
+        size = 4 * max((rows * columns for rows, columns in self._shapes.values()), default=1)
+        self._slot = Slot(size)
+        try:
+            answer = self._open(source, folder, settings)
+        except BaseException:
+            self.close()
+            raise
+        self.group = str(answer["group"])
+        self.has_allocate = bool(answer["allocate"])
+
+    @property
+    def diagnostics(self) -> str:
+        return self._output.text()
+
+    def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
+        """See base.Session."""
+        stage = "allocate"
+        question = self._ask(stage, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
+        densities = self._answer(question, stage).get("densities")
+        self._pause()
+        if not isinstance(densities, list) or not all(type(value) in (int, float) for value in densities):
+            self._fail(stage, "protocol", "the worker's answer holds no list of numbers")
+        if len(densities) != len(units):
+            self._fail(stage, "shape", f"allocate returned {len(densities)} numbers for {len(units)} units")
+        return [float(value) for value in densities]
+
+    def scores(
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, "Tensor"]]:
+        """See base.Session."""
+        names = list(self._shapes) if layers is None else list(layers)
+        if not names:
+            return
+        asked = self._ask_score(names[0], sparsity)
+        first = 0
+        # At the end the first layer is asked for again, to see whether the answer is the same.
+        for name, following in zip(names, [*names[1:], names[0]], strict=True):
+            answer = self._answer(asked, "score", name)
+            if answer.get("shape") != list(self._shapes[name]):
+                shape = clean(str(answer.get("shape"))[:80])
+                self._fail("check", "shape", f"scores of shape {shape} for {name}, a {self._shapes[name]} weight")
+            if isinstance(seconds := answer.get("seconds"), float):
+                self.claimed_seconds += seconds
+            tensor = self._slot.copy(self._shapes[name])
+            # The worker scores the next layer while this one is checked and used.
+            asked = self._ask_score(following, sparsity)
+            self._check(name, tensor)
+            first = first or _digest(tensor)
+            yield name, tensor
+        self._answer(asked, "score", names[0])
+        self._pause()
+        self.repeats = first == _digest(self._slot.copy(self._shapes[names[0]]))
+
+    def close(self) -> None:
+        """End the worker and free the buffers. What was printed stays readable."""
+        self._worker.close()
+        for held in (self._slot, self._output):
+            held.close()
+
+    def _open(self, source: str, folder: Path, settings: SandboxSettings) -> dict[str, Any]:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        threads = settings.threads or os.cpu_count() or 1
+        try:
+            question = self._ask(
+                "start",
+                (self._slot.descriptor, self._output.descriptor, descriptor),
+                do="open",
+                source=source,
+                output_bytes=self._output.limit,
+                memory_bytes=settings.memory_mb * 1024 * 1024,
+                processor_seconds=math.ceil(settings.seconds * threads) + 5,
+                need_landlock=self._worker.need_landlock,
+                gpu=settings.gpu,
+            )
+        finally:
+            os.close(descriptor)
+        answer = self._answer(question, "load")
+        self._pause()
+        if answer.get("group") not in GROUPS or not isinstance(answer.get("allocate"), bool):
+            self._fail("load", "protocol", "the worker's answer names no group")
+        return answer
+
+    def _ask_score(self, name: str, sparsity: Mapping[str, float]) -> int:
+        return self._ask("score", do="score", layer=name, sparsity=sparsity[name])
+
+    def _check(self, name: str, tensor: "Tensor") -> None:
+        # By NumPy, on one thread: torch's threads would spin beside the worker's, which computes the next layer.
+        values = tensor.numpy()
+        if not (math.isfinite(values.min()) and math.isfinite(values.max())):
+            nan, infinite = int(tensor.isnan().sum()), int(tensor.isinf().sum())
+            counts = f"{nan} NaN and {infinite} infinite of {tensor.numel()} scores"
+            self._fail("check", "not-finite", f"{counts} in {name}; scores must be finite in float32")
+
+    def _ask(self, stage: str, descriptors: tuple[int, ...] = (), **question: Any) -> int:
+        if self._unread is not None:  # a generator of scores was dropped half-way
+            self._answer(self._unread, stage)
+        number, self._next_id = self._next_id, self._next_id + 1
+        if self._paused:
+            self._worker.resume()
+            self._paused = False
+        channel = self._worker.channel
+        channel.settimeout(max(self._left, 0.001))
+        started = time.monotonic()
+        try:
+            if readable(channel, 0) and channel.recv(1, socket.MSG_PEEK):
+                self._fail(stage, "protocol", "the worker spoke before it was asked")
+            data = protocol.encode({"id": number, **question})
+            if descriptors:
+                sent = socket.send_fds(channel, [data[: protocol.HEADER.size]], descriptors)
+                data = data[sent:]
+            channel.sendall(data)
+        except TimeoutError:
+            self._fail(stage, "timeout", f"the worker did not take a question for {self._seconds:g} s")
+        except ConnectionError:
+            self._fail(stage, *self._worker.ended())
+        finally:
+            self._left -= time.monotonic() - started
+        self._unread = number
+        return number
+
+    def _answer(self, number: int, stage: str, layer: str = "") -> dict[str, Any]:
+        started = time.monotonic()
+        where = f" (layer {layer})" if layer else ""
+        try:
+            answer = protocol.read_message(self._reader(stage, started + self._left, where))
+        except protocol.ProtocolError as error:
+            self._fail(stage, "protocol", f"{error}{where}")
+        except (EOFError, ConnectionError):
+            reason, message = self._worker.ended()
+            self._fail(stage, reason, f"{message}{where}")
+        finally:
+            self._left -= time.monotonic() - started
+        self._unread = None
+        if answer.get("id") != number:
+            self._fail(stage, "protocol", f"the worker answered another question{where}")
+        if "failure" in answer:
+            self._reported(answer["failure"])
+        return answer
+
+    def _reader(self, stage: str, deadline: float, where: str) -> Callable[[int], bytes]:
+        def read(length: int) -> bytes:
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self._fail(stage, "timeout", f"no answer within the {self._seconds:g} s of a candidate{where}")
+                if readable(self._worker.channel, min(left, _TICK)):
+                    return self._worker.channel.recv(length)
+                if over := self._worker.overuse():
+                    self._fail(stage, over[0], over[1] + where)
+
+        return read
+
+    def _reported(self, failure: object) -> NoReturn:
+        """A failure in the worker's own words: known words only, clean and bounded text."""
+        if not isinstance(failure, dict):
+            self._fail("score", "protocol", "the worker reported a failure without saying which")
+        stage, reason = failure.get("stage"), failure.get("reason")
+        message = failure.get("message")
+        if stage not in _STAGES or reason not in _REASONS or not isinstance(message, str):
+            self._fail("score", "protocol", "the worker reported a failure in unknown words")
+        self._fail(str(stage), str(reason), clean(" ".join(message[:_MAX_MESSAGE].split())))
+
+    def _fail(self, stage: str, reason: str, message: str) -> NoReturn:
+        diagnostics = self.diagnostics
+        self._worker.close()
+        raise CandidateFailure(stage, reason, message, diagnostics)
+
+    def _pause(self) -> None:
+        """Its turn is over: threads that a candidate left behind do not run while trusted code measures."""
+        self._worker.pause()
+        self._paused = True
+
+
+def _digest(tensor: "Tensor") -> int:
+    """Of the values' bytes; never 0."""
+    return zlib.crc32(memoryview(tensor.numpy()).cast("B")) | 1 << 32  # type: ignore[arg-type]
+
+
+def readable(descriptor: int | socket.socket, seconds: float) -> bool:
+    """Whether there is something to read (or the end) within `seconds`."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    with contextlib.suppress(InterruptedError):
+        return bool(poll.poll(seconds * 1000))
+    return False
+
+
+def wait_until_ready(channel: socket.socket, seconds: float = 60.0) -> None:
+    """Wait for a worker's first message, before it has anything of a candidate's.
+
+    Raises EOFError, TimeoutError, ProtocolError.
+    """
+    channel.settimeout(seconds)
+    message = protocol.read_message(channel.recv)
+    if message.get("ready") is not True:
+        raise protocol.ProtocolError("the worker did not say that it is ready")

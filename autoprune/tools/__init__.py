@@ -1,0 +1,1 @@
+"""What an agent can call, typed: evaluate_candidate, inspect_target, recall."""

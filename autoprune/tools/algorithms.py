@@ -1,0 +1,107 @@
+"""From what a user names to an algorithm: a published score, a candidate's file, or a candidate of a run.
+
+Candidates run in the sandbox, always: a file from elsewhere is not trusted more than an agent's.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoprune.config import SandboxSettings
+from autoprune.errors import UsageError
+from autoprune.evaluation.algorithms import Algorithm, Published, Readable, Scoring
+from autoprune.pruning.contract import MAX_SOURCE_BYTES, expensive_fields_named
+from autoprune.pruning.scores import SCORES
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.choose import make_sandbox
+
+SUFFIX = ".py"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate's source, and the sandbox in which it scores."""
+
+    name: str
+    source: str
+    sandbox: Sandbox
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The on-demand statistics that the source names."""
+        return expensive_fields_named(self.source)
+
+    def open(self, readable: Readable) -> AbstractContextManager[Scoring]:
+        """A process of its own that reads the bundle's files and hands out scores. Raises CandidateFailure."""
+        return self.sandbox.open(self.source, readable.path)
+
+
+@contextmanager
+def open_algorithms(
+    names: Sequence[str], settings: SandboxSettings, notify: Callable[[str], None]
+) -> Iterator[list[Algorithm]]:
+    """The named algorithms, with a sandbox beneath those that are candidates; it is closed at the end.
+
+    A name is one of `pruning.scores.SCORES`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, or the
+    start of a content hash). Raises UsageError for one that cannot be found, before anything is started.
+    """
+    found = {name: _source(name) for name in names}
+    if all(source is None for source in found.values()):
+        yield [Published.named(name) for name in names]
+        return
+    sandbox = make_sandbox(settings, notify)
+    try:
+        yield [
+            Published.named(name) if source is None else Candidate(_short(name), source, sandbox)
+            for name, source in found.items()
+        ]
+    finally:
+        sandbox.close()
+
+
+def _source(name: str) -> str | None:
+    """A candidate's source; None for a published score."""
+    if name in SCORES:
+        return None
+    if name.endswith(SUFFIX):
+        return _read(Path(name))
+    run, colon, candidate = name.rpartition(":")
+    if colon and run and candidate:
+        return _of_run(Path(run), candidate)
+    raise UsageError(
+        f"unknown algorithm {name!r}; there are {', '.join(SCORES)}, a file that ends in .py, or RUN:CANDIDATE"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the algorithm {path}: {error.strerror}") from None
+    if len(text) > MAX_SOURCE_BYTES:
+        raise UsageError(f"the algorithm {path} has {len(text)} bytes; {MAX_SOURCE_BYTES} are allowed")
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the algorithm {path} is not UTF-8 text (byte {error.start})") from None
+
+
+def _of_run(path: Path, wanted: str) -> str:
+    run = RunDirectory.open(path)
+    archive = Archive(run.archive_file)
+    try:
+        proposals = archive.proposals()
+    finally:
+        archive.close()
+    for proposal in proposals:
+        if proposal.candidate and (proposal.slot == wanted or proposal.candidate.startswith(wanted)):
+            return run.source(proposal.candidate)
+    known = ", ".join(proposal.slot for proposal in proposals if proposal.candidate) or "none"
+    raise UsageError(f"there is no candidate {wanted!r} in {path}; there are: {known}")
+
+
+def _short(name: str) -> str:
+    return Path(name).stem if name.endswith(SUFFIX) else Path(name).name

@@ -1,0 +1,97 @@
+"""The tool `evaluate_candidate`: a candidate's name goes in, its perplexity or its failure comes out."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from autoprune.errors import CandidateFailure
+from autoprune.evaluation.signature import agreement
+from autoprune.runs.archive import Measured
+from autoprune.tools.workbench import Workbench
+
+TWIN = 0.9999
+"""Share of equal mask bits from which two candidates count as one."""
+
+
+class EvaluateCandidate(BaseModel):
+    """The tool's input. `against` lists the subjects whose masks a new candidate must differ from."""
+
+    candidate: str = Field(description="content hash of the candidate's source")
+    against: list[str] = Field(default_factory=list)
+
+
+class CandidateReport(BaseModel):
+    """The tool's output. Without a perplexity, stage, reason and message say why.
+
+    `agreement` is the largest share of mask bits in common with one of `against`, `nearest` which that is.
+    """
+
+    candidate: str
+    status: Literal["measured", "failed", "duplicate"]
+    perplexity: float | None = None
+    sparsity: float | None = None
+    zeros: int | None = None
+    worst_layers: list[str] = Field(default_factory=list)
+    seconds: dict[str, float] = Field(default_factory=dict)
+    agreement: float | None = None
+    nearest: str = ""
+    flags: list[str] = Field(default_factory=list)
+    stage: str = ""
+    reason: str = ""
+    message: str = ""
+    diagnostics: str = ""
+
+
+def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> CandidateReport:
+    """Run a candidate in the sandbox and measure its masks on the search split; its failure is a result too."""
+    known = {subject: workbench.recorded(subject, "search") for subject in request.against}
+    others = {subject: row.signature for subject, row in known.items() if row is not None}
+
+    def refuse_twins(signature: bytes) -> None:
+        nearest, share = _nearest(signature, others)
+        if share >= TWIN:
+            message = f"its masks are those of {nearest} (agreement {share:.4f})"
+            raise CandidateFailure("check", "duplicate", message)
+
+    try:
+        measured = workbench.candidate(request.candidate, "search", refuse_twins)
+    except CandidateFailure as failure:
+        return CandidateReport(
+            candidate=request.candidate,
+            status="duplicate" if failure.reason == "duplicate" else "failed",
+            stage=failure.stage,
+            reason=failure.reason,
+            message=failure.message,
+            diagnostics=failure.diagnostics,
+        )
+    return _report(measured, others, workbench.dense("search").perplexity)
+
+
+def _report(measured: Measured, others: dict[str, bytes], dense: float) -> CandidateReport:
+    nearest, share = _nearest(measured.signature, others)
+    return CandidateReport(
+        candidate=measured.subject,
+        status="measured",
+        perplexity=measured.perplexity,
+        sparsity=measured.sparsity,
+        zeros=measured.data["zeros"],
+        worst_layers=measured.data["worst_layers"],
+        seconds=measured.data["seconds"],
+        agreement=share if others else None,
+        nearest=nearest,
+        flags=_flags(measured, dense),
+        diagnostics=measured.data["diagnostics"],
+    )
+
+
+def _flags(measured: Measured, dense: float) -> list[str]:
+    flags = ["better than the dense model: suspect"] if measured.perplexity < dense else []
+    if measured.data["repeats"] is False:
+        flags.append("not deterministic: the same layer was scored differently a second time")
+    return flags
+
+
+def _nearest(signature: bytes, others: dict[str, bytes]) -> tuple[str, float]:
+    shares = {subject: agreement(signature, other) for subject, other in others.items()}
+    nearest = max(shares, key=lambda subject: shares[subject], default="")
+    return nearest, shares.get(nearest, 0.0)

@@ -1,0 +1,54 @@
+"""llm-compressor's side of prune_speed.py, run by an interpreter that has llm-compressor: one `oneshot`, timed.
+
+    python oneshot_peer.py MODEL_DIRECTORY TOKENS.safetensors OUT.safetensors wanda|sparsegpt SPARSITY
+
+`tokens` [samples, seqlen] go in as they are, one sequence per batch, unshuffled. The head is ignored by a regular
+expression on purpose: with the default `targets: Linear`, llm-compressor 0.14 names the head "lm_head." (with a dot),
+so that `ignore: ["lm_head"]` does not match; the head is pruned, and with it the embeddings of a model that ties both.
+"""
+
+import json
+import sys
+import time
+from importlib.metadata import version
+
+import torch
+from datasets import Dataset
+from llmcompressor import oneshot
+from llmcompressor.modifiers.pruning import SparseGPTModifier, WandaPruningModifier
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+MODIFIERS = {"wanda": WandaPruningModifier, "sparsegpt": SparseGPTModifier}
+
+
+def main() -> None:
+    directory, tokens_file, out, method, sparsity = sys.argv[1:]
+    tokens = load_file(tokens_file)["tokens"]
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    rows = {"input_ids": tokens.tolist(), "attention_mask": torch.ones_like(tokens).tolist()}
+    recipe = MODIFIERS[method](sparsity=float(sparsity), targets=["Linear"], ignore=["re:.*lm_head"])
+    started = time.perf_counter()
+    model = oneshot(
+        model=model,
+        tokenizer=AutoTokenizer.from_pretrained(directory),
+        dataset=Dataset.from_dict(rows),
+        recipe=recipe,
+        num_calibration_samples=len(tokens),
+        max_seq_length=tokens.shape[1],
+        shuffle_calibration_samples=False,
+    )
+    seconds = time.perf_counter() - started
+    head = model.get_output_embeddings().weight
+    linears = {
+        f"{name}.weight": module.weight.detach().contiguous()
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module.weight is not head
+    }
+    save_file(linears, out)
+    pruned_head = float((head == 0).float().mean())
+    print(json.dumps({"seconds": seconds, "version": version("llmcompressor"), "head_zeros": pruned_head}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoprune.agents.chat import choose
+from autoprune.agents.chat.choose import VENDOR_MODEL, choose_llm, open_chat
+from autoprune.agents.chat.client import is_loopback
+from autoprune.config import LLMSettings
+from autoprune.errors import ChatError, UsageError
+from tests.agents.chat.faulty_server import ChatServer
+
+
+@pytest.fixture(autouse=True)
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
+    monkeypatch.setattr(choose, "find_spec", lambda name: object() if yes else None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "engine", "provider", "reason"),
+    [
+        ({}, {"OPENAI_API_KEY": "k"}, True, "openai", "OPENAI_API_KEY is set"),
+        ({}, {"OPENAI_BASE_URL": "http://x/v1"}, True, "openai", "OPENAI_BASE_URL is set"),
+        ({"base_url": "http://x/v1"}, {}, True, "openai", "llm.base_url is set"),
+        ({}, {}, True, "local", "engine is installed"),
+        ({}, {"OPENAI_API_KEY": ""}, True, "local", "no OPENAI_API_KEY"),
+        ({}, {}, False, "symbolic", "pip install"),
+        ({"provider": "symbolic"}, {"OPENAI_API_KEY": "k"}, True, "symbolic", "asked for"),
+        ({"provider": "local"}, {"OPENAI_API_KEY": "k"}, True, "local", "asked for"),
+        ({"provider": "openai"}, {"OPENAI_API_KEY": "k"}, False, "openai", "asked for"),
+    ],
+)
+def test_choice_follows_the_configuration_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    environment: dict[str, str],
+    engine: bool,
+    provider: str,
+    reason: str,
+) -> None:
+    installed(monkeypatch, engine)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    lines: list[str] = []
+    choice = choose_llm(LLMSettings(**settings), lines.append)
+    assert choice.provider == provider
+    assert reason in choice.why
+    assert len(lines) == 1
+    assert provider in lines[0]
+    assert reason in lines[0]
+
+
+def test_asking_for_an_endpoint_without_one_names_both_settings() -> None:
+    with pytest.raises(UsageError, match=r"OPENAI_API_KEY.*llm\.base_url"):
+        choose_llm(LLMSettings(provider="openai"), print)
+
+
+def test_asking_for_the_local_model_without_the_engine_gives_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, False)
+    with pytest.raises(UsageError, match=r"pip install 'autoprune\[local-llm\]'"):
+        choose_llm(LLMSettings(provider="local"), print)
+
+
+def opened(settings: LLMSettings, **options: Any) -> Any:
+    return open_chat(settings, choose_llm(settings, lambda line: None), **options)
+
+
+def test_symbolic_needs_no_chat() -> None:
+    with opened(LLMSettings(provider="symbolic")) as chat:
+        assert chat is None
+
+
+def test_endpoint_from_settings_answers_with_the_named_model(
+    chat_server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    settings = LLMSettings(base_url=chat_server.base_url, model="gpt-4o-mini", max_reply_tokens=11)
+    with opened(settings) as chat:
+        reply = chat.ask("k", "proposer", [{"role": "user", "content": "hi"}])
+    assert reply.model == "gpt-4o-mini"
+    assert reply.usd == pytest.approx((7 * 0.15 + 5 * 0.60) / 1e6)
+    assert chat_server.requests[0]["max_tokens"] == 11
+    assert chat_server.headers[0]["authorization"] == "Bearer sk-1"
+
+
+def test_only_model_of_an_endpoint_is_taken(chat_server: ChatServer) -> None:
+    with opened(LLMSettings(base_url=chat_server.base_url)) as chat:
+        assert chat.endpoint.model == "scripted"
+        assert chat.endpoint.price("scripted", 10, 10) is None
+
+
+def test_endpoint_with_several_models_wants_one_named(chat_server: ChatServer) -> None:
+    chat_server.models = ["a", "b"]
+    with (
+        pytest.raises(UsageError, match=r"llm\.model must name one of the 2 models.*a, b"),
+        opened(LLMSettings(base_url=chat_server.base_url)),
+    ):
+        pass
+
+
+def test_endpoint_that_is_down_is_said_before_the_run() -> None:
+    with (
+        pytest.raises(ChatError, match=r"127\.0\.0\.1:9.*cannot connect"),
+        opened(LLMSettings(base_url="http://127.0.0.1:9/v1")),
+    ):
+        pass
+
+
+def test_vendor_has_a_default_model_with_a_known_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    with opened(LLMSettings(), seed=4) as chat:
+        assert chat.endpoint.model == VENDOR_MODEL
+        assert chat.endpoint.price(VENDOR_MODEL, 1000, 1000) > 0
+
+
+@pytest.mark.parametrize(
+    ("base_url", "here"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://localhost/v1", True),
+        ("http://[::1]:80/v1", True),
+        ("https://api.openai.com/v1", False),
+        ("http://localhost.example.org/v1", False),
+    ],
+)
+def test_loopback_addresses_are_told_from_others(base_url: str, here: bool) -> None:
+    assert is_loopback(base_url) is here
+
+
+def test_turn_is_held_for_a_model_on_this_machine(chat_server: ChatServer) -> None:
+    entered = []
+
+    @contextlib.contextmanager
+    def turn() -> Any:
+        entered.append(True)
+        yield
+
+    with opened(LLMSettings(base_url=chat_server.base_url), turn=turn()) as chat:
+        chat.ask("k", "proposer", [{"role": "user", "content": "hi"}])
+    assert entered
+
+
+def test_wrong_model_file_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, True)
+    (tmp_path / "notes.txt").write_text("hello")
+    for name, problem in [("notes.txt", "is no GGUF file"), ("missing.gguf", "cannot be read")]:
+        with (
+            pytest.raises(UsageError, match=problem),
+            opened(LLMSettings(provider="local", model=str(tmp_path / name))),
+        ):
+            pass

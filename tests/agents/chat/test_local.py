@@ -1,0 +1,94 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import BaseModel
+
+from autoprune.agents.chat.choose import choose_llm, open_chat
+from autoprune.agents.chat.local import LocalServer, usable_cores
+from autoprune.agents.chat.model_file import find_model
+from autoprune.config import LLMSettings
+from autoprune.errors import ChatError
+from tests.agents.chat.faulty_server import ChatServer
+
+pytest.importorskip("xllamacpp")
+
+
+@pytest.fixture
+def broken_model(tmp_path: Path) -> Path:
+    file = tmp_path / "broken.gguf"
+    file.write_bytes(b"GGUF" + bytes(64))
+    return file
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def test_port_in_use_is_one_clear_line(broken_model: Path, chat_server: ChatServer) -> None:
+    port = int(chat_server.base_url.split(":")[2].split("/")[0])
+    with pytest.raises(ChatError, match=rf"port {port} on 127\.0\.0\.1 cannot be used.*llm\.port") as caught:
+        LocalServer(broken_model, port=port).__enter__()
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_model_is_one_clear_line_and_leaves_no_process(broken_model: Path) -> None:
+    before = children()
+    with pytest.raises(ChatError, match=r"cannot load .*broken\.gguf") as caught:
+        LocalServer(broken_model).__enter__()
+    assert "\n" not in str(caught.value)
+    assert children() == before
+
+
+def test_cores_are_those_we_may_use() -> None:
+    assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
+
+
+class Answer(BaseModel):
+    animal: str
+
+
+@pytest.mark.llm
+def test_real_local_model_answers_under_a_schema_idles_and_ends_with_us() -> None:
+    settings = LLMSettings(provider="local", context=512)
+    before = children()
+    with open_chat(settings, choose_llm(settings, print), notify=print, seed=1) as chat:
+        assert chat is not None
+        question = [{"role": "user", "content": "Name an animal that barks."}]
+        reply = chat.ask("k", "critic", question, Answer, max_tokens=24, temperature=0.0)
+        assert "dog" in reply.parsed.animal.lower()
+        assert (reply.usd, reply.failed_calls) == (0.0, 0)
+        assert reply.tokens_out <= 24
+        server = psutil.Process((children() - before).pop())
+        cpu = sum(server.cpu_times()[:2])
+        time.sleep(1.0)
+        assert sum(server.cpu_times()[:2]) - cpu < 0.2
+    assert not server.is_running()
+
+
+@pytest.fixture
+def starter(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that starts a local server, says its pid and waits."""
+    code = (
+        "import sys; from pathlib import Path; from autoprune.agents.chat.local import LocalServer\n"
+        f"with LocalServer(Path({str(find_model(None, print))!r}), context=512) as server:\n"
+        "    print(server.pid, flush=True); sys.stdin.read()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.llm
+def test_server_dies_with_a_killed_parent(starter: "subprocess.Popen[str]") -> None:
+    assert starter.stdout is not None
+    server = psutil.Process(int(starter.stdout.readline()))
+    starter.send_signal(signal.SIGKILL)
+    server.wait(timeout=10)

@@ -1,0 +1,63 @@
+import re
+from importlib.resources import files
+from random import Random
+from string import Template
+from typing import get_args
+
+import pytest
+
+from autoprune.agents.bandit import Operator
+from autoprune.agents.chat.parse import fenced_code
+from autoprune.agents.prompts.load import operator_task, render
+from autoprune.pruning.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
+
+ROOM = files("autoprune.agents.prompts")
+PROMPTS = sorted(path.name.removesuffix(".md") for path in ROOM.iterdir() if path.name.endswith(".md"))
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_prompt_renders_with_its_placeholders_and_nothing_left_over(name: str) -> None:
+    text = ROOM.joinpath(f"{name}.md").read_text()
+    values = {field: f"<<{field} $x>>" for field in Template(text).get_identifiers() if field != "fields"}
+    rendered = render(name, **values)
+    assert all(value in rendered for value in values.values())
+    assert "$" not in re.sub(r"<<.*?>>", "", rendered)
+
+
+def test_missing_value_is_named() -> None:
+    with pytest.raises(KeyError, match="results"):
+        render("analyst")
+
+
+def test_system_prompt_states_the_contract() -> None:
+    text = render("proposer_system")
+    for field in LAYER_FIELDS:
+        assert f"`layer.{field.name}`: {field.shape}" in text
+    assert not any(re.search(rf"layer\.{field.name}\b", text) for field in EXPENSIVE_FIELDS)
+
+
+def test_system_prompt_shows_a_candidate_that_keeps_the_contract() -> None:
+    torch = pytest.importorskip("torch")
+    from autoprune.sandbox.screen import screen
+
+    source = fenced_code(render("proposer_system"))
+    assert source is not None
+    assert screen(source) == []
+    namespace: dict[str, object] = {}
+    exec(source, namespace)
+
+    class Layer:
+        weight = torch.randn(6, 4)
+        input_var = torch.rand(4)
+
+    scores = namespace["score"](Layer())  # type: ignore[operator]
+    assert scores.shape == (6, 4)
+    assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize("operator", get_args(Operator))
+def test_operator_asks_for_one_change_around_a_drawn_ingredient(operator: str) -> None:
+    tasks = {operator_task(operator, Random(seed)) for seed in range(40)}
+    assert len(tasks) > 5
+    assert all("$" not in task for task in tasks)
+    assert operator_task(operator, Random(7)) == operator_task(operator, Random(7))

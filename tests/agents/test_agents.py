@@ -1,0 +1,172 @@
+"""Critic, analyst, proposer and confirmation by themselves; the LLM ones through a real scripted server."""
+
+import json
+
+import pytest
+
+from autoprune.agents.analyst import LLMAnalyst, Result, StatisticalAnalyst, settle
+from autoprune.agents.chat.client import Chat, Endpoint
+from autoprune.agents.confirm import conclude
+from autoprune.agents.critic import LLMCritic, RuleCritic, Submission
+from autoprune.agents.llm_proposer import LLMProposer
+from autoprune.agents.population import Algorithm
+from autoprune.agents.proposer import Request
+
+GOOD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm.sqrt()\n"
+WANDA = Algorithm("seed.wanda", "wanda", "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n", 65.6)
+FAILED = Algorithm(
+    "g1.c1", "an idea", "def score(layer):\n    return layer.wait\n", None, failure="score: exception: no"
+)
+
+
+@pytest.fixture
+def chat(chat_server):
+    chat = Chat(Endpoint(base_url=chat_server.base_url, model="m", retries=0, timeout=10))
+    yield chat
+    chat.close()
+
+
+def submission(source=GOOD, problem="", known=(WANDA,)):
+    return Submission("g2.c1", 0, {"idea": "root", "why": "because"}, source, problem, list(known))
+
+
+def result(slot, gain, source=GOOD, expected="better"):
+    return Result(slot, f"idea {slot}", source, expected, "measured", 60.0, gain)
+
+
+def request(operator="explore", parents=(WANDA,), previous=None, comments=()):
+    plan = {"slot": "g2.c1", "generation": 2, "operator": operator, "engine": "llm", "parents": []}
+    return Request(plan, "0", 0, list(parents), [WANDA], [], frozenset({"obs.skew"}), list(comments), previous)
+
+
+def test_sound_code_is_accepted_by_rules():
+    assert RuleCritic().review(submission()).verdict == "accept"
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        (None, "no code came"),
+        ("def score(layer):\n    return (", "SyntaxError"),
+        ("import os\n" + GOOD, "os"),
+        ("x = 1\n", "score"),
+        (WANDA.source, "seed.wanda"),
+    ],
+)
+def test_faults_are_fatal_and_named(source, complaint):
+    review = RuleCritic().review(submission(source, problem="no code came"))
+    assert (review.verdict, review.fatal) == ("revise", True)
+    assert complaint in " ".join(review.comments)
+
+
+def test_the_llm_critic_is_asked_only_what_the_rules_let_through(chat, chat_server):
+    chat_server.script = [{"comment": "divides by zero", "verdict": "revise"}]
+    critic = LLMCritic(chat)
+    assert critic.review(submission("x = 1\n")).by == "rules"
+    assert chat_server.requests == []
+    review = critic.review(submission())
+    assert (review.verdict, review.fatal, review.comments) == ("revise", False, ["divides by zero"])
+
+
+def test_a_critic_that_answers_nonsense_leaves_the_decision_to_the_rules_and_says_so(chat, chat_server):
+    chat_server.script = ["purple"]
+    review = LLMCritic(chat).review(submission())
+    assert review.verdict == "accept"
+    assert "could not be used" in review.comments[-1]
+
+
+@pytest.mark.parametrize(
+    ("expected", "gain", "verdict"),
+    [
+        ("better", 0.1, "supports"),
+        ("better", -0.1, "refutes"),
+        ("better", 0.001, "refutes"),
+        ("same", 0.001, "supports"),
+        ("worse", -0.1, "supports"),
+        (None, 0.1, None),
+        ("better", None, None),
+    ],
+)
+def test_predictions_are_settled_by_numbers(expected, gain, verdict):
+    assert settle(expected, gain) == verdict
+
+
+def test_the_statistical_analyst_contrasts_what_best_and_worst_use():
+    worst = "def score(layer):\n    return layer.weight.abs() * layer.input_mean.abs()\n"
+    lesson = StatisticalAnalyst().reflect(1, [result("g1.c1", 0.1), result("g1.c2", -0.5, worst)])
+    assert lesson.ground == "g1.c1"
+    assert "only the best uses input_norm" in lesson.text
+    assert "only the worst uses input_mean" in lesson.text
+
+
+def test_a_generation_without_measurements_teaches_nothing():
+    failed = Result("g1.c1", "idea", "", None, "failed", None, None, "boom")
+    assert StatisticalAnalyst().reflect(1, [failed]) is None
+    assert "failed, boom" in failed.line()
+
+
+def test_the_llm_analyst_words_the_lesson_and_falls_back_openly(chat, chat_server):
+    chat_server.script = [{"lesson": "roots help"}, "nonsense", "nonsense"]
+    analyst = LLMAnalyst(chat)
+    assert analyst.reflect(1, [result("g1.c1", 0.1)]).text == "roots help"
+    assert "+10.5" not in chat_server.requests[0]["messages"][-1]["content"]
+    assert "-9.5 %" in chat_server.requests[0]["messages"][-1]["content"]
+    fallback = analyst.reflect(2, [result("g2.c1", 0.1)])
+    assert fallback.by == "statistics"
+    assert "could not be used" in fallback.text
+
+
+@pytest.mark.parametrize("operator", ["initialise", "explore", "structure", "constants", "simplify", "cross", "repair"])
+def test_every_operator_renders_a_prompt_and_brings_thought_and_code(chat, chat_server, operator):
+    thought = {"idea": "i", "why": "w", "expected": "better", "builds_on": ["obs.skew", "invented"]}
+    chat_server.script = [thought, f"Here it is:\n```python\n{GOOD}```\n"]
+    parents = [FAILED] if operator == "repair" else [WANDA, WANDA][: 2 if operator == "cross" else 1]
+    draft = LLMProposer(chat).propose(request(operator, parents))
+    assert draft.source == GOOD
+    assert draft.thought["builds_on"] == ["obs.skew"]
+    opening = chat_server.requests[0]["messages"][-1]["content"]
+    assert "$" not in opening
+    assert parents[0].source.strip() in opening if parents else True
+
+
+def test_a_reply_that_only_goes_on_from_the_opening_is_completed(chat, chat_server):
+    thought = {"idea": "i", "why": "w", "expected": "better"}
+    chat_server.script = [thought, "```python\n    return W * layer.input_norm.sqrt()\n```"]
+    draft = LLMProposer(chat).propose(request())
+    assert RuleCritic().review(submission(draft.source)).verdict == "accept"
+
+
+def test_a_revision_shows_the_code_and_the_comments_and_asks_for_code_only(chat, chat_server):
+    chat_server.script = [f"```python\n{GOOD}```"]
+    draft = LLMProposer(chat).propose(request(previous=FAILED.source, comments=["no attribute 'wait'"]))
+    assert draft.source == GOOD
+    said = chat_server.requests[0]["messages"][-1]["content"]
+    assert "layer.wait" in said
+    assert "no attribute 'wait'" in said
+    assert len(chat_server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "replies", [["no json", "no json"], [json.dumps({"idea": "i", "why": "w", "expected": "better"}), ""]]
+)
+def test_unusable_replies_end_in_a_draft_that_says_why(chat, chat_server, replies):
+    chat_server.script = replies
+    draft = LLMProposer(chat).propose(request())
+    assert draft.source is None
+    assert draft.problem
+
+
+def rows(*candidates):
+    baselines = [("dense", "dense", 15.0, 15.0), ("wanda", "baseline", 66.0, 60.0), ("sdsa", "baseline", 65.0, 61.0)]
+    found = [*baselines, *((name, "candidate", search, report) for name, search, report in candidates)]
+    return [dict(zip(("name", "kind", "search", "report"), row, strict=True)) for row in found]
+
+
+def test_the_conclusion_compares_the_one_chosen_on_search_with_the_best_on_report():
+    assert (
+        conclude(rows(("a", 50.0, 54.0)))
+        == "a beat the best baseline (wanda, 60.00) on the report split: 54.00, -10.0 %."
+    )
+    assert conclude(rows(("a", 50.0, 62.0), ("b", 55.0, 40.0))).startswith("No candidate beat the best baseline")
+    assert "none could be measured" in conclude(rows(("a", 50.0, None)))
+    assert "suspect" in conclude(rows(("a", 50.0, 10.0)))

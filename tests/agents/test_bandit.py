@@ -1,0 +1,41 @@
+from collections import Counter
+from random import Random
+
+from autoprune.agents.bandit import PARENTS, Trial, choose_operator, choose_parents
+
+
+def drawn(trials, measured=5, failed=5, times=400):
+    return Counter(choose_operator(trials, measured, failed, Random(seed)) for seed in range(times))
+
+
+def test_without_experience_every_operator_has_its_turn():
+    assert set(drawn([])) == set(PARENTS)
+
+
+def test_what_paid_off_is_drawn_more_often():
+    trials = [Trial("cross", True)] * 8 + [Trial(name, False) for name in PARENTS if name != "cross"] * 8
+    assert drawn(trials)["cross"] > 300
+
+
+def test_operators_without_enough_parents_are_left_out():
+    assert set(drawn([], measured=0, failed=0)) == {"initialise"}
+    assert "cross" not in drawn([], measured=1, failed=0)
+    assert "repair" not in drawn([], measured=5, failed=0)
+
+
+def test_parents_are_distinct_and_better_ranks_come_first_more_often():
+    first = Counter()
+    for seed in range(400):
+        parents = choose_parents(["a", "b", "c", "a"], 2, Random(seed))
+        assert len(set(parents)) == 2
+        first[parents[0]] += 1
+    assert first["a"] > first["b"] > first["c"] > 0
+
+
+def test_random_parents_ignore_the_rank():
+    first = Counter(choose_parents("abc", 1, Random(seed), "random")[0] for seed in range(600))
+    assert min(first.values()) > 150
+
+
+def test_fewer_names_than_wanted_give_all():
+    assert choose_parents(["a"], 2, Random(0)) == ["a"]

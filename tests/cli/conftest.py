@@ -1,0 +1,76 @@
+"""The program as its user starts it: in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.agents.conftest import SMALL
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment without keys, with a cache and a place for runs of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "AUTOPRUNE", "HF_"))}
+    own = {"AUTOPRUNE_CACHE": str(tmp_path / "cache"), "AUTOPRUNE_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
+    return {**kept, **own, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+
+
+@pytest.fixture
+def command() -> list[str]:
+    return [sys.executable, "-m", "autoprune"]
+
+
+@pytest.fixture
+def autoprune(environment: dict[str, str], command: list[str], tmp_path: Path) -> Program:
+    """Run `autoprune WORDS` in an empty folder and wait for its end."""
+
+    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *words],
+            env={**environment, **variables},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def small(tiny_model: Path) -> list[str]:
+    """The settings of a search that takes seconds."""
+    return [f"model={tiny_model}", *SMALL]
+
+
+@pytest.fixture
+def here(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Program:
+    """The same inside this process, for the many cases that need no process of their own."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        from autoprune.cli import main
+
+        for name in ("AUTOPRUNE_CACHE", "AUTOPRUNE_RUNS", "COLUMNS"):
+            monkeypatch.setenv(name, environment[name])
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["autoprune", *words])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(list(words), code, said.out, said.err)
+
+    return run

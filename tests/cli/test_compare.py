@@ -1,0 +1,113 @@
+"""`autoprune compare`, as its users start it."""
+
+import json
+
+import pytest
+
+ROW = {
+    *("algorithm", "allocation", "update", "pattern", "sparsity_target", "sparsity_actual", "zeros", "weights"),
+    *("perplexity", "seqlen", "windows", "seconds_statistics", "seconds_score", "seconds_mask", "seconds_eval"),
+    *("statistics", "seed"),
+}
+WEIGHTS = 25_344
+
+
+SMALL = ["--seqlen", "48", "--windows", "3", "--calibration-samples", "4", "--dtype", "float32"]
+
+
+@pytest.fixture
+def compare(autoprune, tiny_model):
+    """Run `autoprune compare` on the tiny model with small texts."""
+    return lambda *words: autoprune("compare", "--model", str(tiny_model), *SMALL, *words)
+
+
+@pytest.fixture
+def compare_here(here, tiny_model):
+    """The same inside this process."""
+    return lambda *words: here("compare", "--model", str(tiny_model), *SMALL, *words)
+
+
+def rows(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_rows_hold_the_contract_and_every_combination_with_exact_zeros(compare):
+    found = rows(
+        compare("--sparsity", "0.5,0.7", "--algorithms", "magnitude,wanda", "--allocations", "uniform,sdsa", "--json")
+    )
+    assert all(set(row) == ROW for row in found)
+    assert found[0]["algorithm"] == "dense"
+    combinations = {(row["algorithm"], row["allocation"], row["sparsity_target"]) for row in found[1:]}
+    assert len(combinations) == len(found) - 1 == 8
+    for row in found[1:]:
+        assert row["zeros"] == round(row["sparsity_target"] * WEIGHTS)
+        assert row["weights"] == WEIGHTS
+        assert (row["seqlen"], row["windows"], row["statistics"]) == (48, 3, "dense")
+
+
+def test_updates_patterns_and_sequential_statistics_go_together(compare_here):
+    words = ["--algorithms", "wanda,sparsegpt", "--allocations", "uniform", "--updates", "none,obs"]
+    found = rows(
+        compare_here(*words, "--patterns", "none,2:4", "--statistics", "sequential", "--sparsity", "0.5", "--json")
+    )
+    assert len(found) == 1 + 2 * 2 * 2
+    assert {row["zeros"] for row in found[1:]} == {WEIGHTS // 2}
+    assert {row["statistics"] for row in found[1:]} == {"sequential"}
+    assert len({row["perplexity"] for row in found}) == len(found)
+
+
+def test_seeds_draw_calibration_samples_and_the_table_shows_mean_and_spread(compare_here):
+    found = rows(compare_here("--algorithms", "wanda", "--allocations", "uniform", "--seeds", "3", "--json"))
+    assert [row["seed"] for row in found[1:]] == [0, 1, 2]
+    assert len({row["perplexity"] for row in found[1:]}) == 3
+    done = compare_here("--algorithms", "wanda,magnitude", "--allocations", "uniform", "--seeds", "3")
+    assert done.returncode == 0, done.stderr
+    header = next(line for line in done.stdout.splitlines() if "algorithm" in line)
+    assert "+-" in header
+    assert len([line for line in done.stdout.splitlines() if line.strip().startswith(("wanda", "magnitude"))]) == 2
+
+
+def test_a_candidate_file_scores_like_the_formula_that_it_holds(compare_here, tmp_path):
+    (tmp_path / "mine.py").write_text("def score(layer):\n    return layer.weight.abs() * layer.input_norm\n")
+    words = ["--algorithms", "wanda,mine.py", "--allocations", "sdsa", "--sandbox", "local", "--json"]
+    for statistics in ("dense", "sequential"):
+        found = rows(compare_here(*words, "--statistics", statistics))
+        assert [row["algorithm"] for row in found] == ["dense", "wanda", "mine"]
+        assert found[1]["perplexity"] == pytest.approx(found[2]["perplexity"], rel=1e-5)
+
+
+def test_a_candidate_that_fails_costs_its_own_row_only(compare, tmp_path):
+    (tmp_path / "broken.py").write_text("def score(layer):\n    raise ValueError('no idea')\n")
+    done = compare("--algorithms", "broken.py,wanda", "--allocations", "uniform", "--sandbox", "local", "--json")
+    found = rows(done)
+    assert [(row["algorithm"], row["perplexity"] is None) for row in found] == [
+        ("dense", False),
+        ("broken", True),
+        ("wanda", False),
+    ]
+    assert "no idea" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--sparsity", "1.2"], "1.2"),
+        (["--sparsity", "half"], "'half' is not a number"),
+        (["--sparsity", ","], "names nothing"),
+        (["--algorithms", "best"], "unknown algorithm 'best'"),
+        (["--allocations", "best"], "unknown allocation 'best'"),
+        (["--allocations", "sdsa-online"], "--statistics sequential"),
+        (["--updates", "all"], "'all' is not one of none, obs"),
+        (["--patterns", "4:2"], "'4:2'"),
+        (["--statistics", "some"], "'some' is not one of"),
+        (["--unit", "head"], "allocation.unit = 'head'"),
+        (["--seqlen", "4"], "data.seqlen = 4"),
+    ],
+)
+def test_input_that_cannot_be_used_is_one_line_and_exit_2(compare_here, words, complaint):
+    done = compare_here(*words)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert complaint in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,190 @@
+"""`autoprune search`, `resume`, `runs`, `trace`: what a user sees, exit codes, and that nothing is lost."""
+
+import json
+import os
+import pty
+import random
+import resource
+import select
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from autoprune.runs.archive import Archive
+from autoprune.runs.events import read_events
+
+
+def outcomes(run):
+    archive = Archive(run / "archive.sqlite")
+    try:
+        found = {outcome.slot: (outcome.candidate, outcome.status) for outcome in archive.outcomes()}
+        measured = [(row.subject, row.split, row.perplexity) for row in archive.measurements("search")]
+        return found, sorted(measured)
+    finally:
+        archive.close()
+
+
+def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, small, tmp_path):
+    done = autoprune("search", *small, "--run-dir", "r")
+    assert done.returncode == 0, done.stderr
+    assert "wanda+uniform" in done.stdout
+    assert "run directory: r" in done.stdout
+    assert "report split" in done.stdout.splitlines()[-1] + done.stdout.splitlines()[-2]
+    names = {path.name for path in (tmp_path / "r").iterdir()}
+    assert names >= {"config.yaml", "events.jsonl", "archive.sqlite", "checkpoints.sqlite", "candidates"}
+    again = autoprune("resume", "r", "--json")
+    assert again.returncode == 0
+    assert {row["kind"] for row in json.loads(again.stdout)["rows"]} == {"dense", "baseline", "candidate"}
+    listed = json.loads(autoprune("runs", ".", "--json").stdout)
+    assert [(row["run"], row["candidates"]) for row in listed] == [("r", 6)]
+    traced = autoprune("trace", "r", "g1.c1", "--html", "t.html", "--svg", "t.svg")
+    assert traced.returncode == 0
+    assert "chain of thought" in traced.stdout
+    assert "def score(layer)" in traced.stdout
+    assert (tmp_path / "t.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["--model", "/no/such/model"], 2, "/no/such/model"),
+        (["--model", "no-such/model-anywhere"], 2, "no-such/model-anywhere"),
+        (["--sparsity", "1.2"], 2, "sparsity = 1.2"),
+        (["colour=red"], 2, "unknown setting 'colour'"),
+        (["--llm", "oracle"], 2, "llm.provider = 'oracle'"),
+        (["no.yaml"], 2, "no.yaml"),
+        (["data.source=empty.txt"], 2, "is empty"),
+        (["data.source=short.txt"], 2, "tokens"),
+        (["data.source=latin.txt"], 2, "not UTF-8"),
+        (["device=cuda:7"], 2, "cuda:7"),
+        (["--llm", "openai", "llm.base_url=http://127.0.0.1:9/v1", "llm.model=m", "llm.retries=0"], 1, "127.0.0.1:9"),
+        (["--llm", "openai"], 2, "OPENAI_API_KEY"),
+        (["--llm", "local", "llm.model=none.gguf"], 2, "none.gguf"),
+        (["agents.critic=llm"], 2, "agents.critic=llm"),
+    ],
+)
+def test_wrong_input_is_one_clear_line_and_an_exit_code(autoprune, small, tmp_path, words, code, complaint):
+    (tmp_path / "empty.txt").write_text(" \n\n ")
+    (tmp_path / "short.txt").write_text("Too short to measure anything on.")
+    (tmp_path / "latin.txt").write_bytes("größer\n\n".encode("latin-1") * 100)
+    given = [word for word in small if not word.startswith("model=") or "--model" not in words]
+    done = autoprune("search", *given, *words)
+    assert done.returncode == code, done.stdout + done.stderr
+    last = [line for line in done.stderr.splitlines() if line.startswith("autoprune:")]
+    assert len(last) == 1
+    assert complaint in last[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_one_clear_line(autoprune, small, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        (tmp_path / "model.gguf").write_bytes(b"GGUF")
+        port = taken.getsockname()[1]
+        done = autoprune("search", *small, "--llm", "local", "llm.model=model.gguf", f"llm.port={port}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert str(port) in done.stderr
+
+
+def test_a_directory_that_cannot_be_written_is_one_clear_line(autoprune, small, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = autoprune("search", *small, "--run-dir", "file/run")
+    assert done.returncode == 2
+    assert "cannot make the run directory" in done.stderr
+
+
+def test_a_cache_that_cannot_be_written_is_one_clear_line(autoprune, small, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = autoprune("search", *small, AUTOPRUNE_CACHE=str(tmp_path / "file" / "cache"))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(autoprune, command, environment, small, tmp_path):
+    assert autoprune("search", *small, "--run-dir", "warm").returncode == 0
+
+    def files_end_early():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (160 * 1024, 160 * 1024))
+
+    words = [*command, "search", *small, "--run-dir", "full"]
+    done = subprocess.run(
+        words,
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=files_end_early,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "full cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert autoprune("resume", "full").returncode == 0
+    assert outcomes(tmp_path / "full") == outcomes(tmp_path / "warm")
+
+
+@pytest.mark.parametrize("command_name", ["resume", "trace"])
+def test_a_run_that_is_not_there_is_one_clear_line(autoprune, command_name):
+    done = autoprune(command_name, "nowhere")
+    assert done.returncode == 2
+    assert "nowhere is not a run directory" in done.stderr
+
+
+def start(command, environment, tmp_path, *words):
+    return subprocess.Popen(
+        [*command, *words], env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def wait_for_events(path, count):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"{path} never had {count} events")
+
+
+def test_a_killed_search_resumes_to_what_an_undisturbed_one_finds(autoprune, command, environment, small, tmp_path):
+    assert autoprune("search", *small, "--run-dir", "whole").returncode == 0
+    total = len(list(read_events(tmp_path / "whole" / "events.jsonl")))
+    for seed in range(4):
+        name = f"cut{seed}"
+        process = start(command, environment, tmp_path, "search", *small, "--run-dir", name)
+        wait_for_events(tmp_path / name / "events.jsonl", random.Random(seed).randint(2, total - 2))
+        process.kill()
+        process.wait()
+        resumed = autoprune("resume", name)
+        assert resumed.returncode == 0, resumed.stderr
+        assert outcomes(tmp_path / name) == outcomes(tmp_path / "whole")
+
+
+def test_ctrl_c_ends_at_once_with_130_and_says_how_to_go_on(autoprune, command, environment, small, tmp_path):
+    leader, follower = pty.openpty()
+    words = ["search", *small, "--run-dir", "r", "search.max_candidates=500"]
+    process = subprocess.Popen(
+        [*command, *words], env=environment, cwd=tmp_path, stdin=follower, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    wait_for_events(tmp_path / "r" / "events.jsonl", 15)
+    process.send_signal(signal.SIGINT)
+    shown = read_all(leader)
+    assert process.wait(timeout=20) == 130
+    assert "autoprune resume r" in shown
+
+
+def read_all(leader):
+    shown = b""
+    while select.select([leader], [], [], 20)[0]:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    return shown.decode(errors="replace")

@@ -1,0 +1,100 @@
+"""Fixtures for all rooms: a tiny random model on disk, the built-in model, a cache of the test's own."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from autoprune.evaluation.bench import Bench
+    from autoprune.pruning.target import Target
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers with a thread per core each would only fight; torch reads this when it is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+VOCABULARY = 384
+DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 4, "report_windows": 3}
+
+
+def save_tokenizer(into: Path) -> None:
+    """A byte-level BPE tokenizer of VOCABULARY tokens, trained on the text that ships inside CPython."""
+    from pydoc_data.topics import topics
+
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    trained = ByteLevelBPETokenizer()
+    texts = [topics[name] for name in sorted(topics)[:20]]
+    trained.train_from_iterator(texts, vocab_size=VOCABULARY, special_tokens=["<eos>"], show_progress=False)
+    PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, eos_token="<eos>").save_pretrained(into)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a random Llama of three decoder blocks, hidden size 32, with a tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    into = tmp_path_factory.mktemp("tiny") / "llama"
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=56,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        # Wide enough that pruning changes what the model says.
+        initializer_range=0.25,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    LlamaForCausalLM(config).save_pretrained(into)
+    save_tokenizer(into)
+    return into
+
+
+@pytest.fixture
+def tiny_target(tiny_model: Path) -> "Target":
+    """The tiny model, loaded in float32 on the CPU."""
+    from autoprune.pruning.target import load_target
+
+    return load_target(str(tiny_model), device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def built_in_model() -> Path:
+    """The directory of the built-in model, from the user's cache or downloaded into it."""
+    from autoprune.pruning.builtin_target import built_in_target
+
+    return built_in_target(lambda line: None)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache directory, for this process and those that it starts."""
+    monkeypatch.setenv("AUTOPRUNE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def open_tiny_bench(tiny_model: Path, cache: Path) -> "Callable[..., Bench]":
+    """Opens a bench on the tiny model with other settings; statistics go to a cache of the test's own."""
+    from autoprune.config import Config
+    from autoprune.evaluation.bench import open_bench
+
+    def opened(**settings: object) -> "Bench":
+        tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "data": DATA, **settings}
+        return open_bench(Config.model_validate(tree), None, lambda line: None)
+
+    return opened
+
+
+@pytest.fixture
+def bench(open_tiny_bench: "Callable[..., Bench]") -> "Bench":
+    """A bench on the tiny model, in float32 on the CPU."""
+    return open_tiny_bench()

@@ -1,0 +1,52 @@
+import pytest
+
+from autoprune.errors import UsageError
+from autoprune.evaluation.algorithms import Published
+from autoprune.evaluation.allocate import NAMES, ON_THE_WALK, Trials, allocate
+from autoprune.pruning.target import checksum
+
+
+@pytest.mark.parametrize("unit", ["block", "module", "projection"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*ON_THE_WALK, "searched")])
+def test_every_allocation_is_exact_and_leaves_the_model_alone(bench, name, unit):
+    algorithm = Published.named("wanda")
+    with algorithm.open(bench.readable()) as scoring:
+        zeros = allocate(bench, bench.units_by(unit), name, 0.6, scoring)
+    assert list(zeros) == [layer.name for layer in bench.layers]
+    assert sum(zeros.values()) == round(0.6 * bench.target.weights)
+    assert checksum(bench.target.model) == bench.target.fingerprint
+
+
+def test_a_searched_allocation_is_exact_and_no_worse_than_uniform_on_search_text(bench):
+    units = bench.units_by("block")
+    with Published.named("wanda").open(bench.readable()) as scoring:
+        found = allocate(bench, units, "searched", 0.6, scoring)
+        uniform = allocate(bench, units, "uniform", 0.6, scoring)
+        with Trials(bench, units, scoring) as trials:
+            losses = [trials.loss(zeros, 4) for zeros in (found, uniform)]
+    assert sum(found.values()) == round(0.6 * bench.target.weights)
+    assert losses[0] <= losses[1]
+    assert checksum(bench.target.model) == bench.target.fingerprint
+
+
+def test_a_trial_measures_what_the_bench_measures(bench):
+    units = bench.units_by("block")
+    algorithm = Published.named("magnitude")
+    with algorithm.open(bench.readable()) as scoring, Trials(bench, units, scoring) as trials:
+        first = trials.loss(allocate(bench, units, "sdsa", 0.5, scoring), 4)
+        moved = allocate(bench, units, "uniform", 0.5, scoring)
+        second = trials.loss(moved, 4)
+        again = trials.loss(allocate(bench, units, "sdsa", 0.5, scoring), 4)
+    assert first == again != second
+    measured = bench.baseline("magnitude", "uniform", 0.5, "search")
+    assert second == pytest.approx(sum(measured.window_losses) / 4)
+
+
+def test_an_unknown_allocation_is_named_with_those_that_exist(bench):
+    with Published.named("wanda").open(bench.readable()) as scoring, pytest.raises(UsageError, match=r"'best'.*sdsa"):
+        allocate(bench, bench.units_by("block"), "best", 0.5, scoring)
+
+
+def test_an_unknown_kind_of_unit_is_named(bench):
+    with pytest.raises(UsageError, match="'head'"):
+        bench.units_by("head")

@@ -1,0 +1,165 @@
+import math
+
+import pytest
+import torch
+
+from autoprune.errors import CandidateFailure
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.signature import agreement
+from autoprune.pruning.target import checksum
+
+
+def random_scores(bench: Bench, seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    return [(layer.name, torch.rand(layer.shape, generator=generator)) for layer in bench.layers]
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+@pytest.mark.parametrize("group", ["row", "matrix"])
+def test_the_zeros_on_the_measured_weights_are_exactly_what_was_asked(bench, sparsity, group):
+    live: list[int] = []
+    measured_losses = bench.losses
+
+    def watched_losses(split, windows=None):
+        live.append(sum(int((bench.target.live_weight(layer.name) == 0).sum()) for layer in bench.layers))
+        return measured_losses(split, windows)
+
+    bench.losses = watched_losses
+    zeros = bench.zeros(sparsity, "sdsa")
+    measured = bench.measure(random_scores(bench), group, zeros, "search")
+    assert live == [round(sparsity * bench.target.weights)] == [measured.zeros]
+    assert measured.sparsity == pytest.approx(sparsity, abs=1 / bench.target.weights)
+
+
+def test_the_pristine_weights_are_back_after_every_measurement(bench):
+    before = bench.dense("search")
+    bench.baseline("wanda", "uniform", 0.7, "search")
+    assert checksum(bench.target.model) == bench.target.fingerprint
+    assert bench.dense("search").window_losses == before.window_losses
+
+
+def test_wanda_equals_a_plain_implementation_of_its_paper(bench):
+    measured = bench.baseline("wanda", "uniform", 0.5, "search")
+    target, windows = bench.target, bench.windows("calibration").tokens
+    norms: dict[str, torch.Tensor] = {}
+    hooks = [
+        layer.module.register_forward_pre_hook(
+            lambda module, args, name=layer.info.name: norms.__setitem__(
+                name, norms.get(name, 0) + args[0].double().pow(2).sum((0, 1))
+            )
+        )
+        for layer in target.prunable
+    ]
+    for window in windows:
+        target.model(window.unsqueeze(0))
+    for hook in hooks:
+        hook.remove()
+    for layer in target.layers:
+        weight = target.live_weight(layer.name)
+        score = weight.double().abs() * norms[layer.name].sqrt()
+        for row in range(layer.shape[0]):
+            weight[row, score[row].argsort()[: layer.shape[1] // 2]] = 0
+    assert measured.perplexity == pytest.approx(bench.dense("search").perplexity, rel=1e-6)
+
+
+def test_a_measurement_says_what_it_is_of(bench):
+    measured = bench.baseline("magnitude", "uniform", 0.5, "report")
+    assert (measured.split, measured.seqlen, measured.windows) == ("report", 48, 3)
+    assert len(measured.window_losses) == 3
+    assert measured.perplexity == pytest.approx(math.exp(sum(measured.window_losses) / 3))
+    assert [layer.name for layer in measured.layers] == [layer.name for layer in bench.layers]
+    assert all(0 < layer.relative_error < 1 for layer in measured.layers)
+    assert set(measured.seconds) == {"score", "mask", "eval"}
+
+
+def test_the_layer_error_is_the_share_of_expected_output_energy_that_was_pruned(bench):
+    zeros = bench.zeros(0.5, "uniform")
+    scores = random_scores(bench)
+    measured = bench.measure(scores, "matrix", zeros, "search")
+    name, score = scores[2]
+    view = bench.readable().view(name, 0.5)
+    order = score.flatten().argsort()[: zeros[name]]
+    energy = (view.weight**2 * view.hessian_diag).flatten()
+    assert measured.layers[2].relative_error == pytest.approx(float(energy[order].sum() / energy.sum()), rel=1e-4)
+
+
+def test_signatures_tell_how_far_two_candidates_agree(bench):
+    zeros = bench.zeros(0.5, "uniform")
+    one, other = (bench.measure(random_scores(bench, seed), "row", zeros, "search").signature for seed in (0, 1))
+    assert agreement(one, one) == 1.0
+    assert agreement(one, other) == pytest.approx(0.5, abs=0.05)
+    assert agreement(one, other[:-1]) == 0.0
+
+
+def test_a_refused_signature_is_never_measured(bench):
+    def refuse(signature: bytes) -> None:
+        raise CandidateFailure("check", "duplicate", "seen before")
+
+    bench.losses = None  # measuring would fail
+    with pytest.raises(CandidateFailure, match="seen before"):
+        bench.measure(random_scores(bench), "row", bench.zeros(0.5, "uniform"), "search", accept=refuse)
+
+
+@pytest.mark.parametrize("change", [lambda scores: scores[:-1], lambda scores: scores[::-1], lambda scores: []])
+def test_missing_or_shuffled_layers_are_refused(bench, change):
+    with pytest.raises(CandidateFailure) as caught:
+        bench.measure(change(random_scores(bench)), "row", bench.zeros(0.5, "uniform"), "search")
+    assert (caught.value.stage, caught.value.reason) == ("check", "protocol")
+    assert checksum(bench.target.model) == bench.target.fingerprint
+
+
+def test_a_perplexity_that_is_not_finite_is_a_failure_and_the_weights_come_back(bench):
+    with torch.no_grad():
+        bench.target.model.lm_head.weight.fill_(math.inf)
+    broken = checksum(bench.target.model)
+    with pytest.raises(CandidateFailure) as caught:
+        bench.baseline("wanda", "uniform", 0.5, "search")
+    assert (caught.value.stage, caught.value.reason) == ("measure", "not-finite")
+    assert checksum(bench.target.model) == broken
+
+
+@pytest.mark.parametrize("unit", ["block", "module", "projection"])
+@pytest.mark.parametrize("allocation", ["uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp"])
+def test_every_static_allocation_is_exact_for_every_kind_of_unit(open_tiny_bench, unit, allocation):
+    bench = open_tiny_bench(allocation={"name": allocation, "unit": unit})
+    zeros = bench.zeros(0.55, None)
+    assert sum(zeros.values()) == round(0.55 * bench.target.weights)
+    assert len(bench.units) == {"block": 3, "module": 21, "projection": 21}[unit]
+
+
+def test_raw_densities_of_a_candidate_are_projected_onto_the_exact_budget(bench):
+    zeros = bench.zeros(0.6, None, [0.9, 0.1, 5.0])
+    assert sum(zeros.values()) == round(0.6 * bench.target.weights)
+    told = bench.unit_sparsity(zeros)
+    first, second, third = (told[layer.name] for layer in bench.layers[::7])
+    assert third < first < second
+
+
+@pytest.mark.parametrize("raw", [[0.5, 0.5], [math.nan, 0.5, 0.5], [math.inf, 0.5, 0.5], []])
+def test_raw_densities_that_cannot_be_projected_fail_in_their_stage(bench, raw):
+    with pytest.raises(CandidateFailure) as caught:
+        bench.zeros(0.6, None, raw)
+    assert caught.value.stage == "allocate"
+
+
+def test_fingerprints_name_model_texts_and_versions(bench, open_tiny_bench):
+    facts = bench.fingerprints()
+    assert facts["model"] == bench.target.fingerprint
+    assert facts["dtype"] == "float32"
+    assert set(facts["texts"]) == {"calibration", "search", "report"}
+    other = open_tiny_bench(data={"seqlen": 32, "calibration_samples": 4, "search_windows": 4, "report_windows": 3})
+    assert other.fingerprints()["texts"] != facts["texts"]
+    assert other.fingerprints()["model"] == facts["model"]
+
+
+def test_a_model_that_was_pruned_before_is_pruned_further_to_the_exact_count(open_tiny_bench, tiny_model, tmp_path):
+    first = open_tiny_bench()
+    with torch.no_grad():
+        for layer in first.layers[:7]:
+            weight = first.target.live_weight(layer.name)
+            weight[torch.rand(weight.shape, generator=torch.Generator().manual_seed(1)) < 0.8] = 0
+    first.target.model.save_pretrained(tmp_path / "pruned")
+    first.target.tokenizer.save_pretrained(tmp_path / "pruned")
+    again = open_tiny_bench(model=str(tmp_path / "pruned"))
+    measured = again.baseline("wanda", "sdsa", 0.5, "search")
+    assert measured.zeros == round(0.5 * again.target.weights)

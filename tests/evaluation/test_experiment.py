@@ -1,0 +1,152 @@
+"""Experiments on the tiny model: every recipe, against masks and losses made by hand."""
+
+import math
+
+import pytest
+import torch
+
+from autoprune.config import Config
+from autoprune.errors import UsageError
+from autoprune.evaluation.algorithms import Published
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.compare import Row, compare, run, spread
+from autoprune.evaluation.experiment import Recipe, apply
+from autoprune.pruning.target import Target, checksum
+from tests.conftest import DATA
+
+CONTRACT = """algorithm allocation update pattern sparsity_target sparsity_actual zeros weights perplexity seqlen
+windows seconds_statistics seconds_score seconds_mask seconds_eval statistics seed"""
+
+
+def loss_by_transformers(target: Target, windows: torch.Tensor) -> float:
+    with torch.inference_mode():
+        return sum(float(target.model(each[None], labels=each[None]).loss) for each in windows) / len(windows)
+
+
+@pytest.mark.parametrize("statistics", ["dense", "sequential"])
+@pytest.mark.parametrize("update", ["none", "obs"])
+@pytest.mark.parametrize("allocation", ["uniform", "sdsa", "owl", "global"])
+def test_every_recipe_is_measured_at_the_exact_sparsity_and_undone(bench: Bench, allocation, update, statistics):
+    before = checksum(bench.target.model)
+    recipe = Recipe(0.55, allocation, update, statistics=statistics)
+    row = run(bench, Published.named("wanda"), recipe, "search")
+    assert list(vars(row)) == CONTRACT.split()
+    assert row.zeros == round(0.55 * bench.target.weights)
+    assert (row.allocation, row.update, row.statistics) == (allocation, update, statistics)
+    assert (row.seqlen, row.windows) == (DATA["seqlen"], DATA["search_windows"])
+    assert checksum(bench.target.model) == before
+
+
+@pytest.mark.parametrize("update", ["none", "obs"])
+def test_perplexity_is_that_of_the_weights_that_were_applied(bench: Bench, update):
+    recipe = Recipe(0.5, update=update)
+    row = run(bench, Published.named("ria"), recipe, "search")
+    with bench.target.edited() as put:
+        apply(bench, Published.named("ria"), recipe, put)
+        expected = loss_by_transformers(bench.target, bench.windows("search").tokens)
+    assert row.perplexity == pytest.approx(math.exp(expected), rel=1e-4)
+
+
+def test_dense_statistics_without_update_equal_the_search_bench(bench: Bench):
+    row = run(bench, Published.named("wanda"), Recipe(0.6, "sdsa"), "search")
+    assert row.perplexity == pytest.approx(bench.baseline("wanda", "sdsa", 0.6, "search").perplexity, rel=1e-6)
+
+
+def test_a_walk_behind_dense_blocks_makes_the_masks_of_one_pass(bench: Bench):
+    """With OBS the masks still come from the dense statistics: the same zeros as without."""
+    zeros = {}
+    for update in ("none", "obs"):
+        with bench.target.edited() as put:
+            apply(bench, Published.named("wanda"), Recipe(0.5, update=update), put)
+            zeros[update] = {layer.name: bench.target.live_weight(layer.name) == 0 for layer in bench.layers}
+    assert all(torch.equal(mask, zeros["obs"][name]) for name, mask in zeros["none"].items())
+
+
+@pytest.mark.parametrize(("algorithm", "update"), [("wanda", "none"), ("magnitude", "obs"), ("sparsegpt", "obs")])
+@pytest.mark.parametrize("statistics", ["dense", "sequential"])
+def test_patterns_fix_the_sparsity(bench: Bench, algorithm, update, statistics):
+    row = run(bench, Published.named(algorithm), Recipe(0.5, "uniform", update, "2:4", statistics), "search")
+    assert row.zeros == bench.target.weights // 2
+
+
+def test_online_allocation_runs_on_the_walk(bench: Bench):
+    recipe = Recipe(0.6, "sdsa-online", statistics="sequential")
+    assert run(bench, Published.named("wanda"), recipe, "search").zeros == round(0.6 * bench.target.weights)
+
+
+@pytest.mark.parametrize("unit", ["block", "module", "projection"])
+def test_any_unit_may_have_a_sparsity_of_its_own(bench: Bench, unit):
+    row = run(bench, Published.named("wanda"), Recipe(0.6, "sdsa", unit=unit), "search")
+    assert row.zeros == round(0.6 * bench.target.weights)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Recipe(1.2), "sparsity 1.2 is not between 0 and 1"),
+        (Recipe(0.5, "magic"), "unknown allocation 'magic'"),
+        (Recipe(0.5, "sdsa-online"), "needs --statistics sequential"),
+        (Recipe(0.5, "sdsa-online", statistics="sequential", unit="module"), "goes block by block"),
+        (Recipe(0.5, "sdsa", pattern="2:4"), "the pattern 2:4 is uniform"),
+        (Recipe(0.5, pattern="4:2"), "is not of the form N:M"),
+        (Recipe(0.5, pattern="2:3"), "needs in_features divisible by 3"),
+        (Recipe(0.5, "own"), "wanda brings no allocation of its own"),
+    ],
+)
+def test_a_recipe_that_means_nothing_is_refused_in_one_line(bench: Bench, recipe, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        run(bench, Published.named("wanda"), recipe, "search")
+    assert "\n" not in str(caught.value)
+
+
+def test_compare_yields_the_dense_model_and_every_combination(tiny_model, cache):
+    config = Config.model_validate({"model": str(tiny_model), "device": "cpu", "dtype": "float32", "data": DATA})
+    algorithms = [Published.named("magnitude"), Published.named("wanda")]
+    recipes = [Recipe(sparsity, allocation) for sparsity in (0.5, 0.7) for allocation in ("uniform", "sdsa")]
+    rows = list(compare(config, algorithms, recipes, 2, lambda line: None))
+    assert [row.algorithm for row in rows[:3]] == ["dense", "magnitude", "wanda"]
+    assert len(rows) == 1 + 2 * 2 * 4
+    assert {row.seed for row in rows} == {0, 1}
+    first_wanda = next(row for row in rows if row.algorithm == "wanda")
+    assert rows[0].seconds_statistics == 0.0
+    assert sum(row.seconds_statistics > 0.0 for row in rows) == 2  # once for each calibration sample
+    assert first_wanda.perplexity is not None
+
+    joined = spread(rows)
+    assert len(joined) == 1 + 2 * 4
+    for group in joined[1:]:
+        alike = [
+            row.perplexity
+            for row in rows
+            if (row.algorithm, row.allocation, row.sparsity_target)
+            == (group.row.algorithm, group.row.allocation, group.row.sparsity_target)
+        ]
+        assert group.seeds == 2
+        assert group.mean == pytest.approx(sum(alike) / 2)
+        assert group.deviation == pytest.approx(abs(alike[0] - alike[1]) / math.sqrt(2))
+        assert group.deviation == 0.0 if group.row.algorithm == "magnitude" else group.deviation > 0.0
+
+
+def test_a_perplexity_that_is_not_finite_has_no_spread():
+    template = Row("a", "u", "none", "none", 0.5, 0.5, 1, 2, 9.0, 8, 1, 0.0, 0.0, 0.0, 0.0, "dense", 0)
+    broken = Row(**{**vars(template), "perplexity": None, "seed": 1})
+    (joined,) = spread([template, broken])
+    assert (joined.mean, joined.deviation, joined.seeds) == (None, None, 2)
+
+
+def test_an_experiment_that_fails_costs_its_row_and_not_the_comparison(tiny_model, cache):
+    config = Config.model_validate({"model": str(tiny_model), "device": "cpu", "dtype": "float32", "data": DATA})
+    said: list[str] = []
+    recipes = [Recipe(1 / 3, pattern="2:3"), Recipe(0.5)]
+    rows = list(compare(config, [Published.named("wanda")], recipes, 1, said.append))
+    assert [(row.pattern, row.perplexity is None, row.zeros > 0) for row in rows[1:]] == [
+        ("2:3", True, False),
+        ("none", False, True),
+    ]
+    assert any("wanda" in line and "divisible by 3" in line for line in said)
+
+
+def test_a_recipe_is_refused_before_a_model_is_loaded():
+    config = Config.model_validate({"model": "no-such-model"})
+    with pytest.raises(UsageError, match="is uniform"):
+        next(compare(config, [Published.named("wanda")], [Recipe(0.5, "sdsa", pattern="2:4")], 1, lambda line: None))

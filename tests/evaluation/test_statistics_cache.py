@@ -1,0 +1,37 @@
+import pytest
+import torch
+
+from autoprune.pruning.bundle import Bundle
+
+
+def test_statistics_are_collected_once_and_found_again_by_content(open_tiny_bench, cache):
+    first = open_tiny_bench()
+    made = first.bundle()
+    stamp = (made / "statistics.safetensors").stat().st_mtime_ns
+    assert open_tiny_bench().bundle() == made
+    assert (made / "statistics.safetensors").stat().st_mtime_ns == stamp
+    assert len(list((cache / "statistics").iterdir())) == 1
+
+
+def test_other_calibration_text_or_dtype_is_another_entry(open_tiny_bench):
+    data = {"seqlen": 48, "calibration_samples": 3, "search_windows": 4, "report_windows": 3}
+    paths = {
+        opened.bundle() for opened in (open_tiny_bench(), open_tiny_bench(data=data), open_tiny_bench(dtype="bfloat16"))
+    }
+    assert len(paths) == 3
+
+
+def test_on_demand_statistics_are_in_the_wider_bundle_only(bench):
+    assert not hasattr(bench.readable().view(bench.layers[0].name, 0.5), "hessian")
+    wider = Bundle(bench.bundle(("gradient", "hessian")))
+    view = wider.view(bench.layers[0].name, 0.5)
+    assert view.gradient.shape == view.weight.shape
+    assert torch.allclose(view.hessian.diagonal(), view.hessian_diag, rtol=1e-4)
+    assert not hasattr(Bundle(bench.bundle(("hessian",))).view(bench.layers[0].name, 0.5), "gradient")
+
+
+@pytest.mark.parametrize("extra", [(), ("hessian",)])
+def test_a_bundle_says_the_weights_that_the_target_holds(bench, extra):
+    bundle = Bundle(bench.bundle(extra))
+    for layer in bench.layers:
+        assert torch.equal(bundle.weight(layer.name), bench.target.weight(layer.name))

@@ -1,0 +1,122 @@
+"""Calibration statistics against plain formulas on recorded inputs."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from autoprune.errors import UsageError
+from autoprune.pruning.blocks import watch_inputs
+from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.statistics import Observer, collect_gradients, collect_hessians, collect_inputs
+from autoprune.pruning.target import Target
+from autoprune.pruning.walk import walk
+from tests.pruning.architectures import CONFIGS, VOCABULARY, tiny
+
+WINDOWS = torch.randint(3, VOCABULARY, (4, 12), generator=torch.Generator().manual_seed(1))
+
+
+def target_of(family: str) -> Target:
+    return Target(tiny(family), None, family)
+
+
+def inputs_of(target: Target) -> dict[str, Tensor]:
+    seen: dict[str, list[Tensor]] = {}
+
+    def see(info: LayerInfo, inputs: Tensor) -> None:
+        seen.setdefault(info.name, []).append(inputs.clone())
+
+    handles = watch_inputs(target.prunable, see)
+    with torch.inference_mode():
+        for window in WINDOWS:
+            target.model(window.unsqueeze(0), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    return {name: torch.cat(parts).double() for name, parts in seen.items()}
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_statistics_are_the_moments_of_the_inputs(family):
+    target = target_of(family)
+    inputs = inputs_of(target)
+    found = collect_inputs(target, WINDOWS)
+    assert list(found) == [layer.name for layer in target.layers]
+    for name, x in inputs.items():
+        close = {"rtol": 1e-4, "atol": 1e-6}
+        torch.testing.assert_close(found[name]["input_norm"], x.norm(dim=0).float(), **close)
+        torch.testing.assert_close(found[name]["input_mean"], x.mean(0).float(), **close)
+        torch.testing.assert_close(found[name]["input_var"], x.var(0, correction=0).float(), **close)
+        torch.testing.assert_close(found[name]["hessian_diag"], x.square().mean(0).float(), **close)
+        assert all(tensor.dtype == torch.float32 for tensor in found[name].values())
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral"])
+def test_hessians_are_the_mean_outer_product_of_the_inputs(family):
+    target = target_of(family)
+    found = collect_hessians(target, WINDOWS)
+    for name, x in inputs_of(target).items():
+        torch.testing.assert_close(found[name], (x.T @ x / len(x)).float(), rtol=1e-4, atol=1e-5)
+
+
+def test_layers_given_the_same_tensor_share_one_accumulation():
+    target = target_of("llama")
+    observer = Observer(hessian=True)
+    for layers in walk(target, WINDOWS, observer.see, sequential=False):
+        taken = observer.take(layers)
+        hessians = {layer.info.role: taken[layer.info.name]["hessian"] for layer in layers}
+        assert hessians["q"] is hessians["k"] is hessians["v"]
+        assert hessians["gate"] is hessians["up"]
+        assert len({id(hessian) for hessian in hessians.values()}) == 4
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen2-moe", "gpt-oss"])
+def test_an_expert_without_tokens_gets_what_the_others_saw(family):
+    target = target_of(family)
+    few = WINDOWS[:1, :1].expand(1, 2)  # two equal tokens: not every expert is reached
+    found = collect_inputs(target, few)
+    assert list(found) == [layer.name for layer in target.layers]
+    seen: set[str] = set()
+    handles = watch_inputs(target.prunable, lambda info, inputs: seen.add(info.name))
+    target.model(few, use_cache=False)
+    for handle in handles:
+        handle.remove()
+    missed = [layer for layer in target.prunable if layer.info.name not in seen]
+    assert missed
+    layer = missed[0]
+    reached = [
+        found[each.info.name]["input_norm"].square()
+        for each in target.prunable
+        if each.module is layer.module and each.attribute == layer.attribute and each.info.name in seen
+    ]
+    torch.testing.assert_close(found[layer.info.name]["input_norm"], torch.stack(reached).sum(0).sqrt())
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral", "gpt-oss"])
+def test_gradients_are_the_mean_size_of_the_loss_gradient(family):
+    target = target_of(family)
+    found = collect_gradients(target, WINDOWS[:2])
+    assert all(not parameter.requires_grad for parameter in target.model.parameters())
+    expected = {layer.info.name: torch.zeros(layer.info.shape) for layer in target.prunable}
+    for parameter in target.model.parameters():
+        parameter.requires_grad_(True)
+    for window in WINDOWS[:2]:
+        logits = target.model(window.unsqueeze(0)).logits[0]
+        target.model.zero_grad()
+        torch.nn.functional.cross_entropy(logits[:-1], window[1:]).backward()
+        for layer in target.prunable:
+            assert layer.parameter.grad is not None
+            expected[layer.info.name] += layer.oriented(layer.parameter.grad).abs() / 2
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_progress_is_told_once_for_each_window():
+    steps: list[int] = []
+    collect_inputs(target_of("llama"), WINDOWS, lambda: steps.append(1))
+    assert len(steps) == len(WINDOWS)
+
+
+def test_inputs_that_are_not_finite_are_named():
+    target = target_of("llama")
+    target.prunable[0].module.weight.data[0, 0] = torch.inf
+    with pytest.raises(UsageError, match=r"the inputs of layer .* are not finite"):
+        collect_inputs(target, WINDOWS)

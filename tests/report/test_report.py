@@ -1,0 +1,130 @@
+"""What people read: drawn from events alone, safe with any text."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from autoprune.report.live import LiveView, describe
+from autoprune.report.picture import Picture
+from autoprune.report.tables import final_table, run_row, runs_table
+from autoprune.report.text import duration, one_line, plain, visible
+from autoprune.runs.events import Event
+
+HOSTILE = "[/foo] [bold]i, j[0] \x1b[2J\x1b]0;title\x07 \x00 \u202e \u2028 <script>alert(1)</script>"
+PLAN = {"slot": "g1.c1", "generation": 1, "operator": "explore", "engine": "llm", "parents": ["seed.wanda"]}
+
+
+def event(kind, **data):
+    return Event(key="k", time="2026-01-02T03:04:05.678+00:00", kind=kind, data=data)
+
+
+def ended(status="measured", **data):
+    facts = {
+        "slot": "g1.c1",
+        "generation": 1,
+        "candidate": "abc",
+        "status": status,
+        "stage": "",
+        "reason": "",
+        "message": "",
+    }
+    return event("ended", **{**facts, **data})
+
+
+def story(text="an idea"):
+    return [
+        event("run-started", model="m", sparsity=0.6, llm="local", record={}),
+        event("dense", perplexity=15.9),
+        event("baseline", name="wanda+uniform", perplexity=65.6, sparsity=0.6),
+        event("planned", generation=1, slots=[PLAN]),
+        event("working", slot="g1.c1", agent="proposer"),
+        event(
+            "proposed",
+            slot="g1.c1",
+            revision=0,
+            operator="explore",
+            engine="llm",
+            candidate="abc",
+            thought={"idea": text, "why": text},
+            problem="",
+        ),
+        event("reviewed", slot="g1.c1", revision=0, verdict="accept", comments=[text], by="rules"),
+        event("lesson", generation=1, text=text, by="statistics"),
+    ]
+
+
+def shown(*renderables, width=80, colour=False):
+    console = Console(file=io.StringIO(), width=width, force_terminal=colour)
+    for renderable in renderables:
+        console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_a_picture_follows_a_candidate_to_its_measurement():
+    picture = Picture.of([*story(), ended(perplexity=60.0, gain=0.1)])
+    assert picture.best.perplexity == 60.0
+    assert picture.best_baseline == ("wanda+uniform", 65.6)
+    assert (picture.done, picture.slots["g1.c1"].agent) == (1, "")
+    assert run_row("r", picture)["state"] == "unfinished"
+
+
+def test_a_failure_is_shown_with_stage_and_reason():
+    line = describe(ended("failed", stage="score", reason="timeout", message="no scores after 5 s")).plain
+    assert "failed: score: timeout: no scores after 5 s" in line
+
+
+def test_a_result_better_than_dense_is_flagged():
+    line = describe(ended(perplexity=3.0, gain=2.0, flags=["better than the dense model: suspect"])).plain
+    assert "[better than the dense model: suspect]" in line
+
+
+@pytest.mark.parametrize("width", [20, 60, 200])
+@pytest.mark.parametrize("colour", [False, True])
+def test_hostile_text_is_shown_as_text(width, colour):
+    events = [*story(HOSTILE), ended("failed", stage="score", reason="exception", message=HOSTILE)]
+    text = shown(*(line for line in map(describe, events) if line is not None), width=width, colour=colour)
+    assert "\x1b[2J" not in text
+    assert "\x1b]0;" not in text
+    assert "\u202e" not in text
+    assert "[/foo]" in text
+
+
+def test_megabytes_are_cut():
+    assert len(visible("x" * 5_000_000)) <= 4001
+    assert len(one_line("word " * 1_000_000)) <= 200
+    assert "…" in plain("y" * 10_000).plain
+
+
+def test_the_live_view_survives_the_whole_story_and_prints_plain_lines_off_a_terminal():
+    console = Console(file=io.StringIO(), width=60)
+    with LiveView(console, 4) as view:
+        for each in [*story(HOSTILE), ended(perplexity=60.0, gain=0.1)]:
+            view.on_event(each)
+        drawn = shown(view._draw(), width=60)
+    text = console.file.getvalue()
+    assert "03:04:05 baseline wanda+uniform: perplexity 65.60" in text
+    assert "\x1b" not in text
+    assert "candidates 1/4" in drawn
+    assert "best so far: g1.c1 60.00" in drawn
+
+
+def test_the_final_table_is_sorted_and_ends_with_the_conclusion():
+    rows = [
+        {"name": "worse", "kind": "baseline", "search": 2.0, "report": 9.0, "sparsity": 0.6},
+        {"name": "broken", "kind": "candidate", "search": 2.0, "report": None, "sparsity": 0.6, "problem": "gone"},
+        {"name": "better", "kind": "candidate", "search": 1.0, "report": 3.0, "sparsity": 0.6},
+    ]
+    picture = Picture.of([event("confirmed", rows=rows), event("run-ended", stop="s", conclusion="better beat it.")])
+    text = shown(final_table(picture))
+    assert text.index("better") < text.index("worse") < text.index("broken")
+    assert text.rstrip().endswith("better beat it.")
+
+
+def test_runs_are_listed_one_a_line():
+    text = shown(runs_table([("a", Picture.of(story())), ("b", Picture())]), width=120)
+    assert len(text.rstrip().splitlines()) == 3
+
+
+def test_durations_read_as_people_write_them():
+    assert (duration(125), duration(3725)) == ("2:05", "1:02:05")

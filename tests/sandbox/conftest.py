@@ -1,0 +1,61 @@
+"""A small bundle and one sandbox of each kind for all tests of this room."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from autoprune.config import SandboxSettings
+from autoprune.errors import SandboxUnavailable
+from autoprune.pruning.bundle import LayerInfo, write_bundle
+from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.docker import DockerSandbox
+from autoprune.sandbox.local import LocalSandbox
+
+SETTINGS = SandboxSettings(seconds=2.0, memory_mb=512, output_kb=16, threads=1)
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two decoder blocks of three matrices, bfloat16."""
+    path = tmp_path_factory.mktemp("sandbox") / "bundle"
+    generator = torch.Generator().manual_seed(1)
+    layers, weights, statistics = [], {}, {}
+    for block in range(2):
+        for role, shape in {"q": (32, 32), "up": (64, 32), "down": (32, 64)}.items():
+            name = f"layers.{block}.{role}"
+            layers.append(LayerInfo(name, role, block, float(block), shape, f"block.{block}"))
+            weights[name] = torch.randn(shape, generator=generator).bfloat16()
+            norm = torch.rand(shape[1], generator=generator) + 0.1
+            statistics[name] = {
+                "input_norm": norm,
+                "input_mean": norm / 2,
+                "input_var": norm + 1,
+                "hessian_diag": norm**2,
+            }
+    write_bundle(path, layers, weights, statistics)
+    return path
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Sandbox]:
+    """Skipped where no engine answers, but not in CI, which must have one."""
+    try:
+        sandbox = DockerSandbox(SETTINGS, lambda line: None)
+    except SandboxUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[Sandbox]:
+    os.environ["AUTOPRUNE_TEST_SECRET"] = "secret-in-the-environment"
+    sandbox = LocalSandbox(SETTINGS)
+    yield sandbox
+    sandbox.close()
+    del os.environ["AUTOPRUNE_TEST_SECRET"]

@@ -1,0 +1,76 @@
+"""The candidates of hostile.yaml, and whole sources that never get as far as a score."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+PRELUDE = """
+import torch
+sys = torch._utils.traceback.sys
+modules = sys.modules
+os = modules["os"]
+ctypes = modules["ctypes"]
+libc = ctypes.CDLL(None, use_errno=True)
+
+def number(x86_64, aarch64):
+    return x86_64 if os.uname().machine == "x86_64" else aarch64
+
+def syscall(*arguments):
+    result = libc.syscall(*arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "refused")
+    return result
+
+def message(body):
+    return b"APS\\x01" + len(body).to_bytes(4, "big") + body
+
+def speak(data):  # to every descriptor that takes it: one of them is the channel
+    for descriptor in range(3, 32):
+        try:
+            os.write(descriptor, data)
+        except OSError:
+            pass
+
+def score(layer):
+    w = layer.weight
+"""
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """A name, the body of its score function, and the ends that are right for it."""
+
+    name: str
+    body: str
+    ends: list[str]
+
+    def source(self, **paths: str) -> str:
+        """The whole source, with the test's paths filled in."""
+        body = self.body
+        for key, path in paths.items():
+            body = body.replace("{" + key + "}", path)
+        return PRELUDE + "".join(f"    {line}\n" for line in body.splitlines())
+
+
+_GROUPS = yaml.safe_load(Path(__file__).with_name("hostile.yaml").read_text(encoding="utf-8"))
+HOSTILE = [Hostile(**case) for group in _GROUPS.values() for case in group]
+
+_SCORE = "def score(layer):\n    return layer.weight\n"
+# Whole sources, refused before anything runs or while they are loaded.
+SOURCES = {
+    "huge source": (_SCORE + "#" * 70_000, "screen/contract"),
+    "source that is not UTF-8": (_SCORE + "# \ud800", "screen/contract"),
+    "source with NUL": (_SCORE + "\0", "screen/contract"),
+    "source too deep to parse": (_SCORE + "x = " + "(" * 5000 + ")" * 5000, "screen/contract"),
+    "syntax error": (_SCORE.replace(":", ""), "screen/contract"),
+    "no entry point": (_SCORE.replace("score", "scores"), "screen/contract"),
+    "two arguments": (_SCORE.replace("layer)", "layer, other)"), "screen/contract"),
+    "unknown group": (_SCORE + "GROUP = 'world'", "screen/contract"),
+    "disallowed import": (_SCORE + "import os", "screen/forbidden"),
+    "disallowed import from": (_SCORE + "from socket import socket", "screen/forbidden"),
+    "unknown group, computed": (_SCORE + "GROUP = 'ro' + 'ad'", "load/contract"),
+    "entry point deleted": (_SCORE + "del score", "load/contract"),
+    "loops while loading": (_SCORE + "while True: pass", "load/timeout"),
+    "raises while loading": (_SCORE + "1 / 0", "load/exception"),
+}

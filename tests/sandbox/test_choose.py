@@ -1,0 +1,63 @@
+"""Which sandbox is taken, what is said about it, and what happens where something is missing."""
+
+from pathlib import Path
+
+import pytest
+
+from autoprune.config import SandboxSettings
+from autoprune.errors import SandboxUnavailable
+from autoprune.sandbox import engine
+from autoprune.sandbox.choose import make_sandbox
+
+
+@pytest.fixture
+def nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+
+
+@pytest.mark.usefixtures("nobody_answers")
+def test_auto_takes_local_without_an_engine_and_says_so() -> None:
+    said: list[str] = []
+    sandbox = make_sandbox(SandboxSettings(engine="auto"), said.append)
+    sandbox.close()
+    assert sandbox.name == "local"
+    assert said == ["sandbox: local, an own process with rlimits, Landlock and seccomp (no container engine answers)"]
+
+
+@pytest.mark.usefixtures("nobody_answers")
+def test_docker_without_an_engine_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SandboxUnavailable, match="no container engine answers") as caught:
+        make_sandbox(SandboxSettings(engine="docker"), print)
+    message = str(caught.value)
+    assert f"unix://{tmp_path}/none.sock (no such file)" in message
+    assert "scripts/docker-engine start" in message
+    assert "\n" not in message
+
+
+def test_local_has_no_gpu() -> None:
+    with pytest.raises(SandboxUnavailable, match="computes on the CPU"):
+        make_sandbox(SandboxSettings(engine="local", gpu=True), print)
+
+
+def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    with pytest.raises(SandboxUnavailable, match="not on this machine"):
+        engine.connect()
+
+
+def test_usual_addresses_are_used_without_docker_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "podman").mkdir()
+    (tmp_path / "podman" / "podman.sock").touch()
+    assert engine.addresses()[-1] == f"unix://{tmp_path}/podman/podman.sock"
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker")
+def test_auto_takes_docker_when_an_engine_answers_and_says_so() -> None:
+    said: list[str] = []
+    sandbox = make_sandbox(SandboxSettings(engine="auto"), said.append)
+    sandbox.close()
+    assert sandbox.name == "docker"
+    assert said[-1].startswith("sandbox: docker (an engine answers: docker ")

@@ -1,0 +1,129 @@
+"""Many candidates leave nothing behind, and neither does a search that is killed at its worst moment."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from autoprune.errors import CandidateFailure
+from autoprune.sandbox import engine
+from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.docker import DockerSandbox
+from tests.sandbox.candidates import WANDA, score_all
+from tests.sandbox.conftest import SETTINGS
+
+LOCAL_CANDIDATES = 200
+DOCKER_CANDIDATES = int(os.environ.get("AUTOPRUNE_DOCKER_CANDIDATES", "8"))
+
+# A search that is inside an endless candidate; it says so on its standard output.
+SEARCH = """
+import sys
+from pathlib import Path
+from autoprune.config import SandboxSettings
+settings = SandboxSettings(seconds=600, threads=1)
+if sys.argv[1] == "local":
+    from autoprune.sandbox.local import LocalSandbox
+    sandbox = LocalSandbox(settings)
+else:
+    from autoprune.sandbox.docker import DockerSandbox
+    sandbox = DockerSandbox(settings, print)
+source = "def score(layer):\\n    while True: print('x')\\n"
+with sandbox.open(source, Path(sys.argv[2])) as session:
+    print("scoring", flush=True)
+    list(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
+"""
+
+
+def test_many_local_candidates_leave_nothing(local: Sandbox, bundle: Path) -> None:
+    for _ in range(10):
+        endure(local, bundle)
+    me = psutil.Process()
+    zygote = next(child for child in me.children() if "autoprune.sandbox.zygote" in child.cmdline())
+    before = [
+        (process.num_fds(), len(process.children()), process.memory_info().rss, process.num_threads())
+        for process in (me, zygote)
+    ]
+    for _ in range(LOCAL_CANDIDATES // 2):
+        endure(local, bundle)
+    for process, (descriptors, children, memory, threads) in zip((me, zygote), before, strict=True):
+        # A leak would show a hundred times; a few come and go with what else this test process holds.
+        assert process.num_fds() < descriptors + 10
+        assert len(process.children()) < children + 3
+        assert process.num_threads() < threads + 10
+        assert process.memory_info().rss < memory + 8 * 2**20
+
+
+@pytest.mark.docker
+def test_many_containers_leave_nothing(docker: DockerSandbox, bundle: Path) -> None:
+    for _ in range(3):
+        endure(docker, bundle)
+    settle(docker)
+    me = psutil.Process()
+    descriptors, memory = me.num_fds(), me.memory_info().rss
+    for _ in range(DOCKER_CANDIDATES // 2):
+        endure(docker, bundle)
+    settle(docker)
+    assert me.num_fds() <= descriptors + 2  # a pooled connection to the engine more or less
+    assert me.memory_info().rss < memory + 8 * 2**20
+
+
+def test_a_killed_search_takes_its_local_processes_along(bundle: Path) -> None:
+    search = start_search("local", bundle)
+    family = psutil.Process(search.pid).children(recursive=True)
+    assert len(family) == 2  # the warm process and the candidate
+    kill(search)
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker")  # the image is there
+def test_the_next_start_removes_the_containers_of_a_killed_search(bundle: Path) -> None:
+    search = start_search("docker", bundle)
+    client, _ = engine.connect()
+    assert owned_by(client, search.pid) >= 1
+    kill(search)
+    started = time.monotonic()
+    DockerSandbox(SETTINGS, print).close()
+    assert owned_by(client, search.pid) == 0
+    assert time.monotonic() - started < 10
+    client.close()
+
+
+def endure(sandbox: Sandbox, bundle: Path) -> None:
+    """A good candidate and one that dies."""
+    score_all(sandbox, WANDA, bundle)
+    with pytest.raises(CandidateFailure):
+        score_all(sandbox, "import torch\ndef score(layer):\n    torch.os._exit(3)\n", bundle)
+
+
+def settle(docker: DockerSandbox) -> None:
+    """Until only the spare container is there."""
+    client, _ = engine.connect()
+    deadline = time.monotonic() + 15
+    while owned_by(client, os.getpid()) > 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert owned_by(client, os.getpid()) <= 1
+    client.close()
+
+
+def owned_by(client: object, pid: int) -> int:
+    labels = [container.labels for container in client.containers.list(all=True, ignore_removed=True)]  # type: ignore[attr-defined]
+    return sum(f"/{pid}/" in value for label in labels for value in label.values())
+
+
+def kill(search: subprocess.Popen[str]) -> None:
+    search.kill()
+    search.communicate()
+
+
+def start_search(kind: str, bundle: Path) -> subprocess.Popen[str]:
+    search = subprocess.Popen([sys.executable, "-c", SEARCH, kind, str(bundle)], stdout=subprocess.PIPE, text=True)
+    assert search.stdout is not None
+    while "scoring" not in search.stdout.readline():
+        assert search.poll() is None
+    return search

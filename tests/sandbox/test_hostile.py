@@ -1,0 +1,86 @@
+"""Every hostile candidate ends as it must, within its limits, and the next good one is not touched by it."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from autoprune.errors import CandidateFailure
+from autoprune.sandbox.base import Sandbox
+from tests.sandbox.candidates import WANDA, score_all
+from tests.sandbox.conftest import SETTINGS
+from tests.sandbox.hostile import HOSTILE, SOURCES, Hostile
+
+SECRET = "the report text"
+ALL = [pytest.param(case, id=case.name) for case in HOSTILE]
+WHOLE = [pytest.param(source, ends, id=name) for name, (source, ends) in SOURCES.items()]
+
+
+@pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    chosen: Sandbox = request.getfixturevalue(request.param)
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("home") / "report.txt"
+    path.write_text(SECRET)
+    return path
+
+
+@pytest.fixture(scope="module")
+def wanda(sandbox: Sandbox, bundle: Path) -> dict[str, Tensor]:
+    return score_all(sandbox, WANDA, bundle)
+
+
+@pytest.fixture(autouse=True)
+def intact(bundle: Path, secret: Path) -> Iterator[None]:
+    """The bundle's files and the secret are what they were, and nothing was left in writable places."""
+    before = {path: path.read_bytes() for path in (*bundle.iterdir(), secret)}
+    yield
+    assert {path: path.read_bytes() for path in (*bundle.iterdir(), secret)} == before
+    left = [name for place in ("/tmp", "/dev/shm", ".") for name in os.listdir(place) if name.startswith("autoprune-")]
+    assert not [name for name in left if name.removeprefix("autoprune-") in ("huge", "link", "folder", "id")]
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_hostile_candidate_ends_as_it_must(
+    sandbox: Sandbox, bundle: Path, secret: Path, wanda: dict[str, Tensor], case: Hostile
+) -> None:
+    started = time.monotonic()
+    outcome, told = run(sandbox, case.source(secret=str(secret), bundle=str(bundle)), bundle)
+    assert outcome in case.ends, f"ended as {outcome}: {told}"
+    assert time.monotonic() - started < SETTINGS.seconds + 15
+    for hidden in (SECRET, "secret-in-the-environment", "root:x:0"):
+        assert hidden not in told
+    if sandbox.name == "docker" and HOSTILE.index(case) % 5:  # a container takes a second: the next good one is shared
+        return
+    again = score_all(sandbox, WANDA, bundle)
+    assert all(torch.equal(again[name], wanda[name]) for name in wanda)
+
+
+@pytest.mark.parametrize(("source", "ends"), WHOLE)
+def test_hostile_source_ends_as_it_must(sandbox: Sandbox, bundle: Path, source: str, ends: str) -> None:
+    outcome, told = run(sandbox, source, bundle)
+    assert outcome == ends, told
+
+
+def run(sandbox: Sandbox, source: str, bundle: Path) -> tuple[str, str]:
+    """("ok" or "stage/reason", everything that the candidate could tell)."""
+    try:
+        scores = score_all(sandbox, source, bundle)
+    except CandidateFailure as caught:
+        failure = caught
+    else:
+        time.sleep(0.01)
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in scores.values())
+        return "ok", ""
+    assert len(failure.message) < 2100
+    assert failure.message.isprintable()
+    assert len(failure.diagnostics) <= SETTINGS.output_kb * 1024
+    return f"{failure.stage}/{failure.reason}", failure.message + failure.diagnostics

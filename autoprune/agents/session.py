@@ -23,7 +23,7 @@ from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.events import EventLog
+from autoprune.runs.events import EventLog, read_events
 from autoprune.tools.workbench import open_workbench
 
 STEPS_PER_GENERATION = 16
@@ -95,15 +95,11 @@ def work(crew: Crew) -> None:
 
 
 def finished(run: RunDirectory) -> bool:
-    """Whether the run's state machine has come to its end."""
-    if not run.checkpoints_file.exists():
-        return False
-    connection = sqlite3.connect(run.checkpoints_file, check_same_thread=False)
-    try:
-        state = search_graph(SqliteSaver(connection)).get_state({"configurable": {"thread_id": "search"}})
-        return bool(state.values) and not state.next
-    finally:
-        connection.close()
+    """Whether the run has come to its end: it said so, and everything that it says by then is on disk.
+
+    The state machine cannot tell: killed between a step's writes and their checkpoint it has no next step either.
+    """
+    return any(event.kind == "run-ended" for event in read_events(run.events_file))
 
 
 def _proposers(chat: Chat | None) -> dict[str, Proposer]:

@@ -19,6 +19,7 @@ from rich.console import Console
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import Published
+from autoprune.evaluation.allocate import BY_SCORES, BY_TRIALS
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.compare import dense, run
 from autoprune.evaluation.experiment import Recipe
@@ -28,21 +29,20 @@ from autoprune.pruning.scores import SCORES
 SPARSITIES = (0.5, 0.6, 0.7)
 PATTERN = "2:4"
 COLUMNS = ("50 %", "60 %", "70 %", PATTERN)
-BEYOND_STATISTICS = ("atp-searched", "global", "sdsa-staged", "searched")
 DEFAULT_ROWS = Path(__file__).with_suffix(".jsonl")
 
 Experiment = tuple[str, Recipe]
 
 
 def experiments() -> Iterator[Experiment]:
-    """Cheap ones first: without an update, then behind the pruned prefix, then with one."""
+    """Cheap ones first: from statistics, then with an update, then by trials on search text."""
     for update in ("none", "obs"):
         for sparsity in SPARSITIES:
             for score in SCORES:
-                for allocation in ("uniform", "sdsa"):
-                    yield score, Recipe(sparsity, allocation, update)
-            others = [name for name in (*ALLOCATIONS, *BEYOND_STATISTICS) if name not in ("uniform", "sdsa")]
-            for allocation in others:
+                yield score, Recipe(sparsity, "uniform", update)
+            for score in SCORES if update == "none" else ("wanda",):
+                yield score, Recipe(sparsity, "sdsa", update)
+            for allocation in (*(name for name in ALLOCATIONS if name not in ("uniform", "sdsa")), *BY_SCORES):
                 yield "wanda", Recipe(sparsity, allocation, update)
             for allocation in ("uniform", "sdsa", "sdsa-online"):
                 score = "wanda" if update == "none" else "sparsegpt"
@@ -50,6 +50,9 @@ def experiments() -> Iterator[Experiment]:
         for score in SCORES:
             yield score, Recipe(0.5, "uniform", update, PATTERN)
         yield "wanda" if update == "none" else "sparsegpt", Recipe(0.5, "uniform", update, PATTERN, "sequential")
+    for allocation in BY_TRIALS:
+        for sparsity in SPARSITIES:
+            yield "wanda", Recipe(sparsity, allocation)
 
 
 def main() -> None:

@@ -25,7 +25,9 @@ TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; 
 def compare(
     model: Annotated[str, typer.Option(help="A directory, a hub id, or smollm2-135m.")] = "smollm2-135m",
     sparsity: Annotated[str, typer.Option(help="Shares of weights to prune, separated by commas.")] = "0.6",
-    algorithms: Annotated[str, typer.Option(help="Scores, FILE.py or RUN:CANDIDATE, by commas.")] = "magnitude,wanda",
+    algorithms: Annotated[
+        str, typer.Option(help="Scores (wanda, wanda@matrix), FILE.py or RUN:CANDIDATE, by commas.")
+    ] = "magnitude,wanda",
     allocations: Annotated[str, typer.Option(help="uniform, sdsa, owl, global, searched, own, ...")] = "uniform,sdsa",
     updates: Annotated[str, typer.Option(help="none, obs.")] = "none",
     patterns: Annotated[str, typer.Option(help="none, 2:4, 4:8, ...; a pattern fixes the sparsity.")] = "none",

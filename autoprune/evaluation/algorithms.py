@@ -54,14 +54,14 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True)
 class Published:
-    """A score of `pruning.scores`, compared within its paper's group or the given one."""
+    """A score of `pruning.scores`."""
 
     score: Score
 
     @staticmethod
-    def named(name: str, group: str | None = None) -> "Published":
-        """Raises UsageError for an unknown name or group."""
-        return Published(choose_score(name, group))
+    def named(name: str) -> "Published":
+        """By `choose_score`: NAME or NAME@GROUP. Raises UsageError for an unknown one."""
+        return Published(choose_score(name))
 
     @property
     def name(self) -> str:

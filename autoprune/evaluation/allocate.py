@@ -114,7 +114,7 @@ def _searched(trials: Trials, sparsity: float) -> dict[str, int]:
 def _staged(bench: Bench, units: Units, sparsity: float, scoring: Scoring) -> dict[str, int]:
     """SDSA at rising sparsities, each stage seeing the skew of the weights that survived the one before."""
     settings = sdsa.PRESETS["default"]
-    totals = [0] * len(units.sizes)
+    totals = units.totals(units.floors)
     for stage in stages(sparsity, STAGES):
         zeros = units.spread_totals(totals)
         skew: dict[str, float] = {}

@@ -83,15 +83,16 @@ SCORES: dict[str, Score] = {
 """By name. `group` is the paper's (SparseGPT's own, all rows of 128 columns, is nearest to the matrix)."""
 
 
-def choose_score(name: str, group: str | None = None) -> Score:
-    """The published score of that name, compared within its paper's group or the given one.
+def choose_score(name: str) -> Score:
+    """The published score of that name; NAME@GROUP has it compared within the row or the matrix, unlike its paper.
 
     Raises UsageError for an unknown name or group.
     """
-    if name not in SCORES:
-        raise UsageError(f"unknown score {name!r}; there are {', '.join(SCORES)}")
-    if group is None:
-        return SCORES[name]
+    known, at, group = name.partition("@")
+    if known not in SCORES:
+        raise UsageError(f"unknown score {known!r}; there are {', '.join(SCORES)}")
+    if not at:
+        return SCORES[known]
     if group not in GROUPS:
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
-    return replace(SCORES[name], group=group)
+    return replace(SCORES[known], name=name, group=group)

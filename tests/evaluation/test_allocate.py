@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from autoprune.errors import UsageError
@@ -15,6 +17,25 @@ def test_every_allocation_is_exact_and_leaves_the_model_alone(bench, name, unit)
     assert list(zeros) == [layer.name for layer in bench.layers]
     assert sum(zeros.values()) == round(0.6 * bench.target.weights)
     assert checksum(bench.target.model) == bench.target.fingerprint
+
+
+@pytest.mark.parametrize("name", ["sdsa", "sdsa-staged", "global"])
+def test_an_allocation_counts_the_zeros_that_a_model_has_already(tiny_model, open_tiny_bench, tmp_path, name):
+    """As in a model that was dequantised or pruned before."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    model.model.layers[1].mlp.up_proj.weight.data[:, ::3] = 0.0
+    model.save_pretrained(tmp_path / "holes")
+    for file in tiny_model.glob("*token*"):
+        shutil.copy(file, tmp_path / "holes")
+    holed = open_tiny_bench(model=str(tmp_path / "holes"))
+    already = {layer.name: holed.target.zeros(layer.name) for layer in holed.layers}
+    with Published.named("wanda").open(holed.readable()) as scoring:
+        zeros = allocate(holed, holed.units_by("module"), name, 0.3, scoring)
+    assert sum(zeros.values()) == round(0.3 * holed.target.weights)
+    assert all(zeros[name] >= already[name] for name in zeros)
+    assert sum(already.values()) > 0
 
 
 def test_a_searched_allocation_is_exact_and_no_worse_than_uniform_on_search_text(bench):

@@ -111,10 +111,10 @@ def test_groups_follow_the_papers_and_can_be_switched():
         "pruner-zero": "row",
         "sparsegpt": "matrix",
     }
-    assert choose_score("ria", "row").group == "row"
+    assert (choose_score("ria@row").name, choose_score("ria@row").group) == ("ria@row", "row")
     assert choose_score("ria").group == "matrix"
-    with pytest.raises(UsageError, match="column"):
-        choose_score("ria", "column")
+    with pytest.raises(UsageError, match="'column'"):
+        choose_score("ria@column")
 
 
 def test_only_scores_that_read_expensive_statistics_ask_for_them():

@@ -40,6 +40,17 @@ def test_a_file_never_runs_in_this_process(bench, tmp_path):
     assert not marker.exists()
 
 
+def test_a_published_score_may_be_compared_otherwise_than_its_paper_does(bench):
+    told = bench.unit_sparsity(bench.zeros(0.5, "uniform"))
+    with opened("wanda", "wanda@matrix") as algorithms:
+        opened_ones = [algorithm.open(bench.readable()) for algorithm in algorithms]
+        with opened_ones[0] as row, opened_ones[1] as matrix:
+            assert (row.group, matrix.group) == ("row", "matrix")
+            assert torch.equal(next(row.scores(told))[1], next(matrix.scores(told))[1])
+    with pytest.raises(UsageError, match="'column'"), opened("wanda@column"):
+        pass
+
+
 def test_what_a_file_needs_is_what_it_names(tmp_path):
     (tmp_path / "by_gradient.py").write_text("def score(layer):\n    return layer.gradient * layer.weight.abs()\n")
     with opened("sparsegpt", "wanda", str(tmp_path / "by_gradient.py")) as algorithms:

@@ -46,7 +46,8 @@ def open_algorithms(
     """The named algorithms, with a sandbox beneath those that are candidates; it is closed at the end.
 
     A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix to compare it otherwise than its paper), a path
-    that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, or the start of a content hash). Raises UsageError for one that cannot be found, before anything is started.
+    that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, or the start of a content hash). Raises UsageError for one
+    that cannot be found, before anything is started.
     """
     found = {name: _source(name) for name in names}
     if all(source is None for source in found.values()):

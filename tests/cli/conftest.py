@@ -30,14 +30,14 @@ def command() -> list[str]:
 def autoprune(environment: dict[str, str], command: list[str], tmp_path: Path) -> Program:
     """Run `autoprune WORDS` in an empty folder and wait for its end."""
 
-    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, seconds: float = 600, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*command, *words],
             env={**environment, **variables},
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=seconds,
             stdin=subprocess.DEVNULL,
             check=False,
         )

@@ -14,7 +14,12 @@ SHORT = (
     "search.max_candidates=1",
     "agents.symbolic_share=0",
     "sandbox.engine=local",
+    # Bounded work, for a machine on which other tests run: few calls, short replies, and time for each.
+    "agents.revisions=0",
+    "llm.max_reply_tokens=500",
+    "llm.timeout=900",
 )
+SECONDS = 1800
 
 
 @pytest.mark.llm
@@ -22,7 +27,9 @@ SHORT = (
 @pytest.mark.xdist_group("heavy")
 def test_a_candidate_of_the_local_llm_goes_all_the_way(autoprune, built_in_model, tmp_path):
     cache = str(built_in_model.parent.parent)
-    done = autoprune("search", "--llm", "local", "--run-dir", "r", "--json", *SHORT, AUTOPRUNE_CACHE=cache)
+    done = autoprune(
+        "search", "--llm", "local", "--run-dir", "r", "--json", *SHORT, seconds=SECONDS, AUTOPRUNE_CACHE=cache
+    )
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
     assert rows["dense"]["report"] < rows["wanda+uniform"]["report"] < rows["magnitude+uniform"]["report"]

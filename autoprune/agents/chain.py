@@ -8,6 +8,7 @@ from autoprune.runs.archive import Node
 
 Style = Literal["full", "flat", "none", "no-credit"]
 LESSONS = 2
+VERDICTS = {"supports": "supported", "refutes": "refuted"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ def compile_chain(gcot: GCoT, parents: list[str], style: Style) -> list[Step]:
     if style == "flat":
         return [step for parent in parents for step in _algorithm(gcot, gcot.nodes[parent])]
     chain: list[Step] = []
-    path = gcot.path_to(parents[0]) if parents else [node.id for node in gcot.of_kind("observation")[:2]]
+    path = gcot.path_to(parents[0]) if parents else []
+    if not any(gcot.nodes[name].kind == "observation" for name in path):
+        # A published score rests on no observation of this target, so the chain starts with those that paid best.
+        path = [*gcot.observations(2 if not parents else 1), *path]
     for name in path:
         node = gcot.nodes[name]
         chain += _algorithm(gcot, node) if node.kind == "algorithm" else [_step(gcot, node)]
@@ -66,12 +70,6 @@ def _algorithm(gcot: GCoT, node: Node) -> list[Step]:
 
 
 def _step(gcot: GCoT, node: Node) -> Step:
-    if node.kind == "hypothesis":
-        settled = gcot.verdict(node.id)
-        if settled is None:
-            return Step(node.id, "hypothesis", node.text, None)
-        kind, evidence = settled
-        return Step(node.id, f"hypothesis ({'supported' if kind == 'supports' else 'refuted'})", node.text, evidence.id)
-    if node.kind in ("observation", "evidence"):
-        return Step(node.id, node.kind, node.text, node.id)
-    return Step(node.id, node.kind, node.text, node.data.get("ground"))
+    settled = gcot.verdict(node.id) if node.kind == "hypothesis" else None
+    kind = f"hypothesis ({VERDICTS[settled[0]]})" if settled else node.kind
+    return Step(node.id, kind, node.text, gcot.ground(node.id))

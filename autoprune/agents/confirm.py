@@ -30,8 +30,8 @@ def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
         "run-ended",
         stop=state["stop"],
         conclusion=conclude(rows),
-        seconds=spent.seconds,
-        tokens=spent.tokens,
+        **vars(spent),
+        agents=crew.costs(),
     )
     return {}
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from autoprune.agents.analyst import Analyst
 from autoprune.agents.approval import Approver
@@ -44,13 +45,21 @@ class Crew:
         """What the run has used over all its sessions, this one included; also keeps this session's clock."""
         seconds = time.monotonic() - self.started
         self.archive.tick(self.session, seconds)
-        usage = sum(recorded_usage(self.archive.calls().values()).values(), start=Usage())
+        usage = sum(self.usage().values(), start=Usage())
         return Spent(
             candidates=len(self.archive.outcomes()),
             seconds=seconds + self.archive.seconds(but=self.session),
             tokens=usage.tokens_in + usage.tokens_out,
             usd=usage.usd,
         )
+
+    def usage(self) -> dict[str, Usage]:
+        """What each agent's calls have used over all sessions of the run."""
+        return recorded_usage(self.archive.calls().values())
+
+    def costs(self) -> dict[str, Any]:
+        """The same as plain data, for events."""
+        return {role: usage.model_dump() for role, usage in sorted(self.usage().items())}
 
     def population(self, before: int) -> Population:
         """The seeds and the candidates of earlier generations."""

@@ -76,10 +76,59 @@ class GCoT:
                 return kind, self.nodes[evidence]
         return None
 
+    def observations(self, count: int) -> list[str]:
+        """The observations whose consequences earned most credit."""
+        earned = {
+            node.id: sum(self.credit[edge] for edge in self.graph.out_edges(node.id, keys=True))
+            for node in self.of_kind("observation")
+        }
+        return sorted(earned, key=lambda name: -earned[name])[:count]
+
     def evidence(self, algorithm: str) -> Node | None:
         """The measurement of an algorithm, if there is one."""
         found = [after for _, after, kind in self.graph.out_edges(algorithm, keys=True) if kind == "tests"]
         return self.nodes[found[0]] if found else None
+
+    def ground(self, name: str) -> str | None:
+        """The observation or evidence that a thought rests on; None: it is a conjecture."""
+        node = self.nodes[name]
+        match node.kind:
+            case "observation" | "evidence":
+                return name
+            case "hypothesis":
+                settled = self.verdict(name)
+                return settled[1].id if settled else None
+            case "algorithm":
+                measured = self.evidence(name)
+                return measured.id if measured else None
+            case "design":
+                built = [after for _, after, kind in self.graph.out_edges(name, keys=True) if kind == "implements"]
+                return self.ground(built[0]) if built else None
+        return node.data.get("ground")
+
+    def described(self) -> "nx.MultiDiGraph[str]":
+        """A copy of the graph that says everything by attributes, which are text and numbers only.
+
+        A node has kind, generation, text, ground (the id of an observation or evidence, or "conjecture") and what else
+        is known of it; an edge has kind, generation and credit.
+        """
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        for node in self.nodes.values():
+            known = {key: value for key, value in node.data.items() if isinstance(value, str | int | float)}
+            graph.add_node(
+                node.id,
+                **known
+                | {
+                    "kind": node.kind,
+                    "generation": node.generation,
+                    "text": node.text,
+                    "ground": self.ground(node.id) or "conjecture",
+                },
+            )
+        for (source, target, kind), credit in self.credit.items():
+            generation = self.nodes[target].generation
+            graph.add_edge(source, target, key=kind, kind=kind, generation=generation, credit=round(credit, 6))
+        return graph
 
     def of_kind(self, kind: NodeKind) -> list[Node]:
         """The nodes of a kind, oldest first."""

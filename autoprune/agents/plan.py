@@ -13,7 +13,7 @@ def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     """The next generation's plans, or the reason to stop."""
     crew = runtime.context
     spent = crew.spent()
-    crew.events.emit("spent", seconds=spent.seconds, candidates=spent.candidates, tokens=spent.tokens, usd=spent.usd)
+    crew.events.emit("spent", **vars(spent), agents=crew.costs())
     stop = crew.budget.stop(spent)
     if stop:
         return {"stop": stop, "plans": []}

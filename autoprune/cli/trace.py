@@ -1,55 +1,190 @@
-"""`autoprune trace`: a run, or one candidate of it, as it went."""
+"""`autoprune trace`: a run, a generation or one candidate of it, as it went, is going, or as a graph."""
 
+import io
+import re
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from autoprune.cli.common import console, print_json
-from autoprune.errors import UsageError
+from autoprune.errors import AutoPruneError, UsageError
+from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.events import read_events
+from autoprune.runs.events import Event, follow_events, read_events
 
 if TYPE_CHECKING:
+    from networkx import MultiDiGraph
+    from rich.console import RenderableType
+
+    from autoprune.report.candidate import Spending
     from autoprune.runs.archive import Archive
+
+PAGE = 110
+GraphFormat = Literal["tree", "json", "graphml", "mermaid"]
 
 
 def trace(
     run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
-    candidate: Annotated[str | None, typer.Argument(help="A slot (g2.c1) or the start of a candidate's hash.")] = None,
+    part: Annotated[
+        str | None,
+        typer.Argument(metavar="[PART]", help="A generation (g2), a slot (g2.c1), or the start of a candidate's hash."),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Print what happens, until the run ends.")] = False,
+    graph: Annotated[GraphFormat | None, typer.Option(help="The reasoning graph alone, in this form.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the graph to this file instead of printing it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the trace to this HTML file too.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Write the trace to this SVG file too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON.")] = False,
 ) -> None:
-    """Show who said what, the chain of thought behind each candidate, its code, and what was measured."""
-    from autoprune.report.trace import candidate_trace, run_trace
+    """Show who said what, the chain of thought behind each candidate, its code, what was measured, and what it cost."""
     from autoprune.runs.archive import Archive
 
     directory = RunDirectory.open(run)
-    events = list(read_events(directory.events_file))
+    if out is not None and graph is None:
+        raise UsageError("--out needs --graph json, graphml, mermaid or tree")
+    if follow and any((part, graph, html, svg, as_json)):
+        raise UsageError("--follow prints the whole run as it goes, and takes no part and no other option")
+    if follow:
+        _follow(directory)
+        return
     archive = Archive(directory.archive_file)
     try:
-        slot = _slot(archive, candidate) if candidate else None
+        generation, slot = _part(archive, part)
+        events = list(read_events(directory.events_file))
         if as_json:
-            chosen = [event for event in events if slot is None or event.data.get("slot") == slot]
-            print_json([event.model_dump() for event in chosen])
-            return
-        drawn = candidate_trace(directory, archive, events, slot) if slot else run_trace(archive, events)
-        screen = console()
-        screen.record = html is not None or svg is not None
-        screen.print(drawn)
-        if html is not None:
-            html.write_text(screen.export_html(clear=False), encoding="utf-8")
-        if svg is not None:
-            svg.write_text(screen.export_svg(title=f"autoprune trace {directory.name}"), encoding="utf-8")
+            print_json([event.model_dump() for event in events if _about(event, generation, slot)])
+        elif graph in ("json", "graphml", "mermaid"):
+            _give(_formatted(_graph(directory, archive, generation, slot), graph), out)
+        else:
+            drawn = _drawn(directory, archive, events, generation, slot, bool(graph))
+            _show(drawn, f"autoprune trace {directory.name}", html, svg, out)
     finally:
         archive.close()
 
 
-def _slot(archive: "Archive", wanted: str) -> str:
-    """The slot that a user means by a slot's name or the start of a content hash."""
-    for proposal in archive.proposals():
+def _follow(directory: RunDirectory) -> None:
+    """Each event as the line that the search itself prints. Ctrl+C ends it; the run does not notice."""
+    from autoprune.report.live import describe
+
+    for event in follow_events(directory.events_file):
+        line = describe(event)
+        if line is not None:
+            console().print(plain(f"{event.time[11:19]} ", "dim") + line, soft_wrap=True)
+
+
+def _drawn(
+    directory: RunDirectory,
+    archive: "Archive",
+    events: list[Event],
+    generation: int | None,
+    slot: str | None,
+    as_tree: bool,
+) -> "RenderableType":
+    from autoprune.report.candidate import Spending, candidate_trace
+    from autoprune.report.reasoning import reasoning_tree
+    from autoprune.report.trace import run_trace
+
+    if as_tree:
+        return reasoning_tree(_graph(directory, archive, generation, slot))
+    spending = _spending(archive)
+    if slot is not None:
+        return candidate_trace(directory, archive, events, slot, spending.get(slot, Spending()))
+    return run_trace(archive, events, _graph(directory, archive), spending, generation)
+
+
+def _graph(
+    directory: RunDirectory, archive: "Archive", generation: int | None = None, slot: str | None = None
+) -> "MultiDiGraph[str]":
+    """The reasoning graph, credited as the run credits it; of a generation what stood at its end, of a candidate what
+    led to it."""
+    from autoprune.agents.gcot import GCoT
+    from autoprune.report.graph import led_to, until
+
+    credited = directory.settings()[0].agents.gcot != "no-credit"
+    graph = GCoT(archive.nodes(), archive.edges(), credited).described()
+    if generation is not None:
+        return until(graph, generation)
+    if slot is None:
+        return graph
+    node = next((node for node in (slot, f"{slot}.design") if node in graph), None)
+    if node is None:
+        raise UsageError(f"{slot} is not in the reasoning graph yet: its generation has not been analysed")
+    return led_to(graph, node)
+
+
+def _formatted(graph: "MultiDiGraph[str]", wanted: str) -> str:
+    from autoprune.report.graph import FORMATS
+
+    return FORMATS[wanted](graph)
+
+
+def _spending(archive: "Archive") -> dict[str, "Spending"]:
+    """What each slot's calls to chat models used, from the journal of replies."""
+    from autoprune.agents.chat.reply import Record, recorded_usage
+    from autoprune.report.candidate import Spending
+
+    calls: dict[str, list[Record]] = {}
+    for key, record in archive.calls().items():
+        if named := re.match(r"g\d+\.c\d+(?=\.)", key):
+            calls.setdefault(named[0], []).append(Record.model_validate(record))
+    return {
+        slot: Spending(
+            agents={role: used.model_dump() for role, used in sorted(recorded_usage(map(vars, records)).items())},
+            models=tuple(dict.fromkeys(turn.model for record in records for turn in record.turns)),
+        )
+        for slot, records in calls.items()
+    }
+
+
+def _show(drawn: "RenderableType", title: str, html: Path | None, svg: Path | None, out: Path | None) -> None:
+    """On the screen as wide as it is; in files as wide as a page."""
+    from rich.console import Console
+
+    if out is None:
+        console().print(drawn)
+    page = Console(record=True, width=PAGE, file=io.StringIO(), highlight=False)
+    page.print(drawn)
+    if html is not None:
+        _give(page.export_html(clear=False), html)
+    if svg is not None:
+        _give(page.export_svg(title=title, clear=False, unique_id="trace"), svg)
+    if out is not None:
+        _give(page.export_text(), out)
+
+
+def _give(text: str, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        return
+    try:
+        out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    except OSError as error:
+        raise AutoPruneError(f"cannot write {out}: {error.strerror}") from None
+
+
+def _about(event: Event, generation: int | None, slot: str | None) -> bool:
+    """Whether an event is about this slot, or this generation, or whatever there is."""
+    named = str(event.data.get("slot", ""))
+    if slot is not None:
+        return named == slot
+    return generation is None or named.startswith(f"g{generation}.") or event.data.get("generation") == generation
+
+
+def _part(archive: "Archive", wanted: str | None) -> tuple[int | None, str | None]:
+    """The generation or the slot that a user means by `g2`, `g2.c1`, or the start of a content hash."""
+    if not wanted:
+        return None, None
+    proposals = archive.proposals()
+    if named := re.fullmatch(r"g(\d+)", wanted):
+        generations = list(dict.fromkeys(proposal.generation for proposal in proposals))
+        if int(named[1]) in generations:
+            return int(named[1]), None
+        known = ", ".join(f"g{generation}" for generation in generations) or "none"
+        raise UsageError(f"there is no generation {wanted!r} in this run; its generations are: {known}")
+    for proposal in proposals:
         if proposal.slot == wanted or (proposal.candidate or "").startswith(wanted):
-            return proposal.slot
-    known = ", ".join(dict.fromkeys(proposal.slot for proposal in archive.proposals())) or "none"
+            return None, proposal.slot
+    known = ", ".join(dict.fromkeys(proposal.slot for proposal in proposals)) or "none"
     raise UsageError(f"there is no candidate {wanted!r} in this run; its slots are: {known}")

@@ -75,6 +75,7 @@ class Picture:
                 self.rows = data["rows"]
             case "run-ended":
                 self.stop, self.conclusion = data["stop"], data["conclusion"]
+                self.spent |= {key: data[key] for key in ("seconds", "tokens", "usd", "agents") if key in data}
 
     @property
     def best(self) -> Slot | None:
@@ -86,6 +87,12 @@ class Picture:
     def best_baseline(self) -> tuple[str, float] | None:
         """The baseline with the lowest search perplexity."""
         return min(self.baselines.items(), key=lambda item: item[1], default=None)
+
+    @property
+    def agents(self) -> dict[str, dict[str, Any]]:
+        """What each agent's calls to a chat model have used so far."""
+        agents: dict[str, dict[str, Any]] = self.spent.get("agents", {})
+        return agents
 
     @property
     def done(self) -> int:

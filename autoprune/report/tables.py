@@ -7,12 +7,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from autoprune.report.cost import cost_table
 from autoprune.report.picture import Picture
 from autoprune.report.text import plain
 
 
 def final_table(picture: Picture) -> RenderableType:
-    """The confirmed rows, best report perplexity first, and the conclusion as the last line."""
+    """The confirmed rows, best report perplexity first; what the agents cost; the conclusion as the last line."""
     table = Table(title="Perplexity (lower is better)", title_justify="left")
     for name, justify in (
         ("algorithm", "left"),
@@ -25,7 +26,8 @@ def final_table(picture: Picture) -> RenderableType:
         style = {"candidate": "green", "dense": "dim"}.get(row["kind"], "")
         report = f"{row['report']:.2f}" if row["report"] is not None else row["problem"]
         table.add_row(plain(row["name"]), f"{row['search']:.2f}", plain(report), f"{row['sparsity']:.4f}", style=style)
-    return Group(table, Text(picture.conclusion, style="bold"))
+    costs = [cost_table(picture.agents)] if picture.agents else []
+    return Group(table, *costs, Text(picture.conclusion, style="bold"))
 
 
 def runs_table(runs: Iterable[tuple[str, Picture]]) -> Table:

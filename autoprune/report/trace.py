@@ -1,68 +1,62 @@
-"""The trace: a run as a tree of reasoning with its evidence, or one candidate from chain of thought to result."""
+"""The trace of a run, or of one generation of it: who proposed what and why, how it ended, and what was learned."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import networkx as nx
 from rich.console import Group, RenderableType
-from rich.panel import Panel
-from rich.syntax import Syntax
 from rich.text import Text
 from rich.tree import Tree
 
-from autoprune.report.live import describe
+from autoprune.report.candidate import Spending, ending, style_of
+from autoprune.report.cost import cost_line, cost_table
 from autoprune.report.picture import Picture
+from autoprune.report.reasoning import VERDICTS
 from autoprune.report.tables import final_table
 from autoprune.report.text import duration, one_line, plain, visible
 from autoprune.runs.archive import Archive, Outcome, Proposal
-from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event
 
-_STYLES = {"measured": "green", "failed": "red"}
+LONGEST = 400
 
 
-def run_trace(archive: Archive, events: Sequence[Event]) -> RenderableType:
-    """All generations: who proposed what from which parents, how it ended, and the lessons."""
+def run_trace(
+    archive: Archive,
+    events: Sequence[Event],
+    graph: "nx.MultiDiGraph[str]",
+    spending: dict[str, Spending],
+    generation: int | None = None,
+) -> RenderableType:
+    """All generations, or one. `graph`: the reasoning graph as `agents.gcot.GCoT.described` makes it; `spending`: by
+    slot."""
     picture = Picture.of(events)
     root = Tree(_headline(picture))
-    if picture.dense is not None:
-        root.add(plain(f"dense model: perplexity {picture.dense:.2f} on the search split", "dim"))
-    for name, perplexity in sorted(picture.baselines.items(), key=lambda item: item[1]):
-        root.add(plain(f"baseline {name}: {perplexity:.2f}", "dim"))
+    if generation is None:
+        _add_start(root, picture)
     outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}
-    lessons = {event.data["generation"]: event.data for event in events if event.kind == "lesson"}
+    said: dict[str, list[Event]] = {}
+    for event in events:
+        if event.kind in ("reviewed", "decided"):
+            said.setdefault(event.data["slot"], []).append(event)
+    last = {proposal.slot: proposal for proposal in archive.proposals(generation)}
     branches: dict[int, Tree] = {}
-    for proposal in archive.proposals():
-        branch = branches.setdefault(proposal.generation, Tree(Text(f"generation {proposal.generation}", "bold")))
-        if proposal == archive.proposal(proposal.slot):
-            _add_candidate(branch, proposal, outcomes.get(proposal.slot))
-    for generation, branch in branches.items():
-        if generation in lessons:
-            lesson = lessons[generation]
-            branch.add(plain(f"lesson ({lesson['by']}): {one_line(lesson['text'], 600)}", "magenta"))
-        root.add(branch)
-    return Group(root, final_table(picture)) if picture.rows else root
-
-
-def candidate_trace(run: RunDirectory, archive: Archive, events: Sequence[Event], slot: str) -> RenderableType:
-    """One candidate: the chain of thought that went into its prompt, its thought, code, reviews and result."""
-    revisions = [proposal for proposal in archive.proposals() if proposal.slot == slot]
-    last = revisions[-1]
-    parts: list[RenderableType] = [
-        plain(f"{slot}: {last.operator} by {last.engine}, from {', '.join(last.parents) or 'nothing'}", "bold"),
-        Panel(_chain(last), title="chain of thought in the prompt", title_align="left"),
-        Panel(_thought(last.thought), title="thought", title_align="left"),
-    ]
-    if last.candidate is not None:
-        code = Syntax(
-            visible(run.source(last.candidate).rstrip(), 100_000), "python", line_numbers=True, word_wrap=True
-        )
-        parts.append(Panel(code, title=f"candidate {last.candidate}", title_align="left"))
-    lines = [describe(event) for event in events if event.data.get("slot") == slot]
-    parts += [line for line in lines if line is not None]
-    outcome = next((outcome for outcome in archive.outcomes() if outcome.slot == slot), None)
-    if outcome is not None:
-        parts.append(Panel(_result(outcome), title="result", title_align="left"))
-    return Group(*parts)
+    for slot, proposal in last.items():
+        number = proposal.generation
+        branch = branches.get(number) or branches.setdefault(number, root.add(Text(f"generation {number}", "bold")))
+        node = _add_candidate(branch, proposal, graph, spending.get(slot, Spending()))
+        for event in said.get(slot, []):
+            node.add(_said(event))
+        if slot in outcomes:
+            node.add(_end(outcomes[slot], graph))
+    for event in events:
+        if event.kind == "lesson" and event.data["generation"] in branches:
+            text = one_line(event.data["text"], 600)
+            branches[event.data["generation"]].add(plain(f"lesson ({event.data['by']}): {text}", "magenta"))
+    if generation is not None:
+        return root
+    if picture.rows:
+        return Group(root, final_table(picture))
+    return Group(root, cost_table(picture.agents)) if picture.agents else root
 
 
 def _headline(picture: Picture) -> Text:
@@ -76,45 +70,53 @@ def _headline(picture: Picture) -> Text:
     return line
 
 
-def _add_candidate(branch: Tree, proposal: Proposal, outcome: Outcome | None) -> None:
+def _add_start(root: Tree, picture: Picture) -> None:
+    if picture.dense is not None:
+        root.add(plain(f"dense model: perplexity {picture.dense:.2f} on the search split", "dim"))
+    for name, perplexity in sorted(picture.baselines.items(), key=lambda item: item[1]):
+        root.add(plain(f"baseline {name}: {perplexity:.2f}", "dim"))
+
+
+def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str]", spending: Spending) -> Tree:
     parents = f" from {', '.join(proposal.parents)}" if proposal.parents else ""
     node = branch.add(plain(f"{proposal.slot} {proposal.operator} ({proposal.engine}){parents}", "cyan"))
-    if proposal.thought.get("why"):
-        node.add(plain(f"why: {one_line(proposal.thought['why'], 400)}"))
-    if proposal.thought.get("idea"):
-        node.add(
-            plain(f"idea: {one_line(proposal.thought['idea'], 400)} (expected {proposal.thought.get('expected')})")
-        )
-    if outcome is not None:
-        node.add(plain(_ending(outcome), _STYLES.get(outcome.status, "yellow")))
+    thought = proposal.thought
+    if thought.get("why"):
+        why = plain(f"why: {one_line(thought['why'], LONGEST)}")
+        node.add(why.append(*_verdict(graph, f"{proposal.slot}.idea")))
+    if thought.get("idea"):
+        node.add(plain(f"idea: {one_line(thought['idea'], LONGEST)} (expected {thought.get('expected')})"))
+    if spending.looked_up:
+        node.add(plain(f"looked up: {one_line('; '.join(spending.looked_up))}", "dim"))
+    if spending.agents:
+        node.add(plain(f"cost: {cost_line(spending.agents)}", "dim"))
+    return node
 
 
-def _ending(outcome: Outcome) -> str:
-    if outcome.status == "measured":
-        return (
-            f"measured: perplexity {outcome.data['perplexity']:.2f}, gain {outcome.data['gain']:+.3f} over its parent"
-        )
-    return f"{outcome.status} at {outcome.stage} ({outcome.reason}): {one_line(outcome.message, 400)}"
+def _verdict(graph: "nx.MultiDiGraph[str]", hypothesis: str) -> tuple[str, str]:
+    """What became of a hypothesis, with the evidence that settled it."""
+    if hypothesis not in graph:
+        return "", ""
+    for _, evidence, kind in graph.out_edges(hypothesis, keys=True):
+        if kind in VERDICTS:
+            word, colour = VERDICTS[kind]
+            return f"  ({word} by {evidence})", colour
+    return "  (conjecture)", "yellow"
 
 
-def _chain(proposal: Proposal) -> RenderableType:
-    if not proposal.chain:
-        return plain("(none)", "dim")
-    steps = []
-    for number, step in enumerate(proposal.chain, 1):
-        ground = f"measured: {step['ground']}" if step["ground"] else "conjecture"
-        steps.append(plain(f"{number}. [{step['node']}] {step['kind']}: {step['text']}"))
-        steps[-1].append(f"  ({ground})", "green" if step["ground"] else "yellow")
-    return Group(*steps)
+def _said(event: Event) -> Text:
+    data: dict[str, Any] = event.data
+    if event.kind == "decided":
+        comment = f": {one_line(data['comment'])}" if data["comment"] else ""
+        return plain(f"{data['decision']} by {data['who']}{comment}", "dim")
+    comments = one_line("; ".join(data["comments"]))
+    return plain(f"{data['by']}: {data['verdict']}{': ' if comments else ''}{comments}", "dim")
 
 
-def _thought(thought: dict[str, Any]) -> RenderableType:
-    return Group(*(plain(f"{key}: {value}") for key, value in thought.items() if key != "expression" and value))
-
-
-def _result(outcome: Outcome) -> RenderableType:
-    lines = [plain(_ending(outcome), _STYLES.get(outcome.status, "yellow"))]
-    for key in ("sparsity", "zeros", "agreement", "nearest", "worst_layers", "seconds", "flags", "diagnostics"):
-        if outcome.data.get(key):
-            lines.append(plain(f"{key}: {outcome.data[key]}"))
-    return Group(*lines)
+def _end(outcome: Outcome, graph: "nx.MultiDiGraph[str]") -> Text:
+    line = plain(ending(outcome), style_of(outcome))
+    edge = (f"{outcome.slot}.design", outcome.slot, "implements")
+    credit = graph.edges[edge]["credit"] if graph.has_edge(*edge) else 0.0
+    if credit:
+        line.append(f", credit {credit:+.3f}", "dim")
+    return line

@@ -6,6 +6,7 @@ again is ignored, so a step that is run again after a crash leaves no second ent
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -30,9 +31,9 @@ Kind = Literal[
     "decided",  # slot, candidate, decision, who, comment
     "ended",  # slot, candidate, status, perplexity | stage, reason, message
     "lesson",  # generation, text, by
-    "spent",  # seconds, candidates, tokens, usd
+    "spent",  # seconds, candidates, tokens, usd, agents: {role: usage}
     "confirmed",  # rows of the final table
-    "run-ended",  # stop, conclusion
+    "run-ended",  # stop, conclusion, seconds, candidates, tokens, usd, agents
 ]
 
 
@@ -91,10 +92,34 @@ def read_events(path: Path) -> Iterator[Event]:
         for number, line in enumerate(lines, 1):
             if not line.endswith("\n"):
                 return
-            try:
-                yield Event.model_validate_json(line)
-            except ValidationError as error:
-                raise AutoPruneError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None
+            yield _event(path, number, line)
+
+
+def follow_events(path: Path, wait: Callable[[], None] = lambda: time.sleep(0.2)) -> Iterator[Event]:
+    """The events of a file and those that are still to come, until the run has ended; `wait` is called between looks.
+
+    A half line is left until the rest of it is there, so that one that is cut off and written anew is read once.
+    """
+    position, number = 0, 0
+    while True:
+        with path.open("rb") as file:
+            file.seek(position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                position, number = position + len(line), number + 1
+                event = _event(path, number, line)
+                yield event
+                if event.kind == "run-ended":
+                    return
+        wait()
+
+
+def _event(path: Path, number: int, line: str | bytes) -> Event:
+    try:
+        return Event.model_validate_json(line)
+    except ValidationError as error:
+        raise AutoPruneError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None
 
 
 def _cut_half_line(path: Path) -> None:

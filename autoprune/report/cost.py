@@ -1,0 +1,53 @@
+"""What the agents' calls to chat models have cost: calls, tokens, time and money per agent."""
+
+from typing import Any
+
+from rich.table import Table
+
+from autoprune.report.text import duration, plain
+
+COLUMNS = ("agent", "calls", "failed", "tokens read", "tokens written", "time", "USD")
+_SUMMED = ("calls", "failed_calls", "tokens_in", "tokens_out", "seconds")
+
+
+def cost_table(agents: dict[str, dict[str, Any]]) -> Table:
+    """One line per agent and a total. Tokens that an endpoint did not count but we guessed are marked with ~."""
+    table = Table(title="What the agents cost", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name == "agent" else "right")
+    for name, usage in agents.items():
+        table.add_row(*_cells(name, usage))
+    if len(agents) > 1:
+        table.add_row(*_cells("all", _total(agents)), style="bold")
+    return table
+
+
+def cost_line(agents: dict[str, dict[str, Any]]) -> str:
+    """The same in one line: `5 calls, 2,310 tokens, 0:21, price unknown`."""
+    total = _total(agents)
+    failed = f" ({total['failed_calls']} failed)" if total["failed_calls"] else ""
+    tokens = f"{'~' if total['estimated'] else ''}{total['tokens_in'] + total['tokens_out']:,} tokens"
+    price = "price unknown" if total["usd"] is None else f"{total['usd']:.4f} USD"
+    return f"{total['calls']} calls{failed}, {tokens}, {duration(total['seconds'])}, {price}"
+
+
+def _total(agents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    prices = [usage["usd"] for usage in agents.values()]
+    return {
+        **{key: sum(usage[key] for usage in agents.values()) for key in _SUMMED},
+        "usd": None if None in prices else sum(prices),
+        "estimated": any(usage["estimated"] for usage in agents.values()),
+    }
+
+
+def _cells(name: str, usage: dict[str, Any]) -> list[Any]:
+    guess = "~" if usage["estimated"] else ""
+    return [
+        plain(name),
+        str(usage["calls"]),
+        str(usage["failed_calls"]),
+        f"{guess}{usage['tokens_in']:,}",
+        f"{guess}{usage['tokens_out']:,}",
+        duration(usage["seconds"]),
+        "unknown" if usage["usd"] is None else f"{usage['usd']:.4f}",
+    ]

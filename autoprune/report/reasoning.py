@@ -1,0 +1,87 @@
+"""The reasoning graph as a tree for the terminal: which idea grew out of which, its evidence, and its credit."""
+
+from collections.abc import Iterator
+
+import networkx as nx
+from rich.text import Text
+from rich.tree import Tree
+
+from autoprune.report.text import one_line, plain
+
+LONGEST = 300
+VERDICTS = {"supports": ("supported", "green"), "refutes": ("refuted", "red")}
+
+Graph = nx.MultiDiGraph
+
+
+def reasoning_tree(graph: "Graph[str]") -> Tree:
+    """Every design under the algorithm that it refines (of several, the one with most credit), with the hypotheses
+    behind it, what was measured, and the lessons drawn. Takes what `agents.gcot.GCoT.described` makes."""
+    root = Tree(Text(f"reasoning graph: {graph.number_of_nodes()} thoughts, {graph.number_of_edges()} links", "bold"))
+    for name in _of_kind(graph, "observation"):
+        root.add(_thought(graph, name, "observation", "blue"))
+    children: dict[str | None, list[str]] = {}
+    for design in _of_kind(graph, "design"):
+        children.setdefault(_parent(graph, design), []).append(design)
+    # A stack, not recursion: a lineage may be longer than Python's recursion limit allows.
+    waiting = [(root, design) for design in reversed(children.get(None, []))]
+    while waiting:
+        above, design = waiting.pop()
+        branch, algorithm = _individual(graph, above, design)
+        waiting += [(branch, child) for child in reversed(children.get(algorithm, []) if algorithm else [])]
+    return root
+
+
+def _individual(graph: "Graph[str]", above: Tree, design: str) -> tuple[Tree, str | None]:
+    algorithm = next(iter(_after(graph, design, "implements")), None)
+    name = algorithm or design
+    line = Text(f"{name} ", "cyan") + plain(one_line(graph.nodes[name]["text"], LONGEST))
+    credit = graph.edges[design, algorithm, "implements"]["credit"] if algorithm else 0.0
+    if credit:
+        line.append(f"  credit {credit:+.3f}", "green" if credit > 0 else "red")
+    branch = above.add(line)
+    others = [found for found in _before(graph, design, "combines") if found != _parent(graph, design)]
+    if others:
+        branch.add(plain(f"combined with {', '.join(others)}", "dim"))
+    for hypothesis in _before(graph, design, "motivates"):
+        branch.add(_thought(graph, hypothesis, "because", "yellow"))
+    for evidence in _after(graph, algorithm, "tests") if algorithm else ():
+        found = branch.add(_thought(graph, evidence, "evidence", "green"))
+        for lesson in _after(graph, evidence, "motivates"):
+            if graph.nodes[lesson]["kind"] == "lesson":
+                found.add(_thought(graph, lesson, "lesson", "magenta"))
+    return branch, algorithm
+
+
+def _thought(graph: "Graph[str]", name: str, label: str, style: str) -> Text:
+    """One thought with its ground: the measurement that it leads to, or that it is a conjecture."""
+    data = graph.nodes[name]
+    line = plain(f"{label}: {one_line(data['text'], LONGEST)}", style)
+    if data["kind"] not in ("observation", "evidence"):
+        verdict = next((kind for _, _, kind in graph.out_edges(name, keys=True) if kind in VERDICTS), None)
+        word, colour = VERDICTS[verdict] if verdict else ("", "dim")
+        ground = data["ground"]
+        line.append(f"  ({f'{word} by ' if word else ''}{ground})", colour)
+    return line
+
+
+def _parent(graph: "Graph[str]", design: str) -> str | None:
+    """The algorithm that a design goes on from; of several the one whose link has most credit."""
+    links = {
+        source: data["credit"]
+        for source, _, data in graph.in_edges(design, data=True)
+        if data["kind"] in ("refines", "combines")
+    }
+    return max(links, key=lambda name: (links[name], name), default=None)
+
+
+def _of_kind(graph: "Graph[str]", kind: str) -> list[str]:
+    return [name for name, data in graph.nodes(data=True) if data["kind"] == kind]
+
+
+def _after(graph: "Graph[str]", name: str, kind: str) -> Iterator[str]:
+    return (target for _, target, found in graph.out_edges(name, keys=True) if found == kind)
+
+
+def _before(graph: "Graph[str]", name: str, kind: str) -> Iterator[str]:
+    return (source for source, _, found in graph.in_edges(name, keys=True) if found == kind)

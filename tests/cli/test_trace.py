@@ -1,0 +1,189 @@
+"""`autoprune trace` on a real small run by a scripted LLM, while a run goes on, and on a run of an older version."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+from autoprune.agents.chat.choose import choose_llm
+from autoprune.agents.session import open_crew, work
+from autoprune.config import load_config
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog, read_events
+from tests.agents.chat.faulty_server import ChatServer
+from tests.agents.conftest import SMALL
+from tests.agents.test_search import scripted
+
+V1 = Path(__file__).parent.parent / "runs" / "v1"
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny_model, tmp_path_factory):
+    """The directory of a run of four candidates, half of them by a scripted LLM."""
+    home = tmp_path_factory.mktemp("recorded")
+    with pytest.MonkeyPatch.context() as patch, ChatServer([""]) as server:
+        patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
+        server.script = scripted
+        words = ("llm.provider=openai", f"llm.base_url={server.base_url}", "agents.symbolic_share=0.5")
+        config = load_config(None, [f"model={tiny_model}", *SMALL, *words, "search.max_candidates=4"])
+        run = RunDirectory.create(home / "run", config)
+        events = EventLog(run.events_file)
+        with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
+            work(crew)
+        events.close()
+    return str(run.path)
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    """A run as version 1 wrote it, put together from its parts as text."""
+    run = tmp_path / "old"
+    (run / "candidates").mkdir(parents=True)
+    for name in ("config.yaml", "events.jsonl"):
+        shutil.copy(V1 / name, run / name)
+    for source in (V1 / "candidates").iterdir():
+        shutil.copy(source, run / "candidates" / source.stem)
+    archive = sqlite3.connect(run / "archive.sqlite")
+    archive.executescript((V1 / "archive.sql").read_text(encoding="utf-8"))
+    archive.close()
+    return str(run)
+
+
+def test_a_run_is_drawn_with_reasons_verdicts_reviews_and_costs(here, recorded):
+    text = here("trace", recorded).stdout
+    for said in ("generation 2", "why: because", "by g1.c1.evidence", "approve by policy: auto"):
+        assert said in text
+    assert "scripted: accept: fine" in text
+    assert "What the agents cost" in text
+    for role in ("proposer", "critic", "analyst"):
+        assert role in text
+    assert "unknown" in text
+
+
+def test_costs_in_the_table_are_those_of_the_journal(here, recorded):
+    ended = json.loads(here("trace", recorded, "--json").stdout)[-1]["data"]
+    assert ended["tokens"] == sum(use["tokens_in"] + use["tokens_out"] for use in ended["agents"].values())
+    assert {role: use["calls"] for role, use in ended["agents"].items()}["analyst"] == 2
+
+
+def test_a_generation_is_drawn_alone(here, recorded):
+    text = here("trace", recorded, "g2").stdout
+    assert "g2.c1" in text
+    assert "g1.c1 " not in text
+    assert "generation 1" not in text
+    events = json.loads(here("trace", recorded, "g2", "--json").stdout)
+    assert {event["data"].get("slot", "g2.")[:3] for event in events} == {"g2."}
+
+
+def test_a_candidate_shows_chain_code_words_and_cost(here, recorded):
+    text = here("trace", recorded, "g1.c1").stdout
+    for title in ("chain of thought in the prompt", "thought", "candidate ", "who said what", "result"):
+        assert f"─ {title}" in text
+    assert "by llm (scripted)" in text
+    assert "def score(layer)" in text
+    assert "(measured: obs.skew)" in text
+    assert "tokens written" in text
+
+
+@pytest.mark.parametrize("part", [(), ("g1",), ("g2.c1",)])
+def test_the_graph_of_a_run_a_generation_or_a_candidate_is_written_to_a_file(here, recorded, tmp_path, part):
+    done = here("trace", recorded, *part, "--graph", "graphml", "--out", "g.graphml")
+    assert (done.returncode, done.stdout) == (0, "")
+    graph = nx.read_graphml(tmp_path / "g.graphml", force_multigraph=True)
+    slots = {node for node, data in graph.nodes(data=True) if data["kind"] == "algorithm" and node.startswith("g")}
+    assert slots >= {"g1.c1"} if part != ("g2.c1",) else slots >= {"g2.c1"}
+    assert (part == ("g1",)) == (not any(node.startswith("g2") for node in graph))
+    assert here("trace", recorded, *part, "--graph", "mermaid").stdout.startswith("flowchart LR\n")
+    assert "reasoning graph: " in here("trace", recorded, *part, "--graph", "tree").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["g9"], "its generations are: g1, g2"),
+        (["g1.c9"], "its slots are: g1.c1, g1.c2"),
+        (["--out", "x"], "--out needs --graph"),
+        (["g1", "--follow"], "--follow prints the whole run"),
+        (["--graph", "png"], "png"),
+    ],
+)
+def test_wrong_words_are_one_line_and_exit_2(here, recorded, words, complaint):
+    done = here("trace", recorded, *words)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_one_line_and_exit_1(here, recorded):
+    done = here("trace", recorded, "--graph", "json", "--out", "no/such/folder/g.json")
+    assert done.returncode == 1
+    assert done.stderr == "autoprune: cannot write no/such/folder/g.json: No such file or directory\n"
+
+
+def test_following_an_ended_run_prints_it_and_ends(here, recorded):
+    lines = here("trace", recorded, "--follow").stdout.splitlines()
+    assert "dense model: perplexity" in "".join(lines)
+    assert "search ended: 4 candidates tried" in lines[-1]
+
+
+def test_following_a_run_waits_for_its_end(command, environment, recorded, tmp_path):
+    run, source = tmp_path / "going", Path(recorded)
+    run.mkdir()
+    shutil.copy(source / "config.yaml", run)
+    lines = (source / "events.jsonl").read_bytes().splitlines(keepends=True)
+    given = next(place for place, line in enumerate(lines) if b'"kind":"planned"' in line)
+    (run / "events.jsonl").write_bytes(b"".join(lines[:given]))
+    words = [*command, "trace", "going", "--follow"]
+    with subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        assert any("dense model" in line for line in iter(reader.stdout.readline, ""))
+        with (run / "events.jsonl").open("ab", buffering=0) as file:
+            file.write(lines[given][:10])
+            file.write(lines[given][10:])
+            file.writelines(lines[given + 1 :])
+        assert "search ended" in reader.stdout.read().splitlines()[-1]
+    assert reader.returncode == 0
+
+
+def test_ctrl_c_ends_following_without_a_traceback(command, environment, recorded, tmp_path):
+    run = tmp_path / "going"
+    run.mkdir()
+    shutil.copy(Path(recorded) / "config.yaml", run)
+    (run / "events.jsonl").write_bytes((Path(recorded) / "events.jsonl").read_bytes().split(b"\n", 1)[0] + b"\n")
+    words = [*command, "trace", "going", "--follow"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline()
+        os.kill(reader.pid, signal.SIGINT)
+        _, complaint = reader.communicate(timeout=60)
+    assert reader.returncode == 130
+    assert complaint == ""
+
+
+def test_a_run_of_version_1_is_still_read(here, old_run):
+    assert {event.version for event in read_events(Path(old_run) / "events.jsonl")} == {1}
+    text = here("trace", old_run).stdout
+    assert "search on tiny at sparsity 0.5" in text
+    assert "g2.c2 aefff679 beat the best baseline" in text
+    assert "def score(layer)" in here("trace", old_run, "g2.c1").stdout
+    assert "search ended" in here("trace", old_run, "--follow").stdout
+    assert here("trace", old_run, "--graph", "mermaid").stdout.startswith("flowchart LR")
+
+
+def test_pictures_have_the_width_of_a_page_whatever_the_terminal_has(here, recorded, tmp_path, environment):
+    pictures = []
+    for columns in ("60", "300"):
+        environment["COLUMNS"] = columns
+        assert here("trace", recorded, "g1", "--svg", "t.svg", "--html", "t.html").returncode == 0
+        pictures.append(((tmp_path / "t.svg").read_text("utf-8"), (tmp_path / "t.html").read_text("utf-8")))
+    assert pictures[0] == pictures[1]
+    svg, html = pictures[0]
+    assert svg.startswith("<svg")
+    assert len(svg) < 40_000
+    assert "generation 1" in html

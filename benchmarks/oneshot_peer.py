@@ -1,10 +1,11 @@
 """llm-compressor's side of prune_speed.py, run by an interpreter that has llm-compressor: one `oneshot`, timed.
 
-    python oneshot_peer.py MODEL_DIRECTORY TOKENS.safetensors OUT.safetensors wanda|sparsegpt SPARSITY
+    python oneshot_peer.py MODEL_DIRECTORY TOKENS.safetensors OUT.safetensors wanda|sparsegpt SPARSITY IGNORE
 
-`tokens` [samples, seqlen] go in as they are, one sequence per batch, unshuffled. The head is ignored by a regular
-expression on purpose: with the default `targets: Linear`, llm-compressor 0.14 names the head "lm_head." (with a dot),
-so that `ignore: ["lm_head"]` does not match; the head is pruned, and with it the embeddings of a model that ties both.
+`tokens` [samples, seqlen] go in as they are, one sequence per batch, unshuffled. IGNORE is what the recipe ignores.
+With the default `targets: Linear`, llm-compressor 0.14 names the head "lm_head." (with a dot), so that "lm_head" does
+not match it and "re:.*lm_head" does. A head that is not ignored is pruned, and with it the embeddings that it
+is tied to.
 """
 
 import json
@@ -23,11 +24,11 @@ MODIFIERS = {"wanda": WandaPruningModifier, "sparsegpt": SparseGPTModifier}
 
 
 def main() -> None:
-    directory, tokens_file, out, method, sparsity = sys.argv[1:]
+    directory, tokens_file, out, method, sparsity, ignore = sys.argv[1:]
     tokens = load_file(tokens_file)["tokens"]
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     rows = {"input_ids": tokens.tolist(), "attention_mask": torch.ones_like(tokens).tolist()}
-    recipe = MODIFIERS[method](sparsity=float(sparsity), targets=["Linear"], ignore=["re:.*lm_head"])
+    recipe = MODIFIERS[method](sparsity=float(sparsity), targets=["Linear"], ignore=[ignore])
     started = time.perf_counter()
     model = oneshot(
         model=model,
@@ -39,15 +40,13 @@ def main() -> None:
         shuffle_calibration_samples=False,
     )
     seconds = time.perf_counter() - started
-    head = model.get_output_embeddings().weight
     linears = {
         f"{name}.weight": module.weight.detach().contiguous()
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module.weight is not head
+        if isinstance(module, torch.nn.Linear)
     }
     save_file(linears, out)
-    pruned_head = float((head == 0).float().mean())
-    print(json.dumps({"seconds": seconds, "version": version("llmcompressor"), "head_zeros": pruned_head}))
+    print(json.dumps({"seconds": seconds, "version": version("llmcompressor")}))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,23 @@ class SandboxSettings(Settings):
     )
 
 
+class RoleSettings(Settings):
+    """What one agent's chat model has of its own; the rest is as in `llm`."""
+
+    model: str | None = Field(None, description="model name or GGUF file")
+    base_url: str | None = Field(None, description="an OpenAI-compatible endpoint, beside a local model too")
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_reply_tokens: Positive | None = None
+
+
+class RolesSettings(Settings):
+    """Settings for single agents: `llm.roles.critic.model=...`."""
+
+    proposer: RoleSettings = RoleSettings()
+    critic: RoleSettings = RoleSettings()
+    analyst: RoleSettings = RoleSettings()
+
+
 class LLMSettings(Settings):
     """Which chat model answers. Keys come from the environment (OPENAI_API_KEY), never from a file."""
 
@@ -66,6 +83,12 @@ class LLMSettings(Settings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="local: loopback port; 0 = any free one")
     context: Positive = Field(8192, description="local: context length in tokens")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="local: CPU threads; 0 = all")
+    roles: RolesSettings = RolesSettings()
+
+    def for_role(self, role: str) -> "LLMSettings":
+        """The settings of one agent's chat model. Equal for agents that can share one."""
+        own: RoleSettings = getattr(self.roles, role)
+        return self.model_copy(update=own.model_dump(exclude_none=True) | {"roles": RolesSettings()})
 
 
 class AgentSettings(Settings):

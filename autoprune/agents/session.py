@@ -9,13 +9,13 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from autoprune.agents.analyst import LLMAnalyst, StatisticalAnalyst
+from autoprune.agents.analyst import Analyst, LLMAnalyst, StatisticalAnalyst
 from autoprune.agents.approval import AutoApprover
 from autoprune.agents.budget import Budget
-from autoprune.agents.chat.choose import Choice, open_chat
+from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.crew import Crew
-from autoprune.agents.critic import LLMCritic, RuleCritic
+from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
 from autoprune.agents.graph import search_graph
 from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.proposer import Proposer
@@ -49,8 +49,8 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         def before_call(role: str) -> None:
             budget.check(crew.spent())
 
-        chat = stack.enter_context(
-            open_chat(
+        chats = stack.enter_context(
+            open_chats(
                 config.llm,
                 choice,
                 seed=config.seed,
@@ -66,9 +66,11 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
             archive=archive,
             events=events,
             workbench=workbench,
-            proposers=_proposers(chat),
-            critic=LLMCritic(chat) if chat is not None and config.agents.critic != "rules" else RuleCritic(),
-            analyst=LLMAnalyst(chat) if chat is not None and config.agents.analyst != "rules" else StatisticalAnalyst(),
+            proposers=_proposers(chats.get("proposer")),
+            critic=_critic(chats.get("critic"), config.agents),
+            analyst=LLMAnalyst(chats["analyst"])
+            if chats and config.agents.analyst != "rules"
+            else StatisticalAnalyst(),
             approver=AutoApprover(),
             budget=budget,
         )
@@ -107,6 +109,14 @@ def _proposers(chat: Chat | None) -> dict[str, Proposer]:
     if chat is not None:
         proposers["llm"] = LLMProposer(chat)
     return proposers
+
+
+def _critic(chat: Chat | None, settings: AgentSettings) -> Critic:
+    return RuleCritic() if chat is None or settings.critic == "rules" else LLMCritic(chat)
+
+
+def _analyst(chat: Chat | None, settings: AgentSettings) -> Analyst:
+    return StatisticalAnalyst() if chat is None or settings.analyst == "rules" else LLMAnalyst(chat)
 
 
 def check_agents(settings: AgentSettings, choice: Choice) -> str | None:

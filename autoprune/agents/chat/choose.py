@@ -3,11 +3,11 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-from autoprune.agents.chat.reply import Journal, Usage
+from autoprune.agents.chat.reply import Journal
 from autoprune.config import LLMSettings
 from autoprune.errors import ChatError, UsageError
 
@@ -18,6 +18,7 @@ VENDOR_URL = "https://api.openai.com/v1"
 VENDOR_MODEL = "gpt-4.1-mini"
 INSTALL_LOCAL = "pip install 'autoprune[local-llm]'"
 LIST_SECONDS = 15.0
+ROLES = ("proposer", "critic", "analyst")
 
 Notify = Callable[[str], None]
 
@@ -72,7 +73,7 @@ def _endpoint_setting(settings: LLMSettings) -> str | None:
 
 
 @contextlib.contextmanager
-def open_chat(
+def open_chats(
     settings: LLMSettings,
     choice: Choice,
     *,
@@ -81,35 +82,43 @@ def open_chat(
     before_call: Callable[[str], None] = lambda role: None,
     turn: contextlib.AbstractContextManager[Any] | None = None,
     notify: Notify = lambda line: None,
-    spent: dict[str, Usage] | None = None,
-) -> "Iterator[Chat | None]":
-    """The chat model of a choice, ready to be asked; None for symbolic. A local server runs as long as this is open.
+) -> "Iterator[dict[str, Chat]]":
+    """The chat model of every agent, ready to be asked; none for symbolic. Agents without settings of their own share.
 
-    `turn` is held around calls to a model on this machine (local, or a loopback address) only. Open it in a thread
-    that lives as long (see LocalServer).
-    Raises ChatError, DownloadError or UsageError when the model cannot be used.
+    `turn` is held around calls to a model on this machine (local, or a loopback address) only. A local server runs as
+    long as this is open: open it in a thread that lives as long (see LocalServer).
+    Raises ChatError, DownloadError or UsageError when a model cannot be used.
     """
     if choice.provider == "symbolic":
-        yield None
+        yield {}
         return
     # These take a second to import, which a symbolic run need not pay.
     from autoprune.agents.chat.client import Chat, is_loopback
 
+    wanted = {role: settings.for_role(role) for role in ROLES}
     with contextlib.ExitStack() as stack:
-        if choice.provider == "local":
-            endpoint = stack.enter_context(_local(settings, seed, notify))
-        else:
-            endpoint = _remote(settings, seed)
-        chat = Chat(
-            endpoint,
-            journal=journal,
-            before_call=before_call,
-            turn=turn if is_loopback(endpoint.base_url) else None,
-            notify=notify,
-            spent=spent,
-        )
-        stack.callback(chat.close)
-        yield chat
+        endpoints: dict[tuple[str | None, str | None], Endpoint] = {}
+        chats: dict[LLMSettings, Chat] = {}
+        for role, own in wanted.items():
+            if own in chats:
+                continue
+            where = own.model, own.base_url
+            if where not in endpoints:
+                elsewhere = choice.provider == "openai" or getattr(settings.roles, role).base_url is not None
+                local = None if elsewhere else stack.enter_context(_local(own, seed, notify))
+                endpoints[where] = local or _remote(own, seed)
+            endpoint = replace(endpoints[where], temperature=own.temperature, max_reply_tokens=own.max_reply_tokens)
+            chats[own] = Chat(
+                endpoint,
+                journal=journal,
+                before_call=before_call,
+                turn=turn if is_loopback(endpoint.base_url) else None,
+                notify=notify,
+            )
+            stack.callback(chats[own].close)
+            if own != settings.for_role("proposer"):
+                notify(f"{role}: {endpoint.model} at {endpoint.base_url}")
+        yield {role: chats[own] for role, own in wanted.items()}
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autoprune.agents.chat import choose
-from autoprune.agents.chat.choose import VENDOR_MODEL, choose_llm, open_chat
+from autoprune.agents.chat.choose import VENDOR_MODEL, choose_llm, open_chats
 from autoprune.agents.chat.client import is_loopback
 from autoprune.config import LLMSettings
 from autoprune.errors import ChatError, UsageError
@@ -67,8 +68,10 @@ def test_asking_for_the_local_model_without_the_engine_gives_the_command(monkeyp
         choose_llm(LLMSettings(provider="local"), print)
 
 
-def opened(settings: LLMSettings, **options: Any) -> Any:
-    return open_chat(settings, choose_llm(settings, lambda line: None), **options)
+@contextlib.contextmanager
+def opened(settings: LLMSettings, role: str = "proposer", **options: Any) -> Iterator[Any]:
+    with open_chats(settings, choose_llm(settings, lambda line: None), **options) as chats:
+        yield chats.get(role)
 
 
 def test_symbolic_needs_no_chat() -> None:
@@ -102,6 +105,36 @@ def test_endpoint_with_several_models_wants_one_named(chat_server: ChatServer) -
         opened(LLMSettings(base_url=chat_server.base_url)),
     ):
         pass
+
+
+def ask_all(settings: LLMSettings, lines: list[str]) -> Any:
+    with open_chats(settings, choose_llm(settings, lambda line: None), notify=lines.append) as chats:
+        for role, chat in chats.items():
+            chat.ask(role, role, [{"role": "user", "content": role}])
+        return chats
+
+
+def test_agents_without_settings_of_their_own_share_one_chat(chat_server: ChatServer) -> None:
+    lines: list[str] = []
+    chats = ask_all(LLMSettings(base_url=chat_server.base_url, model="m"), lines)
+    assert len(set(map(id, chats.values()))) == 1
+    assert lines == []
+
+
+def test_one_agent_can_have_a_model_an_endpoint_and_a_temperature_of_its_own(chat_server: ChatServer) -> None:
+    with ChatServer(["hello"]) as other:
+        tree = {
+            "base_url": chat_server.base_url,
+            "model": "m",
+            "roles": {"critic": {"model": "judge", "base_url": other.base_url}, "analyst": {"temperature": 0.1}},
+        }
+        lines: list[str] = []
+        ask_all(LLMSettings.model_validate(tree), lines)
+        assert [request["model"] for request in other.requests] == ["judge"]
+    asked = {request["messages"][0]["content"]: request for request in chat_server.requests}
+    assert {role: request["temperature"] for role, request in asked.items()} == {"proposer": 0.8, "analyst": 0.1}
+    assert {request["model"] for request in asked.values()} == {"m"}
+    assert any(line == f"critic: judge at {other.base_url}" for line in lines)
 
 
 def test_endpoint_that_is_down_is_said_before_the_run() -> None:

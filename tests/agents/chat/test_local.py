@@ -10,7 +10,7 @@ import psutil
 import pytest
 from pydantic import BaseModel
 
-from autoprune.agents.chat.choose import choose_llm, open_chat
+from autoprune.agents.chat.choose import choose_llm, open_chats
 from autoprune.agents.chat.local import LocalServer, usable_cores
 from autoprune.agents.chat.model_file import find_model
 from autoprune.config import LLMSettings
@@ -58,7 +58,8 @@ class Answer(BaseModel):
 def test_real_local_model_answers_under_a_schema_idles_and_ends_with_us() -> None:
     settings = LLMSettings(provider="local", context=512)
     before = children()
-    with open_chat(settings, choose_llm(settings, print), notify=print, seed=1) as chat:
+    with open_chats(settings, choose_llm(settings, print), notify=print, seed=1) as chats:
+        chat = chats["proposer"]
         assert chat is not None
         question = [{"role": "user", "content": "Name an animal that barks."}]
         reply = chat.ask("k", "critic", question, Answer, max_tokens=24, temperature=0.0)

@@ -8,8 +8,21 @@ import typer
 from rich.table import Table
 
 from autoprune.cli.common import console, print_json, say
-from autoprune.cli.words import KINDS, UPDATES, choice, settings, share, words
-from autoprune.config import Config, load_config
+from autoprune.cli.options import (
+    Calibration,
+    CalibrationSamples,
+    Data,
+    Device,
+    Model,
+    Sandbox,
+    Seqlen,
+    Statistics,
+    Unit,
+    Windows,
+    experiment_config,
+)
+from autoprune.cli.words import KINDS, UPDATES, choice, share, words
+from autoprune.config import Config
 from autoprune.downloads import progress
 from autoprune.report.text import plain
 
@@ -23,7 +36,7 @@ TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; 
 
 
 def compare(
-    model: Annotated[str, typer.Option(help="A directory, a hub id, or smollm2-135m.")] = "smollm2-135m",
+    model: Model = "smollm2-135m",
     sparsity: Annotated[str, typer.Option(help="Shares of weights to prune, separated by commas.")] = "0.6",
     algorithms: Annotated[
         str, typer.Option(help="Scores (wanda, wanda@matrix), FILE.py or RUN:CANDIDATE, by commas.")
@@ -31,37 +44,31 @@ def compare(
     allocations: Annotated[str, typer.Option(help="uniform, sdsa, owl, global, searched, own, ...")] = "uniform,sdsa",
     updates: Annotated[str, typer.Option(help="none, obs.")] = "none",
     patterns: Annotated[str, typer.Option(help="none, 2:4, 4:8, ...; a pattern fixes the sparsity.")] = "none",
-    unit: Annotated[str, typer.Option(help="What gets its own sparsity: block, module, projection.")] = "block",
-    data: Annotated[str, typer.Option(help="builtin, wikitext2, c4, a text file, or hf:NAME.")] = "builtin",
-    calibration: Annotated[str, typer.Option(help="Calibration text, the same choices.")] = "builtin",
-    calibration_samples: Annotated[int, typer.Option(help="Calibration sequences.")] = 16,
-    seqlen: Annotated[int, typer.Option(help="Length of windows and sequences in tokens.")] = 512,
-    windows: Annotated[int, typer.Option(help="Windows of the report split that are measured.")] = 24,
-    statistics: Annotated[str, typer.Option(help="dense or sequential (behind the pruned prefix).")] = "dense",
+    unit: Unit = "block",
+    data: Data = "builtin",
+    calibration: Calibration = "builtin",
+    calibration_samples: CalibrationSamples = 16,
+    seqlen: Seqlen = 512,
+    windows: Windows = 24,
+    statistics: Statistics = "dense",
     seeds: Annotated[int, typer.Option(min=1, help="Calibration samples drawn; mean and spread are shown.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    sandbox: Annotated[str, typer.Option(help="For candidates: auto, docker or local.")] = "auto",
+    sandbox: Sandbox = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """Measure pruning algorithms side by side: every algorithm with every allocation, update, pattern and sparsity."""
-    config = load_config(
-        None,
-        settings(
-            {
-                "model": model,
-                "data.source": data,
-                "data.calibration": calibration,
-                "data.calibration_samples": calibration_samples,
-                "data.seqlen": seqlen,
-                "data.report_windows": windows,
-                "data.search_windows": min(windows, Config().data.search_windows),
-                "allocation.unit": unit,
-                "device": device,
-                "dtype": dtype,
-                "sandbox.engine": sandbox,
-            }
-        ),
+    config = experiment_config(
+        model=model,
+        data=data,
+        calibration=calibration,
+        calibration_samples=calibration_samples,
+        seqlen=seqlen,
+        windows=windows,
+        unit=unit,
+        device=device,
+        dtype=dtype,
+        sandbox=sandbox,
     )
     recipes = _recipes(words(sparsity), words(allocations), words(updates), words(patterns), statistics, unit)
     rows = list(_measure(config, words(algorithms), recipes, seeds))

@@ -7,17 +7,18 @@ import typer
 from rich.table import Table
 
 from autoprune.cli.common import console, print_json, say
+from autoprune.cli.options import MODEL, Data, Device
 from autoprune.report.text import plain
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A directory, a hub id, or smollm2-135m.")],
-    data: Annotated[str, typer.Option(help="builtin, wikitext2, c4, a text file, or hf:NAME.")] = "builtin",
+    model: Annotated[str, typer.Argument(help=MODEL)],
+    data: Data = "builtin",
     seqlen: Annotated[int, typer.Option(min=8, help="Window length in tokens.")] = 512,
     windows: Annotated[int | None, typer.Option(min=1, help="How many windows; default all of the text.")] = None,
     tasks: Annotated[str | None, typer.Option(help="lm-eval tasks or YAML files, separated by commas.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task; default all.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurement as JSON.")] = False,
 ) -> None:

@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autoprune.cli.common import console, print_json, say
-from autoprune.cli.words import KINDS, UPDATES, choice, settings, share
-from autoprune.config import load_config
+from autoprune.cli.options import (
+    Calibration,
+    CalibrationSamples,
+    Data,
+    Device,
+    Model,
+    Sandbox,
+    Seqlen,
+    Statistics,
+    Unit,
+    Windows,
+    experiment_config,
+)
+from autoprune.cli.words import KINDS, UPDATES, choice, share
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.report.text import plain
 
@@ -20,24 +32,24 @@ if TYPE_CHECKING:
 
 def prune(
     out: Annotated[Path, typer.Option(help="The model directory to write.")],
-    model: Annotated[str, typer.Option(help="A directory, a hub id, or smollm2-135m.")] = "smollm2-135m",
+    model: Model = "smollm2-135m",
     algorithm: Annotated[str, typer.Option(help="A score, FILE.py, or RUN:CANDIDATE.")] = "wanda",
     sparsity: Annotated[str | None, typer.Option(help="Share of weights to prune; default 0.5.")] = None,
     allocation: Annotated[str | None, typer.Option(help="uniform, sdsa, owl, ..., own; default sdsa.")] = None,
     update: Annotated[str, typer.Option(help="What happens to the kept weights: none or obs.")] = "none",
     pattern: Annotated[str, typer.Option(help="none, or N:M such as 2:4, which fixes the sparsity.")] = "none",
-    unit: Annotated[str, typer.Option(help="What gets its own sparsity: block, module, projection.")] = "block",
+    unit: Unit = "block",
     packed: Annotated[Path | None, typer.Option(help="Write this smaller file too; see `autoprune unpack`.")] = None,
-    data: Annotated[str, typer.Option(help="Measured on: builtin, wikitext2, c4, a text file, hf:NAME.")] = "builtin",
-    calibration: Annotated[str, typer.Option(help="Calibration text, the same choices.")] = "builtin",
-    calibration_samples: Annotated[int, typer.Option(help="Calibration sequences.")] = 16,
-    seqlen: Annotated[int, typer.Option(help="Length of windows and sequences in tokens.")] = 512,
-    windows: Annotated[int, typer.Option(help="Windows of the report split that are measured.")] = 24,
-    statistics: Annotated[str, typer.Option(help="dense or sequential (behind the pruned prefix).")] = "dense",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    data: Data = "builtin",
+    calibration: Calibration = "builtin",
+    calibration_samples: CalibrationSamples = 16,
+    seqlen: Seqlen = 512,
+    windows: Windows = 24,
+    statistics: Statistics = "dense",
+    device: Device = "auto",
     offload: Annotated[str | None, typer.Option(help="Keep the model on --device, move block by block here.")] = None,
     dtype: Annotated[str, typer.Option(help="Of the files; auto: what the model has.")] = "auto",
-    sandbox: Annotated[str, typer.Option(help="For a candidate: auto, docker or local.")] = "auto",
+    sandbox: Sandbox = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print sizes and measurements as JSON.")] = False,
 ) -> None:
     """Prune a model, measure it, and write it as a Hugging Face directory with a model card."""
@@ -45,23 +57,17 @@ def prune(
     from autoprune.pruning.loading import choose_device
     from autoprune.tools.algorithms import open_algorithms
 
-    config = load_config(
-        None,
-        settings(
-            {
-                "model": model,
-                "data.source": data,
-                "data.calibration": calibration,
-                "data.calibration_samples": calibration_samples,
-                "data.seqlen": seqlen,
-                "data.report_windows": windows,
-                "data.search_windows": windows,
-                "allocation.unit": unit,
-                "device": device,
-                "dtype": dtype,
-                "sandbox.engine": sandbox,
-            }
-        ),
+    config = experiment_config(
+        model=model,
+        data=data,
+        calibration=calibration,
+        calibration_samples=calibration_samples,
+        seqlen=seqlen,
+        windows=windows,
+        unit=unit,
+        device=device,
+        dtype=dtype,
+        sandbox=sandbox,
     )
     recipe = _recipe(sparsity, allocation, update, pattern, statistics, unit)
     visited: torch.device | None = choose_device(offload) if offload else None

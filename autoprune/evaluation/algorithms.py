@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from autoprune.errors import UsageError
 from autoprune.pruning.bundle import LayerInfo, LayerView
 from autoprune.pruning.scores import Score, choose_score
 
@@ -88,7 +89,7 @@ class _Here:
         self._readable = readable
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
-        raise NotImplementedError("published scores bring no allocation")
+        raise UsageError(f"{self._score.name} is a published score and brings no allocation of its own")
 
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None

@@ -1,0 +1,52 @@
+"""Options that `compare`, `prune` and `evaluate` share, and the settings that they stand for."""
+
+from typing import Annotated
+
+import typer
+
+from autoprune.cli.words import settings
+from autoprune.config import Config, load_config
+
+MODEL = "A directory, a hub id, or smollm2-135m."
+TEXT = "builtin, wikitext2, c4, a text file, or hf:NAME."
+
+Model = Annotated[str, typer.Option(help=MODEL)]
+Unit = Annotated[str, typer.Option(help="What gets its own sparsity: block, module, projection.")]
+Data = Annotated[str, typer.Option(help=f"Measured on: {TEXT}")]
+Calibration = Annotated[str, typer.Option(help="Calibration text, the same choices.")]
+CalibrationSamples = Annotated[int, typer.Option(help="Calibration sequences.")]
+Seqlen = Annotated[int, typer.Option(help="Length of windows and sequences in tokens.")]
+Windows = Annotated[int, typer.Option(help="Windows of the report split that are measured.")]
+Statistics = Annotated[str, typer.Option(help="dense or sequential (behind the pruned prefix).")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Sandbox = Annotated[str, typer.Option(help="For candidates: auto, docker or local.")]
+
+
+def experiment_config(
+    *,
+    model: str,
+    data: str,
+    calibration: str,
+    calibration_samples: int,
+    seqlen: int,
+    windows: int,
+    unit: str,
+    device: str,
+    dtype: str,
+    sandbox: str,
+) -> Config:
+    """The settings tree for pruning without a search. Raises UsageError for a value that does not fit."""
+    values = {
+        "model": model,
+        "data.source": data,
+        "data.calibration": calibration,
+        "data.calibration_samples": calibration_samples,
+        "data.seqlen": seqlen,
+        "data.report_windows": windows,
+        "data.search_windows": min(windows, Config().data.search_windows),
+        "allocation.unit": unit,
+        "device": device,
+        "dtype": dtype,
+        "sandbox.engine": sandbox,
+    }
+    return load_config(None, settings(values))

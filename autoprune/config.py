@@ -103,8 +103,15 @@ class AgentSettings(Settings):
     symbolic_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.25, description="share of proposals made by the symbolic engine beside an LLM"
     )
+    tools: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
+    )
+    tool_rounds: Annotated[int, Field(ge=1, le=8)] = Field(3, description="turns of such calls before it must answer")
     gcot: Literal["full", "flat", "none", "no-credit"] = "full"
     parents: Literal["rank", "random"] = "rank"
+    sections: Literal["bandit", "all"] = Field(
+        "bandit", description="parts of the proposer's prompt: those that pay off in this run, or all"
+    )
 
 
 class SearchSettings(Settings):

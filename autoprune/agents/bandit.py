@@ -1,9 +1,13 @@
-"""Which operator next, and from which parents: chance, weighted by what has paid off so far in this run."""
+"""Which operator next, which parents, which prompt: chance, weighted by what has paid off so far in this run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
+
+SECTIONS = ("path", "contrast", "lessons", "best")
+"""Parts of the proposer's prompt that can be left out: the path to the parent, the refuted idea, the last lessons (see
+`chain.py`), and the list of the best so far."""
 
 Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "repair"]
 PARENTS: dict[Operator, int] = {
@@ -20,10 +24,14 @@ PARENTS: dict[Operator, int] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One slot's end, as the bandit sees it: which operator was used and whether it beat its best parent."""
+    """One slot's end, as the bandit sees it: what was used, and whether it beat its best parent.
+
+    `sections`: those in its prompt; None where there was no choice of sections.
+    """
 
     operator: str
     improved: bool
+    sections: frozenset[str] | None = None
 
 
 def choose_operator(trials: Sequence[Trial], measured: int, failed: int, random: Random) -> Operator:
@@ -39,6 +47,20 @@ def choose_operator(trials: Sequence[Trial], measured: int, failed: int, random:
         used = [trial.improved for trial in trials if trial.operator == operator]
         draws[operator] = random.betavariate(1 + sum(used), 1 + len(used) - sum(used))
     return max(eligible, key=lambda operator: draws[operator])
+
+
+def choose_sections(trials: Sequence[Trial], random: Random) -> list[str]:
+    """Each section by itself: one draw for a prompt with it, Beta(2 + improved, 1 + not), one for a prompt without it,
+    Beta(1 + improved, 1 + not); the larger wins. Without experience a section is more often in than out."""
+    chosen = []
+    for section in SECTIONS:
+        draws = {}
+        for shown, prior in ((True, 2), (False, 1)):
+            ends = [t.improved for t in trials if t.sections is not None and (section in t.sections) == shown]
+            draws[shown] = random.betavariate(prior + sum(ends), 1 + len(ends) - sum(ends))
+        if draws[True] >= draws[False]:
+            chosen.append(section)
+    return chosen
 
 
 def choose_parents(

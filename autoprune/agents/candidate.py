@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
+from autoprune.agents.bandit import SECTIONS
 from autoprune.agents.budget import BudgetSpent
 from autoprune.agents.chain import compile_chain
 from autoprune.agents.crew import Crew
@@ -116,6 +117,7 @@ def _request(crew: Crew, state: CandidateState) -> Request:
     population = crew.population(plan["generation"])
     gcot = crew.gcot(plan["generation"])
     parents = parents_of(plan, population)
+    sections = plan.get("sections", SECTIONS)
     previous = state.get("candidate") if state["revision"] else None
     return Request(
         plan=plan,
@@ -123,7 +125,7 @@ def _request(crew: Crew, state: CandidateState) -> Request:
         revision=state["revision"],
         parents=parents,
         known=population.ranked(),
-        chain=compile_chain(gcot, [parent.name for parent in parents], crew.config.agents.gcot),
+        chain=compile_chain(gcot, [parent.name for parent in parents], crew.config.agents.gcot, sections),
         references=frozenset(gcot.nodes),
         comments=state["comments"],
         previous=crew.run.source(previous) if previous else None,
@@ -144,6 +146,7 @@ def _keep(crew: Crew, state: CandidateState, request: Request, draft: Draft) -> 
             thought=draft.thought,
             candidate=name,
             chain=[step.record() for step in request.chain],
+            sections=plan.get("sections"),
         )
     )
     crew.events.emit(

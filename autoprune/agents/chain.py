@@ -1,8 +1,10 @@
 """The chain of thought: what of the reasoning graph goes into a prompt, each step marked by its ground."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from autoprune.agents.bandit import SECTIONS
 from autoprune.agents.gcot import GCoT
 from autoprune.runs.archive import Node
 
@@ -29,11 +31,11 @@ class Step:
         return asdict(self)
 
 
-def compile_chain(gcot: GCoT, parents: list[str], style: Style) -> list[Step]:
+def compile_chain(gcot: GCoT, parents: list[str], style: Style, sections: Collection[str] = SECTIONS) -> list[Step]:
     """The steps for a proposal from these parent algorithms (node ids).
 
-    `full` and `no-credit`: the path to the first parent, what its measurement says, a refuted path, the last lessons.
-    `flat`: only the parents and their measurements. `none`: nothing.
+    `full` and `no-credit`: the path to the first parent, what its measurement says, a refuted path, the last lessons,
+    each if it is among the sections. `flat`: only the parents and their measurements. `none`: nothing.
     """
     if style == "none":
         return []
@@ -44,16 +46,17 @@ def compile_chain(gcot: GCoT, parents: list[str], style: Style) -> list[Step]:
     if not any(gcot.nodes[name].kind == "observation" for name in path):
         # A published score rests on no observation of this target, so the chain starts with those that paid best.
         path = [*gcot.observations(2 if not parents else 1), *path]
-    for name in path:
+    for name in path if "path" in sections else parents[:1]:
         node = gcot.nodes[name]
         chain += _algorithm(gcot, node) if node.kind == "algorithm" else [_step(gcot, node)]
     for parent in parents[1:]:
         chain += _algorithm(gcot, gcot.nodes[parent])
-    contrast = gcot.refuted(but=path)
+    contrast = gcot.refuted(but=path) if "contrast" in sections else None
     if contrast is not None:
         chain.append(_step(gcot, contrast))
-    chain += [_step(gcot, lesson) for lesson in gcot.of_kind("lesson")[-LESSONS:] if lesson.id not in path]
-    return chain
+    lessons = gcot.of_kind("lesson")[-LESSONS:] if "lessons" in sections else []
+    shown = {step.node for step in chain}
+    return chain + [_step(gcot, lesson) for lesson in lessons if lesson.id not in shown]
 
 
 def as_text(chain: list[Step]) -> str:

@@ -2,10 +2,12 @@
 
 from random import Random
 
+from autoprune.agents.bandit import SECTIONS
 from autoprune.agents.chain import as_text
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.parse import fenced_code
 from autoprune.agents.chat.reply import ReplyUnusable
+from autoprune.agents.lookups import Lookups
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import operator_task, render
 from autoprune.agents.proposer import Draft, Request, Thought
@@ -26,8 +28,9 @@ Messages = list[dict[str, str]]
 class LLMProposer:
     """Asks a chat model. Every call has a key made of slot and revision, so that a resumed run replays it."""
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, chat: Chat, lookups: Lookups = lambda generation: None) -> None:
         self._chat = chat
+        self._lookups = lookups
 
     def propose(self, request: Request) -> Draft:
         """A draft; one without source when the model's replies could not be used."""
@@ -36,7 +39,8 @@ class LLMProposer:
         thought: Thought | None = None
         try:
             if request.previous is None:
-                reply = self._chat.ask(f"{key}.thought", "proposer", messages, Thought)
+                toolbox = self._lookups(request.plan["generation"])
+                reply = self._chat.ask(f"{key}.thought", "proposer", messages, Thought, toolbox=toolbox)
                 thought = _checked(reply.parsed, request)
                 messages += [
                     _says(thought.model_dump_json(exclude={"builds_on"})),
@@ -64,7 +68,8 @@ def _opening(request: Request) -> Messages:
         comments = "\n".join(f"- {comment}" for comment in request.comments)
         return [system, _asks(render("repair", source=request.previous.strip(), comments=comments))]
     parents = "\n\n".join(_parent(parent) for parent in request.parents) or "(none)"
-    known = "\n".join(_line(algorithm) for algorithm in request.known[:KNOWN])
+    shown = request.known[:KNOWN] if "best" in request.plan.get("sections", SECTIONS) else []
+    known = "\n".join(_line(algorithm) for algorithm in shown) or "(not shown this time)"
     thought = render(
         "proposer_thought", chain=as_text(request.chain), parents=parents, known=known, task=_task(request)
     )

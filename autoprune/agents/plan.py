@@ -3,10 +3,11 @@
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from autoprune.agents.bandit import PARENTS, Trial, choose_operator, choose_parents
+from autoprune.agents.bandit import PARENTS, Trial, choose_operator, choose_parents, choose_sections
 from autoprune.agents.crew import Crew
 from autoprune.agents.population import Algorithm, Population
 from autoprune.agents.state import Plan, SearchState
+from autoprune.runs.archive import Outcome, Proposal
 
 
 def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
@@ -38,14 +39,25 @@ def _plan_slot(crew: Crew, population: Population, generation: int, place: int, 
     engine = _engine(crew, number)
     able = [algorithm for algorithm in population.ranked() if engine != "symbolic" or algorithm.expression]
     failed = [] if engine == "symbolic" else population.failed()
-    operator = choose_operator(_trials(crew, generation), len(able), len(failed), random)
+    trials = _trials(crew, generation)
+    operator = choose_operator(trials, len(able), len(failed), random)
     if operator == "repair":
         parents = [failed[0].name]
     else:
         ranked = [algorithm.name for algorithm in able]
         parents = choose_parents(ranked, PARENTS[operator], random, crew.config.agents.parents)
     slot = f"g{generation}.c{place}"
-    return {"slot": slot, "generation": generation, "operator": operator, "engine": engine, "parents": parents}
+    plan: Plan = {
+        "slot": slot,
+        "generation": generation,
+        "operator": operator,
+        "engine": engine,
+        "parents": parents,
+    }
+    settings = crew.config.agents
+    if engine == "llm" and settings.sections == "bandit" and settings.gcot in ("full", "no-credit"):
+        plan["sections"] = choose_sections(trials, crew.random(generation, place, "sections"))
+    return plan
 
 
 def _engine(crew: Crew, number: int) -> str:
@@ -57,12 +69,17 @@ def _engine(crew: Crew, number: int) -> str:
 
 
 def _trials(crew: Crew, generation: int) -> list[Trial]:
-    operators = {proposal.slot: proposal.operator for proposal in crew.archive.proposals()}
+    proposals = {proposal.slot: proposal for proposal in crew.archive.proposals()}
     return [
-        Trial(operators[outcome.slot], outcome.data.get("gain", 0.0) > 0)
+        _trial(proposals[outcome.slot], outcome)
         for outcome in crew.archive.outcomes()
-        if outcome.generation < generation and outcome.slot in operators
+        if outcome.generation < generation and outcome.slot in proposals
     ]
+
+
+def _trial(proposal: Proposal, outcome: Outcome) -> Trial:
+    sections = None if proposal.sections is None else frozenset(proposal.sections)
+    return Trial(proposal.operator, outcome.data.get("gain", 0.0) > 0, sections)
 
 
 def parents_of(plan: Plan, population: Population) -> list[Algorithm]:

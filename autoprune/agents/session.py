@@ -16,8 +16,10 @@ from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.crew import Crew
 from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
+from autoprune.agents.estimate import estimate
 from autoprune.agents.graph import search_graph
 from autoprune.agents.llm_proposer import LLMProposer
+from autoprune.agents.lookups import Lookups, lookups
 from autoprune.agents.proposer import Proposer
 from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
@@ -66,7 +68,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
             archive=archive,
             events=events,
             workbench=workbench,
-            proposers=_proposers(chats.get("proposer")),
+            proposers=_proposers(chats.get("proposer"), lookups(workbench, config.agents, choice.provider)),
             critic=_critic(chats.get("critic"), config.agents),
             analyst=LLMAnalyst(chats["analyst"])
             if chats and config.agents.analyst != "rules"
@@ -79,6 +81,9 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         run.write_settings(config, record)
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
         events.emit("run-started", "run-started", **facts)
+        endpoint = chats["proposer"].endpoint if chats else None
+        text = estimate(config, choice.provider, run, *((endpoint.model, endpoint.price) if endpoint else ()))
+        events.emit("notice", "estimate", text=text)
         yield crew
 
 
@@ -104,10 +109,10 @@ def finished(run: RunDirectory) -> bool:
     return any(event.kind == "run-ended" for event in read_events(run.events_file))
 
 
-def _proposers(chat: Chat | None) -> dict[str, Proposer]:
+def _proposers(chat: Chat | None, lookups: Lookups) -> dict[str, Proposer]:
     proposers: dict[str, Proposer] = {"symbolic": SymbolicProposer()}
     if chat is not None:
-        proposers["llm"] = LLMProposer(chat)
+        proposers["llm"] = LLMProposer(chat, lookups)
     return proposers
 
 

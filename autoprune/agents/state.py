@@ -1,17 +1,22 @@
 """What the state machine remembers between steps: plain data and names. Everything else is a file of the run."""
 
 import operator
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 
 class Plan(TypedDict):
-    """What one slot of a generation is to do. `parents` are names of algorithms (slots or seeds)."""
+    """What one slot of a generation is to do.
+
+    `parents` are names of algorithms (slots or seeds); `sections` those of the prompt that were drawn, absent where
+    nothing was drawn and all are shown.
+    """
 
     slot: str
     generation: int
     operator: str
     engine: str
     parents: list[str]
+    sections: NotRequired[list[str]]
 
 
 class SearchState(TypedDict, total=False):

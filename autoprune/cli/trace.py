@@ -133,6 +133,7 @@ def _spending(archive: "Archive") -> dict[str, "Spending"]:
         slot: Spending(
             agents={role: used.model_dump() for role, used in sorted(recorded_usage(map(vars, records)).items())},
             models=tuple(dict.fromkeys(turn.model for record in records for turn in record.turns)),
+            looked_up=tuple(str(call) for record in records for turn in record.turns for call in turn.calls),
         )
         for slot, records in calls.items()
     }

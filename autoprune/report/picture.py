@@ -16,6 +16,7 @@ class Slot:
     operator: str
     engine: str
     parents: list[str]
+    sections: list[str] | None = None
     agent: str = "waiting"
     idea: str = ""
     candidate: str | None = None

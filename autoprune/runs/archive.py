@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     JSON,
     Column,
+    Engine,
     Float,
     Integer,
     LargeBinary,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    inspect,
     select,
     text,
 )
@@ -43,6 +46,7 @@ _proposals = Table(
     Column("thought", JSON, nullable=False),
     Column("candidate", String),
     Column("chain", JSON, nullable=False),
+    Column("sections", JSON),
 )
 _outcomes = Table(
     "outcomes",
@@ -90,7 +94,10 @@ _clock = Table("clock", _tables, Column("session", String, primary_key=True), Co
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a proposer answered in one slot of a generation. `candidate` is None when no code came."""
+    """What a proposer answered in one slot of a generation. `candidate` is None when no code came.
+
+    `sections`: the parts of the prompt that were drawn for it; None where nothing was drawn.
+    """
 
     slot: str
     revision: int
@@ -101,6 +108,7 @@ class Proposal:
     thought: dict[str, Any]
     candidate: str | None
     chain: list[dict[str, Any]] = field(default_factory=list)
+    sections: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +167,7 @@ class Archive:
         event.listen(self._engine, "connect", _durable)
         try:
             _tables.create_all(self._engine)
+            _add_new_columns(self._engine)
         except DatabaseError as error:
             raise AutoPruneError(f"{path} cannot be used as an archive: {error.orig}") from None
 
@@ -254,6 +263,16 @@ class Archive:
         with self._engine.connect() as connection:
             rows = connection.execute(select(table).where(*conditions).order_by(text("rowid")))
             return [kind(**row._mapping) for row in rows]
+
+
+def _add_new_columns(engine: Engine) -> None:
+    """Give an archive of an older version the columns that have come since; what it holds has no value there."""
+    for table in _tables.sorted_tables:
+        there = {column["name"] for column in inspect(engine).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                with engine.begin() as connection:
+                    connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column.type}"))
 
 
 def _durable(connection: Any, _record: Any) -> None:

@@ -24,8 +24,8 @@ class Memory(BaseModel):
     problem: str
 
 
-def recall(workbench: Workbench, request: Recall) -> list[Memory]:
-    """Candidates of the run by perplexity (best first), or failures (latest first)."""
+def recall(workbench: Workbench, request: Recall, before: int | None = None) -> list[Memory]:
+    """Candidates of the run by perplexity (best first), or failures (latest first); only of generations before one."""
     ideas = {proposal.slot: str(proposal.thought.get("idea", "")) for proposal in workbench.archive.proposals()}
     wanted = "measured" if request.what == "best" else "failed"
     found = [
@@ -37,7 +37,7 @@ def recall(workbench: Workbench, request: Recall) -> list[Memory]:
             problem=outcome.message,
         )
         for outcome in workbench.archive.outcomes()
-        if outcome.status == wanted
+        if outcome.status == wanted and (before is None or outcome.generation < before)
     ]
     if request.what == "best":
         found.sort(key=lambda memory: memory.perplexity or 0.0)

@@ -1,7 +1,7 @@
 from collections import Counter
 from random import Random
 
-from autoprune.agents.bandit import PARENTS, Trial, choose_operator, choose_parents
+from autoprune.agents.bandit import PARENTS, SECTIONS, Trial, choose_operator, choose_parents, choose_sections
 
 
 def drawn(trials, measured=5, failed=5, times=400):
@@ -39,3 +39,24 @@ def test_random_parents_ignore_the_rank():
 
 def test_fewer_names_than_wanted_give_all():
     assert choose_parents(["a"], 2, Random(0)) == ["a"]
+
+
+def drawn_sections(trials, times=400):
+    return Counter(section for seed in range(times) for section in choose_sections(trials, Random(seed)))
+
+
+def test_without_experience_a_section_is_more_often_in_the_prompt_than_not():
+    for section, times in drawn_sections([]).items():
+        assert 200 < times < 390, section
+
+
+def test_sections_that_went_with_gains_are_kept_and_those_that_did_not_are_dropped():
+    trials = [Trial("cross", True, frozenset({"path"}))] * 12 + [Trial("cross", False, frozenset({"lessons"}))] * 12
+    drawn = drawn_sections(trials)
+    assert drawn["path"] > 380
+    assert drawn["lessons"] < 20
+
+
+def test_ends_without_a_choice_of_sections_teach_nothing_about_them():
+    assert drawn_sections([Trial("cross", True)] * 50) == drawn_sections([])
+    assert set(drawn_sections([])) == set(SECTIONS)

@@ -125,3 +125,23 @@ def test_ablations_shorten_the_chain():
     assert compile_chain(gcot, ["g1.c1"], "none") == []
     assert [step.node for step in compile_chain(gcot, ["g1.c1"], "flat")] == ["g1.c1", "g1.c1.evidence"]
     assert as_text([]) == "(nothing yet)"
+
+
+@pytest.mark.parametrize(
+    ("section", "gone"),
+    [("path", "g1.c1.idea"), ("contrast", "g1.c2.idea"), ("lessons", "g1.lesson")],
+)
+def test_a_section_left_out_is_missing_from_the_chain_and_the_parent_is_not(section, gone):
+    lesson = [Node("g1.lesson", "lesson", 1, "learnt", {"ground": "g1.c1.evidence"})], []
+    gcot = graph(candidate("g1.c1", [], 0.4), candidate("g1.c2", [], -0.4, verdict="refutes"), lesson)
+    whole = {step.node for step in compile_chain(gcot, ["g1.c1"], "full")}
+    left = {step.node for step in compile_chain(gcot, ["g1.c1"], "full", {"path", "contrast", "lessons"} - {section})}
+    assert gone in whole
+    assert gone not in left
+    assert {"g1.c1", "g1.c1.evidence"} <= left
+
+
+def test_a_chain_to_a_published_score_starts_with_an_observation_of_the_target():
+    chain = compile_chain(graph(), ["seed.wanda"], "full")
+    assert [step.node for step in chain] == ["obs.skew", "seed.wanda.design", "seed.wanda", "seed.wanda.evidence"]
+    assert all(step.ground for step in chain)

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
+from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import networkx as nx
 import pytest
@@ -14,13 +17,22 @@ import pytest
 from autoprune.agents.chat.choose import choose_llm
 from autoprune.agents.session import open_crew, work
 from autoprune.config import load_config
+from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.events import EventLog, read_events
-from tests.agents.chat.faulty_server import ChatServer
+from autoprune.runs.events import VERSION, EventLog, Kind, read_events
+from tests.agents.chat.faulty_server import Calls, ChatServer
 from tests.agents.conftest import SMALL
 from tests.agents.test_search import scripted
 
 V1 = Path(__file__).parent.parent / "runs" / "v1"
+
+
+def curious(body):
+    """As `scripted`, but it looks up what was tried before it thinks."""
+    asked_before = any(message["role"] == "tool" for message in body["messages"])
+    if "tools" in body and not asked_before:
+        return Calls((("recall", '{"what": "best"}'), ("inspect_target", '{"limit": 1}')))
+    return scripted(body)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +41,7 @@ def recorded(tiny_model, tmp_path_factory):
     home = tmp_path_factory.mktemp("recorded")
     with pytest.MonkeyPatch.context() as patch, ChatServer([""]) as server:
         patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
-        server.script = scripted
+        server.script = curious
         words = ("llm.provider=openai", f"llm.base_url={server.base_url}", "agents.symbolic_share=0.5")
         config = load_config(None, [f"model={tiny_model}", *SMALL, *words, "search.max_candidates=4"])
         run = RunDirectory.create(home / "run", config)
@@ -89,6 +101,19 @@ def test_a_candidate_shows_chain_code_words_and_cost(here, recorded):
     assert "def score(layer)" in text
     assert "(measured: obs.skew)" in text
     assert "tokens written" in text
+
+
+def test_what_a_model_looked_up_is_shown_and_answered_from_earlier_generations(here, recorded):
+    text = here("trace", recorded, "g2.c1").stdout
+    assert "looked up by the models" in text
+    assert "recall(what=best)" in text
+    archive = Archive(Path(recorded) / "archive.sqlite")
+    turns = [archive.get(f"{slot}.propose.0.thought")["turns"] for slot in ("g1.c1", "g2.c1")]
+    archive.close()
+    remembered = [turn[0]["calls"][0]["result"] for turn in turns]
+    assert remembered[0] == "nothing yet"
+    assert "g1.c1" in remembered[1]
+    assert "skewness=" in turns[0][0]["calls"][1]["result"]
 
 
 @pytest.mark.parametrize("part", [(), ("g1",), ("g2.c1",)])
@@ -187,3 +212,26 @@ def test_pictures_have_the_width_of_a_page_whatever_the_terminal_has(here, recor
     assert svg.startswith("<svg")
     assert len(svg) < 40_000
     assert "generation 1" in html
+
+
+def documented():
+    """Kind -> the fields that its data must and may have, as docs/trace.md says."""
+    lines = (Path(__file__).parents[2] / "docs" / "trace.md").read_text(encoding="utf-8").splitlines()
+    table = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| `")]
+    fields = {kind.strip("`"): re.findall(r"`([\w?]+)`", data) for _, kind, data, *_ in table}
+    return {
+        kind: ({name for name in names if name[-1] != "?"}, {name.rstrip("?") for name in names})
+        for kind, names in fields.items()
+    }
+
+
+def test_every_event_is_as_documented(recorded):
+    kinds = documented()
+    assert set(kinds) == set(get_args(Kind))
+    events = list(read_events(Path(recorded) / "events.jsonl"))
+    assert {"planned", "proposed", "reviewed", "ended", "lesson", "spent", "run-ended"} <= {e.kind for e in events}
+    for event in events:
+        must, may = kinds[event.kind]
+        assert must <= set(event.data) <= may, event
+        assert event.version == VERSION
+        assert datetime.fromisoformat(event.time).tzinfo

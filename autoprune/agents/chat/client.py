@@ -5,10 +5,11 @@ on), RunPaused (the endpoint keeps failing, the run can be resumed), ChatError (
 """
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,14 +17,15 @@ import tenacity
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from autoprune.agents.chat.backoff import LONGEST_WAIT, Passing, asked_for, wait
 from autoprune.agents.chat.faults import FAULTS, Action, Fault, diagnose
 from autoprune.agents.chat.parse import MAX_REPLY_CHARS, clean, parse_json
 from autoprune.agents.chat.question import Question, problem_of, repair_of
 from autoprune.agents.chat.reply import Journal, Record, Reply, ReplyUnusable, Turn, Usage
+from autoprune.agents.chat.tools import Toolbox, calls_of, exchange
 from autoprune.agents.chat.transport import BoundedClient
 from autoprune.errors import ChatError, RunPaused
 
-LONGEST_WAIT = 60.0
 CHARS_PER_TOKEN = 4
 _OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
 
@@ -116,15 +118,16 @@ class Chat:
         self,
         key: str,
         role: str,
-        messages: list[dict[str, str]],
+        messages: list[dict[str, Any]],
         schema: type[BaseModel] | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
+        toolbox: Toolbox | None = None,
     ) -> Reply:
         """One question, answered from the journal or by the model.
 
         With a schema the reply's JSON object is validated into `Reply.parsed`, after one repair turn if need be;
-        without one any text that is not empty will do.
+        without one any text that is not empty will do. With a toolbox the model may look things up first.
 
         Raises:
             ReplyUnusable: the model answered twice with something else. RunPaused: too many failures in a row.
@@ -136,14 +139,21 @@ class Chat:
             max_tokens=max_tokens or self.endpoint.max_reply_tokens,
             temperature=self.endpoint.temperature if temperature is None else temperature,
             schema=schema,
+            toolbox=toolbox,
         )
         record = self._recall(question, messages)
         recorded = len(record.turns)
-        conversation = messages
-        for number in range(2):
+        conversation, looked_up, unusable = messages, 0, 0
+        for number in itertools.count():
             if number >= recorded:
                 record = self._answer(question, conversation, record)
             turn = record.turns[number]
+            if turn.calls:
+                looked_up += 1
+                conversation = [*conversation, *exchange(turn.text, turn.calls)]
+                if toolbox is None or looked_up >= toolbox.rounds:
+                    question = replace(question, toolbox=None)
+                continue
             if not turn.problem:
                 return Reply(
                     text=turn.text,
@@ -153,10 +163,13 @@ class Chat:
                     replayed=number < recorded,
                     **record.usage.model_dump(exclude={"estimated"}),
                 )
-            conversation = [*messages, *repair_of(turn)]
+            unusable += 1
+            if unusable == 2:
+                break
+            conversation = [*conversation, *repair_of(turn)]
         raise ReplyUnusable(turn.text, turn.problem, record.usage)
 
-    def _recall(self, question: Question, messages: list[dict[str, str]]) -> Record:
+    def _recall(self, question: Question, messages: list[dict[str, Any]]) -> Record:
         """The journal's record of this very question, or a fresh one that remembers what another one had cost."""
         fresh = Record(request=question.fingerprint(self.endpoint.model, messages), role=question.role)
         value = self._journal.get(question.key) if self._journal else None
@@ -169,7 +182,7 @@ class Chat:
             raise ChatError(f"the journal's entry {question.key!r} cannot be read: {problem}") from None
         return record if record.request == fresh.request else fresh.model_copy(update={"spent": record.usage})
 
-    def _answer(self, question: Question, messages: list[dict[str, str]], record: Record) -> Record:
+    def _answer(self, question: Question, messages: list[dict[str, Any]], record: Record) -> Record:
         """Ask until there is an answer or it is hopeless; the record grows by what happened, in the journal too."""
         failures: list[Fault] = []
         try:
@@ -184,34 +197,34 @@ class Chat:
         self._count(question.role, Usage.of([turn]))
         return record
 
-    def _persist(self, question: Question, messages: list[dict[str, str]], failures: list[Fault]) -> Turn:
+    def _persist(self, question: Question, messages: list[dict[str, Any]], failures: list[Fault]) -> Turn:
         """Call until it answers: the one layer of retries. `failures` grows by every call that brought no answer."""
 
         def tell(state: tenacity.RetryCallState) -> None:
-            wait = state.next_action.sleep if state.next_action else 0.0
-            self._notify(f"{self._who()}: {failures[-1].line}; trying again in {wait:.0f} s")
+            pause = state.next_action.sleep if state.next_action else 0.0
+            self._notify(f"{self._who()}: {failures[-1].line}; trying again in {pause:.0f} s")
 
         def give_up(state: tenacity.RetryCallState) -> bool:
-            return state.attempt_number > self.endpoint.retries or (_asked_for(state) or 0.0) > LONGEST_WAIT
+            return state.attempt_number > self.endpoint.retries or (asked_for(state) or 0.0) > LONGEST_WAIT
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Passing),
+            retry=tenacity.retry_if_exception_type(Passing),
             stop=give_up,
-            wait=_wait,
+            wait=wait,
             before_sleep=tell,
             sleep=self._sleep,
             reraise=True,
         )
         try:
             return retrying(self._call_or_sort, question, messages, failures)
-        except _Passing as last:
+        except Passing as last:
             times = retrying.statistics["attempt_number"]
             raise RunPaused(
                 f"{self._who()} failed {f'{times} times in a row' if times > 1 else 'once'} (last: {last.fault.line}); "
                 "nothing is lost, `autoprune resume` goes on once it answers again"
             ) from None
 
-    def _call_or_sort(self, question: Question, messages: list[dict[str, str]], failures: list[Fault]) -> Turn:
+    def _call_or_sort(self, question: Question, messages: list[dict[str, Any]], failures: list[Fault]) -> Turn:
         """One call, its failure turned into what is to be done about it."""
         while True:
             try:
@@ -226,13 +239,14 @@ class Chat:
             raise ChatError(f"{self._who()}: {fault.line}")
         if fault.action is Action.REJECT:
             raise ReplyUnusable("", fault.line)
-        raise _Passing(fault)
+        raise Passing(fault)
 
-    def _call(self, question: Question, messages: list[dict[str, str]]) -> Turn:
+    def _call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:
         """One real call: exactly one HTTP request."""
         optional = {
             "max_tokens": question.max_tokens,
             "response_format": question.response_format,
+            "tools": question.toolbox and question.toolbox.declared(),
             "temperature": question.temperature,
             "seed": question.seed(self.endpoint.seed, len(messages)),
         }
@@ -259,6 +273,7 @@ class Chat:
             seconds=seconds,
             truncated=message.response_metadata.get("finish_reason") == "length" or len(text) > MAX_REPLY_CHARS,
             estimated=not usage,
+            calls=calls_of(message, question.toolbox) if question.toolbox else [],
         )
         return turn.model_copy(update={"problem": problem_of(turn, question.schema)})
 
@@ -272,25 +287,3 @@ class Chat:
 
     def _who(self) -> str:
         return f"the chat model {self.endpoint.model} at {self.endpoint.base_url}"
-
-
-class _Passing(Exception):
-    """A call failed in a way that may pass."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.line)
-        self.fault = fault
-
-
-_exponential = tenacity.wait_exponential_jitter(initial=1, max=LONGEST_WAIT)
-
-
-def _asked_for(state: tenacity.RetryCallState) -> float | None:
-    """Seconds that the endpoint itself asked us to wait."""
-    error = state.outcome.exception() if state.outcome else None
-    return error.fault.wait if isinstance(error, _Passing) else None
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    asked = _asked_for(state)
-    return _exponential(state) if asked is None else asked

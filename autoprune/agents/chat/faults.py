@@ -10,14 +10,20 @@ from enum import Enum
 import openai
 
 from autoprune.agents.chat.parse import clean
-from autoprune.agents.chat.transport import NotAChatReply, ReplyTooLarge
+from autoprune.agents.chat.transport import BrokenOff, NotAChatReply, ReplyTooLarge
 
 FAULTS = (openai.OpenAIError, NotAChatReply, ReplyTooLarge)
 """Every exception a call may end with."""
 
-OPTIONAL_PARAMETERS = ("max_tokens", "response_format", "temperature", "seed")
-"""What we can do without when an endpoint refuses it. `max_tokens` goes out twice (PLATFORM: some servers ignore
-`max_completion_tokens`, others refuse both together)."""
+OPTIONAL_PARAMETERS = {
+    "max_tokens": "max_tokens",
+    "response_format": "response_format",
+    "temperature": "temperature",
+    "seed": "seed",
+    "tools": "tool",
+}
+"""What we can do without when an endpoint refuses it, and the word by which its complaint is known. `max_tokens` goes
+out twice: some servers ignore `max_completion_tokens`, others refuse both together."""
 
 
 class Action(Enum):
@@ -50,6 +56,8 @@ def diagnose(error: BaseException, refused: frozenset[str] = frozenset()) -> Fau
     for cause in chain:
         if isinstance(cause, ReplyTooLarge):
             return Fault(Action.REJECT, str(cause))
+        if isinstance(cause, BrokenOff):
+            return Fault(Action.RETRY, _shorten(str(cause)))
         if isinstance(cause, NotAChatReply):
             return Fault(Action.RETRY, f"{cause}; is the address right (most end in /v1)?", misconfigured=True)
     if isinstance(error, openai.APITimeoutError):
@@ -78,8 +86,8 @@ def _status(error: openai.APIStatusError, refused: frozenset[str]) -> Fault:
         return Fault(Action.RETRY, line, wait=_retry_after(error))
     if code in (400, 422):
         named = f"{error.param or ''} {message}"
-        for parameter in OPTIONAL_PARAMETERS:
-            if parameter in named and parameter not in refused:
+        for parameter, word in OPTIONAL_PARAMETERS.items():
+            if word in named and parameter not in refused:
                 return Fault(Action.ADAPT, line, parameter=parameter)
     return Fault(Action.REJECT, line, misconfigured=True)
 

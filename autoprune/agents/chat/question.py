@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from autoprune.agents.chat.parse import parse_json
 from autoprune.agents.chat.reply import Turn
+from autoprune.agents.chat.tools import Toolbox
 from autoprune.agents.prompts.load import render
 
 QUOTED_CHARS = 2000
@@ -16,13 +17,17 @@ QUOTED_CHARS = 2000
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, apart from the conversation. `key` is the journal's; `schema` None asks for plain text."""
+    """What is asked, apart from the conversation.
+
+    `key` is the journal's; `schema` None asks for plain text; `toolbox`: what the model may call before it answers.
+    """
 
     key: str
     role: str
     max_tokens: int
     temperature: float
     schema: type[BaseModel] | None
+    toolbox: Toolbox | None = None
 
     @property
     def response_format(self) -> dict[str, Any] | None:
@@ -30,9 +35,10 @@ class Question:
             return None
         return {"type": "json_schema", "json_schema": {"name": "reply", "schema": self.schema.model_json_schema()}}
 
-    def fingerprint(self, model: str, messages: list[dict[str, str]]) -> str:
+    def fingerprint(self, model: str, messages: list[dict[str, Any]]) -> str:
         """Equal for equal requests: what makes a journalled answer the answer to this question."""
-        parts = [model, messages, self.max_tokens, self.temperature, self.response_format]
+        parts: list[Any] = [model, messages, self.max_tokens, self.temperature, self.response_format]
+        parts += [self.toolbox.declared()] if self.toolbox else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def seed(self, base: int | None, turn: int) -> int | None:
@@ -42,7 +48,9 @@ class Question:
 
 
 def problem_of(turn: Turn, schema: type[BaseModel] | None) -> str:
-    """Why a reply cannot be used; empty if it can."""
+    """Why a reply cannot be used; empty if it can, and if it calls tools."""
+    if turn.calls:
+        return ""
     if not turn.text.strip():
         return f"the reply was empty{', all tokens were used up before it (llm.max_reply_tokens)' * turn.truncated}"
     if schema is None:

@@ -5,9 +5,12 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from autoprune.agents.chat.tools import ToolCall
+
 
 class Turn(BaseModel):
-    """One answer of the model as it arrived (cleaned). A question has one, or two when the first needed repair.
+    """One answer of the model as it arrived (cleaned). A question has one, or two when the first needed repair, and
+    before them those in which the model called tools.
 
     Attributes:
         tokens_in, tokens_out: counted by the endpoint, or estimated (`estimated`) when it did not say.
@@ -15,6 +18,7 @@ class Turn(BaseModel):
         seconds: wall clock of the call that succeeded.
         truncated: the reply was cut off by the token limit, or by our own cap.
         problem: why it could not be used; empty = it could.
+        calls: tools that the model asked for in place of an answer, with what they said.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,6 +32,7 @@ class Turn(BaseModel):
     truncated: bool = False
     estimated: bool = False
     problem: str = ""
+    calls: list[ToolCall] = []
 
 
 class Usage(BaseModel):

@@ -23,10 +23,14 @@ class ReplyTooLarge(openai.OpenAIError):
     """The body went past MAX_BODY_BYTES."""
 
 
+class BrokenOff(openai.OpenAIError):
+    """A stream of a chat completion began and did not come to its end."""
+
+
 class BoundedClient(openai.DefaultHttpxClient):
     """An httpx client whose replies arrive whole within `deadline` seconds and MAX_BODY_BYTES, or raise.
 
-    Raises openai.APITimeoutError, NotAChatReply or ReplyTooLarge besides what httpx raises.
+    Raises openai.APITimeoutError, NotAChatReply, BrokenOff or ReplyTooLarge besides what httpx raises.
     """
 
     def __init__(self, deadline: float, **options: Any) -> None:
@@ -68,20 +72,43 @@ def _chat_completion(body: bytes, content_type: str) -> dict[str, Any]:
     choices = value.get("choices") if isinstance(value, dict) else None
     if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
         raise NotAChatReply("it answered with JSON that is no chat completion")
-    if not isinstance(choices[0].get("message"), dict):
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
         raise NotAChatReply("it answered with a choice that has no message")
+    if not isinstance(message.get("content"), str | list | None):
+        raise NotAChatReply("it answered with a message that is no text")
+    if "tool_calls" in message:
+        message["tool_calls"] = _calls(message["tool_calls"])
     return value
+
+
+def _calls(value: Any) -> list[dict[str, Any]]:
+    """The tool calls that have a name. Arguments that are no JSON object become text that does not parse: the library
+    hands such calls on as invalid, but would fail on JSON of another kind."""
+    calls: list[dict[str, Any]] = []
+    for call in value if isinstance(value, list) else []:
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            arguments = function.get("arguments")
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            function["arguments"] = text if text.lstrip().startswith("{") else f"no object: {text}"
+            call["id"] = str(call.get("id") or f"call{len(calls)}")
+            calls.append(call)
+    return calls
 
 
 def _join_events(body: bytes) -> dict[str, Any]:
     """One chat completion out of a stream of deltas (server-sent events)."""
-    text, finish, model, usage, seen = [], None, None, None, False
+    text, finish, model, usage, seen, done = [], None, None, None, False, False
     for line in body.decode("utf-8", errors="replace").splitlines():
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":
+            done = done or data == "[DONE]"
             continue
         try:
             event = json.loads(data)
+            if error := event.get("error"):
+                raise BrokenOff(f"it broke off with an error: {json.dumps(error)[:200]}")
             choice = (event.get("choices") or [{}])[0]
             text.append((choice.get("delta") or {}).get("content") or "")
         except (ValueError, AttributeError, LookupError, RecursionError):
@@ -92,6 +119,8 @@ def _join_events(body: bytes) -> dict[str, Any]:
         usage = event.get("usage") or usage
     if not seen:
         raise NotAChatReply("it answered with an event stream without content")
+    if not finish and not done:
+        raise BrokenOff("it broke off in the middle of its reply")
     message = {"role": "assistant", "content": "".join(text)}
     choice = {"index": 0, "message": message, "finish_reason": finish or "stop"}
     return {

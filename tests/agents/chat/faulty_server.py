@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -63,9 +63,19 @@ class Drip:
 
 @dataclass(frozen=True)
 class Stream:
-    """A completion as server-sent events, although nobody asked for a stream."""
+    """A completion as server-sent events, although nobody asked for a stream.
+
+    `finish` None and `done` False: it ends without saying so. `pause`: seconds after each event. `last` is sent as
+    it is in place of a proper end; `reset`: the connection is reset there.
+    """
 
     pieces: tuple[str, ...]
+    finish: str | None = "stop"
+    usage: bool = True
+    done: bool = True
+    pause: float = 0.0
+    last: bytes = b""
+    reset: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,14 @@ class Reset:
     """The connection is reset in the middle of the body."""
 
 
-Step = str | dict[str, Any] | Status | Raw | Answer | Hang | Drip | Stream | Huge | Reset
+@dataclass(frozen=True)
+class Calls:
+    """A message that calls tools: (name, arguments as JSON text) each."""
+
+    calls: tuple[tuple[str, str], ...]
+
+
+Step = str | dict[str, Any] | Status | Raw | Answer | Hang | Drip | Stream | Huge | Reset | Calls
 Script = list[Step] | Callable[[dict[str, Any]], Step]
 
 
@@ -106,6 +123,15 @@ def completion(answer: Answer, model: str) -> dict[str, Any]:
             "completion_tokens": answer.tokens_out,
             "total_tokens": total,
         }
+    return body
+
+
+def _calling(step: Calls, model: str) -> dict[str, Any]:
+    body = completion(Answer(None, "tool_calls"), model)
+    body["choices"][0]["message"]["tool_calls"] = [
+        {"id": f"id{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for number, (name, arguments) in enumerate(step.calls)
+    ]
     return body
 
 
@@ -175,6 +201,8 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
                     self._complete(Answer(json.dumps(step)), model)
                 case Answer():
                     self._complete(step, model)
+                case Calls():
+                    self._send(200, json.dumps(_calling(step, model)).encode())
                 case Status():
                     error = {"message": step.message, "type": "scripted", "code": step.error_code, "param": step.param}
                     self._send(step.code, json.dumps({"error": error}).encode(), headers=step.headers)
@@ -186,7 +214,7 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
                 case Drip():
                     self._drip(json.dumps(completion(Answer(step.text), model)).encode(), step.pause)
                 case Stream():
-                    self._send(200, _events(step.pieces, model), "text/event-stream")
+                    self._stream(step, model)
                 case Huge():
                     self._huge(step.size)
                 case Reset():
@@ -220,6 +248,21 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
                 if server.stopping.is_set():
                     return
 
+        def _stream(self, step: Stream, model: str) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            for event in _events(step, model):
+                self.wfile.write(event)
+                self.wfile.flush()
+                time.sleep(step.pause)
+                if server.stopping.is_set():
+                    return
+            if step.reset:
+                self._break()
+
         def _huge(self, size: int) -> None:
             self._head(200, size)
             block = b" " * 65536
@@ -230,6 +273,9 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
             self._head(200, 1000)
             self.wfile.write(b'{"id": "x", "cho')
             self.wfile.flush()
+            self._break()
+
+        def _break(self) -> None:
             # Closing with linger 0 sends RST instead of FIN.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
@@ -238,11 +284,17 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _events(pieces: tuple[str, ...], model: str) -> bytes:
-    lines = []
-    for piece in pieces:
+def _events(stream: Stream, model: str) -> Iterator[bytes]:
+    lines: list[dict[str, Any]] = []
+    for piece in stream.pieces:
         choice = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
         lines.append({"model": model, "choices": [choice]})
-    lines.append({"model": model, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-    lines.append({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}})
-    return b"".join(b"data: " + json.dumps(line).encode() + b"\n\n" for line in lines) + b"data: [DONE]\n\n"
+    if stream.finish:
+        lines.append({"model": model, "choices": [{"index": 0, "delta": {}, "finish_reason": stream.finish}]})
+    if stream.usage:
+        lines.append({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}})
+    for line in lines:
+        yield b"data: " + json.dumps(line).encode() + b"\n\n"
+    yield stream.last
+    if stream.done:
+        yield b"data: [DONE]\n\n"

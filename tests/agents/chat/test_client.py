@@ -137,6 +137,7 @@ def test_endpoint_that_asks_for_a_long_wait_pauses_at_once(open_chat_to: MakeCha
         (Raw(b"<html><body>login</body></html>", "text/html"), "HTML page"),
         (Raw(b""), "empty body"),
         (Raw(b'{"choices": []}'), "no chat completion"),
+        (Raw(b'{"choices": [{"message": {"content": 5}}]}'), "no text"),
         (Status(400, message="no"), "HTTP 400"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,

@@ -1,0 +1,76 @@
+"""What a search will take, said before it starts: by earlier runs like it, else by stated assumptions, else unknown."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from autoprune.config import Config
+from autoprune.errors import AutoPruneError
+from autoprune.runs.directory import RunDirectory, list_runs
+from autoprune.runs.events import read_events
+
+CALLS = 3
+CALLS_PER_REVISION = 2
+READ_PER_CALL = 1500
+"""Assumed of a candidate by LLM: thought, code and review; code and review again for a revision; tokens of a prompt."""
+
+Price = Callable[[str, int, int], float | None]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What an ended run took per candidate."""
+
+    seconds: float
+    tokens: float
+
+
+def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price: Price | None = None) -> str:
+    """One line. `llm`: the provider chosen; `model`: the proposer's; `price`: US dollars for (model, in, out)."""
+    candidates = config.search.max_candidates
+    head = f"estimate for {candidates} candidates: "
+    rates = list(_rates(config, llm, run))
+    if rates:
+        seconds, tokens = (sum(getattr(rate, name) for rate in rates) / len(rates) for name in ("seconds", "tokens"))
+        like = f"{len(rates)} earlier run{'s' * (len(rates) > 1)} with these settings in {run.path.parent}"
+        used = f" and {candidates * tokens:,.0f} tokens" if llm != "symbolic" else ""
+        return f"{head}about {_minutes(candidates * seconds)}{used} (by {like}: {seconds:.0f} s a candidate)"
+    time = f"minutes unknown (no ended run with these settings in {run.path.parent})"
+    return f"{head}no tokens; {time}" if llm == "symbolic" else f"{head}{_assumed(config, model, price)}; {time}"
+
+
+def _assumed(config: Config, model: str, price: Price | None) -> str:
+    by_llm = math.ceil(config.search.max_candidates * (1 - config.agents.symbolic_share))
+    most = CALLS + CALLS_PER_REVISION * config.agents.revisions
+    written = config.llm.for_role("proposer").max_reply_tokens
+    low, high = by_llm * CALLS * READ_PER_CALL, by_llm * most * (READ_PER_CALL + written)
+    usd = price(model, by_llm * most * READ_PER_CALL, by_llm * most * written) if price else None
+    cost = "at an unknown price" if usd is None else "which cost nothing" if usd == 0 else f"at most {usd:.2f} USD"
+    return (
+        f"{low:,} to {high:,} tokens, {cost} (assuming {CALLS} to {most} calls for each of {by_llm} candidates by LLM, "
+        f"{READ_PER_CALL:,} tokens read and up to {written:,} written a call)"
+    )
+
+
+def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
+    """Of the ended runs beside this one that had the same target, data, agents and chat model."""
+    for other in list_runs(run.path.parent):
+        try:
+            if _alike(other.settings()[0], config):
+                events = {event.kind: event.data for event in read_events(other.events_file)}
+                ended, engine = events.get("run-ended", {}), events.get("run-started", {}).get("llm")
+                if engine == llm and ended.get("candidates"):
+                    yield Rate(ended["seconds"] / ended["candidates"], ended["tokens"] / ended["candidates"])
+        except AutoPruneError:
+            continue  # a run that cannot be read tells nothing about this one
+
+
+def _alike(one: Config, other: Config) -> bool:
+    return all(getattr(one, part) == getattr(other, part) for part in ("model", "data", "agents")) and (
+        one.llm.model_copy(update={"provider": "auto"}) == other.llm.model_copy(update={"provider": "auto"})
+    )
+
+
+def _minutes(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes >= 2 else f"{seconds:.0f} seconds"

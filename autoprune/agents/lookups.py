@@ -1,0 +1,54 @@
+"""What the proposer's model may look up by itself, where it supports tool calls: the target, and what was tried.
+
+Answers hold only what was known when the generation began, so that a resumed run gets the same ones. Models without
+tool calls lose nothing that matters: the graph puts the best of it into their prompt.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from autoprune.agents.chat.tools import Tool, Toolbox
+from autoprune.config import AgentSettings
+from autoprune.tools.inspect import inspect_target
+from autoprune.tools.recall import Recall, recall
+from autoprune.tools.workbench import Workbench
+
+Lookups = Callable[[int], Toolbox | None]
+
+
+class Inspect(BaseModel):
+    """Which of the target's units to show."""
+
+    by: Literal["skewness", "weight_norm", "input_norm", "outlier_share"] = "skewness"
+    order: Literal["largest", "smallest"] = "largest"
+    limit: int = Field(8, ge=1, le=30)
+
+
+def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Lookups:
+    """The toolbox for a generation; none where tools are off. `auto`: off for a local model, which cannot use them."""
+    used = settings.tools == "on" or (settings.tools == "auto" and provider == "openai")
+
+    def inspect(request: Inspect) -> str:
+        target = inspect_target(workbench)
+        units = sorted(target.units, key=lambda unit: getattr(unit, request.by), reverse=request.order == "largest")
+        lines = [
+            " ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in unit)
+            for unit in units[: request.limit]
+        ]
+        head = f"{target.name}: {target.weights} weights in {len(units)} units, dense perplexity "
+        return "\n".join([f"{head}{target.dense_perplexity:.2f}; {request.order} {request.by} first", *lines])
+
+    def toolbox(generation: int) -> Toolbox | None:
+        def remember(request: Recall) -> str:
+            found = recall(workbench, request, before=generation)
+            return "\n".join(memory.model_dump_json(exclude={"candidate"}) for memory in found) or "nothing yet"
+
+        tools = (
+            Tool("inspect_target", "Statistics of the target model's units.", Inspect, inspect),
+            Tool("recall", "What this search has tried: the best candidates, or the failures.", Recall, remember),
+        )
+        return Toolbox(tools, settings.tool_rounds)
+
+    return toolbox if used else lambda generation: None

@@ -1,0 +1,66 @@
+"""What is said about a search before it starts: from what earlier runs took, or from assumptions that it names."""
+
+import pytest
+
+from autoprune.agents.estimate import estimate
+from autoprune.config import load_config
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog
+
+WORDS = ("model=tiny", "search.max_candidates=10", "agents.symbolic_share=0", "llm.max_reply_tokens=500")
+
+
+def ended(path, *words, llm="openai", seconds=100.0, tokens=5000, candidates=5):
+    run = RunDirectory.create(path, load_config(None, [*WORDS, *words]))
+    events = EventLog(run.events_file)
+    events.emit("run-started", model="tiny", llm=llm)
+    if candidates:
+        events.emit("run-ended", stop="s", conclusion="c", seconds=seconds, tokens=tokens, candidates=candidates)
+    events.close()
+
+
+@pytest.fixture
+def said(tmp_path):
+    def say(*words, llm="openai", **options):
+        config = load_config(None, [*WORDS, *words])
+        return estimate(config, llm, RunDirectory.create(tmp_path / "new", config), "m", **options)
+
+    return say
+
+
+def test_earlier_runs_with_the_same_settings_tell_minutes_and_tokens(said, tmp_path):
+    ended(tmp_path / "a", "seed=1")
+    ended(tmp_path / "b", "search.max_candidates=3", seconds=200.0, tokens=15000)
+    line = said()
+    assert "about 5 minutes and 20,000 tokens" in line
+    assert "2 earlier runs" in line
+
+
+@pytest.mark.parametrize("words", [("data.seqlen=64",), ("llm.model=other",), ("model=other",)])
+def test_runs_with_other_settings_tell_nothing(said, tmp_path, words):
+    ended(tmp_path / "a", *words)
+    assert "minutes unknown" in said()
+
+
+def test_runs_that_did_not_end_had_another_engine_or_cannot_be_read_tell_nothing(said, tmp_path):
+    ended(tmp_path / "a", candidates=0)
+    ended(tmp_path / "b", llm="local")
+    ended(tmp_path / "c")
+    (tmp_path / "c" / "events.jsonl").write_text("not an event\n")
+    assert "minutes unknown" in said()
+
+
+def test_without_earlier_runs_the_assumptions_are_named(said):
+    line = said(price=lambda model, read, written: (read + written) / 1e6)
+    assert "45,000 to 140,000 tokens, at most 0.14 USD" in line
+    assert "3 to 7 calls for each of 10 candidates" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(("usd", "words"), [(None, "at an unknown price"), (0.0, "which cost nothing")])
+def test_an_unknown_price_is_not_nothing(said, usd, words):
+    assert words in said(price=lambda *call: usd)
+
+
+def test_the_symbolic_engine_needs_no_tokens(said):
+    assert "no tokens; minutes unknown" in said(llm="symbolic")

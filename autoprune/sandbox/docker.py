@@ -60,13 +60,12 @@ class DockerWorker:
                 covers = [_bind(str(empty), path) for path in hidden]
                 mounts = [*options["mounts"], _bind(str(inner), _CHANNEL_PATH), *covers]
                 self._container = client.containers.create(**{**options, "mounts": mounts})
-                try:
+                with contextlib.ExitStack() as undo:
+                    undo.callback(self._remove)
                     self._container.start()
                     self.channel = self._accept(listener)
                     wait_until_ready(self.channel)
-                except BaseException:
-                    self._remove()
-                    raise
+                    undo.pop_all()
         except docker.errors.ImageNotFound:
             raise SandboxUnavailable(
                 f"there is no image {options['image']}: build it with `autoprune sandbox build`"

@@ -71,11 +71,10 @@ class WorkerSession:
         """What the worker says the candidate's own calls took: for a benchmark, never for a judgement."""
         size = 4 * max((rows * columns for rows, columns in self._shapes.values()), default=1)
         self._slot = Slot(size)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
             answer = self._open(source, folder, settings)
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
         self.group = str(answer["group"])
         self.has_allocate = bool(answer["allocate"])
 

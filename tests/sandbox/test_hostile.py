@@ -53,7 +53,7 @@ def test_hostile_candidate_ends_as_it_must(
     sandbox: Sandbox, bundle: Path, secret: Path, wanda: dict[str, Tensor], case: Hostile
 ) -> None:
     started = time.monotonic()
-    outcome, told = run(sandbox, case.source(secret=str(secret), bundle=str(bundle)), bundle)
+    outcome, told = run(sandbox, case.source(secret=str(secret), bundle=str(bundle), home=str(Path.home())), bundle)
     assert outcome in case.ends, f"ended as {outcome}: {told}"
     assert time.monotonic() - started < SETTINGS.seconds + 15
     for hidden in (SECRET, "secret-in-the-environment", "root:x:0"):

@@ -75,11 +75,10 @@ class LocalServer:
                 text=True,
                 start_new_session=True,
             )
-            try:
+            with contextlib.ExitStack() as undo:
+                undo.callback(self._stop)
                 self.base_url = self._wait_until_ready(self._process, log)
-            except BaseException:
-                self._stop()
-                raise
+                undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,12 +5,14 @@ CandidateFailure with stage and reason, and with the worker killed.
 """
 
 import contextlib
+import itertools
 import math
 import os
 import select
 import socket
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -19,7 +21,7 @@ from autoprune.config import SandboxSettings
 from autoprune.errors import CandidateFailure
 from autoprune.pruning.contract import GROUPS
 from autoprune.sandbox import protocol
-from autoprune.sandbox.slot import Output, Slot, clean
+from autoprune.sandbox.slot import PLACES, Output, Slot, clean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +65,8 @@ class WorkerSession:
         self._left = settings.seconds
         self._shapes = {layer.name: layer.shape for layer in Bundle(folder).layers}
         self._next_id = 1
-        self._unread: int | None = None
+        self._asked: deque[int] = deque()
+        """Numbers of the questions whose answers have not been read, oldest first."""
         self._paused = False
         self._output = Output(settings.output_kb * 1024)
         self.repeats: bool | None = None
@@ -85,8 +88,9 @@ class WorkerSession:
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """See base.Session."""
         stage = "allocate"
-        question = self._ask(stage, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
-        densities = self._answer(question, stage).get("densities")
+        self._catch_up(stage)
+        self._ask(stage, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
+        densities = self._answer(stage).get("densities")
         self._pause()
         if not isinstance(densities, list) or not all(type(value) in (int, float) for value in densities):
             self._fail(stage, "protocol", "the worker's answer holds no list of numbers")
@@ -101,25 +105,29 @@ class WorkerSession:
         names = list(self._shapes) if layers is None else list(layers)
         if not names:
             return
-        asked = self._ask_score(names[0], sparsity)
-        first = 0
+        self._catch_up("score")
         # At the end the first layer is asked for again, to see whether the answer is the same.
-        for name, following in zip(names, [*names[1:], names[0]], strict=True):
-            answer = self._answer(asked, "score", name)
+        questions = enumerate([*names, names[0]])
+        self._ask_score(sparsity, *next(questions))
+        self._ask_score(sparsity, *next(questions))
+        first = 0
+        for position, name in enumerate(names):
+            answer = self._answer("score", name)
             if answer.get("shape") != list(self._shapes[name]):
                 shape = clean(str(answer.get("shape"))[:80])
                 self._fail("check", "shape", f"scores of shape {shape} for {name}, a {self._shapes[name]} weight")
             if isinstance(seconds := answer.get("seconds"), float):
                 self.claimed_seconds += seconds
-            tensor = self._slot.copy(self._shapes[name])
-            # The worker scores the next layer while this one is checked and used.
-            asked = self._ask_score(following, sparsity)
+            tensor = self._slot.copy(self._shapes[name], position % PLACES)
+            # The worker is at the next layer already; its place is free for the one after that.
+            for question in itertools.islice(questions, 1):
+                self._ask_score(sparsity, *question)
             self._check(name, tensor)
             first = first or _digest(tensor)
             yield name, tensor
-        self._answer(asked, "score", names[0])
+        self._answer("score", names[0])
         self._pause()
-        self.repeats = first == _digest(self._slot.copy(self._shapes[names[0]]))
+        self.repeats = first == _digest(self._slot.copy(self._shapes[names[0]], len(names) % PLACES))
 
     def close(self) -> None:
         """End the worker and free the buffers. What was printed stays readable."""
@@ -131,7 +139,7 @@ class WorkerSession:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         threads = settings.threads or os.cpu_count() or 1
         try:
-            question = self._ask(
+            self._ask(
                 "start",
                 (self._slot.descriptor, self._output.descriptor, descriptor),
                 do="open",
@@ -144,14 +152,14 @@ class WorkerSession:
             )
         finally:
             os.close(descriptor)
-        answer = self._answer(question, "load")
+        answer = self._answer("load")
         self._pause()
         if answer.get("group") not in GROUPS or not isinstance(answer.get("allocate"), bool):
             self._fail("load", "protocol", "the worker's answer names no group")
         return answer
 
-    def _ask_score(self, name: str, sparsity: Mapping[str, float]) -> int:
-        return self._ask("score", do="score", layer=name, sparsity=sparsity[name])
+    def _ask_score(self, sparsity: Mapping[str, float], position: int, name: str) -> None:
+        self._ask("score", do="score", layer=name, sparsity=sparsity[name], place=position % PLACES)
 
     def _check(self, name: str, tensor: "Tensor") -> None:
         # By NumPy, on one thread: torch's threads would spin beside the worker's, which computes the next layer.
@@ -161,9 +169,12 @@ class WorkerSession:
             counts = f"{nan} NaN and {infinite} infinite of {tensor.numel()} scores"
             self._fail("check", "not-finite", f"{counts} in {name}; scores must be finite in float32")
 
-    def _ask(self, stage: str, descriptors: tuple[int, ...] = (), **question: Any) -> int:
-        if self._unread is not None:  # a generator of scores was dropped half-way
-            self._answer(self._unread, stage)
+    def _catch_up(self, stage: str) -> None:
+        """Read what is still unread because a generator of scores was dropped half-way."""
+        while self._asked:
+            self._answer(stage)
+
+    def _ask(self, stage: str, descriptors: tuple[int, ...] = (), **question: Any) -> None:
         number, self._next_id = self._next_id, self._next_id + 1
         if self._paused:
             self._worker.resume()
@@ -172,7 +183,7 @@ class WorkerSession:
         channel.settimeout(max(self._left, 0.001))
         started = time.monotonic()
         try:
-            if readable(channel, 0) and channel.recv(1, socket.MSG_PEEK):
+            if not self._asked and readable(channel, 0) and channel.recv(1, socket.MSG_PEEK):
                 self._fail(stage, "protocol", "the worker spoke before it was asked")
             data = protocol.encode({"id": number, **question})
             if descriptors:
@@ -182,13 +193,14 @@ class WorkerSession:
         except TimeoutError:
             self._fail(stage, "timeout", f"the worker did not take a question for {self._seconds:g} s")
         except ConnectionError:
-            self._fail(stage, *self._worker.ended())
+            if not self._asked:  # else reading on will tell at which layer it ended
+                self._fail(stage, *self._worker.ended())
         finally:
             self._left -= time.monotonic() - started
-        self._unread = number
-        return number
+        self._asked.append(number)
 
-    def _answer(self, number: int, stage: str, layer: str = "") -> dict[str, Any]:
+    def _answer(self, stage: str, layer: str = "") -> dict[str, Any]:
+        """The answer to the oldest question that is not answered yet."""
         started = time.monotonic()
         where = f" (layer {layer})" if layer else ""
         try:
@@ -200,8 +212,7 @@ class WorkerSession:
             self._fail(stage, reason, f"{message}{where}")
         finally:
             self._left -= time.monotonic() - started
-        self._unread = None
-        if answer.get("id") != number:
+        if answer.get("id") != self._asked.popleft():
             self._fail(stage, "protocol", f"the worker answered another question{where}")
         if "failure" in answer:
             self._reported(answer["failure"])

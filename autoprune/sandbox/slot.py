@@ -12,22 +12,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+PLACES = 2
+"""Scores of one layer are copied out of one place while the worker writes those of the next into another."""
+
+
 class Slot:
-    """A buffer of `size` bytes."""
+    """`PLACES` buffers of `size` bytes each, one behind the other."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.descriptor = os.memfd_create("scores", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.descriptor, size)
+        os.ftruncate(self.descriptor, PLACES * size)
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
 
-    def copy(self, shape: tuple[int, int]) -> "Tensor":
-        """A float32 tensor of `shape`, copied from the start: later writes to the slot do not reach it."""
+    def copy(self, shape: tuple[int, int], place: int) -> "Tensor":
+        """A float32 tensor of `shape`, copied from a place's start: later writes to the slot do not reach it."""
         import torch
 
         tensor = torch.empty(shape, dtype=torch.float32)
         view = memoryview(tensor.numpy()).cast("B")  # type: ignore[arg-type]
-        offset = 0
+        offset = place * self.size
         while len(view):
             count = os.preadv(self.descriptor, [view], offset)
             view, offset = view[count:], offset + count

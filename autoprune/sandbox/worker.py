@@ -6,13 +6,14 @@ candidate's, this loop included: nothing that it sends is believed by the other 
 `local` forks it from a warm process (zygote.py); a container runs `python -m autoprune.sandbox.worker SOCKET`.
 """
 
+import contextlib
 import faulthandler
 import mmap
 import os
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +24,7 @@ from autoprune.pruning.bundle import Bundle, LayerView
 from autoprune.sandbox import jail, protocol
 from autoprune.sandbox.candidate import Candidate, Refused, failure
 from autoprune.sandbox.paths import readable_paths
+from autoprune.sandbox.slot import PLACES
 
 
 class BoundedText(TextIOWrapper):
@@ -58,7 +60,7 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
     stdout = _redirect_output(output, opening["output_bytes"])
     bundle = Bundle(Path(f"/proc/self/fd/{folder}"))
     os.close(folder)
-    shared = torch.frombuffer(mmap.mmap(slot, 0), dtype=torch.float32)
+    places = torch.frombuffer(mmap.mmap(slot, 0), dtype=torch.float32).chunk(PLACES)
     os.close(slot)
     device = "cuda" if opening["gpu"] else "cpu"
     torch.zeros(1, device=device)  # the driver's files are opened, and its threads started, before the jail is shut
@@ -76,12 +78,14 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
                 answer(question, group=candidate.group, allocate=candidate.has_allocate)
             elif question["do"] == "score":
                 stage = "score"
-                view = _on(device, bundle.view(question["layer"], question["sparsity"]))
+                with _one_thread():
+                    view = _on(device, bundle.view(question["layer"], question["sparsity"]))
                 where = f"layer {question['layer']}, weight {list(view.weight.shape)}"
                 started = time.perf_counter()
                 scores = candidate.score(view)
                 seconds = time.perf_counter() - started
-                shared[: scores.numel()].view(scores.shape).copy_(scores)
+                with _one_thread():
+                    places[question["place"]][: scores.numel()].view(scores.shape).copy_(scores)
                 answer(question, shape=list(scores.shape), seconds=seconds)
             elif question["do"] == "allocate":
                 stage, where = "allocate", ""
@@ -106,6 +110,17 @@ def receive_with_descriptors(channel: socket.socket) -> tuple[dict[str, Any], li
         return pieces.pop() if pieces else os.read(channel.fileno(), length)
 
     return protocol.read_message(read), descriptors
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """For plain copies of a layer: waking other threads costs more than they save, most of all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _on(device: str, view: LayerView) -> LayerView:

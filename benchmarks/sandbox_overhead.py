@@ -1,77 +1,168 @@
-"""What the sandbox costs per candidate, beside one evaluation on the search split.
+"""What the sandbox costs per candidate, beside one evaluation on the search split, and what many candidates leave.
 
     python benchmarks/sandbox_overhead.py [--engine local --engine docker] [--candidates 8] [--model smollm2-135m]
 
-Overhead is everything but the candidate's own tensor work: from opening the source to the last checked score, minus the
-seconds inside `score` as the worker saw them. It includes reading the bundle and turning weights into float32. In the
-`--pause` seconds between candidates the next worker warms up, as it does while a candidate is measured.
+Overhead is everything but the candidate's own tensor work: from opening the source to the last checked score, minus
+what the worker saw inside `score`. It includes reading the bundle and turning weights into float32. Each candidate
+begins when the next worker is warm. Times are medians in seconds: by the clock, and of all processors together (this
+process and the worker, not the engine). On a busy machine the clock says more about the others than about us.
+
+With `--candidates 200` the second table says whether anything leaks: what this process holds after the first
+candidates and after the last one, and how many processes and containers are left when the sandbox is closed.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
 
 from autoprune.config import SandboxSettings, load_config
 from autoprune.errors import SandboxUnavailable
 from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.sandbox import engine, leftovers
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
+from autoprune.sandbox.session import Claims
 
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 ENGINES: dict[str, Callable[[SandboxSettings], Sandbox]] = {
     "local": LocalSandbox,
     "docker": lambda settings: DockerSandbox(settings, print),
 }
+SETTLED = 3
+"""Candidates after which caches and pools have their size."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one candidate: to open it, to get all scores, inside `score`, and what is left of the first two."""
+
+    opening: float
+    scoring: float
+    own: float
+    overhead: float
+    processor: float
+    overhead_processor: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """What this process holds: open descriptors, MiB of resident memory, threads."""
+
+    descriptors: int
+    memory: float
+    threads: int
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", action="append", choices=list(ENGINES), help="default: both")
     parser.add_argument("--candidates", type=int, default=8)
-    parser.add_argument("--pause", type=float, default=3.0)
     parser.add_argument("--model", default="smollm2-135m")
     options = parser.parse_args()
-    bench = open_bench(load_config(None, [f"model={options.model}"]), None, print)
-    started = time.perf_counter()
+    console = Console(soft_wrap=True)
+    bench = open_bench(load_config(None, [f"model={options.model}"]), None, console.print)
+    began = time.perf_counter(), time.process_time()
     measured = bench.dense("search")
-    evaluation = time.perf_counter() - started
-    size = f"{measured.windows} windows of {measured.seqlen} tokens"
-    print(f"\n{options.model}: {bench.target.weights:,} weights in {len(bench.layers)} layers")
-    print(f"one evaluation on the search split ({size}): {evaluation:.2f} s\n")
-    print(
-        f"{'sandbox':8} {'open':>8} {'scores':>8} {'own work':>9} {'overhead':>9} {'to evaluation':>14}   (medians, s)"
+    evaluation, processor = time.perf_counter() - began[0], time.process_time() - began[1]
+    console.print(f"\n{options.model}: {bench.target.weights:,} weights in {len(bench.layers)} layers")
+    console.print(
+        f"one evaluation on the search split ({measured.windows} windows of {measured.seqlen} tokens): "
+        f"{evaluation:.2f} s, {processor:.2f} s of processors\n"
     )
+    costs = table("open", "scores", "own work", "overhead", "to evaluation", "processors", "overhead", "to evaluation")
+    leaks = table("candidates", "descriptors", "memory, MiB", "threads", "left when closed")
     for name in options.engine or list(ENGINES):
         try:
-            sandbox = ENGINES[name](SandboxSettings())
+            rows, held = run(ENGINES[name], bench, options.candidates)
         except SandboxUnavailable as error:
-            print(f"{name:8} {error}")
+            console.print(f"{name}: {error}")
             continue
-        try:
-            rows = [one_candidate(sandbox, bench, bench.bundle(), options.pause) for _ in range(options.candidates)]
-        finally:
-            sandbox.close()
-        opening, scoring, own = (statistics.median(column) for column in zip(*rows, strict=True))
-        overhead = statistics.median(row[0] + row[1] - row[2] for row in rows)
-        share = overhead / evaluation
-        print(f"{name:8} {opening:8.3f} {scoring:8.3f} {own:9.3f} {overhead:9.3f} {share:13.1%}")
+        cost = Cost(*(statistics.median(column) for column in zip(*map(astuple, rows), strict=True)))
+        clock = [cost.opening, cost.scoring, cost.own, cost.overhead]
+        costs.add_row(
+            name,
+            *(f"{seconds:.3f}" for seconds in clock),
+            f"{cost.overhead / evaluation:.1%}",
+            *(f"{seconds:.3f}" for seconds in (cost.processor, cost.overhead_processor)),
+            f"{cost.overhead_processor / processor:.1%}",
+        )
+        first, last = astuple(held[0]), astuple(held[-1])
+        changes = [f"{before:.0f} -> {after:.0f}" for before, after in zip(first, last, strict=True)]
+        leaks.add_row(name, str(len(rows)), *changes, str(workers_left()))
+    console.print(costs)
+    console.print()
+    console.print(leaks)
 
 
-def one_candidate(sandbox: Sandbox, bench: Bench, bundle: Path, pause: float) -> tuple[float, float, float]:
-    """Seconds to open, to get all scores, and inside `score`."""
-    time.sleep(pause)
+def table(*headings: str) -> Table:
+    """One row per sandbox, numbers to the right."""
+    made = Table("sandbox", box=None)
+    for heading in headings:
+        made.add_column(heading, justify="right")
+    return made
+
+
+def run(make: Callable[[SandboxSettings], Sandbox], bench: Bench, candidates: int) -> tuple[list[Cost], list[Held]]:
+    """Costs of the candidates, and what this process holds after each from the time that it has settled."""
+    sandbox = make(SandboxSettings())
+    try:
+        rows, held = [], []
+        for number in range(1, candidates + 1):
+            rows.append(one_candidate(sandbox, bench, bench.bundle()))
+            if number >= min(SETTLED, candidates):
+                held.append(held_now())
+    finally:
+        sandbox.close()
+    return rows, held
+
+
+def one_candidate(sandbox: Sandbox, bench: Bench, bundle: Path) -> Cost:
+    """Open it, ask for all scores, drop them."""
+    sandbox.wait_until_warm()
     sparsity = {layer.name: 0.6 for layer in bench.layers}
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     with sandbox.open(WANDA, bundle) as session:
         opened = time.perf_counter()
         for _ in session.scores(sparsity):
             pass
-        done = time.perf_counter()
-        own: float = getattr(session, "claimed_seconds", 0.0)
-    return opened - started, done - opened, own
+        done, used = time.perf_counter(), time.process_time() - processor
+        claims: Claims = session.claims  # type: ignore[attr-defined]  both engines' sessions have them
+    used += claims.processor
+    return Cost(
+        opening=opened - started,
+        scoring=done - opened,
+        own=claims.own,
+        overhead=done - started - claims.own,
+        processor=used,
+        overhead_processor=used - claims.own_processor,
+    )
+
+
+def held_now() -> Held:
+    """Of this process, whose workers are counted by `workers_left`."""
+    me = psutil.Process()
+    return Held(me.num_fds(), me.memory_info().rss / 2**20, me.num_threads())
+
+
+def workers_left() -> int:
+    """Processes below this one, and containers of this process where an engine answers."""
+    processes = len(psutil.Process().children(recursive=True))
+    try:
+        client, _ = engine.connect()
+    except SandboxUnavailable:
+        return processes
+    mine = [f"{key}={value}" for key, value in leftovers.labels("").items() if value]
+    containers = client.containers.list(all=True, filters={"label": mine})
+    client.close()
+    return processes + len(containers)
 
 
 if __name__ == "__main__":

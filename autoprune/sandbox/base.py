@@ -48,5 +48,8 @@ class Sandbox(Protocol):
     def open(self, source: str, bundle: Path) -> AbstractContextManager[Session]:
         """Load a candidate's source beside the bundle's weights and statistics. Raises CandidateFailure."""
 
+    def wait_until_warm(self) -> None:
+        """Return when the next `open` finds a worker that has imported torch. Raises SandboxUnavailable."""
+
     def close(self) -> None:
         """End every process that this sandbox started."""

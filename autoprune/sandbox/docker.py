@@ -188,6 +188,10 @@ class DockerSandbox:
         finally:
             worker.close()
 
+    def wait_until_warm(self) -> None:
+        """See base.Sandbox."""
+        self._pool.wait()
+
     def close(self) -> None:
         self._pool.close()
         self._remover.shutdown()

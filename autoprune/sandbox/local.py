@@ -211,6 +211,10 @@ class LocalSandbox:
         finally:
             worker.close()
 
+    def wait_until_warm(self) -> None:
+        """See base.Sandbox."""
+        self._warm()
+
     def close(self) -> None:
         with self._lock:
             if not self._zygote.cancel() and self._zygote.exception() is None:

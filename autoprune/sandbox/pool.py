@@ -39,6 +39,13 @@ class Pool(Generic[W]):
             self._refill()
         return waiting.result()
 
+    def wait(self) -> None:
+        """Wait until all spares are ready. Raises what starting one raises."""
+        with self._lock:
+            waiting = list(self._ready)
+        for future in waiting:
+            future.result()
+
     def close(self) -> None:
         """End the spares and the thread that starts them. Workers that were taken are their takers' matter."""
         with self._lock:

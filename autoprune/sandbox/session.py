@@ -14,6 +14,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -54,6 +55,28 @@ class Worker(Protocol):
         """Kill it and free what it held. May be called twice."""
 
 
+@dataclass
+class Claims:
+    """What the worker says about its time, in seconds: for a benchmark, never for a judgement."""
+
+    own: float = 0.0
+    """Wall clock inside the candidate's `score`."""
+    own_processor: float = 0.0
+    """Processor time inside it, of all threads."""
+    processor: float = 0.0
+    """Processor time of the worker since it was handed the candidate."""
+
+    def add(self, answer: Mapping[str, Any]) -> None:
+        """Take up one answer; what is not a number counts as nothing."""
+        own, own_processor, processor = (
+            value if isinstance(value := answer.get(key), float) else 0.0
+            for key in ("own", "own_processor", "processor")
+        )
+        self.own += own
+        self.own_processor += own_processor
+        self.processor = max(self.processor, processor)
+
+
 class WorkerSession:
     """One candidate in one worker (see base.Session). The budget of seconds counts only while we wait for it."""
 
@@ -70,8 +93,7 @@ class WorkerSession:
         self._paused = False
         self._output = Output(settings.output_kb * 1024)
         self.repeats: bool | None = None
-        self.claimed_seconds = 0.0
-        """What the worker says the candidate's own calls took: for a benchmark, never for a judgement."""
+        self.claims = Claims()
         size = 4 * max((rows * columns for rows, columns in self._shapes.values()), default=1)
         self._slot = Slot(size)
         with contextlib.ExitStack() as undo:
@@ -116,8 +138,7 @@ class WorkerSession:
             if answer.get("shape") != list(self._shapes[name]):
                 shape = clean(str(answer.get("shape"))[:80])
                 self._fail("check", "shape", f"scores of shape {shape} for {name}, a {self._shapes[name]} weight")
-            if isinstance(seconds := answer.get("seconds"), float):
-                self.claimed_seconds += seconds
+            self.claims.add(answer)
             tensor = self._slot.copy(self._shapes[name], position % PLACES)
             # The worker is at the next layer already; its place is free for the one after that.
             for question in itertools.islice(questions, 1):

@@ -56,6 +56,7 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
 
     answer({"id": 0}, ready=True)
     opening, descriptors = receive_with_descriptors(channel)
+    handed = time.process_time()
     slot, output, folder = descriptors
     stdout = _redirect_output(output, opening["output_bytes"])
     bundle = Bundle(Path(f"/proc/self/fd/{folder}"))
@@ -81,12 +82,17 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
                 with _one_thread():
                     view = _on(device, bundle.view(question["layer"], question["sparsity"]))
                 where = f"layer {question['layer']}, weight {list(view.weight.shape)}"
-                started = time.perf_counter()
+                before = time.perf_counter(), time.process_time()
                 scores = candidate.score(view)
-                seconds = time.perf_counter() - started
+                after = time.perf_counter(), time.process_time()
                 with _one_thread():
                     places[question["place"]][: scores.numel()].view(scores.shape).copy_(scores)
-                answer(question, shape=list(scores.shape), seconds=seconds)
+                claims = {
+                    "own": after[0] - before[0],
+                    "own_processor": after[1] - before[1],
+                    "processor": time.process_time() - handed,
+                }
+                answer(question, shape=list(scores.shape), **claims)
             elif question["do"] == "allocate":
                 stage, where = "allocate", ""
                 answer(question, densities=candidate.allocate(question["units"], question["sparsity"]))

@@ -32,14 +32,22 @@ def speak(data):  # to every descriptor that takes it: one of them is the channe
         except OSError:
             pass
 
+def asked():  # the number of the question that is being answered, from the worker's own loop
+    return sys._getframe(3).f_locals["question"]["id"]
+
 def score(layer):
     w = layer.weight
+    if layer.sparsity == 0.25:
+        return w.abs() * layer.input_norm
 """
 
 
 @dataclass(frozen=True)
 class Hostile:
-    """A name, the body of its score function, and the ends that are right for it."""
+    """A name, the body of its score function, and the ends that are right for it.
+
+    At sparsity 0.25 each is Wanda: so that every container also shows what the candidate before it has left.
+    """
 
     name: str
     body: str

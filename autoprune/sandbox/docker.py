@@ -167,7 +167,14 @@ class DockerSandbox:
         options = self._options(str(image.id), bound)
         hidden = runtime.hidden_folders() if bound else []
         self._remover = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox-remove")
-        self._pool = Pool(lambda: DockerWorker(self._client, options, hidden, self._remover), spares)
+
+        def start() -> DockerWorker:
+            worker = DockerWorker(self._client, options, hidden, self._remover)
+            # One that the engine was still making when its search was killed appears after the sweep above.
+            leftovers.sweep(self._client)
+            return worker
+
+        self._pool = Pool(start, spares)
         self._pool.warm()
 
     @contextlib.contextmanager

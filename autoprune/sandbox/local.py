@@ -131,8 +131,8 @@ class LocalWorker:
         return None
 
     def ended(self) -> tuple[str, str]:
-        """From the exit status; a process that only closed its channel is given a second."""
-        status = self._reap(1.0)
+        """From the exit status; a process that only closed its channel is given a moment."""
+        status = self._reap(3.0)
         if status is None:
             return "protocol", "the process closed its channel"
         if status < 0:

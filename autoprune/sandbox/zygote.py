@@ -8,23 +8,25 @@ It never runs a candidate's code and has one thread. It answers on its control s
     python -m autoprune.sandbox.zygote CONTROL_DESCRIPTOR PARENT_PID
 """
 
+import functools
 import gc
 import os
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
-
-import torch  # noqa: F401  the reason for this process
 
 from autoprune.sandbox import jail, protocol
 from autoprune.sandbox.paths import readable_paths
-from autoprune.sandbox.worker import receive_with_descriptors, serve
 
 
 def answer_requests(control: socket.socket) -> None:
     """Fork and reap until the other side hangs up."""
-    paths = readable_paths()
+    # Not at the top: a search may be killed while torch is imported, and this process must know by then.
+    from autoprune.sandbox.worker import receive_with_descriptors, serve
+
+    serve_candidate = functools.partial(serve, readable=readable_paths())
     gc.collect()
     gc.freeze()  # what is here now stays shared between all forks
     control.sendall(protocol.encode({"id": 0, "ready": True}))
@@ -35,13 +37,13 @@ def answer_requests(control: socket.socket) -> None:
             return
         content: dict[str, Any] = {"id": request["id"]}
         if request["do"] == "fork":
-            content["pid"] = _fork(control, descriptors[0], paths)
+            content["pid"] = _fork(control, descriptors[0], serve_candidate)
         else:
             content["status"] = os.waitstatus_to_exitcode(os.waitpid(request["pid"], 0)[1])
         control.sendall(protocol.encode(content))
 
 
-def _fork(control: socket.socket, channel: int, paths: list[str]) -> int:
+def _fork(control: socket.socket, channel: int, serve_candidate: Callable[[socket.socket], None]) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -52,7 +54,7 @@ def _fork(control: socket.socket, channel: int, paths: list[str]) -> int:
         control.close()
         jail.die_with_parent(parent)
         os.setsid()
-        serve(socket.socket(fileno=channel), paths)
+        serve_candidate(socket.socket(fileno=channel))
         code = 0
     finally:  # the fork must never return into the loop above
         if code:

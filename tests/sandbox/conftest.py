@@ -15,6 +15,8 @@ from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
 
 SETTINGS = SandboxSettings(seconds=2.0, memory_mb=512, output_kb=16, threads=1)
+PATIENT = SETTINGS.model_copy(update={"seconds": 60.0})
+"""For candidates that end by themselves, however slow the machine is."""
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from tests.sandbox.conftest import SETTINGS
 LOCAL_CANDIDATES = 200
 DOCKER_CANDIDATES = int(os.environ.get("AUTOPRUNE_DOCKER_CANDIDATES", "8"))
 
-# A search that is inside an endless candidate; it says so on its standard output.
+# A search that says on its standard output when the moment has come to kill it.
 SEARCH = """
-import sys
+import sys, time
 from pathlib import Path
 from autoprune.config import SandboxSettings
 settings = SandboxSettings(seconds=600, threads=1)
@@ -31,11 +32,21 @@ if sys.argv[1] == "local":
 else:
     from autoprune.sandbox.docker import DockerSandbox
     sandbox = DockerSandbox(settings, print)
-source = "def score(layer):\\n    while True: print('x')\\n"
-with sandbox.open(source, Path(sys.argv[2])) as session:
-    print("scoring", flush=True)
-    list(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
+def score(body):
+    with sandbox.open(f"def score(layer):\\n    {body}\\n", Path(sys.argv[2])) as session:
+        if sys.argv[3] != "refilling" or body == "return layer.weight.abs()":
+            print("now", flush=True)
+        list(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
+if sys.argv[3] == "warming":
+    print("now", flush=True)
+    time.sleep(600)
+if sys.argv[3] == "refilling":
+    score("return layer.weight")
+    score("return layer.weight.abs()")  # the spare that it took is being replaced
+    time.sleep(600)
+score("while True: print('x')")
 """
+MOMENTS = ["warming", "running", "refilling"]
 
 
 def test_many_local_candidates_leave_nothing(local: Sandbox, bundle: Path) -> None:
@@ -71,26 +82,32 @@ def test_many_containers_leave_nothing(docker: DockerSandbox, bundle: Path) -> N
     assert me.memory_info().rss < memory + 8 * 2**20
 
 
-def test_a_killed_search_takes_its_local_processes_along(bundle: Path) -> None:
-    search = start_search("local", bundle)
-    family = psutil.Process(search.pid).children(recursive=True)
-    assert len(family) == 2  # the warm process and the candidate
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_search_takes_its_local_processes_along(bundle: Path, moment: str) -> None:
+    search = start_search("local", bundle, moment)
+    if moment == "running":
+        assert len(psutil.Process(search.pid).children(recursive=True)) == 2  # the warm process and the candidate
     kill(search)
-    _, alive = psutil.wait_procs(family, timeout=5)
-    assert alive == []
+    deadline = time.monotonic() + 60
+    while workers_of(search.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert workers_of(search.pid) == []
 
 
 @pytest.mark.docker
 @pytest.mark.usefixtures("docker")  # the image is there
-def test_the_next_start_removes_the_containers_of_a_killed_search(bundle: Path) -> None:
-    search = start_search("docker", bundle)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_next_start_removes_the_containers_of_a_killed_search(bundle: Path, moment: str) -> None:
+    search = start_search("docker", bundle, moment)
     client, _ = engine.connect()
-    assert owned_by(client, search.pid) >= 1
+    if moment == "running":
+        assert owned_by(client, search.pid) >= 1
     kill(search)
-    started = time.monotonic()
-    DockerSandbox(SETTINGS, print).close()
+    following = DockerSandbox(SETTINGS, print)
+    following.wait_until_warm()
     assert owned_by(client, search.pid) == 0
-    assert time.monotonic() - started < 10
+    assert not list(Path(tempfile.gettempdir()).glob(f"autoprune-{search.pid}-*"))
+    following.close()
     client.close()
 
 
@@ -116,14 +133,24 @@ def owned_by(client: object, pid: int) -> int:
     return sum(f"/{pid}/" in value for label in labels for value in label.values())
 
 
+def workers_of(pid: int) -> list[psutil.Process]:
+    """Warm processes that were started by a process, and their forks: dead or alive, it is in their command line."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "autoprune.sandbox.zygote" in (line := process.info["cmdline"] or []) and line[-1] == str(pid)
+    ]
+
+
 def kill(search: subprocess.Popen[str]) -> None:
     search.kill()
     search.communicate()
 
 
-def start_search(kind: str, bundle: Path) -> subprocess.Popen[str]:
-    search = subprocess.Popen([sys.executable, "-c", SEARCH, kind, str(bundle)], stdout=subprocess.PIPE, text=True)
+def start_search(kind: str, bundle: Path, moment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SEARCH, kind, str(bundle), moment]
+    search = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert search.stdout is not None
-    while "scoring" not in search.stdout.readline():
+    while "now" not in search.stdout.readline():
         assert search.poll() is None
     return search

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,11 @@ from torch import Tensor
 
 from autoprune.errors import CandidateFailure
 from autoprune.pruning.bundle import Bundle
-from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.base import Sandbox, Session
+from autoprune.sandbox.docker import DockerSandbox
+from autoprune.sandbox.local import LocalSandbox
 from tests.sandbox.candidates import WANDA, score_all
-from tests.sandbox.conftest import SETTINGS
+from tests.sandbox.conftest import PATIENT, SETTINGS
 from tests.sandbox.hostile import HOSTILE, SOURCES, Hostile
 
 SECRET = "the report text"
@@ -25,6 +27,14 @@ WHOLE = [pytest.param(source, ends, id=name) for name, (source, ends) in SOURCES
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     chosen: Sandbox = request.getfixturevalue(request.param)
     return chosen
+
+
+@pytest.fixture(scope="module")
+def patient(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Another of the same kind, whose clock hardly ever runs out."""
+    made = LocalSandbox(PATIENT) if sandbox.name == "local" else DockerSandbox(PATIENT, print)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +64,13 @@ def intact(bundle: Path, secret: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("case", ALL)
 def test_hostile_candidate_ends_as_it_must(
-    sandbox: Sandbox, bundle: Path, secret: Path, wanda: dict[str, Tensor], case: Hostile
+    sandbox: Sandbox, patient: Sandbox, bundle: Path, secret: Path, wanda: dict[str, Tensor], case: Hostile
 ) -> None:
+    if not any(end.endswith("timeout") for end in case.ends):
+        sandbox = patient
     source = case.source(secret=str(secret), bundle=str(bundle), home=str(Path.home()))
-    started = time.monotonic()
     outcome, told = run(sandbox, source, bundle, wanda)
     assert outcome in case.ends, f"ended as {outcome}: {told}"
-    assert time.monotonic() - started < SETTINGS.seconds + 15
     for hidden in (SECRET, "secret-in-the-environment", "root:x:0"):
         assert hidden not in told
     if sandbox.name == "local":  # in docker, where a worker takes a second, the next case looks (see `run`)
@@ -78,6 +88,14 @@ def check_same(scores: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert all(torch.equal(scores[name], expected[name]) for name in expected)
 
 
+def good_scores(session: Session, layers: Iterable[str]) -> dict[str, Tensor]:
+    """What a hostile source answers at the sparsity at which it is Wanda."""
+    try:
+        return dict(session.scores(dict.fromkeys(layers, 0.25)))
+    except CandidateFailure as failure:
+        pytest.fail(f"the good score: {failure}")
+
+
 def run(sandbox: Sandbox, source: str, bundle: Path, wanda: dict[str, Tensor] | None = None) -> tuple[str, str]:
     """("ok" or "stage/reason", everything that the candidate could tell).
 
@@ -86,7 +104,7 @@ def run(sandbox: Sandbox, source: str, bundle: Path, wanda: dict[str, Tensor] | 
     try:
         with sandbox.open(source, bundle) as session:
             if wanda is not None:
-                check_same(dict(session.scores(dict.fromkeys(wanda, 0.25))), wanda)
+                check_same(good_scores(session, wanda), wanda)
             scores = dict(session.scores(dict.fromkeys([layer.name for layer in Bundle(bundle).layers], 0.5)))
     except CandidateFailure as caught:
         failure = caught

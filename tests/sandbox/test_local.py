@@ -185,8 +185,11 @@ def score(layer):
     me = psutil.Process()
     with local.open(source, bundle) as session:
         list(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
-        time.sleep(0.05)
-        [worker] = [child for child in me.children(recursive=True) if child.status() == psutil.STATUS_STOPPED]
+        deadline = time.monotonic() + 60
+        stopped: list[psutil.Process] = []
+        while not stopped and time.monotonic() < deadline:
+            stopped = [child for child in me.children(recursive=True) if child.status() == psutil.STATUS_STOPPED]
+        [worker] = stopped
         before = worker.cpu_times()
         time.sleep(0.3)
         assert worker.cpu_times() == before

@@ -22,7 +22,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say what was found on this machine and what a search would use. Exit 1 if none can run."""
-    findings = {**_machine(), **_packages(), "chat model": _llm(), "sandbox": _sandbox()}
+    findings = {**_machine(), **_packages(), "chat model": _llm(), "engines": _engines(), "sandbox": _sandbox()}
     if model is not None:
         findings["target"] = _target(model)
     if as_json:
@@ -72,6 +72,13 @@ def _llm() -> str:
     except AutoPruneError as error:
         return f"none: {error}"
     return "; ".join(said)
+
+
+def _engines() -> str:
+    from autoprune.sandbox import engine
+
+    named = "from DOCKER_HOST: " if os.environ.get("DOCKER_HOST") else ""
+    return named + "; ".join(engine.survey())
 
 
 def _sandbox() -> str:

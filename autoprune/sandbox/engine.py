@@ -18,36 +18,39 @@ def connect() -> tuple[Any, str]:
 
     Raises SandboxUnavailable, saying what was tried.
     """
-    try:
-        import docker
-    except ImportError:
-        raise SandboxUnavailable(
-            "the docker sandbox needs the package docker: pip install 'autoprune[docker]'"
-        ) from None
     tried = []
     for url in addresses():
-        if not url.startswith("unix://"):
-            raise SandboxUnavailable(
-                f"DOCKER_HOST={url} is not on this machine: the sandbox hands files and sockets to its containers, "
-                "which needs an engine behind a unix:// address; or use sandbox.engine=local"
-            )
-        try:  # asks for the version already
-            return docker.DockerClient(base_url=url, timeout=_API_SECONDS), url
-        except (docker.errors.DockerException, OSError) as error:
-            tried.append(f"{url} ({_reason(error)})")
+        try:
+            return _client(url), url
+        except NoEngine as error:
+            tried.append(str(error))
     raise NoEngine(
         f"no container engine answers (tried {', '.join(tried)}): start one, set DOCKER_HOST, "
         "or run scripts/docker-engine start; sandbox.engine=local needs none"
     )
 
 
+def survey() -> list[str]:
+    """One line for each address where an engine may listen: what answers there, or why nothing does."""
+    found = []
+    for url in addresses():
+        try:
+            client = _client(url)
+        except SandboxUnavailable as error:
+            found.append(str(error))
+        else:
+            found.append(describe(client, url))
+            client.close()
+    return found
+
+
 def addresses() -> list[str]:
     """Where an engine may listen, in the order in which they are tried."""
     if host := os.environ.get("DOCKER_HOST"):
         return [host]
-    sockets = [Path("/var/run/docker.sock")]
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        sockets += [Path(runtime, "docker.sock"), Path(runtime, "podman/podman.sock")]
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    sockets = [Path("/var/run/docker.sock"), runtime / "docker.sock"]
+    sockets += [runtime / "podman/podman.sock", Path("/run/podman/podman.sock")]
     return [f"unix://{path}" for path in sockets if path.exists()] or [f"unix://{sockets[0]}"]
 
 
@@ -70,6 +73,25 @@ def has_gpu(info: dict[str, Any]) -> bool:
     """Whether the engine can hand NVIDIA devices to a container."""
     devices = info.get("DiscoveredDevices") or []
     return "nvidia" in (info.get("Runtimes") or {}) or any("nvidia" in str(device) for device in devices)
+
+
+def _client(url: str) -> Any:
+    """Raises NoEngine (address and reason) when nothing answers, SandboxUnavailable when it is of no use here."""
+    try:
+        import docker
+    except ImportError:
+        raise SandboxUnavailable(
+            "the docker sandbox needs the package docker: pip install 'autoprune[docker]'"
+        ) from None
+    if not url.startswith("unix://"):
+        raise SandboxUnavailable(
+            f"DOCKER_HOST={url} is not on this machine: the sandbox hands files and sockets to its containers, "
+            "which needs an engine behind a unix:// address; or use sandbox.engine=local"
+        )
+    try:  # asks for the version already
+        return docker.DockerClient(base_url=url, timeout=_API_SECONDS)
+    except (docker.errors.DockerException, OSError) as error:
+        raise NoEngine(f"{url} ({_reason(error)})") from None
 
 
 def _reason(error: BaseException) -> str:

@@ -50,7 +50,23 @@ def test_usual_addresses_are_used_without_docker_host(monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "podman").mkdir()
     (tmp_path / "podman" / "podman.sock").touch()
-    assert engine.addresses()[-1] == f"unix://{tmp_path}/podman/podman.sock"
+    assert f"unix://{tmp_path}/podman/podman.sock" in engine.addresses()
+
+
+@pytest.mark.usefixtures("nobody_answers")
+def test_survey_says_of_each_address_why_nothing_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert engine.survey() == [f"unix://{tmp_path}/none.sock (no such file)"]
+    monkeypatch.setenv("DOCKER_HOST", "ssh://elsewhere")
+    [line] = engine.survey()
+    assert line.startswith("DOCKER_HOST=ssh://elsewhere is not on this machine")
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker")
+def test_survey_names_the_engine_that_answers() -> None:
+    client, address = engine.connect()
+    client.close()
+    assert any(f" at {address} (" in line for line in engine.survey())
 
 
 @pytest.mark.docker

@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.session import open_crew, work
 from autoprune.config import Config, load_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.events import EventLog
 from tests.agents.chat.faulty_server import ChatServer
+from tests.agents.lives import live
 
 SMALL = (
     "dtype=float32",
@@ -52,17 +50,7 @@ def search(small_config: Callable[..., Config], tmp_path: Path) -> Search:
     """Run a search, or go on with one that is there, under the name `name`."""
 
     def run(*words: str, name: str = "run") -> RunDirectory:
-        path = tmp_path / name
-        config = small_config(*words)
-        directory = RunDirectory(path) if path.exists() else RunDirectory.create(path, config)
-        events = EventLog(directory.events_file)
-        try:
-            choice = choose_llm(config.llm, lambda line: None)
-            with open_crew(directory, config, choice, events) as crew:
-                work(crew)
-        finally:
-            events.close()
-        return directory
+        return live(tmp_path / name, small_config(*words))
 
     return run
 

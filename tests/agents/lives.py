@@ -1,0 +1,112 @@
+"""One process' life on a run, which may end by SIGKILL at a chosen moment: what the tests of crashes are made of."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from autoprune.agents.chat.choose import choose_llm
+from autoprune.agents.session import open_crew, work
+from autoprune.config import Config
+from autoprune.runs.archive import Archive, Measured
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog
+
+def live(path: Path, config: Config, log: type[EventLog] = EventLog) -> RunDirectory:
+    """Start the run of this directory, or go on with it, in this process."""
+    directory = RunDirectory(path) if path.exists() else RunDirectory.create(path, config)
+    events = log(directory.events_file)
+    try:
+        with open_crew(directory, config, choose_llm(config.llm, lambda line: None), events) as crew:
+            work(crew)
+    finally:
+        events.close()
+    return directory
+
+
+class Nursery:
+    """A process that has opened the bench, and forks lives: none of them pays for imports, the model or the texts."""
+
+    def __init__(self, config: Config, cache: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_nurse, args=(theirs, config, cache))
+        self._process.start()
+        theirs.close()
+
+    def live(self, path: Path, config: Config, **death: int) -> bool:
+        """One life; whether it came to its own end. `event` or `put`: it dies before it does this for the n-th time."""
+        self._pipe.send((path, config, death))
+        code = self._pipe.recv()
+        if code not in (0, -signal.SIGKILL):
+            raise AssertionError(f"a life ended with {code}")
+        return code == 0
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join()
+
+
+def measured_in(path: Path) -> list[str]:
+    """Subject and split of every measurement that any life has kept, in order."""
+    return path.with_suffix(".measured").read_text().splitlines()
+
+
+def _nurse(pipe: Connection, config: Config, cache: Path) -> None:
+    os.environ |= {"AUTOPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    from autoprune.tools import workbench
+
+    bench = workbench.open_bench(config, None, lambda line: None)
+    workbench.open_bench = lambda *_: bench
+    context = multiprocessing.get_context("fork")
+    while True:
+        try:
+            life = context.Process(target=_life, args=pipe.recv())
+        except EOFError:
+            return
+        life.start()
+        life.join()
+        pipe.send(life.exitcode)
+
+
+def _life(path: Path, config: Config, death: dict[str, int]) -> None:
+    moments = {name: itertools.count(1) for name in death}
+
+    def pass_by(name: str) -> None:
+        if name in death and next(moments[name]) == death[name]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    class MortalLog(EventLog):
+        def emit(self, *words: Any, **data: Any) -> None:
+            pass_by("event")
+            super().emit(*words, **data)
+
+    _watch_checkpoints(pass_by)
+    _watch_measurements(path.with_suffix(".measured"))
+    live(path, config, MortalLog)
+
+
+def _watch_checkpoints(pass_by: Any) -> None:
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    put = SqliteSaver.put
+
+    def watched(self: Any, *words: Any, **named: Any) -> Any:
+        pass_by("put")
+        return put(self, *words, **named)
+
+    SqliteSaver.put = watched  # type: ignore[method-assign]
+
+
+def _watch_measurements(log: Path) -> None:
+    keep = Archive.add_measurement
+
+    def watched(self: Archive, measured: Measured) -> None:
+        keep(self, measured)
+        with log.open("a") as lines:
+            lines.write(f"{measured.subject} {measured.split}\n")
+
+    Archive.add_measurement = watched  # type: ignore[method-assign]

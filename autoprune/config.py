@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from autoprune.errors import UsageError
 
@@ -125,6 +125,36 @@ class SearchSettings(Settings):
     finalists: Positive = Field(2, description="best candidates measured on the report split")
 
 
+Ruling = Literal["approve", "reject", "ask"]
+
+
+class ApprovalRule(Settings):
+    """One rule of an approval policy. It fits a candidate when all the conditions that it gives hold."""
+
+    findings: Literal["none", "any", "warning", "error"] | None = Field(
+        None, description="what the source screen found"
+    )
+    imports: list[str] | None = Field(None, description="the source imports one of these modules")
+    operators: list[str] | None = Field(None, description="it was made by one of these operators")
+    engines: list[str] | None = Field(None, description="it was proposed by one of these: llm, symbolic")
+    expensive: bool | None = Field(None, description="whether it needs the gradient or the Hessian (time, memory)")
+    longer_than: Annotated[int, Field(ge=0)] | None = Field(None, description="its source has more bytes")
+    decision: Ruling
+    comment: str = Field("", description="with reject: what the proposer is told")
+
+
+class ApprovalPolicy(Settings):
+    """For `approval: file`: the first rule that fits decides; without one, `otherwise` does."""
+
+    rules: list[ApprovalRule] = []
+    otherwise: Ruling = "ask"
+
+
+def _policy(value: Any) -> Any:
+    """A policy, or the name of the YAML file that holds it: the file is read once, and what it says is the setting."""
+    return _read_yaml(Path(value), "the approval policy") if isinstance(value, str) else value
+
+
 class Config(Settings):
     """Everything one run depends on."""
 
@@ -133,7 +163,10 @@ class Config(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    approval: Literal["auto"] = "auto"
+    approval: Literal["auto", "human", "file"] = Field("auto", description="who lets candidates run")
+    approval_policy: Annotated[ApprovalPolicy | None, BeforeValidator(_policy)] = Field(
+        None, description="for approval=file: a YAML file of rules"
+    )
     data: DataSettings = DataSettings()
     allocation: AllocationSettings = AllocationSettings()
     sandbox: SandboxSettings = SandboxSettings()
@@ -147,10 +180,16 @@ def load_config(path: Path | None = None, overrides: list[str] | None = None) ->
 
     Raises UsageError naming the key and the file or word it came from.
     """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        tree = _read_yaml(path)
-    for word in overrides or []:
+    return _with_words({} if path is None else _read_yaml(path), overrides or [], path)
+
+
+def change_config(config: Config, overrides: list[str]) -> Config:
+    """These settings with some changed by `a.b=value` words. Raises UsageError as `load_config` does."""
+    return _with_words(config.model_dump(mode="json"), overrides, None)
+
+
+def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Config:
+    for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise UsageError(f"{word!r} is not of the form key=value (for example sparsity=0.6)")
@@ -160,9 +199,12 @@ def load_config(path: Path | None = None, overrides: list[str] | None = None) ->
             value = text
         _assign(tree, key.split("."), value, word)
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
         raise UsageError(_first_problem(error, path)) from None
+    if config.approval == "file" and config.approval_policy is None:
+        raise UsageError("approval=file needs a policy: approval_policy=FILE.yaml")
+    return config
 
 
 def dump_config(config: Config) -> str:
@@ -170,11 +212,11 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {what} {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
     if tree is None:

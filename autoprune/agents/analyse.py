@@ -20,6 +20,7 @@ def analyse(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     for outcome in outcomes:
         if outcome.slot in last:
             crew.archive.add_thoughts(*thoughts(last[outcome.slot], outcome, known))
+    crew.archive.add_thoughts(*_rejections(crew, last))
     results = [_result(crew, last[outcome.slot], outcome) for outcome in outcomes if outcome.slot in last]
     try:
         lesson = crew.analyst.reflect(generation, results)
@@ -63,6 +64,19 @@ def _origins(proposal: Proposal, known: set[str]) -> list[str]:
         step["node"] for step in proposal.chain if step["kind"] in ("observation", "lesson", "evidence")
     }
     return sorted(named or shown)
+
+
+def _rejections(crew: Crew, last: dict[str, Proposal]) -> tuple[list[Node], list[Edge]]:
+    """What people said when they rejected something: lessons that rest on no measurement."""
+    nodes: list[Node] = []
+    edges: list[Edge] = []
+    for decision in crew.archive.approvals.decisions():
+        if decision.decision == "reject" and decision.comment and decision.slot in last:
+            generation, name = last[decision.slot].generation, f"{decision.slot}.rejected.{decision.candidate[:8]}"
+            data = {"ground": None, "by": decision.who}
+            nodes.append(Node(name, "lesson", generation, f"{decision.who} rejected it: {decision.comment}", data))
+            edges.append(Edge(f"{decision.slot}.idea", name, "motivates", generation))
+    return nodes, edges
 
 
 def _finding(outcome: Outcome) -> str:

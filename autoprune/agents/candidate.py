@@ -1,9 +1,11 @@
 """The way of one candidate: propose, critique, approve, evaluate. Each node can be run again after a crash."""
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 from langgraph.runtime import Runtime
+from langgraph.types import interrupt
 
 from autoprune.agents.bandit import SECTIONS
 from autoprune.agents.budget import BudgetSpent
@@ -15,7 +17,10 @@ from autoprune.agents.population import Algorithm
 from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.state import CandidateState, Plan
 from autoprune.config import AgentSettings
+from autoprune.errors import AutoPruneError
+from autoprune.runs.approvals import ApprovalRequest, Decision
 from autoprune.runs.archive import Outcome, Proposal
+from autoprune.sandbox.screen import screen
 from autoprune.tools.evaluate import CandidateReport, EvaluateCandidate, evaluate_candidate
 
 
@@ -69,18 +74,38 @@ def critique(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
 
 
 def approve(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
-    """Ask whoever may approve. The decision is bound to the content hash that was reviewed."""
+    """Get a decision on the content hash that was reviewed; interrupt until there is one if a person is to be asked.
+
+    Runs again from its first line for every answer to a sibling, so all it does before the interrupt is a fact.
+    """
     crew, plan, name = runtime.context, state["plan"], state["candidate"]
-    decision = crew.approver.decide(plan["slot"], name)
-    crew.events.emit("decided", f"decided/{plan['slot']}/{name}", slot=plan["slot"], **decision.model_dump())
-    if decision.decision == "reject":
-        return _end(crew, plan, name, "rejected", "approve", "approval", decision.comment)
-    return {"decision": decision.decision}
+    request = _approval_request(crew, state)
+    switched = crew.archive.approvals.switched()
+    if switched is not None:
+        crew.events.emit("approval-switched", f"approval-switched/{switched.time}", **switched.model_dump())
+    decision = crew.approver.decide(request)
+    if decision is None:
+        crew.archive.approvals.ask(request)
+        crew.events.emit("asked", f"asked/{plan['slot']}/{name}", slot=plan["slot"], candidate=name)
+        decision = Decision.model_validate(interrupt({"slot": plan["slot"], "candidate": name}))
+    if (decision.slot, decision.candidate) != (plan["slot"], name):
+        raise AutoPruneError(f"the answer for {plan['slot']} {name} is about {decision.slot} {decision.candidate}")
+    crew.events.emit("decided", f"decided/{plan['slot']}/{name}", **decision.model_dump())
+    if decision.decision == "modify":
+        return _replace(crew, state, decision)
+    if decision.decision == "approve":
+        return {"decision": decision.decision}
+    if decision.comment and state["revision"] < crew.config.agents.revisions:
+        revision = state["revision"] + 1
+        return {"verdict": "revise", "decision": "", "comments": [decision.comment], "revision": revision}
+    return _end(crew, plan, name, "rejected", "approve", "approval", decision.comment or f"by {decision.who}")
 
 
 def evaluate(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     """Call the tool `evaluate_candidate` and keep what it says."""
     crew, plan, name = runtime.context, state["plan"], state["candidate"]
+    if not crew.archive.approvals.may_run(plan["slot"], name):
+        raise AutoPruneError(f"candidate {name} of {plan['slot']} was not approved; it does not run")
     _at_work(crew, plan, "sandbox")
     against = _measured_before(crew, plan, name)
     report = evaluate_candidate(crew.workbench, EvaluateCandidate(candidate=name, against=against))
@@ -108,8 +133,10 @@ def after_evaluate(state: CandidateState) -> Literal["propose", "__end__"]:
     return "__end__" if state.get("outcome") else "propose"
 
 
-def after_approve(state: CandidateState) -> Literal["evaluate", "__end__"]:
-    return "__end__" if state.get("outcome") else "evaluate"
+def after_approve(state: CandidateState) -> Literal["propose", "evaluate", "__end__"]:
+    if state.get("outcome"):
+        return "__end__"
+    return "evaluate" if state.get("decision") else "propose"
 
 
 def _request(crew: Crew, state: CandidateState) -> Request:
@@ -135,32 +162,70 @@ def _request(crew: Crew, state: CandidateState) -> Request:
 def _keep(crew: Crew, state: CandidateState, request: Request, draft: Draft) -> CandidateState:
     plan, revision = state["plan"], state["revision"]
     name = crew.run.save_source(draft.source) if draft.source is not None else None
-    crew.archive.add_proposal(
-        Proposal(
-            slot=plan["slot"],
-            revision=revision,
-            generation=plan["generation"],
-            operator=plan["operator"],
-            engine=plan["engine"],
-            parents=plan["parents"],
-            thought=draft.thought,
-            candidate=name,
-            chain=[step.record() for step in request.chain],
-            sections=plan.get("sections"),
-        )
-    )
-    crew.events.emit(
-        "proposed",
-        f"proposed/{plan['slot']}/{revision}",
+    proposal = Proposal(
         slot=plan["slot"],
         revision=revision,
+        generation=plan["generation"],
         operator=plan["operator"],
         engine=plan["engine"],
-        candidate=name,
+        parents=plan["parents"],
         thought=draft.thought,
-        problem=draft.problem,
+        candidate=name,
+        chain=[step.record() for step in request.chain],
+        sections=plan.get("sections"),
     )
+    crew.archive.add_proposal(proposal)
+    _tell_proposal(crew, proposal, draft.problem)
     return {"candidate": name or "", "comments": [draft.problem] if draft.problem else []}
+
+
+def _tell_proposal(crew: Crew, proposal: Proposal, problem: str) -> None:
+    crew.events.emit(
+        "proposed",
+        f"proposed/{proposal.slot}/{proposal.revision}",
+        slot=proposal.slot,
+        revision=proposal.revision,
+        operator=proposal.operator,
+        engine=proposal.engine,
+        candidate=proposal.candidate,
+        thought=proposal.thought,
+        problem=problem,
+    )
+
+
+def _approval_request(crew: Crew, state: CandidateState) -> ApprovalRequest:
+    plan, name = state["plan"], state["candidate"]
+    proposal = crew.archive.proposal(plan["slot"])
+    parents = parents_of(plan, crew.population(plan["generation"]))
+    return ApprovalRequest(
+        slot=plan["slot"],
+        candidate=name,
+        revision=state["revision"],
+        operator=plan["operator"],
+        engine=plan["engine"],
+        thought=proposal.thought if proposal else {},
+        review=state["comments"],
+        findings=[vars(finding) for finding in screen(crew.run.source(name))],
+        parent=parents[0].name if parents else "",
+        parent_source=crew.run.save_source(parents[0].source) if parents else None,
+    )
+
+
+def _replace(crew: Crew, state: CandidateState, decision: Decision) -> CandidateState:
+    """Go on with the source that a person wrote instead: one more revision, under the same thought.
+
+    The symbolic tree is dropped from the thought, for it is no longer that of the source.
+    """
+    plan, revision, name = state["plan"], state["revision"] + 1, str(decision.replacement)
+    before = crew.archive.proposal(plan["slot"])
+    if before is None:
+        raise AutoPruneError(f"the archive holds no proposal of {plan['slot']}, so that nothing can be modified")
+    thought = {key: value for key, value in before.thought.items() if key != "expression"}
+    thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
+    edited = replace(before, revision=revision, engine="human", thought=thought, candidate=name)
+    crew.archive.add_proposal(edited)
+    _tell_proposal(crew, edited, "")
+    return {"candidate": name, "revision": revision, "decision": decision.decision}
 
 
 def _worth_a_repair(crew: Crew, state: CandidateState, report: CandidateReport) -> bool:

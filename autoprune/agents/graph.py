@@ -1,7 +1,8 @@
 """The state machine: prepare -> plan -> candidates side by side -> analyse -> plan ... -> confirm.
 
 Each candidate is a subgraph of its own, reached by `Send`, so a slow one keeps none of its siblings waiting inside
-their own way: propose -> critique (-> propose) -> approve -> evaluate (-> propose, with what went wrong).
+their own way: propose -> critique (-> propose) -> approve (-> propose, with a comment) -> evaluate (-> propose, with
+what went wrong). While one waits in `approve`, by an interrupt, the others go on.
 """
 
 from typing import Any
@@ -41,7 +42,7 @@ def candidate_graph() -> Compiled:
     graph.add_edge(START, "propose")
     graph.add_conditional_edges("propose", after_propose, {"critique": "critique", END: "end"})
     graph.add_conditional_edges("critique", after_critique, {"propose": "propose", "approve": "approve", END: "end"})
-    graph.add_conditional_edges("approve", after_approve, {"evaluate": "evaluate", END: "end"})
+    graph.add_conditional_edges("approve", after_approve, {"propose": "propose", "evaluate": "evaluate", END: "end"})
     graph.add_conditional_edges("evaluate", after_evaluate, {"propose": "propose", END: "end"})
     graph.add_edge("end", END)
     return graph.compile()

@@ -1,16 +1,17 @@
 """One process' work on a run: opens everything, starts or continues the state machine, closes everything."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.types import Command, Interrupt
 
 from autoprune.agents.analyst import Analyst, LLMAnalyst, StatisticalAnalyst
-from autoprune.agents.approval import AutoApprover
+from autoprune.agents.approval import Approver
 from autoprune.agents.budget import Budget
 from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
@@ -23,6 +24,7 @@ from autoprune.agents.lookups import Lookups, lookups
 from autoprune.agents.proposer import Proposer
 from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
+from autoprune.errors import RunPaused
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
@@ -73,7 +75,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
             analyst=LLMAnalyst(chats["analyst"])
             if chats and config.agents.analyst != "rules"
             else StatisticalAnalyst(),
-            approver=AutoApprover(),
+            approver=Approver(config, run, archive.approvals),
             budget=budget,
         )
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
@@ -87,8 +89,12 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         yield crew
 
 
-def work(crew: Crew) -> None:
-    """Start the search, or continue it from its last checkpoint. Returns when it has ended."""
+def work(crew: Crew, wait: Callable[[], None] | None = None) -> None:
+    """Start the search, or continue it from its last checkpoint. Returns when it has ended.
+
+    When nothing goes on without an approval, `wait` is called again and again until there is one; it sleeps a little,
+    or raises. Without it RunPaused is raised.
+    """
     connection = sqlite3.connect(crew.run.checkpoints_file, check_same_thread=False)
     try:
         graph = search_graph(SqliteSaver(connection))
@@ -97,8 +103,25 @@ def work(crew: Crew) -> None:
         begun = graph.get_state(config).values
         given: Any = None if begun else {"generation": 0, "plans": [], "ended": 0}
         graph.invoke(given, config, context=crew, durability="sync")
+        while asked := graph.get_state(config).interrupts:
+            graph.invoke(Command(resume=_answers(crew, asked, wait)), config, context=crew, durability="sync")
     finally:
         connection.close()
+
+
+def _answers(crew: Crew, asked: Sequence[Interrupt], wait: Callable[[], None] | None) -> dict[str, Any]:
+    """The decisions that there are, at least one, by the interrupts that wait for them."""
+    approvals = crew.archive.approvals
+    requests = {each.id: approvals.request(each.value["slot"], each.value["candidate"]) for each in asked}
+    while True:
+        decisions = {name: crew.approver.decide(request) for name, request in requests.items() if request}
+        answers = {name: decision.model_dump() for name, decision in decisions.items() if decision}
+        if answers:
+            return answers
+        if wait is None:
+            slots = ", ".join(request.slot for request in requests.values() if request)
+            raise RunPaused(f"waiting for approval of {slots}; answer with `autoprune approve {crew.run.path}`")
+        wait()
 
 
 def finished(run: RunDirectory) -> bool:

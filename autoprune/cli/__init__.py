@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from autoprune.cli.approve import approve
 from autoprune.cli.common import console, report_error
 from autoprune.cli.compare import compare
 from autoprune.cli.doctor import doctor
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command("search")(search)
 app.command("resume")(resume)
+app.command("approve")(approve)
 app.command("runs")(runs)
 app.command("trace")(trace)
 app.command("prune")(prune)

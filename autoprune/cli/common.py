@@ -1,6 +1,8 @@
 """What the commands share: consoles, the error line, JSON output."""
 
+import getpass
 import json
+import os
 import sys
 from typing import Any
 
@@ -29,6 +31,14 @@ def report_error(error: AutoPruneError) -> int:
     """Print the error's one line; returns the exit code."""
     errors().print(plain(f"autoprune: {error}"), soft_wrap=True)
     return error.exit_code
+
+
+def person() -> str:
+    """Who sits at the terminal, for the record."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in a container
+        return f"user {os.getuid()}"
 
 
 def print_json(value: Any) -> None:

@@ -4,16 +4,21 @@ import errno
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from autoprune.cli.common import console, print_json, report_error
-from autoprune.config import Config, load_config
+from autoprune.cli.common import console, person, print_json, report_error
+from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.report.live import LiveView
 from autoprune.report.picture import Picture
@@ -23,6 +28,8 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 
 INTERRUPTED = 130
+POLL = 0.1
+"""Seconds between two looks at whether an approval has come."""
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 
@@ -35,7 +42,8 @@ def search(
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
     llm: Annotated[str | None, typer.Option(help="auto, openai, local or symbolic.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
-    approval: Annotated[str | None, typer.Option(help="auto.")] = None,
+    approval: Annotated[str | None, typer.Option(help="Who lets candidates run: auto, human or file.")] = None,
+    approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
     max_candidates: Annotated[int | None, typer.Option(help="Stop after so many candidates.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after so many tokens of the chat model.")] = None,
@@ -51,6 +59,7 @@ def search(
         "llm.provider": llm,
         "sandbox.engine": sandbox,
         "approval": approval,
+        "approval_policy": approval_policy,
         "search.max_candidates": max_candidates,
         "search.max_minutes": max_minutes,
         "search.max_tokens": max_tokens,
@@ -66,17 +75,24 @@ def search(
 
 def resume(
     run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
+    approval: Annotated[
+        str | None, typer.Option(help="From here on candidates are approved so: auto, human or file.")
+    ] = None,
+    approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
     """Continue a run that was interrupted, killed or paused; an ended one shows its table again."""
     directory = RunDirectory.open(run)
     config, _ = directory.settings()
-    _work(directory, config, as_json, fresh=False)
+    options = {"approval": approval, "approval_policy": approval_policy}
+    config = change_config(config, [f"{key}={value}" for key, value in options.items() if value is not None])
+    _work(directory, config, as_json, fresh=False, switched=approval is not None)
 
 
-def _work(run: RunDirectory, config: Config, as_json: bool, fresh: bool) -> None:
+def _work(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
     from autoprune.agents.chat.choose import choose_llm
     from autoprune.agents.session import check_agents, finished, open_crew, work
+    from autoprune.runs.approvals import Switch
 
     screen = console() if not as_json else _stderr()
     with run.locked():
@@ -97,7 +113,10 @@ def _work(run: RunDirectory, config: Config, as_json: bool, fresh: bool) -> None
                         update={"llm": config.llm.model_copy(update={"provider": choice.provider})}
                     )
                     with _disk_faults_explained(run), open_crew(run, config, choice, events) as crew:
-                        work(crew)
+                        if switched:
+                            crew.archive.approvals.switch(Switch(approval=config.approval, who=person()))
+                        with _attended(run, view, screen) as wait:
+                            work(crew, wait)
                 except RunPaused as paused:
                     view.stop()
                     report_error(paused)
@@ -111,6 +130,35 @@ def _work(run: RunDirectory, config: Config, as_json: bool, fresh: bool) -> None
     else:
         screen.print(plain(f"\nrun directory: {run.path}   trace: autoprune trace {run.path}\n"), soft_wrap=True)
         screen.print(final_table(picture))
+
+
+@contextmanager
+def _attended(run: RunDirectory, view: LiveView, screen: Console) -> Iterator[Callable[[], None] | None]:
+    """On a terminal: somebody asks for approvals while the search goes on. Yields how to wait for an answer."""
+    if not (screen.is_terminal and sys.stdin.isatty()):
+        yield None
+        return
+    from autoprune.cli.dialog import Dialog
+    from autoprune.runs.archive import Archive
+
+    ended = threading.Event()
+    with (
+        closing(Archive(run.archive_file)) as archive,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="approvals") as thread,
+    ):
+        dialog = Dialog(run, archive, screen, sys.stdin.fileno(), ended.is_set, view.held)
+        asking = thread.submit(dialog.attend)
+
+        def wait() -> None:
+            if asking.done():
+                asking.result()
+                raise RunPaused(f"stopped; what waits for approval: autoprune approve {run.path}")
+            time.sleep(POLL)
+
+        try:
+            yield wait
+        finally:
+            ended.set()
 
 
 @contextmanager

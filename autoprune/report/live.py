@@ -1,6 +1,9 @@
 """The view of a running search: a live panel on a terminal, plain lines anywhere else. Both follow the events."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +16,7 @@ from autoprune.report.text import duration, one_line, plain
 from autoprune.runs.events import Event
 
 SHOWN = 8
+_DECIDED = {"approve": "approved", "modify": "modified", "reject": "rejected"}
 _COLOURS = {"measured": "green", "failed": "red", "rejected": "yellow", "unusable": "yellow", "duplicate": "yellow"}
 
 
@@ -24,6 +28,8 @@ class LiveView:
         self._limit = max_candidates
         self._picture = Picture()
         self._started = time.monotonic()
+        self._lock = threading.Lock()
+        self._held: list[Text] | None = None
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "LiveView":
@@ -40,6 +46,23 @@ class LiveView:
         """Take the panel off the terminal."""
         self._live.stop()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Leave the terminal to somebody who asks the user; what happens meanwhile is printed afterwards."""
+        running = self._live.is_started
+        with self._lock:
+            self._held = []
+        self._live.stop()
+        try:
+            yield
+        finally:
+            with self._lock:
+                lines, self._held = self._held or [], None
+            for line in lines:
+                self._console.print(line)
+            if running:
+                self._live.start()
+
     def catch_up(self, event: Event) -> None:
         """Take in an event of an earlier session, without a word."""
         self._picture.apply(event)
@@ -48,8 +71,14 @@ class LiveView:
         """Take in one event; what is worth keeping is also printed as a line."""
         self._picture.apply(event)
         line = describe(event)
-        if line is not None:
-            self._console.print(Text(f"{event.time[11:19]} ", style="dim") + line)
+        if line is None:
+            return
+        line = Text(f"{event.time[11:19]} ", style="dim") + line
+        with self._lock:
+            if self._held is not None:
+                self._held.append(line)
+                return
+        self._console.print(line)
 
     def _draw(self) -> RenderableType:
         picture = self._picture
@@ -81,6 +110,12 @@ def describe(event: Event) -> Text | None:
         case "reviewed":
             said = one_line("; ".join(data["comments"]))
             return plain(f"{data['slot']} {_reviewer(data['by'])}: {data['verdict']}{': ' if said else ''}{said}")
+        case "asked":
+            return plain(f"{data['slot']} waits for approval ({data['candidate'][:8]})", style="bold")
+        case "decided":
+            return decided(event)
+        case "approval-switched":
+            return plain(f"approval is {data['approval']} from here on, says {data['who']}", style="bold")
         case "ended":
             return _ended(event)
         case "lesson":
@@ -88,6 +123,15 @@ def describe(event: Event) -> Text | None:
         case "run-ended":
             return plain(f"search ended: {data['stop']}", style="bold")
     return None
+
+
+def decided(event: Event) -> Text:
+    """Who decided what about a candidate, and when."""
+    data = event.data
+    said = f": {one_line(data['comment'])}" if data["comment"] else ""
+    instead = f", {data['replacement'][:8]} runs instead" if data.get("replacement") else ""
+    when = f" at {data.get('time', event.time)[:19].replace('T', ' ')}"
+    return plain(f"{data['slot']} {_DECIDED[data['decision']]} by {data['who']}{when}{instead}{said}", style="dim")
 
 
 def _reviewer(by: str) -> str:

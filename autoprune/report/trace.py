@@ -10,6 +10,7 @@ from rich.tree import Tree
 
 from autoprune.report.candidate import Spending, ending, style_of
 from autoprune.report.cost import cost_line, cost_table
+from autoprune.report.live import decided
 from autoprune.report.picture import Picture
 from autoprune.report.reasoning import VERDICTS
 from autoprune.report.tables import final_table
@@ -107,8 +108,7 @@ def _verdict(graph: "nx.MultiDiGraph[str]", hypothesis: str) -> tuple[str, str]:
 def _said(event: Event) -> Text:
     data: dict[str, Any] = event.data
     if event.kind == "decided":
-        comment = f": {one_line(data['comment'])}" if data["comment"] else ""
-        return plain(f"{data['decision']} by {data['who']}{comment}", "dim")
+        return decided(event)
     comments = one_line("; ".join(data["comments"]))
     return plain(f"{data['by']}: {data['verdict']}{': ' if comments else ''}{comments}", "dim")
 

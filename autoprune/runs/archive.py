@@ -32,6 +32,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
 from autoprune.errors import AutoPruneError
+from autoprune.runs.approvals import Approvals
 
 _tables = MetaData()
 _proposals = Table(
@@ -160,7 +161,7 @@ class Edge:
 
 
 class Archive:
-    """The run's SQLite file. Safe to use from several threads of one process."""
+    """The run's SQLite file. Safe to use from several threads of one process. `approvals` holds who let what run."""
 
     def __init__(self, path: Path) -> None:
         self._engine = create_engine(f"sqlite:///{path}", json_serializer=_dump)
@@ -168,6 +169,7 @@ class Archive:
         try:
             _tables.create_all(self._engine)
             _add_new_columns(self._engine)
+            self.approvals = Approvals(self._engine)
         except DatabaseError as error:
             raise AutoPruneError(f"{path} cannot be used as an archive: {error.orig}") from None
 

@@ -28,7 +28,9 @@ Kind = Literal[
     "working",  # slot, agent
     "proposed",  # slot, revision, operator, engine, candidate, thought
     "reviewed",  # slot, revision, verdict, comments, by
-    "decided",  # slot, candidate, decision, who, comment
+    "asked",  # slot, candidate: a person is asked for approval
+    "decided",  # slot, candidate, decision, who, comment, replacement, time
+    "approval-switched",  # approval, who, time
     "ended",  # slot, candidate, status, perplexity | stage, reason, message
     "lesson",  # generation, text, by
     "spent",  # seconds, candidates, tokens, usd, agents: {role: usage}

@@ -64,6 +64,15 @@ def refuse(source: str) -> None:
             raise CandidateFailure("screen", finding.reason, clean(finding.message + where))
 
 
+def imported_modules(source: str) -> set[str]:
+    """The top-level names of the modules that a source imports; none of a source that cannot be parsed."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return {name.partition(".")[0] for _, name in _imported(tree)}
+
+
 def _unreadable(source: str) -> Finding | None:
     try:
         size = len(source.encode())
@@ -119,17 +128,18 @@ def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Fin
 
 
 def _imports(tree: ast.Module) -> Iterator[Finding]:
+    for line, name in _imported(tree):
+        if name.partition(".")[0] not in ALLOWED_IMPORTS:
+            message = f"import of {name!r} is not allowed; a candidate may import {' and '.join(ALLOWED_IMPORTS)}"
+            yield Finding("error", line, message, "forbidden")
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = ["." * node.level + (node.module or "")]
-        else:
-            continue
-        for name in names:
-            if name.partition(".")[0] not in ALLOWED_IMPORTS:
-                message = f"import of {name!r} is not allowed; a candidate may import {' and '.join(ALLOWED_IMPORTS)}"
-                yield Finding("error", node.lineno, message, "forbidden")
+            yield node.lineno, "." * node.level + (node.module or "")
 
 
 def _habits(tree: ast.Module) -> Iterator[Finding]:

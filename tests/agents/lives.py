@@ -15,6 +15,7 @@ from autoprune.runs.archive import Archive, Measured
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 
+
 def live(path: Path, config: Config, log: type[EventLog] = EventLog) -> RunDirectory:
     """Start the run of this directory, or go on with it, in this process."""
     directory = RunDirectory(path) if path.exists() else RunDirectory.create(path, config)

@@ -1,0 +1,137 @@
+"""`autoprune approve`: answers for candidates that wait for approval, also while their search goes on elsewhere."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from autoprune.cli.common import console, print_json
+from autoprune.errors import UsageError
+from autoprune.report.text import one_line, plain
+from autoprune.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from autoprune.runs.approvals import ApprovalRequest, Decision
+    from autoprune.runs.archive import Archive
+
+Answer = Literal["approve", "modify", "reject"]
+
+
+def approve(
+    run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
+    candidate: Annotated[str | None, typer.Argument(help="A slot (g2.c1) or the start of a candidate's hash.")] = None,
+    decision: Annotated[Answer | None, typer.Option(help="The answer; without it you are asked.")] = None,
+    comment: Annotated[str, typer.Option(help="Why; a rejection's comment goes to the proposer.")] = "",
+    source: Annotated[Path | None, typer.Option(help="With modify: the file that is to run instead.")] = None,
+    rest: Annotated[bool, typer.Option("--rest", help="Approve all that wait and all that follow.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what waits, or what was decided, as JSON.")] = False,
+) -> None:
+    """Say which candidates may run. Without an answer and without a terminal: list what waits."""
+    from autoprune.runs.archive import Archive
+
+    directory = RunDirectory.open(run)
+    if (source is not None) != (decision == "modify"):
+        raise UsageError("--decision modify and --source FILE belong together")
+    if rest and (candidate or decision):
+        raise UsageError("--rest answers for all that wait, and takes no candidate and no other answer")
+    if comment and not decision:
+        raise UsageError("--comment needs --decision")
+    archive = Archive(directory.archive_file)
+    try:
+        pending = _chosen(archive, candidate)
+        if rest:
+            from autoprune.cli.dialog import approve_rest
+
+            _tell(directory, approve_rest(archive), as_json, "approval is auto from here on")
+        elif decision is not None:
+            _tell(directory, [_answer(directory, archive, pending, decision, comment, source)], as_json)
+        elif as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            _list(pending, as_json)
+        else:
+            _ask(directory, archive, pending)
+    finally:
+        archive.close()
+
+
+def _chosen(archive: "Archive", wanted: str | None) -> "list[ApprovalRequest]":
+    """The requests that wait, or the one that a user means by a slot or the start of a content hash."""
+    pending = archive.approvals.pending()
+    if wanted is None:
+        return pending
+    found = [request for request in pending if request.slot == wanted or request.candidate.startswith(wanted)]
+    if found:
+        return found[:1]
+    known = ", ".join(request.slot for request in pending) or "nothing"
+    raise UsageError(f"no candidate {wanted!r} waits for approval in this run; what waits: {known}")
+
+
+def _answer(
+    run: RunDirectory,
+    archive: "Archive",
+    pending: "list[ApprovalRequest]",
+    answer: Answer,
+    comment: str,
+    source: Path | None,
+) -> "Decision":
+    from autoprune.cli.dialog import decide
+
+    if len(pending) != 1:
+        slots = ", ".join(request.slot for request in pending)
+        waiting = f"several candidates wait ({slots}): say which" if pending else "no candidate waits for approval"
+        raise UsageError(waiting)
+    replacement = run.save_source(_candidate_in(source)) if source is not None else None
+    if replacement == pending[0].candidate:
+        raise UsageError(f"{source} is the very code that waits; approve it, or change it")
+    return decide(archive, pending[0], answer, comment, replacement)
+
+
+def _candidate_in(file: Path) -> str:
+    from autoprune.sandbox.screen import screen
+
+    try:
+        source = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is not UTF-8 text") from None
+    for finding in screen(source):
+        if finding.severity == "error":
+            raise UsageError(f"{file}, line {finding.line}: {finding.message}")
+    return source
+
+
+def _tell(run: RunDirectory, decisions: "list[Decision]", as_json: bool, more: str = "") -> None:
+    if as_json:
+        print_json([decision.model_dump() for decision in decisions])
+        return
+    for decision in decisions:
+        console().print(plain(f"{decision.slot} {decision.candidate[:8]}: {decision.decision} by {decision.who}"))
+    if more:
+        console().print(plain(more))
+    console().print(plain(f"unless the search is running: autoprune resume {run.path}"), soft_wrap=True)
+
+
+def _list(pending: "list[ApprovalRequest]", as_json: bool) -> None:
+    if as_json:
+        print_json([request.model_dump() for request in pending])
+        return
+    for request in pending:
+        idea = one_line(request.thought.get("idea", ""))
+        console().print(plain(f"{request.slot} {request.candidate[:8]} {request.operator} ({request.engine}): {idea}"))
+    if not pending:
+        console().print(plain("no candidate waits for approval"))
+
+
+def _ask(run: RunDirectory, archive: "Archive", pending: "list[ApprovalRequest]") -> None:
+    from autoprune.cli.dialog import Dialog, Stopped
+
+    dialog = Dialog(run, archive, console())
+    try:
+        for request in pending:
+            dialog.ask_pending(request.slot)
+    except Stopped:
+        pass
+    if not pending:
+        console().print(plain("no candidate waits for approval"))
+    console().print(plain(f"unless the search is running: autoprune resume {run.path}"), soft_wrap=True)

@@ -1,0 +1,156 @@
+"""Asking a person on a terminal whether candidates may run. Every answer goes into the run's archive at once.
+
+The terminal is read by descriptor, a line at a time, so that a question can be given up: another process may have
+answered it meanwhile, or the run may have ended.
+"""
+
+import os
+import select
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import click
+from rich.console import Console
+
+from autoprune.cli.common import person
+from autoprune.report.request import changes_view, request_view
+from autoprune.report.text import plain
+from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.sandbox.screen import Finding, screen
+
+POLL = 0.2
+"""Seconds between two looks at whether a question still stands."""
+ANSWERS = {"a": "approve", "e": "edit", "r": "reject", "t": "the rest", "s": "stop"}
+QUESTION = "[a]pprove, [e]dit, [r]eject, approve [t]he rest, [s]top? "
+COMMENT = "comment for the proposer (Enter for none): "
+
+
+class Stopped(Exception):
+    """The person wants to be asked no more now, or the terminal was closed."""
+
+
+class GivenUp(Exception):
+    """The question no longer stands."""
+
+
+@dataclass
+class Dialog:
+    """One person at one terminal. `over` says that nobody needs to be asked any more; `held` keeps others off the
+    screen while a question is open."""
+
+    run: RunDirectory
+    archive: Archive
+    screen: Console
+    terminal: int = 0
+    over: Callable[[], bool] = lambda: False
+    held: Callable[[], AbstractContextManager[None]] = nullcontext
+    _typed: bytes = field(default=b"", init=False)
+
+    def attend(self) -> None:
+        """Ask about every request as it comes, until `over` or until the person says stop."""
+        while not self.over():
+            try:
+                if not self.ask_pending():
+                    select.select([], [], [], POLL)
+            except Stopped:
+                return
+
+    def ask_pending(self, only: str | None = None) -> bool:
+        """Ask about the requests that wait now, or about one slot's; whether there were any. Raises Stopped."""
+        pending = [request for request in self.archive.approvals.pending() if only in (None, request.slot)]
+        for request in pending:
+            with self.held():
+                try:
+                    self._ask(request)
+                except GivenUp:
+                    self.screen.print(plain("" if self.over() else f"\n{request.slot} was answered elsewhere"))
+        return bool(pending)
+
+    def _ask(self, request: ApprovalRequest) -> None:
+        proposed = source = self.run.source(request.candidate)
+        parent = self.run.source(request.parent_source) if request.parent_source else None
+        self.screen.print(request_view(request, source, parent, findings_of(screen(source))))
+        while True:
+            match self._choice(request):
+                case "approve":
+                    self._decide(request, source, proposed)
+                    return
+                case "edit":
+                    source = self._edited(source, proposed)
+                case "reject":
+                    comment = self._line(COMMENT, request)
+                    decide(self.archive, request, "reject", comment=comment)
+                    return
+                case "the rest":
+                    self._decide(request, source, proposed)
+                    approve_rest(self.archive)
+                    return
+                case "stop":
+                    raise Stopped
+
+    def _decide(self, request: ApprovalRequest, source: str, proposed: str) -> None:
+        if source == proposed:
+            decide(self.archive, request, "approve")
+        else:
+            decide(self.archive, request, "modify", replacement=self.run.save_source(source))
+
+    def _edited(self, source: str, proposed: str) -> str:
+        """What the person's editor made of it; the former source when that cannot be a candidate."""
+        try:
+            edited = click.edit(source, extension=".py")
+        except click.ClickException as problem:
+            self.screen.print(plain(f"{problem.message}; set EDITOR to an editor that works"))
+            return source
+        if edited is None or edited == source:
+            self.screen.print(plain("nothing was changed"))
+            return source
+        found = screen(edited)
+        self.screen.print(changes_view(proposed, edited, findings_of(found)))
+        if any(finding.severity == "error" for finding in found):
+            self.screen.print(plain("this cannot run as a candidate; the former code stands"))
+            return source
+        return edited
+
+    def _choice(self, request: ApprovalRequest) -> str:
+        while True:
+            word = self._line(QUESTION, request).lower()
+            chosen = ANSWERS.get(word) or next((answer for answer in ANSWERS.values() if answer == word), None)
+            if chosen:
+                return chosen
+            self.screen.print(plain(f"{word!r} is none of {', '.join(ANSWERS)}"))
+
+    def _line(self, prompt: str, request: ApprovalRequest) -> str:
+        """A line that the person types. Raises GivenUp when the request is no longer open, Stopped at end of input."""
+        self.screen.print(plain(prompt), end="")
+        while b"\n" not in self._typed:
+            if self.over() or self.archive.approvals.decision(request.slot, request.candidate):
+                raise GivenUp
+            if select.select([self.terminal], [], [], POLL)[0]:
+                piece = os.read(self.terminal, 4096)
+                if not piece:
+                    raise Stopped
+                self._typed += piece
+        line, _, self._typed = self._typed.partition(b"\n")
+        return line.decode(errors="replace").strip()
+
+
+def findings_of(findings: list[Finding]) -> list[str]:
+    """What the source screen found, as people read it."""
+    return [f"{finding.severity}, line {finding.line}: {finding.message}" for finding in findings]
+
+
+def decide(
+    archive: Archive, request: ApprovalRequest, decision: str, comment: str = "", replacement: str | None = None
+) -> Decision:
+    """Keep this person's answer; returns the one that stands, which is another's if that came first."""
+    facts = {"slot": request.slot, "candidate": request.candidate, "decision": decision, "who": person()}
+    return archive.approvals.decide(Decision.model_validate({**facts, "comment": comment, "replacement": replacement}))
+
+
+def approve_rest(archive: Archive) -> list[Decision]:
+    """Approve all that wait, and let the run approve by itself from here on."""
+    archive.approvals.switch(Switch(approval="auto", who=person()))
+    return [decide(archive, request, "approve", "with the rest") for request in archive.approvals.pending()]

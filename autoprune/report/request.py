@@ -1,0 +1,57 @@
+"""What a person is shown before a candidate may run: thought, code, what differs from its parent, review, findings."""
+
+import difflib
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.text import Text
+
+from autoprune.report.text import one_line, plain, visible
+from autoprune.runs.approvals import ApprovalRequest
+
+LONGEST_CODE = 100_000
+
+
+def request_view(request: ApprovalRequest, source: str, parent: str | None, findings: Sequence[str]) -> RenderableType:
+    """One request. `source` is what would run now, and `parent` what it was made from, if there is such a source."""
+    origin = f", from {request.parent}" if request.parent else ""
+    parts: list[RenderableType] = [
+        plain(f"{request.slot} waits for approval: {request.operator} by {request.engine}{origin}", "bold"),
+        Panel(_thought(request), title="thought", title_align="left"),
+        Panel(code(source, "python"), title=f"code of {request.candidate[:8]}", title_align="left"),
+    ]
+    if parent is not None:
+        title = f"against {one_line(request.parent, 40)}"
+        parts.append(Panel(_difference(parent, source, request.parent, request.slot), title=title, title_align="left"))
+    said = [line for line in request.review if line not in findings]
+    parts.append(plain(f"critic: {one_line('; '.join(said), 600) or 'no comment'}"))
+    parts.append(_found(findings))
+    return Group(*parts)
+
+
+def changes_view(before: str, after: str, findings: Sequence[str]) -> RenderableType:
+    """What somebody changed in a candidate, and what the source screen found in the result."""
+    shown = Panel(_difference(before, after, "proposed", "edited"), title="your changes", title_align="left")
+    return Group(shown, _found(findings))
+
+
+def code(source: str, language: str) -> Syntax:
+    """Highlighted code that cannot do anything to the terminal."""
+    return Syntax(visible(source.rstrip("\n"), LONGEST_CODE), language, word_wrap=True, background_color="default")
+
+
+def _difference(before: str, after: str, name: str, other: str) -> RenderableType:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, other, lineterm="")
+    text = "\n".join(lines)
+    return code(text, "diff") if text else Text("no difference", style="dim")
+
+
+def _found(findings: Sequence[str]) -> Text:
+    return plain(f"screen: {one_line('; '.join(findings), 600) or 'nothing found'}", "yellow" if findings else "")
+
+
+def _thought(request: ApprovalRequest) -> RenderableType:
+    shown = [plain(f"{key}: {value}") for key, value in request.thought.items() if key != "expression" and value]
+    return Group(*shown) if shown else plain("(none)", "dim")

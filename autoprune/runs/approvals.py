@@ -1,0 +1,152 @@
+"""Who let which candidate run: requests, decisions and switches of the mode, as facts of the run's archive.
+
+Another process may write decisions while a search runs: `autoprune approve` does. A decision is bound to the content
+hash that was shown; the first one stands.
+"""
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import JSON, Column, Engine, Integer, MetaData, String, Table, select, text
+from sqlalchemy.dialects.sqlite import insert
+
+_tables = MetaData()
+_requests = Table(
+    "approval_requests",
+    _tables,
+    Column("slot", String, primary_key=True),
+    Column("candidate", String, primary_key=True),
+    Column("record", JSON, nullable=False),
+)
+_decisions = Table(
+    "approval_decisions",
+    _tables,
+    Column("slot", String, primary_key=True),
+    Column("candidate", String, primary_key=True),
+    Column("record", JSON, nullable=False),
+)
+_switches = Table(
+    "approval_switches",
+    _tables,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("record", JSON, nullable=False),
+)
+
+
+def now() -> str:
+    """Local time with its offset, in ISO 8601."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ApprovalRequest(_Fact):
+    """What somebody is asked. `candidate` is the content hash of the source in question.
+
+    `review` is what the critic said, `findings` what the source screen found (severity, line, message); `parent` names
+    the algorithm that the candidate was made from, `parent_source` its content hash.
+    """
+
+    slot: str
+    candidate: str
+    revision: int
+    operator: str
+    engine: str
+    thought: dict[str, Any] = {}
+    review: list[str] = []
+    findings: list[dict[str, Any]] = []
+    parent: str = ""
+    parent_source: str | None = None
+
+
+class Decision(_Fact):
+    """One answer. `modify` lets the source with the hash `replacement` run instead of the one that was shown."""
+
+    slot: str
+    candidate: str
+    decision: Literal["approve", "modify", "reject"]
+    who: str
+    comment: str = ""
+    replacement: str | None = None
+    time: str = Field(default_factory=now)
+
+    @model_validator(mode="after")
+    def _replaced_if_modified(self) -> Self:
+        if (self.decision == "modify") != (self.replacement is not None):
+            raise ValueError("a replacement belongs to the decision modify, and to no other")
+        return self
+
+    @property
+    def runs(self) -> str | None:
+        """The content hash that this decision lets run; None if it lets nothing run."""
+        return self.replacement if self.decision == "modify" else self.candidate if self.decision == "approve" else None
+
+
+class Switch(_Fact):
+    """From here on the run's candidates are approved in this way."""
+
+    approval: Literal["auto", "human", "file"]
+    who: str
+    time: str = Field(default_factory=now)
+
+
+class Approvals:
+    """The approvals of one archive."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        _tables.create_all(engine)
+
+    def ask(self, request: ApprovalRequest) -> None:
+        """Keep a request; a second time changes nothing."""
+        self._put(_requests, slot=request.slot, candidate=request.candidate, record=request.model_dump())
+
+    def request(self, slot: str, candidate: str) -> ApprovalRequest | None:
+        found = self._records(_requests, slot, candidate)
+        return ApprovalRequest.model_validate(found[0]) if found else None
+
+    def pending(self) -> list[ApprovalRequest]:
+        """The requests without a decision, oldest first."""
+        decided = {(decision.slot, decision.candidate) for decision in self.decisions()}
+        asked = [ApprovalRequest.model_validate(record) for record in self._records(_requests)]
+        return [request for request in asked if (request.slot, request.candidate) not in decided]
+
+    def decide(self, decision: Decision) -> Decision:
+        """Keep a decision unless there is one already; returns the one that stands."""
+        self._put(_decisions, slot=decision.slot, candidate=decision.candidate, record=decision.model_dump())
+        return self.decision(decision.slot, decision.candidate) or decision
+
+    def decision(self, slot: str, candidate: str) -> Decision | None:
+        found = self._records(_decisions, slot, candidate)
+        return Decision.model_validate(found[0]) if found else None
+
+    def decisions(self) -> list[Decision]:
+        """All decisions, oldest first."""
+        return [Decision.model_validate(record) for record in self._records(_decisions)]
+
+    def may_run(self, slot: str, candidate: str) -> bool:
+        """Whether a decision of this slot lets this very source run."""
+        return any(decision.slot == slot and decision.runs == candidate for decision in self.decisions())
+
+    def switch(self, switch: Switch) -> None:
+        """Change how the run approves from here on."""
+        self._put(_switches, record=switch.model_dump())
+
+    def switched(self) -> Switch | None:
+        """The last change of the mode; None if the settings' mode holds."""
+        found = self._records(_switches)
+        return Switch.model_validate(found[-1]) if found else None
+
+    def _put(self, table: Table, **row: Any) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(insert(table).on_conflict_do_nothing(), [row])
+
+    def _records(self, table: Table, slot: str | None = None, candidate: str | None = None) -> list[Any]:
+        query = select(table.c.record).order_by(text("rowid"))
+        if slot is not None:
+            query = query.where(table.c.slot == slot, table.c.candidate == candidate)
+        with self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())

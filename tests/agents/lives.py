@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 from autoprune.agents.chat.choose import choose_llm
 from autoprune.agents.session import open_crew, work
 from autoprune.config import Config
+from autoprune.errors import RunPaused
 from autoprune.runs.archive import Archive, Measured
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+
+ENDS = {0: "ended", 3: "paused", -signal.SIGKILL: "killed"}
 
 
 def live(path: Path, config: Config, log: type[EventLog] = EventLog) -> RunDirectory:
@@ -38,13 +42,11 @@ class Nursery:
         self._process.start()
         theirs.close()
 
-    def live(self, path: Path, config: Config, **death: int) -> bool:
-        """One life; whether it came to its own end. `event` or `put`: it dies before it does this for the n-th time."""
+    def live(self, path: Path, config: Config, **death: int) -> str:
+        """One life, and how it ended. `event` or `put`: it dies before it does this for the n-th time."""
         self._pipe.send((path, config, death))
         code = self._pipe.recv()
-        if code not in (0, -signal.SIGKILL):
-            raise AssertionError(f"a life ended with {code}")
-        return code == 0
+        return ENDS[code]
 
     def close(self) -> None:
         self._pipe.close()
@@ -87,7 +89,10 @@ def _life(path: Path, config: Config, death: dict[str, int]) -> None:
 
     _watch_checkpoints(pass_by)
     _watch_measurements(path.with_suffix(".measured"))
-    live(path, config, MortalLog)
+    try:
+        live(path, config, MortalLog)
+    except RunPaused as paused:
+        sys.exit(paused.exit_code)
 
 
 def _watch_checkpoints(pass_by: Any) -> None:

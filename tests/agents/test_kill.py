@@ -7,13 +7,15 @@ import pytest
 from autoprune.agents.chat.reply import Usage, recorded_usage
 from autoprune.agents.session import finished
 from autoprune.config import load_config
+from autoprune.runs.approvals import Decision
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import read_events
 from tests.agents.conftest import SMALL
 from tests.agents.lives import Nursery, measured_in
 from tests.agents.test_search import llm_words, scripted
 
-CHAINS, KILLS = 5, 6
+CHAINS, LIVES = 5, 8
 MOST_LIVES = 80
 
 
@@ -31,28 +33,65 @@ def usage(run):
     return total.calls, total.tokens_in, total.tokens_out
 
 
+def approve_all(path):
+    """What a person does who approves whatever waits."""
+    archive = Archive(path / "archive.sqlite")
+    for request in archive.approvals.pending():
+        said = Decision(slot=request.slot, candidate=request.candidate, decision="approve", who="ann")
+        archive.approvals.decide(said)
+    archive.close()
+
+
+def decided(run):
+    return sorted((said.slot, said.candidate, said.who) for said in read_decisions(run))
+
+
+def read_decisions(run):
+    archive = Archive(run.archive_file)
+    try:
+        return archive.approvals.decisions()
+    finally:
+        archive.close()
+
+
+def end(nursery, run, config):
+    """Go on until the run has ended, with a person at hand."""
+    while not finished(run):
+        if nursery.live(run.path, config) == "paused":
+            approve_all(run.path)
+
+
 def test_thirty_kills_at_random_events_change_nothing(nursery, chat_server, small_config, facts, tmp_path):
     chat_server.script = scripted
-    config = small_config(*llm_words(chat_server, "agents.symbolic_share=0.5"))
+    words = ("agents.symbolic_share=0.5", "approval=human", "search.max_candidates=4")
+    config = small_config(*llm_words(chat_server, *words))
     whole = RunDirectory(tmp_path / "whole")
-    assert nursery.live(whole.path, config)
+    end(nursery, whole, config)
+    kills = 0
     for chain in range(CHAINS):
         random, run = Random(chain), RunDirectory(tmp_path / f"cut{chain}")
-        kills = 0
-        while kills < KILLS and not nursery.live(run.path, config, event=random.randint(1, 24)):
-            kills += 1
-        assert finished(run) or nursery.live(run.path, config)
+        for _ in range(LIVES):
+            match nursery.live(run.path, config, event=random.randint(1, 20)):
+                case "killed":
+                    kills += 1
+                case "paused":
+                    approve_all(run.path)
+        end(nursery, run, config)
         assert facts(run) == facts(whole), f"chain {chain}"
         assert usage(run) == usage(whole)
+        assert decided(run) == decided(whole)
+        told = [event.data["slot"] for event in read_events(run.events_file) if event.kind == "decided"]
+        assert len(told) == len(decided(run)) == len(set(decided(run)))
         assert len(measured_in(run.path)) == len(set(measured_in(run.path)))
+    assert kills >= 30
 
 
 def test_a_kill_before_every_single_checkpoint_changes_nothing(nursery, small_config, facts, tmp_path):
     """Between a step's writes and their checkpoint the state machine looks as if it had no next step."""
     config = small_config("search.max_candidates=1")
     whole, run = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "cut")
-    assert nursery.live(whole.path, config)
-    assert not nursery.live(run.path, config, put=1)
+    end(nursery, whole, config)
+    assert nursery.live(run.path, config, put=1) == "killed"
     lives = 1
     while not finished(run):
         nursery.live(run.path, config, put=2)

@@ -1,0 +1,57 @@
+import pytest
+from pydantic import ValidationError
+
+from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
+from autoprune.runs.archive import Archive
+
+REQUEST = ApprovalRequest(slot="g1.c1", candidate="abc", revision=0, operator="explore", engine="llm")
+APPROVED = Decision(slot="g1.c1", candidate="abc", decision="approve", who="ann")
+
+
+@pytest.fixture
+def archive(tmp_path):
+    archive = Archive(tmp_path / "archive.sqlite")
+    yield archive
+    archive.close()
+
+
+def test_a_request_waits_until_it_is_decided(archive):
+    approvals = archive.approvals
+    approvals.ask(REQUEST)
+    approvals.ask(REQUEST)
+    assert approvals.pending() == [REQUEST]
+    assert approvals.decide(APPROVED) == APPROVED
+    assert approvals.pending() == []
+    assert approvals.request("g1.c1", "abc") == REQUEST
+
+
+def test_the_first_decision_stands_and_is_seen_by_another_process(archive, tmp_path):
+    archive.approvals.decide(APPROVED)
+    other = Archive(tmp_path / "archive.sqlite")
+    late = Decision(slot="g1.c1", candidate="abc", decision="reject", who="bob")
+    assert other.approvals.decide(late) == APPROVED
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("decision", "replacement", "runs"),
+    [("approve", None, ["abc"]), ("reject", None, []), ("modify", "def", ["def"])],
+)
+def test_only_the_very_source_that_was_approved_may_run(archive, decision, replacement, runs):
+    facts = {"slot": "g1.c1", "candidate": "abc", "who": "ann", "replacement": replacement}
+    archive.approvals.decide(Decision(decision=decision, **facts))
+    assert [name for name in ("abc", "def", "ghi") if archive.approvals.may_run("g1.c1", name)] == runs
+    assert not archive.approvals.may_run("g1.c2", "abc")
+
+
+@pytest.mark.parametrize(("decision", "replacement"), [("approve", "def"), ("modify", None)])
+def test_a_replacement_belongs_to_modify_alone(decision, replacement):
+    with pytest.raises(ValidationError, match="replacement"):
+        Decision(slot="s", candidate="abc", decision=decision, who="ann", replacement=replacement)
+
+
+def test_the_last_switch_holds(archive):
+    assert archive.approvals.switched() is None
+    for mode in ("human", "auto"):
+        archive.approvals.switch(Switch(approval=mode, who="ann"))
+    assert archive.approvals.switched().approval == "auto"

@@ -31,6 +31,8 @@ from autoprune.runs.events import EventLog, read_events
 from autoprune.tools.workbench import open_workbench
 
 STEPS_PER_GENERATION = 16
+THREAD: RunnableConfig = {"configurable": {"thread_id": "search"}}
+"""Where the checkpoints of a run are found in its database."""
 VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
 
 Notify = Callable[[str], None]
@@ -80,6 +82,8 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         )
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
         record["sandbox"] = workbench.sandbox.name
+        if origin := run.settings()[1].get("origin"):
+            record["origin"] = origin
         run.write_settings(config, record)
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
         events.emit("run-started", "run-started", **facts)
@@ -99,7 +103,7 @@ def work(crew: Crew, wait: Callable[[], None] | None = None) -> None:
     try:
         graph = search_graph(SqliteSaver(connection))
         limit = STEPS_PER_GENERATION * (crew.config.search.max_candidates + 4)
-        config: RunnableConfig = {"configurable": {"thread_id": "search"}, "recursion_limit": limit}
+        config: RunnableConfig = {**THREAD, "recursion_limit": limit}
         begun = graph.get_state(config).values
         given: Any = None if begun else {"generation": 0, "plans": [], "ended": 0}
         graph.invoke(given, config, context=crew, durability="sync")

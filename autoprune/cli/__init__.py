@@ -9,6 +9,7 @@ from autoprune.cli.common import console, report_error
 from autoprune.cli.compare import compare
 from autoprune.cli.doctor import doctor
 from autoprune.cli.evaluate import evaluate
+from autoprune.cli.fork import fork
 from autoprune.cli.prune import prune
 from autoprune.cli.runs import runs
 from autoprune.cli.sandbox import sandbox
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command("search")(search)
 app.command("resume")(resume)
 app.command("approve")(approve)
+app.command("fork")(fork)
 app.command("runs")(runs)
 app.command("trace")(trace)
 app.command("prune")(prune)

@@ -70,7 +70,7 @@ def search(
     overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
     config = load_config(path, overrides)
     run = RunDirectory.create(run_dir, config)
-    _work(run, config, as_json, fresh=True)
+    work_on(run, config, as_json, fresh=True)
 
 
 def resume(
@@ -86,10 +86,11 @@ def resume(
     config, _ = directory.settings()
     options = {"approval": approval, "approval_policy": approval_policy}
     config = change_config(config, [f"{key}={value}" for key, value in options.items() if value is not None])
-    _work(directory, config, as_json, fresh=False, switched=approval is not None)
+    work_on(directory, config, as_json, fresh=False, switched=approval is not None)
 
 
-def _work(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
+def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
+    """Start or continue a run's search as a command does: shown live, stopped by Ctrl+C, ended by its table."""
     from autoprune.agents.chat.choose import choose_llm
     from autoprune.agents.session import check_agents, finished, open_crew, work
     from autoprune.runs.approvals import Switch

@@ -97,6 +97,10 @@ def describe(event: Event) -> Text | None:
             return plain(data["text"], longest=600)
         case "run-resumed":
             return plain("resumed")
+        case "forked":
+            changed = ", ".join(f"{key}={new}" for key, (_, new) in data["changed"].items()) or "nothing"
+            origin = f"forked from {data['origin']} after generation {data['generation']}"
+            return plain(f"{origin}, changed: {one_line(changed)}", style="bold")
         case "dense":
             return plain(f"dense model: perplexity {data['perplexity']:.2f} on the search split")
         case "baseline":

@@ -31,6 +31,7 @@ class Picture:
 
     started: dict[str, Any] = field(default_factory=dict)
     time: str = ""
+    origin: str = ""
     dense: float | None = None
     baselines: dict[str, float] = field(default_factory=dict)
     generation: int = 0
@@ -56,6 +57,8 @@ class Picture:
         match event.kind:
             case "run-started":
                 self.started = data
+            case "forked":
+                self.origin = f"{data['origin']}@{data['generation']}"
             case "notice":
                 self.notice = data["text"]
             case "dense":

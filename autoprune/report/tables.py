@@ -48,6 +48,7 @@ def runs_table(runs: Iterable[tuple[str, Picture]]) -> Table:
 def run_row(name: str, picture: Picture) -> dict[str, Any]:
     """A run as plain data, for `--json` and the table alike."""
     best, baseline = picture.best, picture.best_baseline
+    fork = f" (fork of {picture.origin})" if picture.origin else ""
     return {
         "run": name,
         "started": picture.time,
@@ -58,5 +59,6 @@ def run_row(name: str, picture: Picture) -> dict[str, Any]:
         "best": best.perplexity if best else None,
         "best_candidate": best.candidate if best else None,
         "best_baseline": baseline[1] if baseline else None,
-        "state": f"ended: {picture.stop}" if picture.stop else "unfinished",
+        "origin": picture.origin,
+        "state": (f"ended: {picture.stop}" if picture.stop else "unfinished") + fork,
     }

@@ -61,8 +61,11 @@ def run_trace(
 
 
 def _headline(picture: Picture) -> Text:
+    """Model, sparsity, where it was forked from (run@generation), and what it has used."""
     model, sparsity = picture.started.get("model", "?"), picture.started.get("sparsity", "?")
     line = Text(f"search on {visible(model)} at sparsity {sparsity}", style="bold")
+    if picture.origin:
+        line.append(f"  fork of {visible(picture.origin)}", "dim")
     if picture.spent:
         tokens = f", {picture.spent['tokens']:,} tokens" if picture.spent["tokens"] else ""
         line.append(

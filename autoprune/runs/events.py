@@ -21,6 +21,7 @@ VERSION = 1
 Kind = Literal[
     "run-started",  # model, sparsity, engine, sandbox, record
     "run-resumed",  # session
+    "forked",  # origin, generation, changed: {setting: [old, new]}
     "notice",  # text
     "dense",  # perplexity
     "baseline",  # name, perplexity, sparsity

@@ -1,0 +1,34 @@
+"""`autoprune fork`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoprune.cli.common import say
+from autoprune.cli.search import work_on
+from autoprune.config import change_config
+from autoprune.runs.directory import RunDirectory
+
+
+def fork(
+    run: Annotated[Path, typer.Argument(help="The run to start from: a directory or a name.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Settings that are different from here on.")
+    ] = None,
+    *,
+    at: Annotated[int, typer.Option(min=0, help="Start from the state after this generation; 0: before the first.")],
+    run_dir: Annotated[Path | None, typer.Option(help="Where the new run goes; default runs/<time>-<model>.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
+) -> None:
+    """Continue a run from an earlier generation under changed settings, as a new run; the old one stays as it is.
+
+    What measurements depend on (model, sparsity, device, dtype, data, allocation) cannot change.
+    """
+    origin = RunDirectory.open(run)
+    config = change_config(origin.settings()[0], words or [])
+    from autoprune.agents.fork import fork_run
+
+    forked = fork_run(origin, at, config, run_dir)
+    say(f"{forked.path} starts from {origin.path} after generation {at}")
+    work_on(forked, config, as_json, fresh=True)

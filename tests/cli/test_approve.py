@@ -1,0 +1,273 @@
+"""Approvals as a person meets them: on a real pseudo-terminal, from another process, and without a terminal."""
+
+import io
+import json
+import os
+import pty
+import re
+import sys
+import threading
+
+import pexpect
+import pytest
+from rich.console import Console
+
+from autoprune.cli.dialog import QUESTION, Dialog
+from autoprune.config import Config
+from autoprune.runs.approvals import ApprovalRequest, Decision
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+
+PARENT = "import torch\n\n\ndef score(layer):\n    return layer.weight.abs()\n"
+SHOWN = PARENT.replace("abs()", "abs() * layer.input_norm")
+HOSTILE = "[/foo] [bold] \x1b[2J\x1b]0;title\x07 \u202e"
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|38|9[0-7])[;m]")
+PATIENCE = 240
+"""Seconds that a process may need on a machine that is busy with other things."""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run in which two candidates wait for approval."""
+    run = RunDirectory.create(tmp_path / "r", Config())
+    archive = Archive(run.archive_file)
+    for slot in ("g1.c1", "g1.c2"):
+        request = ApprovalRequest(
+            slot=slot,
+            candidate=run.save_source(SHOWN + f"# {slot}\n"),
+            revision=0,
+            operator="cross",
+            engine="llm",
+            thought={"idea": HOSTILE, "why": "because"},
+            review=["fine"],
+            parent="seed.wanda",
+            parent_source=run.save_source(PARENT),
+        )
+        archive.approvals.ask(request)
+    archive.close()
+    return run
+
+
+@pytest.fixture
+def archive(run):
+    archive = Archive(run.archive_file)
+    yield archive
+    archive.close()
+
+
+class Desk:
+    """A dialog at one end of a pseudo-terminal; the test types at the other."""
+
+    def __init__(self, run, archive, width=80):
+        self.keyboard, terminal = pty.openpty()
+        self.screen = io.StringIO()
+        self.dialog = Dialog(run, archive, Console(file=self.screen, width=width), terminal)
+
+    def type(self, *lines):
+        """Everything is typed ahead; then the dialog is held until it has asked about all that waits."""
+        os.write(self.keyboard, "".join(f"{line}\n" for line in lines).encode())
+        self.dialog.attend()
+        return self.screen.getvalue()
+
+
+@pytest.fixture
+def desk(run, archive):
+    desk = Desk(run, archive)
+    desk.dialog.over = lambda: not archive.approvals.pending()
+    return desk
+
+
+def said(archive):
+    return {each.slot: (each.decision, each.comment) for each in archive.approvals.decisions()}
+
+
+def test_a_person_sees_thought_code_difference_review_and_findings_and_answers_each(desk, archive):
+    shown = desk.type("a", "r", "too slow")
+    assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("reject", "too slow")}
+    for part in ("because", "def score(layer)", "+    return layer.weight.abs() * layer.input_norm", "critic: fine"):
+        assert part in shown
+    assert "screen: nothing found" in shown
+    assert "[/foo] [bold]" in shown
+    assert not {"\x1b[2J", "\x07", "\u202e"} & set(re.findall(r"\x1b\[2J|\x07|\u202e", shown))
+
+
+def test_words_work_as_well_as_letters_and_others_are_refused(desk, archive):
+    shown = desk.type("perhaps", "", "approve", "reject", "")
+    assert shown.count("is none of a, e, r, t, s") == 2
+    assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("reject", "")}
+
+
+def test_approving_the_rest_answers_all_and_switches_the_run(desk, archive):
+    desk.type("t")
+    assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("approve", "with the rest")}
+    assert archive.approvals.switched().approval == "auto"
+
+
+@pytest.mark.parametrize("typed", ["s\n", "\x04"], ids=["stop", "end of input"])
+def test_stop_and_the_end_of_input_leave_all_that_waits(desk, archive, typed):
+    os.write(desk.keyboard, typed.encode())
+    desk.dialog.attend()
+    assert len(archive.approvals.pending()) == 2
+
+
+def editor(tmp_path, monkeypatch, command):
+    script = tmp_path / "editor"
+    script.write_text(f"#!/bin/sh\n{command}\n")
+    script.chmod(0o755)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", str(script))
+
+
+def test_an_edit_is_screened_again_and_runs_under_its_own_hash(desk, archive, run, tmp_path, monkeypatch):
+    editor(tmp_path, monkeypatch, 'sed -i "s/input_norm/input_var/" "$1"')
+    shown = desk.type("e", "a", "r", "")
+    decision = archive.approvals.decisions()[0]
+    assert decision.decision == "modify"
+    assert "layer.input_var" in run.source(decision.replacement)
+    assert archive.approvals.may_run("g1.c1", decision.replacement)
+    assert not archive.approvals.may_run("g1.c1", decision.candidate)
+    assert "+    return layer.weight.abs() * layer.input_var" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ('sed -i "s/import torch/import os/" "$1"', "this cannot run as a candidate"),
+        ("exit 1", "set EDITOR to an editor that works"),
+        ("true", "nothing was changed"),
+    ],
+)
+def test_a_vain_edit_leaves_the_question_open(desk, archive, tmp_path, monkeypatch, command, complaint):
+    editor(tmp_path, monkeypatch, command)
+    assert complaint in desk.type("e", "a", "a")
+    assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("approve", "")}
+
+
+def test_a_question_is_given_up_when_it_is_answered_elsewhere(desk, archive, run):
+    asking = threading.Thread(target=desk.dialog.attend)
+    asking.start()
+    other = Archive(run.archive_file)
+    for request in other.approvals.pending():
+        answer = Decision(slot=request.slot, candidate=request.candidate, decision="reject", who="bob")
+        other.approvals.decide(answer)
+    other.close()
+    asking.join(PATIENCE)
+    assert not asking.is_alive()
+
+
+def test_answers_from_the_command_line_in_any_order(here, run, archive):
+    listed = json.loads(here("approve", str(run.path), "--json").stdout)
+    assert [request["slot"] for request in listed] == ["g1.c1", "g1.c2"]
+    assert "g1.c1" in here("approve", str(run.path)).stdout
+    (run.path / "mine.py").write_text(PARENT)
+    done = here("approve", str(run.path), "g1.c2", "--decision", "modify", "--source", str(run.path / "mine.py"))
+    assert done.returncode == 0, done.stderr
+    assert f"autoprune resume {run.path}" in done.stdout
+    assert here("approve", str(run.path), "--decision", "reject", "--comment", "no").returncode == 0
+    assert said(archive) == {"g1.c2": ("modify", ""), "g1.c1": ("reject", "no")}
+    assert "no candidate waits" in here("approve", str(run.path)).stdout
+
+
+def test_the_rest_is_approved_by_one_word(here, run, archive):
+    done = here("approve", str(run.path), "--rest")
+    assert done.returncode == 0, done.stderr
+    assert set(said(archive)) == {"g1.c1", "g1.c2"}
+    assert archive.approvals.switched().approval == "auto"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--decision", "approve"], "several candidates wait (g1.c1, g1.c2)"),
+        (["g9.c9", "--decision", "approve"], "no candidate 'g9.c9' waits"),
+        (["g1.c1", "--decision", "modify"], "--decision modify and --source FILE belong together"),
+        (["g1.c1", "--decision", "approve", "--source", "x.py"], "belong together"),
+        (["g1.c1", "--decision", "modify", "--source", "nowhere.py"], "cannot read nowhere.py"),
+        (["g1.c1", "--decision", "modify", "--source", "bad.py"], "bad.py, line 1: import of 'os'"),
+        (["g1.c1", "--comment", "why"], "--comment needs --decision"),
+        (["g1.c1", "--rest"], "--rest answers for all"),
+        (["g1.c1", "--decision", "maybe"], "maybe"),
+    ],
+)
+def test_wrong_answers_are_one_clear_line_and_change_nothing(here, run, archive, tmp_path, words, complaint):
+    (tmp_path / "bad.py").write_text("import os\n" + PARENT)
+    done = here("approve", str(run.path), *words)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(archive.approvals.pending()) == 2
+
+
+def terminal(environment, tmp_path, *words, width=60, **variables):
+    return pexpect.spawn(
+        sys.executable,
+        ["-m", "autoprune", *words],
+        cwd=str(tmp_path),
+        env={**{k: v for k, v in environment.items() if k != "COLUMNS"}, "TERM": "xterm", **variables},
+        dimensions=(40, width),
+        encoding="utf-8",
+        timeout=PATIENCE,
+    )
+
+
+@pytest.mark.parametrize("typed", [[], ["r"]], ids=["at the question", "at the comment"])
+def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(environment, run, archive, tmp_path, typed):
+    child = terminal(environment, tmp_path, "approve", "r", NO_COLOR="1")
+    child.expect_exact(QUESTION.strip())
+    for line in typed:
+        child.sendline(line)
+        child.expect_exact("comment for the proposer")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert len(archive.approvals.pending()) == 2
+
+
+def test_a_search_on_a_narrow_terminal_asks_at_once_and_goes_on(environment, small, tmp_path):
+    words = ["search", *small, "--run-dir", "r", "--approval", "human", "--max-candidates", "4"]
+    child = terminal(environment, tmp_path, *words, NO_COLOR="1")
+    screen = child.logfile_read = io.StringIO()
+    child.expect_exact(QUESTION.strip())
+    child.sendline("r")
+    child.expect_exact("comment for the proposer")
+    child.sendline("think bigger")
+    child.expect_exact(QUESTION.strip())
+    child.sendline("s")
+    child.expect_exact("autoprune resume r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 3
+    assert not COLOUR.search(screen.getvalue())
+    boxed = [line for line in screen.getvalue().splitlines() if line.startswith(("│", "╭", "╰"))]
+    assert boxed
+    assert max(map(len, boxed)) <= 60
+    child = terminal(environment, tmp_path, "resume", "r", width=100)
+    child.expect_exact(QUESTION.strip())
+    child.sendintr()
+    child.expect_exact("autoprune resume r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    child = terminal(environment, tmp_path, "resume", "r", width=100)
+    child.expect_exact(QUESTION.strip())
+    child.sendline("t")
+    child.expect_exact("report split")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    archive = Archive(tmp_path / "r" / "archive.sqlite")
+    decisions = archive.approvals.decisions()
+    archive.close()
+    assert "think bigger" in [decision.comment for decision in decisions]
+    assert any(decision.who.startswith("auto (switched on by") for decision in decisions)
+
+
+def test_without_a_terminal_the_run_pauses_with_3_and_says_how_to_go_on(autoprune, small, tmp_path):
+    paused = autoprune("search", *small, "--run-dir", "r", "--approval", "human", "--max-candidates", "1")
+    assert paused.returncode == 3, paused.stderr
+    assert "autoprune approve r" in paused.stderr
+    assert "autoprune resume r" in paused.stdout
+    done = autoprune("resume", "r", "--approval", "auto", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["conclusion"]

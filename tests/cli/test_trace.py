@@ -69,7 +69,7 @@ def old_run(tmp_path):
 
 def test_a_run_is_drawn_with_reasons_verdicts_reviews_and_costs(here, recorded):
     text = here("trace", recorded).stdout
-    for said in ("generation 2", "why: because", "by g1.c1.evidence", "approve by policy: auto"):
+    for said in ("generation 2", "why: because", "by g1.c1.evidence", "g1.c1 approved by auto at "):
         assert said in text
     assert "scripted: accept: fine" in text
     assert "What the agents cost" in text

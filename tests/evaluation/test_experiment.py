@@ -69,6 +69,14 @@ def test_patterns_fix_the_sparsity(bench: Bench, algorithm, update, statistics):
     assert row.zeros == bench.target.weights // 2
 
 
+@pytest.mark.parametrize("update", ["none", "obs"])
+def test_a_pattern_keeps_the_zeros_that_were_there(holed_bench: Bench, update):
+    """A group of four that was all zero stays so, beyond its two."""
+    row = run(holed_bench, Published.named("wanda"), Recipe(0.5, "uniform", update, "2:4"), "search")
+    rows = holed_bench.target.live_weight("model.layers.1.mlp.up_proj").shape[0]
+    assert row.zeros == holed_bench.target.weights // 2 + 2 * rows
+
+
 def test_online_allocation_runs_on_the_walk(bench: Bench):
     recipe = Recipe(0.6, "sdsa-online", statistics="sequential")
     assert run(bench, Published.named("wanda"), recipe, "search").zeros == round(0.6 * bench.target.weights)

@@ -44,13 +44,20 @@ def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tu
         raise UsageError(f"scores {tuple(score.shape)} do not have the weight's shape {tuple(weight.shape)}")
     if group not in GROUPS:
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
-    rows, cols = score.shape
+    mask = _mask(score, zeros, group, pattern)
     already = weight == 0
-    at_least = already.sum(1) if bool(already.any()) else None
-    if at_least is not None:
-        score = score.masked_fill(already, -torch.inf)
+    # A score that means anything prunes zeros first by itself; only if it does not, they are put first.
+    if not bool((mask & already).any()):
+        return mask
+    return _mask(score.masked_fill(already, -torch.inf), zeros, group, pattern, already.sum(1))
+
+
+def _mask(
+    score: Tensor, zeros: int, group: str, pattern: tuple[int, int] | None, at_least: Tensor | None = None
+) -> Tensor:
     if pattern is not None:
         return nm_mask(score, *pattern)
+    rows, cols = score.shape
     shares = row_zeros(zeros, rows, cols, at_least)
     return row_mask(score, shares) if group == "row" else matrix_mask(score, zeros)
 
@@ -162,14 +169,22 @@ def _select_numpy(score: Tensor, quota: int, keep: Tensor) -> None:
     if quota == cols:
         keep.fill_(False)
         return
-    values, out = score.numpy(), keep.numpy()
+    values, out = _as_integers(score.numpy()), keep.numpy()
     scratch = values.copy()
     scratch.partition(quota, axis=1)
     lowest_kept = scratch[:, quota : quota + 1].copy()
     np.greater_equal(values, lowest_kept, out=out)
     # Ties with the lowest kept score can only keep too many, never too few: one count tells.
     if np.count_nonzero(out) != rows * (cols - quota):
-        _break_ties(score, torch.from_numpy(lowest_kept), quota, keep)
+        _break_ties(torch.from_numpy(values), torch.from_numpy(lowest_kept), quota, keep)
+
+
+def _as_integers(values: np.ndarray) -> np.ndarray:
+    """Float32 without a sign bit as the integers of the same bits, which sort alike and faster; others as they are."""
+    if values.dtype != np.float32:
+        return values
+    bits = values.view(np.int32)
+    return bits if bits.min() >= 0 else values
 
 
 def _select_torch(score: Tensor, quota: int, keep: Tensor) -> None:

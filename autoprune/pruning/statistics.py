@@ -17,6 +17,9 @@ from autoprune.pruning.walk import walk
 
 Advance = Callable[[], None]
 
+STRIP = 192
+"""Rows of X X^T computed at a time: few enough to skip nearly half of it, enough for a fast matrix product."""
+
 
 class InputMoments:
     """First and second moments of a layer's inputs, accumulated in float64; optionally X X^T, in float32."""
@@ -34,7 +37,7 @@ class InputMoments:
         self._sum += values.sum(0, dtype=torch.float64)
         self._squares += values.square().sum(0, dtype=torch.float64)
         if self._products is not None:
-            self._products.addmm_(values.T, values)
+            _add_products(self._products, values)
 
     def add(self, other: "InputMoments") -> None:
         """Take in what another one saw."""
@@ -59,7 +62,7 @@ class InputMoments:
             "hessian_diag": mean_square,
         }
         if self._products is not None:
-            found["hessian"] = self._products / self.count
+            found["hessian"] = (self._products.triu() + self._products.triu(1).T) / self.count
         if not all(bool(torch.isfinite(tensor).all()) for tensor in found.values()):
             raise UsageError(f"the inputs of layer {name} are not finite on the calibration text; try dtype=float32")
         return {statistic: tensor.float().cpu() for statistic, tensor in found.items()}
@@ -152,6 +155,16 @@ def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda
         for parameter in parameters:
             parameter.requires_grad_(False)
     return {name: (total / len(windows)).cpu() for name, total in sums.items()}
+
+
+def _add_products(products: Tensor, values: Tensor) -> None:
+    """Add X^T X to `products` [in, in] from values [tokens, in]: on and above the diagonal, by strips of rows.
+
+    Below the diagonal only what lies in a strip's own square is right. X^T X is symmetric: half the work is enough.
+    """
+    for start in range(0, values.shape[1], STRIP):
+        end = start + STRIP
+        products[start:end, start:].addmm_(values[:, start:end].T, values[:, start:])
 
 
 def _observe(target: Target, windows: Tensor, observer: Observer, advance: Advance) -> dict[str, dict[str, Tensor]]:

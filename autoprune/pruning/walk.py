@@ -24,7 +24,32 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class _Reached(Exception):
-    """The first block was reached; the rest of the model need not run."""
+    """What a forward pass was made for has happened; the rest of it need not run."""
+
+
+class _Listener:
+    """Passes on what `see` is to see. A pass whose output nobody needs ends with the last inputs that it shows."""
+
+    def __init__(self, see: See, layers: int) -> None:
+        self._see = see
+        self._layers = layers
+        self._heard: list[str] = []
+        self._enough = 0
+
+    def __call__(self, info: LayerInfo, inputs: Tensor) -> None:
+        self._see(info, inputs)
+        self._heard.append(info.name)
+        if 0 < self._enough <= len(self._heard) and len(set(self._heard)) == self._layers:
+            raise _Reached
+
+    @contextmanager
+    def without_output(self) -> Iterator[None]:
+        """One window. The first runs to its end and tells how many inputs there are to see, should one come twice."""
+        self._heard = []
+        with suppress(_Reached):
+            yield
+        self._enough = self._enough or len(self._heard)
+        self._heard = []
 
 
 def walk(
@@ -47,12 +72,15 @@ def walk(
     for index, (block, call) in enumerate(zip(blocks, calls, strict=True)):
         layers = [layer for layer in target.prunable if layer.info.block == index]
         with _on(block, device, target.device):
-            handles = watch_inputs(layers, see)
+            listener = _Listener(see, len(layers))
+            handles = watch_inputs(layers, listener)
             try:
                 for at, states in enumerate(hidden):
-                    leaving = _through(block, states, call, device)
-                    if not sequential:
-                        hidden[at] = leaving
+                    if sequential:
+                        with listener.without_output():
+                            _through(block, states, call, device)
+                    else:
+                        hidden[at] = _through(block, states, call, device)
                     advance()
             finally:
                 for handle in handles:

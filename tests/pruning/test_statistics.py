@@ -7,7 +7,14 @@ from torch import Tensor
 from autoprune.errors import UsageError
 from autoprune.pruning.blocks import watch_inputs
 from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.statistics import Observer, collect_gradients, collect_hessians, collect_inputs
+from autoprune.pruning.statistics import (
+    STRIP,
+    InputMoments,
+    Observer,
+    collect_gradients,
+    collect_hessians,
+    collect_inputs,
+)
 from autoprune.pruning.target import Target
 from autoprune.pruning.walk import walk
 from tests.pruning.architectures import CONFIGS, VOCABULARY, tiny
@@ -55,6 +62,18 @@ def test_hessians_are_the_mean_outer_product_of_the_inputs(family):
     found = collect_hessians(target, WINDOWS)
     for name, x in inputs_of(target).items():
         torch.testing.assert_close(found[name], (x.T @ x / len(x)).float(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("features", [1, STRIP - 1, STRIP, STRIP + 1, 3 * STRIP - 5])
+def test_a_hessian_of_several_strips_is_whole_and_symmetric(features):
+    x = torch.randn(2, 40, features, generator=torch.Generator().manual_seed(features))
+    moments = InputMoments(features, torch.device("cpu"), hessian=True)
+    for inputs in x:
+        moments.see(inputs)
+    rows = x.reshape(-1, features).double()
+    hessian = moments.statistics("layer")["hessian"]
+    torch.testing.assert_close(hessian, (rows.T @ rows / len(rows)).float(), rtol=1e-4, atol=1e-5)
+    assert torch.equal(hessian, hessian.T)
 
 
 def test_layers_given_the_same_tensor_share_one_accumulation():

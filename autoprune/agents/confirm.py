@@ -14,12 +14,15 @@ from autoprune.tools.workbench import BASELINE_ALLOCATIONS, BASELINE_SCORES
 def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     """Measure once on the report split, and say whether a candidate chosen on the search split beat every baseline."""
     crew = runtime.context
+    finalists = _finalists(crew)
+    baselines = [(score, allocation) for score in BASELINE_SCORES for allocation in BASELINE_ALLOCATIONS]
+    text = f"measuring the dense model, {len(baselines)} baselines and {len(finalists)} candidates on the report split"
+    crew.events.emit("notice", "confirming", text=text)
     rows = [_row("dense", "dense", crew.workbench.dense("search"), crew.workbench.dense("report"))]
-    for score in BASELINE_SCORES:
-        for allocation in BASELINE_ALLOCATIONS:
-            split = [crew.workbench.baseline(score, allocation, split) for split in ("search", "report")]
-            rows.append(_row(f"{score}+{allocation}", "baseline", *split))
-    for outcome in _finalists(crew):
+    for score, allocation in baselines:
+        split = [crew.workbench.baseline(score, allocation, split) for split in ("search", "report")]
+        rows.append(_row(f"{score}+{allocation}", "baseline", *split))
+    for outcome in finalists:
         crew.events.emit("working", slot=outcome.slot, agent="confirmation")
         rows.append(_candidate_row(crew, outcome))
     crew.workbench.verify()

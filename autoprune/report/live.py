@@ -82,7 +82,8 @@ class LiveView:
 
     def _draw(self) -> RenderableType:
         picture = self._picture
-        head = Text(f"generation {picture.generation}", style="bold")
+        stage = f"generation {picture.generation}" if picture.generation else "preparing: dense model and baselines"
+        head = Text(stage, style="bold")
         head.append(f"   candidates {picture.done}/{self._limit}")
         head.append(f"   elapsed {duration(time.monotonic() - self._started)}")
         head.append(f"   {_spent(picture)}")

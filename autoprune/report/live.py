@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -89,8 +90,8 @@ class LiveView:
         return Group(head, _standing(picture), _table(picture))
 
 
-def describe(event: Event) -> Text | None:
-    """One event as a line, or None for those that only move the panel."""
+def describe(event: Event, longest: int = 200) -> Text | None:
+    """One event as a line, or None for those that only move the panel. What agents said is cut to `longest`."""
     data = event.data
     match event.kind:
         case "notice":
@@ -109,10 +110,10 @@ def describe(event: Event) -> Text | None:
             return plain(f"generation {data['generation']}: {len(data['slots'])} candidates", style="bold")
         case "proposed":
             who = f"{data['slot']} proposer ({data['engine']}, {data['operator']})"
-            said = data["problem"] or data["thought"].get("idea", "") or "revised code"
-            return plain(f"{who}: {one_line(said)}", style="cyan")
+            said = data["problem"] or data["thought"].get("edited") or _idea(data) or "revised code"
+            return plain(f"{who}: {one_line(said, longest)}", style="cyan")
         case "reviewed":
-            said = one_line("; ".join(data["comments"]))
+            said = one_line("; ".join(data["comments"]), longest)
             return plain(f"{data['slot']} {_reviewer(data['by'])}: {data['verdict']}{': ' if said else ''}{said}")
         case "asked":
             return plain(f"{data['slot']} waits for approval ({data['candidate'][:8]})", style="bold")
@@ -127,6 +128,11 @@ def describe(event: Event) -> Text | None:
         case "run-ended":
             return plain(f"search ended: {data['stop']}", style="bold")
     return None
+
+
+def _idea(proposal: dict[str, Any]) -> str:
+    """The idea, once: a revision keeps it and brings other code."""
+    return "" if proposal["revision"] else str(proposal["thought"].get("idea", ""))
 
 
 def decided(event: Event) -> Text:

@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 OUT, IN = 12, 16
 DEEPEST = 8
 """Calls of helpers inside helpers."""
+MOST_STEPS = 5000
+"""Parts of expressions that are followed; helpers that call helpers may multiply without an end."""
 
 PUBLISHED: dict[str, Callable[[Any], Array]] = {
     "magnitude": lambda layer: np.abs(layer.weight),
@@ -68,7 +70,7 @@ def read(source: str) -> Reading | None:
             scores, hazard = module.score(_layer())
             _, on_zeros = module.score(_layer(zeros=True))
             mirrored, _ = module.score(_layer(mirrored=True))
-    except (Unreadable, SyntaxError, ValueError, TypeError, IndexError, RecursionError, ArithmeticError):
+    except (Unreadable, SyntaxError, ValueError, TypeError, IndexError, RecursionError, MemoryError, ArithmeticError):
         return None
     if scores.shape != (OUT, IN):
         return None
@@ -193,6 +195,7 @@ class _Follower:
     def __init__(self, module: _Module) -> None:
         self._module = module
         self._depth = 0
+        self._steps = 0
         self.hazard = 0
 
     def call(self, function: ast.FunctionDef, values: list[Any]) -> Any:
@@ -223,6 +226,9 @@ class _Follower:
         return value
 
     def _value(self, node: ast.expr, known: dict[str, Any]) -> Any:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise Unreadable
         match node:
             case ast.Constant(value=bool() as flag):
                 return flag

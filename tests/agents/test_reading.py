@@ -67,6 +67,11 @@ def test_what_cannot_be_followed_is_not_judged(line):
     assert read(f"{HEAD}    {line}\n") is None
 
 
+def test_helpers_that_multiply_are_given_up():
+    helpers = "".join(f"def f{n}(x):\n    return {' + '.join([f'f{n + 1}(x)'] * 50)}\n\n\n" for n in range(6))
+    assert read(f"{helpers}def f6(x):\n    return x\n\n\n{HEAD}    return f0(W)\n") is None
+
+
 def test_published_scores_are_those_of_the_pruning_room():
     from autoprune.agents.reading import PUBLISHED
 

@@ -35,6 +35,9 @@ PUBLISHED: dict[str, Callable[[Any], Array]] = {
 }
 """The published scores that need no full Hessian."""
 
+_MISUSE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+"""What numpy and `ast` raise on sources that misuse them: such a source is not followed any further."""
+
 
 class Unreadable(Exception):
     """The source does something that this module does not know."""
@@ -70,7 +73,7 @@ def read(source: str) -> Reading | None:
             scores, hazard = module.score(_layer())
             _, on_zeros = module.score(_layer(zeros=True))
             mirrored, _ = module.score(_layer(mirrored=True))
-    except (Unreadable, SyntaxError, ValueError, TypeError, IndexError, RecursionError, MemoryError, ArithmeticError):
+    except (Unreadable, SyntaxError, *_MISUSE):
         return None
     if scores.shape != (OUT, IN):
         return None
@@ -133,6 +136,12 @@ def _over(function: Callable[..., Any]) -> Callable[..., Any]:
     return reduced
 
 
+def _variance(x: Any, axis: int | None, keepdims: bool) -> Any:
+    """Unbiased, as torch has it; of a single number it is not a number."""
+    count = np.float64(x.size if axis is None else x.shape[axis])
+    return np.var(x, axis=axis, keepdims=keepdims) * (count / (count - 1))
+
+
 def _clamp(x: Any, min: Any = -np.inf, max: Any = np.inf) -> Any:
     return np.minimum(np.maximum(x, min), max)
 
@@ -148,8 +157,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _over(getattr(np, name)) for name in ("sum", "mean", "amax", "amin")},
     "max": lambda x: np.max(x),
     "min": lambda x: np.min(x),
-    "std": _over(lambda x, axis, keepdims: np.std(x, axis=axis, keepdims=keepdims, ddof=1)),
-    "var": _over(lambda x, axis, keepdims: np.var(x, axis=axis, keepdims=keepdims, ddof=1)),
+    "std": _over(lambda x, axis, keepdims: np.sqrt(_variance(x, axis, keepdims))),
+    "var": _over(_variance),
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "reciprocal": lambda x: 1 / x,
     "clamp": _clamp,

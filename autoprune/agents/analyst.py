@@ -79,7 +79,7 @@ class StatisticalAnalyst:
                 parts = [f"only the best uses {', '.join(sorted(more))}"] if more else []
                 parts += [f"only the worst uses {', '.join(sorted(less))}"] if less else []
                 text += f"; {', '.join(parts)}"
-        return Lesson(text + ".", best.slot)
+        return Lesson(f"{text}.{_predictions(measured)}", best.slot)
 
 
 class Reflection(BaseModel):
@@ -109,6 +109,12 @@ class LLMAnalyst:
             return Lesson(f"{plain.text} (The analyst's reply could not be used: {unusable.error})", plain.ground)
         reflection: Reflection = reply.parsed
         return Lesson(reflection.lesson, plain.ground, by=reply.model)
+
+
+def _predictions(measured: list[Result]) -> str:
+    """How the predicted effects compare with the measured ones."""
+    settled = [verdict for result in measured if (verdict := settle(result.expected, result.gain))]
+    return f" {settled.count('supports')} of {len(settled)} predictions held." if settled else ""
 
 
 def _inputs(source: str) -> set[str]:

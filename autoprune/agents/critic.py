@@ -9,6 +9,7 @@ from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render
+from autoprune.agents.reading import Reading, published_twin, read
 from autoprune.sandbox.screen import Finding, screen
 
 Verdict = Literal["accept", "revise", "reject"]
@@ -46,7 +47,10 @@ class Critic(Protocol):
 
 
 class RuleCritic:
-    """Asks for a revision when there is no code, when the screen finds an error, or when the code is not new."""
+    """Asks for a revision when there is no code, when the screen finds an error, when the code is not new, and when
+    reading it shows a published score, one of the archive's, or a numerical hazard. Of these the last three are doubts:
+    after one revision measurement decides.
+    """
 
     def review(self, submission: Submission) -> Review:
         if submission.source is None:
@@ -58,7 +62,36 @@ class RuleCritic:
         twin = next((known for known in submission.known if known.source.strip() == submission.source.strip()), None)
         if twin is not None:
             return Review("revise", [f"this is the code of {twin.name}; change the formula"], fatal=True)
-        return Review("accept", [finding.message for finding in findings])
+        warnings = [finding.message for finding in findings]
+        doubts = _doubts(submission.source, submission.known)
+        return Review("revise" if doubts else "accept", [*doubts, *warnings])
+
+
+def _doubts(source: str, known: list[Algorithm]) -> list[str]:
+    """What speaks against a formula, as far as its source can be followed."""
+    reading = read(source)
+    if reading is None:
+        return []
+    if reading.hazard:
+        return [
+            f"line {reading.hazard}: not finite where an input is never active or a whole row or column of weights is "
+            "0; add 1e-8 to what is divided by, and make what is under a root, power or logarithm positive"
+        ]
+    if reading.flat:
+        return ["weights that are compared with each other all score the same"]
+    twin = published_twin(reading)
+    if twin is None:
+        others = ((algorithm.name, read(algorithm.source)) for algorithm in known)
+        twin = next((name for name, other in others if other is not None and _equal(reading, other)), None)
+    if twin is not None:
+        return [f"this is {twin}: it orders the weights in the same way; change the formula"]
+    if reading.signed:
+        return ["the sign of a weight changes the score; use layer.weight.abs()"]
+    return []
+
+
+def _equal(one: Reading, other: Reading) -> bool:
+    return one.group == other.group and one.same_order(other.scores)
 
 
 class Opinion(BaseModel):
@@ -79,7 +112,7 @@ class LLMCritic:
 
     def review(self, submission: Submission) -> Review:
         by_rules = self._rules.review(submission)
-        if by_rules.fatal or submission.source is None:
+        if by_rules.verdict != "accept" or submission.source is None:
             return by_rules
         known = "\n".join(f"- {known.name}: {known.title}" for known in submission.known[:KNOWN])
         prompt = render(

@@ -8,6 +8,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.runs.directory import RunDirectory, list_runs
 from autoprune.runs.events import read_events
+from autoprune.runs.prices import prices
 
 CALLS = 3
 CALLS_PER_REVISION = 2
@@ -45,7 +46,8 @@ def _assumed(config: Config, model: str, price: Price | None) -> str:
     written = config.llm.for_role("proposer").max_reply_tokens
     low, high = by_llm * CALLS * READ_PER_CALL, by_llm * most * (READ_PER_CALL + written)
     usd = price(model, by_llm * most * READ_PER_CALL, by_llm * most * written) if price else None
-    cost = "at an unknown price" if usd is None else "which cost nothing" if usd == 0 else f"at most {usd:.2f} USD"
+    dated = f"at most {usd or 0:.2f} USD by the prices of {prices().as_of}"
+    cost = "at an unknown price" if usd is None else "which cost nothing" if usd == 0 else dated
     return (
         f"{low:,} to {high:,} tokens, {cost} (assuming {CALLS} to {most} calls for each of {by_llm} candidates by LLM, "
         f"{READ_PER_CALL:,} tokens read and up to {written:,} written a call)"

@@ -1,5 +1,6 @@
 """One process' work on a run: opens everything, starts or continues the state machine, closes everything."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from autoprune.agents.approval import Approver
 from autoprune.agents.budget import Budget
 from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.reply import Turn
 from autoprune.agents.crew import Crew
 from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
 from autoprune.agents.estimate import estimate
@@ -55,6 +57,9 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         def before_call(role: str) -> None:
             budget.check(crew.spent())
 
+        def heard(key: str, model: str, role: str, turn: Turn) -> None:
+            events.emit("called", f"called/{key}", **_call_facts(key, model, role, turn))
+
         chats = stack.enter_context(
             open_chats(
                 config.llm,
@@ -64,6 +69,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
                 before_call=before_call,
                 turn=workbench.turn,
                 notify=notify,
+                heard=heard,
             )
         )
         crew = Crew(
@@ -74,9 +80,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
             workbench=workbench,
             proposers=_proposers(chats.get("proposer"), lookups(workbench, config.agents, choice.provider)),
             critic=_critic(chats.get("critic"), config.agents),
-            analyst=LLMAnalyst(chats["analyst"])
-            if chats and config.agents.analyst != "rules"
-            else StatisticalAnalyst(),
+            analyst=_analyst(chats.get("analyst"), config.agents),
             approver=Approver(config, run, archive.approvals),
             budget=budget,
         )
@@ -149,6 +153,20 @@ def _critic(chat: Chat | None, settings: AgentSettings) -> Critic:
 
 def _analyst(chat: Chat | None, settings: AgentSettings) -> Analyst:
     return StatisticalAnalyst() if chat is None or settings.analyst == "rules" else LLMAnalyst(chat)
+
+
+def _call_facts(key: str, model: str, role: str, turn: Turn) -> dict[str, Any]:
+    """What an event says of an answer. Keys of questions begin with the slot, or with the generation alone."""
+    slot, generation = re.match(r"g(\d+)(?:\.c\d+)?", key).group(0, 1)  # type: ignore[union-attr]
+    return {
+        **({"slot": slot} if "." in slot else {}),
+        "generation": int(generation),
+        "agent": role,
+        "model": model,
+        "answered_by": turn.model,
+        **turn.model_dump(include={"tokens_in", "tokens_out", "estimated", "usd", "seconds", "truncated", "problem"}),
+        "tools": [str(call) for call in turn.calls],
+    }
 
 
 def check_agents(settings: AgentSettings, choice: Choice) -> str | None:

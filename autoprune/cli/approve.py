@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autoprune.runs.archive import Archive
 
 Answer = Literal["approve", "modify", "reject"]
+Mode = Literal["auto", "human"]
 
 
 def approve(
@@ -25,6 +26,7 @@ def approve(
     comment: Annotated[str, typer.Option(help="Why; a rejection's comment goes to the proposer.")] = "",
     source: Annotated[Path | None, typer.Option(help="With modify: the file that is to run instead.")] = None,
     rest: Annotated[bool, typer.Option("--rest", help="Approve all that wait and all that follow.")] = False,
+    mode: Annotated[Mode | None, typer.Option(help="From here on candidates are approved so.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what waits, or what was decided, as JSON.")] = False,
 ) -> None:
     """Say which candidates may run. Without an answer and without a terminal: list what waits."""
@@ -35,12 +37,20 @@ def approve(
         raise UsageError("--decision modify and --source FILE belong together")
     if rest and (candidate or decision):
         raise UsageError("--rest answers for all that wait, and takes no candidate and no other answer")
+    if mode and (candidate or decision or rest):
+        raise UsageError("--mode changes how the run approves, and takes no candidate and no answer")
     if comment and not decision:
         raise UsageError("--comment needs --decision")
     archive = Archive(directory.archive_file)
     try:
         pending = _chosen(archive, candidate)
-        if rest:
+        if mode:
+            from autoprune.cli.common import person
+            from autoprune.runs.approvals import Switch
+
+            archive.approvals.switch(Switch(approval=mode, who=person()))
+            _tell(directory, [], as_json, f"approval is {mode} from here on")
+        elif rest:
             from autoprune.cli.dialog import approve_rest
 
             _tell(directory, approve_rest(archive), as_json, "approval is auto from here on")

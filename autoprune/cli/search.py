@@ -99,7 +99,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
     with run.locked():
         if fresh or not finished(run):
             events = EventLog(run.events_file)
-            with LiveView(screen, config.search.max_candidates) as view, _stop_at_once(run, view):
+            with LiveView(screen, config.search) as view, _stop_at_once(run, view):
                 for event in read_events(run.events_file):
                     view.catch_up(event)
                 events.listen(view.on_event)

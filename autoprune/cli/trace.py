@@ -1,8 +1,8 @@
 """`autoprune trace`: a run, a generation or one candidate of it, as it went, is going, or as a graph."""
 
-import io
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from autoprune.report.candidate import Spending
     from autoprune.runs.archive import Archive
 
-PAGE = 110
 GraphFormat = Literal["tree", "json", "graphml", "mermaid"]
 
 
@@ -29,13 +28,17 @@ def trace(
     run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
     part: Annotated[
         str | None,
-        typer.Argument(metavar="[PART]", help="A generation (g2), a slot (g2.c1), or the start of a candidate's hash."),
+        typer.Argument(metavar="[PART]", help="A generation (g2), a slot (g2.c1), the start of a hash, or best."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Print what happens, until the run ends.")] = False,
     graph: Annotated[GraphFormat | None, typer.Option(help="The reasoning graph alone, in this form.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the graph to this file instead of printing it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the trace to this HTML file too.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Write the trace to this SVG file too.")] = None,
+    otlp: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send the run as spans to this OpenTelemetry collector (extra otel)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON.")] = False,
 ) -> None:
     """Show who said what, the chain of thought behind each candidate, its code, what was measured, and what it cost."""
@@ -45,9 +48,15 @@ def trace(
     if out is not None and graph is None:
         raise UsageError("--out needs --graph json, graphml, mermaid or tree")
     if follow and any((part, graph, html, svg, as_json)):
-        raise UsageError("--follow prints the whole run as it goes, and takes no part and no other option")
+        raise UsageError("--follow prints the whole run as it goes, and takes no part and no other option but --otlp")
+    if otlp is not None and any((part, graph, html, svg, as_json)):
+        raise UsageError("--otlp sends the whole run, and takes no part and no other option but --follow")
+    if otlp is not None:
+        _send(directory, otlp, follow)
+        return
     if follow:
-        _follow(directory)
+        for event in follow_events(directory.events_file):
+            _tell(event)
         return
     archive = Archive(directory.archive_file)
     try:
@@ -59,19 +68,36 @@ def trace(
             _give(_formatted(_graph(directory, archive, generation, slot), graph), out)
         else:
             drawn = _drawn(directory, archive, events, generation, slot, bool(graph))
-            _show(drawn, f"autoprune trace {directory.name}", html, svg, out)
+            _show(drawn, f"autoprune trace {directory.name} {part or ''}".rstrip(), html, svg, out)
     finally:
         archive.close()
 
 
-def _follow(directory: RunDirectory) -> None:
-    """Each event as the line that the search itself prints. Ctrl+C ends it; the run does not notice."""
+def _tell(event: Event) -> None:
+    """An event as the line that the search itself prints. Ctrl+C ends it; the run does not notice."""
     from autoprune.report.live import describe
 
-    for event in follow_events(directory.events_file):
-        line = describe(event)
-        if line is not None:
-            console().print(plain(f"{event.time[11:19]} ", "dim") + line, soft_wrap=True)
+    line = describe(event)
+    if line is not None:
+        console().print(plain(f"{event.time[11:19]} ", "dim") + line, soft_wrap=True)
+
+
+def _send(directory: RunDirectory, url: str, follow: bool) -> None:
+    """The run as spans: all there is, or with `follow` each as it ends. The run's own process has no part in it."""
+    from autoprune.report.otlp import Collector
+    from autoprune.report.spans import Spans
+
+    spans = Spans(directory.name)
+    with closing(Collector(url)) as collector:
+        if follow:
+            for event in follow_events(directory.events_file):
+                _tell(event)
+                collector.send(spans.identity, spans.take(event))
+        else:
+            ended = [span for event in read_events(directory.events_file) for span in spans.take(event)]
+            collector.send(spans.identity, ended)
+        collector.send(spans.identity, spans.rest())
+        console().print(plain(f"{collector.sent} spans sent to {collector.url}"), soft_wrap=True)
 
 
 def _drawn(
@@ -88,10 +114,10 @@ def _drawn(
 
     if as_tree:
         return reasoning_tree(_graph(directory, archive, generation, slot))
-    spending = _spending(archive)
+    spending, whole = _spending(archive), _graph(directory, archive)
     if slot is not None:
-        return candidate_trace(directory, archive, events, slot, spending.get(slot, Spending()))
-    return run_trace(archive, events, _graph(directory, archive), spending, generation)
+        return candidate_trace(directory, archive, events, whole, slot, spending.get(slot, Spending()))
+    return run_trace(archive, events, whole, spending, generation)
 
 
 def _graph(
@@ -141,18 +167,17 @@ def _spending(archive: "Archive") -> dict[str, "Spending"]:
 
 def _show(drawn: "RenderableType", title: str, html: Path | None, svg: Path | None, out: Path | None) -> None:
     """On the screen as wide as it is; in files as wide as a page."""
-    from rich.console import Console
+    from autoprune.report.page import Page
 
     if out is None:
         console().print(drawn)
-    page = Console(record=True, width=PAGE, file=io.StringIO(), highlight=False)
-    page.print(drawn)
+    page = Page(drawn)
     if html is not None:
-        _give(page.export_html(clear=False), html)
+        _give(page.html(title), html)
     if svg is not None:
-        _give(page.export_svg(title=title, clear=False, unique_id="trace"), svg)
+        _give(page.svg(title), svg)
     if out is not None:
-        _give(page.export_text(), out)
+        _give(page.text(), out)
 
 
 def _give(text: str, out: Path | None) -> None:
@@ -174,10 +199,15 @@ def _about(event: Event, generation: int | None, slot: str | None) -> bool:
 
 
 def _part(archive: "Archive", wanted: str | None) -> tuple[int | None, str | None]:
-    """The generation or the slot that a user means by `g2`, `g2.c1`, or the start of a content hash."""
+    """The generation or the slot that a user means by `g2`, `g2.c1`, the start of a content hash, or `best`."""
     if not wanted:
         return None, None
     proposals = archive.proposals()
+    if wanted == "best":
+        measured = {o.slot: o.data["perplexity"] for o in archive.outcomes() if o.status == "measured"}
+        if not measured:
+            raise UsageError("no candidate of this run has been measured yet")
+        return None, min(measured, key=lambda name: measured[name])
     if named := re.fullmatch(r"g(\d+)", wanted):
         generations = list(dict.fromkeys(proposal.generation for proposal in proposals))
         if int(named[1]) in generations:

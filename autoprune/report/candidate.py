@@ -1,20 +1,26 @@
-"""The trace of one candidate: from the chain of thought in its prompt to its measurement, with who said what."""
+"""The trace of one candidate: from what it descends from and the chain of thought in its prompt to its measurement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import networkx as nx
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.syntax import Syntax
+from rich.text import Text
 
 from autoprune.report.cost import cost_table
 from autoprune.report.live import describe
-from autoprune.report.text import plain, visible
+from autoprune.report.picture import Picture
+from autoprune.report.reasoning import VERDICTS
+from autoprune.report.text import one_line, plain, visible
 from autoprune.runs.archive import Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event
 
+SAID = 1000
+"""Characters of what an agent said that are shown."""
 _STYLES = {"measured": "green", "failed": "red"}
 _FACTS = ("sparsity", "zeros", "agreement", "nearest", "worst_layers", "seconds", "flags", "diagnostics")
 
@@ -29,26 +35,40 @@ class Spending:
 
 
 def candidate_trace(
-    run: RunDirectory, archive: Archive, events: Sequence[Event], slot: str, spending: Spending
+    run: RunDirectory,
+    archive: Archive,
+    events: Sequence[Event],
+    graph: "nx.MultiDiGraph[str]",
+    slot: str,
+    spending: Spending,
 ) -> RenderableType:
-    """One candidate: chain of thought, thought, code of every revision, reviews, approval, result, cost."""
+    """One candidate: descent, chain of thought, thought, code of every revision, reviews, approval, result, cost.
+
+    `graph`: the reasoning graph as `agents.gcot.GCoT.described` makes it.
+    """
+    proposals = {proposal.slot: proposal for proposal in archive.proposals()}
+    outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}
     revisions = [proposal for proposal in archive.proposals() if proposal.slot == slot]
     last = revisions[-1]
     models = f" ({', '.join(spending.models)})" if spending.models else ""
     parents = ", ".join(last.parents) or "nothing"
     parts: list[RenderableType] = [
         plain(f"{slot}: {last.operator} by {last.engine}{models}, from {parents}", "bold"),
+    ]
+    if line := _descent(proposals, outcomes, slot):
+        parts.append(_panel("line of descent", Group(*line)))
+    parts += [
         _panel("chain of thought in the prompt", _chain(last)),
-        _panel("thought", _thought(last.thought)),
+        _panel("thought", _thought(last.thought, verdict(graph, f"{slot}.idea"))),
     ]
     if spending.looked_up:
         parts.append(_panel("looked up by the models", Group(*(plain(call) for call in spending.looked_up))))
     parts += [_code(run, proposal) for proposal in revisions if proposal.candidate is not None]
-    lines = [describe(event) for event in events if event.data.get("slot") == slot]
+    lines = [describe(event, SAID) for event in events if event.data.get("slot") == slot]
     parts.append(_panel("who said what", Group(*(line for line in lines if line is not None))))
-    outcome = next((outcome for outcome in archive.outcomes() if outcome.slot == slot), None)
-    if outcome is not None:
-        parts.append(_panel("result", _result(outcome)))
+    if slot in outcomes:
+        names = {proposal.candidate: f"{name} {proposal.candidate}" for name, proposal in proposals.items()}
+        parts.append(_panel("result", _result(outcomes[slot], names, Picture.of(events))))
     if spending.agents:
         parts.append(cost_table(spending.agents))
     return Group(*parts)
@@ -61,6 +81,17 @@ def ending(outcome: Outcome, longest: int = 400) -> str:
         return f"measured: perplexity {perplexity:.2f}, gain {gain:+.3f} over its parent"
     message = " ".join(visible(outcome.message, longest).split())
     return f"{outcome.status} at {outcome.stage} ({outcome.reason}): {message}"
+
+
+def verdict(graph: "nx.MultiDiGraph[str]", hypothesis: str) -> tuple[str, str]:
+    """What became of a hypothesis, with the evidence that settled it, and its colour; nothing before the analysis."""
+    if hypothesis not in graph:
+        return "", ""
+    for _, evidence, kind in graph.out_edges(hypothesis, keys=True):
+        if kind in VERDICTS:
+            word, colour = VERDICTS[kind]
+            return f"  ({word} by {evidence})", colour
+    return "  (conjecture)", "yellow"
 
 
 def style_of(outcome: Outcome) -> str:
@@ -82,8 +113,28 @@ def _chain(proposal: Proposal) -> RenderableType:
     return Group(*steps)
 
 
-def _thought(thought: dict[str, Any]) -> RenderableType:
-    return Group(*(plain(f"{key}: {value}") for key, value in thought.items() if key != "expression" and value))
+def _descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
+    """Each ancestor and how it ended, oldest first: of several parents the one that measured best. Seeds have none."""
+    lines: list[Text] = []
+    while known := [parent for parent in proposals[slot].parents if parent in outcomes]:
+        slot = min(known, key=lambda parent: outcomes[parent].data.get("perplexity", float("inf")))
+        ancestor, end = proposals[slot], outcomes[slot]
+        line = plain(f"{slot} {ancestor.operator} from {', '.join(ancestor.parents) or 'nothing'}: ", "cyan")
+        line.append(f"{one_line(ancestor.thought.get('idea', ''), SAID)} ", "default")
+        lines.append(line.append(ending(end, 200), style_of(end)))
+    return lines[::-1]
+
+
+def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableType:
+    lines = [
+        plain(f"{key.replace('_', ' ')}: {_fact(value)}")
+        for key, value in thought.items()
+        if key != "expression" and value
+    ]
+    for line in lines:
+        if line.plain.startswith("expected: "):
+            line.append(*settled)
+    return Group(*lines)
 
 
 def _code(run: RunDirectory, proposal: Proposal) -> Panel:
@@ -94,16 +145,22 @@ def _code(run: RunDirectory, proposal: Proposal) -> Panel:
     return _panel(f"candidate {proposal.candidate}{revision}", code)
 
 
-def _result(outcome: Outcome) -> RenderableType:
+def _result(outcome: Outcome, names: dict[str | None, str], picture: Picture) -> RenderableType:
+    """How it ended, beside what there is to beat, with the facts. `names`: slots of content hashes."""
     lines = [plain(ending(outcome), style_of(outcome))]
-    lines += [plain(f"{key}: {_fact(outcome.data[key])}") for key in _FACTS if outcome.data.get(key)]
-    return Group(*lines)
+    if picture.best_baseline and picture.dense:
+        name, perplexity = picture.best_baseline
+        lines.append(plain(f"best baseline {name}: {perplexity:.2f}, dense model: {picture.dense:.2f}", "dim"))
+    facts = {key: outcome.data[key] for key in _FACTS if outcome.data.get(key)}
+    if "nearest" in facts:
+        facts["nearest"] = names.get(facts["nearest"], facts["nearest"])
+    return Group(*lines, *(plain(f"{key.replace('_', ' ')}: {_fact(value)}") for key, value in facts.items()))
 
 
 def _fact(value: Any) -> str:
     """A fact for people: numbers in four digits, lists and mappings without brackets."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
+    if isinstance(value, float | int):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_fact(part)}" for key, part in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

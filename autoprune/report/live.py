@@ -2,15 +2,17 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from autoprune.config import SearchSettings
 from autoprune.report.picture import Picture, Slot
 from autoprune.report.text import duration, one_line, plain
 from autoprune.runs.events import Event
@@ -21,13 +23,13 @@ _COLOURS = {"measured": "green", "failed": "red", "rejected": "yellow", "unusabl
 
 
 class LiveView:
-    """Shows generation, candidates, the agent at work, elapsed time, budget, and the best so far. A context manager."""
+    """Shows generation, the agents at work, the best so far, and what is spent of each limit. A context manager."""
 
-    def __init__(self, console: Console, max_candidates: int) -> None:
+    def __init__(self, console: Console, limits: SearchSettings) -> None:
         self._console = console
-        self._limit = max_candidates
+        self._limits = limits
         self._picture = Picture()
-        self._started = time.monotonic()
+        self._clock = time.monotonic()
         self._lock = threading.Lock()
         self._held: list[Text] | None = None
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
@@ -65,11 +67,11 @@ class LiveView:
 
     def catch_up(self, event: Event) -> None:
         """Take in an event of an earlier session, without a word."""
-        self._picture.apply(event)
+        self._take(event)
 
     def on_event(self, event: Event) -> None:
         """Take in one event; what is worth keeping is also printed as a line."""
-        self._picture.apply(event)
+        self._take(event)
         line = describe(event)
         if line is None:
             return
@@ -80,18 +82,26 @@ class LiveView:
                 return
         self._console.print(line)
 
+    def _take(self, event: Event) -> None:
+        self._picture.apply(event)
+        if event.kind == "spent":
+            self._clock = time.monotonic()
+
     def _draw(self) -> RenderableType:
-        picture = self._picture
+        """`elapsed` counts all sessions of the run, as the limit does: from the last reckoning on by our own clock."""
+        picture, limits = self._picture, self._limits
+        elapsed = picture.spent.get("seconds", 0.0) + time.monotonic() - self._clock
         stage = f"generation {picture.generation}" if picture.generation else "preparing: dense model and baselines"
         head = Text(stage, style="bold")
-        head.append(f"   candidates {picture.done}/{self._limit}")
-        head.append(f"   elapsed {duration(time.monotonic() - self._started)}")
-        head.append(f"   {_spent(picture)}")
+        head.append(f"   candidates {picture.done}/{limits.max_candidates}")
+        head.append(f"   elapsed {duration(elapsed)}{_of(limits.max_minutes, lambda most: duration(60 * most))}")
+        if spent := _spent(picture, limits):
+            head.append(f"   {spent}")
         return Group(head, _standing(picture), _table(picture))
 
 
-def describe(event: Event) -> Text | None:
-    """One event as a line, or None for those that only move the panel."""
+def describe(event: Event, longest: int = 200) -> Text | None:
+    """One event as a line, or None for those that only move the panel. What agents said is cut to `longest`."""
     data = event.data
     match event.kind:
         case "notice":
@@ -110,10 +120,10 @@ def describe(event: Event) -> Text | None:
             return plain(f"generation {data['generation']}: {len(data['slots'])} candidates", style="bold")
         case "proposed":
             who = f"{data['slot']} proposer ({data['engine']}, {data['operator']})"
-            said = data["problem"] or data["thought"].get("idea", "") or "revised code"
-            return plain(f"{who}: {one_line(said)}", style="cyan")
+            said = data["problem"] or data["thought"].get("edited") or _idea(data) or "revised code"
+            return plain(f"{who}: {one_line(said, longest)}", style="cyan")
         case "reviewed":
-            said = one_line("; ".join(data["comments"]))
+            said = one_line("; ".join(data["comments"]), longest)
             return plain(f"{data['slot']} {_reviewer(data['by'])}: {data['verdict']}{': ' if said else ''}{said}")
         case "asked":
             return plain(f"{data['slot']} waits for approval ({data['candidate'][:8]})", style="bold")
@@ -128,6 +138,11 @@ def describe(event: Event) -> Text | None:
         case "run-ended":
             return plain(f"search ended: {data['stop']}", style="bold")
     return None
+
+
+def _idea(proposal: dict[str, Any]) -> str:
+    """The idea, once: a revision keeps it and brings other code."""
+    return "" if proposal["revision"] else str(proposal["thought"].get("idea", ""))
 
 
 def decided(event: Event) -> Text:
@@ -166,12 +181,17 @@ def _standing(picture: Picture) -> Text:
     return text
 
 
-def _spent(picture: Picture) -> str:
-    tokens, usd = picture.spent.get("tokens", 0), picture.spent.get("usd")
-    if not tokens:
+def _spent(picture: Picture, limits: SearchSettings) -> str:
+    """Tokens and money so far, of how much; nothing where no chat model was asked and no such limit is set."""
+    tokens, usd = picture.spent.get("tokens", 0), picture.spent.get("usd", 0.0)
+    if not tokens and limits.max_tokens is None and limits.max_usd is None:
         return ""
-    price = "price unknown" if usd is None else f"{usd:.2f} USD"
-    return f"{tokens:,} tokens, {price}"
+    price = "price unknown" if usd is None else f"{usd:.2f}{_of(limits.max_usd, '{:.2f}'.format)} USD"
+    return f"{tokens:,}{_of(limits.max_tokens, '{:,}'.format)} tokens, {price}"
+
+
+def _of(limit: float | None, shown: Callable[[float], str]) -> str:
+    return "" if limit is None else f"/{shown(limit)}"
 
 
 def _table(picture: Picture) -> Table:

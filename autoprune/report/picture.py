@@ -73,8 +73,10 @@ class Picture:
                 self._move(event)
             case "lesson":
                 self.lessons.append(data["text"])
+            case "called":
+                self._add_call(data)
             case "spent":
-                self.spent = data
+                self.spent = dict(data)
             case "confirmed":
                 self.rows = data["rows"]
             case "run-ended":
@@ -101,6 +103,12 @@ class Picture:
     @property
     def done(self) -> int:
         return sum(1 for slot in self.slots.values() if slot.status)
+
+    def _add_call(self, call: dict[str, Any]) -> None:
+        """What was paid since the last reckoning. An unknown price makes the sum unknown."""
+        usd, price = self.spent.get("usd", 0.0), call["usd"]
+        self.spent["tokens"] = self.spent.get("tokens", 0) + call["tokens_in"] + call["tokens_out"]
+        self.spent["usd"] = None if usd is None or price is None else usd + price
 
     def _move(self, event: Event) -> None:
         slot = self.slots.get(event.data["slot"])

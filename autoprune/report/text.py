@@ -8,11 +8,13 @@ LONGEST = 4000
 
 
 def visible(text: object, longest: int = LONGEST) -> str:
-    """The text without control characters and text-direction overrides, cut to `longest` characters."""
-    kept = "".join(
-        c for c in str(text)[: longest + 1] if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
-    )
+    """The text without control characters, text-direction overrides and what no XML may hold, cut to `longest`."""
+    kept = "".join(c for c in str(text)[: longest + 1] if c in "\n\t" or not _unprintable(c))
     return kept if len(str(text)) <= longest else kept[:longest] + "…"
+
+
+def _unprintable(character: str) -> bool:
+    return character in "\ufffe\uffff" or unicodedata.category(character) in ("Cc", "Cf", "Cs")
 
 
 def plain(text: object, style: str = "", longest: int = LONGEST) -> Text:
@@ -21,8 +23,9 @@ def plain(text: object, style: str = "", longest: int = LONGEST) -> Text:
 
 
 def one_line(text: object, longest: int = 200) -> str:
-    """The text on one line."""
-    return " ".join(visible(text, longest * 4).split())[:longest]
+    """The text on one line, of at most `longest` characters."""
+    line = " ".join(visible(text, longest * 4).split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 
 def duration(seconds: float) -> str:

@@ -8,11 +8,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from autoprune.report.candidate import Spending, ending, style_of
+from autoprune.report.candidate import Spending, ending, style_of, verdict
 from autoprune.report.cost import cost_line, cost_table
 from autoprune.report.live import decided
 from autoprune.report.picture import Picture
-from autoprune.report.reasoning import VERDICTS
 from autoprune.report.tables import final_table
 from autoprune.report.text import duration, one_line, plain, visible
 from autoprune.runs.archive import Archive, Outcome, Proposal
@@ -87,7 +86,7 @@ def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str
     thought = proposal.thought
     if thought.get("why"):
         why = plain(f"why: {one_line(thought['why'], LONGEST)}")
-        node.add(why.append(*_verdict(graph, f"{proposal.slot}.idea")))
+        node.add(why.append(*verdict(graph, f"{proposal.slot}.idea")))
     if thought.get("idea"):
         node.add(plain(f"idea: {one_line(thought['idea'], LONGEST)} (expected {thought.get('expected')})"))
     if spending.looked_up:
@@ -95,17 +94,6 @@ def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str
     if spending.agents:
         node.add(plain(f"cost: {cost_line(spending.agents)}", "dim"))
     return node
-
-
-def _verdict(graph: "nx.MultiDiGraph[str]", hypothesis: str) -> tuple[str, str]:
-    """What became of a hypothesis, with the evidence that settled it."""
-    if hypothesis not in graph:
-        return "", ""
-    for _, evidence, kind in graph.out_edges(hypothesis, keys=True):
-        if kind in VERDICTS:
-            word, colour = VERDICTS[kind]
-            return f"  ({word} by {evidence})", colour
-    return "  (conjecture)", "yellow"
 
 
 def _said(event: Event) -> Text:

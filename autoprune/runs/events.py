@@ -27,6 +27,7 @@ Kind = Literal[
     "baseline",  # name, perplexity, sparsity
     "planned",  # generation, slots: [{slot, operator, engine, parents}]
     "working",  # slot, agent
+    "called",  # slot or none, generation, agent, model, tokens, usd, seconds: a chat model has answered
     "proposed",  # slot, revision, operator, engine, candidate, thought
     "reviewed",  # slot, revision, verdict, comments, by
     "asked",  # slot, candidate: a person is asked for approval

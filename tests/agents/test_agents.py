@@ -59,6 +59,36 @@ def test_faults_are_fatal_and_named(source, complaint):
     assert complaint in " ".join(review.comments)
 
 
+RIA = """import torch
+
+
+def score(layer):
+    W = layer.weight.abs()
+    share = W / (W.sum(dim=0, keepdim=True) + 1e-8) + W / (W.sum(dim=1, keepdim=True) + 1e-8)
+    return 3 * (share * layer.input_norm.sqrt()) ** 2
+"""
+ROOT = Algorithm("g1.c2", "root", GOOD, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("source", "doubt"),
+    [
+        (RIA, "this is RIA: it orders the weights in the same way"),
+        (WANDA.source.replace("input_norm", "hessian_diag.sqrt()"), "this is Wanda"),
+        ("def score(layer):\n    return 2 * layer.weight.abs().log1p()\n", "this is magnitude"),
+        (GOOD.replace("layer.input_norm.sqrt()", "layer.hessian_diag.pow(0.25)"), "this is g1.c2"),
+        (GOOD.replace("sqrt()", "log()"), "line 2: not finite"),
+        (GOOD.replace("layer.input_norm.sqrt()", "layer.input_mean.sqrt()"), "line 2: not finite"),
+        ("def score(layer):\n    return layer.weight * layer.input_norm\n", "the sign of a weight changes the score"),
+        (GOOD.replace("layer.input_norm.sqrt()", "0 + 1"), "score the same"),
+    ],
+)
+def test_what_a_formula_repeats_and_its_hazards_are_doubts_that_are_named(source, doubt):
+    review = RuleCritic().review(submission(source, known=(WANDA, ROOT)))
+    assert (review.verdict, review.fatal) == ("revise", False)
+    assert doubt in review.comments[0]
+
+
 def test_the_llm_critic_is_asked_only_what_the_rules_let_through(chat, chat_server):
     chat_server.script = [{"comment": "divides by zero", "verdict": "revise"}]
     critic = LLMCritic(chat)

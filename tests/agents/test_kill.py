@@ -33,6 +33,12 @@ def usage(run):
     return total.calls, total.tokens_in, total.tokens_out
 
 
+def told_usage(run):
+    """The same as the events tell it."""
+    calls = [event.data for event in read_events(run.events_file) if event.kind == "called"]
+    return len(calls), sum(call["tokens_in"] for call in calls), sum(call["tokens_out"] for call in calls)
+
+
 def approve_all(path):
     """What a person does who approves whatever waits."""
     archive = Archive(path / "archive.sqlite")
@@ -77,6 +83,7 @@ def test_thirty_kills_at_random_events_change_nothing(nursery, chat_server, smal
         assert decided(run) == decided(whole)
         told = [event.data["slot"] for event in read_events(run.events_file) if event.kind == "decided"]
         assert sorted(told) == [slot for slot, *_ in decided(run)]
+        assert told_usage(run) == usage(run)
         assert len(measured_in(run.path)) == len(set(measured_in(run.path)))
         chain += 1
 

@@ -187,6 +187,7 @@ def test_the_rest_is_approved_by_one_word(here, run, archive):
         (["g1.c1", "--comment", "why"], "--comment needs --decision"),
         (["g1.c1", "--rest"], "--rest answers for all"),
         (["g1.c1", "--decision", "maybe"], "maybe"),
+        (["--rest", "--mode", "human"], "--mode changes how the run approves"),
     ],
 )
 def test_wrong_answers_are_one_clear_line_and_change_nothing(here, run, archive, tmp_path, words, complaint):
@@ -210,13 +211,26 @@ def terminal(environment, tmp_path, *words, width=60, **variables):
     )
 
 
-@pytest.mark.parametrize("typed", [[], ["r"]], ids=["at the question", "at the comment"])
-def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(environment, run, archive, tmp_path, typed):
-    child = terminal(environment, tmp_path, "approve", "r", NO_COLOR="1")
+def test_the_mode_is_switched_from_another_terminal(here, run, archive):
+    assert "approval is human from here on" in here("approve", str(run.path), "--mode", "human").stdout
+    assert archive.approvals.switched().approval == "human"
+    assert len(archive.approvals.pending()) == 2
+    here("approve", str(run.path), "--mode", "auto")
+    assert archive.approvals.switched().approval == "auto"
+
+
+PROMPTS = {"question": "", "comment": "comment for the proposer", "editor": "editing"}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(environment, run, archive, tmp_path, prompt):
+    (tmp_path / "slow").write_text("#!/bin/sh\necho editing\nexec sleep 60\n")
+    (tmp_path / "slow").chmod(0o755)
+    child = terminal(environment, tmp_path, "approve", "r", NO_COLOR="1", VISUAL=str(tmp_path / "slow"))
     child.expect_exact(QUESTION.strip())
-    for line in typed:
-        child.sendline(line)
-        child.expect_exact("comment for the proposer")
+    if prompt != "question":
+        child.sendline(prompt[0] if prompt == "editor" else "r")
+        child.expect_exact(PROMPTS[prompt])
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()

@@ -103,6 +103,26 @@ def test_a_candidate_shows_chain_code_words_and_cost(here, recorded):
     assert "tokens written" in text
 
 
+def test_the_best_is_the_measured_candidate_of_lowest_perplexity(here, recorded):
+    ended = [event.data for event in read_events(Path(recorded) / "events.jsonl") if event.kind == "ended"]
+    best = min((end for end in ended if end["status"] == "measured"), key=lambda end: end["perplexity"])
+    text = here("trace", recorded, "best").stdout
+    assert text.startswith(f"{best['slot']}: ")
+    assert text == here("trace", recorded, best["candidate"][:10]).stdout
+
+
+def test_a_candidate_shows_what_it_descends_from_its_verdict_and_what_there_is_to_beat(here, recorded):
+    archive = Archive(Path(recorded) / "archive.sqlite")
+    last = {proposal.slot: proposal for proposal in archive.proposals()}
+    archive.close()
+    for slot, proposal in last.items():
+        text = here("trace", recorded, slot).stdout
+        assert f"ed by {slot}.evidence)" in text or "(conjecture)" in text
+        assert "best baseline " in text
+        descends = any(parent in last for parent in proposal.parents)
+        assert ("─ line of descent" in text) == descends
+
+
 def test_what_a_model_looked_up_is_shown_and_answered_from_earlier_generations(here, recorded):
     text = here("trace", recorded, "g2.c1").stdout
     assert "looked up by the models" in text
@@ -210,13 +230,15 @@ def test_pictures_have_the_width_of_a_page_whatever_the_terminal_has(here, recor
     assert pictures[0] == pictures[1]
     svg, html = pictures[0]
     assert svg.startswith("<svg")
+    assert "http" not in svg.replace("http://www.w3.org/2000/svg", "").replace("https://www.textualize.io", "")
     assert len(svg) < 40_000
     assert "generation 1" in html
 
 
 def documented():
     """Kind -> the fields that its data must and may have, as docs/trace.md says."""
-    lines = (Path(__file__).parents[2] / "docs" / "trace.md").read_text(encoding="utf-8").splitlines()
+    lines = (Path(__file__).parents[2] / "docs" / "trace.md").read_text(encoding="utf-8")
+    lines = lines.partition("## ")[0].splitlines()
     table = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| `")]
     fields = {kind.strip("`"): re.findall(r"`([\w?]+)`", data) for _, kind, data, *_ in table}
     return {

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from autoprune.config import SearchSettings
 from autoprune.report.live import LiveView, describe
 from autoprune.report.picture import Picture
 from autoprune.report.tables import final_table, run_row, runs_table
@@ -98,7 +99,7 @@ def test_megabytes_are_cut():
 
 def test_the_live_view_survives_the_whole_story_and_prints_plain_lines_off_a_terminal():
     console = Console(file=io.StringIO(), width=60)
-    with LiveView(console, 4) as view:
+    with LiveView(console, SearchSettings(max_candidates=4)) as view:
         for each in [*story(HOSTILE), ended(perplexity=60.0, gain=0.1)]:
             view.on_event(each)
         drawn = shown(view._draw(), width=60)
@@ -107,6 +108,17 @@ def test_the_live_view_survives_the_whole_story_and_prints_plain_lines_off_a_ter
     assert "\x1b" not in text
     assert "candidates 1/4" in drawn
     assert "best so far: g1.c1 60.00" in drawn
+
+
+def test_what_is_spent_is_shown_live_beside_its_limit():
+    limits = SearchSettings(max_candidates=4, max_minutes=30, max_tokens=5000, max_usd=1.5)
+    view = LiveView(Console(file=io.StringIO(), width=200), limits)
+    assert "0/5,000 tokens, 0.00/1.50 USD" in shown(view._draw(), width=200)
+    view.catch_up(event("spent", seconds=125.2, candidates=1, tokens=1200, usd=0.25, agents={}))
+    view.on_event(event("called", tokens_in=100, tokens_out=34, usd=0.5))
+    assert "elapsed 2:05/30:00   1,334/5,000 tokens, 0.75/1.50 USD" in shown(view._draw(), width=200)
+    view.on_event(event("called", tokens_in=1, tokens_out=1, usd=None))
+    assert "1,336/5,000 tokens, price unknown" in shown(view._draw(), width=200)
 
 
 def test_the_final_table_is_sorted_and_ends_with_the_conclusion():

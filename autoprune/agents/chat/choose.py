@@ -12,7 +12,7 @@ from autoprune.config import LLMSettings
 from autoprune.errors import ChatError, UsageError
 
 if TYPE_CHECKING:
-    from autoprune.agents.chat.client import Chat, Endpoint
+    from autoprune.agents.chat.client import Chat, Endpoint, Heard
 
 VENDOR_URL = "https://api.openai.com/v1"
 VENDOR_MODEL = "gpt-4.1-mini"
@@ -82,6 +82,7 @@ def open_chats(
     before_call: Callable[[str], None] = lambda role: None,
     turn: contextlib.AbstractContextManager[Any] | None = None,
     notify: Notify = lambda line: None,
+    heard: "Heard" = lambda key, model, role, turn: None,
 ) -> "Iterator[dict[str, Chat]]":
     """The chat model of every agent, ready to be asked; none for symbolic. Agents without settings of their own share.
 
@@ -114,6 +115,7 @@ def open_chats(
                 before_call=before_call,
                 turn=turn if is_loopback(endpoint.base_url) else None,
                 notify=notify,
+                heard=heard,
             )
             stack.callback(chats[own].close)
             if own != settings.for_role("proposer"):

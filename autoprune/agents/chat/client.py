@@ -27,6 +27,7 @@ from autoprune.agents.chat.transport import BoundedClient
 from autoprune.errors import ChatError, RunPaused
 
 CHARS_PER_TOKEN = 4
+Heard = Callable[[str, str, str, Turn], None]
 _OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
 
 
@@ -67,6 +68,7 @@ class Chat:
         before_call: called with the role before every real call; the budget raises there.
         turn: held around every real call, for a model on this machine's CPU that must not run beside measurements.
         notify: gets one line when a call has to be repeated.
+        heard: gets every answer with a key that is its own, the asked model and the role; replayed ones come again.
         spent: usage per role of earlier processes of this run (`recorded_usage`).
     """
 
@@ -78,6 +80,7 @@ class Chat:
         before_call: Callable[[str], None] = lambda role: None,
         turn: contextlib.AbstractContextManager[Any] | None = None,
         notify: Callable[[str], None] = lambda line: None,
+        heard: Heard = lambda key, model, role, turn: None,
         spent: dict[str, Usage] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -86,6 +89,7 @@ class Chat:
         self._before_call = before_call
         self._turn = turn or contextlib.nullcontext()
         self._notify = notify
+        self._heard = heard
         self._sleep = sleep
         self._lock = threading.Lock()
         self._usage = dict(spent or {})
@@ -148,6 +152,7 @@ class Chat:
             if number >= recorded:
                 record = self._answer(question, conversation, record)
             turn = record.turns[number]
+            self._heard(f"{key}/{record.request[:8]}/{number}", self.endpoint.model, role, turn)
             if turn.calls:
                 looked_up += 1
                 conversation = [*conversation, *exchange(turn.text, turn.calls)]

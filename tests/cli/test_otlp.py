@@ -1,0 +1,144 @@
+"""`autoprune trace --otlp`: what a real collector over HTTP receives."""
+
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.cli.test_trace import recorded  # noqa: F401  (a fixture)
+
+
+class CollectorServer:
+    """Takes OTLP over HTTP and keeps what it decoded. `status`: what it answers."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.spans = []
+        self.requests = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                collector.requests.append((self.path, dict(self.headers)))
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    for scope in resource.scope_spans:
+                        collector.spans.extend(scope.spans)
+                self.send_response(collector.status)
+                self.end_headers()
+
+            def log_message(self, *words: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def collector() -> Iterator[CollectorServer]:
+    server = CollectorServer()
+    yield server
+    server.close()
+
+
+def facts(span):
+    return {fact.key: getattr(fact.value, fact.value.WhichOneof("value")) for fact in span.attributes}
+
+
+def test_a_run_arrives_as_one_tree_with_tokens_and_perplexities(here, recorded, collector):  # noqa: F811
+    done = here("trace", recorded, "--otlp", collector.url)
+    assert done.stdout == f"{len(collector.spans)} spans sent to {collector.url}/v1/traces\n", done.stderr
+    known = {span.span_id: span for span in collector.spans}
+    assert len(known) == len(collector.spans)
+    assert len({span.trace_id for span in collector.spans}) == 1
+    roots = [span for span in collector.spans if not span.parent_span_id]
+    assert [root.name for root in roots] == ["autoprune search"]
+    for span in collector.spans:
+        above = known.get(span.parent_span_id, roots[0])
+        assert roots[0].start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+        assert span.end_time_unix_nano <= above.end_time_unix_nano, (span.name, above.name)
+    chats = [facts(span) for span in collector.spans if span.name.startswith("chat ")]
+    assert sum(chat["gen_ai.usage.input_tokens"] for chat in chats) > 0
+    spent = facts(roots[0])["autoprune.tokens"]
+    assert spent == sum(chat["gen_ai.usage.input_tokens"] + chat["gen_ai.usage.output_tokens"] for chat in chats)
+    assert {chat["gen_ai.agent.name"] for chat in chats} == {"proposer", "critic", "analyst"}
+    measured = [facts(span) for span in collector.spans if facts(span).get("autoprune.status") == "measured"]
+    assert measured
+    assert all(candidate["autoprune.perplexity"] > 1 for candidate in measured)
+
+
+def test_sent_again_the_spans_have_the_same_ids(here, recorded, collector):  # noqa: F811
+    for _ in range(2):
+        assert here("trace", recorded, "--otlp", f"{collector.url}/my/path").returncode == 0
+    ids = [(span.trace_id, span.span_id) for span in collector.spans]
+    assert sorted(ids[: len(ids) // 2]) == sorted(ids[len(ids) // 2 :])
+    assert {path for path, _ in collector.requests} == {"/my/path"}
+
+
+def test_following_sends_each_span_and_prints_the_lines(here, recorded, collector, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
+    done = here("trace", recorded, "--follow", "--otlp", collector.url)
+    assert done.returncode == 0, done.stderr
+    assert "search ended" in done.stdout
+    assert len(collector.requests) > 10
+    assert {headers["x-key"] for _, headers in collector.requests} == {"secret"}
+    followed = {span.span_id for span in collector.spans}
+    collector.spans.clear()
+    here("trace", recorded, "--otlp", collector.url)
+    assert {span.span_id for span in collector.spans} == followed
+
+
+def test_an_unfinished_run_and_one_of_version_1_arrive_too(here, recorded, collector, tmp_path):  # noqa: F811
+    run = tmp_path / "cut"
+    run.mkdir()
+    shutil.copy(Path(recorded) / "config.yaml", run)
+    lines = (Path(recorded) / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "events.jsonl").write_bytes(b"".join(lines[: len(lines) // 2]))
+    assert here("trace", "cut", "--otlp", collector.url).returncode == 0
+    assert any(facts(span).get("autoprune.unfinished") for span in collector.spans)
+    shutil.copy(Path(__file__).parent.parent / "runs" / "v1" / "events.jsonl", run)
+    assert here("trace", "cut", "--otlp", collector.url).returncode == 0
+
+
+def test_a_collector_that_refuses_or_is_down_is_one_line_and_exit_1(here, recorded, collector):  # noqa: F811
+    collector.status = 403
+    done = here("trace", recorded, "--otlp", collector.url)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"autoprune: the collector at {collector.url}/v1/traces did not take the spans: ")
+    assert "403" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    down = here("trace", recorded, "--otlp", "http://127.0.0.1:9")
+    assert (down.returncode, len(down.stderr.splitlines())) == (1, 1)
+    assert "Connection refused" in down.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--otlp", "localhost"], "is no address such as http://localhost:4318"),
+        (["g1", "--otlp", "http://localhost:4318"], "--otlp sends the whole run"),
+    ],
+)
+def test_wrong_words_are_one_line_and_exit_2(here, recorded, words, complaint):  # noqa: F811
+    done = here("trace", recorded, *words)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert complaint in done.stderr
+
+
+def test_without_the_extra_the_line_says_how_to_get_it(here, recorded, monkeypatch):  # noqa: F811
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    done = here("trace", recorded, "--otlp", "http://localhost:4318")
+    assert done.returncode == 2
+    assert done.stderr == "autoprune: --otlp needs the extra otel: pip install 'autoprune[otel]'\n"

@@ -73,8 +73,10 @@ class RolesSettings(Settings):
 class LLMSettings(Settings):
     """Which chat model answers. Keys come from the environment (OPENAI_API_KEY), never from a file."""
 
-    provider: Literal["auto", "openai", "local", "symbolic"] = "auto"
-    model: str | None = Field(None, description="openai: model name; local: GGUF file")
+    provider: Literal["auto", "openai", "local", "self", "symbolic"] = Field(
+        "auto", description="self: the target itself, from the GGUF file of its weights"
+    )
+    model: str | None = Field(None, description="openai: model name; local, self: GGUF file")
     base_url: str | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
     max_reply_tokens: Positive = 700
@@ -158,7 +160,7 @@ def _policy(value: Any) -> Any:
 class Config(Settings):
     """Everything one run depends on."""
 
-    model: str = Field("smollm2-135m", description="a directory, a hub id, or a built-in name")
+    model: str = Field("smollm2-135m", description="a directory, a hub id, a GGUF file, or a built-in name")
     sparsity: Annotated[float, Field(gt=0, lt=1)] = 0.6
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")

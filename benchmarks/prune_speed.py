@@ -31,9 +31,8 @@ from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.perplexity import perplexity, window_losses
 from autoprune.evaluation.texts import load_splits
 from autoprune.pruning.allocation.budget import matrix_zeros, total_zeros
-from autoprune.pruning.builtin_target import NAME as BUILT_IN
-from autoprune.pruning.builtin_target import built_in_target
 from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.observed import Observed
 from autoprune.pruning.prune import Surgery, prune_blocks
@@ -243,12 +242,12 @@ def ratios(console: Console, ours: dict[str, Result], cached: float, peers: dict
 
 
 def directory(model: str) -> Path:
-    return built_in_target(lambda line: None) if model == BUILT_IN else Path(model)
+    return gguf_target(model, lambda line: None) if is_gguf_target(model) else Path(model)
 
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=BUILT_IN, help="the built-in name or a directory")
+    parser.add_argument("--model", default="smollm2-135m", help="a built-in name or a directory")
     parser.add_argument("--sparsity", type=float, default=0.6)
     parser.add_argument("--samples", type=int, default=16, help="calibration sequences")
     parser.add_argument("--seqlen", type=int, default=512)

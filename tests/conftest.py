@@ -69,9 +69,9 @@ def tiny_target(tiny_model: Path) -> "Target":
 @pytest.fixture(scope="session")
 def built_in_model() -> Path:
     """The directory of the built-in model, from the user's cache or downloaded into it."""
-    from autoprune.pruning.builtin_target import built_in_target
+    from autoprune.pruning.gguf_target import gguf_target
 
-    return built_in_target(lambda line: None)
+    return gguf_target("smollm2-135m", lambda line: None)
 
 
 @pytest.fixture

@@ -86,6 +86,8 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         )
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
         record["sandbox"] = workbench.sandbox.name
+        if choice.own is not None:
+            record["self"] = choice.own.record(notify)
         if origin := run.settings()[1].get("origin"):
             record["origin"] = origin
         run.write_settings(config, record)

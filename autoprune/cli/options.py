@@ -6,8 +6,9 @@ import typer
 
 from autoprune.cli.words import settings
 from autoprune.config import Config, load_config
+from autoprune.gguf_files import KNOWN
 
-MODEL = "A directory, a hub id, or smollm2-135m."
+MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
 TEXT = "builtin, wikitext2, c4, a text file, or hf:NAME."
 
 Model = Annotated[str, typer.Option(help=MODEL)]

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from autoprune.cli.common import console, person, print_json, report_error
+from autoprune.cli.options import MODEL
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.report.live import LiveView
@@ -38,9 +39,9 @@ def search(
         list[str] | None,
         typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="A file of settings, then single settings."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A directory, a hub id, or smollm2-135m.")] = None,
+    model: Annotated[str | None, typer.Option(help=MODEL)] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
-    llm: Annotated[str | None, typer.Option(help="auto, openai, local or symbolic.")] = None,
+    llm: Annotated[str | None, typer.Option(help="auto, openai, local, self (the target) or symbolic.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
     approval: Annotated[str | None, typer.Option(help="Who lets candidates run: auto, human or file.")] = None,
     approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
@@ -106,7 +107,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                 try:
                     if not fresh:
                         events.emit("run-resumed")
-                    choice = choose_llm(config.llm, lambda line: events.emit("notice", text=line))
+                    choice = choose_llm(config.llm, lambda line: events.emit("notice", text=line), config.model)
                     problem = check_agents(config.agents, choice)
                     if problem:
                         raise UsageError(problem)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError
+from autoprune.gguf_files import KNOWN
 from autoprune.pruning.blocks import prunable_layers
-from autoprune.pruning.builtin_target import NAME as BUILT_IN
-from autoprune.pruning.builtin_target import built_in_target
+from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 from autoprune.pruning.quiet import quiet_transformers
 
 Notify = Callable[[str], None]
@@ -24,15 +24,15 @@ CAUSALITY_TOKENS = 16
 
 
 def load_model(name: str, dtype: torch.dtype | str, notify: Notify) -> tuple[nn.Module, Any]:
-    """A causal language model and its tokenizer from a directory, the hub (or its cache), or the built-in name.
+    """A causal language model and its tokenizer: from a directory, the hub (or its cache), a GGUF file, or built in.
 
     `dtype` "auto" keeps what the files hold. Code that comes with a model is never run. Raises UsageError when there is
     no such model, when it cannot be read, or when it is not causal.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = _where(name, notify)
     with _explained(name), quiet_transformers():
+        where = _where(name, notify)
         model: nn.Module = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(**where)
     model.eval().requires_grad_(False)
@@ -52,7 +52,7 @@ def stored_dtype(name: str, notify: Notify) -> torch.dtype:
 
 def _where(name: str, notify: Notify) -> dict[str, Any]:
     """What transformers' `from_pretrained` needs to know to find a model and to run no code of it."""
-    path = str(built_in_target(notify)) if name == BUILT_IN else name
+    path = str(gguf_target(name, notify)) if is_gguf_target(name) else name
     local = Path(path).is_dir() or not hub_answers()
     return {"pretrained_model_name_or_path": path, "trust_remote_code": False, "local_files_only": local}
 
@@ -117,11 +117,12 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError) as error:
-        if Path(name).is_dir():
+        if Path(name).exists() or name in KNOWN:
             raise UsageError(f"the model in {name} cannot be loaded: {_first_line(error)}") from None
         hub = "the hub has none" if hub_answers() else "the hub cannot be reached and its cache has none"
         raise UsageError(
-            f"there is no model {name!r}: it is no directory, not {BUILT_IN}, and {hub} ({_first_line(error)})"
+            f"there is no model {name!r}: it is no directory, no built-in name ({', '.join(KNOWN)}), "
+            f"and {hub} ({_first_line(error)})"
         ) from None
 
 

@@ -97,7 +97,7 @@ class Target:
 
 
 def load_target(model: str, device: str = "auto", dtype: str = "auto", notify: Notify = lambda line: None) -> Target:
-    """Load a target from a directory, a hub id, or the built-in name `smollm2-135m`.
+    """Load a target from a directory, a hub id, a GGUF file, or a built-in name.
 
     `device` auto: the first GPU if there is one. `dtype` auto: what a measured probe finds faster on this machine.
     Code that comes with a model is never run. Raises UsageError for a model or device that cannot be used.

@@ -74,6 +74,9 @@ def _headline(picture: Picture) -> Text:
 
 
 def _add_start(root: Tree, picture: Picture) -> None:
+    if own := picture.started.get("record", {}).get("self"):
+        same = f"agents and target are one model: {own['gguf']}, SHA-256 {own['sha256'][:16]} ({own['ground']})"
+        root.add(plain(same, "dim"))
     if picture.dense is not None:
         root.add(plain(f"dense model: perplexity {picture.dense:.2f} on the search split", "dim"))
     for name, perplexity in sorted(picture.baselines.items(), key=lambda item: item[1]):

@@ -1,4 +1,4 @@
-"""Which chat model answers, and opening it: OpenAI-compatible endpoint, local model, or none (symbolic)."""
+"""Which chat model answers, and opening it: OpenAI-compatible endpoint, local model, the target itself, or none."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
+from autoprune.agents.chat.own_weights import OwnWeights, own_weights
 from autoprune.agents.chat.reply import Journal
 from autoprune.config import LLMSettings
 from autoprune.errors import ChatError, UsageError
@@ -25,23 +26,25 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """What answers, and why."""
+    """What answers, and why. `own`: for self, the file of the target's weights."""
 
-    provider: Literal["openai", "local", "symbolic"]
+    provider: Literal["openai", "local", "self", "symbolic"]
     why: str
+    own: OwnWeights | None = None
 
 
-def choose_llm(settings: LLMSettings, notify: Notify) -> Choice:
+def choose_llm(settings: LLMSettings, notify: Notify, target: str = "") -> Choice:
     """Settle `auto`: a configured endpoint, else the local model if it is installed, else no LLM; told to the user.
 
-    Raises UsageError when what was asked for by name is not configured or not installed.
+    `target`: the search's model, which `self` asks for.
+    Raises UsageError when what was asked for by name is not configured, not installed or, for self, not possible.
     """
-    choice = _choose(settings)
+    choice = _choose(settings, target)
     notify(f"LLM: {choice.provider} ({choice.why})")
     return choice
 
 
-def _choose(settings: LLMSettings) -> Choice:
+def _choose(settings: LLMSettings, target: str) -> Choice:
     endpoint = _endpoint_setting(settings)
     installed = find_spec("xllamacpp") is not None
     match settings.provider:
@@ -51,15 +54,26 @@ def _choose(settings: LLMSettings) -> Choice:
             if endpoint is None:
                 raise UsageError("llm.provider = openai needs OPENAI_API_KEY in the environment, or llm.base_url")
             return Choice("openai", f"asked for; {endpoint}")
-        case "local":
+        case "local" | "self" as provider:
             if not installed:
-                raise UsageError(f"llm.provider = local needs the extra local-llm: {INSTALL_LOCAL}")
-            return Choice("local", "asked for")
+                raise UsageError(f"llm.provider = {provider} needs the extra local-llm: {INSTALL_LOCAL}")
+            return Choice("local", "asked for") if provider == "local" else _choose_self(settings, target)
     if endpoint is not None:
         return Choice("openai", endpoint)
     if installed:
         return Choice("local", "no OPENAI_API_KEY and no llm.base_url, but the local model's engine is installed")
     return Choice("symbolic", f"no OPENAI_API_KEY, no llm.base_url, no local engine ({INSTALL_LOCAL} adds one)")
+
+
+def _choose_self(settings: LLMSettings, target: str) -> Choice:
+    """All agents are the target: an agent with a model or an endpoint of its own would make that untrue."""
+    others = {f"llm.roles.{role}": getattr(settings.roles, role) for role in ROLES}
+    for place, own in {"llm": settings, **others}.items():
+        for name in ("base_url",) if place == "llm" else ("base_url", "model"):
+            if getattr(own, name) is not None:
+                raise UsageError(f"llm.provider = self means the target for every agent; it excludes {place}.{name}")
+    own = own_weights(target, settings.model)
+    return Choice("self", f"asked for: the agents are the target; {own.name} is served, {own.ground}", own)
 
 
 def _endpoint_setting(settings: LLMSettings) -> str | None:
@@ -106,7 +120,7 @@ def open_chats(
             where = own.model, own.base_url
             if where not in endpoints:
                 elsewhere = choice.provider == "openai" or getattr(settings.roles, role).base_url is not None
-                local = None if elsewhere else stack.enter_context(_local(own, seed, notify))
+                local = None if elsewhere else stack.enter_context(_local(own, choice.own, seed, notify))
                 endpoints[where] = local or _remote(own, seed)
             endpoint = replace(endpoints[where], temperature=own.temperature, max_reply_tokens=own.max_reply_tokens)
             chats[own] = Chat(
@@ -124,13 +138,13 @@ def open_chats(
 
 
 @contextlib.contextmanager
-def _local(settings: LLMSettings, seed: int | None, notify: Notify) -> "Iterator[Endpoint]":
+def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None, notify: Notify) -> "Iterator[Endpoint]":
     from autoprune.agents.chat.client import Endpoint
     from autoprune.agents.chat.local import LocalServer
     from autoprune.agents.chat.model_file import find_model
     from autoprune.runs.prices import free
 
-    file = find_model(settings.model, notify)
+    file = target.find(notify) if target else find_model(settings.model, notify)
     notify(f"starting {file.name} on this machine")
     with LocalServer(
         file, port=settings.port, threads=settings.threads, context=settings.context, notify=notify

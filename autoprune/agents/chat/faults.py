@@ -25,6 +25,10 @@ OPTIONAL_PARAMETERS = {
 """What we can do without when an endpoint refuses it, and the word by which its complaint is known. `max_tokens` goes
 out twice: some servers ignore `max_completion_tokens`, others refuse both together."""
 
+UNREADABLE = "does not match the expected"
+"""What llama.cpp says, with status 500, of a reply that does not follow its model's own chat format. With the same seed
+it would come again: the reply is at fault, not the server."""
+
 
 class Action(Enum):
     """retry: may pass. adapt: ask again without a parameter. reject: this question only. stop: needs the user."""
@@ -82,6 +86,8 @@ def _status(error: openai.APIStatusError, refused: frozenset[str]) -> Fault:
         return Fault(Action.STOP, f"{line}; check llm.model, and llm.base_url (most end in /v1)")
     if code == 402 or error.code == "insufficient_quota":
         return Fault(Action.STOP, f"{line}; the account has no credit left")
+    if code == 500 and UNREADABLE in message:
+        return Fault(Action.REJECT, line)
     if code in (408, 409, 425, 429) or code >= 500:
         return Fault(Action.RETRY, line, wait=_retry_after(error))
     if code in (400, 422):

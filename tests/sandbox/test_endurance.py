@@ -32,19 +32,19 @@ if sys.argv[1] == "local":
 else:
     from autoprune.sandbox.docker import DockerSandbox
     sandbox = DockerSandbox(settings, print)
-def score(body):
+def score(body, moment):
     with sandbox.open(f"def score(layer):\\n    {body}\\n", Path(sys.argv[2])) as session:
-        if sys.argv[3] != "refilling" or body == "return layer.weight.abs()":
+        if sys.argv[3] == moment:
             print("now", flush=True)
         list(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
 if sys.argv[3] == "warming":
     print("now", flush=True)
     time.sleep(600)
 if sys.argv[3] == "refilling":
-    score("return layer.weight")
-    score("return layer.weight.abs()")  # the spare that it took is being replaced
+    score("return layer.weight", "")
+    print("now", flush=True)  # the worker that it took is being removed, and replaced
     time.sleep(600)
-score("while True: print('x')")
+score("while True: print('x')", "running")
 """
 MOMENTS = ["warming", "running", "refilling"]
 

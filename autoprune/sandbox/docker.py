@@ -30,7 +30,7 @@ from autoprune.sandbox.screen import refuse
 from autoprune.sandbox.session import WorkerSession, readable, wait_until_ready
 
 _CHANNEL_PATH = "/run/autoprune"
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _MAX_PROCESSES = 512
 # Beside the candidate's own memory: the interpreter, torch, and the mapped bundle as far as the kernel likes.
 _BASE_MEMORY = 768 * 1024 * 1024

@@ -4,11 +4,13 @@
 
 Overhead is everything but the candidate's own tensor work: from opening the source to the last checked score, minus
 what the worker saw inside `score`. It includes reading the bundle and turning weights into float32. Each candidate
-begins when the next worker is warm. Times are medians in seconds: by the clock, and of all processors together (this
-process and the worker, not the engine). On a busy machine the clock says more about the others than about us.
+begins when the next worker is warm; the table begins with the wait for that, in which a search measures. Times are
+medians in seconds: by the clock, and of all processors together (this process and the worker, not the engine). On a
+busy machine the clock says more about the others than about us.
 
-With `--candidates 200` the second table says whether anything leaks: what this process holds after the first
-candidates and after the last one, and how many processes and containers are left when the sandbox is closed.
+With `--candidates 200` the last lines say whether anything leaks: what this process holds after the tenth candidate
+and after the last one (workers: its processes and containers, a spare and one that is being removed included), and how
+many workers are left when the sandbox is closed.
 """
 
 import argparse
@@ -36,14 +38,22 @@ ENGINES: dict[str, Callable[[SandboxSettings], Sandbox]] = {
     "local": LocalSandbox,
     "docker": lambda settings: DockerSandbox(settings, print),
 }
-SETTLED = 3
-"""Candidates after which caches and pools have their size."""
+SETTLED = 10
+"""Candidates after which caches and pools have their size: docker's client keeps up to 25 connections."""
+LINES = (
+    *("until the next worker is warm", "to open a candidate", "to get its scores", "its own work in that"),
+    *("overhead", "... to one evaluation"),
+    *("processors, worker and trusted side", "overhead", "... to one evaluation"),
+    *("candidates in a row", "descriptors", "memory, MiB", "threads", "workers", "workers left when closed"),
+)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one candidate: to open it, to get all scores, inside `score`, and what is left of the first two."""
+    """Seconds of one candidate: waiting for a warm worker, to open it, to get all scores, inside `score`, and what is
+    left of opening and scoring."""
 
+    warming: float
     opening: float
     scoring: float
     own: float
@@ -54,11 +64,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Held:
-    """What this process holds: open descriptors, MiB of resident memory, threads."""
+    """What this process holds: open descriptors, MiB of resident memory, threads, workers."""
 
     descriptors: int
     memory: float
     threads: int
+    workers: int
 
 
 def main() -> None:
@@ -77,8 +88,7 @@ def main() -> None:
         f"one evaluation on the search split ({measured.windows} windows of {measured.seqlen} tokens): "
         f"{evaluation:.2f} s, {processor:.2f} s of processors\n"
     )
-    costs = table("open", "scores", "own work", "overhead", "to evaluation", "processors", "overhead", "to evaluation")
-    leaks = table("candidates", "descriptors", "memory, MiB", "threads", "left when closed")
+    columns: dict[str, list[str]] = {}
     for name in options.engine or list(ENGINES):
         try:
             rows, held = run(ENGINES[name], bench, options.candidates)
@@ -86,27 +96,26 @@ def main() -> None:
             console.print(f"{name}: {error}")
             continue
         cost = Cost(*(statistics.median(column) for column in zip(*map(astuple, rows), strict=True)))
-        clock = [cost.opening, cost.scoring, cost.own, cost.overhead]
-        costs.add_row(
-            name,
-            *(f"{seconds:.3f}" for seconds in clock),
+        changes = zip(astuple(held[0]), astuple(held[-1]), strict=True)
+        columns[name] = [
+            *(f"{seconds:.3f}" for seconds in (cost.warming, cost.opening, cost.scoring, cost.own, cost.overhead)),
             f"{cost.overhead / evaluation:.1%}",
             *(f"{seconds:.3f}" for seconds in (cost.processor, cost.overhead_processor)),
             f"{cost.overhead_processor / processor:.1%}",
-        )
-        first, last = astuple(held[0]), astuple(held[-1])
-        changes = [f"{before:.0f} -> {after:.0f}" for before, after in zip(first, last, strict=True)]
-        leaks.add_row(name, str(len(rows)), *changes, str(workers_left()))
-    console.print(costs)
-    console.print()
-    console.print(leaks)
+            str(len(rows)),
+            *(f"{before:.0f} -> {after:.0f}" for before, after in changes),
+            str(workers()),
+        ]
+    console.print(table(columns))
 
 
-def table(*headings: str) -> Table:
-    """One row per sandbox, numbers to the right."""
-    made = Table("sandbox", box=None)
-    for heading in headings:
-        made.add_column(heading, justify="right")
+def table(columns: dict[str, list[str]]) -> Table:
+    """One row per quantity, one column per sandbox, numbers to the right."""
+    made = Table("seconds, medians", box=None, padding=(0, 3, 0, 0))
+    for name in columns:
+        made.add_column(name, justify="right")
+    for row in zip(LINES, *columns.values(), strict=True):
+        made.add_row(*row)
     return made
 
 
@@ -126,8 +135,9 @@ def run(make: Callable[[SandboxSettings], Sandbox], bench: Bench, candidates: in
 
 def one_candidate(sandbox: Sandbox, bench: Bench, bundle: Path) -> Cost:
     """Open it, ask for all scores, drop them."""
-    sandbox.wait_until_warm()
     sparsity = {layer.name: 0.6 for layer in bench.layers}
+    waiting = time.perf_counter()
+    sandbox.wait_until_warm()
     started, processor = time.perf_counter(), time.process_time()
     with sandbox.open(WANDA, bundle) as session:
         opened = time.perf_counter()
@@ -137,6 +147,7 @@ def one_candidate(sandbox: Sandbox, bench: Bench, bundle: Path) -> Cost:
         claims: Claims = session.claims  # type: ignore[attr-defined]  both engines' sessions have them
     used += claims.processor
     return Cost(
+        warming=started - waiting,
         opening=opened - started,
         scoring=done - opened,
         own=claims.own,
@@ -147,12 +158,12 @@ def one_candidate(sandbox: Sandbox, bench: Bench, bundle: Path) -> Cost:
 
 
 def held_now() -> Held:
-    """Of this process, whose workers are counted by `workers_left`."""
+    """By this process."""
     me = psutil.Process()
-    return Held(me.num_fds(), me.memory_info().rss / 2**20, me.num_threads())
+    return Held(me.num_fds(), me.memory_info().rss / 2**20, me.num_threads(), workers())
 
 
-def workers_left() -> int:
+def workers() -> int:
     """Processes below this one, and containers of this process where an engine answers."""
     processes = len(psutil.Process().children(recursive=True))
     try:
@@ -160,7 +171,7 @@ def workers_left() -> int:
     except SandboxUnavailable:
         return processes
     mine = [f"{key}={value}" for key, value in leftovers.labels("").items() if value]
-    containers = client.containers.list(all=True, filters={"label": mine})
+    containers = client.containers.list(all=True, filters={"label": mine}, ignore_removed=True)
     client.close()
     return processes + len(containers)
 

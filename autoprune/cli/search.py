@@ -182,11 +182,17 @@ def _disk_faults_explained(run: RunDirectory) -> Iterator[None]:
 
 @contextmanager
 def _stop_at_once(run: RunDirectory, view: LiveView) -> Iterator[None]:
-    """On Ctrl+C say how to go on and end at once: every finished step is on disk, helpers die with this process."""
+    """On Ctrl+C say how to go on and end at once: every finished step is on disk, helpers die with this process.
+
+    All but containers, which are the engine's children: they are removed.
+    """
+    from autoprune.sandbox.leftovers import remove_own
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
         view.stop()
+        signal.signal(signum, signal.SIG_DFL)  # who asks twice does not wait for the engine
         console().print(plain(f"\ninterrupted; go on with: autoprune resume {run.path}"), soft_wrap=True)
+        remove_own()
         os._exit(INTERRUPTED)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

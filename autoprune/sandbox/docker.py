@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -29,11 +30,14 @@ from autoprune.sandbox.screen import refuse
 from autoprune.sandbox.session import WorkerSession, readable, wait_until_ready
 
 _CHANNEL_PATH = "/run/autoprune"
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _MAX_PROCESSES = 512
 # Beside the candidate's own memory: the interpreter, torch, and the mapped bundle as far as the kernel likes.
 _BASE_MEMORY = 768 * 1024 * 1024
 _NOBODY = "65534:65534"
+# Seconds from the end of a worker's turn until it is frozen: most gaps between two questions are shorter than what the
+# engine takes to freeze and to thaw, and nobody should wait for that.
+_GRACE = 0.05
 
 
 class DockerWorker:
@@ -41,10 +45,24 @@ class DockerWorker:
 
     need_landlock = False
 
-    def __init__(self, client: Any, options: dict[str, Any], hidden: list[str], remover: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        client: Any,
+        options: dict[str, Any],
+        hidden: list[str],
+        remover: ThreadPoolExecutor,
+        at_rest: Callable[[], None],
+    ) -> None:
+        """`at_rest` is called, from any thread, whenever this worker has left the processor to others.
+
+        Raises SandboxUnavailable.
+        """
         import docker
 
         self._remover = remover
+        self._at_rest = at_rest
+        self._freezing: threading.Timer | None = None
+        self._frozen = False
         self._closed = False
         # Only its owner can pass the outer folder; the container sees the inner one.
         outer = Path(tempfile.mkdtemp(prefix=leftovers.folder_prefix()))
@@ -102,10 +120,15 @@ class DockerWorker:
         return known.get(code, ("crashed", f"the process ended with exit code {code} before it answered"))
 
     def pause(self) -> None:
-        self._ask_engine("pause")
+        """In a moment and in the background, unless it is asked again before."""
+        self._freezing = threading.Timer(_GRACE, self._freeze)
+        self._freezing.start()
 
     def resume(self) -> None:
-        self._ask_engine("unpause")
+        self._stop_freezing()
+        if self._frozen:
+            self._ask_engine("unpause")
+            self._frozen = False
 
     def close(self) -> None:
         """Kill and remove, in the background: nobody needs to wait for the engine's housekeeping."""
@@ -113,6 +136,7 @@ class DockerWorker:
             self._closed = True
             self.channel.close()
             self._remover.submit(self._remove)
+            self._at_rest()
 
     def _accept(self, listener: socket.socket) -> socket.socket:
         deadline = time.monotonic() + _START_SECONDS
@@ -134,6 +158,17 @@ class DockerWorker:
         state: dict[str, Any] = self._container.attrs["State"]
         return state
 
+    def _freeze(self) -> None:
+        self._ask_engine("pause")
+        self._frozen = True
+        self._at_rest()
+
+    def _stop_freezing(self) -> None:
+        """After this it is frozen or it is not, and stays so."""
+        if self._freezing is not None:
+            self._freezing.cancel()
+            self._freezing.join()
+
     def _ask_engine(self, verb: str) -> None:
         """Where the engine cannot freeze (rootless without a cgroup of its own), the candidate just goes on waiting."""
         import docker
@@ -144,6 +179,7 @@ class DockerWorker:
     def _remove(self) -> None:
         import docker
 
+        self._stop_freezing()
         # Not found, or being removed already: the sweep at the end looks again.
         with contextlib.suppress(docker.errors.DockerException, OSError):
             self._container.remove(force=True, v=True)
@@ -169,7 +205,8 @@ class DockerSandbox:
         self._remover = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox-remove")
 
         def start() -> DockerWorker:
-            worker = DockerWorker(self._client, options, hidden, self._remover)
+            # The next one warms up while trusted code measures what this one has scored, not beside its scoring.
+            worker = DockerWorker(self._client, options, hidden, self._remover, self._pool.warm)
             # One that the engine was still making when its search was killed appears after the sweep above.
             leftovers.sweep(self._client)
             return worker

@@ -7,6 +7,7 @@ from typing import Any
 from autoprune.errors import SandboxUnavailable
 
 _API_SECONDS = 30
+_LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "processors"}
 
 
 class NoEngine(SandboxUnavailable):
@@ -66,7 +67,10 @@ def describe(client: Any, address: str) -> str:
     kind = "podman" if is_podman(client) else "docker"
     features = [option.partition("name=")[2].split(",")[0] for option in info.get("SecurityOptions") or []]
     found = ", ".join([*filter(None, features), *(["GPU"] if has_gpu(info) else [])])
-    return f"{kind} {version} at {address} ({found or 'no security options reported'})"
+    # A rootless engine without a control group of its own takes such settings and does nothing with them.
+    lacking = [what for key, what in _LIMITS.items() if info.get(key) is False]
+    limits = f"; it cannot limit {', '.join(lacking)}" if lacking else ""
+    return f"{kind} {version} at {address} ({found or 'no security options reported'}{limits})"
 
 
 def has_gpu(info: dict[str, Any]) -> bool:

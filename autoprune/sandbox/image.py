@@ -100,10 +100,15 @@ def _import(client: Any, name: str, tarball: bytes, folders: list[str], labels: 
 
 
 def _tarball(libraries: list[Path]) -> bytes:
-    """A root file system that holds these files at their own paths, and the folders that an engine mounts over."""
+    """A root file system that holds these files at their own paths, and the folders that an engine mounts over.
+
+    Every folder is in it by name: some engines make those that are only implied, and close them to everybody but root.
+    """
+    mounted_over = {"proc", "sys", "dev", "etc", "tmp", "opt", "run"}
+    parents = {str(folder).lstrip("/") for path in libraries for folder in path.parents} - {""}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for folder in ("proc", "sys", "dev", "etc", "tmp", "opt", "run"):
+        for folder in sorted(mounted_over | parents):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
             tar.addfile(entry)

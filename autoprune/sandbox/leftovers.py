@@ -4,11 +4,15 @@ import contextlib
 import os
 import shutil
 import socket
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from autoprune.errors import SandboxUnavailable
 
 _OWNER = "autoprune.sandbox.owner"
 _SANDBOX = "autoprune.sandbox.id"
@@ -25,8 +29,8 @@ def folder_prefix() -> str:
     return f"{_PREFIX}{os.getpid()}-"
 
 
-def sweep(client: Any, sandbox: str | None = None) -> int:
-    """Remove what belongs to processes that have ended, and to `sandbox`; how many containers.
+def sweep(client: Any, sandbox: str | None = None, owner: str | None = None) -> int:
+    """Remove what belongs to processes that have ended, to `sandbox`, and to `owner`; how many containers.
 
     Containers of a search that still runs are left alone, and those of other hosts or containers that share the engine.
     """
@@ -38,8 +42,8 @@ def sweep(client: Any, sandbox: str | None = None) -> int:
     except (docker.errors.DockerException, OSError):  # the engine has gone, and its containers with it
         containers = []
     for container in containers:
-        mine = sandbox is not None and container.labels.get(_SANDBOX) == sandbox
-        if mine or _is_gone(container.labels.get(_OWNER, "")):
+        its_owner, its_sandbox = container.labels.get(_OWNER, ""), container.labels.get(_SANDBOX, "")
+        if its_sandbox == sandbox or its_owner == owner or _is_gone(its_owner):
             with contextlib.suppress(docker.errors.DockerException, OSError):
                 container.remove(force=True, v=True)
                 removed += 1
@@ -48,6 +52,19 @@ def sweep(client: Any, sandbox: str | None = None) -> int:
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
     return removed
+
+
+def remove_own() -> None:
+    """Remove this process's containers: for one that ends at once, without closing its sandbox."""
+    from autoprune.sandbox import engine
+
+    if "docker" not in sys.modules:  # then it has none, and needs no engine
+        return
+    with contextlib.suppress(SandboxUnavailable):
+        client, _ = engine.connect()
+        sweep(client, owner=_owner(os.getpid()))
+        time.sleep(0.5)  # until the engine has made what another thread of this process had asked for
+        sweep(client, owner=_owner(os.getpid()))
 
 
 def _owner(pid: int) -> str:

@@ -12,9 +12,10 @@ W = TypeVar("W", bound=Worker)
 
 
 class Pool(Generic[W]):
-    """Keeps `spares` workers ready; each is taken once. All are started by one thread that lives as long as the pool:
+    """Up to `spares` workers that are ready; each is taken once.
 
-    the kernel kills a worker when the thread that started it ends.
+    Whoever takes one says when to start the next (`warm`): two cores do not start an interpreter beside a candidate
+    that computes without slowing it down.
     """
 
     def __init__(self, start: Callable[[], W], spares: int = 1) -> None:
@@ -26,9 +27,10 @@ class Pool(Generic[W]):
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-start")
 
     def warm(self) -> None:
-        """Begin to start spares; returns at once."""
+        """Begin to start the spares that are missing; returns at once, and does nothing once the pool is closed."""
         with self._lock:
-            self._refill()
+            while len(self._ready) < self._spares and not self._closed:
+                self._ready.append(self._starter.submit(self._start))
 
     def take(self) -> W:
         """A warm worker, waiting for one if need be. Raises what starting one raises."""
@@ -36,7 +38,6 @@ class Pool(Generic[W]):
             if self._closed:
                 raise RuntimeError("the sandbox is closed")
             waiting = self._ready.popleft() if self._ready else self._starter.submit(self._start)
-            self._refill()
         return waiting.result()
 
     def wait(self) -> None:
@@ -55,7 +56,3 @@ class Pool(Generic[W]):
             if not future.cancel() and future.exception() is None:
                 future.result().close()
         self._starter.shutdown()
-
-    def _refill(self) -> None:
-        while len(self._ready) < self._spares and not self._closed:
-            self._ready.append(self._starter.submit(self._start))

@@ -287,7 +287,7 @@ def readable(descriptor: int | socket.socket, seconds: float) -> bool:
     return False
 
 
-def wait_until_ready(channel: socket.socket, seconds: float = 60.0) -> None:
+def wait_until_ready(channel: socket.socket, seconds: float = 180.0) -> None:
     """Wait for a worker's first message, before it has anything of a candidate's.
 
     Raises EOFError, TimeoutError, ProtocolError.

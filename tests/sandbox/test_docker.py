@@ -1,6 +1,9 @@
 """The sandbox `docker`: what the engine really enforces, and how its own failures are told."""
 
+import io
 import os
+import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 import torch
 
 from autoprune.errors import AutoPruneError, CandidateFailure, SandboxUnavailable
-from autoprune.sandbox import engine, image
+from autoprune.sandbox import engine, image, runtime
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from tests.sandbox.candidates import WANDA, score_all
@@ -92,9 +95,23 @@ def test_a_bundle_that_others_may_not_read_is_opened_all_the_same(docker: Sandbo
     assert score_all(docker, WANDA, bundle)
 
 
-def test_an_image_without_python_is_refused_with_its_own_words(client: Any, tmp_path: Path) -> None:
-    import tarfile
+def test_a_worker_is_frozen_while_others_measure_and_the_next_one_warms_up(
+    docker: DockerSandbox, client: Any, bundle: Path
+) -> None:
+    mine = {"label": f"autoprune.sandbox.id={docker._id}"}
+    with docker.open(WANDA, bundle) as session:
+        first = dict(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
+        deadline = time.monotonic() + 60
+        while not client.containers.list(filters={**mine, "status": "paused"}) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        docker.wait_until_warm()
+        assert len(client.containers.list(filters={**mine, "status": "paused"})) == 1
+        assert len(client.containers.list(filters={**mine, "status": "running"})) == 1
+        again = dict(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
+    assert torch.equal(first["layers.0.q"], again["layers.0.q"])
 
+
+def test_an_image_without_python_is_refused_with_its_own_words(client: Any, tmp_path: Path) -> None:
     empty = tmp_path / "empty.tar"
     with tarfile.open(empty, "w") as tar:
         folder = tarfile.TarInfo("opt")
@@ -120,6 +137,28 @@ def test_an_image_is_made_when_there_is_none(client: Any, bundle: Path) -> None:
     finally:
         sandbox.close()
         client.images.remove(name)
+
+
+def test_candidates_run_on_a_rootfs_tarball(client: Any, bundle: Path, tmp_path: Path) -> None:
+    rootfs = tmp_path / "rootfs.tar"
+    rootfs.write_bytes(image._tarball(runtime.shared_libraries()))  # a small Linux of this machine's libc
+    name = f"autoprune-test-rootfs:{os.getpid()}"
+    image.build_image(client, name, rootfs, print)
+    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), print)
+    try:
+        assert score_all(sandbox, WANDA, bundle)
+    finally:
+        sandbox.close()
+        client.images.remove(name)
+
+
+def test_every_folder_of_the_image_of_this_machine_is_named_and_open(tmp_path: Path) -> None:
+    library = tmp_path / "lib.so"
+    library.touch()
+    with tarfile.open(fileobj=io.BytesIO(image._tarball([library]))) as tar:
+        modes = {entry.name: entry.mode for entry in tar if entry.isdir()}
+    assert {str(folder).lstrip("/") for folder in library.parents} - {""} <= modes.keys()
+    assert all(mode & 0o5 == 0o5 for mode in modes.values())
 
 
 def test_a_tarball_that_is_not_there_is_one_clear_line(client: Any) -> None:

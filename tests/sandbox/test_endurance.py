@@ -32,19 +32,26 @@ if sys.argv[1] == "local":
 else:
     from autoprune.sandbox.docker import DockerSandbox
     sandbox = DockerSandbox(settings, print)
-def score(body):
+def score(body, moment):
     with sandbox.open(f"def score(layer):\\n    {body}\\n", Path(sys.argv[2])) as session:
-        if sys.argv[3] != "refilling" or body == "return layer.weight.abs()":
+        if sys.argv[3] == moment:
             print("now", flush=True)
         list(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
 if sys.argv[3] == "warming":
     print("now", flush=True)
     time.sleep(600)
+if sys.argv[3] == "interrupted":
+    import os
+    from autoprune.sandbox.leftovers import remove_own
+    sandbox.wait_until_warm()
+    remove_own()
+    print("now", flush=True)
+    os._exit(130)
 if sys.argv[3] == "refilling":
-    score("return layer.weight")
-    score("return layer.weight.abs()")  # the spare that it took is being replaced
+    score("return layer.weight", "")
+    print("now", flush=True)  # the worker that it took is being removed, and replaced
     time.sleep(600)
-score("while True: print('x')")
+score("while True: print('x')", "running")
 """
 MOMENTS = ["warming", "running", "refilling"]
 
@@ -108,6 +115,18 @@ def test_the_next_start_removes_the_containers_of_a_killed_search(bundle: Path, 
     assert owned_by(client, search.pid) == 0
     assert not list(Path(tempfile.gettempdir()).glob(f"autoprune-{search.pid}-*"))
     following.close()
+    client.close()
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker")
+def test_a_process_that_ends_at_once_can_remove_its_containers(bundle: Path) -> None:
+    search = start_search("docker", bundle, "interrupted")
+    client, _ = engine.connect()
+    assert owned_by(client, search.pid) == 0
+    assert owned_by(client, os.getpid()) >= 1  # those of others stay
+    assert search.wait(10) == 130
+    kill(search)
     client.close()
 
 

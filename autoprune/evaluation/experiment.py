@@ -138,9 +138,12 @@ def _at_once(bench: Bench, scoring: Scoring, plan: Plan, surgery: Surgery, put: 
     scored = 0
     for name, score in scoring.scores(told):
         seconds.spent_on("score")
-        put(name, surgery.by_score(bench.target.weight(name), score, zeros[name], scoring.group, None))
-        scored += 1
+        weight = bench.target.weight(name)
+        mask = surgery.mask(weight, score, zeros[name], scoring.group)
         seconds.spent_on("mask")
+        put(name, surgery.masked(weight, mask))
+        seconds.spent_on("update")
+        scored += 1
     if scored != len(bench.layers):
         raise UsageError(f"{scored} of {len(bench.layers)} layers were scored")
     return seconds

@@ -45,6 +45,8 @@ def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tu
     if group not in GROUPS:
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
     mask = _mask(score, zeros, group, pattern)
+    if int(weight.count_nonzero()) == weight.numel():
+        return mask
     already = weight == 0
     # A score that means anything prunes zeros first by itself; only if it does not, they are put first.
     if not bool((mask & already).any()):

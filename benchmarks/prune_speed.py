@@ -39,6 +39,7 @@ from autoprune.pruning.masks import make_mask
 from autoprune.pruning.observed import Observed
 from autoprune.pruning.prune import Seconds, Surgery, prune_blocks
 from autoprune.pruning.target import Target, load_target
+from autoprune.pruning.threads import side_by_side
 
 BYTES_PER_WEIGHT = 13
 """What Wanda's scores and masks must move at least: read 4 of weight, write and read 4 of score, write 1 of mask."""
@@ -89,7 +90,7 @@ def main() -> None:
         "wanda, cached statistics": cached,
         **{f"llm-compressor {bench.peer_version}, {label}": result for label, result in peers.items()},
     }
-    console.print(table(rows, forward))
+    console.print(table(rows, forward), width=130)
     limits(console, target, cached, forward, calibration.numel())
     if peers:
         ratios(console, ours, cached, peers)
@@ -123,6 +124,10 @@ class Measurer:
         shares = matrix_zeros(total_zeros(sparsity, sum(sizes)), sizes)
         self.zeros_of = {layer.name: zeros for layer, zeros in zip(target.layers, shares, strict=True)}
         self.peer_version = ""
+        # Pruning for good copies no dense weights. Here they are put back each time, and copied before the clock runs.
+        with target.edited() as put:
+            for layer in target.layers:
+                put(layer.name, target.weight(layer.name))
         self._dense: list[Observed] = []
 
     def perplexity(self) -> float:
@@ -156,15 +161,19 @@ class Measurer:
         results = []
         for _ in range(3):
             seconds = Seconds()
-            for block in self._dense:
-                zeros, told = self.plan(block.layers, block)
-                with WANDA.open(block) as scoring:
-                    for name, score in scoring.scores(told):
-                        seconds.spent_on("score")
-                        make_mask(score, self.target.weight(name), zeros[name], scoring.group)
-                        seconds.spent_on("mask")
+            for _ in side_by_side(self._mask, seconds.heard(self._scores())):
+                seconds.spent_on("mask")
             results.append(Result(seconds.score + seconds.mask, parts={"score": seconds.score, "mask": seconds.mask}))
         return min(results, key=lambda result: result.seconds)
+
+    def _scores(self) -> Iterator[tuple[str, torch.Tensor]]:
+        for block in self._dense:
+            with WANDA.open(block) as scoring:
+                yield from scoring.scores(self.plan(block.layers, block)[1])
+
+    def _mask(self, scored: tuple[str, torch.Tensor]) -> torch.Tensor:
+        name, score = scored
+        return make_mask(score, self.target.weight(name), self.zeros_of[name], WANDA.score.group)
 
     def peer(self, python: Path, model: Path, method: str, ignore: str) -> Result:
         script = Path(__file__).with_name("oneshot_peer.py")

@@ -2,7 +2,7 @@
 
 On the CPU the selection is numpy's vectorised quickselect, on pieces that fit the cache; elsewhere `torch.kthvalue`.
 One thread: within a layer, threads of our own only fight torch's, which spin for a while after every operation.
-Callers with many layers may map them over threads instead (numpy lets go of the interpreter). Scores must hold no NaN.
+Callers with many layers have them made side by side (threads.py). Scores must hold no NaN.
 """
 
 import re
@@ -45,8 +45,6 @@ def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tu
     if group not in GROUPS:
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
     mask = _mask(score, zeros, group, pattern)
-    if int(weight.count_nonzero()) == weight.numel():
-        return mask
     already = weight == 0
     # A score that means anything prunes zeros first by itself; only if it does not, they are put first.
     if not bool((mask & already).any()):

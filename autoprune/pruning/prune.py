@@ -5,7 +5,7 @@ a pruned weight is +0.0.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -89,6 +89,13 @@ class Seconds:
         now = time.perf_counter()
         setattr(self, phase, getattr(self, phase) + now - self._since)
         self._since = now
+
+    def heard(self, scores: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+        """The same scores; the time until each comes is booked on score, that until the next is asked for on mask."""
+        for pair in scores:
+            self.spent_on("score")
+            yield pair
+            self.spent_on("mask")
 
     def reported(self) -> dict[str, float]:
         """As rows and commands tell it: statistics with their forward passes, score, mask with the update."""

@@ -45,6 +45,7 @@ BYTES_PER_WEIGHT = 13
 """What Wanda's scores and masks must move at least: read 4 of weight, write and read 4 of score, write 1 of mask."""
 
 SQUARE = 2048
+WIDTH = 130
 
 
 PARTS = ("forward", "statistics", "score", "mask", "update")
@@ -62,7 +63,7 @@ class Result:
 
 def main() -> None:
     arguments = read_arguments()
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=WIDTH)
     target = load_target(arguments.model, "cpu", arguments.dtype, console.print)
     texts = DataSettings(
         calibration_samples=arguments.samples, seqlen=arguments.seqlen, report_windows=arguments.windows
@@ -90,7 +91,7 @@ def main() -> None:
         "wanda, cached statistics": cached,
         **{f"llm-compressor {bench.peer_version}, {label}": result for label, result in peers.items()},
     }
-    console.print(table(rows, forward), width=130)
+    console.print(table(rows, forward))
     limits(console, target, cached, forward, calibration.numel())
     if peers:
         ratios(console, ours, cached, peers)

@@ -1,6 +1,6 @@
 """llm-compressor's side of prune_speed.py, run by an interpreter that has llm-compressor: one `oneshot`, timed.
 
-    python oneshot_peer.py MODEL_DIRECTORY TOKENS.safetensors OUT.safetensors wanda|sparsegpt SPARSITY IGNORE
+    python oneshot_peer.py MODEL_DIRECTORY DTYPE TOKENS.safetensors OUT.safetensors wanda|sparsegpt SPARSITY IGNORE
 
 `tokens` [samples, seqlen] go in as they are, one sequence per batch, unshuffled. IGNORE is what the recipe ignores.
 With the default `targets: Linear`, llm-compressor 0.14 names the head "lm_head." (with a dot), so that "lm_head" does
@@ -24,9 +24,9 @@ MODIFIERS = {"wanda": WandaPruningModifier, "sparsegpt": SparseGPTModifier}
 
 
 def main() -> None:
-    directory, tokens_file, out, method, sparsity, ignore = sys.argv[1:]
+    directory, dtype, tokens_file, out, method, sparsity, ignore = sys.argv[1:]
     tokens = load_file(tokens_file)["tokens"]
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype))
     rows = {"input_ids": tokens.tolist(), "attention_mask": torch.ones_like(tokens).tolist()}
     recipe = MODIFIERS[method](sparsity=float(sparsity), targets=["Linear"], ignore=[ignore])
     started = time.perf_counter()

@@ -3,22 +3,23 @@
     python benchmarks/prune_speed.py [--model smollm2-135m] [--sparsity 0.6] [--peer-python VENV/bin/python]
 
 llm-compressor is an optional peer in a virtual environment of its own (`pip install llmcompressor`); without
-`--peer-python` only our side is printed. It runs twice for Wanda: with a recipe that ignores the head, and with
-`ignore: ["lm_head"]`, which in 0.14 does not match the head (oneshot_peer.py says why).
+`--peer-python` only our side is printed. `--peer-plain` runs its Wanda once more with `ignore: ["lm_head"]`, which
+in 0.14 does not match the head (oneshot_peer.py says why).
 
-Everything is float32 on the CPU. Times include statistics, scores and masks or updates, but for "cached statistics":
-what every further candidate costs. The limit to compare with is the forward passes over the calibration tokens alone.
-Close other programs: two jobs on two cores disturb each other.
+Both sides compute on the CPU in the same `--dtype`. Times include statistics, scores and masks or updates, and are
+told by parts, but for "cached statistics": what every further candidate costs. The limit to compare with is the forward
+passes over the calibration tokens alone. Close other programs: two jobs on two cores disturb each other.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -35,28 +36,34 @@ from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.observed import Observed
-from autoprune.pruning.prune import Surgery, prune_blocks
-from autoprune.pruning.statistics import collect_inputs
+from autoprune.pruning.prune import Seconds, Surgery, prune_blocks
 from autoprune.pruning.target import Target, load_target
+from autoprune.pruning.threads import side_by_side
 
 BYTES_PER_WEIGHT = 13
 """What Wanda's scores and masks must move at least: read 4 of weight, write and read 4 of score, write 1 of mask."""
 
+SQUARE = 2048
+WIDTH = 130
+
+
+PARTS = ("forward", "statistics", "score", "mask", "update")
+
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table; seconds None where nothing was timed."""
+class Result:
+    """What one way of pruning took and gave, NaN where nothing was measured. `parts`: our own seconds by part."""
 
-    label: str
     seconds: float
-    perplexity: float | None = None
-    zeros: float | None = None
+    perplexity: float = math.nan
+    zeros: float = math.nan
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 def main() -> None:
     arguments = read_arguments()
-    console = Console(soft_wrap=True)
-    target = load_target(arguments.model, "cpu", "float32", console.print)
+    console = Console(soft_wrap=True, width=WIDTH)
+    target = load_target(arguments.model, "cpu", arguments.dtype, console.print)
     texts = DataSettings(
         calibration_samples=arguments.samples, seqlen=arguments.seqlen, report_windows=arguments.windows
     )
@@ -65,55 +72,44 @@ def main() -> None:
     bench = Measurer(target, calibration, windows, arguments.sparsity)
 
     forward = timed(lambda: passes(target, calibration))
-    rows = [
-        Row("forward passes alone", forward),
-        Row("dense model", 0.0, bench.perplexity(), 0.0),
-    ]
     ours = {name: bench.pruned(*setting) for name, setting in SETTINGS.items()}
-    rows += [Row(name, *result) for name, result in ours.items()]
-    cached = bench.cached_wanda()
-    rows.append(Row("wanda, cached statistics", cached))
+    cached = bench.further_candidate()
     peers = {}
-    if arguments.peer_python:
-        for label, method, ignore in PEERS:
-            with console.status(f"llm-compressor, {label}"):
-                peers[label] = bench.peer(arguments.peer_python, directory(arguments.model), method, ignore)
-            rows.append(Row(f"llm-compressor {peers[label].version}, {label}", *peers[label].result))
+    for label, method, ignore in (PEERS + PLAIN if arguments.peer_plain else PEERS) if arguments.peer_python else ():
+        with console.status(f"llm-compressor, {label}"):
+            peers[label] = bench.peer(arguments.peer_python, directory(arguments.model), method, ignore)
     console.print(
-        f"{arguments.model}, sparsity {arguments.sparsity:.0%}, {torch.get_num_threads()} threads, float32, "
+        f"{arguments.model}, sparsity {arguments.sparsity:.0%}, {torch.get_num_threads()} threads, {arguments.dtype}, "
         f"calibration {arguments.samples} x {arguments.seqlen} tokens, "
         f"perplexity on {len(windows)} x {arguments.seqlen} report tokens"
     )
+    rows = {
+        "forward passes alone": Result(forward),
+        "dense model": Result(math.nan, bench.perplexity(), 0.0),
+        **ours,
+        "wanda, cached statistics": cached,
+        **{f"llm-compressor {bench.peer_version}, {label}": result for label, result in peers.items()},
+    }
     console.print(table(rows, forward))
-    bandwidth(console, target, cached, forward * 4096 / calibration.numel())
+    limits(console, target, cached, forward, calibration.numel())
     if peers:
-        ratios(console, ours, cached, {name: peer.result for name, peer in peers.items()})
+        ratios(console, ours, cached, peers)
 
-
-Result = tuple[float, float, float]
-"""Seconds, perplexity, share of zeros."""
 
 WANDA = Published.named("wanda")
 SPARSEGPT = Surgery(update="obs", own_masks=True)
 SETTINGS = {
     "wanda, dense statistics": (Surgery(), False),
     "wanda, sequential": (Surgery(), True),
-    "sparsegpt, dense statistics": (SPARSEGPT, False),
     "sparsegpt, sequential": (SPARSEGPT, True),
 }
 
 PEERS = (
     ("wanda", "wanda", "re:.*lm_head"),
     ("sparsegpt", "sparsegpt", "re:.*lm_head"),
-    ('wanda, ignore: ["lm_head"]', "wanda", "lm_head"),
 )
+PLAIN = (('wanda, ignore: ["lm_head"]', "wanda", "lm_head"),)
 """Label, method, and what the recipe ignores."""
-
-
-@dataclass(frozen=True)
-class Peer:
-    version: str
-    result: Result
 
 
 class Measurer:
@@ -127,6 +123,12 @@ class Measurer:
         sizes = [layer.size for layer in target.layers]
         shares = matrix_zeros(total_zeros(sparsity, sum(sizes)), sizes)
         self.zeros_of = {layer.name: zeros for layer, zeros in zip(target.layers, shares, strict=True)}
+        self.peer_version = ""
+        # Pruning for good copies no dense weights. Here they are put back each time, and copied before the clock runs.
+        with target.edited() as put:
+            for layer in target.layers:
+                put(layer.name, target.weight(layer.name))
+        self._dense: list[Observed] = []
 
     def perplexity(self) -> float:
         return perplexity(window_losses(self.target, self.windows))
@@ -139,37 +141,57 @@ class Measurer:
         return {each.name: self.zeros_of[each.name] for each in layers}, {each.name: self.sparsity for each in layers}
 
     def pruned(self, surgery: Surgery, sequential: bool) -> Result:
+        seen: list[Observed] = []
+
+        def plan(layers: Sequence[LayerInfo], block: Observed) -> tuple[dict[str, int], dict[str, float]]:
+            seen.append(block)
+            return self.plan(layers, block)
+
         with self.target.edited() as put:
             started = time.perf_counter()
-            prune_blocks(self.target, self.calibration, surgery, self.plan, WANDA.open, put, sequential=sequential)
-            return time.perf_counter() - started, self.perplexity(), self.zeros()
+            parts = prune_blocks(self.target, self.calibration, surgery, plan, WANDA.open, put, sequential=sequential)
+            taken = time.perf_counter() - started
+            result = Result(taken, self.perplexity(), self.zeros(), {part: getattr(parts, part) for part in PARTS})
+        if not sequential:
+            self._dense = seen
+        return result
 
-    def cached_wanda(self) -> float:
-        seen = Observed(self.target.prunable, collect_inputs(self.target, self.calibration))
-        zeros, told = self.plan(seen.layers, seen)
+    def further_candidate(self) -> Result:
+        """Wanda's scores and masks from the dense statistics of the last run that had them; the best of three."""
+        results = []
+        for _ in range(3):
+            seconds = Seconds()
+            for _ in side_by_side(self._mask, seconds.heard(self._scores())):
+                seconds.spent_on("mask")
+            results.append(Result(seconds.score + seconds.mask, parts={"score": seconds.score, "mask": seconds.mask}))
+        return min(results, key=lambda result: result.seconds)
 
-        def candidate() -> None:
-            with WANDA.open(seen) as scoring:
-                for name, score in scoring.scores(told):
-                    make_mask(score, self.target.weight(name), zeros[name], scoring.group)
+    def _scores(self) -> Iterator[tuple[str, torch.Tensor]]:
+        for block in self._dense:
+            with WANDA.open(block) as scoring:
+                yield from scoring.scores(self.plan(block.layers, block)[1])
 
-        return min(timed(candidate) for _ in range(3))
+    def _mask(self, scored: tuple[str, torch.Tensor]) -> torch.Tensor:
+        name, score = scored
+        return make_mask(score, self.target.weight(name), self.zeros_of[name], WANDA.score.group)
 
-    def peer(self, python: Path, model: Path, method: str, ignore: str) -> Peer:
+    def peer(self, python: Path, model: Path, method: str, ignore: str) -> Result:
         script = Path(__file__).with_name("oneshot_peer.py")
         with tempfile.TemporaryDirectory() as folder:
             tokens, out = Path(folder, "tokens.safetensors"), Path(folder, "pruned.safetensors")
             save_file({"tokens": self.calibration.contiguous()}, tokens)
-            command = [python, script, model, tokens, out, method, str(self.sparsity), ignore]
+            dtype = str(self.target.dtype).removeprefix("torch.")
+            command = [python, script, model, dtype, tokens, out, method, self.sparsity, ignore]
             finished = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
             if finished.returncode:
                 raise SystemExit(f"llm-compressor failed:\n{finished.stderr[-2000:]}")
             told = json.loads(finished.stdout.strip().splitlines()[-1])
             weights = load_file(out)
+        self.peer_version = told["version"]
         with self.target.edited() as put, self.with_head(weights["lm_head.weight"]):
             for layer in self.target.layers:
                 put(layer.name, weights[f"{layer.name}.weight"])
-            return Peer(told["version"], (told["seconds"], self.perplexity(), self.zeros()))
+            return Result(told["seconds"], self.perplexity(), self.zeros())
 
     @contextmanager
     def with_head(self, weight: torch.Tensor) -> Iterator[None]:
@@ -193,52 +215,64 @@ def timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def table(rows: list[Row], forward: float) -> Table:
+def table(rows: dict[str, Result], forward: float) -> Table:
     made = Table(box=None)
-    made.add_column("", no_wrap=True)
-    for title in ("seconds", "of forward", "perplexity", "zeros"):
+    made.add_column("seconds", no_wrap=True)
+    for title in (*PARTS, "in all", "of passes", "perplexity", "% zeros"):
         made.add_column(title, justify="right")
-    for row in rows:
+    for label, row in rows.items():
         made.add_row(
-            row.label,
-            f"{row.seconds:.2f}" if row.seconds else "",
-            f"{row.seconds / forward:.2f}" if row.seconds else "",
-            f"{row.perplexity:.2f}" if row.perplexity is not None else "",
-            f"{row.zeros:.4%}" if row.zeros is not None else "",
+            label,
+            *(shown(row.parts.get(part, math.nan)) for part in PARTS),
+            *map(shown, (row.seconds, row.seconds / forward, row.perplexity, 100 * row.zeros)),
         )
     return made
 
 
-def bandwidth(console: Console, target: Target, cached: float, forward_4096: float) -> None:
-    """How scores and masks compare with a copy of as many bytes, and with a forward pass over 4,096 tokens."""
+def shown(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
+
+
+def limits(console: Console, target: Target, cached: Result, forward: float, tokens: int) -> None:
+    """How near forward passes are to plain matrix products, and scores and masks to a copy of as many bytes."""
+    matrix = torch.ones(SQUARE, SQUARE, dtype=target.dtype)
+    best = min(timed(lambda: matrix @ matrix) for _ in range(5))
+    console.print(
+        f"forward passes: {2 * target.weights * tokens / forward / 1e9:.0f} GFLOP/s in the blocks' matrices; "
+        f"a product of two {SQUARE} x {SQUARE} matrices: {2 * SQUARE**3 / best / 1e9:.0f} GFLOP/s"
+    )
     block = torch.ones(1 << 26)
     out = torch.empty_like(block)
-    best = min(timed(lambda: out.copy_(block)) for _ in range(5))
-    rate = 2 * block.nbytes / best
+    rate = 2 * block.nbytes / min(timed(lambda: out.copy_(block)) for _ in range(5))
     ideal = BYTES_PER_WEIGHT * target.weights / rate
+    share = cached.seconds / (forward * 4096 / tokens)
     console.print(
-        f"scores and masks: {cached:.2f} s for {target.weights / 1e6:.0f} million weights, "
-        f"{cached / forward_4096:.1%} of one float32 forward pass over 4,096 tokens ({forward_4096:.2f} s); "
-        f"moving the bytes alone would take {ideal:.3f} s at {rate / 1e9:.0f} GB/s, {cached / ideal:.0f} times less"
+        f"scores and masks: {cached.seconds:.2f} s for {target.weights / 1e6:.0f} million weights, "
+        f"{share:.1%} of one forward pass over 4,096 tokens ({forward * 4096 / tokens:.2f} s); "
+        f"moving the bytes alone would take {ideal:.3f} s at {rate / 1e9:.0f} GB/s, "
+        f"{cached.seconds / ideal:.0f} times less"
     )
 
 
-def ratios(console: Console, ours: dict[str, Result], cached: float, peers: dict[str, Result]) -> None:
+def ratios(console: Console, ours: dict[str, Result], cached: Result, peers: dict[str, Result]) -> None:
     wanda, sparsegpt = peers["wanda"], peers["sparsegpt"]
     console.print("ours / llm-compressor (at most):")
-    for label, value, limit in (
-        (
-            "wanda, dense statistics, time",
-            ours["wanda, dense statistics"][0] / wanda[0],
-            1 / 3,
-        ),
-        ("wanda, cached statistics, time", cached / wanda[0], 1 / 20),
-        ("sparsegpt, sequential, time", ours["sparsegpt, sequential"][0] / sparsegpt[0], 1 / 2),
-        ("wanda, dense statistics, perplexity", ours["wanda, dense statistics"][1] / wanda[1], 1.01),
-        ("wanda, sequential, perplexity", ours["wanda, sequential"][1] / wanda[1], 1.01),
-        ("sparsegpt, sequential, perplexity", ours["sparsegpt, sequential"][1] / sparsegpt[1], 1.01),
+    for label, mine, other, limit in (
+        ("wanda, dense statistics", ours["wanda, dense statistics"], wanda, 1 / 3),
+        ("wanda, cached statistics", cached, wanda, 1 / 20),
+        ("sparsegpt, sequential", ours["sparsegpt, sequential"], sparsegpt, 1 / 2),
     ):
-        console.print(f"  {label:36} {value:6.3f}  ({limit:.3f})  {'holds' if value <= limit else 'MISSED'}")
+        verdict(console, f"{label}, time", mine.seconds / other.seconds, limit)
+    for label, other in (
+        ("wanda, dense statistics", wanda),
+        ("wanda, sequential", wanda),
+        ("sparsegpt, sequential", sparsegpt),
+    ):
+        verdict(console, f"{label}, perplexity", ours[label].perplexity / other.perplexity, 1.01)
+
+
+def verdict(console: Console, label: str, value: float, limit: float) -> None:
+    console.print(f"  {label:36} {value:6.3f}  ({limit:.3f})  {'holds' if value <= limit else 'MISSED'}")
 
 
 def directory(model: str) -> Path:
@@ -252,7 +286,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=16, help="calibration sequences")
     parser.add_argument("--seqlen", type=int, default=512)
     parser.add_argument("--windows", type=int, default=16, help="report windows")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of both sides")
     parser.add_argument("--peer-python", type=Path, help="an interpreter that has llm-compressor")
+    parser.add_argument("--peer-plain", action="store_true", help='its Wanda with ignore: ["lm_head"] too')
     return parser.parse_args()
 
 

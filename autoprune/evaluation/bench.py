@@ -27,7 +27,9 @@ from autoprune.pruning.allocation.choose import READS, choose_allocation
 from autoprune.pruning.allocation.sdsa import preset
 from autoprune.pruning.bundle import Bundle, LayerInfo
 from autoprune.pruning.masks import make_mask
+from autoprune.pruning.prune import Seconds
 from autoprune.pruning.target import Target, load_target
+from autoprune.pruning.threads import side_by_side
 
 Accept = Callable[[bytes], None]
 """Sees the signature of a candidate's masks before they are measured; raises CandidateFailure to refuse them."""
@@ -162,18 +164,22 @@ class Bench:
         Raises CandidateFailure: stage check when layers are missing or `accept` refuses, stage measure when the
         perplexity is not finite.
         """
-        started = time.perf_counter()
-        masks, diagnostics, masking = {}, [], 0.0
-        for name, score in scores:
-            begun = time.perf_counter()
-            masks[name] = make_mask(score, self.target.weight(name), zeros[name], group)
-            diagnostics.append(self._diagnose(name, masks[name]))
-            masking += time.perf_counter() - begun
+        spent = Seconds()
+        masks, diagnostics = {}, []
+
+        def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
+            name, score = scored
+            return name, make_mask(score, self.target.weight(name), zeros[name], group)
+
+        for name, kept in side_by_side(mask, spent.heard(scores)):
+            masks[name] = kept
+            diagnostics.append(self._diagnose(name, kept))
+        spent.spent_on("mask")
         if list(masks) != [layer.name for layer in self.layers]:
             raise CandidateFailure("check", "protocol", f"{len(masks)} of {len(self.layers)} layers were scored")
         signature = self._signature.of(masks)
         accept(signature)
-        seconds = {"score": time.perf_counter() - started - masking, "mask": masking}
+        seconds = {"score": spent.score, "mask": spent.mask}
         with self.target.pruned(masks):
             self._check_zeros(zeros)
             return self._perplexity(split, zeros, diagnostics, signature, seconds)

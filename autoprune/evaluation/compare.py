@@ -75,6 +75,7 @@ def _row(
     seconds_eval: float,
 ) -> Row:
     windows = bench.windows(split).tokens
+    seconds = applied.seconds.reported()
     return Row(
         algorithm=algorithm.name,
         allocation=recipe.allocation,
@@ -87,9 +88,9 @@ def _row(
         perplexity=value if math.isfinite(value) else None,
         seqlen=windows.shape[1],
         windows=windows.shape[0],
-        seconds_statistics=applied.seconds.statistics,
-        seconds_score=applied.seconds.score,
-        seconds_mask=applied.seconds.mask,
+        seconds_statistics=seconds["statistics"],
+        seconds_score=seconds["score"],
+        seconds_mask=seconds["mask"],
         seconds_eval=seconds_eval,
         statistics=recipe.statistics,
         seed=seed,

@@ -19,6 +19,7 @@ from autoprune.pruning.masks import parse_pattern
 from autoprune.pruning.observed import Observed
 from autoprune.pruning.online import OnlineBudget
 from autoprune.pruning.prune import Plan, Put, Seconds, Surgery, Update, prune_blocks
+from autoprune.pruning.threads import side_by_side
 
 Statistics = Literal["dense", "sequential"]
 OWN = "own"
@@ -135,12 +136,17 @@ def _at_once(bench: Bench, scoring: Scoring, plan: Plan, surgery: Surgery, put: 
     """Scores from cached statistics, and no update: no walk is needed."""
     seconds = Seconds()
     zeros, told = plan(bench.layers, Observed((), {}))
+
+    def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
+        name, score = scored
+        return name, surgery.mask(bench.target.weight(name), score, zeros[name], scoring.group)
+
     scored = 0
-    for name, score in scoring.scores(told):
-        seconds.spent_on("score")
-        put(name, surgery.by_score(bench.target.weight(name), score, zeros[name], scoring.group, None))
-        scored += 1
+    for name, kept in side_by_side(mask, seconds.heard(scoring.scores(told))):
         seconds.spent_on("mask")
+        put(name, surgery.masked(bench.target.weight(name), kept))
+        seconds.spent_on("update")
+        scored += 1
     if scored != len(bench.layers):
         raise UsageError(f"{scored} of {len(bench.layers)} layers were scored")
     return seconds

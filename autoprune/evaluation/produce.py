@@ -75,8 +75,7 @@ def produce(
     facts = _facts(bench, algorithm, recipe, dtype, dense, perplexity)
     exported = save_pruned(target, into, facts, dtype)
     sizes = pack(into, packed) if packed is not None else None
-    seconds = {"statistics": applied.seconds.statistics, "score": applied.seconds.score, "mask": applied.seconds.mask}
-    return Produced(exported, dense, perplexity, seconds, facts, packed, sizes)
+    return Produced(exported, dense, perplexity, applied.seconds.reported(), facts, packed, sizes)
 
 
 def _check_free(into: Path, packed: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 On the CPU the selection is numpy's vectorised quickselect, on pieces that fit the cache; elsewhere `torch.kthvalue`.
 One thread: within a layer, threads of our own only fight torch's, which spin for a while after every operation.
-Callers with many layers may map them over threads instead (numpy lets go of the interpreter). Scores must hold no NaN.
+Callers with many layers have them made side by side (threads.py). Scores must hold no NaN.
 """
 
 import re

@@ -5,7 +5,7 @@ a pruned weight is +0.0.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -58,9 +58,12 @@ class Surgery:
         if self.own_masks and self.update != "obs":
             raise UsageError("SparseGPT's own masks are chosen while it updates; they need update obs")
 
-    def by_score(self, weight: Tensor, score: Tensor, zeros: int, group: str, factor: InverseFactor | None) -> Tensor:
+    def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str) -> Tensor:
+        """What is kept, [out, in], by a score."""
+        return make_mask(score.to(weight.device), weight, zeros, group, self.pattern)
+
+    def masked(self, weight: Tensor, mask: Tensor, factor: InverseFactor | None = None) -> Tensor:
         """The new weight [out, in], in the weight's dtype. `factor` is that of the layer's Hessian, for an update."""
-        mask = make_mask(score.to(weight.device), weight, zeros, group, self.pattern)
         return weight.masked_fill(~mask, 0.0) if factor is None else updates.obs(weight, mask, factor)
 
     def by_itself(self, weight: Tensor, zeros: int, factor: InverseFactor) -> Tensor:
@@ -70,18 +73,37 @@ class Surgery:
 
 @dataclass
 class Seconds:
-    """Time by phase. `statistics`: forward passes and what is gathered in them; `mask`: masks and updates."""
+    """Time by phase. `forward`: passes over the calibration windows; `statistics`: what is gathered on them; `update`:
+    what is done to weights by a mask, with the factors of Hessians. On a GPU, which works on by itself, the borders
+    between phases are blurred."""
 
+    forward: float = 0.0
     statistics: float = 0.0
     score: float = 0.0
     mask: float = 0.0
+    update: float = 0.0
     _since: float = field(default_factory=time.perf_counter)
 
-    def spent_on(self, phase: Literal["statistics", "score", "mask"]) -> None:
+    def spent_on(self, phase: Literal["forward", "statistics", "score", "mask", "update"]) -> None:
         """Book the time since the last call on a phase."""
         now = time.perf_counter()
         setattr(self, phase, getattr(self, phase) + now - self._since)
         self._since = now
+
+    def heard(self, scores: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+        """The same scores; the time until each comes is booked on score, that until the next is asked for on mask."""
+        for pair in scores:
+            self.spent_on("score")
+            yield pair
+            self.spent_on("mask")
+
+    def reported(self) -> dict[str, float]:
+        """As rows and commands tell it: statistics with their forward passes, score, mask with the update."""
+        return {
+            "statistics": self.forward + self.statistics,
+            "score": self.score,
+            "mask": self.mask + self.update,
+        }
 
 
 def prune_blocks(
@@ -106,7 +128,14 @@ def prune_blocks(
     """
     seconds = Seconds()
     observer = Observer(hessian or surgery.update == "obs")
-    for layers in walk(target, windows, observer.see, sequential, device, advance):
+
+    def see(info: LayerInfo, inputs: Tensor) -> None:
+        seconds.spent_on("forward")
+        observer.see(info, inputs)
+        seconds.spent_on("statistics")
+
+    for layers in walk(target, windows, see, sequential, device, advance):
+        seconds.spent_on("forward")
         statistics = {name: dict(known) for name, known in observer.take(layers).items()}
         for name, known in statistics.items():
             if gradients is not None:
@@ -117,7 +146,7 @@ def prune_blocks(
             _prune_block(block, layers, statistics, surgery, plan, scorer, put, seconds)
         finally:
             block.close()
-    seconds.spent_on("statistics")
+    seconds.spent_on("forward")
     return seconds
 
 
@@ -142,18 +171,20 @@ def _prune_block(
             factors[id(hessian)] = inverse_factor(hessian.to(weights[name].device))
         return factors[id(hessian)]
 
-    pruned: dict[str, Tensor] = {}
+    pruned = 0
     if surgery.own_masks:
-        pruned = {name: surgery.by_itself(weight, zeros[name], factor(name)) for name, weight in weights.items()}
+        for name, weight in weights.items():
+            put(name, surgery.by_itself(weight, zeros[name], factor(name)))
+            pruned += 1
     else:
         with scorer(block) as scored:
             for name, score in scored.scores(told, list(weights)):
                 seconds.spent_on("score")
-                curvature = factor(name) if surgery.update == "obs" else None
-                pruned[name] = surgery.by_score(weights[name], score, zeros[name], scored.group, curvature)
+                mask = surgery.mask(weights[name], score, zeros[name], scored.group)
                 seconds.spent_on("mask")
-    if pruned.keys() != weights.keys():
-        raise UsageError(f"{len(pruned)} of the {len(weights)} layers of a block were scored")
-    for name, weight in pruned.items():
-        put(name, weight)
-    seconds.spent_on("mask")
+                put(name, surgery.masked(weights[name], mask, factor(name) if surgery.update == "obs" else None))
+                seconds.spent_on("update")
+                pruned += 1
+    if pruned != len(weights):
+        raise UsageError(f"{pruned} of the {len(weights)} layers of a block were scored")
+    seconds.spent_on("update")

@@ -34,8 +34,9 @@ class InputMoments:
         """Take in inputs [tokens, in]."""
         values = inputs.float()
         self.count += len(values)
-        self._sum += values.sum(0, dtype=torch.float64)
-        self._squares += values.square().sum(0, dtype=torch.float64)
+        # Float32 within one window, which torch sums in a cascade; float64 over all of them.
+        self._sum += values.sum(0)
+        self._squares += values.square().sum(0)
         if self._products is not None:
             _add_products(self._products, values)
 

@@ -76,7 +76,7 @@ def walk(
             handles = watch_inputs(layers, listener)
             try:
                 for at, states in enumerate(hidden):
-                    if sequential:
+                    if sequential or index + 1 == len(blocks):
                         with listener.without_output():
                             _through(block, states, call, device)
                     else:

@@ -57,7 +57,10 @@ def compare(
     sandbox: Sandbox = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """Measure pruning algorithms side by side: every algorithm with every allocation, update, pattern and sparsity."""
+    """Measure pruning algorithms side by side: every algorithm with every allocation, update, pattern and sparsity.
+
+    Ends with exit code 1 when an experiment failed; the others are measured all the same.
+    """
     config = experiment_config(
         model=model,
         data=data,
@@ -77,6 +80,8 @@ def compare(
     else:
         console().print(plain(f"{model}, perplexity on {data}: {windows} windows of {seqlen} tokens, report split"))
         console().print(_table(rows))
+    if any(row.failed for row in rows):
+        raise typer.Exit(1)
 
 
 def _recipes(
@@ -147,7 +152,7 @@ def _cells(group: "Spread") -> dict[str, str]:
         "update": row.update,
         "pattern": row.pattern,
         "sparsity": f"{row.sparsity_actual:.4f}",
-        "perplexity": f"{group.mean:.2f}" if group.mean is not None else "not finite",
+        "perplexity": f"{group.mean:.2f}" if group.mean is not None else "failed" if row.failed else "not finite",
         "+-": f"{group.deviation:.2f}" if group.deviation is not None else "",
         "t stat": f"{row.seconds_statistics:.1f}",
         "t score": f"{row.seconds_score:.1f}",

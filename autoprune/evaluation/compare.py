@@ -45,6 +45,11 @@ class Row:
     statistics: str
     seed: int
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing was pruned, so that there was nothing to measure."""
+        return self.perplexity is None and self.zeros == 0
+
 
 def run(
     bench: Bench,

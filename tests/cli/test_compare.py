@@ -80,13 +80,20 @@ def test_a_candidate_file_scores_like_the_formula_that_it_holds(compare_here, tm
 def test_a_candidate_that_fails_costs_its_own_row_only(compare, tmp_path):
     (tmp_path / "broken.py").write_text("def score(layer):\n    raise ValueError('no idea')\n")
     done = compare("--algorithms", "broken.py,wanda", "--allocations", "uniform", "--sandbox", "local", "--json")
-    found = rows(done)
-    assert [(row["algorithm"], row["perplexity"] is None) for row in found] == [
+    assert done.returncode == 1
+    assert [(row["algorithm"], row["perplexity"] is None) for row in json.loads(done.stdout)] == [
         ("dense", False),
         ("broken", True),
         ("wanda", False),
     ]
     assert "no idea" in done.stderr
+
+
+def test_a_pattern_that_does_not_fit_fails_in_words(compare_here):
+    done = compare_here("--algorithms", "wanda", "--patterns", "3:7")
+    assert done.returncode == 1
+    assert "a pattern of 3:7 needs in_features divisible by 7" in done.stderr
+    assert "failed" in next(line for line in done.stdout.splitlines() if line.startswith("wanda"))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,7 +15,19 @@ from autoprune.pruning.bundle import VERSION, widen_bundle, write_bundle
 from autoprune.pruning.statistics import collect_gradients, collect_hessians, collect_inputs
 from autoprune.pruning.target import Target
 
-_COLLECTORS = {"gradient": collect_gradients, "hessian": collect_hessians}
+Collected = TypeVar("Collected")
+Collector = Callable[[Target, Tensor, Callable[[], None]], Iterable[Collected]]
+
+
+def _at_once(collect: Callable[[Target, Tensor, Callable[[], None]], Collected]) -> Collector[Collected]:
+    """A collector that hands out everything in one part."""
+    return lambda target, windows, advance: [collect(target, windows, advance)]
+
+
+_COLLECTORS: dict[str, Collector[dict[str, Tensor]]] = {
+    "gradient": _at_once(collect_gradients),
+    "hessian": collect_hessians,
+}
 
 
 class StatisticsCache:
@@ -26,7 +38,7 @@ class StatisticsCache:
         self._windows = calibration.tokens
         self._notify = notify
         self.seconds = 0.0
-        """Spent on collecting, as opposed to finding, so far."""
+        """Spent on collecting (and, of on-demand statistics, writing), as opposed to finding, so far."""
         facts = f"{VERSION}/{target.fingerprint}/{calibration.fingerprint}/{target.device.type}/{torch.__version__}"
         self._base = root / hashlib.sha256(facts.encode()).hexdigest()[:16]
 
@@ -44,7 +56,7 @@ class StatisticsCache:
 
     def _collect(self, path: Path) -> None:
         self._notify(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
-        statistics = self._passes("statistics", collect_inputs)
+        (statistics,) = self._passes("statistics", _at_once(collect_inputs))
         weights = {layer.name: self._target.weight(layer.name) for layer in self._target.layers}
         write_bundle(path, self._target.layers, weights, statistics)
 
@@ -54,12 +66,9 @@ class StatisticsCache:
         expensive = {field: self._passes(field, _COLLECTORS[field]) for field in extra_fields}
         widen_bundle(base, path, expensive)
 
-    def _passes(
-        self, name: str, collect: Callable[[Target, Tensor, Callable[[], None]], dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _passes(self, name: str, collect: Collector[Collected]) -> Iterator[Collected]:
         """Run one collector over the calibration windows, with a bar and the time left on a terminal."""
         started = time.perf_counter()
         with progress(name, len(self._windows), lambda line: None, "windows") as advance:
-            collected = collect(self._target, self._windows, lambda: advance(1))
+            yield from collect(self._target, self._windows, lambda: advance(1))
         self.seconds += time.perf_counter() - started
-        return collected

@@ -1,17 +1,20 @@
 """What a candidate may read: weights and calibration statistics of every layer, as memory-mapped files.
 
-layers.json              {"version": 1, "layers": [LayerInfo, ...]}
+layers.json              {"version": 2, "layers": [LayerInfo, ...]}
 weights.safetensors      layer name -> [out, in], the model's dtype
 statistics.safetensors   "<layer>/<statistic>" -> float32 [in]
-gradient.safetensors     layer name -> float32 [out, in], only when collected
-hessian.safetensors      layer name -> float32 [in, in], only when collected
+gradient-N.safetensors   layer name -> float32 [out, in] of decoder block N, only when collected
+hessian-N.safetensors    layer name -> float32 [in, in] of decoder block N, only when collected
+
+One file per block, so that Hessians can be written as the walk makes them and are never held all at once.
 """
 
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +29,7 @@ from torch import Tensor
 from autoprune.errors import AutoPruneError
 from autoprune.pruning.contract import EXPENSIVE_FIELDS
 
-VERSION = 1
+VERSION = 2
 STATISTICS = ("input_norm", "input_mean", "input_var", "hessian_diag")
 
 
@@ -64,12 +67,15 @@ class Bundle:
             if described["version"] != VERSION:
                 raise AutoPruneError(f"{path} is a bundle of version {described['version']}, not {VERSION}")
             self.layers = [LayerInfo(**{**layer, "shape": tuple(layer["shape"])}) for layer in described["layers"]]
-            kinds = ["weights", "statistics", *(field.name for field in EXPENSIVE_FIELDS)]
-            files = {kind: path / f"{kind}.safetensors" for kind in kinds}
             self._files = {
-                kind: safe_open(file, framework="pt")
-                for kind, file in files.items()
-                if kind in kinds[:2] or file.exists()
+                kind: safe_open(path / f"{kind}.safetensors", framework="pt") for kind in ("weights", "statistics")
+            }
+            blocks = {layer.block for layer in self.layers}
+            self._expensive = {
+                (field.name, block): safe_open(file, framework="pt")
+                for field in EXPENSIVE_FIELDS
+                for block in blocks
+                if (file := _of_block(path, field.name, block)).exists()
             }
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise AutoPruneError(f"{path} is not a bundle of weights and statistics: {error}") from None
@@ -79,9 +85,9 @@ class Bundle:
         """A layer as the contract describes it, weight in float32. `sparsity` is that of the layer's unit."""
         layer = self._by_name[name]
         expensive = {
-            field.name: self._files[field.name].get_tensor(name).float()
+            field.name: self._expensive[field.name, layer.block].get_tensor(name).float()
             for field in EXPENSIVE_FIELDS
-            if field.name in self._files
+            if (field.name, layer.block) in self._expensive
         }
         return LayerView(
             weight=self.weight(name).float(),
@@ -122,16 +128,27 @@ def write_bundle(
         _save(staging / "statistics.safetensors", flat, torch.float32)
 
 
-def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Mapping[str, Tensor]]) -> None:
+def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Iterable[Mapping[str, Tensor]]]) -> None:
     """A bundle with the files of `base` (hard links, so they cost nothing) and on-demand statistics.
 
-    `expensive`: "gradient" or "hessian" -> layer name -> tensor. Raises AutoPruneError when the disk is full.
+    `expensive`: "gradient" or "hessian" -> layer name -> tensor, in parts of whole decoder blocks, each written before
+    the next is asked for. Raises AutoPruneError when the disk is full.
     """
+    block_of = {layer.name: layer.block for layer in Bundle(base).layers}
     with _appearing_whole(path) as staging:
         for file in base.iterdir():
             os.link(file, staging / file.name)
-        for kind, tensors in expensive.items():
-            _save(staging / f"{kind}.safetensors", tensors, torch.float32)
+        for kind, parts in expensive.items():
+            for part in parts:
+                by_block: dict[int, dict[str, Tensor]] = defaultdict(dict)
+                for name, tensor in part.items():
+                    by_block[block_of[name]][name] = tensor
+                for block, tensors in by_block.items():
+                    _save(_of_block(staging, kind, block), tensors, torch.float32)
+
+
+def _of_block(path: Path, kind: str, block: int) -> Path:
+    return path / f"{kind}-{block}.safetensors"
 
 
 @contextmanager

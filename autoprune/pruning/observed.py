@@ -53,7 +53,7 @@ class Observed:
         write_bundle(self._folder / "basic", self.layers, weights, basic)
         if not named:
             return self._folder / "basic"
-        expensive = {kind: {name: known[kind].clone() for name, known in self._statistics.items()} for kind in named}
+        expensive = {kind: [{name: known[kind].clone() for name, known in self._statistics.items()}] for kind in named}
         widen_bundle(self._folder / "basic", self._folder / "wide", expensive)
         return self._folder / "wide"
 

@@ -4,7 +4,7 @@
 same observer on a walk behind the pruned prefix.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -124,19 +124,26 @@ def collect_inputs(target: Target, windows: Tensor, advance: Advance = lambda: N
 
     `advance` is called once for each window's worth of work.
     """
-    return _observe(target, windows, Observer(), advance)
+    found: dict[str, dict[str, Tensor]] = {}
+    for statistics in _observe(target, windows, Observer(), advance):
+        found |= statistics
+    return found
 
 
-def collect_hessians(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:
-    """The full layer Hessian X X^T / tokens, float32 [in, in], of every layer. Costs in^2 floats per layer."""
-    observed = _observe(target, windows, Observer(hessian=True), advance)
-    return {name: statistics["hessian"] for name, statistics in observed.items()}
+def collect_hessians(target: Target, windows: Tensor, advance: Advance = lambda: None) -> Iterator[dict[str, Tensor]]:
+    """The full layer Hessian X X^T / tokens, float32 [in, in], of every layer, one decoder block at a time.
+
+    Costs in^2 floats per layer; nothing of a block is held once the next is asked for.
+    """
+    for statistics in _observe(target, windows, Observer(hessian=True), advance):
+        yield {name: each["hessian"] for name, each in statistics.items()}
 
 
 def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:
     """Mean absolute gradient of the causal loss over windows, float32 [out, in], of every layer.
 
-    One backward pass per window; the sum is kept in float32 besides the model.
+    One backward pass per window reaches every layer, so the sums of all of them, a second model in float32, are kept
+    besides the model and its gradient.
     """
     sums = {layer.info.name: torch.zeros(layer.info.shape, device=target.device) for layer in target.prunable}
     parameters = [layer.parameter for layer in target.prunable]
@@ -168,7 +175,10 @@ def _add_products(products: Tensor, values: Tensor) -> None:
         products[start:end, start:].addmm_(values[:, start:end].T, values[:, start:])
 
 
-def _observe(target: Target, windows: Tensor, observer: Observer, advance: Advance) -> dict[str, dict[str, Tensor]]:
+def _observe(
+    target: Target, windows: Tensor, observer: Observer, advance: Advance
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """Layer name -> statistic -> tensor, one decoder block at a time."""
     blocks = len({layer.block for layer in target.layers})
     steps = 0
 
@@ -178,9 +188,9 @@ def _observe(target: Target, windows: Tensor, observer: Observer, advance: Advan
         if steps % blocks == 0:
             advance()
 
-    found: dict[str, dict[str, Tensor]] = {}
     for layers in walk(target, windows, observer.see, sequential=False, advance=step):
         # Copies, for layers that share their inputs become tensors of their own on disk.
-        for name, statistics in observer.take(layers).items():
-            found[name] = {statistic: tensor.clone() for statistic, tensor in statistics.items()}
-    return found
+        yield {
+            name: {statistic: tensor.clone() for statistic, tensor in statistics.items()}
+            for name, statistics in observer.take(layers).items()
+        }

@@ -55,12 +55,28 @@ def test_writing_to_a_view_changes_no_file(written):
 
 def test_a_wider_bundle_shares_its_files_with_the_base_and_adds_what_was_asked_for(written, tmp_path):
     gradients = {layer.name: torch.rand(layer.shape) for layer in LAYERS}
-    widen_bundle(written, tmp_path / "wide", {"gradient": gradients})
+    widen_bundle(written, tmp_path / "wide", {"gradient": [gradients]})
     for file in written.iterdir():
         assert file.stat().st_ino == (tmp_path / "wide" / file.name).stat().st_ino
     view = Bundle(tmp_path / "wide").view("layers.1.down", 0.1)
     assert torch.equal(view.gradient, gradients["layers.1.down"])
     assert not hasattr(view, "hessian")
+
+
+def test_a_part_of_an_on_demand_statistic_is_on_disk_before_the_next_is_asked_for(written, tmp_path):
+    hessians = {layer.name: torch.rand(layer.shape[1], layer.shape[1]) for layer in LAYERS}
+    files: list[int] = []
+
+    def parts():
+        for block in sorted({layer.block for layer in LAYERS}):
+            files.append(len(list(tmp_path.rglob("hessian-*"))))
+            yield {layer.name: hessians[layer.name] for layer in LAYERS if layer.block == block}
+
+    widen_bundle(written, tmp_path / "wide", {"hessian": parts()})
+    assert files == [0, 1]
+    bundle = Bundle(tmp_path / "wide")
+    for layer in LAYERS:
+        assert torch.equal(bundle.view(layer.name, 0.5).hessian, hessians[layer.name])
 
 
 def test_an_existing_bundle_is_left_as_it_is(written):

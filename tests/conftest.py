@@ -1,6 +1,7 @@
 """Fixtures for all rooms: a tiny random model on disk, the built-in model, a cache of the test's own."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,12 @@ def save_tokenizer(into: Path) -> None:
     texts = [topics[name] for name in sorted(topics)[:20]]
     trained.train_from_iterator(texts, vocab_size=VOCABULARY, special_tokens=["<eos>"], show_progress=False)
     PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, eos_token="<eos>").save_pretrained(into)
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background ignores Ctrl+C, and what the tests start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

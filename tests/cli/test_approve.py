@@ -5,7 +5,6 @@ import json
 import os
 import pty
 import re
-import signal
 import sys
 import threading
 
@@ -209,8 +208,6 @@ def terminal(environment, tmp_path, *words, width=60, **variables):
         dimensions=(40, width),
         encoding="utf-8",
         timeout=PATIENCE,
-        # Whoever runs the tests in the background may ignore Ctrl+C, and what it starts inherits that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

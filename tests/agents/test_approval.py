@@ -143,7 +143,9 @@ def test_a_rejections_comment_reaches_the_proposer_and_the_reasoning_graph(searc
 
     def script(body):
         asked.append(body["messages"][-1]["content"])
-        return scripted(body) if "response_format" in body else code("1" if "TOO TIMID" in asked[-1] else "2")
+        if "response_format" in body:
+            return scripted(body)
+        return code("layer.input_var" if "TOO TIMID" in asked[-1] else "layer.input_norm.sqrt()")
 
     chat_server.script = script
     words = llm_words(chat_server, "approval=human", "search.max_candidates=1", "agents.critic=rules")

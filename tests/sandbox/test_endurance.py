@@ -19,6 +19,8 @@ from tests.sandbox.conftest import SETTINGS
 
 LOCAL_CANDIDATES = 200
 DOCKER_CANDIDATES = int(os.environ.get("AUTOPRUNE_DOCKER_CANDIDATES", "8"))
+PATIENCE = 180
+"""Seconds until something that should happen counts as never happening, on a machine as busy as may be."""
 
 # A search that says on its standard output when the moment has come to kill it.
 SEARCH = """
@@ -95,7 +97,7 @@ def test_a_killed_search_takes_its_local_processes_along(bundle: Path, moment: s
     if moment == "running":
         assert len(psutil.Process(search.pid).children(recursive=True)) == 2  # the warm process and the candidate
     kill(search)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while workers_of(search.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert workers_of(search.pid) == []
@@ -125,7 +127,7 @@ def test_a_process_that_ends_at_once_can_remove_its_containers(bundle: Path) -> 
     client, _ = engine.connect()
     assert owned_by(client, search.pid) == 0
     assert owned_by(client, os.getpid()) >= 1  # those of others stay
-    assert search.wait(10) == 130
+    assert search.wait(PATIENCE) == 130
     kill(search)
     client.close()
 
@@ -138,9 +140,9 @@ def endure(sandbox: Sandbox, bundle: Path) -> None:
 
 
 def settle(docker: DockerSandbox) -> None:
-    """Until only the spare container is there."""
+    """Until only the spare container is there: a busy engine has been seen to need more than 15 s for one removal."""
     client, _ = engine.connect()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while owned_by(client, os.getpid()) > 1 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert owned_by(client, os.getpid()) <= 1

@@ -26,7 +26,7 @@ from autoprune.pruning.observed import Observed
 from autoprune.pruning.prune import Surgery, prune_blocks
 from autoprune.pruning.target import Target
 
-SIZES = ((512, 6), (640, 9), (832, 12), (1024, 18))
+SIZES = ((640, 9), (832, 12), (1024, 18), (1280, 24))
 """Hidden size and number of decoder blocks."""
 
 SAMPLES = (8, 16, 32, 64)
@@ -57,30 +57,13 @@ def main() -> None:
 def measure(hidden: int, blocks: int, samples: int) -> dict[str, float]:
     """Seconds by phase, and bytes: the model, and the most that pruning needed besides."""
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=1024,
-        hidden_size=hidden,
-        intermediate_size=3 * hidden,
-        num_hidden_layers=blocks,
-        num_attention_heads=hidden // 64,
-        num_key_value_heads=hidden // 64,
-        tie_word_embeddings=True,
-    )
-    target = Target(LlamaForCausalLM(config), None, "synthetic")
-    tokens = torch.randint(1024, (samples, SEQLEN))
     # Libraries and thread pools wake up before memory and time are looked at.
-    target.model(tokens[:1], use_cache=False)
+    pruned(llama(64, 2), torch.randint(1024, (1, SEQLEN)))
+    target = llama(hidden, blocks)
+    tokens = torch.randint(1024, (samples, SEQLEN))
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = status("VmRSS")
-    spent = prune_blocks(
-        target,
-        tokens,
-        Surgery(),
-        uniformly,
-        Published.named("wanda").open,
-        lambda name, weight: target.live_weight(name).copy_(weight),
-        sequential=False,
-    ).reported()
+    spent = pruned(target, tokens)
     return {
         "weights": target.weights,
         "tokens": tokens.numel(),
@@ -91,6 +74,32 @@ def measure(hidden: int, blocks: int, samples: int) -> dict[str, float]:
         "hidden_bytes": tokens.numel() * hidden * target.dtype.itemsize,
         "extra_bytes": max(status("VmHWM") - before, 0),
     }
+
+
+def llama(hidden: int, blocks: int) -> Target:
+    config = LlamaConfig(
+        vocab_size=1024,
+        hidden_size=hidden,
+        intermediate_size=3 * hidden,
+        num_hidden_layers=blocks,
+        num_attention_heads=hidden // 64,
+        num_key_value_heads=hidden // 64,
+        tie_word_embeddings=True,
+    )
+    return Target(LlamaForCausalLM(config), None, "synthetic")
+
+
+def pruned(target: Target, tokens: torch.Tensor) -> dict[str, float]:
+    """Seconds by phase."""
+    return prune_blocks(
+        target,
+        tokens,
+        Surgery(),
+        uniformly,
+        Published.named("wanda").open,
+        lambda name, weight: target.live_weight(name).copy_(weight),
+        sequential=False,
+    ).reported()
 
 
 def uniformly(layers: Sequence[LayerInfo], seen: Observed) -> tuple[dict[str, int], dict[str, float]]:

@@ -68,27 +68,27 @@ def walk(
     """
     blocks = list(decoder_blocks(target.model)[1])
     calls = _calls(target.model, blocks, windows[:1].to(target.device))
-    hidden = [_entering(target.model, blocks[0], window.unsqueeze(0).to(target.device)) for window in windows]
+    hidden = _entering(target, blocks[0], windows)
     for index, (block, call) in enumerate(zip(blocks, calls, strict=True)):
         layers = [layer for layer in target.prunable if layer.info.block == index]
         with _on(block, device, target.device):
             listener = _Listener(see, len(layers))
             handles = watch_inputs(layers, listener)
             try:
-                for at, states in enumerate(hidden):
+                for states in hidden.split(1):
                     if sequential or index + 1 == len(blocks):
                         with listener.without_output():
                             _through(block, states, call, device)
                     else:
-                        hidden[at] = _through(block, states, call, device)
+                        _replace(states, _through(block, states, call, device))
                     advance()
             finally:
                 for handle in handles:
                     handle.remove()
             yield layers
             if sequential and index + 1 < len(blocks):
-                for at, states in enumerate(hidden):
-                    hidden[at] = _through(block, states, call, device)
+                for states in hidden.split(1):
+                    _replace(states, _through(block, states, call, device))
 
 
 def _calls(model: nn.Module, blocks: list[nn.Module], tokens: Tensor) -> list[Call]:
@@ -113,8 +113,11 @@ def _calls(model: nn.Module, blocks: list[nn.Module], tokens: Tensor) -> list[Ca
     return calls
 
 
-def _entering(model: nn.Module, first: nn.Module, tokens: Tensor) -> Tensor:
-    """The hidden states [1, seqlen, hidden] with which the first block is called."""
+def _entering(target: Target, first: nn.Module, windows: Tensor) -> Tensor:
+    """The hidden states [samples, seqlen, hidden] with which the first block is called.
+
+    One tensor, overwritten by each block: freed pieces between kept ones would fragment the heap.
+    """
     found: list[Tensor] = []
 
     def catcher(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,9 +127,22 @@ def _entering(model: nn.Module, first: nn.Module, tokens: Tensor) -> Tensor:
 
         return catch
 
-    with _patched([first], catcher), torch.inference_mode(), suppress(_Reached):
-        model(tokens, use_cache=False, logits_to_keep=1)
-    return found[0]
+    hidden: Tensor | None = None
+    with _patched([first], catcher), torch.inference_mode():
+        for at, window in enumerate(windows):
+            with suppress(_Reached):
+                target.model(window.unsqueeze(0).to(target.device), use_cache=False, logits_to_keep=1)
+            states = found.pop()
+            if hidden is None:
+                hidden = states.new_empty(len(windows), *states.shape[1:])
+            hidden[at] = states[0]
+    assert hidden is not None  # there is a window at least
+    return hidden
+
+
+def _replace(states: Tensor, leaving: Tensor) -> None:
+    with torch.inference_mode():
+        states.copy_(leaving)
 
 
 def _through(block: nn.Module, states: Tensor, call: Call, device: torch.device | None) -> Tensor:

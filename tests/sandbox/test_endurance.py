@@ -121,8 +121,8 @@ def test_the_next_start_removes_the_containers_of_a_killed_search(bundle: Path, 
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("docker")
-def test_a_process_that_ends_at_once_can_remove_its_containers(bundle: Path) -> None:
+def test_a_process_that_ends_at_once_can_remove_its_containers(docker: DockerSandbox, bundle: Path) -> None:
+    docker.wait_until_warm()
     search = start_search("docker", bundle, "interrupted")
     client, _ = engine.connect()
     assert owned_by(client, search.pid) == 0

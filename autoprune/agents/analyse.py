@@ -103,7 +103,13 @@ def _result(crew: Crew, proposal: Proposal, outcome: Outcome) -> Result:
 
 
 def _keep_lesson(crew: Crew, generation: int, lesson: Lesson) -> None:
-    ground = f"{lesson.ground}.evidence"
-    node = Node(f"g{generation}.lesson", "lesson", generation, lesson.text, {"ground": ground, "by": lesson.by})
-    crew.archive.add_thoughts([node], [Edge(ground, node.id, "motivates", generation)])
+    """Every claim is a thought of its own, so that each leads to its own measurement or counts as a conjecture."""
+    nodes: list[Node] = []
+    edges: list[Edge] = []
+    for number, claim in enumerate(lesson.claims, 1):
+        name = f"g{generation}.lesson" + (f".{number}" if number > 1 else "")
+        ground = f"{claim.grounds[0]}.evidence" if claim.grounds else None
+        nodes.append(Node(name, "lesson", generation, claim.text, {"ground": ground, "by": lesson.by}))
+        edges += [Edge(f"{slot}.evidence", name, "motivates", generation) for slot in claim.grounds or (lesson.best,)]
+    crew.archive.add_thoughts(nodes, edges)
     crew.events.emit("lesson", f"lesson/{generation}", generation=generation, text=lesson.text, by=lesson.by)

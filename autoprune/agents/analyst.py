@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,12 +41,24 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What was learned. `ground` names the slot whose measurement it rests on most."""
+class Claim:
+    """One thing that a lesson says. `grounds`: the slots whose measurements it names; a conjecture has none."""
 
     text: str
-    ground: str
+    grounds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned. `best` names the slot that did best, which led to all of it."""
+
+    claims: tuple[Claim, ...]
+    best: str
     by: str = "statistics"
+
+    @property
+    def text(self) -> str:
+        return " ".join(claim.text for claim in self.claims)
 
 
 class Analyst(Protocol):
@@ -72,14 +84,16 @@ class StatisticalAnalyst:
             return None
         best, worst = measured[0], measured[-1]
         text = f"{best.idea} did best ({_change(best)} against its parent)"
+        grounds: tuple[str, ...] = (best.slot,)
         if worst is not best:
+            grounds = (best.slot, worst.slot)
             text += f"; {worst.idea} did worst ({_change(worst)})"
             more, less = _inputs(best.source) - _inputs(worst.source), _inputs(worst.source) - _inputs(best.source)
             if more or less:
                 parts = [f"only the best uses {', '.join(sorted(more))}"] if more else []
                 parts += [f"only the worst uses {', '.join(sorted(less))}"] if less else []
                 text += f"; {', '.join(parts)}"
-        return Lesson(f"{text}.{_predictions(measured)}", best.slot)
+        return Lesson((Claim(f"{text}.{_predictions(measured)}", grounds),), best.slot)
 
 
 class Reflection(BaseModel):
@@ -106,9 +120,19 @@ class LLMAnalyst:
             messages = [{"role": "user", "content": prompt}]
             reply = self._chat.ask(f"g{generation}.reflect", "analyst", messages, Reflection)
         except ReplyUnusable as unusable:
-            return Lesson(f"{plain.text} (The analyst's reply could not be used: {unusable.error})", plain.ground)
+            excuse = f"(The analyst's reply could not be used: {unusable.error})"
+            return replace(plain, claims=(*plain.claims, Claim(excuse, ())))
         reflection: Reflection = reply.parsed
-        return Lesson(reflection.lesson, plain.ground, by=reply.model)
+        return Lesson(_claims(reflection.lesson, results), plain.best, by=reply.model)
+
+
+def _claims(text: str, results: list[Result]) -> tuple[Claim, ...]:
+    """The sentences of a model's lesson, each with the measured slots that it names."""
+    measured = [result.slot for result in results if result.gain is not None]
+    return tuple(
+        Claim(sentence, tuple(slot for slot in measured if re.search(rf"\b{re.escape(slot)}\b", sentence)))
+        for sentence in re.split(r"(?<=[.!?])\s+", text)
+    )
 
 
 def _predictions(measured: list[Result]) -> str:

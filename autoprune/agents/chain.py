@@ -10,6 +10,7 @@ from autoprune.runs.archive import Node
 
 Style = Literal["full", "flat", "none", "no-credit"]
 LESSONS = 2
+"""Generations whose lessons are told."""
 VERDICTS = {"supports": "supported", "refutes": "refuted"}
 
 
@@ -54,9 +55,15 @@ def compile_chain(gcot: GCoT, parents: list[str], style: Style, sections: Collec
     contrast = gcot.refuted(but=path) if "contrast" in sections else None
     if contrast is not None:
         chain.append(_step(gcot, contrast))
-    lessons = gcot.of_kind("lesson")[-LESSONS:] if "lessons" in sections else []
+    lessons = _last_lessons(gcot) if "lessons" in sections else []
     shown = {step.node for step in chain}
     return chain + [_step(gcot, lesson) for lesson in lessons if lesson.id not in shown]
+
+
+def _last_lessons(gcot: GCoT) -> list[Node]:
+    lessons = gcot.of_kind("lesson")
+    recent = sorted({lesson.generation for lesson in lessons})[-LESSONS:]
+    return [lesson for lesson in lessons if lesson.generation in recent]
 
 
 def as_text(chain: list[Step]) -> str:

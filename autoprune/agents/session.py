@@ -70,6 +70,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
                 turn=workbench.turn,
                 notify=notify,
                 heard=heard,
+                proven=bool(archive.calls()),
             )
         )
         crew = Crew(

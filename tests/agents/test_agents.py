@@ -124,7 +124,7 @@ def test_predictions_are_settled_by_numbers(expected, gain, verdict):
 def test_the_statistical_analyst_contrasts_what_best_and_worst_use():
     worst = "def score(layer):\n    return layer.weight.abs() * layer.input_mean.abs()\n"
     lesson = StatisticalAnalyst().reflect(1, [result("g1.c1", 0.1), result("g1.c2", -0.5, worst)])
-    assert lesson.ground == "g1.c1"
+    assert [claim.grounds for claim in lesson.claims] == [("g1.c1", "g1.c2")]
     assert "only the best uses input_norm" in lesson.text
     assert "only the worst uses input_mean" in lesson.text
 
@@ -144,6 +144,15 @@ def test_the_llm_analyst_words_the_lesson_and_falls_back_openly(chat, chat_serve
     fallback = analyst.reflect(2, [result("g2.c1", 0.1)])
     assert fallback.by == "statistics"
     assert "could not be used" in fallback.text
+
+
+def test_each_sentence_of_a_models_lesson_leads_to_what_it_names_or_is_a_conjecture(chat, chat_server):
+    text = "g1.c1 beat g1.c10. Roots help in general! Try g1.c3, whose code failed."
+    chat_server.script = [{"lesson": text}]
+    failed = Result("g1.c3", "idea", "", None, "failed", None, None, "boom")
+    lesson = LLMAnalyst(chat).reflect(1, [result("g1.c1", 0.1), result("g1.c10", -0.1), failed])
+    assert [claim.grounds for claim in lesson.claims] == [("g1.c1", "g1.c10"), (), ()]
+    assert lesson.text == text
 
 
 @pytest.mark.parametrize("operator", ["initialise", "explore", "structure", "constants", "simplify", "cross", "repair"])

@@ -238,6 +238,27 @@ def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(environment, run, 
     assert len(archive.approvals.pending()) == 2
 
 
+@pytest.mark.parametrize("prompt", ["comment", "editor"])
+def test_ctrl_c_at_a_prompt_of_a_search_ends_it_and_decides_nothing(environment, small, tmp_path, prompt):
+    (tmp_path / "slow").write_text("#!/bin/sh\necho editing\nexec sleep 60\n")
+    (tmp_path / "slow").chmod(0o755)
+    words = ["search", *small, "--run-dir", "r", "--approval", "human", "--max-candidates", "1"]
+    child = terminal(environment, tmp_path, *words, NO_COLOR="1", VISUAL=str(tmp_path / "slow"))
+    child.expect_exact(QUESTION.strip())
+    child.sendline(prompt[0] if prompt == "editor" else "r")
+    child.expect_exact(PROMPTS[prompt])
+    child.sendintr()
+    child.expect_exact("autoprune resume r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    archive = Archive(tmp_path / "r" / "archive.sqlite")
+    pending, decisions = archive.approvals.pending(), archive.approvals.decisions()
+    archive.close()
+    assert len(pending) == 1
+    assert decisions == []
+
+
 def test_a_search_on_a_narrow_terminal_asks_at_once_and_goes_on(environment, small, tmp_path):
     words = ["search", *small, "--run-dir", "r", "--approval", "human", "--max-candidates", "4"]
     child = terminal(environment, tmp_path, *words, NO_COLOR="1")

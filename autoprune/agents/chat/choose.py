@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autoprune.agents.chat.own_weights import OwnWeights, own_weights
 from autoprune.agents.chat.reply import Journal
 from autoprune.config import LLMSettings
-from autoprune.errors import ChatError, UsageError
+from autoprune.errors import ChatError, RunPaused, UsageError
 
 if TYPE_CHECKING:
     from autoprune.agents.chat.client import Chat, Endpoint, Heard
@@ -97,12 +97,13 @@ def open_chats(
     turn: contextlib.AbstractContextManager[Any] | None = None,
     notify: Notify = lambda line: None,
     heard: "Heard" = lambda key, model, role, turn: None,
+    proven: bool = False,
 ) -> "Iterator[dict[str, Chat]]":
     """The chat model of every agent, ready to be asked; none for symbolic. Agents without settings of their own share.
 
     `turn` is held around calls to a model on this machine (local, or a loopback address) only. A local server runs as
-    long as this is open: open it in a thread that lives as long (see LocalServer).
-    Raises ChatError, DownloadError or UsageError when a model cannot be used.
+    long as this is open: open it in a thread that lives as long (see LocalServer). `proven`: the run has had answers.
+    Raises ChatError, DownloadError or UsageError when a model cannot be used, RunPaused when a proven endpoint is down.
     """
     if choice.provider == "symbolic":
         yield {}
@@ -121,7 +122,7 @@ def open_chats(
             if where not in endpoints:
                 elsewhere = choice.provider == "openai" or getattr(settings.roles, role).base_url is not None
                 local = None if elsewhere else stack.enter_context(_local(own, choice.own, seed, notify))
-                endpoints[where] = local or _remote(own, seed)
+                endpoints[where] = local or _remote(own, seed, proven)
             endpoint = replace(endpoints[where], temperature=own.temperature, max_reply_tokens=own.max_reply_tokens)
             chats[own] = Chat(
                 endpoint,
@@ -130,6 +131,7 @@ def open_chats(
                 turn=turn if is_loopback(endpoint.base_url) else None,
                 notify=notify,
                 heard=heard,
+                proven=proven,
             )
             stack.callback(chats[own].close)
             if own != settings.for_role("proposer"):
@@ -162,7 +164,7 @@ def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None, n
         )
 
 
-def _remote(settings: LLMSettings, seed: int | None) -> "Endpoint":
+def _remote(settings: LLMSettings, seed: int | None, proven: bool) -> "Endpoint":
     from autoprune.agents.chat.client import Endpoint
     from autoprune.runs.prices import cost
 
@@ -170,7 +172,7 @@ def _remote(settings: LLMSettings, seed: int | None) -> "Endpoint":
     key = os.environ.get("OPENAI_API_KEY") or "none"
     model = settings.model or os.environ.get("OPENAI_MODEL")
     if model is None:
-        model = VENDOR_MODEL if base_url.rstrip("/") == VENDOR_URL else _only_model(base_url, key)
+        model = VENDOR_MODEL if base_url.rstrip("/") == VENDOR_URL else _only_model(base_url, key, proven)
     return Endpoint(
         base_url=base_url,
         model=model,
@@ -184,17 +186,21 @@ def _remote(settings: LLMSettings, seed: int | None) -> "Endpoint":
     )
 
 
-def _only_model(base_url: str, key: str) -> str:
+def _only_model(base_url: str, key: str, proven: bool) -> str:
     """The model of an endpoint that serves just one, as own servers often do."""
     import openai
 
-    from autoprune.agents.chat.faults import diagnose
+    from autoprune.agents.chat.faults import Action, diagnose
 
     try:
         with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=LIST_SECONDS) as client:
             names = [model.id for model in client.models.list()]
     except (openai.OpenAIError, AttributeError, ValueError) as error:
-        raise ChatError(f"the chat endpoint {base_url} does not list its models: {diagnose(error).line}") from None
+        fault = diagnose(error)
+        problem = f"the chat endpoint {base_url} does not list its models: {fault.line}"
+        if proven and fault.action is Action.RETRY:
+            raise RunPaused(f"{problem}; nothing is lost, `autoprune resume` goes on once it answers again") from None
+        raise ChatError(problem) from None
     if len(names) != 1:
         some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise UsageError(f"llm.model must name one of the {len(names)} models of {base_url}: {some}")

@@ -70,6 +70,7 @@ class Chat:
         notify: gets one line when a call has to be repeated.
         heard: gets every answer with a key that is its own, the asked model and the role; replayed ones come again.
         spent: usage per role of earlier processes of this run (`recorded_usage`).
+        proven: the endpoint has answered this run before, so that what looks like a wrong address will pass.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Chat:
         notify: Callable[[str], None] = lambda line: None,
         heard: Heard = lambda key, model, role, turn: None,
         spent: dict[str, Usage] | None = None,
+        proven: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.endpoint = endpoint
@@ -93,7 +95,7 @@ class Chat:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._usage = dict(spent or {})
-        self._answered = False
+        self._answered = proven
         host = urlsplit(endpoint.base_url).hostname or ""
         # Official endpoints refuse `max_tokens` beside `max_completion_tokens`; others may know only the former.
         self._refused = frozenset({"max_tokens"} if host.endswith(_OFFICIAL_HOSTS) else ())

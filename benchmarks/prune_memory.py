@@ -19,7 +19,12 @@ from rich.console import Console
 from safetensors import safe_open
 
 KINDS = {"anonymous": "RssAnon", "mapped from files": "RssFile"}
-LIBRARIES = "import time, torch, transformers.models.auto.modeling_auto; time.sleep(1)"
+LIBRARIES = """
+import time
+import autoprune.evaluation.produce, autoprune.tools.algorithms, transformers.models.llama.modeling_llama
+from transformers import AutoModelForCausalLM, AutoTokenizer
+time.sleep(1)
+"""
 
 
 def main() -> None:

@@ -29,14 +29,21 @@ def check_length(target: Target, seqlen: int) -> None:
 def window_losses(target: Target, windows: Tensor, advance: Callable[[], None] = lambda: None) -> list[float]:
     """The mean cross-entropy in nats of each window; `windows` is int64 [windows, seqlen]."""
     losses: list[float] = []
-    with torch.inference_mode():
-        for batch in windows.split(BATCH):
-            tokens = batch.to(target.device)
-            logits = target.model(tokens, use_cache=False).logits
-            for each, window in zip(logits, tokens, strict=True):
-                losses.append(float(functional.cross_entropy(each[:-1].float(), window[1:])))
-                advance()
+    for batch in windows.split(BATCH):
+        for loss in _batch_losses(target, batch.to(target.device)):
+            losses.append(loss)
+            advance()
     return losses
+
+
+@torch.inference_mode()
+def _batch_losses(target: Target, tokens: Tensor) -> list[float]:
+    """A function of its own, so that one batch's logits are freed before the next are made."""
+    logits = target.model(tokens, use_cache=False).logits
+    return [
+        float(functional.cross_entropy(each[:-1].float(), window[1:]))
+        for each, window in zip(logits, tokens, strict=True)
+    ]
 
 
 def perplexity(losses: list[float]) -> float:

@@ -2,11 +2,13 @@
 
 An expression is a number, the name of a terminal, or a tuple (operator, argument, ...). A value is a matrix [out, in],
 a row vector [in], a column [out, 1] or a constant; they broadcast as in torch. Every operator is total: logarithms,
-roots and quotients are guarded, so that finite inputs give finite scores.
+roots and quotients are guarded, so that finite inputs give finite scores. `exchange` improves the mask of a score by
+the full Hessian; it can only be the outermost operator.
 """
 
 import re
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 Expression = float | str | tuple[Any, ...]
@@ -45,12 +47,23 @@ OPERATORS = {
     "column_share": Operator("({0} / ({0}.sum(dim=0, keepdim=True) + EPS))", 1, guards=True),
     "minmax": Operator("minmax({0})", 1),
     "zscore": Operator("zscore({0})", 1, keeps_sign=False),
+    "exchange": Operator("exchange({0}, layer, GROUP)", 1),
 }
 """`guards`: the argument is made non-negative first, where it is not so already."""
+
+OUTERMOST = ("exchange",)
+
+
+def _part(name: str) -> str:
+    """A helper that has a file of its own: candidates get its text, this program never imports it."""
+    text = files("autoprune.agents.symbolic").joinpath(f"parts/{name}.py").read_text(encoding="utf-8")
+    return text.removeprefix("import torch\n\n")
+
 
 _HELPERS = {
     "minmax": "def minmax(x):\n    return (x - x.min()) / (x.max() - x.min() + EPS)\n",
     "zscore": "def zscore(x):\n    return (x - x.mean()) / (x.std() + EPS)\n",
+    "exchange": _part("exchange"),
 }
 
 SEEDS: dict[str, tuple[Expression, str]] = {
@@ -117,6 +130,8 @@ def source(expression: Expression, group: str) -> str:
     inputs = "".join(f"    {name} = {TERMINALS[name][0]}\n" for name in TERMINALS if name in names)
     body = body[1:-1] if body.startswith("(") and _closes_at_end(body) else body
     parts = [f'"""Score: {formula(expression)}."""\n', f'GROUP = "{group}"\n']
+    if "torch." in helpers:
+        parts.insert(1, "import torch\n")
     if "EPS" in body or "EPS" in helpers:
         parts.append("EPS = 1e-8\n")
     if helpers:

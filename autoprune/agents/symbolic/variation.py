@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
-from autoprune.agents.symbolic.expression import OPERATORS, TERMINALS, Expression, shape, simplify, size
+from autoprune.agents.symbolic.expression import OPERATORS, OUTERMOST, TERMINALS, Expression, shape, simplify, size
 
 LARGEST = 24
 EXPONENTS = (0.25, 0.33, 0.5, 0.67, 0.75, 1.25, 1.5, 2.0)
 _INPUTS = tuple(name for name in TERMINALS if name != "W")
-_UNARY = tuple(name for name, operator in OPERATORS.items() if operator.arity == 1)
+EXCHANGE = 0.25
+"""How often a new formula's mask is improved by exchanges."""
+_UNARY = tuple(name for name, operator in OPERATORS.items() if operator.arity == 1 and name not in OUTERMOST)
 _BINARY = ("add", "mul", "mul", "div", "sub")
 
 
@@ -20,12 +22,12 @@ def initialise(random: Random) -> Expression:
     inputs: Expression = ("pow", random.choice(_INPUTS), random.choice(EXPONENTS))
     if random.random() < 0.4:
         inputs = (random.choice(("add", "mul")), inputs, random.choice(_INPUTS))
-    return simplify(("mul", weight, inputs))
+    return simplify(_maybe_exchanged(("mul", weight, inputs), random))
 
 
 def explore(random: Random, depth: int = 3) -> Expression:
     """A random tree, of any family."""
-    return _matrix(lambda: _grow(random, depth))
+    return _matrix(lambda: _maybe_exchanged(_grow(random, depth), random))
 
 
 def mutate_structure(parent: Expression, random: Random) -> Expression:
@@ -34,6 +36,8 @@ def mutate_structure(parent: Expression, random: Random) -> Expression:
     def attempt() -> Expression:
         place = random.choice(list(_places(parent)))
         old = _at(parent, place)
+        if not place and random.random() < 0.5:
+            return ("exchange", parent)
         if random.random() < 0.5:
             return _put(parent, place, _grow(random, 2))
         if random.random() < 0.5:
@@ -87,6 +91,10 @@ def cross(one: Expression, other: Expression, random: Random) -> Expression:
     return _matrix(attempt, unlike=one)
 
 
+def _maybe_exchanged(expression: Expression, random: Random) -> Expression:
+    return ("exchange", expression) if random.random() < EXCHANGE else expression
+
+
 def _grow(random: Random, depth: int) -> Expression:
     if depth == 0 or random.random() < 0.2:
         return "W" if random.random() < 0.4 else random.choice(_INPUTS)
@@ -109,10 +117,12 @@ def _matrix(attempt: Callable[[], Expression], unlike: Expression | None = None)
 
 
 def _sound(expression: Expression) -> bool:
-    """Exponents are constants, and an operator's first argument is never a bare constant."""
+    """Exponents are constants, an operator's first argument is never a bare constant, exchanges are outermost."""
     if not isinstance(expression, tuple):
         return True
     operator, first, *rest = expression
+    if any(isinstance(argument, tuple) and argument[0] in OUTERMOST for argument in expression[1:]):
+        return False
     if isinstance(first, float) or (operator == "pow") != (bool(rest) and isinstance(rest[0], float)):
         return False
     return all(_sound(argument) for argument in expression[1:])

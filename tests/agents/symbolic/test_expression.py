@@ -21,6 +21,8 @@ def layer(seed=0, rows=6, columns=10):
         input_mean=inputs.mean(0),
         input_var=inputs.var(0),
         hessian_diag=inputs.square().mean(0),
+        hessian=inputs.T @ inputs / len(inputs),
+        sparsity=0.5,
     )
 
 
@@ -71,7 +73,7 @@ def test_seeds_are_the_published_scores(name):
 
 def test_finite_scores_where_inputs_are_all_zero():
     view = layer()
-    for name in vars(view):
+    for name in set(vars(view)) - {"sparsity"}:
         setattr(view, name, torch.zeros_like(getattr(view, name)))
     for seed in range(100):
         assert torch.isfinite(run(variation.explore(Random(seed)), view)).all()

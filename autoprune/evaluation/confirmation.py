@@ -1,4 +1,4 @@
-"""Is a candidate better than a baseline? Paired tests over the windows of the report split. Pure: losses in, verdicts out.
+"""Is a candidate better than a baseline? Paired tests over windows of text; losses in, verdicts out.
 
 The unit of chance is a window of text. What is compared is the log-perplexity (nats per token): for every window, the
 candidate's loss minus the baseline's, averaged over the calibration seeds that both were measured with, so that a
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 ALPHA = 0.05
-"""Chance, over all comparisons of a family, of calling any difference that is none; 1 - ALPHA is an interval's level."""
+"""Chance that any verdict of a family claims a difference that is none; 1 - ALPHA is an interval's level."""
 RESAMPLES = 9999
 """So that (RESAMPLES + 1) ALPHA / 2 is a whole number, and the least p-value is 0.0002."""
 SEED = 0

@@ -55,7 +55,7 @@ def candidate_trace(
     parts: list[RenderableType] = [
         plain(f"{slot}: {last.operator} by {last.engine}{models}, from {parents}", "bold"),
     ]
-    if line := _descent(proposals, outcomes, slot):
+    if line := descent(proposals, outcomes, slot):
         parts.append(_panel("line of descent", Group(*line)))
     parts += [
         _panel("chain of thought in the prompt", _chain(last)),
@@ -113,7 +113,7 @@ def _chain(proposal: Proposal) -> RenderableType:
     return Group(*steps)
 
 
-def _descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
+def descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
     """Each ancestor and how it ended, oldest first: of several parents the one that measured best. Seeds have none."""
     lines: list[Text] = []
     while known := [parent for parent in proposals[slot].parents if parent in outcomes]:

@@ -53,7 +53,7 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
 
 def verdict_table(compared: Sequence[Comparison], title: str) -> Table:
     """One line per candidate and baseline: change of perplexity in per cent with its interval, and what it shows."""
-    table = Table(title=plain(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=plain(title), title_justify="left", box=None, padding=(0, 1, 0, 0))
     for name, right in (
         ("candidate", False),
         ("baseline", False),
@@ -63,7 +63,7 @@ def verdict_table(compared: Sequence[Comparison], title: str) -> Table:
         ("p (Holm)", True),
         ("verdict", False),
     ):
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+        table.add_column(name, justify="right" if right else "left", no_wrap=right)
     for each in compared:
         table.add_row(
             plain(each["candidate"]),
@@ -95,8 +95,9 @@ def _under(compared: Sequence[Comparison], condition: dict[str, Any]) -> list[Co
 
 def _method(protocol: dict[str, Any]) -> str:
     """How to read the verdicts, in one sentence."""
+    text = f"{protocol['windows']} windows of {protocol['seqlen']} tokens"
     return (
-        f"seeds: calibration samples that both were measured with; {protocol['test']} "
-        f"({protocol['windows']} windows of {protocol['seqlen']} tokens); better or worse: p at most {protocol['alpha']:g} after Holm's correction for "
-        f"{protocol['comparisons']} comparisons; intervals are not corrected"
+        f"seeds: calibration samples that both were measured with; {protocol['test']} ({text}); better or worse: p at "
+        f"most {protocol['alpha']:g} after Holm's correction for {protocol['comparisons']} comparisons; intervals are "
+        "not corrected"
     )

@@ -71,6 +71,8 @@ def conclude(rows: Sequence[Row], compared: Sequence[Comparison]) -> str:
             f"No candidate was shown to be better than every baseline on the report split: no {missing} was measured."
         )
     verdicts = {row["name"]: [each for each in compared if each["candidate"] == row["name"]] for row in measured}
+    lost = [row["name"] for row in rows if row["kind"] == "baseline" and row["report"] is None]
+    unsaid = f" Not measured: {', '.join(lost)}." if lost else ""
     winners = [row for row in measured if _won(verdicts[row["name"]], baselines)]
     chosen = (winners or measured)[0]
     best = min(baselines, key=lambda row: row["report"])
@@ -78,14 +80,14 @@ def conclude(rows: Sequence[Row], compared: Sequence[Comparison]) -> str:
     figures = f"{chosen['report']:.2f} against {best['report']:.2f} of the best, {best['name']}: {_margin(against)}"
     if winners:
         doubt = " It is better than the dense model, which is suspect." if _beats_dense(rows, chosen) else ""
-        return f"{chosen['name']} is better than every baseline on the report split, {figures}.{doubt}"
+        return f"{chosen['name']} is better than every baseline on the report split, {figures}.{doubt}{unsaid}"
     said = [each["verdict"] for each in verdicts[chosen["name"]]]
     counts = ", ".join(
         f"{said.count(word)} {word}" for word in ("better", "no difference shown", "worse") if word in said
     )
     return (
         f"No candidate was shown to be better than every baseline on the report split; {chosen['name']} against "
-        f"{len(said)} baselines: {counts}; {figures}."
+        f"{len(said)} baselines: {counts}; {figures}.{unsaid}"
     )
 
 

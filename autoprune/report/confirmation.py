@@ -20,9 +20,8 @@ _VERDICTS = {"better": "green", "worse": "red"}
 def confirmation(picture: Picture) -> list[RenderableType]:
     """The run's own condition first; then the other sparsities and the second model, each under its own heading."""
     parts: list[RenderableType] = [measured_table(picture.rows, "Perplexity (lower is better)")]
-    own = {"model": picture.started.get("model"), "sparsity": picture.started.get("sparsity")}
     if picture.comparisons:
-        parts.append(verdict_table(_under(picture.comparisons, own), "Candidates against baselines, report split"))
+        parts.append(verdict_table(own_verdicts(picture), "Candidates against baselines, report split"))
     for condition in picture.elsewhere:
         place = f"{condition['model']} at sparsity {condition['sparsity']:g}"
         if "problem" in condition:
@@ -33,6 +32,12 @@ def confirmation(picture: Picture) -> list[RenderableType]:
     if picture.comparisons:
         parts.append(plain(_method(picture.protocol), "dim"))
     return parts
+
+
+def own_verdicts(picture: Picture) -> list[Comparison]:
+    """The comparisons on the run's own model, at its own sparsity."""
+    own = {"model": picture.started.get("model"), "sparsity": picture.started.get("sparsity")}
+    return _under(picture.comparisons, own)
 
 
 def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
@@ -53,7 +58,7 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
 
 def verdict_table(compared: Sequence[Comparison], title: str) -> Table:
     """One line per candidate and baseline: change of perplexity in per cent with its interval, and what it shows."""
-    table = Table(title=plain(title), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table = Table(title=plain(title) if title else None, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for name, right in (
         ("candidate", False),
         ("baseline", False),

@@ -50,16 +50,30 @@ def documented(source: str, text: str, limit: int) -> str:
 
     Raises AutoPruneError for a source that is no Python, or that leaves no room.
     """
-    clean = visible(text, limit).strip() + "\n"
+    clean = _fitting(source, visible(text, limit).strip() + "\n", limit)
     whole = _joined(source, clean)
-    while len(whole.encode()) > limit:
-        over = len(whole.encode()) - limit + len(CUT)
-        if over >= len(clean):
-            raise AutoPruneError(f"the source has {len(source.encode())} bytes; {limit} leave no room for a docstring")
-        clean = clean.removesuffix(CUT)[:-over].rstrip() + CUT
-        whole = _joined(source, clean)
     _check(source, clean, whole)
     return whole
+
+
+def _fitting(source: str, text: str, limit: int) -> str:
+    """As much of the text as fits, by bisection: how many bytes it takes depends on what has to be escaped in it."""
+
+    def fits(part: str) -> bool:
+        return len(_joined(source, part).encode()) <= limit
+
+    if fits(text):
+        return text
+    if not fits(CUT):
+        raise AutoPruneError(f"the source has {len(source.encode())} bytes; {limit} leave no room for a docstring")
+    kept, least_that_fails = 0, len(text)
+    while least_that_fails - kept > 1:
+        middle = (kept + least_that_fails) // 2
+        if fits(text[:middle] + CUT):
+            kept = middle
+        else:
+            least_that_fails = middle
+    return text[:kept] + CUT
 
 
 def _joined(source: str, text: str) -> str:

@@ -4,6 +4,7 @@ A run of an older version has neither seeds nor comparisons: its table is shown 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -23,7 +24,8 @@ def confirmation(picture: Picture) -> list[RenderableType]:
     if picture.comparisons:
         parts.append(verdict_table(own_verdicts(picture), "Candidates against baselines, report split"))
     for condition in picture.elsewhere:
-        place = f"{condition['model']} at sparsity {condition['sparsity']:g}"
+        # Of a model in a directory only its name: the rest is its owner's, and too wide.
+        place = f"{Path(condition['model']).name} at sparsity {condition['sparsity']:g}"
         if "problem" in condition:
             parts.append(plain(f"{place}: not measured: {condition['problem']}", "yellow"))
             continue

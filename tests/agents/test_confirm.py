@@ -15,6 +15,12 @@ def picture(run):
     return Picture.of(read_events(run.events_file))
 
 
+def tokens(model, text):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model)(text, add_special_tokens=False)["input_ids"]
+
+
 def reported(run):
     archive = Archive(run.archive_file)
     rows = archive.measurements("report")
@@ -78,10 +84,13 @@ def test_a_second_model_that_has_gone_costs_its_own_rows_only(search):
     assert "/no/such/model" in drawn.elsewhere[0]["problem"]
 
 
-def test_a_text_too_short_for_other_samples_is_used_once_and_says_so(search, tmp_path):
+def test_a_text_too_short_for_other_samples_is_used_once_and_says_so(search, tiny_model, tmp_path):
     words = " ".join(f"word{number % 97} is {number}." for number in range(400))
-    (tmp_path / "short.txt").write_text(words[:1300])
-    run = search(*LITTLE, f"data.calibration={tmp_path / 'short.txt'}", "data.calibration_samples=1", "data.seqlen=64")
+    length = next(size for size in range(len(words)) if len(tokens(tiny_model, words[:size])) == 2 * 64)
+    (tmp_path / "short.txt").write_text(words[: 3 * length])  # a third is calibration text
+    run = search(*LITTLE, f"data.calibration={tmp_path / 'short.txt'}", "data.calibration_samples=2")
     said = [event.data["text"] for event in read_events(run.events_file) if event.kind == "notice"]
+    assert any("too short for another sample" in text for text in said)
     seeds = [row["seeds"] for row in picture(run).rows if "seeds" in row]
-    assert all(each == [0] for each in seeds) == any("too short for another sample" in text for text in said)
+    assert seeds == [[0]] * len(seeds)
+    assert seeds

@@ -110,6 +110,7 @@ def test_the_same_losses_always_give_the_same_verdict():
     assert paired(*draws(3, shift=-0.03)) == paired(*draws(3, shift=-0.03))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=12), st.data())
 def test_holm_keeps_the_order_lies_between_the_raw_and_bonferroni_and_is_monotone(values, data):
     corrected = holm(values)

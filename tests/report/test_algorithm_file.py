@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoprune.errors import AutoPruneError
@@ -37,6 +37,7 @@ def test_hostile_text_stays_text(text):
     assert not any(character in whole for character in "\x00\x07\x1b\r\x0c\u202e")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_the_docstring_is_the_text(text):
     told = ast.get_docstring(ast.parse(documented(SOURCE, text, LIMIT)), clean=False)
@@ -45,6 +46,7 @@ def test_the_docstring_is_the_text(text):
     assert [character for character in told if character.isprintable() and not character.isspace()] == kept
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='"\\é∑a\n', min_size=0, max_size=400), st.integers(len(SOURCE) + 140, len(SOURCE) + 500))
 def test_a_long_text_is_cut_to_the_limit(text, limit):
     whole = documented(SOURCE, text, limit)

@@ -102,7 +102,7 @@ def _samples(crew: Crew, workbench: Workbench) -> Iterator[tuple[int, Workbench]
 def _on_second_model(crew: Crew, taking_part: list[Entrant]) -> tuple[list[Condition], list[dict[str, Any]]]:
     """The same on the transfer model, if there is one. One that cannot be used costs its own rows only."""
     model = crew.config.search.transfer_model
-    if model in (None, crew.config.model):
+    if model is None or model == crew.config.model:
         return [], []
     try:
         workbench = crew.workbench.on(model, lambda line: crew.events.emit("notice", text=line))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from autoprune.errors import UsageError
 
 Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Settings(BaseModel):
@@ -125,6 +126,12 @@ class SearchSettings(Settings):
     max_usd: Annotated[float, Field(gt=0)] | None = None
     generation_size: Positive = 3
     finalists: Positive = Field(2, description="best candidates measured on the report split")
+    confirm_seeds: Positive = Field(3, description="calibration samples that the finalists are confirmed with")
+    confirm_baselines: Annotated[int, Field(ge=0)] = Field(
+        3, description="baselines, best on the search split, that get all these samples; the others get the first"
+    )
+    confirm_sparsities: list[Share] = Field([], description="other sparsities at which the finalists are confirmed")
+    transfer_model: str | None = Field(None, description="a second model on which the finalists are confirmed")
 
 
 Ruling = Literal["approve", "reject", "ask"]
@@ -161,7 +168,7 @@ class Config(Settings):
     """Everything one run depends on."""
 
     model: str = Field("smollm2-135m", description="a directory, a hub id, a GGUF file, or a built-in name")
-    sparsity: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    sparsity: Share = 0.6
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -1,95 +1,152 @@
-"""The node `confirm`: the best candidates and all baselines on the report split, which the search never saw."""
+"""The node `confirm`: the best candidates and all baselines on the report split, which the search never saw.
 
+Each is measured with several calibration samples, if wanted also at other sparsities and on a second model. Every
+measurement is kept in the archive under its own settings, so that a confirmation that is run again makes none twice.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 from langgraph.runtime import Runtime
 
+from autoprune.agents.conclusion import Condition, comparisons, conclude
 from autoprune.agents.crew import Crew
+from autoprune.agents.entrants import Entrant, Standing, entrants
 from autoprune.agents.state import SearchState
-from autoprune.errors import CandidateFailure
-from autoprune.runs.archive import Measured, Outcome
-from autoprune.tools.workbench import BASELINE_ALLOCATIONS, BASELINE_SCORES
+from autoprune.errors import DownloadError, UsageError
+from autoprune.evaluation.confirmation import ALPHA, RESAMPLES
+from autoprune.runs.archive import Measured
+from autoprune.runs.verdicts import Comparison
+from autoprune.tools.workbench import Workbench
 
 
 def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
-    """Measure once on the report split, and say whether a candidate chosen on the search split beat every baseline."""
+    """Measure once on the report split, and say whether a finalist was shown to be better than every baseline."""
     crew = runtime.context
-    finalists = _finalists(crew)
-    baselines = [(score, allocation) for score in BASELINE_SCORES for allocation in BASELINE_ALLOCATIONS]
-    text = f"measuring the dense model, {len(baselines)} baselines and {len(finalists)} candidates on the report split"
-    crew.events.emit("notice", "confirming", text=text)
-    rows = [_row("dense", "dense", crew.workbench.dense("search"), crew.workbench.dense("report"))]
-    for score, allocation in baselines:
-        split = [crew.workbench.baseline(score, allocation, split) for split in ("search", "report")]
-        rows.append(_row(f"{score}+{allocation}", "baseline", *split))
-    for outcome in finalists:
-        crew.events.emit("working", slot=outcome.slot, agent="confirmation")
-        rows.append(_candidate_row(crew, outcome))
+    taking_part = entrants(crew)
+    crew.events.emit("notice", "confirming", text=_announcement(crew, taking_part))
+    conditions = _on_model(crew, crew.workbench, taking_part)
     crew.workbench.verify()
-    crew.events.emit("confirmed", "confirmed", rows=rows)
+    second, problem = _on_second_model(crew, taking_part)
+    conditions += second
+    compared = comparisons(conditions)
+    own = conditions[0]
+    rows = [_dense_row(crew.workbench.dense("search"), crew.workbench.dense("report")), *_rows(own)]
+    crew.events.emit(
+        "confirmed",
+        "confirmed",
+        rows=rows,
+        comparisons=compared,
+        elsewhere=[*(_elsewhere(condition) for condition in conditions[1:]), *problem],
+        protocol=_protocol(crew, compared),
+    )
+    of_own = [each for each in compared if (each["model"], each["sparsity"]) == (own.model, own.sparsity)]
     spent = crew.spent()
     crew.events.emit(
         "run-ended",
         "run-ended",
         stop=state["stop"],
-        conclusion=conclude(rows),
+        conclusion=conclude(rows, of_own),
         **vars(spent),
         agents=crew.costs(),
     )
     return {}
 
 
-def conclude(rows: list[dict[str, Any]]) -> str:
-    """One line: did the candidate that was best on the search split beat the best baseline on the report split?"""
-    baselines = [row for row in rows if row["kind"] == "baseline"]
-    candidates = [row for row in rows if row["kind"] == "candidate" and row["report"] is not None]
-    best_baseline = min(baselines, key=lambda row: row["report"])
-    against = f"the best baseline ({best_baseline['name']}, {best_baseline['report']:.2f})"
-    if not candidates:
-        return f"No candidate beat {against} on the report split: none could be measured."
-    chosen = min(candidates, key=lambda row: row["search"])
-    change = 100 * (chosen["report"] / best_baseline["report"] - 1)
-    if change < 0:
-        doubt = " It is better than the dense model, which is suspect." if _beats_dense(rows, chosen) else ""
-        return f"{chosen['name']} beat {against} on the report split: {chosen['report']:.2f}, {change:+.1f} %.{doubt}"
-    return f"No candidate beat {against} on the report split: the best, {chosen['name']}, has {chosen['report']:.2f}."
+def _announcement(crew: Crew, taking_part: list[Entrant]) -> str:
+    candidates = sum(entrant.kind == "candidate" for entrant in taking_part)
+    seeds, sparsities = crew.config.search.confirm_seeds, _sparsities(crew)
+    text = f"measuring the dense model, {len(taking_part) - candidates} baselines and {candidates} candidates on the "
+    text += f"report split, with up to {seeds} calibration sample{'s' * (seeds > 1)}"
+    if len(sparsities) > 1:
+        text += f", at sparsities {', '.join(f'{sparsity:g}' for sparsity in sparsities)}"
+    return text + (f", also on {crew.config.search.transfer_model}" if crew.config.search.transfer_model else "")
 
 
-def _beats_dense(rows: list[dict[str, Any]], chosen: dict[str, Any]) -> bool:
-    return any(chosen["report"] < row["report"] for row in rows if row["kind"] == "dense")
+def _sparsities(crew: Crew) -> list[float]:
+    """The run's own first."""
+    return list(dict.fromkeys([crew.config.sparsity, *crew.config.search.confirm_sparsities]))
 
 
-def _finalists(crew: Crew) -> list[Outcome]:
-    """The best measured candidates by search perplexity; of several slots with the same code the first."""
-    unique: dict[str, Outcome] = {}
-    for outcome in crew.archive.outcomes():
-        if outcome.status == "measured" and outcome.candidate:
-            unique.setdefault(outcome.candidate, outcome)
-    ranked = sorted(unique.values(), key=lambda outcome: (outcome.data["perplexity"], outcome.slot))
-    return ranked[: crew.config.search.finalists]
+def _on_model(crew: Crew, workbench: Workbench, taking_part: list[Entrant]) -> list[Condition]:
+    """Everybody at every sparsity: seed by seed, for a seed's statistics serve all of them."""
+    dense = workbench.dense("report").perplexity
+    conditions = [
+        Condition(workbench.config.model, sparsity, dense, [Standing(entrant) for entrant in taking_part])
+        for sparsity in _sparsities(crew)
+    ]
+    for seed, calibrated in _samples(crew, workbench):
+        for condition in conditions:
+            for standing in condition.standings:
+                if seed < standing.entrant.seeds:
+                    if standing.entrant.slot:
+                        crew.events.emit("working", slot=standing.entrant.slot, agent="confirmation")
+                    standing.take(calibrated.at(condition.sparsity), seed)
+    return conditions
 
 
-def _candidate_row(crew: Crew, outcome: Outcome) -> dict[str, Any]:
-    assert outcome.candidate is not None
-    name = f"{outcome.slot} {outcome.candidate[:8]}"
+def _samples(crew: Crew, workbench: Workbench) -> Iterator[tuple[int, Workbench]]:
+    """A workbench for each calibration seed. What a text too short to draw from repeats is left out."""
+    seen: set[str] = set()
+    for seed in range(crew.config.search.confirm_seeds):
+        calibrated = workbench.calibrated(seed)
+        sample = calibrated.bench.windows("calibration").fingerprint
+        if sample in seen:
+            text = f"the calibration text is too short for another sample: seed {seed} draws one that was used before"
+            crew.events.emit("notice", f"confirming/{workbench.config.model}/{seed}", text=text)
+            continue
+        seen.add(sample)
+        yield seed, calibrated
+
+
+def _on_second_model(crew: Crew, taking_part: list[Entrant]) -> tuple[list[Condition], list[dict[str, Any]]]:
+    """The same on the transfer model, if there is one. One that cannot be used costs its own rows only."""
+    model = crew.config.search.transfer_model
+    if model is None or model == crew.config.model:
+        return [], []
     try:
-        report = crew.workbench.candidate(outcome.candidate, "report")
-    except CandidateFailure as failure:
-        facts = {"search": outcome.data["perplexity"], "report": None, "sparsity": outcome.data["sparsity"]}
-        return {"name": name, "kind": "candidate", "problem": str(failure), "candidate": outcome.candidate, **facts}
-    return {
-        **_row(name, "candidate", crew.workbench.candidate(outcome.candidate, "search"), report),
-        "candidate": outcome.candidate,
-    }
+        workbench = crew.workbench.on(model, lambda line: crew.events.emit("notice", text=line))
+    except (UsageError, DownloadError) as error:
+        crew.events.emit("notice", "confirming/transfer", text=f"the transfer model cannot be used: {error}")
+        return [], [{"model": model, "sparsity": crew.config.sparsity, "rows": [], "problem": str(error)}]
+    conditions = _on_model(crew, workbench, taking_part)
+    workbench.verify()
+    return conditions, []
 
 
-def _row(name: str, kind: str, search: Measured, report: Measured) -> dict[str, Any]:
+def _rows(condition: Condition) -> list[dict[str, Any]]:
+    return [standing.row() for standing in condition.standings]
+
+
+def _elsewhere(condition: Condition) -> dict[str, Any]:
+    """A condition other than the run's own. Its rows hold no search perplexity: nothing was searched there."""
+    rows = [{**row, "search": None} for row in _rows(condition)]
+    dense = {"name": "dense", "kind": "dense", "search": None, "report": condition.dense, "sparsity": 0.0}
+    return {"model": condition.model, "sparsity": condition.sparsity, "rows": [dense, *rows]}
+
+
+def _dense_row(search: Measured, report: Measured) -> dict[str, Any]:
     return {
-        "name": name,
-        "kind": kind,
+        "name": "dense",
+        "kind": "dense",
         "search": search.perplexity,
         "report": report.perplexity,
         "sparsity": report.sparsity,
         "zeros": report.data["zeros"],
         "weights": report.data["weights"],
+    }
+
+
+def _protocol(crew: Crew, compared: list[Comparison]) -> dict[str, Any]:
+    """How the verdicts came about."""
+    windows = crew.workbench.bench.windows("report").tokens
+    return {
+        "test": "paired bootstrap-t over windows, two-sided",
+        "resamples": RESAMPLES,
+        "alpha": ALPHA,
+        "correction": "holm",
+        "comparisons": len(compared),
+        "windows": windows.shape[0],
+        "seqlen": windows.shape[1],
+        "seeds": crew.config.search.confirm_seeds,
     }

@@ -9,6 +9,7 @@ from autoprune.cli.common import console, report_error
 from autoprune.cli.compare import compare
 from autoprune.cli.doctor import doctor
 from autoprune.cli.evaluate import evaluate
+from autoprune.cli.export_algorithm import export_algorithm
 from autoprune.cli.fork import fork
 from autoprune.cli.prune import prune
 from autoprune.cli.runs import runs
@@ -31,6 +32,7 @@ app.command("approve")(approve)
 app.command("fork")(fork)
 app.command("runs")(runs)
 app.command("trace")(trace)
+app.command("export-algorithm")(export_algorithm)
 app.command("prune")(prune)
 app.command("compare")(compare)
 app.command("evaluate")(evaluate)

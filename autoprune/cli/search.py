@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from autoprune.cli.common import console, person, print_json, report_error
+from autoprune.cli.common import console, person, print_json, report_error, say
 from autoprune.cli.options import MODEL
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
@@ -49,6 +49,7 @@ def search(
     max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after so many tokens of the chat model.")] = None,
     max_usd: Annotated[float | None, typer.Option(help="Stop after so many US dollars.")] = None,
+    transfer_model: Annotated[str | None, typer.Option(help="Confirm on this model too; as --model.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Where the run goes; default runs/<time>-<model>.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
@@ -65,11 +66,13 @@ def search(
         "search.max_minutes": max_minutes,
         "search.max_tokens": max_tokens,
         "search.max_usd": max_usd,
+        "search.transfer_model": transfer_model,
         "seed": seed,
     }
     path, overrides = _split(words or [])
     overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
     config = load_config(path, overrides)
+    _check_second_model(config)
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)
 
@@ -128,10 +131,27 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                     events.close()
     picture = Picture.of(read_events(run.events_file))
     if as_json:
-        print_json({"run": str(run.path), "rows": picture.rows, "conclusion": picture.conclusion})
+        print_json(
+            {
+                "run": str(run.path),
+                "rows": picture.rows,
+                "comparisons": picture.comparisons,
+                "elsewhere": picture.elsewhere,
+                "protocol": picture.protocol,
+                "conclusion": picture.conclusion,
+            }
+        )
     else:
         screen.print(plain(f"\nrun directory: {run.path}   trace: autoprune trace {run.path}\n"), soft_wrap=True)
         screen.print(final_table(picture))
+
+
+def _check_second_model(config: Config) -> None:
+    """A model that is needed in an hour had better be there now. Raises UsageError; reads its configuration only."""
+    if config.search.transfer_model is not None:
+        from autoprune.pruning.loading import stored_dtype
+
+        stored_dtype(config.search.transfer_model, say)
 
 
 @contextmanager

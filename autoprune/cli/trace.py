@@ -202,12 +202,11 @@ def _part(archive: "Archive", wanted: str | None) -> tuple[int | None, str | Non
     """The generation or the slot that a user means by `g2`, `g2.c1`, the start of a content hash, or `best`."""
     if not wanted:
         return None, None
+    from autoprune.runs.lookup import BEST, best_slot
+
     proposals = archive.proposals()
-    if wanted == "best":
-        measured = {o.slot: o.data["perplexity"] for o in archive.outcomes() if o.status == "measured"}
-        if not measured:
-            raise UsageError("no candidate of this run has been measured yet")
-        return None, min(measured, key=lambda name: measured[name])
+    if wanted == BEST:
+        return None, best_slot(archive)
     if named := re.fullmatch(r"g(\d+)", wanted):
         generations = list(dict.fromkeys(proposal.generation for proposal in proposals))
         if int(named[1]) in generations:

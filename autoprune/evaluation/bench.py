@@ -20,7 +20,7 @@ from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
 from autoprune.evaluation.signature import Signature
 from autoprune.evaluation.statistics_cache import StatisticsCache
-from autoprune.evaluation.texts import Split, Windows, load_splits
+from autoprune.evaluation.texts import Split, Windows, load_calibration, load_splits
 from autoprune.evaluation.units import Units
 from autoprune.pruning.allocation.budget import project
 from autoprune.pruning.allocation.choose import READS, choose_allocation
@@ -79,6 +79,11 @@ class Bench:
         self._signature = Signature(self.layers)
         self._units: dict[str, Units] = {}
         self._energy: dict[str, float] = {}
+
+    def calibrated(self, seed: int) -> "Bench":
+        """A bench on the same target and texts, calibrated on the sequences that a seed draws (`load_calibration`)."""
+        windows = load_calibration(self._config.data, self.target.tokenizer, seed)
+        return Bench(self.target, {**self._splits, "calibration": windows}, self._config, self._cache.of(windows))
 
     @property
     def units(self) -> list[dict[str, Any]]:

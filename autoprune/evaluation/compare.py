@@ -17,7 +17,7 @@ from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.experiment import Applied, Recipe, apply
 from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.statistics_cache import StatisticsCache
-from autoprune.evaluation.texts import Split, load_calibration, load_splits
+from autoprune.evaluation.texts import Split, load_splits
 from autoprune.pruning.prune import Seconds
 from autoprune.pruning.target import load_target
 
@@ -121,12 +121,11 @@ def compare(
         recipe.check(algorithm)
     target = load_target(config.model, config.device, config.dtype, notify)
     splits = load_splits(config.data, target.tokenizer)
+    cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
+    first = Bench(target, splits, config, cache)
+    yield dense(first, split)
     for seed in range(seeds):
-        splits["calibration"] = load_calibration(config.data, target.tokenizer, seed)
-        cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
-        bench = Bench(target, dict(splits), config, cache)
-        if seed == 0:
-            yield dense(bench, split)
+        bench = first.calibrated(seed) if seed else first
         for recipe, algorithm in itertools.product(recipes, algorithms):
             try:
                 yield run(bench, algorithm, recipe, split, seed, offload)

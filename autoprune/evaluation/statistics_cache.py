@@ -36,11 +36,16 @@ class StatisticsCache:
     def __init__(self, target: Target, calibration: Windows, root: Path, notify: Callable[[str], None]) -> None:
         self._target = target
         self._windows = calibration.tokens
+        self._root = root
         self._notify = notify
         self.seconds = 0.0
         """Spent on collecting (and, of on-demand statistics, writing), as opposed to finding, so far."""
         facts = f"{VERSION}/{target.fingerprint}/{calibration.fingerprint}/{target.device.type}/{torch.__version__}"
         self._base = root / hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+    def of(self, calibration: Windows) -> "StatisticsCache":
+        """The same target and place on disk with another calibration text."""
+        return StatisticsCache(self._target, calibration, self._root, self._notify)
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
         """The bundle's directory, with the wanted on-demand statistics (gradient, hessian) and no others."""

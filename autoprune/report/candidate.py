@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
+from autoprune.report.confirmation import own_verdicts, verdict_table
 from autoprune.report.cost import cost_table
 from autoprune.report.live import describe
 from autoprune.report.picture import Picture
@@ -55,7 +56,7 @@ def candidate_trace(
     parts: list[RenderableType] = [
         plain(f"{slot}: {last.operator} by {last.engine}{models}, from {parents}", "bold"),
     ]
-    if line := _descent(proposals, outcomes, slot):
+    if line := descent(proposals, outcomes, slot):
         parts.append(_panel("line of descent", Group(*line)))
     parts += [
         _panel("chain of thought in the prompt", _chain(last)),
@@ -68,7 +69,11 @@ def candidate_trace(
     parts.append(_panel("who said what", Group(*(line for line in lines if line is not None))))
     if slot in outcomes:
         names = {proposal.candidate: f"{name} {proposal.candidate}" for name, proposal in proposals.items()}
-        parts.append(_panel("result", _result(outcomes[slot], names, Picture.of(events))))
+        picture = Picture.of(events)
+        parts.append(_panel("result", _result(outcomes[slot], names, picture)))
+        confirmed = [row["name"] for row in picture.rows if row.get("candidate") == outcomes[slot].candidate]
+        if verdicts := [each for each in own_verdicts(picture) if each["candidate"] in confirmed]:
+            parts.append(_panel("confirmation", verdict_table(verdicts, "")))
     if spending.agents:
         parts.append(cost_table(spending.agents))
     return Group(*parts)
@@ -113,7 +118,7 @@ def _chain(proposal: Proposal) -> RenderableType:
     return Group(*steps)
 
 
-def _descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
+def descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
     """Each ancestor and how it ended, oldest first: of several parents the one that measured best. Seeds have none."""
     lines: list[Text] = []
     while known := [parent for parent in proposals[slot].parents if parent in outcomes]:

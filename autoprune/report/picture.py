@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoprune.runs.events import Event
+from autoprune.runs.verdicts import Comparison
 
 
 @dataclass
@@ -40,6 +41,9 @@ class Picture:
     lessons: list[str] = field(default_factory=list)
     notice: str = ""
     rows: list[dict[str, Any]] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    elsewhere: list[dict[str, Any]] = field(default_factory=list)
+    protocol: dict[str, Any] = field(default_factory=dict)
     stop: str = ""
     conclusion: str = ""
 
@@ -78,7 +82,8 @@ class Picture:
             case "spent":
                 self.spent = dict(data)
             case "confirmed":
-                self.rows = data["rows"]
+                self.rows, self.comparisons = data["rows"], data.get("comparisons", [])
+                self.elsewhere, self.protocol = data.get("elsewhere", []), data.get("protocol", {})
             case "run-ended":
                 self.stop, self.conclusion = data["stop"], data["conclusion"]
                 self.spent |= {key: data[key] for key in ("seconds", "tokens", "usd", "agents") if key in data}

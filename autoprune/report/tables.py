@@ -7,27 +7,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from autoprune.report.confirmation import confirmation
 from autoprune.report.cost import cost_table
 from autoprune.report.picture import Picture
 from autoprune.report.text import plain
 
 
 def final_table(picture: Picture) -> RenderableType:
-    """The confirmed rows, best report perplexity first; what the agents cost; the conclusion as the last line."""
-    table = Table(title="Perplexity (lower is better)", title_justify="left")
-    for name, justify in (
-        ("algorithm", "left"),
-        ("search split", "right"),
-        ("report split", "right"),
-        ("sparsity", "right"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for row in sorted(picture.rows, key=lambda row: row["report"] or float("inf")):
-        style = {"candidate": "green", "dense": "dim"}.get(row["kind"], "")
-        report = f"{row['report']:.2f}" if row["report"] is not None else row["problem"]
-        table.add_row(plain(row["name"]), f"{row['search']:.2f}", plain(report), f"{row['sparsity']:.4f}", style=style)
+    """What was confirmed, best report perplexity first; what the agents cost; the conclusion as the last line."""
     costs = [cost_table(picture.agents)] if picture.agents else []
-    return Group(table, *costs, Text(picture.conclusion, style="bold"))
+    return Group(*confirmation(picture), *costs, Text(picture.conclusion, style="bold"))
 
 
 def runs_table(runs: Iterable[tuple[str, Picture]]) -> Table:

@@ -36,7 +36,7 @@ Kind = Literal[
     "ended",  # slot, candidate, status, perplexity | stage, reason, message
     "lesson",  # generation, text, by
     "spent",  # seconds, candidates, tokens, usd, agents: {role: usage}
-    "confirmed",  # rows of the final table
+    "confirmed",  # rows, comparisons, elsewhere, protocol: the final tables
     "run-ended",  # stop, conclusion, seconds, candidates, tokens, usd, agents
 ]
 

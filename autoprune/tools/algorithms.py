@@ -15,6 +15,7 @@ from autoprune.pruning.contract import MAX_SOURCE_BYTES, expensive_fields_named
 from autoprune.pruning.scores import SCORES, choose_score
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.lookup import find_candidate
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose import make_sandbox
 
@@ -46,8 +47,8 @@ def open_algorithms(
     """The named algorithms, with a sandbox beneath those that are candidates; it is closed at the end.
 
     A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix to compare it otherwise than its paper), a path
-    that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, or the start of a content hash). Raises UsageError for one
-    that cannot be found, before anything is started.
+    that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content hash, or best). Raises UsageError
+    for one that cannot be found, before anything is started.
     """
     found = {name: _source(name) for name in names}
     if all(source is None for source in found.values()):
@@ -96,14 +97,9 @@ def _of_run(path: Path, wanted: str) -> str:
     run = RunDirectory.open(path)
     archive = Archive(run.archive_file)
     try:
-        proposals = archive.proposals()
+        return run.source(find_candidate(archive, wanted).candidate)
     finally:
         archive.close()
-    for proposal in proposals:
-        if proposal.candidate and (proposal.slot == wanted or proposal.candidate.startswith(wanted)):
-            return run.source(proposal.candidate)
-    known = ", ".join(proposal.slot for proposal in proposals if proposal.candidate) or "none"
-    raise UsageError(f"there is no candidate {wanted!r} in {path}; there are: {known}")
 
 
 def _short(name: str) -> str:

@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoprune.config import Config
@@ -51,6 +51,19 @@ class Workbench:
     def recorded(self, subject: str, split: str) -> Measured | None:
         """A measurement of this subject under the present settings, if there is one."""
         return self.archive.measurement(subject, split, self.settings(split))
+
+    def calibrated(self, seed: int) -> "Workbench":
+        """The same target and archive with the calibration sample of another seed (0: the run's own)."""
+        return replace(self, bench=self.bench.calibrated(seed)) if seed else self
+
+    def at(self, sparsity: float) -> "Workbench":
+        """The same bench at another sparsity."""
+        return replace(self, config=self.config.model_copy(update={"sparsity": sparsity}))
+
+    def on(self, model: str, notify: Notify) -> "Workbench":
+        """Another target, loaded now, on the same kinds of text. Raises UsageError for one that cannot be used."""
+        config = self.config.model_copy(update={"model": model})
+        return replace(self, config=config, bench=open_bench(config, self.run.path, notify))
 
     def dense(self, split: Split) -> Measured:
         """The unpruned target's perplexity."""

@@ -26,6 +26,7 @@ SMALL = (
     "llm.retries=0",
     "search.max_candidates=6",
     "search.generation_size=2",
+    "search.confirm_seeds=2",
 )
 
 Search = Callable[..., RunDirectory]
@@ -65,7 +66,9 @@ def facts() -> Callable[[RunDirectory], dict[str, Any]]:
             return {
                 "outcomes": {o.slot: (o.candidate, o.status, o.data.get("perplexity")) for o in archive.outcomes()},
                 "measurements": sorted(
-                    (m.subject, m.split, m.perplexity) for s in ("search", "report") for m in archive.measurements(s)
+                    (m.subject, m.split, m.settings, m.perplexity)
+                    for s in ("search", "report")
+                    for m in archive.measurements(s)
                 ),
                 "nodes": sorted(node.id for node in archive.nodes()),
                 "edges": sorted((edge.source, edge.target, edge.kind) for edge in archive.edges()),

@@ -54,7 +54,7 @@ class Nursery:
 
 
 def measured_in(path: Path) -> list[str]:
-    """Subject and split of every measurement that any life has kept, in order."""
+    """Subject, split and settings of every measurement that any life has kept, in order."""
     return path.with_suffix(".measured").read_text().splitlines()
 
 
@@ -113,6 +113,6 @@ def _watch_measurements(log: Path) -> None:
     def watched(self: Archive, measured: Measured) -> None:
         keep(self, measured)
         with log.open("a") as lines:
-            lines.write(f"{measured.subject} {measured.split}\n")
+            lines.write(f"{measured.subject} {measured.split} {measured.settings}\n")
 
     Archive.add_measurement = watched  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Critic, analyst, proposer and confirmation by themselves; the LLM ones through a real scripted server."""
+"""Critic, analyst and proposer by themselves; the LLM ones through a real scripted server."""
 
 import json
 
@@ -6,7 +6,6 @@ import pytest
 
 from autoprune.agents.analyst import LLMAnalyst, Result, StatisticalAnalyst, settle
 from autoprune.agents.chat.client import Chat, Endpoint
-from autoprune.agents.confirm import conclude
 from autoprune.agents.critic import LLMCritic, RuleCritic, Submission
 from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.population import Algorithm
@@ -193,19 +192,3 @@ def test_unusable_replies_end_in_a_draft_that_says_why(chat, chat_server, replie
     draft = LLMProposer(chat).propose(request())
     assert draft.source is None
     assert draft.problem
-
-
-def rows(*candidates):
-    baselines = [("dense", "dense", 15.0, 15.0), ("wanda", "baseline", 66.0, 60.0), ("sdsa", "baseline", 65.0, 61.0)]
-    found = [*baselines, *((name, "candidate", search, report) for name, search, report in candidates)]
-    return [dict(zip(("name", "kind", "search", "report"), row, strict=True)) for row in found]
-
-
-def test_the_conclusion_compares_the_one_chosen_on_search_with_the_best_on_report():
-    assert (
-        conclude(rows(("a", 50.0, 54.0)))
-        == "a beat the best baseline (wanda, 60.00) on the report split: 54.00, -10.0 %."
-    )
-    assert conclude(rows(("a", 50.0, 62.0), ("b", 55.0, 40.0))).startswith("No candidate beat the best baseline")
-    assert "none could be measured" in conclude(rows(("a", 50.0, None)))
-    assert "suspect" in conclude(rows(("a", 50.0, 10.0)))

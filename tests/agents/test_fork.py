@@ -29,7 +29,11 @@ def forked(search, tmp_path):
 
 def measured(run):
     archive = Archive(run.archive_file)
-    rows = {(row.subject, row.split): row for split in ("search", "report") for row in archive.measurements(split)}
+    rows = {
+        (row.subject, row.split, row.settings): row
+        for split in ("search", "report")
+        for row in archive.measurements(split)
+    }
     archive.close()
     return rows
 

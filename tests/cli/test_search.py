@@ -32,12 +32,15 @@ def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, sm
     assert done.returncode == 0, done.stderr
     assert "wanda+uniform" in done.stdout
     assert "run directory: r" in done.stdout
-    assert "report split" in done.stdout.splitlines()[-1] + done.stdout.splitlines()[-2]
+    assert "better than every baseline on the report split" in " ".join(done.stdout.split())
     names = {path.name for path in (tmp_path / "r").iterdir()}
     assert names >= {"config.yaml", "events.jsonl", "archive.sqlite", "checkpoints.sqlite", "candidates"}
     again = autoprune("resume", "r", "--json")
     assert again.returncode == 0
-    assert {row["kind"] for row in json.loads(again.stdout)["rows"]} == {"dense", "baseline", "candidate"}
+    found = json.loads(again.stdout)
+    assert {row["kind"] for row in found["rows"]} == {"dense", "baseline", "candidate"}
+    assert {each["verdict"] for each in found["comparisons"]} <= {"better", "no difference shown", "worse"}
+    assert len(found["comparisons"]) == found["protocol"]["comparisons"] > 0
     listed = json.loads(autoprune("runs", ".", "--json").stdout)
     assert [(row["run"], row["candidates"]) for row in listed] == [("r", 6)]
     traced = autoprune("trace", "r", "g1.c1", "--html", "t.html", "--svg", "t.svg")
@@ -52,6 +55,8 @@ def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, sm
     [
         (["--model", "/no/such/model"], 2, "/no/such/model"),
         (["--model", "no-such/model-anywhere"], 2, "no-such/model-anywhere"),
+        (["--transfer-model", "/no/such/second"], 2, "/no/such/second"),
+        (["search.confirm_sparsities=[0.5,2]"], 2, "search.confirm_sparsities.1 = 2"),
         (["--sparsity", "1.2"], 2, "sparsity = 1.2"),
         (["colour=red"], 2, "unknown setting 'colour'"),
         (["--llm", "oracle"], 2, "llm.provider = 'oracle'"),

@@ -107,6 +107,7 @@ def test_the_best_is_the_measured_candidate_of_lowest_perplexity(here, recorded)
     ended = [event.data for event in read_events(Path(recorded) / "events.jsonl") if event.kind == "ended"]
     best = min((end for end in ended if end["status"] == "measured"), key=lambda end: end["perplexity"])
     text = here("trace", recorded, "best").stdout
+    assert "─ confirmation" in text
     assert text.startswith(f"{best['slot']}: ")
     assert text == here("trace", recorded, best["candidate"][:10]).stdout
 

@@ -163,3 +163,16 @@ def test_a_model_that_was_pruned_before_is_pruned_further_to_the_exact_count(ope
     again = open_tiny_bench(model=str(tmp_path / "pruned"))
     measured = again.baseline("wanda", "sdsa", 0.5, "search")
     assert measured.zeros == round(0.5 * again.target.weights)
+
+
+def test_another_calibration_sample_is_another_measurement_of_the_same_target(bench):
+    first, second = bench.calibrated(0), bench.calibrated(1)
+    texts = [each.fingerprints()["texts"] for each in (bench, first, second)]
+    assert texts[0] == texts[1]
+    assert texts[0]["calibration"] != texts[2]["calibration"]
+    assert {split: texts[0][split] for split in ("search", "report")} == {
+        split: texts[2][split] for split in ("search", "report")
+    }
+    assert second.target is bench.target
+    losses = [each.baseline("wanda", "uniform", 0.5, "report").window_losses for each in (bench, first, second)]
+    assert losses[0] == losses[1] != losses[2]

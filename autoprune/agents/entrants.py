@@ -1,0 +1,108 @@
+"""Who takes part in the confirmation, with how many calibration seeds, and what was measured of each."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, Literal
+
+from autoprune.agents.crew import Crew
+from autoprune.errors import CandidateFailure
+from autoprune.evaluation.confirmation import Losses
+from autoprune.runs.archive import Measured, Outcome
+from autoprune.tools.workbench import BASELINE_ALLOCATIONS, BASELINE_SCORES, Workbench
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A finalist or a baseline. `measure` takes it to a workbench's report split; `seeds`: how many samples it gets."""
+
+    name: str
+    kind: Literal["baseline", "candidate"]
+    search: float
+    seeds: int
+    measure: Callable[[Workbench], Measured]
+    slot: str = ""
+    candidate: str = ""
+
+
+@dataclass
+class Standing:
+    """What was measured of an entrant under one condition (model and sparsity): calibration seed -> measurement."""
+
+    entrant: Entrant
+    measured: dict[int, Measured] = field(default_factory=dict)
+    problem: str = ""
+
+    def take(self, workbench: Workbench, seed: int) -> None:
+        """Measure with one more seed. A failure ends it: what fails on some samples is not confirmed."""
+        if self.problem:
+            return
+        try:
+            self.measured[seed] = self.entrant.measure(workbench)
+        except CandidateFailure as failure:
+            self.problem = str(failure) if seed == 0 else f"{failure} (calibration seed {seed})"
+
+    @property
+    def losses(self) -> Losses | None:
+        """By seed and window; None of one that failed."""
+        if self.problem:
+            return None
+        return {seed: row.data["window_losses"] for seed, row in self.measured.items()}
+
+    def row(self) -> dict[str, Any]:
+        """As the event `confirmed` holds it. `report`: exp of the mean loss over all seeds, None when it failed."""
+        entrant = self.entrant
+        row: dict[str, Any] = {"name": entrant.name, "kind": entrant.kind, "search": entrant.search, "report": None}
+        if entrant.candidate:
+            row["candidate"] = entrant.candidate
+        if self.problem:
+            return {**row, "problem": self.problem}
+        first, by_seed = next(iter(self.measured.values())), [each.perplexity for each in self.measured.values()]
+        report = by_seed[0] if len(by_seed) == 1 else math.exp(fmean(map(math.log, by_seed)))
+        facts = {"sparsity": first.sparsity, "zeros": first.data["zeros"], "weights": first.data["weights"]}
+        return {**row, "report": report, **facts, "seeds": list(self.measured), "by_seed": by_seed}
+
+
+def entrants(crew: Crew) -> list[Entrant]:
+    """All baselines, best on the search split first, then the finalists, the same."""
+    return [*_baselines(crew), *_finalists(crew)]
+
+
+def _baselines(crew: Crew) -> list[Entrant]:
+    """The first `confirm_baselines` of them get every seed."""
+    settings = crew.config.search
+    names = [(score, allocation) for score in BASELINE_SCORES for allocation in BASELINE_ALLOCATIONS]
+    searched = {name: crew.workbench.baseline(*name, "search").perplexity for name in names}
+    found = []
+    for place, name in enumerate(sorted(names, key=lambda name: searched[name])):
+        seeds = settings.confirm_seeds if place < settings.confirm_baselines else 1
+        found.append(Entrant("+".join(name), "baseline", searched[name], seeds, _report_of_baseline(*name)))
+    return found
+
+
+def _report_of_baseline(score: str, allocation: str) -> Callable[[Workbench], Measured]:
+    return lambda workbench: workbench.baseline(score, allocation, "report")
+
+
+def _finalists(crew: Crew) -> list[Entrant]:
+    """The best measured candidates; of several slots with the same code the first."""
+    unique: dict[str, Outcome] = {}
+    for outcome in crew.archive.outcomes():
+        if outcome.status == "measured" and outcome.candidate:
+            unique.setdefault(outcome.candidate, outcome)
+    ranked = sorted(unique.values(), key=lambda outcome: (outcome.data["perplexity"], outcome.slot))
+    return [_finalist(crew, outcome) for outcome in ranked[: crew.config.search.finalists]]
+
+
+def _finalist(crew: Crew, outcome: Outcome) -> Entrant:
+    code = str(outcome.candidate)
+    return Entrant(
+        f"{outcome.slot} {code[:8]}",
+        "candidate",
+        outcome.data["perplexity"],
+        crew.config.search.confirm_seeds,
+        lambda workbench: workbench.candidate(code, "report"),
+        outcome.slot,
+        code,
+    )

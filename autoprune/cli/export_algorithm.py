@@ -1,0 +1,51 @@
+"""`autoprune export-algorithm`."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoprune.cli.common import console, print_json
+from autoprune.errors import AutoPruneError, UsageError
+from autoprune.report.text import plain
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import read_events
+
+SUFFIX = ".py"
+
+
+def export_algorithm(
+    candidate: Annotated[
+        str,
+        typer.Argument(metavar="RUN:CANDIDATE", help="CANDIDATE: a slot (g2.c1), the start of a hash, or best."),
+    ],
+    out: Annotated[Path, typer.Option(help="The Python file to write; its name ends in .py.")],
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write a candidate as a documented file for `autoprune prune --algorithm` and `compare --algorithms`."""
+    from autoprune.pruning.contract import MAX_SOURCE_BYTES
+    from autoprune.report.algorithm_file import algorithm_file
+    from autoprune.runs.archive import Archive
+    from autoprune.runs.lookup import find_candidate
+
+    name, colon, wanted = candidate.rpartition(":")
+    if not (name and colon and wanted):
+        raise UsageError(f"{candidate!r} is not of the form RUN:CANDIDATE (for example runs/mine:best)")
+    if out.suffix != SUFFIX:
+        raise UsageError(f"{out} must end in {SUFFIX}, which is how other commands tell a file from a name")
+    if out.exists() and not force:
+        raise UsageError(f"{out} exists already; name another file, or write over it with --force")
+    run = RunDirectory.open(Path(name))
+    with closing(Archive(run.archive_file)) as archive:
+        found = find_candidate(archive, wanted)
+        text = algorithm_file(run, archive, list(read_events(run.events_file)), found, out.name, MAX_SOURCE_BYTES)
+    try:
+        out.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise AutoPruneError(f"cannot write {out}: {error.strerror}") from None
+    if as_json:
+        print_json({"out": str(out), "slot": found.slot, "candidate": found.candidate, "bytes": len(text.encode())})
+    else:
+        console().print(plain(f"{out}: {found.slot} {found.candidate}, {len(text.encode()):,} bytes"), soft_wrap=True)

@@ -1,0 +1,45 @@
+"""What the confirmation of a run found, as its event holds it: comparisons of candidates with baselines."""
+
+import math
+from typing import TypedDict
+
+
+class Comparison(TypedDict):
+    """One candidate against one baseline on the report split, under one condition (model and target sparsity).
+
+    `difference`: candidate minus baseline, of the log-perplexity in nats per token, with the 95 % interval `low` to
+    `high` (None where there are too few windows for one). `p`: two-sided; `p_holm`: corrected for all comparisons of
+    the run. `verdict`: better, no difference shown, or worse. `seeds`: the calibration seeds that both were measured
+    with.
+    """
+
+    model: str
+    sparsity: float
+    candidate: str
+    baseline: str
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+    p_holm: float
+    verdict: str
+    windows: int
+    seeds: list[int]
+
+
+LARGEST = 50.0
+"""Nats beyond which a change of perplexity is no number that anybody reads."""
+
+
+def percent(nats: float | None) -> str:
+    """A difference of log-perplexities as a change of perplexity in per cent; empty for an unknown one."""
+    if nats is None:
+        return ""
+    change = 100 * math.expm1(min(nats, LARGEST))
+    return f"{change:+.1f}" if change < 1e5 else f"{change:+.1e}"
+
+
+def interval(compared: Comparison) -> str:
+    """The 95 % interval of the change in per cent; empty where there is none."""
+    low, high = percent(compared["low"]), percent(compared["high"])
+    return f"{low} to {high}" if low and high else ""

@@ -1,0 +1,96 @@
+"""The confirmation at the end of a real small search: who is measured with what, and that nothing is measured twice."""
+
+import shutil
+
+import pytest
+
+from autoprune.report.picture import Picture
+from autoprune.runs.archive import Archive
+from autoprune.runs.events import read_events
+
+LITTLE = ("search.max_candidates=2",)
+
+
+def picture(run):
+    return Picture.of(read_events(run.events_file))
+
+
+def tokens(model, text):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model)(text, add_special_tokens=False)["input_ids"]
+
+
+def reported(run):
+    archive = Archive(run.archive_file)
+    rows = archive.measurements("report")
+    archive.close()
+    return rows
+
+
+@pytest.fixture
+def other_model(tiny_model, tmp_path):
+    """The tiny model with other weights."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    for layer in model.model.layers:
+        layer.mlp.up_proj.weight.data *= 1.5
+    model.save_pretrained(tmp_path / "other")
+    for file in tiny_model.glob("*token*"):
+        shutil.copy(file, tmp_path / "other")
+    return str(tmp_path / "other")
+
+
+def test_finalists_and_the_best_baselines_get_every_seed_and_the_rest_the_first(search):
+    run = search(*LITTLE, "search.confirm_seeds=3", "search.confirm_baselines=2")
+    drawn = picture(run)
+    baselines = [row for row in drawn.rows if row["kind"] == "baseline"]
+    assert [row["seeds"] for row in baselines] == [[0, 1, 2], [0, 1, 2], [0], [0]]
+    assert [row["search"] for row in baselines] == sorted(row["search"] for row in baselines)
+    finalists = [row for row in drawn.rows if row["kind"] == "candidate"]
+    assert all(row["seeds"] == [0, 1, 2] and len(set(row["by_seed"])) == 3 for row in finalists)
+    assert len(drawn.comparisons) == 4 * len(finalists) == drawn.protocol["comparisons"]
+    assert {len(each["seeds"]) for each in drawn.comparisons} == {1, 3}
+    rows = reported(run)
+    assert len(rows) == len({(row.subject, row.settings) for row in rows})
+    assert len(rows) == 1 + 2 * 3 + 2 + 3 * len(finalists)
+
+
+def test_one_seed_is_the_runs_own_sample(search):
+    once, more = search(*LITTLE, "search.confirm_seeds=1", name="once"), search(*LITTLE, name="more")
+    first = {row["name"]: row["by_seed"][0] for row in picture(more).rows if "by_seed" in row}
+    assert {row["name"]: row["report"] for row in picture(once).rows if "by_seed" in row} == first
+
+
+def test_other_sparsities_and_a_second_model_have_rows_and_verdicts_of_their_own(search, other_model):
+    run = search(*LITTLE, "search.confirm_sparsities=[0.5,0.7]", f"search.transfer_model={other_model}")
+    drawn = picture(run)
+    model = drawn.started["model"]
+    places = [(model, 0.5), (model, 0.7), (other_model, 0.5), (other_model, 0.7)]
+    assert [(each["model"], each["sparsity"]) for each in drawn.elsewhere] == places[1:]
+    for condition in drawn.elsewhere:
+        pruned = [row for row in condition["rows"] if row["kind"] != "dense"]
+        assert all(row["zeros"] == round(condition["sparsity"] * row["weights"]) for row in pruned)
+    assert list(dict.fromkeys((each["model"], each["sparsity"]) for each in drawn.comparisons)) == places
+    dense = [row["report"] for row in drawn.rows + drawn.elsewhere[1]["rows"] if row["kind"] == "dense"]
+    assert dense[0] != dense[1]
+
+
+def test_a_second_model_that_has_gone_costs_its_own_rows_only(search):
+    drawn = picture(search(*LITTLE, "search.transfer_model=/no/such/model"))
+    assert drawn.conclusion
+    assert [(each["model"], each["rows"]) for each in drawn.elsewhere] == [("/no/such/model", [])]
+    assert "/no/such/model" in drawn.elsewhere[0]["problem"]
+
+
+def test_a_text_too_short_for_other_samples_is_used_once_and_says_so(search, tiny_model, tmp_path):
+    words = " ".join(f"word{number % 97} is {number}." for number in range(400))
+    length = next(size for size in range(len(words)) if len(tokens(tiny_model, words[:size])) == 2 * 64)
+    (tmp_path / "short.txt").write_text(words[: 3 * length])  # a third is calibration text
+    run = search(*LITTLE, f"data.calibration={tmp_path / 'short.txt'}", "data.calibration_samples=2")
+    said = [event.data["text"] for event in read_events(run.events_file) if event.kind == "notice"]
+    assert any("too short for another sample" in text for text in said)
+    seeds = [row["seeds"] for row in picture(run).rows if "seeds" in row]
+    assert seeds == [[0]] * len(seeds)
+    assert seeds

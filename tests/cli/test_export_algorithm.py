@@ -1,0 +1,129 @@
+"""`autoprune export-algorithm`: from a run to a file that other commands take."""
+
+import ast
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from autoprune.agents.chat.choose import choose_llm
+from autoprune.agents.session import open_crew, work
+from autoprune.config import load_config
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog
+from tests.agents.conftest import SMALL
+
+V1 = Path(__file__).parent.parent / "runs" / "v1"
+
+
+@pytest.fixture(scope="module")
+def searched(tiny_model, tmp_path_factory):
+    """The directory of a small search without an LLM."""
+    home = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
+        config = load_config(None, [f"model={tiny_model}", *SMALL, "search.max_candidates=4"])
+        run = RunDirectory.create(home / "run", config)
+        events = EventLog(run.events_file)
+        with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
+            work(crew)
+        events.close()
+    return run
+
+
+def best(run):
+    archive = Archive(run.archive_file)
+    measured = [each for each in archive.outcomes() if each.status == "measured"]
+    archive.close()
+    return min(measured, key=lambda each: each.data["perplexity"])
+
+
+def test_the_file_is_documented_and_holds_the_candidates_code(here, searched, tmp_path):
+    outcome = best(searched)
+    done = here("export-algorithm", f"{searched.path}:best", "--out", "found.py", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["slot"], said["candidate"]) == (outcome.slot, outcome.candidate)
+    text = (tmp_path / "found.py").read_text(encoding="utf-8")
+    assert len(text.encode()) == said["bytes"]
+    assert text.endswith(searched.source(outcome.candidate))
+    told = ast.get_docstring(ast.parse(text))
+    for part in ("Thought", "Search", "Confirmation", "Use", outcome.candidate, "why: ", "sparsity: 0.5"):
+        assert part in told
+    assert "Candidates against baselines" in told
+    for name in ("magnitude+uniform", "wanda+sdsa"):
+        assert re.search(rf"{outcome.slot} {outcome.candidate[:8]} +{re.escape(name)} .*(better|worse|shown)", told)
+    assert "autoprune prune --model llama --algorithm found.py --sparsity 0.5" in told
+    assert str(searched.path.parent) not in text
+
+
+def test_slot_hash_and_best_name_the_same(here, searched, tmp_path):
+    outcome = best(searched)
+    texts = set()
+    for wanted in ("best", outcome.slot, outcome.candidate[:8]):
+        assert here("export-algorithm", f"{searched.path}:{wanted}", "--out", "f.py", "--force").returncode == 0
+        texts.add((tmp_path / "f.py").read_text(encoding="utf-8"))
+    assert len(texts) == 1
+
+
+def test_prune_and_compare_take_the_file_and_measure_what_the_candidate_measured(here, searched, tiny_model, tmp_path):
+    here("export-algorithm", f"{searched.path}:best", "--out", "found.py")
+    small = ["--model", str(tiny_model), "--seqlen", "64", "--calibration-samples", "4", "--windows", "4"]
+    words = [*small, "--sandbox", "local", "--device", "cpu", "--json", "--sparsity", "0.5"]
+    asked = ["--algorithms", f"found.py,{searched.path}:best", "--allocations", "sdsa", "--dtype", "float32"]
+    rows = json.loads(here("compare", *words, *asked).stdout)
+    assert rows[1]["perplexity"] == rows[2]["perplexity"]
+    archive = Archive(searched.archive_file)
+    measured = {row.perplexity for row in archive.measurements("report") if row.subject == best(searched).candidate}
+    archive.close()
+    assert any(rows[1]["perplexity"] == pytest.approx(each, rel=1e-6) for each in measured)
+    done = here("prune", *words, "--algorithm", "found.py", "--out", "pruned")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sparsity"] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_a_file_is_not_written_over_without_force(here, searched, tmp_path):
+    (tmp_path / "mine.py").write_text("mine\n")
+    done = here("export-algorithm", f"{searched.path}:best", "--out", "mine.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "mine.py exists already" in done.stderr
+    assert (tmp_path / "mine.py").read_text() == "mine\n"
+    assert here("export-algorithm", f"{searched.path}:best", "--out", "mine.py", "--force").returncode == 0
+    assert "def score(layer)" in (tmp_path / "mine.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "out", "code", "complaint"),
+    [
+        ("best", "f.py", 2, "not of the form RUN:CANDIDATE"),
+        ("nowhere:best", "f.py", 2, "not a run directory"),
+        ("{run}:g9.c9", "f.py", 2, "no candidate 'g9.c9' in this run; there are: g1.c1"),
+        ("{run}:best", "f.txt", 2, "must end in .py"),
+        ("{run}:best", "nowhere/f.py", 1, "cannot write nowhere/f.py: No such file"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(here, searched, wanted, out, code, complaint):
+    done = here("export-algorithm", wanted.format(run=searched.path), "--out", out)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert complaint in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_candidate_of_a_run_of_version_1_is_exported(here, tmp_path):
+    run = tmp_path / "old"
+    (run / "candidates").mkdir(parents=True)
+    for name in ("config.yaml", "events.jsonl"):
+        shutil.copy(V1 / name, run / name)
+    for source in (V1 / "candidates").iterdir():
+        shutil.copy(source, run / "candidates" / source.stem)
+    archive = sqlite3.connect(run / "archive.sqlite")
+    archive.executescript((V1 / "archive.sql").read_text(encoding="utf-8"))
+    archive.close()
+    done = here("export-algorithm", "old:best", "--out", "old.py")
+    assert done.returncode == 0, done.stderr
+    told = ast.get_docstring(ast.parse((tmp_path / "old.py").read_text(encoding="utf-8")))
+    assert "wanda+sdsa" in told

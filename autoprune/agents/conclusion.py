@@ -87,7 +87,7 @@ def conclude(rows: Sequence[Row], compared: Sequence[Comparison]) -> str:
     )
     return (
         f"No candidate was shown to be better than every baseline on the report split; {chosen['name']} against "
-        f"{len(said)} baselines: {counts}; {figures}.{unsaid}"
+        f"{len(said)} baseline{'s' * (len(said) > 1)}: {counts}; {figures}.{unsaid}"
     )
 
 

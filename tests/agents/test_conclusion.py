@@ -78,7 +78,7 @@ def test_of_several_winners_the_one_that_the_search_split_put_first_is_named():
     assert concluded(WANDA, first, second).startswith("a is better")
     worse = standing("c", "candidate", 4.5, search=40.0)
     assert concluded(WANDA, worse, second).startswith("b is better")
-    assert "c against 1 baselines: 1 worse" in concluded(WANDA, worse)
+    assert "c against 1 baseline: 1 worse" in concluded(WANDA, worse)
 
 
 def test_better_than_the_dense_model_is_suspect():

@@ -125,6 +125,17 @@ class SearchSettings(Settings):
     max_usd: Annotated[float, Field(gt=0)] | None = None
     generation_size: Positive = 3
     finalists: Positive = Field(2, description="best candidates measured on the report split")
+    racing: bool = Field(
+        True, description="stop a candidate that paired tests show to be worse than the worst of the elite"
+    )
+    racing_error: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.05, description="racing: largest probability of stopping a candidate that is no worse"
+    )
+    elite: Positive = Field(5, description="best candidates so far, by which others are stopped early")
+    layer_error: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="stop a candidate whose mean layer error is as many times the largest of the elite's"
+    )
+    cache: bool = Field(True, description="keep measurements in the user's cache, for all runs")
 
 
 Ruling = Literal["approve", "reject", "ask"]

@@ -26,7 +26,9 @@ SMALL = (
     "llm.retries=0",
     "search.max_candidates=6",
     "search.generation_size=2",
+    "search.cache=off",
 )
+"""Without the cache of measurements: two runs with the same seed shall find the same, not look it up."""
 
 Search = Callable[..., RunDirectory]
 

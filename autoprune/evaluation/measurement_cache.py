@@ -125,9 +125,11 @@ class MeasurementCache:
     def _transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self._path, timeout=PATIENCE)) as file, file:
-            version = file.execute("PRAGMA user_version").fetchone()[0]
+            version = _version(file)
             if version == 0:
-                file.execute("BEGIN IMMEDIATE")  # of several processes one makes the table
+                file.execute("BEGIN IMMEDIATE")
+                version = _version(file)  # another process may have made the table meanwhile
+            if version == 0:
                 file.execute(CREATE)
                 file.execute(f"PRAGMA user_version = {SCHEMA}")
             elif version != SCHEMA:
@@ -149,6 +151,10 @@ class MeasurementCache:
                 os.replace(self._path, aside)
                 reason = " ".join(why.split())[:200]
                 self._notify(f"the cache of measurements was damaged ({reason}); it is now {aside}, a new one begins")
+
+
+def _version(file: sqlite3.Connection) -> int:
+    return int(file.execute("PRAGMA user_version").fetchone()[0])
 
 
 def user_cache(notify: Callable[[str], None]) -> MeasurementCache:

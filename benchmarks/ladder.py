@@ -148,7 +148,10 @@ def table(rows: list[dict[str, Any]]) -> str:
         values = [perplexity(row["losses"][:count]) for row in rows]
         name = f"perplexity after {count} of {windows} windows" if count < windows else "perplexity, full search split"
         lines.append(line(name, values, rows, masks + forward * count / windows))
-    lines += ["", "Seconds are medians, each with all rungs below it that make masks; the windows of one take equal time."]
+    lines += [
+        "",
+        "Seconds are medians, each with all rungs below it that make masks; the windows of one take equal time.",
+    ]
     return "\n".join(lines)
 
 

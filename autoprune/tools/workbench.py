@@ -99,9 +99,10 @@ class Workbench:
     ) -> Measured:
         with self.turn:
             known = self.recorded(subject, split)
-            if known is not None:  # by an earlier life of the run, or by the run that this is a fork of
+            if known is not None and ladder is not EVERYTHING:
+                # By an earlier life of the run, or by the run that this is a fork of: it ends as if measured now.
                 ladder.replay(measurement_of(known))
-            else:
+            elif known is None:
                 key = self._key(subject, split)
                 found = self.cache.measure_once(key, ladder, measure) if self.cache else measure()
                 self.archive.add_measurement(_row(subject, self.settings(split), *found))
@@ -119,7 +120,7 @@ class Workbench:
             facts |= {"calibration": texts["calibration"], "sparsity": self.config.sparsity}
             facts |= {"allocation": self.config.allocation.model_dump()}
         if not subject.startswith(("dense", "baseline:")):
-            facts["sandbox"] = self.sandbox.name
+            facts["sandbox"] = [self.sandbox.name, self.config.sandbox.threads]
         return measurement_key(**facts)
 
 

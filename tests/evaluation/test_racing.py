@@ -77,17 +77,17 @@ def test_losses_as_recorded_are_raced_in_the_order_of_measurement():
 @pytest.mark.parametrize("windows", [6, 16, 64])
 def test_a_candidate_that_is_exactly_as_good_is_stopped_no_more_often_than_the_rate(windows):
     """At the boundary of what must not be stopped, over all looks; four standard errors of the simulation allowed."""
-    chance, trials = np.random.default_rng(6), 4000
+    chance, trials = np.random.default_rng(6), 2000
     rival = chance.normal(4.0, 0.5, (trials, windows))
     mine = rival + chance.normal(0.0, 0.1, (trials, windows))
     stops = sum(raced(*pair) is not None for pair in zip(rival.tolist(), mine.tolist(), strict=True)) / trials
     assert stops <= RATE + 4 * math.sqrt(RATE * (1 - RATE) / trials)
-    assert stops > 0.2 * RATE
+    assert stops > 0.1 * RATE
 
 
 def test_the_rate_holds_for_a_fixed_text_whose_windows_come_in_random_order():
     """What is random here is the order alone: skewed differences of a text, with mean zero over all its windows."""
-    chance, trials = np.random.default_rng(7), 4000
+    chance, trials = np.random.default_rng(7), 2000
     text = chance.gamma(2.0, 0.1, WINDOWS)
     text -= text.mean()
     stops = sum(raced([4.0] * WINDOWS, (4.0 + chance.permutation(text)).tolist()) is not None for _ in range(trials))

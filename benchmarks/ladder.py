@@ -1,6 +1,6 @@
 """What each rung of the fidelity ladder tells about the last one, and what it costs.
 
-    python benchmarks/ladder.py [--model M] [--sparsity S] [--expressions N] [--rows FILE.jsonl] [--table] [KEY=VALUE ...]
+    python benchmarks/ladder.py [--model M] [--sparsity S] [--expressions N] [--rows FILE.jsonl] [--table] [KEY=VALUE]
 
 Every published score with every static allocation, and random expressions of the symbolic engine (half of the families
 that it starts from, half of any), each with one of the allocations in turn. Every one is measured on all windows of the
@@ -150,7 +150,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(line(name, values, rows, masks + forward * count / windows))
     lines += [
         "",
-        "Seconds are medians, each with all rungs below it that make masks; the windows of one take equal time.",
+        "Seconds are medians, each with those of the masks; all windows are taken to need the same time.",
     ]
     return "\n".join(lines)
 

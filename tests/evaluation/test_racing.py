@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
@@ -12,6 +12,7 @@ from autoprune.evaluation.racing import EVERY, FIRST, Race, looks, order, p_wors
 
 WINDOWS = 16
 RATE = 0.05
+patient = settings(deadline=None)
 LOSSES = st.lists(st.floats(0.1, 12.0), min_size=WINDOWS, max_size=WINDOWS)
 
 
@@ -19,6 +20,7 @@ def raced(rival, mine, rate=RATE):
     return Race("rival", tuple(rival), rate).lost_after(mine)
 
 
+@patient
 @given(st.integers(1, 300))
 def test_the_order_holds_every_window_once_and_is_the_same_for_everyone(windows):
     assert sorted(order(windows)) == list(range(windows))
@@ -31,29 +33,34 @@ def test_there_is_no_look_before_the_spread_is_known_nor_after_the_last_window()
     assert all(count % 2 == 0 for count in (FIRST, EVERY))
 
 
+@patient
 @given(st.lists(st.floats(-3, 3), min_size=4, max_size=20).filter(lambda each: np.std(each) > 1e-6))
 def test_the_test_is_the_paired_t_test_of_scipy(differences):
     expected = ttest_1samp(differences, 0.0, alternative="greater").pvalue
     assert p_worse(differences) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
+@patient
 @given(LOSSES, LOSSES)
 def test_a_candidate_whose_losses_are_all_as_low_is_never_stopped(rival, other):
     assert raced(rival, [min(pair) for pair in zip(rival, other, strict=True)]) is None
 
 
+@patient
 @given(LOSSES, st.floats(0.01, 5.0))
 def test_a_candidate_that_is_worse_by_as_much_everywhere_is_stopped_at_the_first_look(rival, gap):
     rival = [round(loss, 3) for loss in rival]
     assert raced(rival, [loss + gap for loss in rival]) == FIRST
 
 
+@patient
 @given(LOSSES, LOSSES, st.floats(0.001, 0.4))
 def test_a_larger_error_rate_never_stops_later(rival, mine, rate):
     strict, lenient = raced(rival, mine, rate / 2), raced(rival, mine, rate)
     assert strict is None or (lenient is not None and lenient <= strict)
 
 
+@patient
 @given(LOSSES, LOSSES)
 def test_what_comes_after_a_look_does_not_change_its_judgement(rival, mine):
     stopped = raced(rival, mine)
@@ -62,6 +69,7 @@ def test_what_comes_after_a_look_does_not_change_its_judgement(rival, mine):
         assert not any(Race("r", tuple(rival), RATE).lost(mine[:count]) for count in range(stopped))
 
 
+@patient
 @given(LOSSES, LOSSES, st.integers(1, WINDOWS))
 def test_the_estimate_is_exact_for_a_constant_gap_and_for_all_windows(rival, mine, count):
     race = Race("rival", tuple(rival), RATE)

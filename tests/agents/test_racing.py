@@ -17,7 +17,7 @@ SCORES = (
     "layer.weight.abs()",
     "1 / (layer.weight.abs() * layer.input_norm.sqrt() + 0.01)",
 )
-"""The model's weights are random: the first, which keeps the small ones, gives by far a lower perplexity than the second."""
+"""The model's weights are random: the first, which keeps the small ones, gives a lower perplexity than the second."""
 WORDS = (
     "data.search_windows=8",
     "search.max_candidates=3",

@@ -1,6 +1,6 @@
 """The tool on a real bench and the real local sandbox: races, errors of layers, and what is found in the cache.
 
-The model's weights are random, so it is over-confident and wrong: keeping its *small* weights gives the lower perplexity.
+The model's weights are random, so that it is sure and wrong: keeping its *small* weights gives the lower perplexity.
 """
 
 import pytest

@@ -132,6 +132,17 @@ class SearchSettings(Settings):
     )
     confirm_sparsities: list[Share] = Field([], description="other sparsities at which the finalists are confirmed")
     transfer_model: str | None = Field(None, description="a second model on which the finalists are confirmed")
+    racing: bool = Field(
+        True, description="stop a candidate that paired tests show to be worse than the worst of the elite"
+    )
+    racing_error: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.05, description="racing: largest probability of stopping a candidate that is no worse"
+    )
+    elite: Positive = Field(5, description="best candidates so far, by which others are stopped early")
+    layer_error: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="stop a candidate whose mean layer error is as many times the largest of the elite's"
+    )
+    cache: bool = Field(True, description="keep measurements in the user's cache, for all runs")
 
 
 Ruling = Literal["approve", "reject", "ask"]

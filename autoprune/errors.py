@@ -35,7 +35,8 @@ class CandidateFailure(Exception):
     """A candidate did not make it: a result to record, never an error of the program.
 
     `stage` is where (screen, start, load, allocate, score, check, measure), `reason` is what, as one word
-    (contract, timeout, memory, exception, shape, dtype, not-finite, forbidden, crashed, protocol, duplicate),
+    (contract, timeout, memory, exception, shape, dtype, not-finite, forbidden, crashed, protocol, duplicate,
+    layer-error, raced-out),
     `message` one line for people and for the proposer, `diagnostics` whatever the candidate printed (bounded).
     """
 

@@ -2,8 +2,9 @@
 
     python benchmarks/proposals.py RUN
 
-A proposal is valid when its candidate was measured (or turned out a duplicate), new when its masks agree on less than
-99 % of the sampled weights with every baseline and every candidate before it.
+A proposal is valid when its candidate was measured (or turned out a duplicate, or was stopped early), new when its
+masks agree on less than 99 % of the sampled weights with every baseline and every candidate before it (one that was
+stopped: with every baseline and candidate of earlier generations).
 """
 
 import sys
@@ -32,7 +33,9 @@ def main() -> None:
             nearest = max(shares, key=lambda name: shares[name])
             share = 1.0 if row.subject in seen else shares[nearest]
             seen[row.subject] = row.signature
-        valid, new = outcome.status in ("measured", "duplicate"), share < NEW
+        elif outcome.status == "stopped":
+            nearest, share = outcome.data["nearest"], outcome.data.get("agreement", 0.0)
+        valid, new = outcome.status in ("measured", "stopped", "duplicate"), share < NEW
         total = counts.setdefault(engines.get(outcome.slot, "?"), [0, 0, 0])
         total[0] += 1
         total[1] += valid

@@ -80,10 +80,12 @@ def _rejections(crew: Crew, last: dict[str, Proposal]) -> tuple[list[Node], list
 
 
 def _finding(outcome: Outcome) -> str:
-    if outcome.status != "measured":
+    gain = outcome.data.get("gain")
+    if gain is None:
         return f"{outcome.status} at {outcome.stage} ({outcome.reason}): {outcome.message}"
-    change = 100 * (math.exp(-outcome.data["gain"]) - 1)
-    worst = ", ".join(outcome.data.get("worst_layers", []))
+    change, worst = 100 * math.expm1(-gain), ", ".join(outcome.data.get("worst_layers", []))
+    if outcome.status == "stopped":
+        return f"{outcome.message}: about {change:+.0f} % against its best parent; most damaged: {worst}"
     return (
         f"perplexity {outcome.data['perplexity']:.2f}, {change:+.1f} % against its best parent; most damaged: {worst}"
     )

@@ -21,7 +21,10 @@ _INPUTS = [field.name for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS) if field.n
 
 @dataclass(frozen=True)
 class Result:
-    """One candidate of the generation as the analyst sees it. `gain`: log(best parent's perplexity / its own)."""
+    """One candidate of the generation as the analyst sees it. `gain`: log(best parent's perplexity / its own).
+
+    One that was stopped early has no perplexity; its gain is an estimate, and `problem` says what was measured.
+    """
 
     slot: str
     idea: str
@@ -35,9 +38,14 @@ class Result:
     def line(self) -> str:
         if self.gain is None:
             return f"{self.slot}: {self.idea}: {self.status}, {self.problem}"
-        change = 100 * (math.exp(-self.gain) - 1)
         against = "against its parent" + (f", predicted {self.expected}" if self.expected else "")
-        return f"{self.slot}: {self.idea}: perplexity {self.perplexity:.2f} ({change:+.1f} % {against})"
+        found = self.problem if self.perplexity is None else f"perplexity {self.perplexity:.2f}"
+        return f"{self.slot}: {self.idea}: {found} ({self.change()} {against})"
+
+    def change(self) -> str:
+        """How much higher or lower than its best parent's the perplexity is, for people."""
+        percent = 100 * math.expm1(-(self.gain or 0.0))
+        return f"about {percent:+.0f} %" if self.perplexity is None else f"{percent:+.1f} %"
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,16 @@ def settle(expected: Expectation | None, gain: float | None) -> str | None:
 
 
 class StatisticalAnalyst:
-    """Contrasts the best and the worst measured sibling by the inputs that their code uses."""
+    """Contrasts the best and the worst measured sibling by the inputs that their code uses.
+
+    One that was stopped early was measured too, though less, and can be the worst; it is never the best beside one that
+    was measured in full.
+    """
 
     def reflect(self, generation: int, results: list[Result]) -> Lesson | None:
         measured = sorted(
-            (result for result in results if result.gain is not None), key=lambda result: -(result.gain or 0)
+            (result for result in results if result.gain is not None),
+            key=lambda result: (result.perplexity is None, -(result.gain or 0)),
         )
         if not measured:
             return None
@@ -146,4 +159,5 @@ def _inputs(source: str) -> set[str]:
 
 
 def _change(result: Result) -> str:
-    return f"{100 * (math.exp(-(result.gain or 0.0)) - 1):+.1f} % perplexity"
+    early = ", stopped early" if result.perplexity is None else ""
+    return f"{result.change()} perplexity{early}"

@@ -5,9 +5,10 @@ Nothing here imports or runs a candidate's code. What is measured are the very w
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from autoprune.config import Config
 from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Published
+from autoprune.evaluation.ladder import EVERYTHING, Ladder
+from autoprune.evaluation.measurement import LayerDiagnostic, Measurement
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
+from autoprune.evaluation.racing import order
 from autoprune.evaluation.signature import Signature
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Split, Windows, load_calibration, load_splits
@@ -30,40 +34,6 @@ from autoprune.pruning.masks import make_mask
 from autoprune.pruning.prune import Seconds
 from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
-
-Accept = Callable[[bytes], None]
-"""Sees the signature of a candidate's masks before they are measured; raises CandidateFailure to refuse them."""
-
-
-def accept_all(signature: bytes) -> None:
-    """Refuse nothing."""
-
-
-@dataclass(frozen=True)
-class LayerDiagnostic:
-    """One layer after pruning. `relative_error`: expected squared output error over the output's mean square,
-    with inputs taken as independent: sum of pruned w^2 h over sum of all w^2 h, h the Hessian diagonal."""
-
-    name: str
-    sparsity: float
-    relative_error: float
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What was measured on one split. `window_losses` in nats per token, `seconds` by phase."""
-
-    split: str
-    perplexity: float
-    window_losses: list[float]
-    sparsity: float
-    zeros: int
-    weights: int
-    seqlen: int
-    windows: int
-    layers: list[LayerDiagnostic] = field(default_factory=list)
-    signature: bytes = b""
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Bench:
@@ -139,15 +109,33 @@ class Bench:
 
     def dense(self, split: Split) -> Measurement:
         """The unpruned target."""
-        return self._perplexity(split, {})
+        return self._perplexity(split, self._unmeasured(split, {}))
 
     def now(self, split: Split) -> Measurement:
         """The target as it is now, whatever was done to its weights. Raises CandidateFailure when it is not finite."""
-        return self._perplexity(split, {layer.name: self.target.zeros(layer.name) for layer in self.layers})
+        zeros = {layer.name: self.target.zeros(layer.name) for layer in self.layers}
+        return self._perplexity(split, self._unmeasured(split, zeros))
 
-    def losses(self, split: Split, windows: int | None = None) -> list[float]:
-        """The losses, in nats, of the model as it is now on the first windows of a split (None: all)."""
-        return window_losses(self.target, self._splits[split].tokens[:windows])
+    def losses(
+        self,
+        split: Split,
+        windows: int | None = None,
+        looks: Sequence[int] = (),
+        check: Callable[[list[float]], None] = lambda losses: None,
+    ) -> list[float]:
+        """The losses, in nats, of the model as it is now on the first windows of a split (None: all).
+
+        They are measured in the order of `racing.order` and handed out in that of the text. After each number of
+        windows in `looks`, `check` sees the losses so far, in the order of measurement, and may raise.
+        """
+        tokens = self._splits[split].tokens[:windows]
+        places = order(len(tokens))
+        measured: list[float] = []
+        for start, stop in pairwise((0, *looks) if looks else (0, len(tokens))):
+            measured += window_losses(self.target, tokens[places[start:stop]])
+            check(measured)
+        by_place = dict(zip(places, measured, strict=True))
+        return [by_place[place] for place in range(len(tokens))]
 
     def baseline(self, score: str, allocation: str, sparsity: float, split: Split) -> Measurement:
         """A published score with a named allocation."""
@@ -162,12 +150,12 @@ class Bench:
         group: str,
         zeros: dict[str, int],
         split: Split,
-        accept: Accept = accept_all,
+        ladder: Ladder = EVERYTHING,
     ) -> Measurement:
-        """Masks from scores as they come, then perplexity; `accept` sees the masks' signature in between.
+        """Masks from scores as they come, then perplexity, as far as the ladder lets them.
 
-        Raises CandidateFailure: stage check when layers are missing or `accept` refuses, stage measure when the
-        perplexity is not finite.
+        Raises CandidateFailure: stage check when layers are missing or the ladder refuses the masks, stage measure when
+        the perplexity is not finite; StoppedEarly when the ladder says that the rest is not worth measuring.
         """
         spent = Seconds()
         masks, diagnostics = {}, []
@@ -182,12 +170,14 @@ class Bench:
         spent.spent_on("mask")
         if list(masks) != [layer.name for layer in self.layers]:
             raise CandidateFailure("check", "protocol", f"{len(masks)} of {len(self.layers)} layers were scored")
-        signature = self._signature.of(masks)
-        accept(signature)
         seconds = {"score": spent.score, "mask": spent.mask}
+        masked = replace(
+            self._unmeasured(split, zeros), layers=diagnostics, signature=self._signature.of(masks), seconds=seconds
+        )
+        ladder.check_masks(masked)
         with self.target.pruned(masks):
             self._check_zeros(zeros)
-            return self._perplexity(split, zeros, diagnostics, signature, seconds)
+            return self._perplexity(split, masked, ladder)
 
     def fingerprints(self) -> dict[str, Any]:
         """What the numbers depend on: model, texts, dtype, versions."""
@@ -203,33 +193,33 @@ class Bench:
             "transformers": version("transformers"),
         }
 
-    def _perplexity(
-        self,
-        split: Split,
-        zeros: dict[str, int],
-        diagnostics: list[LayerDiagnostic] | None = None,
-        signature: bytes = b"",
-        seconds: dict[str, float] | None = None,
-    ) -> Measurement:
-        windows = self._splits[split].tokens
-        started = time.perf_counter()
-        losses = self.losses(split)
-        value = perplexity(losses)
-        if not math.isfinite(value) or not all(math.isfinite(loss) for loss in losses):
-            raise CandidateFailure("measure", "not-finite", f"the perplexity on the {split} split is not finite")
+    def _unmeasured(self, split: Split, zeros: dict[str, int]) -> Measurement:
+        """All that is known before the first window."""
+        windows, count = self._splits[split].tokens, sum(zeros.values())
         return Measurement(
             split=split,
-            perplexity=value,
-            window_losses=losses,
-            sparsity=sum(zeros.values()) / self.target.weights,
-            zeros=sum(zeros.values()),
+            perplexity=math.nan,
+            window_losses=[],
+            sparsity=count / self.target.weights,
+            zeros=count,
             weights=self.target.weights,
             seqlen=windows.shape[1],
             windows=windows.shape[0],
-            layers=diagnostics or [],
-            signature=signature,
-            seconds={**(seconds or {}), "eval": time.perf_counter() - started},
         )
+
+    def _perplexity(self, split: Split, masked: Measurement, ladder: Ladder = EVERYTHING) -> Measurement:
+        started = time.perf_counter()
+
+        def timed() -> Measurement:
+            return replace(masked, seconds={**masked.seconds, "eval": time.perf_counter() - started})
+
+        def check(losses: list[float]) -> None:
+            if not math.isfinite(perplexity(losses)):
+                raise CandidateFailure("measure", "not-finite", f"the perplexity on the {split} split is not finite")
+            ladder.check_losses(timed(), losses)
+
+        losses = self.losses(split, looks=ladder.looks(masked.windows), check=check)
+        return replace(timed(), window_losses=losses, perplexity=perplexity(losses))
 
     def _diagnose(self, name: str, mask: Tensor) -> LayerDiagnostic:
         weight = self.target.weight(name)

@@ -23,7 +23,10 @@ from autoprune.runs.events import Event
 SAID = 1000
 """Characters of what an agent said that are shown."""
 _STYLES = {"measured": "green", "failed": "red"}
-_FACTS = ("sparsity", "zeros", "agreement", "nearest", "worst_layers", "seconds", "flags", "diagnostics")
+_FACTS = (
+    *("windows_measured", "partial_perplexity", "estimated_perplexity", "sparsity", "zeros", "agreement", "nearest"),
+    *("worst_layers", "seconds", "cached", "flags", "diagnostics"),
+)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from autoprune.runs.events import Event
 
 SHOWN = 8
 _DECIDED = {"approve": "approved", "modify": "modified", "reject": "rejected"}
-_COLOURS = {"measured": "green", "failed": "red", "rejected": "yellow", "unusable": "yellow", "duplicate": "yellow"}
+_COLOURS = {"measured": "green", "failed": "red", "rejected": "yellow", "unusable": "yellow"}
+_COLOURS |= {"duplicate": "yellow", "stopped": "yellow"}
 
 
 class LiveView:
@@ -162,9 +163,12 @@ def _ended(event: Event) -> Text:
     data = event.data
     style = _COLOURS.get(data["status"], "")
     if data["status"] == "measured":
+        found = " (found in the cache)" if data.get("cached") else ""
         flags = "".join(f" [{flag}]" for flag in data.get("flags", []))
         change = f"gain {data['gain']:+.3f} over its parent"
-        return plain(f"{data['slot']} measured: perplexity {data['perplexity']:.2f}, {change}{flags}", style=style)
+        return plain(
+            f"{data['slot']} measured: perplexity {data['perplexity']:.2f}, {change}{found}{flags}", style=style
+        )
     why = ": ".join(part for part in (data["stage"], data["reason"], one_line(data["message"])) if part)
     return plain(f"{data['slot']} {data['status']}: {why}", style=style)
 

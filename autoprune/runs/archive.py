@@ -114,7 +114,8 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a slot ended: measured, failed, duplicate, rejected or unusable; with stage and reason when not measured."""
+    """How a slot ended: measured, stopped, failed, duplicate, rejected or unusable; with stage and reason when not
+    measured. Only of a measured one `data` has a `perplexity`: that of all windows."""
 
     slot: str
     generation: int

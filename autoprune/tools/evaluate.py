@@ -5,30 +5,41 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from autoprune.errors import CandidateFailure
+from autoprune.evaluation.ladder import Ladder
+from autoprune.evaluation.measurement import StoppedEarly
+from autoprune.evaluation.racing import Race
 from autoprune.evaluation.signature import agreement
 from autoprune.runs.archive import Measured
-from autoprune.tools.workbench import Workbench
+from autoprune.tools.workbench import Workbench, layer_error, worst_layers
 
 TWIN = 0.9999
 """Share of equal mask bits from which two candidates count as one."""
 
 
 class EvaluateCandidate(BaseModel):
-    """The tool's input. `against` lists the subjects whose masks a new candidate must differ from."""
+    """The tool's input. `against` lists the subjects whose masks a new candidate must differ from, `elite` those whose
+    company it must be able to enter, best first; without an elite nothing is stopped early."""
 
     candidate: str = Field(description="content hash of the candidate's source")
     against: list[str] = Field(default_factory=list)
+    elite: list[str] = Field(default_factory=list)
 
 
 class CandidateReport(BaseModel):
     """The tool's output. Without a perplexity, stage, reason and message say why.
 
-    `agreement` is the largest share of mask bits in common with one of `against`, `nearest` which that is.
+    `agreement` is the largest share of mask bits in common with one of `against`, `nearest` which that is. Of one that
+    was stopped: after how many `windows_measured`, with which `partial_perplexity` on these, and the perplexity on all
+    windows that may be expected from that (`estimated_perplexity`). `cached`: found, not measured now.
     """
 
     candidate: str
-    status: Literal["measured", "failed", "duplicate"]
+    status: Literal["measured", "stopped", "failed", "duplicate"]
     perplexity: float | None = None
+    partial_perplexity: float | None = None
+    estimated_perplexity: float | None = None
+    windows_measured: int | None = None
+    cached: bool = False
     sparsity: float | None = None
     zeros: int | None = None
     worst_layers: list[str] = Field(default_factory=list)
@@ -53,8 +64,11 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
             message = f"its masks are those of {nearest} (agreement {share:.4f})"
             raise CandidateFailure("check", "duplicate", message)
 
+    ladder = Ladder(refuse_twins, *_rungs(workbench, request.elite))
     try:
-        measured = workbench.candidate(request.candidate, "search", refuse_twins)
+        measured = workbench.candidate(request.candidate, "search", ladder)
+    except StoppedEarly as stopped:
+        return _stopped(request.candidate, stopped, others)
     except CandidateFailure as failure:
         return CandidateReport(
             candidate=request.candidate,
@@ -67,6 +81,44 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
     return _report(measured, others, workbench.dense("search").perplexity)
 
 
+def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race | None]:
+    """The largest layer error that is let through, and the race against the worst of the elite; None: no such rung."""
+    settings = workbench.config.search
+    rows = [row for subject in elite if (row := workbench.recorded(subject, "search")) is not None]
+    if not rows:
+        return None, None
+    most = None
+    if settings.layer_error is not None:
+        most = settings.layer_error * max(layer_error(row) for row in rows)
+    worst = max(rows, key=lambda row: row.perplexity)
+    race = Race.against(worst.subject[:8], worst.data["window_losses"], settings.racing_error)
+    return most, race if settings.racing else None
+
+
+def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) -> CandidateReport:
+    partial = stopped.partial
+    nearest, share = _nearest(partial.signature, others)
+    measured = len(partial.window_losses)
+    return CandidateReport(
+        candidate=candidate,
+        status="stopped",
+        partial_perplexity=partial.perplexity if measured else None,
+        estimated_perplexity=stopped.estimate,
+        windows_measured=measured,
+        cached=stopped.facts.get("cached", False),
+        sparsity=partial.sparsity,
+        zeros=partial.zeros,
+        worst_layers=worst_layers(partial),
+        seconds=partial.seconds,
+        agreement=share if others else None,
+        nearest=nearest,
+        stage=stopped.stage,
+        reason=stopped.reason,
+        message=stopped.message,
+        diagnostics=stopped.facts.get("diagnostics", ""),
+    )
+
+
 def _report(measured: Measured, others: dict[str, bytes], dense: float) -> CandidateReport:
     nearest, share = _nearest(measured.signature, others)
     return CandidateReport(
@@ -77,6 +129,7 @@ def _report(measured: Measured, others: dict[str, bytes], dense: float) -> Candi
         zeros=measured.data["zeros"],
         worst_layers=measured.data["worst_layers"],
         seconds=measured.data["seconds"],
+        cached=measured.data.get("cached", False),
         agreement=share if others else None,
         nearest=nearest,
         flags=_flags(measured, dense),

@@ -128,6 +128,25 @@ def test_the_statistical_analyst_contrasts_what_best_and_worst_use():
     assert "only the worst uses input_mean" in lesson.text
 
 
+def stopped(slot, gain):
+    problem = "raced out after 4 of 16 windows, partial perplexity 90.00; on these abc has 60.00"
+    return Result(slot, f"idea {slot}", GOOD, "better", "stopped", None, gain, problem)
+
+
+def test_what_was_stopped_early_is_a_lesson_but_never_the_best_beside_a_full_measurement():
+    lesson = StatisticalAnalyst().reflect(1, [stopped("g1.c1", 0.3), result("g1.c2", -0.1)])
+    assert lesson.ground == "g1.c2"
+    assert "idea g1.c1 did worst (about -26 % perplexity, stopped early)" in lesson.text
+    assert "1 of 2 predictions held" in lesson.text
+    assert StatisticalAnalyst().reflect(1, [stopped("g1.c1", -0.3)]).ground == "g1.c1"
+
+
+def test_what_was_stopped_early_says_what_was_measured_and_what_is_an_estimate():
+    line = stopped("g1.c1", -0.3).line()
+    assert "after 4 of 16 windows, partial perplexity 90.00" in line
+    assert "(about +35 % against its parent, predicted better)" in line
+
+
 def test_a_generation_without_measurements_teaches_nothing():
     failed = Result("g1.c1", "idea", "", None, "failed", None, None, "boom")
     assert StatisticalAnalyst().reflect(1, [failed]) is None

@@ -5,6 +5,7 @@ import torch
 
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.signature import agreement
 from autoprune.pruning.target import checksum
 
@@ -20,9 +21,9 @@ def test_the_zeros_on_the_measured_weights_are_exactly_what_was_asked(bench, spa
     live: list[int] = []
     measured_losses = bench.losses
 
-    def watched_losses(split, windows=None):
+    def watched_losses(split, **options):
         live.append(sum(int((bench.target.live_weight(layer.name) == 0).sum()) for layer in bench.layers))
-        return measured_losses(split, windows)
+        return measured_losses(split, **options)
 
     bench.losses = watched_losses
     zeros = bench.zeros(sparsity, "sdsa")
@@ -97,7 +98,7 @@ def test_a_refused_signature_is_never_measured(bench):
 
     bench.losses = None  # measuring would fail
     with pytest.raises(CandidateFailure, match="seen before"):
-        bench.measure(random_scores(bench), "row", bench.zeros(0.5, "uniform"), "search", accept=refuse)
+        bench.measure(random_scores(bench), "row", bench.zeros(0.5, "uniform"), "search", Ladder(accept=refuse))
 
 
 @pytest.mark.parametrize("change", [lambda scores: scores[:-1], lambda scores: scores[::-1], lambda scores: []])

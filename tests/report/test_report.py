@@ -75,6 +75,20 @@ def test_a_failure_is_shown_with_stage_and_reason():
     assert "failed: score: timeout: no scores after 5 s" in line
 
 
+def test_what_was_stopped_early_is_shown_as_such_and_has_no_perplexity():
+    message = "raced out after 4 of 16 windows, partial perplexity 90.00; on these abc has 60.00"
+    facts = {"partial_perplexity": 90.0, "estimated_perplexity": 88.0, "windows_measured": 4, "gain": -0.3}
+    end = ended("stopped", stage="measure", reason="raced-out", message=message, **facts)
+    assert f"g1.c1 stopped: measure: raced-out: {message}" in describe(end).plain
+    picture = Picture.of([*story(), end])
+    assert picture.best is None
+    assert (picture.slots["g1.c1"].status, picture.slots["g1.c1"].perplexity) == ("stopped", None)
+
+
+def test_what_was_found_in_the_cache_says_so():
+    assert "found in the cache" in describe(ended(perplexity=60.0, gain=0.1, cached=True)).plain
+
+
 def test_a_result_better_than_dense_is_flagged():
     line = describe(ended(perplexity=3.0, gain=2.0, flags=["better than the dense model: suspect"])).plain
     assert "[better than the dense model: suspect]" in line

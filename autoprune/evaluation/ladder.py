@@ -1,0 +1,77 @@
+"""The fidelity ladder: what a candidate must pass before it is measured on all windows, cheapest first.
+
+Source screen (sandbox) -> masks unlike those that are known -> layer reconstruction error -> perplexity, racing against
+the worst of the elite -> perplexity on the full split.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from autoprune.evaluation.measurement import Measurement, StoppedEarly, mean_error
+from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.racing import Race, order
+
+Accept = Callable[[bytes], None]
+"""Sees the signature of a candidate's masks before they are measured; raises CandidateFailure to refuse them."""
+
+
+def accept_all(signature: bytes) -> None:
+    """Refuse nothing."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs above the sandbox. Without any, everything is measured in full.
+
+    `most_error`: the largest mean relative layer error that is let through. `race`: on the windows of the split.
+    """
+
+    accept: Accept = accept_all
+    most_error: float | None = None
+    race: Race | None = None
+
+    def check_masks(self, masked: Measurement) -> None:
+        """The rungs that need masks only; `masked` has no losses yet. Raises CandidateFailure, or StoppedEarly."""
+        self.accept(masked.signature)
+        if self.most_error is None or not masked.layers:
+            return
+        error = mean_error(masked.layers)
+        if error > self.most_error:
+            message = f"mean relative layer error {error:.3f}, more than {self.most_error:.3f}: not measured"
+            raise StoppedEarly("check", "layer-error", message, masked)
+
+    def looks(self, windows: int) -> tuple[int, ...]:
+        """After how many windows `check_losses` is to be asked, the last time after all."""
+        return (*(self.race.looks if self.race else ()), windows)
+
+    def check_losses(self, masked: Measurement, losses: Sequence[float]) -> None:
+        """The rung of racing: `losses` so far, in the order of measurement. Raises StoppedEarly."""
+        if self.race is not None and self.race.lost(losses):
+            raise _raced_out(self.race, masked.cut(losses))
+
+    def replay(self, known: Measurement) -> Measurement | None:
+        """What would come of a candidate that was measured before, if it were measured now.
+
+        None when it was stopped before this race would stop it, so that it must be measured. Raises as the others do.
+        """
+        losses = [known.window_losses[place] for place in order(known.windows)] if known.full else known.window_losses
+        again = replace(known, seconds={})
+        self.check_masks(replace(again, window_losses=[]))
+        count = self.race.lost_after(losses) if self.race else None
+        if self.race is not None and count is not None:
+            raise _raced_out(self.race, again.cut(losses[:count]))
+        return again if known.full else None
+
+
+EVERYTHING = Ladder()
+"""No rung refuses: every window is measured."""
+
+
+def _raced_out(race: Race, partial: Measurement) -> StoppedEarly:
+    count = len(partial.window_losses)
+    message = (
+        f"raced out after {count} of {partial.windows} windows, partial perplexity {partial.perplexity:.2f}; "
+        f"on these {race.rival} has {perplexity(list(race.losses[:count])):.2f}"
+    )
+    estimate = perplexity([race.estimate(partial.window_losses)])
+    return StoppedEarly("measure", "raced-out", message, partial, estimate)

@@ -1,0 +1,139 @@
+"""What a candidate costs beside the bare forward passes of the text that it is measured on.
+
+    python benchmarks/candidate_throughput.py [--candidates 24] [--full 6] [--model M] [KEY=VALUE ...]
+
+One run prints both figures, in units of the bare forward passes (the dense model on all windows of the search split,
+nothing else; measured before each of the others, the median counts):
+
+(a) wall time of a candidate that reaches its full search-split perplexity: the tool `evaluate_candidate` from an
+    approved source to a row of the archive (sandbox, statistics from disk, scores, masks, comparison with all masks
+    before, perplexity). The first --full candidates of the search that were measured, on an archive of their own.
+    Goal: at most 1.3.
+(b) wall time of a search by the symbolic engine, from the first plan to the last analysis, by the number of its
+    candidates: duplicates, failures and early stops included, and what the agents do. Goal: at most 0.5.
+
+The search is done without the cache of measurements, and dense statistics are collected before anything is timed. Run
+it on an idle machine.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from autoprune.agents.chat.choose import choose_llm
+from autoprune.agents.crew import Crew
+from autoprune.agents.session import open_crew, work
+from autoprune.config import Config, load_config
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog, read_events
+from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
+
+Result = TypeVar("Result")
+
+FORWARD_PASSES = 3
+"""Bare forward passes before the search; one more goes before each candidate that is timed by itself."""
+GOALS = (1.3, 0.5)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Seconds of the search's loop, its candidates by how they ended, and windows that were measured of how many."""
+
+    seconds: float
+    ends: Counter[str]
+    windows: int
+    of: int
+
+
+def main() -> None:
+    arguments = read_arguments()
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    words = [f"model={arguments.model}", "llm.provider=symbolic", "search.cache=off", *arguments.settings]
+    config = load_config(None, [*words, f"search.max_candidates={arguments.candidates}"])
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDirectory.create(Path(folder) / "run", config)
+        events = EventLog(run.events_file)
+        with open_crew(run, config, choose_llm(config.llm, console.print), events) as crew:
+            crew.workbench.bench.bundle()
+            forward = [timed(lambda: crew.workbench.bench.dense("search"))[0] for _ in range(FORWARD_PASSES)]
+            work(crew)
+            search = read_search(run, crew)
+            alone = one_by_one(crew, config, Path(folder) / "alone", arguments.full, forward)
+        events.close()
+    report(console, search, alone, statistics.median(forward))
+
+
+def one_by_one(crew: Crew, config: Config, folder: Path, count: int, forward: list[float]) -> list[float]:
+    """Seconds of each candidate by itself; what was measured in the search is not known here."""
+    measured = [o.candidate for o in crew.archive.outcomes() if o.status == "measured" and o.candidate]
+    run = RunDirectory.create(folder, config)
+    archive = Archive(run.archive_file)
+    workbench = replace(crew.workbench, run=run, archive=archive)
+    workbench.dense("search")  # which the tool compares with, and a search measures once
+    seconds, known = [], []
+    for name in list(dict.fromkeys(measured))[:count]:
+        run.save_source(crew.run.source(name))
+        workbench.sandbox.wait_until_warm()  # in a search the next one warms up while this one is measured
+        forward.append(timed(lambda: workbench.bench.dense("search"))[0])
+        request = EvaluateCandidate(candidate=name, against=known)
+        took, said = timed(lambda request=request: evaluate_candidate(workbench, request))
+        if said.status == "measured":
+            seconds.append(took)
+            known.append(name)
+    archive.close()
+    return seconds
+
+
+def timed(job: Callable[[], Result]) -> tuple[float, Result]:
+    started = time.perf_counter()
+    result = job()
+    return time.perf_counter() - started, result
+
+
+def read_search(run: RunDirectory, crew: Crew) -> Search:
+    """From the first plan to the last reckoning, which comes after the last analysis and before the confirmation."""
+    times = [datetime.fromisoformat(e.time) for e in read_events(run.events_file) if e.kind in ("planned", "spent")]
+    outcomes = crew.archive.outcomes()
+    windows = len(crew.workbench.bench.windows("search").tokens)
+    measured = sum(windows if o.status == "measured" else o.data.get("windows_measured", 0) for o in outcomes)
+    ends = Counter(outcome.status for outcome in outcomes)
+    return Search((max(times) - min(times)).total_seconds(), ends, measured, windows * len(outcomes))
+
+
+def report(console: Console, search: Search, alone: list[float], forward: float) -> None:
+    count = search.ends.total()
+    ends = ", ".join(f"{number} {status}" for status, number in search.ends.most_common())
+    console.print(f"bare forward passes of the search split: {forward:.2f} s")
+    if alone:
+        took = statistics.median(alone)
+        line = f"(a) {len(alone)} candidates measured in full, median: {took:.2f} s = {took / forward:.2f}"
+        console.print(f"{line} x bare forward passes (goal: at most {GOALS[0]})")
+    else:
+        console.print("(a) no candidate was measured in full")
+    mean = search.seconds / count
+    line = f"(b) {count} candidates of a search ({ends}), mean: {mean:.2f} s = {mean / forward:.2f}"
+    console.print(f"{line} x bare forward passes (goal: at most {GOALS[1]})")
+    console.print(f"    {100 * search.windows / search.of:.0f} % of their windows were measured")
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="settings of the search")
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--candidates", type=int, default=24, help="candidates of the search")
+    parser.add_argument("--full", type=int, default=6, help="candidates that are timed one by one")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""A search that races: what is stopped early counts as evidence, never as a measurement, and chance decides nothing."""
+
+import json
+
+import pytest
+
+from autoprune.agents.analyst import settle
+from autoprune.agents.gcot import GCoT
+from autoprune.report.live import describe
+from autoprune.report.picture import Picture
+from autoprune.runs.archive import Archive
+from autoprune.runs.events import read_events
+from tests.agents.test_search import llm_words, scripted
+
+SCORES = (
+    "1 / (layer.weight.abs() + 0.01)",
+    "layer.weight.abs()",
+    "1 / (layer.weight.abs() * layer.input_norm.sqrt() + 0.01)",
+)
+"""The model's weights are random: the first, which keeps the small ones, gives a lower perplexity than the second."""
+WORDS = (
+    "data.search_windows=8",
+    "search.max_candidates=3",
+    "search.generation_size=1",
+    "search.elite=1",
+    "search.finalists=1",
+    "agents.critic=rules",
+    "agents.analyst=rules",
+    "agents.revisions=0",
+)
+
+
+def script():
+    """One of the scores after the other."""
+    left = iter(SCORES)
+
+    def answer(body):
+        return scripted(body) if "response_format" in body else code(next(left))
+
+    return answer
+
+
+def code(expression):
+    return f"```python\ndef score(layer):\n    return {expression}\n```"
+
+
+@pytest.fixture
+def raced(search, chat_server):
+    def run(*words, name="run"):
+        chat_server.script = script()
+        return search(*llm_words(chat_server, *WORDS, *words), name=name)
+
+    return run
+
+
+@pytest.fixture
+def run(raced):
+    return raced()
+
+
+def read(run):
+    archive = Archive(run.archive_file)
+    found = archive.outcomes(), GCoT(archive.nodes(), archive.edges()), archive.measurements("search")
+    archive.close()
+    return found
+
+
+def test_a_bad_candidate_is_stopped_early_and_is_evidence_against_its_idea(run):
+    (good, bad, _), gcot, measurements = read(run)
+    assert (good.status, bad.status) == ("measured", "stopped")
+    assert bad.candidate not in {row.subject for row in measurements}
+    assert "perplexity" not in bad.data
+    verdict, evidence = gcot.verdict("g2.c1.idea")
+    assert (verdict, evidence.id) == (settle("better", bad.data["gain"]), "g2.c1.evidence")
+    assert "raced out after" in evidence.text
+    assert "did best" in gcot.nodes["g2.lesson"].text
+    assert "stopped early" in gcot.nodes["g2.lesson"].text
+
+
+def test_what_was_stopped_is_no_finalist_and_never_shown_as_measured(run):
+    events = list(read_events(run.events_file))
+    picture = Picture.of(events)
+    candidates = [row["name"] for row in picture.rows if row["kind"] == "candidate"]
+    assert candidates
+    assert not any(name.startswith("g2.c1") for name in candidates)
+    assert (picture.slots["g2.c1"].status, picture.slots["g2.c1"].perplexity) == ("stopped", None)
+    told = next(describe(event).plain for event in events if event.key == "ended/g2.c1")
+    assert "g2.c1 stopped: measure: raced-out: raced out after" in told
+    assert "of 8 windows, partial perplexity" in told
+
+
+def test_the_same_seed_stops_the_same_and_without_racing_the_rest_is_the_same(raced):
+    def ends(run):
+        return [(o.slot, o.candidate, o.status, {**o.data, "seconds": {}}, o.message) for o in read(run)[0]]
+
+    first, again, without = (
+        ends(raced(*words, name=name)) for name, words in (("a", ()), ("b", ()), ("c", ("search.racing=off",)))
+    )
+    assert first == again
+    assert [end[2] for end in without] == ["measured"] * 3
+    assert json.dumps(without[0]) == json.dumps(first[0])
+
+
+def test_a_search_from_the_cache_is_the_search_that_filled_it(raced, facts):
+    filled, found = raced("search.cache=on", name="a"), raced("search.cache=on", name="b")
+    assert facts(filled) == facts(found)
+    assert all(outcome.data.get("cached") for outcome in read(found)[0])
+    assert not any(outcome.data.get("cached") for outcome in read(filled)[0])

@@ -1,0 +1,114 @@
+"""The rungs on the bench: who is stopped, with what is known of him then, and the same again from what is known."""
+
+import math
+
+import pytest
+import torch
+
+from autoprune.errors import CandidateFailure
+from autoprune.evaluation.ladder import Ladder
+from autoprune.evaluation.measurement import StoppedEarly, mean_error
+from autoprune.evaluation.racing import Race, order
+from autoprune.pruning.target import checksum
+from tests.evaluation.test_bench import random_scores
+
+DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 8, "report_windows": 3}
+
+
+@pytest.fixture
+def bench(open_tiny_bench):
+    return open_tiny_bench(data=DATA)
+
+
+def measure(bench, ladder, seed=0):
+    return bench.measure(random_scores(bench, seed), "row", bench.zeros(0.5, "uniform"), "search", ladder)
+
+
+def race(losses, gap=0.0):
+    return Race.against("rival", [loss - gap for loss in losses], 0.05)
+
+
+@pytest.fixture
+def full(bench):
+    return measure(bench, Ladder())
+
+
+def test_a_race_that_is_not_lost_gives_what_is_measured_without_one(bench, full):
+    raced = measure(bench, Ladder(race=race(full.window_losses)))
+    assert raced.window_losses == full.window_losses
+    assert (raced.full, raced.signature) == (True, full.signature)
+
+
+def test_windows_are_measured_in_the_order_of_the_race_and_recorded_in_that_of_the_text(bench, full):
+    seen = []
+    bench.losses("search", looks=(4, 8), check=lambda losses: seen.append(list(losses)))
+    dense = bench.dense("search").window_losses
+    assert seen[1] == [dense[place] for place in order(8)]
+    assert seen[0] == seen[1][:4]
+
+
+def test_a_candidate_that_loses_stops_after_the_first_look_with_what_was_measured(bench, full):
+    with pytest.raises(StoppedEarly) as caught:
+        measure(bench, Ladder(race=race(full.window_losses, gap=1.0)))
+    stopped = caught.value
+    first = [full.window_losses[place] for place in order(8)[:4]]
+    assert stopped.partial.window_losses == first
+    assert not stopped.partial.full
+    assert stopped.partial.perplexity == pytest.approx(math.exp(sum(first) / 4))
+    assert stopped.estimate == pytest.approx(full.perplexity)
+    assert (stopped.stage, stopped.reason) == ("measure", "raced-out")
+    assert "raced out after 4 of 8 windows, partial perplexity" in stopped.message
+    assert set(stopped.partial.seconds) == {"score", "mask", "eval"}
+    assert checksum(bench.target.model) == bench.target.fingerprint
+
+
+def test_a_layer_error_beyond_the_limit_is_never_measured(bench, full):
+    bench.losses = None  # measuring would fail
+    error = mean_error(full.layers)
+    with pytest.raises(StoppedEarly, match="mean relative layer error") as caught:
+        measure(bench, Ladder(most_error=0.9 * error))
+    assert caught.value.partial.window_losses == []
+    assert caught.value.estimate is None
+
+
+def test_a_layer_error_below_the_limit_is_let_through(bench, full):
+    assert measure(bench, Ladder(most_error=1.1 * mean_error(full.layers))).full
+
+
+def test_a_perplexity_that_is_not_finite_is_a_failure_at_the_first_look(bench, full):
+    with torch.no_grad():
+        bench.target.model.lm_head.weight.fill_(math.nan)
+    with pytest.raises(CandidateFailure) as caught:
+        measure(bench, Ladder(race=race(full.window_losses)))
+    assert (caught.value.stage, caught.value.reason) == ("measure", "not-finite")
+
+
+@pytest.mark.parametrize("gap", [0.0, 1.0])
+def test_a_replay_of_a_full_measurement_ends_as_the_measurement_would(bench, full, gap):
+    ladder = Ladder(race=race(full.window_losses, gap))
+    if gap == 0.0:
+        assert ladder.replay(full).window_losses == full.window_losses
+        assert ladder.replay(full).seconds == {}
+        return
+    with pytest.raises(StoppedEarly) as measured:
+        measure(bench, ladder)
+    with pytest.raises(StoppedEarly) as replayed:
+        ladder.replay(full)
+    assert replayed.value.message == measured.value.message
+    assert replayed.value.partial.window_losses == measured.value.partial.window_losses
+
+
+def test_a_replay_of_a_stopped_one_says_when_more_must_be_measured(full):
+    partial = full.cut([full.window_losses[place] for place in order(8)[:4]])
+    assert Ladder().replay(partial) is None
+    assert Ladder(race=race(full.window_losses)).replay(partial) is None
+    with pytest.raises(StoppedEarly):
+        Ladder(race=race(full.window_losses, gap=1.0)).replay(partial)
+
+
+def test_a_replay_refuses_masks_as_the_measurement_would(full):
+    def refuse(signature):
+        raise CandidateFailure("check", "duplicate", "seen before")
+
+    with pytest.raises(CandidateFailure, match="seen before"):
+        Ladder(accept=refuse).replay(full)

@@ -1,0 +1,148 @@
+"""The tool on a real bench and the real local sandbox: races, errors of layers, and what is found in the cache.
+
+The model's weights are random, so that it is sure and wrong: keeping its *small* weights gives the lower perplexity.
+"""
+
+import pytest
+
+from autoprune.config import Config, SandboxSettings
+from autoprune.evaluation.measurement_cache import user_cache
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.sandbox.local import LocalSandbox
+from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
+from autoprune.tools.workbench import Workbench
+
+DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 10, "report_windows": 3}
+GOOD = "def score(layer):\n    return 1.0 / (layer.weight.abs() + 0.01)\n"
+BAD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
+LIKE_BAD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm.sqrt()\n"
+FICKLE = "import torch\n\n\ndef score(layer):\n    return layer.weight.abs() + torch.rand(layer.weight.shape)\n"
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    sandbox = LocalSandbox(SandboxSettings(threads=1))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+def new_workbench(open_tiny_bench, tiny_model, tmp_path, sandbox):
+    """Opens a workbench on a run of its own, with the cache unless told otherwise."""
+    opened = []
+
+    def make(name="run", **search):
+        tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "sparsity": 0.5, "data": DATA}
+        config = Config.model_validate({**tree, "search": search})
+        bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "data")})
+        run = RunDirectory.create(tmp_path / name, config)
+        opened.append(Archive(run.archive_file))
+        cache = user_cache(print) if config.search.cache else None
+        return Workbench(config, run, opened[-1], bench, sandbox, cache=cache)
+
+    yield make
+    for archive in opened:
+        archive.close()
+
+
+def evaluate(workbench, source, **request):
+    return evaluate_candidate(workbench, EvaluateCandidate(candidate=workbench.run.save_source(source), **request))
+
+
+def forbid(workbench):
+    """From here on nothing is scored and nothing is passed through the model."""
+    workbench.bench.measure = workbench.bench.losses = None
+
+
+def stamp(report):
+    return report.model_copy(update={"seconds": {}, "cached": False})
+
+
+@pytest.fixture
+def workbench(new_workbench):
+    return new_workbench()
+
+
+def test_without_an_elite_everything_is_measured_in_full(workbench):
+    assert evaluate(workbench, BAD).status == "measured"
+
+
+def test_a_candidate_far_worse_than_the_elite_is_stopped_and_leaves_no_measurement(workbench):
+    elite = [evaluate(workbench, GOOD).candidate]
+    report = evaluate(workbench, BAD, elite=elite, against=elite)
+    assert (report.status, report.stage, report.reason) == ("stopped", "measure", "raced-out")
+    assert report.perplexity is None
+    assert 4 <= report.windows_measured < 10
+    assert report.partial_perplexity > workbench.recorded(elite[0], "search").perplexity
+    assert report.nearest == elite[0]
+    assert f"raced out after {report.windows_measured} of 10 windows" in report.message
+    assert elite[0][:8] in report.message
+    assert workbench.recorded(report.candidate, "search") is None
+
+
+def test_the_rival_is_the_worst_of_the_elite(workbench):
+    elite = [evaluate(workbench, source).candidate for source in (GOOD, BAD)]
+    assert evaluate(workbench, LIKE_BAD, elite=elite[:1]).status == "stopped"
+    assert evaluate(workbench, LIKE_BAD, elite=elite).status == "measured"
+
+
+@pytest.mark.parametrize(("search", "status"), [({"racing": False}, "measured"), ({"racing": True}, "stopped")])
+def test_racing_can_be_switched_off(new_workbench, search, status):
+    workbench = new_workbench(**search)
+    elite = [evaluate(workbench, GOOD).candidate]
+    assert evaluate(workbench, BAD, elite=elite).status == status
+
+
+def test_a_layer_error_far_above_the_elite_stops_a_candidate_where_that_is_asked_for(new_workbench):
+    workbench = new_workbench(layer_error=1.5, racing=False)
+    elite = [evaluate(workbench, BAD).candidate]  # whose layers err least, whatever its perplexity
+    report = evaluate(workbench, GOOD, elite=elite)
+    assert (report.status, report.reason, report.windows_measured) == ("stopped", "layer-error", 0)
+    assert report.partial_perplexity is None
+    assert set(report.seconds) == {"score", "mask"}
+
+
+def test_another_run_finds_everything_in_the_cache_and_says_so(new_workbench):
+    first, second = new_workbench("first"), new_workbench("second")
+    baselines = [first.baseline("wanda", "sdsa", "search"), first.dense("search")]
+    good = evaluate(first, GOOD)
+    bad = evaluate(first, BAD, elite=[good.candidate])
+    forbid(second)
+    found = [second.baseline("wanda", "sdsa", "search"), second.dense("search")]
+    assert [row.data["window_losses"] for row in found] == [row.data["window_losses"] for row in baselines]
+    assert all(row.data["cached"] and row.data["seconds"] == {} for row in found)
+    again = evaluate(second, GOOD)
+    assert (again.cached, again.seconds, good.cached) == (True, {}, False)
+    assert stamp(again) == stamp(good)
+    assert stamp(evaluate(second, BAD, elite=[good.candidate])) == stamp(bad)
+
+
+def test_a_cache_hit_is_still_refused_as_a_twin(new_workbench):
+    first, second = new_workbench("first"), new_workbench("second")
+    twin = GOOD.replace("0.01", "0.02")
+    evaluate(first, twin)
+    against = [evaluate(second, GOOD).candidate]
+    forbid(second)
+    assert evaluate(second, twin, against=against).status == "duplicate"
+
+
+def test_the_cache_can_be_switched_off(new_workbench, cache):
+    workbench = new_workbench(cache=False)
+    assert evaluate(workbench, GOOD).status == "measured"
+    assert not (cache / "measurements.sqlite").exists()
+
+
+def test_a_candidate_that_draws_at_random_is_measured_anew_by_every_run(new_workbench):
+    reports = [evaluate(new_workbench(name), FICKLE) for name in ("first", "second")]
+    assert [report.cached for report in reports] == [False, False]
+
+
+@pytest.mark.parametrize("change", ["sparsity", "text"])
+def test_under_other_settings_nothing_is_found(new_workbench, change):
+    first, second = new_workbench("first"), new_workbench("second")
+    if change == "sparsity":
+        second.config = second.config.model_copy(update={"sparsity": 0.6})
+    split = "search" if change == "sparsity" else "report"
+    first.baseline("wanda", "uniform", "search")
+    assert "cached" not in second.baseline("wanda", "uniform", split).data

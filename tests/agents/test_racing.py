@@ -19,7 +19,8 @@ SCORES = (
 )
 """The model's weights are random: the first happens to beat the second in nearly all windows."""
 WORDS = (
-    "data.search_windows=8",
+    "data.search_windows=16",
+    "search.racing_error=0.4",
     "search.max_candidates=3",
     "search.generation_size=1",
     "search.elite=1",
@@ -87,7 +88,7 @@ def test_what_was_stopped_is_no_finalist_and_never_shown_as_measured(run):
     assert (picture.slots["g2.c1"].status, picture.slots["g2.c1"].perplexity) == ("stopped", None)
     told = next(describe(event).plain for event in events if event.key == "ended/g2.c1")
     assert "g2.c1 stopped: measure: raced-out: raced out after" in told
-    assert "of 8 windows, partial perplexity" in told
+    assert "of 16 windows, partial perplexity" in told
 
 
 def test_the_same_seed_stops_the_same_and_without_racing_the_rest_is_the_same(raced):

@@ -135,10 +135,10 @@ def stopped(slot, gain):
 
 def test_what_was_stopped_early_is_a_lesson_but_never_the_best_beside_a_full_measurement():
     lesson = StatisticalAnalyst().reflect(1, [stopped("g1.c1", 0.3), result("g1.c2", -0.1)])
-    assert lesson.ground == "g1.c2"
+    assert lesson.best == "g1.c2"
     assert "idea g1.c1 did worst (about -26 % perplexity, stopped early)" in lesson.text
     assert "1 of 2 predictions held" in lesson.text
-    assert StatisticalAnalyst().reflect(1, [stopped("g1.c1", -0.3)]).ground == "g1.c1"
+    assert StatisticalAnalyst().reflect(1, [stopped("g1.c1", -0.3)]).best == "g1.c1"
 
 
 def test_what_was_stopped_early_says_what_was_measured_and_what_is_an_estimate():

@@ -20,7 +20,6 @@ SCORES = (
 """The model's weights are random: the first happens to beat the second in nearly all windows."""
 WORDS = (
     "data.search_windows=16",
-    "search.racing_error=0.4",
     "search.max_candidates=3",
     "search.generation_size=1",
     "search.elite=1",

@@ -48,7 +48,7 @@ def test_replies_that_are_no_candidate_end_the_slots_and_not_the_run(here, words
         done = here("search", *words, at(server), "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert "none could be measured" in told["conclusion"]
+    assert "no candidate was measured" in told["conclusion"]
     assert "Traceback" not in done.stderr
 
 

@@ -25,10 +25,15 @@ def by_torch(text):
 @pytest.mark.parametrize("seed", range(40))
 def test_what_is_read_is_what_torch_computes(seed):
     random = Random(seed)
-    text = source(variation.explore(random) if seed % 2 else variation.initialise(random), "row")
+    tree = variation.explore(random) if seed % 2 else variation.initialise(random)
+    text = source(tree[1] if tree[0] == "exchange" else tree, "row")
     reading = read(text)
     assert reading is not None, text
     np.testing.assert_allclose(reading.scores, by_torch(text), rtol=1e-6)
+
+
+def test_exchanges_are_a_loop_and_are_not_judged():
+    assert read(source(("exchange", ("mul", "W", "X")), "row")) is None
 
 
 @pytest.mark.parametrize(

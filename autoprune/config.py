@@ -94,6 +94,11 @@ class LLMSettings(Settings):
         return self.model_copy(update=own.model_dump(exclude_none=True) | {"roles": RolesSettings()})
 
 
+def _switch(value: Any) -> Any:
+    """YAML reads on and off as truth values."""
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
 class AgentSettings(Settings):
     """The proposer, the critic and the analyst."""
 
@@ -106,7 +111,7 @@ class AgentSettings(Settings):
     symbolic_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.25, description="share of proposals made by the symbolic engine beside an LLM"
     )
-    tools: Literal["auto", "on", "off"] = Field(
+    tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
     )
     tool_rounds: Annotated[int, Field(ge=1, le=8)] = Field(3, description="turns of such calls before it must answer")

@@ -53,3 +53,8 @@ def test_bad_files_name_themselves(tmp_path, content):
 def test_a_missing_file_names_itself(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
         load_config(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("word", ["auto", "on", "off"])
+def test_tools_are_switched_by_words_that_yaml_takes_for_truth_values(word):
+    assert load_config(None, [f"agents.tools={word}"]).agents.tools == word

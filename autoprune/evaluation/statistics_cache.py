@@ -40,7 +40,9 @@ class StatisticsCache:
         self._notify = notify
         self.seconds = 0.0
         """Spent on collecting (and, of on-demand statistics, writing), as opposed to finding, so far."""
-        facts = f"{VERSION}/{target.fingerprint}/{calibration.fingerprint}/{target.device.type}/{torch.__version__}"
+        # The same tokens cut into windows of another length are other text to a model.
+        text = f"{calibration.fingerprint}/{tuple(calibration.tokens.shape)}"
+        facts = f"{VERSION}/{target.fingerprint}/{text}/{target.device.type}/{torch.__version__}"
         self._base = root / hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def of(self, calibration: Windows) -> "StatisticsCache":

@@ -7,6 +7,8 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.signature import agreement
+from autoprune.evaluation.statistics_cache import StatisticsCache
+from autoprune.evaluation.texts import Windows
 from autoprune.pruning.target import checksum
 
 
@@ -177,3 +179,9 @@ def test_another_calibration_sample_is_another_measurement_of_the_same_target(be
     assert second.target is bench.target
     losses = [each.baseline("wanda", "uniform", 0.5, "report").window_losses for each in (bench, first, second)]
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_same_tokens_in_windows_of_another_length_have_statistics_of_their_own(tiny_target, tmp_path):
+    tokens = torch.arange(64) % 50
+    windows = [Windows("calibration", "text", tokens.view(count, -1), "same") for count in (2, 4)]
+    assert len({StatisticsCache(tiny_target, each, tmp_path, print).bundle() for each in windows}) == 2

@@ -131,7 +131,7 @@ class SearchSettings(Settings):
     max_usd: Annotated[float, Field(gt=0)] | None = None
     generation_size: Positive = 3
     finalists: Positive = Field(2, description="best candidates measured on the report split")
-    confirm_seeds: Positive = Field(3, description="calibration samples that the finalists are confirmed with")
+    confirm_seeds: Positive = Field(1, description="calibration samples that the finalists are confirmed with")
     confirm_baselines: Annotated[int, Field(ge=0)] = Field(
         3, description="baselines, best on the search split, that get all these samples; the others get the first"
     )

@@ -133,8 +133,9 @@ class LLMAnalyst:
             messages = [{"role": "user", "content": prompt}]
             reply = self._chat.ask(f"g{generation}.reflect", "analyst", messages, Reflection)
         except ReplyUnusable as unusable:
-            excuse = f"(The analyst's reply could not be used: {unusable.error})"
-            return replace(plain, claims=(*plain.claims, Claim(excuse, ())))
+            (claim,) = plain.claims
+            text = f"{claim.text} (The analyst's reply could not be used: {unusable.error})"
+            return replace(plain, claims=(replace(claim, text=text),))
         reflection: Reflection = reply.parsed
         return Lesson(_claims(reflection.lesson, results), plain.best, by=reply.model)
 

@@ -1,7 +1,5 @@
 """The way of one candidate: propose, critique, approve, evaluate. Each node can be run again after a crash."""
 
-import math
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -13,11 +11,11 @@ from autoprune.agents.budget import BudgetSpent
 from autoprune.agents.chain import compile_chain
 from autoprune.agents.crew import Crew
 from autoprune.agents.critic import Review, Submission
+from autoprune.agents.earlier import elite, gain, masks_before, measured_before
 from autoprune.agents.plan import parents_of
-from autoprune.agents.population import Algorithm
 from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.state import CandidateState, Plan
-from autoprune.config import AgentSettings, SearchSettings
+from autoprune.config import AgentSettings
 from autoprune.errors import AutoPruneError
 from autoprune.runs.approvals import ApprovalRequest, Decision
 from autoprune.runs.archive import Outcome, Proposal
@@ -25,8 +23,17 @@ from autoprune.sandbox.screen import screen
 from autoprune.tools.evaluate import CandidateReport, EvaluateCandidate, evaluate_candidate
 
 KEPT = {
-    *("perplexity", "partial_perplexity", "estimated_perplexity", "windows_measured", "cached", "sparsity", "zeros"),
-    *("worst_layers", "seconds", "agreement", "flags"),
+    "perplexity",
+    "partial_perplexity",
+    "estimated_perplexity",
+    "windows_measured",
+    "cached",
+    "sparsity",
+    "zeros",
+    "worst_layers",
+    "seconds",
+    "agreement",
+    "flags",
 }
 """What of the tool's report is kept with the outcome, where there is such a thing."""
 
@@ -114,15 +121,15 @@ def evaluate(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     if not crew.archive.approvals.may_run(plan["slot"], name):
         raise AutoPruneError(f"candidate {name} of {plan['slot']} was not approved; it does not run")
     _at_work(crew, plan, "sandbox")
-    earlier = _measured_before(crew, plan)
-    request = EvaluateCandidate(candidate=name, against=_masks_before(crew, earlier, name))
+    earlier = measured_before(crew, plan)
+    request = EvaluateCandidate(candidate=name, against=masks_before(crew, earlier, name))
     if name not in earlier:  # what was measured in full stands, whatever has become of the elite since
-        request.elite = _elite(crew.config.search, earlier)
+        request.elite = elite(crew.config.search, earlier)
     report = evaluate_candidate(crew.workbench, request)
     if _worth_a_repair(crew, state, report):
         return _send_back(crew, state, report)
     data = report.model_dump(include=KEPT)
-    data |= {"nearest": report.nearest, "diagnostics": report.diagnostics[-2000:], "gain": _gain(crew, plan, report)}
+    data |= {"nearest": report.nearest, "diagnostics": report.diagnostics[-2000:], "gain": gain(crew, plan, report)}
     data = {key: value for key, value in data.items() if value is not None and value is not False}
     return _end(crew, plan, name, report.status, report.stage, report.reason, report.message, data)
 
@@ -259,50 +266,6 @@ def _verdict(review: Review, revision: int, settings: AgentSettings) -> str:
     if revision < allowed:
         return "revise"
     return "reject" if review.fatal else "accept"
-
-
-def _measured_before(crew: Crew, plan: Plan) -> dict[str, float]:
-    """Candidates of earlier generations with their perplexities, the oldest first: siblings are left out, for their
-    order is chance."""
-    return {
-        outcome.candidate: outcome.data["perplexity"]
-        for outcome in crew.archive.outcomes()
-        if outcome.generation < plan["generation"] and outcome.status == "measured" and outcome.candidate
-    }
-
-
-def _masks_before(crew: Crew, earlier: Iterable[str], name: str) -> list[str]:
-    """The subjects whose masks a candidate must differ from: baselines, and candidates of earlier generations."""
-    baselines = [row.subject for row in crew.archive.measurements("search") if row.subject.startswith("baseline:")]
-    return [subject for subject in (*baselines, *earlier) if subject != name]
-
-
-def _elite(settings: SearchSettings, earlier: dict[str, float]) -> list[str]:
-    """The best candidates so far, best first; nobody while there are fewer than belong to it.
-
-    Finalists are of the elite, so that none is lost by stopping early, but for the error rate of the race.
-    """
-    size = max(settings.elite, settings.finalists)
-    ranked = sorted(earlier, key=lambda name: (earlier[name], name))
-    return ranked[:size] if len(ranked) >= size else []
-
-
-def _gain(crew: Crew, plan: Plan, report: CandidateReport) -> float | None:
-    """log(best parent's perplexity / the candidate's); without a measured parent, the best seed stands in.
-
-    Of a candidate that was stopped it is an estimate, since its perplexity is.
-    """
-    perplexity = report.perplexity if report.status == "measured" else report.estimated_perplexity
-    if perplexity is None:
-        return None
-    population = crew.population(plan["generation"])
-    parents = [parent for parent in parents_of(plan, population) if parent.perplexity is not None]
-    return log_gain(parents or population.ranked(), perplexity)
-
-
-def log_gain(parents: list[Algorithm], perplexity: float) -> float:
-    """log(lowest perplexity among the parents / perplexity): positive when the child is better."""
-    return math.log(min(parent.perplexity for parent in parents if parent.perplexity is not None) / perplexity)
 
 
 def _at_work(crew: Crew, plan: Plan, agent: str) -> None:

@@ -1,6 +1,8 @@
 """The program as its user starts it: in a process of its own."""
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.agents.conftest import SMALL
+
+V1 = Path(__file__).parent.parent / "runs" / "v1"
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -74,3 +78,18 @@ def here(
         return subprocess.CompletedProcess(list(words), code, said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def old_run(tmp_path: Path) -> str:
+    """A run as version 1 wrote it, put together from its parts as text."""
+    run = tmp_path / "old"
+    (run / "candidates").mkdir(parents=True)
+    for name in ("config.yaml", "events.jsonl"):
+        shutil.copy(V1 / name, run / name)
+    for source in (V1 / "candidates").iterdir():
+        shutil.copy(source, run / "candidates" / source.stem)
+    archive = sqlite3.connect(run / "archive.sqlite")
+    archive.executescript((V1 / "archive.sql").read_text(encoding="utf-8"))
+    archive.close()
+    return str(run)

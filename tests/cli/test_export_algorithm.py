@@ -3,9 +3,6 @@
 import ast
 import json
 import re
-import shutil
-import sqlite3
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +13,6 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from tests.agents.conftest import SMALL
-
-V1 = Path(__file__).parent.parent / "runs" / "v1"
 
 
 @pytest.fixture(scope="module")
@@ -113,17 +108,8 @@ def test_what_cannot_be_done_is_one_line(here, searched, wanted, out, code, comp
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_candidate_of_a_run_of_version_1_is_exported(here, tmp_path):
-    run = tmp_path / "old"
-    (run / "candidates").mkdir(parents=True)
-    for name in ("config.yaml", "events.jsonl"):
-        shutil.copy(V1 / name, run / name)
-    for source in (V1 / "candidates").iterdir():
-        shutil.copy(source, run / "candidates" / source.stem)
-    archive = sqlite3.connect(run / "archive.sqlite")
-    archive.executescript((V1 / "archive.sql").read_text(encoding="utf-8"))
-    archive.close()
-    done = here("export-algorithm", "old:best", "--out", "old.py")
+def test_a_candidate_of_a_run_of_version_1_is_exported(here, old_run, tmp_path):
+    done = here("export-algorithm", f"{old_run}:best", "--out", "old.py")
     assert done.returncode == 0, done.stderr
     told = ast.get_docstring(ast.parse((tmp_path / "old.py").read_text(encoding="utf-8")))
     assert "wanda+sdsa" in told

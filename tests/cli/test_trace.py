@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +22,6 @@ from autoprune.runs.events import VERSION, EventLog, Kind, read_events
 from tests.agents.chat.faulty_server import Calls, ChatServer
 from tests.agents.conftest import SMALL
 from tests.agents.test_search import scripted
-
-V1 = Path(__file__).parent.parent / "runs" / "v1"
 
 
 def curious(body):
@@ -50,21 +47,6 @@ def recorded(tiny_model, tmp_path_factory):
             work(crew)
         events.close()
     return str(run.path)
-
-
-@pytest.fixture
-def old_run(tmp_path):
-    """A run as version 1 wrote it, put together from its parts as text."""
-    run = tmp_path / "old"
-    (run / "candidates").mkdir(parents=True)
-    for name in ("config.yaml", "events.jsonl"):
-        shutil.copy(V1 / name, run / name)
-    for source in (V1 / "candidates").iterdir():
-        shutil.copy(source, run / "candidates" / source.stem)
-    archive = sqlite3.connect(run / "archive.sqlite")
-    archive.executescript((V1 / "archive.sql").read_text(encoding="utf-8"))
-    archive.close()
-    return str(run)
 
 
 def test_a_run_is_drawn_with_reasons_verdicts_reviews_and_costs(here, recorded):

@@ -1,0 +1,52 @@
+"""What a candidate is held against: the candidates of earlier generations, the baselines, and its parents.
+
+Siblings of its generation are left out, for the order in which they end is chance.
+"""
+
+import math
+from collections.abc import Iterable
+
+from autoprune.agents.crew import Crew
+from autoprune.agents.plan import parents_of
+from autoprune.agents.state import Plan
+from autoprune.config import SearchSettings
+from autoprune.tools.evaluate import CandidateReport
+
+
+def measured_before(crew: Crew, plan: Plan) -> dict[str, float]:
+    """Candidates of earlier generations with their perplexities, the oldest first."""
+    return {
+        outcome.candidate: outcome.data["perplexity"]
+        for outcome in crew.archive.outcomes()
+        if outcome.generation < plan["generation"] and outcome.status == "measured" and outcome.candidate
+    }
+
+
+def masks_before(crew: Crew, earlier: Iterable[str], name: str) -> list[str]:
+    """The subjects whose masks a candidate must differ from: baselines, and candidates of earlier generations."""
+    baselines = [row.subject for row in crew.archive.measurements("search") if row.subject.startswith("baseline:")]
+    return [subject for subject in (*baselines, *earlier) if subject != name]
+
+
+def elite(settings: SearchSettings, earlier: dict[str, float]) -> list[str]:
+    """The best candidates so far, best first; nobody while there are fewer than belong to it.
+
+    Finalists are of the elite, so that none is lost by stopping early, but for the error rate of the race.
+    """
+    size = max(settings.elite, settings.finalists)
+    ranked = sorted(earlier, key=lambda name: (earlier[name], name))
+    return ranked[:size] if len(ranked) >= size else []
+
+
+def gain(crew: Crew, plan: Plan, report: CandidateReport) -> float | None:
+    """log(best parent's perplexity / the candidate's); without a measured parent, the best seed stands in.
+
+    Of a candidate that was stopped it is an estimate, since its perplexity is.
+    """
+    perplexity = report.perplexity if report.status == "measured" else report.estimated_perplexity
+    if perplexity is None:
+        return None
+    population = crew.population(plan["generation"])
+    parents = [parent for parent in parents_of(plan, population) if parent.perplexity is not None]
+    known = [each.perplexity for each in parents or population.ranked() if each.perplexity is not None]
+    return math.log(min(known) / perplexity)

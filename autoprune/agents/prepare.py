@@ -6,7 +6,7 @@ from autoprune.agents.crew import Crew
 from autoprune.agents.population import seed_name
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
-from autoprune.runs.archive import Edge, Node
+from autoprune.runs.archive import Edge, Measured, Node
 from autoprune.tools.inspect import TargetReport, inspect_target
 from autoprune.tools.workbench import BASELINE_ALLOCATIONS, BASELINE_SCORES
 
@@ -15,15 +15,20 @@ def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     """Everything that proposals start from. Run again after a crash it measures only what is missing."""
     crew = runtime.context
     target = inspect_target(crew.workbench)
-    crew.events.emit("dense", "dense", perplexity=target.dense_perplexity)
+    crew.events.emit("dense", "dense", perplexity=target.dense_perplexity, **_origin(crew.workbench.dense("search")))
     for score in BASELINE_SCORES:
         for allocation in BASELINE_ALLOCATIONS:
             measured = crew.workbench.baseline(score, allocation, "search")
             name = f"{score}+{allocation}"
-            facts = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
+            facts = {"perplexity": measured.perplexity, "sparsity": measured.sparsity, **_origin(measured)}
             crew.events.emit("baseline", f"baseline/{name}", name=name, **facts)
     crew.archive.add_thoughts(*_opening(crew, target))
     return {"generation": 0, "plans": []}
+
+
+def _origin(measured: Measured) -> dict[str, bool]:
+    """Says so when a figure was not measured by this run but found in the cache."""
+    return {"cached": True} if measured.data.get("cached") else {}
 
 
 def _opening(crew: Crew, target: TargetReport) -> tuple[list[Node], list[Edge]]:

@@ -114,9 +114,9 @@ def describe(event: Event, longest: int = 200) -> Text | None:
             origin = f"forked from {data['origin']} after generation {data['generation']}"
             return plain(f"{origin}, changed: {one_line(changed)}", style="bold")
         case "dense":
-            return plain(f"dense model: perplexity {data['perplexity']:.2f} on the search split")
+            return plain(f"dense model: perplexity {data['perplexity']:.2f} on the search split{_found(data)}")
         case "baseline":
-            return plain(f"baseline {data['name']}: perplexity {data['perplexity']:.2f}")
+            return plain(f"baseline {data['name']}: perplexity {data['perplexity']:.2f}{_found(data)}")
         case "planned":
             return plain(f"generation {data['generation']}: {len(data['slots'])} candidates", style="bold")
         case "proposed":
@@ -159,15 +159,18 @@ def _reviewer(by: str) -> str:
     return by if by == "sandbox" else f"critic ({by})"
 
 
+def _found(data: dict[str, Any]) -> str:
+    return " (found in the cache)" if data.get("cached") else ""
+
+
 def _ended(event: Event) -> Text:
     data = event.data
     style = _COLOURS.get(data["status"], "")
     if data["status"] == "measured":
-        found = " (found in the cache)" if data.get("cached") else ""
         flags = "".join(f" [{flag}]" for flag in data.get("flags", []))
         change = f"gain {data['gain']:+.3f} over its parent"
         return plain(
-            f"{data['slot']} measured: perplexity {data['perplexity']:.2f}, {change}{found}{flags}", style=style
+            f"{data['slot']} measured: perplexity {data['perplexity']:.2f}, {change}{_found(data)}{flags}", style=style
         )
     why = ": ".join(part for part in (data["stage"], data["reason"], one_line(data["message"])) if part)
     return plain(f"{data['slot']} {data['status']}: {why}", style=style)

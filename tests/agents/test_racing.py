@@ -107,3 +107,7 @@ def test_a_search_from_the_cache_is_the_search_that_filled_it(raced, facts):
     assert facts(filled) == facts(found)
     assert all(outcome.data.get("cached") for outcome in read(found)[0])
     assert not any(outcome.data.get("cached") for outcome in read(filled)[0])
+    for run, told in ((filled, False), (found, True)):
+        opening = [event for event in read_events(run.events_file) if event.kind in ("dense", "baseline")]
+        assert len(opening) == 5
+        assert all(("found in the cache" in describe(event).plain) is told for event in opening)

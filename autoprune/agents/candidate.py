@@ -32,6 +32,7 @@ KEPT = {
     "zeros",
     "worst_layers",
     "seconds",
+    "memory_bytes",
     "agreement",
     "flags",
 }

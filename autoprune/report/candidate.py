@@ -25,7 +25,7 @@ SAID = 1000
 _STYLES = {"measured": "green", "failed": "red"}
 _FACTS = (
     *("windows_measured", "partial_perplexity", "estimated_perplexity", "sparsity", "zeros", "agreement", "nearest"),
-    *("worst_layers", "seconds", "cached", "flags", "diagnostics"),
+    *("worst_layers", "seconds", "memory_bytes", "cached", "flags", "diagnostics"),
 )
 
 

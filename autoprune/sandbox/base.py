@@ -24,6 +24,11 @@ class Session(Protocol):
     def diagnostics(self) -> str:
         """What the candidate has printed so far, bounded and free of control characters. Never a measurement."""
 
+    @property
+    def memory(self) -> int | None:
+        """By how many bytes the candidate's process has grown at most so far, as the kernel counts it (memory.py); None
+        when that cannot be known. Measured from outside."""
+
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """The candidate's raw densities, one finite number per unit, not yet projected onto the budget.
 

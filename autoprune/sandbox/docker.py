@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import socket
+import struct
 import tempfile
 import threading
 import time
@@ -25,6 +26,7 @@ from autoprune.errors import SandboxUnavailable
 from autoprune.sandbox import engine, leftovers, protocol, runtime
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image
 from autoprune.sandbox.local import environment
+from autoprune.sandbox.memory import Growth
 from autoprune.sandbox.pool import Pool
 from autoprune.sandbox.screen import refuse
 from autoprune.sandbox.session import WorkerSession, readable, wait_until_ready
@@ -35,6 +37,7 @@ _MAX_PROCESSES = 512
 # Beside the candidate's own memory: the interpreter, torch, and the mapped bundle as far as the kernel likes.
 _BASE_MEMORY = 768 * 1024 * 1024
 _NOBODY = "65534:65534"
+_CREDENTIALS = struct.Struct("3i")  # of a socket's other end: process, user, group
 # Seconds from the end of a worker's turn until it is frozen: most gaps between two questions are shorter than what the
 # engine takes to freeze and to thaw, and nobody should wait for that.
 _GRACE = 0.05
@@ -83,6 +86,7 @@ class DockerWorker:
                     self._container.start()
                     self.channel = self._accept(listener)
                     wait_until_ready(self.channel)
+                    self._growth = Growth(_other_end(self.channel))
                     undo.pop_all()
         except docker.errors.ImageNotFound:
             raise SandboxUnavailable(
@@ -118,6 +122,9 @@ class DockerWorker:
             152: ("timeout", "the process used up its processor time"),
         }
         return known.get(code, ("crashed", f"the process ended with exit code {code} before it answered"))
+
+    def memory(self) -> int | None:
+        return self._growth.most()
 
     def pause(self) -> None:
         """In a moment and in the background, unless it is asked again before."""
@@ -291,6 +298,12 @@ def _seccomp_profile(podman: bool) -> str:
     """Docker wants the JSON text itself, podman the path of the file."""
     profile = files("autoprune.sandbox").joinpath("seccomp.json")
     return str(profile) if podman else profile.read_text(encoding="utf-8")
+
+
+def _other_end(channel: socket.socket) -> int:
+    """The worker's process id as this side of the container's wall knows it; 0 when it is not to be seen from here."""
+    found = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(found)[0])
 
 
 def _bind(here: str, there: str) -> Any:

@@ -21,6 +21,7 @@ import autoprune
 from autoprune.config import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.sandbox import jail, protocol
+from autoprune.sandbox.memory import Growth, figures
 from autoprune.sandbox.screen import refuse
 from autoprune.sandbox.session import WorkerSession, readable, wait_until_ready
 from autoprune.sandbox.slot import Output
@@ -120,6 +121,7 @@ class LocalWorker:
             theirs.close()
         self._process = os.pidfd_open(self.pid)  # not reaped yet, so the number is still its own
         self._shared = self._use()[0]
+        self._growth = Growth(self.pid)
 
     def overuse(self) -> tuple[str, str] | None:
         """Memory and threads beyond what it began with. It cannot have children."""
@@ -138,6 +140,9 @@ class LocalWorker:
         if status < 0:
             return _DEATHS.get(-status, ("crashed", f"the process died of signal {-status}"))
         return "crashed", f"the process ended with exit code {status} before it answered"
+
+    def memory(self) -> int | None:
+        return self._growth.most()
 
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -164,16 +169,8 @@ class LocalWorker:
 
     def _use(self) -> tuple[int, int]:
         """Bytes that are its own (anonymous and shared memory, so not the mapped bundle), and threads."""
-        values = {}
-        with (
-            contextlib.suppress(FileNotFoundError, ProcessLookupError),
-            open(f"/proc/{self.pid}/status", encoding="utf-8", errors="replace") as status,
-        ):
-            for line in status:
-                key, _, value = line.partition(":")
-                values[key] = value
-        memory = sum(int(values.get(key, "0").split()[0]) for key in ("RssAnon", "RssShmem", "VmSwap"))
-        return memory * 1024, int(values.get("Threads", "0"))
+        now = figures(self.pid)
+        return sum(now.get(key, 0) for key in ("RssAnon", "RssShmem", "VmSwap")), now.get("Threads", 0)
 
 
 class LocalSandbox:

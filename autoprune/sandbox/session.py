@@ -45,6 +45,9 @@ class Worker(Protocol):
     def ended(self) -> tuple[str, str]:
         """(reason, message): how it ended, once its channel is closed."""
 
+    def memory(self) -> int | None:
+        """By how many bytes it has grown at most, seen from outside; None when that cannot be known."""
+
     def pause(self) -> None:
         """Stop it where it is: nothing of it runs until `resume`."""
 
@@ -106,6 +109,11 @@ class WorkerSession:
     @property
     def diagnostics(self) -> str:
         return self._output.text()
+
+    @property
+    def memory(self) -> int | None:
+        """See base.Session."""
+        return self._worker.memory()
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """See base.Session."""

@@ -23,6 +23,7 @@ import torch
 from autoprune.pruning.bundle import Bundle, LayerView
 from autoprune.sandbox import jail, protocol
 from autoprune.sandbox.candidate import Candidate, Refused, failure
+from autoprune.sandbox.memory import forget_peak
 from autoprune.sandbox.paths import readable_paths
 from autoprune.sandbox.slot import PLACES
 
@@ -149,4 +150,5 @@ def _redirect_output(descriptor: int, limit: int) -> TextIO:
 if __name__ == "__main__":
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(sys.argv[1])
+    forget_peak()  # what importing torch took is not the candidate's
     serve(connection, readable_paths())

@@ -30,7 +30,8 @@ class CandidateReport(BaseModel):
 
     `agreement` is the largest share of mask bits in common with one of `against`, `nearest` which that is. Of one that
     was stopped: after how many `windows_measured`, with which `partial_perplexity` on these, and the perplexity on all
-    windows that may be expected from that (`estimated_perplexity`). `cached`: found, not measured now.
+    windows that may be expected from that (`estimated_perplexity`). `cached`: found, not measured now. `memory_bytes`:
+    by how much the candidate's process grew at most, where the sandbox can see that.
     """
 
     candidate: str
@@ -44,6 +45,7 @@ class CandidateReport(BaseModel):
     zeros: int | None = None
     worst_layers: list[str] = Field(default_factory=list)
     seconds: dict[str, float] = Field(default_factory=dict)
+    memory_bytes: int | None = None
     agreement: float | None = None
     nearest: str = ""
     flags: list[str] = Field(default_factory=list)
@@ -110,6 +112,7 @@ def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) ->
         zeros=partial.zeros,
         worst_layers=worst_layers(partial),
         seconds=partial.seconds,
+        memory_bytes=stopped.facts.get("memory_bytes"),
         agreement=share if others else None,
         nearest=nearest,
         stage=stopped.stage,
@@ -129,6 +132,7 @@ def _report(measured: Measured, others: dict[str, bytes], dense: float) -> Candi
         zeros=measured.data["zeros"],
         worst_layers=measured.data["worst_layers"],
         seconds=measured.data["seconds"],
+        memory_bytes=measured.data.get("memory_bytes"),
         cached=measured.data.get("cached", False),
         agreement=share if others else None,
         nearest=nearest,

@@ -18,7 +18,7 @@ from autoprune.evaluation.texts import Split
 from autoprune.pruning.contract import expensive_fields_named
 from autoprune.runs.archive import Archive, Measured
 from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.base import Sandbox, Session
 from autoprune.sandbox.choose import make_sandbox
 
 BASELINE_SCORES = ("magnitude", "wanda")
@@ -94,9 +94,9 @@ class Workbench:
             try:
                 measured = self.bench.measure(scores, session.group, zeros, split, ladder)
             except StoppedEarly as stopped:
-                stopped.facts = {"repeats": session.repeats, "diagnostics": session.diagnostics}
+                stopped.facts = _facts(session)
                 raise
-            return measured, {"repeats": session.repeats, "diagnostics": session.diagnostics}
+            return measured, _facts(session)
 
     def verify(self) -> None:
         """Raises AutoPruneError unless the target's weights are what they were when the run began."""
@@ -147,6 +147,11 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: 
         yield Workbench(config, run, archive, bench, sandbox, cache=cache)
     finally:
         sandbox.close()
+
+
+def _facts(session: Session) -> Facts:
+    """What is known of a candidate once it has been scored, beside the measurement."""
+    return {"repeats": session.repeats, "memory_bytes": session.memory, "diagnostics": session.diagnostics}
 
 
 def worst_layers(measured: Measurement) -> list[str]:

@@ -1,0 +1,62 @@
+"""What a candidate's process has used, as seen from outside."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.memory import Growth, figures
+from tests.sandbox.candidates import WANDA
+
+MIB = 1 << 20
+LAYER = "layers.0.q"
+GREEDY = """import torch
+
+
+def score(layer):
+    return layer.weight.abs() + torch.zeros(24 << 20).fill_(2.0).max()
+"""
+"""Holds 96 MiB for a moment."""
+
+
+def memory_of(sandbox: Sandbox, source: str, bundle: Path) -> int | None:
+    """After one layer: what is freed between layers need not be used again by the next."""
+    with sandbox.open(source, bundle) as session:
+        [_] = session.scores({LAYER: 0.5}, [LAYER])
+        return session.memory
+
+
+@pytest.mark.parametrize("engine", ["local", "docker"])
+def test_memory_that_was_given_back_before_the_answer_counts(
+    engine: str, bundle: Path, request: pytest.FixtureRequest
+) -> None:
+    sandbox: Sandbox = request.getfixturevalue(engine)
+    modest, greedy = memory_of(sandbox, WANDA, bundle), memory_of(sandbox, GREEDY, bundle)
+    assert modest is not None
+    assert greedy is not None
+    assert modest < 64 * MIB
+    assert 80 * MIB < greedy - modest < 256 * MIB
+
+
+def test_a_candidate_cannot_make_its_peak_look_smaller(local: Sandbox, bundle: Path) -> None:
+    attempt = "    open('/proc/self/clear_refs', 'w').write('5')\n"
+    lines = GREEDY.replace("    return ", "    x = ")
+    for_good = f"{lines}    try:\n    {attempt}    except OSError:\n        pass\n    return x\n"
+    assert (memory_of(local, for_good, bundle) or 0) > 80 * MIB
+
+
+def test_of_a_process_that_is_gone_nothing_is_known() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        growth = Growth(process.pid)
+        assert growth.most() is not None
+    assert growth.most() is None
+    assert Growth(0).most() is None
+
+
+def test_what_the_kernel_counts_in_kilobytes_is_read_as_bytes() -> None:
+    counted = figures(os.getpid())
+    assert counted["VmHWM"] >= counted["VmRSS"] > 10 * MIB
+    assert 1 <= counted["Threads"] < 1000

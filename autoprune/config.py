@@ -116,7 +116,9 @@ class AgentSettings(Settings):
     )
     tool_rounds: Annotated[int, Field(ge=1, le=8)] = Field(3, description="turns of such calls before it must answer")
     gcot: Literal["full", "flat", "none", "no-credit"] = "full"
-    parents: Literal["rank", "random"] = "rank"
+    parents: Literal["rank", "random", "map"] = Field(
+        "rank", description="how parents are drawn; map: the best of a kind of candidate, each kind as often"
+    )
     sections: Literal["bandit", "all"] = Field(
         "bandit", description="parts of the proposer's prompt: those that pay off in this run, or all"
     )

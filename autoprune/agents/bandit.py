@@ -1,6 +1,6 @@
 """Which operator next, which parents, which prompt: chance, weighted by what has paid off so far in this run."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -72,3 +72,16 @@ def choose_parents(
         weights = [1.0 / place if by == "rank" else 1.0 for place in range(1, len(left) + 1)]
         chosen.append(left.pop(random.choices(range(len(left)), weights)[0]))
     return chosen
+
+
+def choose_from_cells(ranked: Mapping[str, Hashable], count: int, random: Random) -> list[str]:
+    """Distinct parents, each the best of another cell, every cell alike. `ranked`: names, best first, with their cells.
+
+    Where there are fewer cells than parents, the others are drawn by rank from all that are left.
+    """
+    best: dict[Hashable, str] = {}
+    for name, cell in ranked.items():
+        best.setdefault(cell, name)
+    chosen = choose_parents([*best.values()], count, random, "random")
+    left = [name for name in ranked if name not in chosen]
+    return chosen + choose_parents(left, count - len(chosen), random)

@@ -3,7 +3,7 @@
 - inputs: which fields of `layer` the source names as attributes, the weight aside; and whether it allocates itself
 - group: what the source sets GROUP to
 - cost: `heavy` when it multiplies or decomposes matrices, sorts, or loops; else by the number of operations on tensors
-  that are written down, `light` up to `LIGHT` of them and `medium` above
+  that are written down, `light` up to `LIGHT_OPERATIONS` of them and `medium` above
 
 What stands in `allocate` is not counted, for it is called once and sees units. A source that hides what it does (in
 `getattr`, say) is in the wrong cell, which does no harm: a cell only says beside whom a candidate is best.
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from autoprune.pruning.contract import DEFAULT_GROUP, GROUPS, expensive_fields_named
-from autoprune.runs.quality import Cell
+from autoprune.runs.quality import COSTS, Cell
 
 INPUTS = {
     "input_norm": "norm",
@@ -30,8 +30,8 @@ INPUTS = {
 }
 """Field of the contract -> how the map calls it, in the map's order."""
 ALLOCATES = "own allocation"
-COSTS = ("light", "medium", "heavy")
-LIGHT = 6
+LIGHT_OPERATIONS = 6
+LIGHT, MEDIUM, HEAVY = COSTS
 _PRODUCTS = {"matmul", "mm", "bmm", "mv", "addmm", "einsum", "tensordot", "kron", "cdist", "cov", "corrcoef"}
 _DECOMPOSITIONS = {"inv", "pinv", "inverse", "cholesky", "cholesky_inverse", "svd", "eig", "eigh", "qr", "lu"}
 _SOLVERS = {"solve", "solve_triangular", "lstsq", "cholesky_solve", "triangular_solve", "matrix_power", "matrix_exp"}
@@ -46,7 +46,7 @@ def cell_of(source: str) -> Cell:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # all that `ast` raises on odd sources
-        return Cell((), COSTS[0], DEFAULT_GROUP)
+        return Cell((), LIGHT, DEFAULT_GROUP)
     allocates = [part for part in tree.body if isinstance(part, ast.FunctionDef) and part.name == "allocate"]
     rest = [node for part in tree.body if part not in allocates for node in ast.walk(part)]
     named = {node.attr for node in rest if isinstance(node, ast.Attribute)} | set(expensive_fields_named(source))
@@ -56,8 +56,8 @@ def cell_of(source: str) -> Cell:
 
 def _cost(nodes: list[ast.AST]) -> str:
     if any(map(_is_heavy, nodes)):
-        return "heavy"
-    return "light" if sum(1 for _ in _operations(nodes)) <= LIGHT else "medium"
+        return HEAVY
+    return LIGHT if sum(1 for _ in _operations(nodes)) <= LIGHT_OPERATIONS else MEDIUM
 
 
 def _operations(nodes: list[ast.AST]) -> Iterator[ast.AST]:

@@ -1,9 +1,13 @@
 """The node `plan`: asks the budget, then gives each slot of the next generation an operator, an engine and parents."""
 
+from random import Random
+from typing import Literal
+
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from autoprune.agents.bandit import PARENTS, Trial, choose_operator, choose_parents, choose_sections
+from autoprune.agents.bandit import PARENTS, Trial, choose_from_cells, choose_operator, choose_parents, choose_sections
+from autoprune.agents.cells import cell_of
 from autoprune.agents.crew import Crew
 from autoprune.agents.population import Algorithm, Population
 from autoprune.agents.state import Plan, SearchState
@@ -44,8 +48,7 @@ def _plan_slot(crew: Crew, population: Population, generation: int, place: int, 
     if operator == "repair":
         parents = [failed[0].name]
     else:
-        ranked = [algorithm.name for algorithm in able]
-        parents = choose_parents(ranked, PARENTS[operator], random, crew.config.agents.parents)
+        parents = _parents(able, PARENTS[operator], random, crew.config.agents.parents)
     slot = f"g{generation}.c{place}"
     plan: Plan = {
         "slot": slot,
@@ -58,6 +61,12 @@ def _plan_slot(crew: Crew, population: Population, generation: int, place: int, 
     if engine == "llm" and settings.sections == "bandit" and settings.gcot in ("full", "no-credit"):
         plan["sections"] = choose_sections(trials, crew.random(generation, place, "sections"))
     return plan
+
+
+def _parents(able: list[Algorithm], count: int, random: Random, by: Literal["rank", "random", "map"]) -> list[str]:
+    if by == "map":
+        return choose_from_cells({algorithm.name: cell_of(algorithm.source) for algorithm in able}, count, random)
+    return choose_parents([algorithm.name for algorithm in able], count, random, by)
 
 
 def _engine(crew: Crew, number: int) -> str:

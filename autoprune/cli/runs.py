@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from autoprune.agents.cells import cell_of
 from autoprune.cli.common import console, print_json
 from autoprune.report.picture import Picture
 from autoprune.report.tables import run_row, runs_table
 from autoprune.report.text import plain
-from autoprune.runs.directory import list_runs, runs_root
+from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import read_events
+from autoprune.runs.quality import best_of_cells, outcomes_told, place
 
 
 def runs(
@@ -19,10 +21,17 @@ def runs(
 ) -> None:
     """List the runs with their best candidate and state."""
     root = root or runs_root()
-    found = [(str(run.path), Picture.of(read_events(run.events_file))) for run in list_runs(root)]
+    found = [_looked_at(run) for run in list_runs(root)]
     if as_json:
-        print_json([run_row(name, picture) for name, picture in found])
+        print_json([run_row(*each) for each in found])
     elif found:
         console().print(runs_table(found))
     else:
         console().print(plain(f"no runs in {root}"))
+
+
+def _looked_at(run: RunDirectory) -> tuple[str, Picture, int]:
+    """A run by its events and sources: its archive may be in use, of an older version, or damaged."""
+    events = list(read_events(run.events_file))
+    cells = best_of_cells(place(run, outcomes_told(events), cell_of))
+    return str(run.path), Picture.of(events), len(cells)

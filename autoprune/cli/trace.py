@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from autoprune.report.candidate import Spending
     from autoprune.runs.archive import Archive
+    from autoprune.runs.quality import Placed
 
 GraphFormat = Literal["tree", "json", "graphml", "mermaid"]
 
@@ -32,6 +33,9 @@ def trace(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Print what happens, until the run ends.")] = False,
     graph: Annotated[GraphFormat | None, typer.Option(help="The reasoning graph alone, in this form.")] = None,
+    quality_map: Annotated[
+        bool, typer.Option("--map", help="The best of each kind of candidate and the Pareto front alone.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the graph to this file instead of printing it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the trace to this HTML file too.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Write the trace to this SVG file too.")] = None,
@@ -39,12 +43,16 @@ def trace(
         str | None,
         typer.Option(metavar="URL", help="Send the run as spans to this OpenTelemetry collector (extra otel)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the events (with --map: map and front) as JSON.")
+    ] = False,
 ) -> None:
     """Show who said what, the chain of thought behind each candidate, its code, what was measured, and what it cost."""
     from autoprune.runs.archive import Archive
 
     directory = RunDirectory.open(run)
+    if quality_map and any((part, graph, follow, otlp)):
+        raise UsageError("--map is of the whole run, and takes no part, no --graph, no --follow and no --otlp")
     if out is not None and graph is None:
         raise UsageError("--out needs --graph json, graphml, mermaid or tree")
     if follow and any((part, graph, html, svg, as_json)):
@@ -62,7 +70,9 @@ def trace(
     try:
         generation, slot = _part(archive, part)
         events = list(read_events(directory.events_file))
-        if as_json:
+        if quality_map:
+            _map(directory, archive, as_json, html, svg)
+        elif as_json:
             print_json([event.model_dump() for event in events if _about(event, generation, slot)])
         elif graph in ("json", "graphml", "mermaid"):
             _give(_formatted(_graph(directory, archive, generation, slot), graph), out)
@@ -100,6 +110,27 @@ def _send(directory: RunDirectory, url: str, follow: bool) -> None:
         console().print(plain(f"{collector.sent} spans sent to {collector.url}"), soft_wrap=True)
 
 
+def _map(directory: RunDirectory, archive: "Archive", as_json: bool, html: Path | None, svg: Path | None) -> None:
+    from rich.console import Group
+
+    from autoprune.report.quality import quality
+    from autoprune.runs.quality import as_data
+
+    placed = _placed(directory, archive)
+    if as_json:
+        print_json(as_data(placed))
+        return
+    drawn = quality(placed) or [plain("no candidate of this run has been measured yet")]
+    _show(Group(*drawn), f"autoprune trace {directory.name} --map", html, svg, None)
+
+
+def _placed(directory: RunDirectory, archive: "Archive") -> "list[Placed]":
+    from autoprune.agents.cells import cell_of
+    from autoprune.runs.quality import place
+
+    return place(directory, archive.outcomes(), cell_of)
+
+
 def _drawn(
     directory: RunDirectory,
     archive: "Archive",
@@ -117,7 +148,7 @@ def _drawn(
     spending, whole = _spending(archive), _graph(directory, archive)
     if slot is not None:
         return candidate_trace(directory, archive, events, whole, slot, spending.get(slot, Spending()))
-    return run_trace(archive, events, whole, spending, generation)
+    return run_trace(archive, events, whole, spending, generation, _placed(directory, archive))
 
 
 def _graph(

@@ -19,22 +19,21 @@ def final_table(picture: Picture) -> RenderableType:
     return Group(*confirmation(picture), *costs, Text(picture.conclusion, style="bold"))
 
 
-def runs_table(runs: Iterable[tuple[str, Picture]]) -> Table:
-    """One line per run."""
+def runs_table(runs: Iterable[tuple[str, Picture, int]]) -> Table:
+    """One line per run: its name, what happened, and how many cells of its map are filled."""
     table = Table(box=None, padding=(0, 1))
-    for name in ("run", "model", "sparsity", "engine", "candidates", "best", "best baseline", "state"):
-        table.add_column(
-            name, justify="right" if name in ("sparsity", "candidates", "best", "best baseline") else "left"
-        )
-    for name, picture in runs:
-        row = run_row(name, picture)
-        cells = [row["run"], row["model"], row["sparsity"], row["engine"], row["candidates"]]
+    numeric = ("sparsity", "candidates", "cells", "best", "best baseline")
+    for name in ("run", "model", "sparsity", "engine", "candidates", "cells", "best", "best baseline", "state"):
+        table.add_column(name, justify="right" if name in numeric else "left")
+    for run in runs:
+        row = run_row(*run)
+        cells = [row["run"], row["model"], row["sparsity"], row["engine"], row["candidates"], row["cells"]]
         numbers = [f"{row[key]:.2f}" if row[key] is not None else "-" for key in ("best", "best_baseline")]
         table.add_row(*(plain(cell) for cell in (*cells, *numbers, row["state"])))
     return table
 
 
-def run_row(name: str, picture: Picture) -> dict[str, Any]:
+def run_row(name: str, picture: Picture, cells: int) -> dict[str, Any]:
     """A run as plain data, for `--json` and the table alike."""
     best, baseline = picture.best, picture.best_baseline
     fork = f" (fork of {picture.origin})" if picture.origin else ""
@@ -45,6 +44,7 @@ def run_row(name: str, picture: Picture) -> dict[str, Any]:
         "sparsity": picture.started.get("sparsity", "?"),
         "engine": picture.started.get("llm", "?"),
         "candidates": picture.done,
+        "cells": cells,
         "best": best.perplexity if best else None,
         "best_candidate": best.candidate if best else None,
         "best_baseline": baseline[1] if baseline else None,

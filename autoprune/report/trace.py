@@ -12,10 +12,12 @@ from autoprune.report.candidate import Spending, ending, style_of, verdict
 from autoprune.report.cost import cost_line, cost_table
 from autoprune.report.live import decided
 from autoprune.report.picture import Picture
+from autoprune.report.quality import quality
 from autoprune.report.tables import final_table
 from autoprune.report.text import duration, one_line, plain, visible
 from autoprune.runs.archive import Archive, Outcome, Proposal
 from autoprune.runs.events import Event
+from autoprune.runs.quality import Placed
 
 LONGEST = 400
 
@@ -26,9 +28,10 @@ def run_trace(
     graph: "nx.MultiDiGraph[str]",
     spending: dict[str, Spending],
     generation: int | None = None,
+    placed: Sequence[Placed] = (),
 ) -> RenderableType:
     """All generations, or one. `graph`: the reasoning graph as `agents.gcot.GCoT.described` makes it; `spending`: by
-    slot."""
+    slot; `placed`: the measured candidates, for map and front under the tree of all generations."""
     picture = Picture.of(events)
     root = Tree(_headline(picture))
     if generation is None:
@@ -54,9 +57,12 @@ def run_trace(
             branches[event.data["generation"]].add(plain(f"lesson ({event.data['by']}): {text}", "magenta"))
     if generation is not None:
         return root
+    parts: list[RenderableType] = [root, *quality(placed)]
     if picture.rows:
-        return Group(root, final_table(picture))
-    return Group(root, cost_table(picture.agents)) if picture.agents else root
+        parts.append(final_table(picture))
+    elif picture.agents:
+        parts.append(cost_table(picture.agents))
+    return Group(*parts)
 
 
 def _headline(picture: Picture) -> Text:

@@ -13,12 +13,14 @@ from autoprune.runs.archive import Outcome
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event
 
+COSTS = ("light", "medium", "heavy")
+"""The classes of cost; `agents.cells` says which source is in which."""
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A kind of candidate: the inputs that it reads beside the weight, its class of cost, its GROUP."""
+    """A kind of candidate: the inputs that it reads beside the weight, its class of cost (one of COSTS), its GROUP."""
 
     inputs: tuple[str, ...]
     cost: str
@@ -92,7 +94,7 @@ def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))
 
 
-def as_json(placed: Sequence[Placed]) -> dict[str, Any]:
+def as_data(placed: Sequence[Placed]) -> dict[str, Any]:
     """Map and front as plain data."""
     cells = [{**vars(cell), **_facts(each)} for cell, each in best_of_cells(placed).items()]
     front = [

@@ -1,7 +1,15 @@
 from collections import Counter
 from random import Random
 
-from autoprune.agents.bandit import PARENTS, SECTIONS, Trial, choose_operator, choose_parents, choose_sections
+from autoprune.agents.bandit import (
+    PARENTS,
+    SECTIONS,
+    Trial,
+    choose_from_cells,
+    choose_operator,
+    choose_parents,
+    choose_sections,
+)
 
 
 def drawn(trials, measured=5, failed=5, times=400):
@@ -39,6 +47,31 @@ def test_random_parents_ignore_the_rank():
 
 def test_fewer_names_than_wanted_give_all():
     assert choose_parents(["a"], 2, Random(0)) == ["a"]
+
+
+CELLS = {"a": "row", "b": "row", "c": "row", "d": "matrix", "e": "row", "f": "heavy"}
+"""Names, best first, with their cells."""
+
+
+def test_from_the_map_only_the_best_of_each_cell_is_drawn_and_every_cell_alike():
+    first = Counter(choose_from_cells(CELLS, 1, Random(seed))[0] for seed in range(600))
+    assert set(first) == {"a", "d", "f"}
+    assert min(first.values()) > 150
+
+
+def test_two_parents_from_the_map_are_of_different_cells_while_there_are_two():
+    for seed in range(100):
+        assert len({CELLS[name] for name in choose_from_cells(CELLS, 2, Random(seed))}) == 2
+    one_cell = dict.fromkeys("abc", "row")
+    for seed in range(100):
+        first, second = choose_from_cells(one_cell, 2, Random(seed))
+        assert first == "a" != second
+
+
+def test_the_same_generator_draws_the_same_parents_from_the_map():
+    assert choose_from_cells(CELLS, 2, Random(7)) == choose_from_cells(CELLS, 2, Random(7))
+    assert choose_from_cells({}, 2, Random(7)) == []
+    assert choose_from_cells(CELLS, 0, Random(7)) == []
 
 
 def drawn_sections(trials, times=400):

@@ -55,7 +55,7 @@ def test_a_fork_shares_the_past_and_knows_its_origin(forked, facts):
     events = list(read_events(run.events_file))
     assert (events[0].kind, events[0].data["changed"]) == ("forked", changed)
     assert [event.data["generation"] for event in events if event.kind == "planned"] == [1, 2, 3]
-    assert f"fork of {origin.path}@1" in run_row("fork", Picture.of(events))["state"]
+    assert f"fork of {origin.path}@1" in run_row("fork", Picture.of(events), 0)["state"]
 
 
 def test_a_fork_may_start_before_the_first_and_after_the_last_generation(forked, facts):

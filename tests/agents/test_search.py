@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from autoprune.agents.cells import cell_of
 from autoprune.agents.gcot import GCoT
+from autoprune.agents.population import load_population
 from autoprune.agents.session import finished
+from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.errors import ChatError, RunPaused
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
@@ -69,6 +72,21 @@ def test_a_symbolic_search_measures_its_candidates_and_confirms_on_the_report_sp
         "evidence",
         "lesson",
     }
+
+
+def test_parents_from_the_map_are_the_best_of_their_cells_and_the_same_in_every_run(search, facts):
+    words = ("agents.parents=map", "search.max_candidates=4")
+    one, again = search(*words, name="a"), search(*words, name="b")
+    assert facts(one) == facts(again)
+    archive, allocation = Archive(one.archive_file), one.settings()[0].allocation.name
+    measured = {row.subject: row.perplexity for row in archive.measurements("search")}
+    seeds = {name: measured[f"baseline:{name}+{allocation}"] for name in SEEDS}
+    for proposal in archive.proposals():
+        best = {}
+        for algorithm in load_population(archive, one, seeds, proposal.generation).ranked():
+            best.setdefault(cell_of(algorithm.source), algorithm.name)
+        assert set(proposal.parents) <= set(best.values())
+    archive.close()
 
 
 def test_the_same_seed_finds_the_same_and_another_seed_something_else(search, facts):

@@ -66,6 +66,47 @@ def test_costs_in_the_table_are_those_of_the_journal(here, recorded):
     assert {role: use["calls"] for role, use in ended["agents"].items()}["analyst"] == 2
 
 
+def test_map_and_front_stand_under_the_tree_of_the_whole_run_and_alone(here, recorded):
+    whole, alone = here("trace", recorded).stdout, here("trace", recorded, "--map").stdout
+    assert "Best of each kind" in alone
+    assert "Pareto front" in alone
+    assert "are on no front" not in alone
+    assert alone in whole
+    assert whole.index("lesson (") < whole.index(alone) < whole.index("Perplexity (lower is better)")
+    assert "Best of each kind" not in here("trace", recorded, "g1").stdout
+
+
+def test_map_and_front_as_data_are_of_what_was_measured(here, recorded, tmp_path):
+    data = json.loads(here("trace", recorded, "--map", "--json").stdout)
+    ended = [event.data for event in read_events(Path(recorded) / "events.jsonl") if event.kind == "ended"]
+    measured = {end["slot"]: end for end in ended if end["status"] == "measured"}
+    assert data["measured"] == len({end["candidate"] for end in measured.values()})
+    best = min(end["perplexity"] for end in measured.values())
+    assert data["cells"][0]["perplexity"] == data["front"][0]["perplexity"] == best
+    for each in data["front"]:
+        assert each["memory_bytes"] == measured[each["slot"]]["memory_bytes"] > 0
+        assert each["seconds_score"] == measured[each["slot"]]["seconds"]["score"]
+    assert here("trace", recorded, "--map", "--svg", "m.svg").returncode == 0
+    assert (tmp_path / "m.svg").read_text("utf-8").startswith("<svg")
+
+
+def test_the_list_of_runs_has_the_cells_of_the_map_and_minds_no_damage_to_archive_or_sources(here, old_run, tmp_path):
+    def listed():
+        [row] = json.loads(here("runs", str(tmp_path), "--json").stdout)
+        return row["cells"]
+
+    cells = json.loads(here("trace", old_run, "--map", "--json").stdout)["cells"]
+    assert listed() == len(cells) > 0
+    assert " cells " in here("runs", str(tmp_path)).stdout
+    (Path(old_run) / "archive.sqlite").write_bytes(b"no database" * 100)
+    assert listed() == len(cells)
+    (Path(old_run) / "archive.sqlite").unlink()
+    for source in (Path(old_run) / "candidates").iterdir():
+        source.write_text("x = 1\n")
+    assert listed() == 0
+    assert not (Path(old_run) / "archive.sqlite").exists()
+
+
 def test_a_generation_is_drawn_alone(here, recorded):
     text = here("trace", recorded, "g2").stdout
     assert "g2.c1" in text
@@ -137,6 +178,8 @@ def test_the_graph_of_a_run_a_generation_or_a_candidate_is_written_to_a_file(her
         (["g9"], "its generations are: g1, g2"),
         (["g1.c9"], "its slots are: g1.c1, g1.c2"),
         (["--out", "x"], "--out needs --graph"),
+        (["g1", "--map"], "--map is of the whole run"),
+        (["--map", "--graph", "json"], "--map is of the whole run"),
         (["g1", "--follow"], "--follow prints the whole run"),
         (["--graph", "png"], "png"),
     ],
@@ -199,6 +242,8 @@ def test_a_run_of_version_1_is_still_read(here, old_run):
     text = here("trace", old_run).stdout
     assert "search on tiny at sparsity 0.5" in text
     assert "g2.c2 aefff679 beat the best baseline" in text
+    assert "Best of each kind" in text
+    assert "measured candidates are on no front: their time or memory is not known" in " ".join(text.split())
     assert "def score(layer)" in here("trace", old_run, "g2.c1").stdout
     assert "search ended" in here("trace", old_run, "--follow").stdout
     assert here("trace", old_run, "--graph", "mermaid").stdout.startswith("flowchart LR")

@@ -8,9 +8,11 @@ from rich.console import Console
 from autoprune.config import SearchSettings
 from autoprune.report.live import LiveView, describe
 from autoprune.report.picture import Picture
+from autoprune.report.quality import quality
 from autoprune.report.tables import final_table, run_row, runs_table
 from autoprune.report.text import duration, one_line, plain, visible
 from autoprune.runs.events import Event
+from autoprune.runs.quality import COSTS, Cell, Placed
 
 HOSTILE = "[/foo] [bold]i, j[0] \x1b[2J\x1b]0;title\x07 \x00 \u202e \u2028 <script>alert(1)</script>"
 PLAN = {"slot": "g1.c1", "generation": 1, "operator": "explore", "engine": "llm", "parents": ["seed.wanda"]}
@@ -67,7 +69,7 @@ def test_a_picture_follows_a_candidate_to_its_measurement():
     assert picture.best.perplexity == 60.0
     assert picture.best_baseline == ("wanda+uniform", 65.6)
     assert (picture.done, picture.slots["g1.c1"].agent) == (1, "")
-    assert run_row("r", picture)["state"] == "unfinished"
+    assert run_row("r", picture, 1)["state"] == "unfinished"
 
 
 def test_a_failure_is_shown_with_stage_and_reason():
@@ -195,8 +197,32 @@ def test_other_conditions_stand_under_their_own_heading():
 
 
 def test_runs_are_listed_one_a_line():
-    text = shown(runs_table([("a", Picture.of(story())), ("b", Picture())]), width=120)
+    text = shown(runs_table([("a", Picture.of(story()), 3), ("b", Picture(), 0)]), width=120)
     assert len(text.rstrip().splitlines()) == 3
+
+
+def test_the_map_keeps_its_labels_on_a_narrow_screen_and_its_columns_in_order():
+    cells = [(("norm", "hessian"), "heavy", "row"), ((), "light", "row"), (("norm",), "medium", "matrix")]
+    placed = [Placed(f"g1.c{n}", "abc", 50.0 + n, Cell(*cell), n or None, 1 << 20) for n, cell in enumerate(cells)]
+    for width in (100, 60):
+        text = " ".join(shown(*quality(placed), width=width).split())
+        assert [word for word in text.split() if word in COSTS] == ["medium", "light", "heavy"]
+        for told in (
+            "norm + hessian",
+            "none",
+            "50.00 g1.c0",
+            "51.00 g1.c1",
+            "1 of 3 measured candidates are on no front",
+        ):
+            assert told in text
+    assert quality([]) == []
+
+
+def test_a_run_whose_sources_are_gone_has_a_front_and_no_map():
+    text = shown(*quality([Placed("g1.c1", "abc", 50.0, None, 1.0, 1 << 20)]))
+    assert "Pareto front" in text
+    assert "Best of each kind" not in text
+    assert "1 of 1 measured candidates are not in the map" in text
 
 
 def test_durations_read_as_people_write_them():

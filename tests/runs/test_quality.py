@@ -10,7 +10,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.runs.archive import Outcome
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.quality import Cell, Placed, as_json, best_of_cells, pareto_front, place, unknown_costs
+from autoprune.runs.quality import Cell, Placed, as_data, best_of_cells, pareto_front, place, unknown_costs
 
 MIB = 1 << 20
 ROW, MATRIX = Cell(("norm",), "light", "row"), Cell((), "heavy", "matrix")
@@ -96,7 +96,7 @@ def test_a_source_that_is_gone_or_was_changed_has_no_cell_and_keeps_its_place_on
 
 
 def test_candidates_of_unknown_cost_are_counted_and_on_no_front():
-    data = as_json([placed("a", 1.0, seconds=None), placed("b", 2.0, memory=None), placed("c", 3.0)])
+    data = as_data([placed("a", 1.0, seconds=None), placed("b", 2.0, memory=None), placed("c", 3.0)])
     assert (data["measured"], data["unknown_costs"]) == (3, 2)
     assert [each["slot"] for each in data["front"]] == ["c"]
     assert data["front"][0] | {"seconds_score": 1.0, "memory_bytes": 10 * MIB} == data["front"][0]

@@ -1,0 +1,73 @@
+"""The map of a run's best candidates of each kind, and its front of perplexity, time and memory, as tables."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.table import Table
+
+from autoprune.report.text import plain
+from autoprune.runs.quality import COSTS, Cell, Placed, best_of_cells, pareto_front, unknown_costs
+
+_WEIGHT_ALONE = "none"
+
+
+def quality(placed: Sequence[Placed]) -> list[RenderableType]:
+    """Both tables and a line about who is in neither; nothing when nobody has been measured."""
+    if not placed:
+        return []
+    parts: list[RenderableType] = []
+    if cells := best_of_cells(placed):
+        parts.append(map_table(cells))
+    if front := pareto_front(placed):
+        parts.append(front_table(front))
+    return parts + [plain(line, "dim") for line in _left_out(placed)]
+
+
+def map_table(cells: dict[Cell, Placed]) -> Table:
+    """One row for each set of inputs, best first; one column for each group and class of cost that there is."""
+    columns = sorted(
+        {(cell.group, cell.cost) for cell in cells}, key=lambda column: (column[0], COSTS.index(column[1]))
+    )
+    title = "Best of each kind (search perplexity, slot), by inputs, group and cost"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("inputs beside the weight", min_width=10)
+    for group, cost in columns:
+        table.add_column(f"{group}\n{cost}", justify="right")
+    best = next(iter(cells.values()))
+    for inputs in dict.fromkeys(cell.inputs for cell in cells):
+        texts = []
+        for group, cost in columns:
+            there = cells.get(Cell(inputs, cost, group))
+            text = f"{there.perplexity:.2f} {there.slot}" if there else ""
+            texts.append(plain(text, "bold green" if there is best else ""))
+        table.add_row(plain(" + ".join(inputs) or _WEIGHT_ALONE), *texts)
+    return table
+
+
+def front_table(front: Sequence[Placed]) -> Table:
+    """One line for each candidate of the front."""
+    title = "Pareto front of perplexity, time and memory"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("candidate")
+    for name in ("perplexity", "seconds of scoring", "memory, MiB"):
+        table.add_column(name, justify="right")
+    for each in front:
+        if each.costs is not None:
+            perplexity, seconds, mebibytes = each.costs
+            numbers = (f"{perplexity:.2f}", f"{seconds:.2f}", f"{mebibytes:,}")
+            table.add_row(*(plain(text) for text in (f"{each.slot} {each.candidate[:8]}", *numbers)))
+    return table
+
+
+def _left_out(placed: Sequence[Placed]) -> list[str]:
+    lines = []
+    if unknown := unknown_costs(placed):
+        lines.append(
+            f"{unknown} of {len(placed)} measured candidates are on no front: their time or memory is not known"
+        )
+    if gone := sum(each.cell is None for each in placed):
+        lines.append(
+            f"{gone} of {len(placed)} measured candidates are not in the map: their source is gone or was changed"
+        )
+    return lines

@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
-from autoprune.agents.cells import cell_of
 from autoprune.cli.common import console, print_json
 from autoprune.report.picture import Picture
 from autoprune.report.tables import run_row, runs_table
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import read_events
-from autoprune.runs.quality import best_of_cells, outcomes_told, place
 
 
 def runs(
@@ -32,6 +30,9 @@ def runs(
 
 def _looked_at(run: RunDirectory) -> tuple[str, Picture, int]:
     """A run by its events and sources: its archive may be in use, of an older version, or damaged."""
+    from autoprune.agents.cells import cell_of
+    from autoprune.runs.quality import best_of_cells, outcomes_told, place
+
     events = list(read_events(run.events_file))
     cells = best_of_cells(place(run, outcomes_told(events), cell_of))
     return str(run.path), Picture.of(events), len(cells)

@@ -149,6 +149,8 @@ class SearchSettings(Settings):
     layer_error: Annotated[float, Field(gt=0)] | None = Field(
         None, description="stop a candidate whose mean layer error is as many times the largest of the elite's"
     )
+    islands: Positive = Field(2, description="populations of the symbolic engine that evolve side by side")
+    migration: Positive = Field(4, description="every how many generations the islands mix")
     cache: bool = Field(True, description="keep measurements in the user's cache, for all runs")
 
 

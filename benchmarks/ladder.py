@@ -25,7 +25,7 @@ from typing import Any
 from rich.console import Console
 from scipy.stats import spearmanr
 
-from autoprune.agents.symbolic.expression import source
+from autoprune.agents.symbolic.source import source
 from autoprune.agents.symbolic.variation import explore, initialise
 from autoprune.config import load_config
 from autoprune.errors import CandidateFailure

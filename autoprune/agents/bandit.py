@@ -9,7 +9,7 @@ SECTIONS = ("path", "contrast", "lessons", "best")
 """Parts of the proposer's prompt that can be left out: the path to the parent, the refuted idea, the last lessons (see
 `chain.py`), and the list of the best so far."""
 
-Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "repair"]
+Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 PARENTS: dict[Operator, int] = {
     "initialise": 0,
     "explore": 1,
@@ -17,6 +17,7 @@ PARENTS: dict[Operator, int] = {
     "constants": 1,
     "simplify": 1,
     "cross": 2,
+    "allocation": 1,
     "repair": 1,
 }
 """How many parents each operator takes. `repair` takes a failed candidate."""

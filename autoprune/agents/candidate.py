@@ -236,7 +236,7 @@ def _replace(crew: Crew, state: CandidateState, decision: Decision) -> Candidate
     before = crew.archive.proposal(plan["slot"])
     if before is None:
         raise AutoPruneError(f"the archive holds no proposal of {plan['slot']}, so that nothing can be modified")
-    thought = {key: value for key, value in before.thought.items() if key != "expression"}
+    thought = {key: value for key, value in before.thought.items() if key not in ("expression", "allocation")}
     thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
     edited = replace(before, revision=revision, engine="human", thought=thought, candidate=name)
     crew.archive.add_proposal(edited)

@@ -9,6 +9,7 @@ from langgraph.types import Send
 from autoprune.agents.bandit import PARENTS, Trial, choose_from_cells, choose_operator, choose_parents, choose_sections
 from autoprune.agents.cells import cell_of
 from autoprune.agents.crew import Crew
+from autoprune.agents.islands import able_on_island
 from autoprune.agents.population import Algorithm, Population
 from autoprune.agents.state import Plan, SearchState
 from autoprune.runs.archive import Outcome, Proposal
@@ -41,7 +42,9 @@ def dispatch(state: SearchState) -> list[Send] | str:
 def _plan_slot(crew: Crew, population: Population, generation: int, place: int, number: int) -> Plan:
     random = crew.random(generation, place, "plan")
     engine = _engine(crew, number)
-    able = [algorithm for algorithm in population.ranked() if engine != "symbolic" or algorithm.expression]
+    able = population.ranked()
+    if engine == "symbolic":
+        able = able_on_island(able, place, generation, crew.config.search)
     failed = [] if engine == "symbolic" else population.failed()
     trials = _trials(crew, generation)
     operator = choose_operator(trials, len(able), len(failed), random)

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoprune.agents.symbolic.expression import SEEDS, source
+from autoprune.agents.symbolic.expression import SEEDS
+from autoprune.agents.symbolic.source import source
 from autoprune.runs.archive import Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
+
+SEED = "seed."
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,6 @@ class Algorithm:
     thought: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
     worst_layers: tuple[str, ...] = ()
-
-    @property
-    def expression(self) -> Any:
-        """The symbolic tree, where the symbolic engine wrote the algorithm."""
-        return self.thought.get("expression")
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,14 @@ class Population:
         return [algorithm for algorithm in reversed(self.algorithms) if algorithm.failure]
 
 
+def is_seed(name: str) -> bool:
+    """Whether an individual is a published score."""
+    return name.startswith(SEED)
+
+
 def seed_name(score: str) -> str:
     """The node of a published score in the reasoning graph."""
-    return f"seed.{score}"
+    return f"{SEED}{score}"
 
 
 def load_population(archive: Archive, run: RunDirectory, seeds: dict[str, float], before: int) -> Population:

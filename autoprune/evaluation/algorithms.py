@@ -30,6 +30,7 @@ class Scoring(Protocol):
     """An algorithm opened on a readable; a sandbox's session is one."""
 
     group: str
+    unit: str | None
     has_allocate: bool
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
@@ -81,6 +82,7 @@ class Published:
 
 
 class _Here:
+    unit: str | None = None
     has_allocate = False
 
     def __init__(self, score: Score, readable: Readable) -> None:

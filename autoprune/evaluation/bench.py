@@ -16,7 +16,7 @@ from torch import Tensor
 
 from autoprune.config import Config
 from autoprune.downloads import cache_dir
-from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
+from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.measurement import LayerDiagnostic, Measurement
@@ -26,7 +26,6 @@ from autoprune.evaluation.signature import Signature
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Split, Windows, load_calibration, load_splits
 from autoprune.evaluation.units import Units
-from autoprune.pruning.allocation.budget import project
 from autoprune.pruning.allocation.choose import READS, choose_allocation
 from autoprune.pruning.allocation.sdsa import preset
 from autoprune.pruning.bundle import Bundle, LayerInfo
@@ -93,10 +92,7 @@ class Bench:
         settings = self._config.allocation
         units = self.units_by(settings.unit)
         if raw_densities is not None:
-            try:
-                return units.spread(project(raw_densities, units.sizes, sparsity), sparsity)
-            except UsageError as error:
-                raise CandidateFailure("allocate", "shape", str(error)) from None
+            return units.projected(raw_densities, sparsity)
         name = allocation or settings.name
         chosen = choose_allocation(name)
         if name == "sdsa":

@@ -121,7 +121,8 @@ def _plan(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> tuple[Plan, Map
             if recipe.allocation != OWN:
                 zeros = allocate(bench, units, recipe.allocation, recipe.sparsity, scoring)
             elif scoring.has_allocate:
-                zeros = bench.zeros(recipe.sparsity, None, scoring.allocate(bench.units, recipe.sparsity))
+                units = bench.units_by(scoring.unit or recipe.unit)
+                zeros = units.projected(scoring.allocate(units.described(), recipe.sparsity), recipe.sparsity)
             else:
                 raise UsageError(f"{algorithm.name} brings no allocation of its own; name another one than {OWN!r}")
     told = units.sparsity(zeros)

@@ -4,12 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Readable
-from autoprune.pruning.allocation.budget import matrix_zeros, unit_zeros
+from autoprune.pruning.allocation.budget import matrix_zeros, project, unit_zeros
 from autoprune.pruning.allocation.signals import SIGNALS, unit_key, unit_signals
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.contract import UNIT_FIELDS
 
+MIXED = "mixed"
 DESCRIBED = tuple(field.name for field in UNIT_FIELDS if field.name in SIGNALS)
 
 
@@ -36,6 +38,7 @@ class Units:
                 "name": name,
                 "size": size,
                 "depth": layers[0].depth,
+                "role": layers[0].role if len({layer.role for layer in layers}) == 1 else MIXED,
                 **{key: self._known[name][key] for key in signals if key in SIGNALS},
             }
             for (name, layers), size in zip(self.members.items(), self.sizes, strict=True)
@@ -47,6 +50,16 @@ class Units:
         Raises UsageError when more weights than that are zero already.
         """
         return self.spread_totals(unit_zeros(densities, self.sizes, sparsity, self.totals(self.floors)))
+
+    def projected(self, raw_densities: Sequence[float], sparsity: float) -> dict[str, int]:
+        """Zeros per layer from raw densities, one a unit, as a candidate gives them.
+
+        Raises CandidateFailure (stage allocate) when they cannot be projected onto the budget.
+        """
+        try:
+            return self.spread(project(raw_densities, self.sizes, sparsity), sparsity)
+        except UsageError as error:
+            raise CandidateFailure("allocate", "shape", str(error)) from None
 
     def spread_totals(self, totals: Sequence[int]) -> dict[str, int]:
         """Zeros per layer from zeros per unit, in proportion to the layers' sizes."""

@@ -9,6 +9,8 @@ A candidate is a Python source with
 - `GROUP = "row" | "matrix"`: within what the scores are compared. Optional, default "row".
 - `allocate(units, sparsity) -> list[float]`: optional; one raw density per unit, which trusted code projects onto the
   exact budget. `units` is a list of objects with the fields of `UNIT_FIELDS`. Without it SDSA allocates.
+- `UNIT = "block" | "module" | "projection"`: to what `allocate` gives a density each: a decoder block, a single matrix,
+  or a kind of matrix inside a block. Optional; the default is the run's own.
 """
 
 import ast
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 ALLOWED_IMPORTS = ("torch", "math")
 GROUPS = ("row", "matrix")
 DEFAULT_GROUP = "row"
+UNITS = ("block", "module", "projection")
 ROLES = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "other")
 MAX_SOURCE_BYTES = 64 * 1024
 
@@ -49,9 +52,10 @@ EXPENSIVE_FIELDS = (
 """Collected on demand only: a source has them when it names them."""
 
 UNIT_FIELDS = (
-    Field("name", "str", "unit name (one decoder block)"),
+    Field("name", "str", "unit name (one decoder block, or as UNIT says)"),
     Field("size", "int", "prunable weights in the unit"),
     Field("depth", "float", "0.0 first, 1.0 last"),
+    Field("role", "str", "the role of the unit's matrices where they have but one, else mixed"),
     Field("skewness", "float", "skewness of |weight|, weighted over the unit's matrices"),
     Field("weight_norm", "float", "root mean square of the unit's weights"),
     Field("input_norm", "float", "root mean square of the unit's layer inputs"),

@@ -14,6 +14,8 @@ class Session(Protocol):
 
     group: str
     """Within what the candidate's scores are compared: one of contract.GROUPS."""
+    unit: str | None
+    """What `allocate` gives a density to: one of contract.UNITS; None where the source does not say."""
     has_allocate: bool
     """Whether the source defines `allocate`."""
     repeats: bool | None

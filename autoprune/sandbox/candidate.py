@@ -20,6 +20,7 @@ from autoprune.pruning.contract import (
     GROUPS,
     LAYER_FIELDS,
     UNIT_FIELDS,
+    UNITS,
 )
 
 FILENAME = "<candidate>"
@@ -51,10 +52,14 @@ class Candidate:
         group = namespace.get("GROUP", DEFAULT_GROUP)
         if group not in GROUPS:
             raise Refused("load", "contract", f"GROUP is {_short(group)}, not one of {', '.join(GROUPS)}")
+        unit = namespace.get("UNIT")
+        if unit is not None and unit not in UNITS:
+            raise Refused("load", "contract", f"UNIT is {_short(unit)}, not one of {', '.join(UNITS)}")
         self._score: Callable[[Any], Any] = score
         allocate = namespace.get("allocate")
         self._allocate: Callable[[Any, float], Any] | None = allocate if callable(allocate) else None
         self.group = str(group)
+        self.unit = None if unit is None else str(unit)
         self.has_allocate = self._allocate is not None
 
     def score(self, view: Any) -> torch.Tensor:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from autoprune.config import SandboxSettings
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.contract import GROUPS
+from autoprune.pruning.contract import GROUPS, UNITS
 from autoprune.sandbox import protocol
 from autoprune.sandbox.slot import PLACES, Output, Slot, clean
 
@@ -104,6 +104,7 @@ class WorkerSession:
             answer = self._open(source, folder, settings)
             undo.pop_all()
         self.group = str(answer["group"])
+        self.unit: str | None = answer["unit"]
         self.has_allocate = bool(answer["allocate"])
 
     @property
@@ -185,6 +186,8 @@ class WorkerSession:
         self._pause()
         if answer.get("group") not in GROUPS or not isinstance(answer.get("allocate"), bool):
             self._fail("load", "protocol", "the worker's answer names no group")
+        if answer.setdefault("unit", None) not in (None, *UNITS):
+            self._fail("load", "protocol", "the worker's answer names a unit that does not exist")
         return answer
 
     def _ask_score(self, sparsity: Mapping[str, float], position: int, name: str) -> None:

@@ -77,7 +77,7 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
         try:
             if candidate is None:
                 candidate = Candidate(source)
-                answer(question, group=candidate.group, allocate=candidate.has_allocate)
+                answer(question, group=candidate.group, unit=candidate.unit, allocate=candidate.has_allocate)
             elif question["do"] == "score":
                 stage = "score"
                 with _one_thread():

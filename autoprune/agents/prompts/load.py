@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from autoprune.pruning.contract import LAYER_FIELDS
+from autoprune.pruning.contract import LAYER_FIELDS, UNIT_FIELDS
 
 
 @cache
@@ -30,7 +30,9 @@ def operator_task(operator: str, random: Random) -> str:
     Left alone, a small model writes Wanda over and over; the ingredient is what makes it go elsewhere.
     """
     pieces = _operators()
-    return Template(pieces["operators"][operator]).substitute(ingredient=random.choice(pieces["ingredients"]))
+    return Template(pieces["operators"][operator]).substitute(
+        ingredient=random.choice(pieces["ingredients"]), unit_fields=", ".join(field.name for field in UNIT_FIELDS)
+    )
 
 
 @cache

@@ -1,13 +1,18 @@
-"""The proposer by rules: the operators of the bandit, applied to expressions."""
+"""The proposer by rules: the operators of the bandit, applied to expressions and allocations."""
 
 from random import Random
 from typing import Any
 
 from autoprune.agents.proposer import Draft, Request
-from autoprune.agents.symbolic import variation
-from autoprune.agents.symbolic.expression import Expression, formula, freeze, source
+from autoprune.agents.symbolic import allocation, variation
+from autoprune.agents.symbolic.expression import Expression, formula
+from autoprune.agents.symbolic.individual import Individual
+from autoprune.agents.symbolic.probes import fingerprint
 
 GROUP_FLIP = 0.15
+OWN_ALLOCATION = 0.35
+"""How often a formula drawn anew brings an allocation of its own."""
+TRIES = 30
 _WHY = {
     "initialise": "a weight term times an input term is the family of the published scores",
     "explore": "a formula unlike all before it may show what the family lacks",
@@ -15,44 +20,69 @@ _WHY = {
     "constants": "the exponents of a good formula were guessed, so another value may fit better",
     "simplify": "a part that can be dropped without harm was noise",
     "cross": "two good formulas may hold parts that add up",
+    "allocation": "a good score may be spread badly: some depths and roles bear more sparsity than others",
 }
 
 
 class SymbolicProposer:
-    """Deterministic in the request's seed; revises by drawing again. Needs no language model."""
+    """Deterministic in the request's seed; revises by drawing again. Needs no language model.
+
+    What ranks all weights as something known does, with the same allocation, is drawn again (`probes.py`).
+    """
 
     def propose(self, request: Request) -> Draft:
         random = Random(f"{request.seed}/{request.plan['slot']}/{request.revision}")
-        known = {algorithm.source for algorithm in request.known}
-        for _ in range(20):
-            expression, group = self._vary(request, random)
-            text = source(expression, group)
-            if text not in known and text != request.previous:
+        known = {
+            key for algorithm in request.known if (key := _key(Individual.of(algorithm.thought, algorithm.source)))
+        }
+        drawn = self._vary(request, random)
+        for _ in range(TRIES):
+            key = _key(drawn)
+            if key and key not in known and drawn.source != request.previous:
                 break
+            drawn = self._vary(request, random)
+        spread = allocation.words(drawn.allocation)
         thought: dict[str, Any] = {
-            "idea": f"{formula(expression)}, compared within each {group}",
+            "idea": f"{formula(drawn.expression)}, compared within each {drawn.group}" + (f"; {spread}" * bool(spread)),
             "why": _WHY[request.plan["operator"]],
             "expected": "better",
             "builds_on": [],
-            "expression": expression,
+            "expression": drawn.expression,
+            "allocation": drawn.allocation,
         }
-        return Draft(thought, text)
+        return Draft(thought, drawn.source)
 
-    def _vary(self, request: Request, random: Random) -> tuple[Expression, str]:
-        trees = [freeze(parent.expression) for parent in request.parents]
-        group = "matrix" if request.parents and 'GROUP = "matrix"' in request.parents[0].source else "row"
+    def _vary(self, request: Request, random: Random) -> Individual:
+        parents = [Individual.of(parent.thought, parent.source) for parent in request.parents]
+        if not parents or request.plan["operator"] in ("initialise", "explore"):
+            new = variation.explore if request.plan["operator"] == "explore" else variation.initialise
+            spread = allocation.draw(random) if random.random() < OWN_ALLOCATION else None
+            return Individual(new(random), "matrix" if random.random() < GROUP_FLIP else "row", spread)
+        first = parents[0]
+        if request.plan["operator"] == "allocation":
+            return Individual(first.expression, first.group, allocation.mutate(first.allocation, random))
+        group, spread = first.group, first.allocation
         if random.random() < GROUP_FLIP:
             group = "row" if group == "matrix" else "matrix"
-        match request.plan["operator"]:
-            case "structure":
-                return variation.mutate_structure(trees[0], random), group
-            case "constants":
-                return variation.mutate_constants(trees[0], random), group
-            case "simplify":
-                return variation.shrink(trees[0], random), group
-            case "cross":
-                return variation.cross(trees[0], trees[1], random), group
-            case "explore":
-                return variation.explore(random), group
-            case _:
-                return variation.initialise(random), "row"
+        if len(parents) > 1 and random.random() < 0.5:
+            spread = parents[1].allocation
+        return Individual(_changed(request.plan["operator"], parents, random), group, spread)
+
+
+def _changed(operator: str, parents: list[Individual], random: Random) -> Expression:
+    tree = parents[0].expression
+    match operator:
+        case "constants":
+            return variation.mutate_constants(tree, random)
+        case "simplify":
+            return variation.shrink(tree, random)
+        case "cross":
+            return variation.cross(tree, parents[1].expression, random)
+        case _:
+            return variation.mutate_structure(tree, random)
+
+
+def _key(individual: Individual) -> tuple[str, str] | None:
+    """What makes an individual the same as another; None of one whose scores are not finite on probes."""
+    printed = fingerprint(individual.expression, individual.group)
+    return None if printed is None else (printed, str(individual.allocation))

@@ -3,25 +3,31 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
-from autoprune.agents.symbolic.expression import OPERATORS, OUTERMOST, TERMINALS, Expression, shape, simplify, size
+from autoprune.agents.symbolic.expression import ROUNDS, Expression, arguments, shape, simplify, size, sound
+from autoprune.agents.symbolic.operators import REDUCTIONS, TERMINALS, UNARY
 
 LARGEST = 24
 EXPONENTS = (0.25, 0.33, 0.5, 0.67, 0.75, 1.25, 1.5, 2.0)
-_INPUTS = tuple(name for name in TERMINALS if name != "W")
-EXCHANGE = 0.25
+FACTORS = (0.5, 0.7, 0.85, 1.2, 1.5, 2.0)
+EXCHANGE = 0.4
 """How often a new formula's mask is improved by exchanges."""
-_UNARY = tuple(name for name, operator in OPERATORS.items() if operator.arity == 1 and name not in OUTERMOST)
-_BINARY = ("add", "mul", "mul", "div", "sub")
+GRADIENT = 0.15
+"""How often a new leaf that is a matrix is the gradient: it costs a backward pass over the calibration text, once."""
+_INPUTS = tuple(name for name, terminal in TERMINALS.items() if terminal.shape == "row")
+_PLACE = tuple(name for name, terminal in TERMINALS.items() if terminal.shape == "constant")
+_BINARY = ("add", "mul", "mul", "div", "sub", "attention")
 
 
 def initialise(random: Random) -> Expression:
     """A weight term times an input term, each bent a little: the family that the published scores belong to."""
-    weight = random.choice(
-        ["W", ("pow", "W", random.choice(EXPONENTS)), ("add", ("row_share", "W"), ("column_share", "W"))]
-    )
+    bent: Expression = ("pow", "W", random.choice(EXPONENTS))
+    shares: Expression = ("add", ("row_share", "W"), ("column_share", "W"))
+    weight: Expression = random.choice(("W", bent, shares))
     inputs: Expression = ("pow", random.choice(_INPUTS), random.choice(EXPONENTS))
     if random.random() < 0.4:
         inputs = (random.choice(("add", "mul")), inputs, random.choice(_INPUTS))
+    if random.random() < GRADIENT:
+        weight = ("mul", weight, ("pow", ("minmax", "G"), random.choice(EXPONENTS)))
     return simplify(_maybe_exchanged(("mul", weight, inputs), random))
 
 
@@ -37,30 +43,29 @@ def mutate_structure(parent: Expression, random: Random) -> Expression:
         place = random.choice(list(_places(parent)))
         old = _at(parent, place)
         if not place and random.random() < 0.5:
-            return ("exchange", parent)
-        if random.random() < 0.5:
+            return ("exchange", parent, random.choice(ROUNDS[:4]))
+        if random.random() < 0.4:
             return _put(parent, place, _grow(random, 2))
         if random.random() < 0.5:
-            return _put(parent, place, (random.choice(_UNARY), old))
+            return _put(parent, place, (random.choice(UNARY), old))
+        if random.random() < 0.3:
+            return _put(parent, place, ("mul", old, (random.choice(REDUCTIONS), _grow(random, 1))))
         return _put(parent, place, (random.choice(_BINARY), old, _grow(random, 1)))
 
     return _matrix(attempt, unlike=parent)
 
 
 def mutate_constants(parent: Expression, random: Random) -> Expression:
-    """One constant is scaled; where there is none, an input gets an exponent."""
+    """One constant is changed; where there is none, an input gets an exponent."""
 
     def attempt() -> Expression:
-        places = list(_places(parent))
-        constants = [place for place in places if isinstance(_at(parent, place), float)]
+        constants = [place for place in _places(parent) if isinstance(_at(parent, place), float)]
         if constants:
             place = random.choice(constants)
-            value = _at(parent, place)
-            assert isinstance(value, float)
-            return _put(
-                parent, place, round(min(max(value * random.choice((0.5, 0.7, 0.85, 1.2, 1.5, 2.0)), 0.05), 4.0), 3)
-            )
-        names = [place for place in places if isinstance(_at(parent, place), str)]
+            return _put(parent, place, _changed(parent, place, random))
+        names = [place for place in _places(parent) if isinstance(_at(parent, place), str)]
+        if not names:
+            return ("pow", parent, random.choice(EXPONENTS))
         place = random.choice(names)
         return _put(parent, place, ("pow", _at(parent, place), random.choice(EXPONENTS)))
 
@@ -68,71 +73,77 @@ def mutate_constants(parent: Expression, random: Random) -> Expression:
 
 
 def shrink(parent: Expression, random: Random) -> Expression:
-    """One operator gives way to one of its arguments; a terminal alone is explored from anew."""
-    if not isinstance(parent, tuple):
+    """One operator gives way to one of its arguments; a leaf alone is explored from anew."""
+    if not arguments(parent):
         return initialise(random)
 
     def attempt() -> Expression:
-        place = random.choice([place for place in _places(parent) if isinstance(_at(parent, place), tuple)])
-        old = _at(parent, place)
-        assert isinstance(old, tuple)
-        return _put(parent, place, random.choice([part for part in old[1:] if not isinstance(part, float)]))
+        place = random.choice([place for place in _places(parent) if arguments(_at(parent, place))])
+        parts = arguments(_at(parent, place))
+        return _put(parent, place, random.choice([part for part in parts if not isinstance(part, float)]))
 
     return _matrix(attempt, unlike=parent)
 
 
 def cross(one: Expression, other: Expression, random: Random) -> Expression:
-    """A subtree of one parent takes a place in the other."""
+    """A subtree of one parent takes a place in the other, or the two are multiplied, each brought to one scale."""
 
     def attempt() -> Expression:
+        if random.random() < 0.25:
+            return ("mul", ("minmax", _bare(one)), ("minmax", _bare(other)))
         graft = _at(other, random.choice(list(_places(other))))
         return _put(one, random.choice(list(_places(one))), graft)
 
     return _matrix(attempt, unlike=one)
 
 
+def _bare(expression: Expression) -> Expression:
+    """Without the exchanges at its end."""
+    return arguments(expression)[0] if isinstance(expression, tuple) and expression[0] == "exchange" else expression
+
+
+def _changed(parent: Expression, place: tuple[int, ...], random: Random) -> float:
+    value, holder = _at(parent, place), _at(parent, place[:-1])
+    assert isinstance(value, float)
+    assert isinstance(holder, tuple)
+    if holder[0] == "exchange":
+        return random.choice([rounds for rounds in ROUNDS if rounds != value and rounds <= 2 * value])
+    largest = 4.0 if holder[0] == "pow" else 1000.0
+    return round(min(max(value * random.choice(FACTORS), 0.05), largest), 3)
+
+
 def _maybe_exchanged(expression: Expression, random: Random) -> Expression:
-    return ("exchange", expression) if random.random() < EXCHANGE else expression
+    return ("exchange", expression, random.choice(ROUNDS[:2])) if random.random() < EXCHANGE else expression
 
 
 def _grow(random: Random, depth: int) -> Expression:
     if depth == 0 or random.random() < 0.2:
-        return "W" if random.random() < 0.4 else random.choice(_INPUTS)
+        if random.random() < 0.4:
+            return "G" if random.random() < GRADIENT else "W"
+        return random.choice(_INPUTS)
     draw = random.random()
     if draw < 0.25:
         return ("pow", _grow(random, depth - 1), random.choice(EXPONENTS))
-    if draw < 0.5:
-        return (random.choice(_UNARY), _grow(random, depth - 1))
+    if draw < 0.45:
+        return (random.choice(UNARY), _grow(random, depth - 1))
+    if draw < 0.55:
+        return ("add", _grow(random, depth - 1), ("mul", _grow(random, depth - 1), random.choice(_PLACE)))
     return (random.choice(_BINARY), _grow(random, depth - 1), _grow(random, depth - 1))
 
 
 def _matrix(attempt: Callable[[], Expression], unlike: Expression | None = None) -> Expression:
     """The first attempt that is a matrix, not too large, and new; after many, a product with the weight."""
-    drawn: Expression = "W"
     for _ in range(50):
         drawn = simplify(attempt())
-        if shape(drawn) == "matrix" and size(drawn) <= LARGEST and drawn != unlike and _sound(drawn):
+        if sound(drawn) and shape(drawn) == "matrix" and size(drawn) <= LARGEST and drawn != unlike:
             return drawn
     return simplify(("mul", "W", ("pow", "X", 0.5)))
 
 
-def _sound(expression: Expression) -> bool:
-    """Exponents are constants, an operator's first argument is never a bare constant, exchanges are outermost."""
-    if not isinstance(expression, tuple):
-        return True
-    operator, first, *rest = expression
-    if any(isinstance(argument, tuple) and argument[0] in OUTERMOST for argument in expression[1:]):
-        return False
-    if isinstance(first, float) or (operator == "pow") != (bool(rest) and isinstance(rest[0], float)):
-        return False
-    return all(_sound(argument) for argument in expression[1:])
-
-
 def _places(expression: Expression, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
     yield prefix
-    if isinstance(expression, tuple):
-        for index, argument in enumerate(expression[1:], 1):
-            yield from _places(argument, (*prefix, index))
+    for index, argument in enumerate(arguments(expression), 1):
+        yield from _places(argument, (*prefix, index))
 
 
 def _at(expression: Expression, place: tuple[int, ...]) -> Expression:

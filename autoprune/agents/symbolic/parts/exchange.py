@@ -1,27 +1,28 @@
 import torch
 
-SHORTLIST = 48
-ROUNDS = 2
-EXCHANGES = 20
+SPACING = 64
+SWEEPS = 2
 
 
-def exchange(score, layer, group):
+def exchange(score, layer, group, rounds):
     """The mask that a score gives, improved row by row, as scores: kept weights above 2, pruned ones below 1.
 
-    An exchange brings the pruned weight back that lowers the error of the layer's output most, and prunes the kept one
-    of the same row that then costs least: with p the pruned part of a row, the error is p H p^T. A round computes p H
-    for whole rows and lists the best weights of either kind; exchanges are made within the lists, while they pay.
+    With p the pruned part of a row, the error of the layer's output is p H p^T. A round computes p H for whole rows,
+    lists pairs of a pruned and a kept weight that would do well to change places (one pair for every SPACING inputs),
+    and decides on a row's pairs one after the other, each in the light of those before it. No row ever gets worse.
     Optimal single exchanges by the Gram matrix are SparseSwaps (Zimmer et al., arXiv 2512.10922).
     """
     weight, hessian = layer.weight, layer.hessian
     alone = weight.square() * hessian.diagonal()
     keep = _first_mask(score, layer.sparsity, group)
-    for _ in range(ROUNDS):
-        pull = 2 * weight * ((weight * ~keep) @ hessian)
-        count = min(SHORTLIST, weight.shape[1])
-        back = (pull - alone).masked_fill(keep, -torch.inf).topk(count, dim=1)
-        out = (-pull - alone).masked_fill(~keep, -torch.inf).topk(count, dim=1)
-        _exchange_listed(keep, weight, hessian, alone, pull, back, out)
+    for _ in range(rounds):
+        pull = ((weight * ~keep) @ hessian).mul_(weight).mul_(2)
+        count = max(1, weight.shape[1] // SPACING)
+        gain, back = _best((pull - alone).masked_fill_(keep, -torch.inf), count)
+        loss, out = _best(pull.add_(alone).neg_().masked_fill_(~keep, -torch.inf), count)
+        change = -(gain + loss)
+        rows, pairs = _swapped(weight, hessian, back, out, change).nonzero(as_tuple=True)
+        keep[rows, back[rows, pairs]], keep[rows, out[rows, pairs]] = True, False
     share = score.abs() / (score.abs() + score.abs().mean() + 1e-12)
     return 2.0 * keep + share
 
@@ -32,28 +33,34 @@ def _first_mask(score, sparsity, group):
     return torch.zeros_like(rows, dtype=torch.bool).scatter_(1, kept, True).view_as(score)
 
 
-def _exchange_listed(keep, weight, hessian, alone, pull, back, out):
-    """Up to EXCHANGES per row, in place. A list's entry that is of the other kind is never taken."""
-    lists = []
-    for listed in (back, out):
-        at = listed.indices
-        fixed = torch.where(torch.isinf(listed.values), torch.inf, alone.gather(1, at))
-        lists.append([at, weight.gather(1, at), fixed, pull.gather(1, at)])
-    (into, w_in, a_in, p_in), (off, w_off, a_off, p_off) = lists
-    rows = torch.arange(len(weight), device=weight.device)
-    for _ in range(EXCHANGES):
-        won, i = (p_in - a_in).max(dim=1)
-        new, w_new = into[rows, i], w_in[rows, i].unsqueeze(1)
-        by_new = w_new * hessian[new.unsqueeze(1), off]
-        lost, j = (p_off + a_off - 2 * w_off * by_new).min(dim=1)
-        better = won > lost
-        if not better.any():
-            break
-        r, i, j, new, w_new = rows[better], i[better], j[better], new[better], w_new[better]
-        old, w_old = off[r, j], w_off[r, j].unsqueeze(1)
-        p_off[r] += 2 * w_off[r] * (w_old * hessian[old.unsqueeze(1), off[r]] - by_new[better])
-        moved = w_old * hessian[old.unsqueeze(1), into[r]] - w_new * hessian[new.unsqueeze(1), into[r]]
-        p_in[r] += 2 * w_in[r] * moved
-        for one, other in zip(*lists, strict=True):
-            one[r, i], other[r, j] = other[r, j].clone(), one[r, i].clone()
-        keep[r, new], keep[r, old] = True, False
+def _best(values, count):
+    """Of every row split into `count` interleaved classes the best of each, best first: values, columns."""
+    rows, columns = values.shape
+    missing = -columns % count
+    padded = torch.nn.functional.pad(values, (0, missing), value=-torch.inf)
+    best, place = padded.view(rows, -1, count).max(dim=1)
+    best, order = best.sort(dim=1, descending=True)
+    columns_of = place * count + torch.arange(count, device=values.device)
+    return best, columns_of.gather(1, order).clamp_(max=columns - 1)
+
+
+def _swapped(weight, hessian, back, out, change):
+    """Which pairs to swap [rows, pairs]: pair by pair, as long as the error falls. `change`: its change by each
+    pair alone, without what the two of a pair do to each other; infinite where there is no such pair."""
+    both = torch.cat([back, out], dim=1)
+    moved = weight.gather(1, both)
+    moved[:, : back.shape[1]].neg_()
+    product = hessian.reshape(-1)[both.unsqueeze(2) * hessian.shape[1] + both.unsqueeze(1)]
+    product.mul_(moved.unsqueeze(1)).mul_(moved.unsqueeze(2))
+    first, last = product.split(back.shape[1], dim=1)
+    mutual = (first + last).unflatten(2, (2, -1)).sum(dim=2).permute(1, 2, 0).contiguous()
+    change = change.T + 2 * first[:, :, back.shape[1] :].diagonal(dim1=1, dim2=2).T
+    swapped = torch.zeros_like(change)
+    for _ in range(SWEEPS):
+        for pair, between in enumerate(mutual):
+            alone = change[pair].clone()
+            step = torch.where(swapped[pair] > 0, -(alone > 0).float(), (alone < 0).float())
+            change.add_(2 * step * between)
+            change[pair] = alone
+            swapped[pair] += step
+    return swapped.T > 0

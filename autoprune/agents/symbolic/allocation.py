@@ -1,0 +1,77 @@
+"""Allocations that a formula may bring: SDSA with constants of its own, or a profile over depth and roles.
+
+A plain mapping, kept with the thought. {"family": "sdsa", "unit", "kappa", "tau", "delta"}: `parts/sdsa.py`.
+{"family": "profile", "unit", "knots": [...], "roles": {...}}: `parts/profile.py`.
+"""
+
+from importlib.resources import files
+from random import Random
+from typing import Any
+
+Allocation = dict[str, Any]
+
+KNOTS = 6
+STEEPEST = 0.5
+ROLES = ("q", "k", "v", "o", "gate", "up", "down")
+KAPPAS, TAUS, DELTAS = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0, 2.0), (0.1, 0.15, 0.25)
+_UNITS = ("block", "module")
+
+
+def draw(random: Random) -> Allocation:
+    """A new one: SDSA with random constants, or a profile that is straight or bent over depth."""
+    if random.random() < 0.3:
+        return {
+            "family": "sdsa",
+            "unit": random.choice(_UNITS),
+            "kappa": random.choice(KAPPAS),
+            "tau": random.choice(TAUS),
+            "delta": random.choice(DELTAS),
+        }
+    slope, bend = random.uniform(0.0, STEEPEST), random.uniform(-0.2, 0.2)
+    places = [knot / (KNOTS - 1) for knot in range(KNOTS)]
+    knots = [round(slope * (0.5 - place) + bend * (4 * (place - 0.5) ** 2 - 1 / 3), 3) for place in places]
+    roles = {role: round(random.gauss(0.0, 0.1), 3) for role in random.sample(ROLES, 2)}
+    return {"family": "profile", "unit": "module", "knots": knots, "roles": roles}
+
+
+def mutate(parent: Allocation | None, random: Random) -> Allocation:
+    """One or two constants changed; without a parent a new one."""
+    if parent is None or random.random() < 0.15:
+        return draw(random)
+    changed: Allocation = {**parent}
+    if parent["family"] == "sdsa":
+        key = random.choice(("unit", "kappa", "tau", "delta"))
+        choices = {"unit": _UNITS, "kappa": KAPPAS, "tau": TAUS, "delta": DELTAS}[key]
+        changed[key] = random.choice([choice for choice in choices if choice != parent[key]])
+        return changed
+    knots, roles = list(parent["knots"]), dict(parent["roles"])
+    if random.random() < 0.5:
+        at = random.randrange(len(knots))
+        knots[at] = round(knots[at] + random.gauss(0.0, 0.12), 3)
+    else:
+        role = random.choice(ROLES)
+        roles[role] = round(roles.get(role, 0.0) + random.gauss(0.0, 0.12), 3)
+    return {**changed, "knots": knots, "roles": roles}
+
+
+def words(allocation: Allocation | None) -> str:
+    """For people, on one line; empty without one."""
+    if allocation is None:
+        return ""
+    if allocation["family"] == "sdsa":
+        return "SDSA over each {unit} (kappa {kappa:g}, tau {tau:g}, delta {delta:g})".format(**allocation)
+    knots = ", ".join(f"{knot:+g}" for knot in allocation["knots"])
+    roles = "".join(f", {role} {change:+g}" for role, change in sorted(allocation["roles"].items()))
+    return f"density over depth {knots}{roles}"
+
+
+def source(allocation: Allocation) -> str:
+    """The text that defines UNIT and `allocate`, constants first."""
+    text = files("autoprune.agents.symbolic").joinpath(f"parts/{allocation['family']}.py").read_text(encoding="utf-8")
+    constants = {key.upper(): value for key, value in allocation.items() if key != "family"}
+    head = "".join(f"{name} = {_literal(value)}\n" for name, value in constants.items())
+    return f"{head}\n\n{text[text.index('def allocate') :]}"
+
+
+def _literal(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).replace("'", '"')

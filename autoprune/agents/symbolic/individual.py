@@ -1,0 +1,44 @@
+"""What the symbolic engine evolves: a formula, what it is compared within, and an allocation if it brings one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from autoprune.agents.symbolic.allocation import Allocation
+from autoprune.agents.symbolic.code_leaf import can_embed
+from autoprune.agents.symbolic.expression import Expression, freeze, size
+from autoprune.agents.symbolic.operators import CODE
+from autoprune.agents.symbolic.source import source
+
+
+@dataclass(frozen=True)
+class Individual:
+    """One of them. Others' code counts as a formula of one leaf."""
+
+    expression: Expression
+    group: str
+    allocation: Allocation | None = None
+
+    @staticmethod
+    def of(thought: dict[str, Any], code: str) -> "Individual":
+        """From a candidate's thought, where this engine wrote it, else from its code as a whole."""
+        group = "matrix" if 'GROUP = "matrix"' in code else "row"
+        expression = thought.get("expression")
+        if expression is None:
+            return Individual((CODE, code), group)
+        return Individual(freeze(expression), group, thought.get("allocation"))
+
+    @property
+    def source(self) -> str:
+        """The candidate's source."""
+        return source(self.expression, self.group, self.allocation)
+
+    @property
+    def size(self) -> int:
+        """Nodes of the formula, and constants of the allocation."""
+        spread = self.allocation or {}
+        return size(self.expression) + len(spread.get("knots", ())) + len(spread.get("roles", ()))
+
+
+def can_be_parent(thought: dict[str, Any], code: str) -> bool:
+    """Whether the symbolic engine can build on a candidate."""
+    return thought.get("expression") is not None or can_embed(code)

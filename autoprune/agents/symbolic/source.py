@@ -1,0 +1,70 @@
+"""The readable source that an expression, with an allocation if it has one, stands for."""
+
+import re
+from importlib.resources import files
+
+from autoprune.agents.symbolic.allocation import Allocation
+from autoprune.agents.symbolic.allocation import source as allocation_source
+from autoprune.agents.symbolic.code_leaf import RENAMED, embedded
+from autoprune.agents.symbolic.expression import Expression, codes, formula, non_negative, shape
+from autoprune.agents.symbolic.operators import CODE, OPERATORS, TERMINALS
+from autoprune.pruning.contract import ALLOWED_IMPORTS
+
+
+def source(expression: Expression, group: str, allocation: Allocation | None = None) -> str:
+    """A candidate's source for a matrix-valued expression. Raises ValueError for another shape."""
+    if shape(expression) != "matrix":
+        raise ValueError(f"{formula(expression)} is no matrix")
+    body = _render(expression)
+    helpers = [code for name, code in _HELPERS.items() if f"{name}(" in body]
+    names = [name for name in TERMINALS if re.search(rf"\b{name}\b", body)]
+    inputs = "".join(f"    {name} = {TERMINALS[name].source}\n" for name in names)
+    others = [embedded(code) for code in codes(expression)]
+    body = body[1:-1] if body.startswith("(") and _closes_at_end(body) else body
+    scoring = f"def score(layer):\n{inputs}    return {body}\n"
+    parts = [*(other.body for other in others), *helpers, scoring]
+    if allocation:
+        parts.append(allocation_source(allocation))
+    imports = {line for other in others for line in other.imports}
+    imports |= {f"import {name}" for name in ALLOWED_IMPORTS if any(f"{name}." in part for part in parts)}
+    constants = f'GROUP = "{group}"\n' + ("EPS = 1e-8\n" if any(re.search(r"\bEPS\b", part) for part in parts) else "")
+    head = f'"""Score: {formula(expression)}."""\n'
+    if imports:
+        head += "\n" + "".join(f"{line}\n" for line in sorted(imports))
+    return f"{head}\n{constants}\n\n" + "\n\n".join(parts)
+
+
+def _part(name: str) -> str:
+    """A helper that has a file of its own: candidates get its text, this program never imports it."""
+    text = files("autoprune.agents.symbolic").joinpath(f"parts/{name}.py").read_text(encoding="utf-8")
+    return text.removeprefix("import torch\n\n")
+
+
+_HELPERS = {
+    "minmax": "def minmax(x):\n    return (x - x.min()) / (x.max() - x.min() + EPS)\n",
+    "zscore": "def zscore(x):\n    return (x - x.mean()) / (x.std() + EPS)\n",
+    "exchange": _part("exchange"),
+}
+
+
+def _render(expression: Expression) -> str:
+    if isinstance(expression, str):
+        return expression
+    if not isinstance(expression, tuple):
+        return f"{expression:g}"
+    if expression[0] == CODE:
+        return f"{RENAMED}(layer).float()"
+    operator = OPERATORS[expression[0]]
+    arguments = [_render(argument) for argument in expression[1:]]
+    if operator.guards and not non_negative(expression[1]):
+        arguments[0] = f"{arguments[0]}.abs()"
+    return operator.template.format(*arguments)
+
+
+def _closes_at_end(text: str) -> bool:
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return position == len(text) - 1
+    return False

@@ -55,7 +55,6 @@ def test_nm_mask_keeps_the_best_n_of_every_m(values, m, data):
     assert mask.reshape(-1, m).tolist() == [keep_by_sorting(list(group), m - n) for group in groups]
 
 
-
 @given(TIED, st.integers(2, 4), st.data())
 def test_nm_zeros_are_those_of_the_pruned_weight_even_where_it_had_zeros_before(values, m, data):
     weight = torch.from_numpy(np.tile(values, (1, m)))
@@ -67,6 +66,7 @@ def test_nm_zeros_are_those_of_the_pruned_weight_even_where_it_had_zeros_before(
 def test_nm_zeros_need_inputs_that_m_divides():
     with pytest.raises(UsageError, match="divisible by 4"):
         nm_zeros(torch.ones(2, 6), 2, 4)
+
 
 @given(TIED, st.sampled_from(["row", "matrix"]), st.data())
 def test_the_pruned_weight_holds_exactly_the_zeros_asked_for(weight, group, data):

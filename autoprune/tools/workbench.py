@@ -90,7 +90,10 @@ class Workbench:
         return replace(self, config=config, origin=self.origin and self.origin.at(sparsity))
 
     def under(self, pattern: str) -> "Workbench":
-        """The same bench under a pattern N:M. Raises UsageError for one that does not divide a layer's inputs."""
+        """The same bench under a pattern N:M, where `patterned` and `candidate` are what can be measured.
+
+        Raises UsageError for a pattern that does not divide a layer's inputs.
+        """
         kept, of = _parsed(pattern)
         for layer in self.bench.layers:
             if layer.shape[1] % of:
@@ -100,7 +103,7 @@ class Workbench:
     def on(self, model: str, notify: Notify) -> "Workbench":
         """Another target, loaded now, on the same kinds of text. Raises UsageError for one that cannot be used."""
         config = self.config.model_copy(update={"model": model})
-        return replace(self, config=config, bench=open_bench(config, self.run.path, notify))
+        return replace(self, config=config, bench=open_bench(config, self.run.path, notify), origin=None)
 
     def dense(self, split: Split) -> Measured:
         """The unpruned target's perplexity."""

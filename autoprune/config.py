@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from autoprune.config_values import Allocations, Patterns, Scores
 from autoprune.errors import UsageError
 
 Positive = Annotated[int, Field(gt=0)]
@@ -38,6 +39,13 @@ class AllocationSettings(Settings):
     kappa: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: share of the budget re-weighted")
     tau: Annotated[float, Field(gt=0)] | None = Field(None, description="SDSA: softmax temperature")
     delta: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: largest deviation from sparsity")
+    tune: bool = Field(False, description="SDSA: choose its parameters on the search split, with the Wanda score")
+
+    @model_validator(mode="after")
+    def _only_sdsa_is_tuned(self) -> "AllocationSettings":
+        if self.tune and self.name != "sdsa":
+            raise ValueError(f"tune chooses SDSA's parameters; the allocation {self.name} does not fit it")
+        return self
 
 
 class SandboxSettings(Settings):
@@ -133,11 +141,23 @@ class SearchSettings(Settings):
     max_usd: Annotated[float, Field(gt=0)] | None = None
     generation_size: Positive = 3
     finalists: Positive = Field(2, description="best candidates measured on the report split")
+    baseline_scores: Scores = Field(
+        ["magnitude", "wanda"], description="published scores that candidates are held against, or all"
+    )
+    baseline_allocations: Allocations = Field(
+        ["uniform", "sdsa"], description="allocations, each with every one of these scores, or all"
+    )
+    tune_baselines: bool = Field(
+        False, description="choose the free parameters of these allocations on the search split, score by score"
+    )
     confirm_seeds: Positive = Field(1, description="calibration samples that the finalists are confirmed with")
     confirm_baselines: Annotated[int, Field(ge=0)] = Field(
         3, description="baselines, best on the search split, that get all these samples; the others get the first"
     )
     confirm_sparsities: list[Share] = Field([], description="other sparsities at which the finalists are confirmed")
+    confirm_patterns: Patterns = Field(
+        [], description="N:M patterns, 2:4 say, under which the finalists are confirmed too"
+    )
     transfer_model: str | None = Field(None, description="a second model on which the finalists are confirmed")
     racing: bool = Field(
         True, description="stop a candidate that paired tests show to be worse than the worst of the elite"

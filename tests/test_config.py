@@ -58,3 +58,31 @@ def test_a_missing_file_names_itself(tmp_path):
 @pytest.mark.parametrize("word", ["auto", "on", "off"])
 def test_tools_are_switched_by_words_that_yaml_takes_for_truth_values(word):
     assert load_config(None, [f"agents.tools={word}"]).agents.tools == word
+
+
+def test_all_baselines_are_one_word_and_a_name_given_twice_counts_once():
+    config = load_config(None, ["search.baseline_scores=all", "search.baseline_allocations=[owl,dlp,owl]"])
+    assert config.search.baseline_scores == ["magnitude", "wanda", "ria", "gblm", "pruner-zero"]
+    assert config.search.baseline_allocations == ["owl", "dlp"]
+
+
+def test_patterns_are_read_with_and_without_quotes_and_survive_the_settings_file(tmp_path):
+    config = load_config(None, ["search.confirm_patterns=[2:4,'4:8', '02:4']"])
+    assert config.search.confirm_patterns == ["2:4", "4:8"]
+    (tmp_path / "settings.yaml").write_text(dump_config(config))
+    assert load_config(tmp_path / "settings.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"),
+    [
+        ("search.confirm_patterns=[4:2]", "for example 2:4"),
+        ("search.confirm_patterns=['2']", "for example 2:4"),
+        ("search.baseline_scores=[]", "at least 1"),
+        ("search.baseline_scores=[luck]", "magnitude"),
+        ("allocation={tune: true, name: owl}", "the allocation owl does not fit"),
+    ],
+)
+def test_what_cannot_be_a_baseline_or_a_pattern_is_refused(word, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        load_config(None, [word])

@@ -13,12 +13,17 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Condition:
-    """Where the entrants were measured: model and sparsity. The run's own comes first."""
+    """Where the entrants were measured: model, sparsity, and pattern N:M if there is one. The run's own comes first.
+
+    `problem`: why nothing could be measured there.
+    """
 
     model: str
     sparsity: float
     dense: float
     standings: list[Standing]
+    pattern: str = "none"
+    problem: str = ""
 
 
 def comparisons(conditions: Sequence[Condition]) -> list[Comparison]:
@@ -31,12 +36,13 @@ def comparisons(conditions: Sequence[Condition]) -> list[Comparison]:
         for candidate in _of("candidate", condition):
             for baseline in _of("baseline", condition):
                 if candidate.losses is not None and baseline.losses is not None:
-                    places.append((condition, candidate.entrant.name, baseline.entrant.name))
+                    places.append((condition, candidate.name, baseline.name))
                     found.append(paired(candidate.losses, baseline.losses))
     return [
         Comparison(
             model=condition.model,
             sparsity=condition.sparsity,
+            pattern=condition.pattern,
             candidate=candidate,
             baseline=baseline,
             difference=each.paired.difference,

@@ -1,22 +1,28 @@
 """The node `confirm`: the best candidates and all baselines on the report split, which the search never saw.
 
-Each is measured with several calibration samples, if wanted also at other sparsities and on a second model. Every
+Each is measured with several calibration samples, if wanted also at other sparsities, under N:M patterns and on a
+second model. What is tuned is tuned anew at each sparsity and on each model, on the search split there. Every
 measurement is kept in the archive under its own settings, so that a confirmation that is run again makes none twice.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import product
+from math import nan
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from autoprune.agents.conclusion import Condition, comparisons, conclude
 from autoprune.agents.crew import Crew
-from autoprune.agents.entrants import Entrant, Standing, entrants
+from autoprune.agents.entrants import Entrant, Standing, entrants, under_a_pattern
+from autoprune.agents.prepare import tell_own_allocation
 from autoprune.agents.state import SearchState
-from autoprune.errors import DownloadError, UsageError
+from autoprune.errors import CandidateFailure, DownloadError, UsageError
 from autoprune.evaluation.confirmation import ALPHA, RESAMPLES
 from autoprune.runs.archive import Measured
-from autoprune.runs.verdicts import Comparison
+from autoprune.runs.verdicts import Comparison, place
+from autoprune.tools.rows import parameters, shown_name
 from autoprune.tools.workbench import Workbench
 
 
@@ -27,8 +33,7 @@ def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     crew.events.emit("notice", "confirming", text=_announcement(crew, taking_part))
     conditions = _on_model(crew, crew.workbench, taking_part)
     crew.workbench.verify()
-    second, problem = _on_second_model(crew, taking_part)
-    conditions += second
+    conditions += _on_second_model(crew, taking_part)
     compared = comparisons(conditions)
     own = conditions[0]
     rows = [_dense_row(crew.workbench.dense("search"), crew.workbench.dense("report")), *_rows(own)]
@@ -37,10 +42,10 @@ def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
         "confirmed",
         rows=rows,
         comparisons=compared,
-        elsewhere=[*(_elsewhere(condition) for condition in conditions[1:]), *problem],
+        elsewhere=[_elsewhere(condition) for condition in conditions[1:]],
         protocol=_protocol(crew, compared),
     )
-    of_own = [each for each in compared if (each["model"], each["sparsity"]) == (own.model, own.sparsity)]
+    of_own = [each for each in compared if place(each) == place(vars(own))]
     spent = crew.spent()
     crew.events.emit(
         "run-ended",
@@ -60,6 +65,8 @@ def _announcement(crew: Crew, taking_part: list[Entrant]) -> str:
     text += f"report split, with up to {seeds} calibration sample{'s' * (seeds > 1)}"
     if len(sparsities) > 1:
         text += f", at sparsities {', '.join(f'{sparsity:g}' for sparsity in sparsities)}"
+    if patterns := crew.config.search.confirm_patterns:
+        text += f", under the pattern{'s' * (len(patterns) > 1)} {', '.join(patterns)}"
     return text + (f", also on {crew.config.search.transfer_model}" if crew.config.search.transfer_model else "")
 
 
@@ -69,20 +76,63 @@ def _sparsities(crew: Crew) -> list[float]:
 
 
 def _on_model(crew: Crew, workbench: Workbench, taking_part: list[Entrant]) -> list[Condition]:
-    """Everybody at every sparsity: seed by seed, for a seed's statistics serve all of them."""
-    dense = workbench.dense("report").perplexity
-    conditions = [
-        Condition(workbench.config.model, sparsity, dense, [Standing(entrant) for entrant in taking_part])
-        for sparsity in _sparsities(crew)
-    ]
+    """Everybody at every sparsity and under every pattern: seed by seed, for a seed's statistics serve all of them."""
+    conditions = _conditions(crew, workbench, taking_part)
+    for condition in conditions:
+        _tell_tuning(crew, workbench, condition)
     for seed, calibrated in _samples(crew, workbench):
         for condition in conditions:
             for standing in condition.standings:
                 if seed < standing.entrant.seeds:
                     if standing.entrant.slot:
                         crew.events.emit("working", slot=standing.entrant.slot, agent="confirmation")
-                    standing.take(calibrated.at(condition.sparsity), seed)
+                    standing.take(_placed(calibrated, condition), seed)
     return conditions
+
+
+def _conditions(crew: Crew, workbench: Workbench, taking_part: list[Entrant]) -> list[Condition]:
+    """The run's own sparsity first. A pattern that does not fit the model costs its own rows only."""
+    model, dense = workbench.config.model, workbench.dense("report").perplexity
+    conditions = [
+        Condition(model, sparsity, dense, [Standing(entrant) for entrant in taking_part])
+        for sparsity in _sparsities(crew)
+    ]
+    for pattern in crew.config.search.confirm_patterns:
+        standings = [Standing(entrant) for entrant in under_a_pattern(taking_part)]
+        try:
+            sparsity = workbench.under(pattern).config.sparsity
+        except UsageError as error:
+            crew.events.emit("notice", f"confirming/{model}/{pattern}", text=str(error))
+            conditions.append(Condition(model, crew.config.sparsity, dense, [], pattern, str(error)))
+        else:
+            conditions.append(Condition(model, sparsity, dense, standings, pattern))
+    return conditions
+
+
+def _placed(workbench: Workbench, condition: Condition) -> Workbench:
+    """The workbench as a condition wants it."""
+    if condition.pattern != "none":
+        return workbench.under(condition.pattern)
+    return workbench.at(condition.sparsity)
+
+
+def _tell_tuning(crew: Crew, workbench: Workbench, condition: Condition) -> None:
+    """Tune the baselines where they are to be measured, which takes minutes: a line for each as it ends."""
+    own = (crew.config.model, crew.config.sparsity) == (condition.model, condition.sparsity)
+    if own or condition.pattern != "none":
+        return
+    there, settings = _placed(workbench, condition), crew.config.search
+    where = f"{condition.model} at sparsity {condition.sparsity:g}"
+    for score, allocation in product(settings.baseline_scores, there.tuned_allocations):
+        try:
+            row = there.baseline(score, allocation, "search")
+        except CandidateFailure:
+            continue  # said where it is measured on the report split
+        name = shown_name(row)
+        text = f"{where}: {name} ({parameters(row)}): perplexity {row.perplexity:.2f} on the search split"
+        crew.events.emit("notice", f"tuning/{where}/{name}", text=text)
+    with suppress(CandidateFailure):
+        tell_own_allocation(crew, there, f"{where}: ")
 
 
 def _samples(crew: Crew, workbench: Workbench) -> Iterator[tuple[int, Workbench]]:
@@ -99,19 +149,19 @@ def _samples(crew: Crew, workbench: Workbench) -> Iterator[tuple[int, Workbench]
         yield seed, calibrated
 
 
-def _on_second_model(crew: Crew, taking_part: list[Entrant]) -> tuple[list[Condition], list[dict[str, Any]]]:
+def _on_second_model(crew: Crew, taking_part: list[Entrant]) -> list[Condition]:
     """The same on the transfer model, if there is one. One that cannot be used costs its own rows only."""
     model = crew.config.search.transfer_model
     if model is None or model == crew.config.model:
-        return [], []
+        return []
     try:
         workbench = crew.workbench.on(model, lambda line: crew.events.emit("notice", text=line))
     except (UsageError, DownloadError) as error:
         crew.events.emit("notice", "confirming/transfer", text=f"the transfer model cannot be used: {error}")
-        return [], [{"model": model, "sparsity": crew.config.sparsity, "rows": [], "problem": str(error)}]
+        return [Condition(model, crew.config.sparsity, nan, [], problem=str(error))]
     conditions = _on_model(crew, workbench, taking_part)
     workbench.verify()
-    return conditions, []
+    return conditions
 
 
 def _rows(condition: Condition) -> list[dict[str, Any]]:
@@ -120,9 +170,12 @@ def _rows(condition: Condition) -> list[dict[str, Any]]:
 
 def _elsewhere(condition: Condition) -> dict[str, Any]:
     """A condition other than the run's own. Its rows hold no search perplexity: nothing was searched there."""
+    facts = {"model": condition.model, "sparsity": condition.sparsity, "pattern": condition.pattern}
+    if condition.problem:
+        return {**facts, "rows": [], "problem": condition.problem}
     rows = [{**row, "search": None} for row in _rows(condition)]
     dense = {"name": "dense", "kind": "dense", "search": None, "report": condition.dense, "sparsity": 0.0}
-    return {"model": condition.model, "sparsity": condition.sparsity, "rows": [dense, *rows]}
+    return {**facts, "rows": [dense, *rows]}
 
 
 def _dense_row(search: Measured, report: Measured) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from autoprune.agents.budget import Budget, Spent
 from autoprune.agents.chat.reply import Usage, recorded_usage
 from autoprune.agents.critic import Critic
 from autoprune.agents.gcot import GCoT
-from autoprune.agents.population import Population, load_population
+from autoprune.agents.population import Population, load_population, seed_scores
 from autoprune.agents.proposer import Proposer
 from autoprune.config import Config
 from autoprune.runs.archive import Archive, new_session
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
-from autoprune.tools.workbench import BASELINE_SCORES, Workbench
+from autoprune.tools.workbench import Workbench
 
 
 @dataclass
@@ -63,8 +63,8 @@ class Crew:
 
     def population(self, before: int) -> Population:
         """The seeds and the candidates of earlier generations."""
-        allocation = self.config.allocation.name
-        seeds = {score: self.workbench.baseline(score, allocation, "search").perplexity for score in BASELINE_SCORES}
+        scores = seed_scores(self.config.search.baseline_scores)
+        seeds = {score: self.workbench.seed(score, "search").perplexity for score in scores}
         return load_population(self.archive, self.run, seeds, before)
 
     def gcot(self, before: int) -> GCoT:

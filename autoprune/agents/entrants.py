@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
 
@@ -10,12 +10,16 @@ from autoprune.agents.crew import Crew
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.confirmation import Losses
 from autoprune.runs.archive import Measured, Outcome
-from autoprune.tools.workbench import BASELINE_ALLOCATIONS, BASELINE_SCORES, Workbench
+from autoprune.tools.rows import parameters, shown_name
+from autoprune.tools.workbench import Workbench
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A finalist or a baseline. `measure` takes it to a workbench's report split; `seeds`: how many samples it gets."""
+    """A finalist or a baseline. `measure` takes it to a workbench's report split; `seeds`: how many samples it gets.
+
+    `slot`, `candidate`: of a finalist; `score`: of a baseline.
+    """
 
     name: str
     kind: Literal["baseline", "candidate"]
@@ -24,11 +28,12 @@ class Entrant:
     measure: Callable[[Workbench], Measured]
     slot: str = ""
     candidate: str = ""
+    score: str = ""
 
 
 @dataclass
 class Standing:
-    """What was measured of an entrant under one condition (model and sparsity): calibration seed -> measurement."""
+    """What was measured of an entrant under one condition: calibration seed -> measurement."""
 
     entrant: Entrant
     measured: dict[int, Measured] = field(default_factory=dict)
@@ -44,6 +49,12 @@ class Standing:
             self.problem = str(failure) if seed == 0 else f"{failure} (calibration seed {seed})"
 
     @property
+    def name(self) -> str:
+        """The entrant's; of a baseline that of what was measured here, for here it may not have been worth tuning."""
+        first = next(iter(self.measured.values()), None)
+        return self.entrant.name if first is None or self.entrant.candidate else shown_name(first)
+
+    @property
     def losses(self) -> Losses | None:
         """By seed and window; None of one that failed."""
         if self.problem:
@@ -53,14 +64,20 @@ class Standing:
     def row(self) -> dict[str, Any]:
         """As the event `confirmed` holds it. `report`: exp of the mean loss over all seeds, None when it failed."""
         entrant = self.entrant
-        row: dict[str, Any] = {"name": entrant.name, "kind": entrant.kind, "search": entrant.search, "report": None}
+        row: dict[str, Any] = {"name": self.name, "kind": entrant.kind, "search": entrant.search, "report": None}
         if entrant.candidate:
             row["candidate"] = entrant.candidate
         if self.problem:
             return {**row, "problem": self.problem}
         first, by_seed = next(iter(self.measured.values())), [each.perplexity for each in self.measured.values()]
         report = by_seed[0] if len(by_seed) == 1 else math.exp(fmean(map(math.log, by_seed)))
-        facts = {"sparsity": first.sparsity, "zeros": first.data["zeros"], "weights": first.data["weights"]}
+        facts: dict[str, Any] = {
+            "sparsity": first.sparsity,
+            "zeros": first.data["zeros"],
+            "weights": first.data["weights"],
+        }
+        if said := parameters(first):
+            facts["parameters"] = said
         return {**row, "report": report, **facts, "seeds": list(self.measured), "by_seed": by_seed}
 
 
@@ -72,17 +89,38 @@ def entrants(crew: Crew) -> list[Entrant]:
 def _baselines(crew: Crew) -> list[Entrant]:
     """The first `confirm_baselines` of them get every seed."""
     settings = crew.config.search
-    names = [(score, allocation) for score in BASELINE_SCORES for allocation in BASELINE_ALLOCATIONS]
-    searched = {name: crew.workbench.baseline(*name, "search").perplexity for name in names}
+    searched = [
+        (score, allocation, crew.workbench.baseline(score, allocation, "search"))
+        for score in settings.baseline_scores
+        for allocation in settings.baseline_allocations
+    ]
     found = []
-    for place, name in enumerate(sorted(names, key=lambda name: searched[name])):
+    for place, (score, allocation, row) in enumerate(sorted(searched, key=lambda each: each[2].perplexity)):
         seeds = settings.confirm_seeds if place < settings.confirm_baselines else 1
-        found.append(Entrant("+".join(name), "baseline", searched[name], seeds, _report_of_baseline(*name)))
+        measure = _report_of_baseline(score, allocation)
+        found.append(Entrant(shown_name(row), "baseline", row.perplexity, seeds, measure, score=score))
     return found
+
+
+def under_a_pattern(taking_part: list[Entrant]) -> list[Entrant]:
+    """Who is measured under an N:M pattern: the finalists, and of the baselines the scores, for a pattern is uniform.
+
+    A score is where the best placed of its baselines was, and gets as many samples as that one.
+    """
+    best: dict[str, Entrant] = {}
+    for entrant in taking_part:
+        if entrant.kind == "baseline":
+            best.setdefault(entrant.score, entrant)
+    scores = [replace(entrant, name=score, measure=_report_under_pattern(score)) for score, entrant in best.items()]
+    return [*scores, *(entrant for entrant in taking_part if entrant.kind == "candidate")]
 
 
 def _report_of_baseline(score: str, allocation: str) -> Callable[[Workbench], Measured]:
     return lambda workbench: workbench.baseline(score, allocation, "report")
+
+
+def _report_under_pattern(score: str) -> Callable[[Workbench], Measured]:
+    return lambda workbench: workbench.patterned(score, "report")
 
 
 def _finalists(crew: Crew) -> list[Entrant]:

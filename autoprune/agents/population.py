@@ -1,5 +1,6 @@
 """The algorithms a generation can build on: the seeds and every candidate before it, with what was measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,11 @@ class Population:
 def is_seed(name: str) -> bool:
     """Whether an individual is a published score."""
     return name.startswith(SEED)
+
+
+def seed_scores(scores: Sequence[str]) -> list[str]:
+    """Those of the published scores that the symbolic engine can write; all that it can, if it is none of these."""
+    return [score for score in scores if score in SEEDS] or list(SEEDS)
 
 
 def seed_name(score: str) -> str:

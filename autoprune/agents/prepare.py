@@ -1,14 +1,17 @@
 """The node `prepare`: measures the dense target and the baselines, and opens the reasoning graph with what was seen."""
 
+from typing import Any
+
 from langgraph.runtime import Runtime
 
 from autoprune.agents.crew import Crew
-from autoprune.agents.population import seed_name
+from autoprune.agents.population import seed_name, seed_scores
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.runs.archive import Edge, Measured, Node
 from autoprune.tools.inspect import TargetReport, inspect_target
-from autoprune.tools.workbench import BASELINE_ALLOCATIONS, BASELINE_SCORES
+from autoprune.tools.rows import parameters, shown_name
+from autoprune.tools.workbench import Workbench
 
 
 def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
@@ -16,14 +19,37 @@ def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     crew = runtime.context
     target = inspect_target(crew.workbench)
     crew.events.emit("dense", "dense", perplexity=target.dense_perplexity, **_origin(crew.workbench.dense("search")))
-    for score in BASELINE_SCORES:
-        for allocation in BASELINE_ALLOCATIONS:
-            measured = crew.workbench.baseline(score, allocation, "search")
-            name = f"{score}+{allocation}"
-            facts = {"perplexity": measured.perplexity, "sparsity": measured.sparsity, **_origin(measured)}
-            crew.events.emit("baseline", f"baseline/{name}", name=name, **facts)
+    _measure_baselines(crew)
+    tell_own_allocation(crew, crew.workbench)
     crew.archive.add_thoughts(*_opening(crew, target))
     return {"generation": 0, "plans": []}
+
+
+def _measure_baselines(crew: Crew) -> None:
+    settings = crew.config.search
+    if tuned := crew.workbench.tuned_allocations:
+        text = (
+            f"the parameters of {', '.join(tuned)} are tuned on the search split for every score that is not far behind"
+        )
+        crew.events.emit("notice", "tuning", text=text)
+    for score in settings.baseline_scores:
+        for allocation in settings.baseline_allocations:
+            measured = crew.workbench.baseline(score, allocation, "search")
+            name = shown_name(measured)
+            facts: dict[str, Any] = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
+            if said := parameters(measured):
+                facts |= {"parameters": said}
+            if tuning := measured.data.get("tuning"):
+                facts |= {"tuning": tuning}
+            crew.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
+
+
+def tell_own_allocation(crew: Crew, workbench: Workbench, where: str = "") -> None:
+    """Where SDSA is tuned for the candidates, say what came of it. Raises CandidateFailure when nothing finite did."""
+    setting = workbench.own_setting()
+    if setting is not None:
+        text = f"{where}candidates without an allocation of their own get SDSA as it was tuned here: {setting}"
+        crew.events.emit("notice", f"tuned-allocation/{where}", text=text)
 
 
 def _origin(measured: Measured) -> dict[str, bool]:
@@ -34,9 +60,9 @@ def _origin(measured: Measured) -> dict[str, bool]:
 def _opening(crew: Crew, target: TargetReport) -> tuple[list[Node], list[Edge]]:
     nodes = [Node(name, "observation", 0, text) for name, text in _observations(target).items()]
     edges = []
-    for score in BASELINE_SCORES:
+    for score in seed_scores(crew.config.search.baseline_scores):
         name = seed_name(score)
-        measured = crew.workbench.baseline(score, crew.config.allocation.name, "search")
+        measured = crew.workbench.seed(score, "search")
         expression, group = SEEDS[score]
         text = f"{score}: {formula(expression)}, compared within each {group}"
         worst = ", ".join(measured.data["worst_layers"])

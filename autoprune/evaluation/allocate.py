@@ -41,7 +41,7 @@ def allocate(bench: Bench, units: Units, name: str, sparsity: float, scoring: Sc
         told = units.sparsity(_uniform(units, sparsity))
         return global_zeros(scoring.scores(told), sparsity)
     if name == "sdsa-staged":
-        return _staged(bench, units, sparsity, scoring)
+        return staged(bench, units, sdsa.PRESETS["default"], sparsity, scoring)
     if name in BY_TRIALS:
         with Trials(bench, units, scoring) as trials:
             return _atp(trials, sparsity) if name == "atp-searched" else _searched(trials, sparsity)
@@ -111,9 +111,8 @@ def _searched(trials: Trials, sparsity: float) -> dict[str, int]:
     return units.spread_totals(best.zeros)
 
 
-def _staged(bench: Bench, units: Units, sparsity: float, scoring: Scoring) -> dict[str, int]:
+def staged(bench: Bench, units: Units, settings: sdsa.SDSA, sparsity: float, scoring: Scoring) -> dict[str, int]:
     """SDSA at rising sparsities, each stage seeing the skew of the weights that survived the one before."""
-    settings = sdsa.PRESETS["default"]
     totals = units.totals(units.floors)
     for stage in stages(sparsity, STAGES):
         zeros = units.spread_totals(totals)

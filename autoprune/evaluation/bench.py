@@ -29,7 +29,7 @@ from autoprune.evaluation.units import Units
 from autoprune.pruning.allocation.choose import READS, choose_allocation
 from autoprune.pruning.allocation.sdsa import preset
 from autoprune.pruning.bundle import Bundle, LayerInfo
-from autoprune.pruning.masks import make_mask
+from autoprune.pruning.masks import make_mask, nm_zeros
 from autoprune.pruning.prune import Seconds
 from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
@@ -82,22 +82,18 @@ class Bench:
         """The windows of a split."""
         return self._splits[split]
 
-    def zeros(
-        self, sparsity: float, allocation: str | None, raw_densities: list[float] | None = None
-    ) -> dict[str, int]:
-        """Zeros per layer, in total exactly round(s N): from a named allocation, or raw densities projected onto it.
-
-        Raises CandidateFailure (stage allocate) when the raw densities cannot be projected.
-        """
+    def zeros(self, sparsity: float, allocation: str) -> dict[str, int]:
+        """Zeros per layer from a named allocation, in total exactly round(s N)."""
         settings = self._config.allocation
         units = self.units_by(settings.unit)
-        if raw_densities is not None:
-            return units.projected(raw_densities, sparsity)
-        name = allocation or settings.name
-        chosen = choose_allocation(name)
-        if name == "sdsa":
+        chosen = choose_allocation(allocation)
+        if allocation == "sdsa":
             chosen = preset(settings.preset, settings.kappa, settings.tau, settings.delta)
-        return units.spread(chosen(units.described(READS[name]), sparsity), sparsity)
+        return units.spread(chosen(units.described(READS[allocation]), sparsity), sparsity)
+
+    def pattern_zeros(self, pattern: tuple[int, int]) -> dict[str, int]:
+        """Zeros per layer under a pattern n:m. Raises UsageError when it does not divide a layer's inputs."""
+        return {layer.name: nm_zeros(self.target.weight(layer.name), *pattern) for layer in self.layers}
 
     def unit_sparsity(self, zeros: dict[str, int]) -> dict[str, float]:
         """Layer name -> sparsity of the layer's unit: what a candidate is told."""
@@ -133,6 +129,14 @@ class Bench:
         by_place = dict(zip(places, measured, strict=True))
         return [by_place[place] for place in range(len(tokens))]
 
+    def patterned(self, score: str, pattern: tuple[int, int], split: Split) -> Measurement:
+        """A published score under a pattern n:m, in every layer alike."""
+        zeros = self.pattern_zeros(pattern)
+        algorithm = Published.named(score)
+        with algorithm.open(self.readable(algorithm.needs)) as scoring:
+            scores = scoring.scores(self.unit_sparsity(zeros))
+            return self.measure(scores, scoring.group, zeros, split, pattern=pattern)
+
     def baseline(self, score: str, allocation: str, sparsity: float, split: Split) -> Measurement:
         """A published score with a named allocation."""
         zeros = self.zeros(sparsity, allocation)
@@ -147,9 +151,11 @@ class Bench:
         zeros: dict[str, int],
         split: Split,
         ladder: Ladder = EVERYTHING,
+        pattern: tuple[int, int] | None = None,
     ) -> Measurement:
         """Masks from scores as they come, then perplexity, as far as the ladder lets them.
 
+        `zeros`: of each layer; with a `pattern` n:m those of `pattern_zeros`, and `group` does not count.
         Raises CandidateFailure: stage check when layers are missing or the ladder refuses the masks, stage measure when
         the perplexity is not finite; StoppedEarly when the ladder says that the rest is not worth measuring.
         """
@@ -158,7 +164,7 @@ class Bench:
 
         def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
             name, score = scored
-            return name, make_mask(score, self.target.weight(name), zeros[name], group)
+            return name, make_mask(score, self.target.weight(name), zeros[name], group, pattern)
 
         for name, kept in side_by_side(mask, spent.heard(scores)):
             masks[name] = kept

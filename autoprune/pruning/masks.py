@@ -136,6 +136,16 @@ def nm_mask(score: Tensor, n: int, m: int) -> Tensor:
     return row_mask(groups, torch.full((len(groups),), m - n)).view(score.shape)
 
 
+def nm_zeros(weight: Tensor, n: int, m: int) -> int:
+    """The zeros that a weight [out, in] holds under n:m: m - n in each group, and more where it had more before.
+
+    Raises UsageError when in_features is not a multiple of m.
+    """
+    if weight.shape[-1] % m:
+        raise UsageError(f"a pattern of {n}:{m} needs in_features divisible by {m}, not {weight.shape[-1]}")
+    return int((weight == 0).reshape(-1, m).sum(1).clamp_min(m - n).sum())
+
+
 def _rank_in_pairs(groups: Tensor, n: int) -> Tensor:
     """Keep the n best of each row of `groups` [count, m], by how many of its neighbours each entry outranks."""
     count, m = groups.shape

@@ -164,10 +164,15 @@ def _beside_baselines(rows: Sequence[dict[str, Any]], found: Found) -> list[dict
 
 
 def _use(config: Config, source: str, name: str) -> Iterator[str]:
-    """Commands that apply the file as the search did. It runs in the sandbox there, as any candidate."""
+    """Commands that apply the file as the search did. It runs in the sandbox there, as any candidate.
+
+    All but the parameters to which a run tuned SDSA: no command takes these.
+    """
     file, model = shlex.quote(name), shlex.quote(_last(config.model))
     own = re.search(r"^def allocate\b", source, re.MULTILINE) is not None
     allocation = "own" if own else config.allocation.name
+    if config.allocation.tune and not own:
+        yield "(these allocate by SDSA with its default parameters, not with those that the run tuned it to)"
     yield f"autoprune prune --model {model} --algorithm {file} --sparsity {config.sparsity:g} \\"
     yield f"    --allocation {allocation} --out pruned"
     yield f"autoprune compare --model {model} --algorithms {file},wanda --sparsity {config.sparsity:g} \\"

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from autoprune.report.picture import Picture
 from autoprune.report.text import plain
-from autoprune.runs.verdicts import Comparison, interval, percent
+from autoprune.runs.verdicts import Comparison, interval, percent, place
 
 _STYLES = {"candidate": "green", "dense": "dim"}
 _VERDICTS = {"better": "green", "worse": "red"}
@@ -25,12 +25,12 @@ def confirmation(picture: Picture) -> list[RenderableType]:
         parts.append(verdict_table(own_verdicts(picture), "Candidates against baselines, report split"))
     for condition in picture.elsewhere:
         # Of a model in a directory only its name: the rest is its owner's, and too wide.
-        place = f"{Path(condition['model']).name} at sparsity {condition['sparsity']:g}"
+        title = f"{Path(condition['model']).name} {_kind(condition)}"
         if "problem" in condition:
-            parts.append(plain(f"{place}: not measured: {condition['problem']}", "yellow"))
+            parts.append(plain(f"{title}: not measured: {condition['problem']}", "yellow"))
             continue
-        parts.append(measured_table(condition["rows"], place))
-        parts.append(verdict_table(_under(picture.comparisons, condition), f"Candidates against baselines, {place}"))
+        parts.append(measured_table(condition["rows"], title))
+        parts.append(verdict_table(_under(picture.comparisons, condition), f"Candidates against baselines, {title}"))
     if picture.comparisons:
         parts.append(plain(_method(picture.protocol), "dim"))
     return parts
@@ -38,8 +38,7 @@ def confirmation(picture: Picture) -> list[RenderableType]:
 
 def own_verdicts(picture: Picture) -> list[Comparison]:
     """The comparisons on the run's own model, at its own sparsity."""
-    own = {"model": picture.started.get("model"), "sparsity": picture.started.get("sparsity")}
-    return _under(picture.comparisons, own)
+    return _under(picture.comparisons, picture.started)
 
 
 def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
@@ -54,7 +53,7 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
         table.add_column(name, justify="right")
     for row in sorted(rows, key=lambda row: row["report"] if row["report"] is not None else float("inf")):
         cells = _cells(row)
-        table.add_row(plain(row["name"]), *(plain(cells[name]) for name in names), style=_STYLES.get(row["kind"], ""))
+        table.add_row(plain(_name(row)), *(plain(cells[name]) for name in names), style=_STYLES.get(row["kind"], ""))
     return table
 
 
@@ -96,8 +95,17 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _under(compared: Sequence[Comparison], condition: dict[str, Any]) -> list[Comparison]:
-    place = condition["model"], condition["sparsity"]
-    return [each for each in compared if (each["model"], each["sparsity"]) == place]
+    return [each for each in compared if place(each) == place(condition)]
+
+
+def _kind(condition: dict[str, Any]) -> str:
+    pattern = condition.get("pattern", "none")
+    return f"at sparsity {condition['sparsity']:g}" if pattern == "none" else f"under the pattern {pattern}"
+
+
+def _name(row: dict[str, Any]) -> str:
+    """With the parameters that the baseline's allocation was tuned to here."""
+    return f"{row['name']} ({row['parameters']})" if row.get("parameters") else str(row["name"])
 
 
 def _method(protocol: dict[str, Any]) -> str:

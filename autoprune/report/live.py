@@ -116,7 +116,8 @@ def describe(event: Event, longest: int = 200) -> Text | None:
         case "dense":
             return plain(f"dense model: perplexity {data['perplexity']:.2f} on the search split{_found(data)}")
         case "baseline":
-            return plain(f"baseline {data['name']}: perplexity {data['perplexity']:.2f}{_found(data)}")
+            given = f" ({data['parameters']})" if data.get("parameters") else ""
+            return plain(f"baseline {data['name']}{given}: perplexity {data['perplexity']:.2f}{_found(data)}")
         case "planned":
             return plain(f"generation {data['generation']}: {len(data['slots'])} candidates", style="bold")
         case "proposed":

@@ -24,7 +24,7 @@ Kind = Literal[
     "forked",  # origin, generation, changed: {setting: [old, new]}
     "notice",  # text
     "dense",  # perplexity
-    "baseline",  # name, perplexity, sparsity
+    "baseline",  # name, perplexity, sparsity, and of a tuned one parameters, tuning
     "planned",  # generation, slots: [{slot, operator, engine, parents}]
     "working",  # slot, agent
     "called",  # slot or none, generation, agent, model, tokens, usd, seconds: a chat model has answered

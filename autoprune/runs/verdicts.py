@@ -1,11 +1,13 @@
 """What the confirmation of a run found, as its event holds it: comparisons of candidates with baselines."""
 
 import math
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
 
 
 class Comparison(TypedDict):
-    """One candidate against one baseline on the report split, under one condition (model and target sparsity).
+    """One candidate against one baseline on the report split, under one condition: model, target sparsity, and
+    pattern N:M ("none": without one; runs of older versions do not say).
 
     `difference`: candidate minus baseline, of the log-perplexity in nats per token, with the 95 % interval `low` to
     `high` (None where there are too few windows for one). `p`: two-sided; `p_holm`: corrected for all comparisons of
@@ -15,6 +17,7 @@ class Comparison(TypedDict):
 
     model: str
     sparsity: float
+    pattern: NotRequired[str]
     candidate: str
     baseline: str
     difference: float
@@ -25,6 +28,11 @@ class Comparison(TypedDict):
     verdict: str
     windows: int
     seeds: list[int]
+
+
+def place(facts: Mapping[str, Any]) -> tuple[Any, Any, str]:
+    """The condition that a comparison, a table of rows or a run's settings belong to."""
+    return facts.get("model"), facts.get("sparsity"), facts.get("pattern", "none")
 
 
 LARGEST = 50.0

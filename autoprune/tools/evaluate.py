@@ -10,7 +10,8 @@ from autoprune.evaluation.measurement import StoppedEarly
 from autoprune.evaluation.racing import Race
 from autoprune.evaluation.signature import agreement
 from autoprune.runs.archive import Measured
-from autoprune.tools.workbench import Workbench, layer_error, worst_layers
+from autoprune.tools.rows import layer_error, worst_layers
+from autoprune.tools.workbench import Workbench
 
 TWIN = 0.9999
 """Share of equal mask bits from which two candidates count as one."""

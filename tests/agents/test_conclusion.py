@@ -11,17 +11,19 @@ from autoprune.runs.archive import Measured
 TEXT = np.random.default_rng(0).normal(4.0, 0.4, 24)
 
 
-def measured(log_perplexity, seed, kind="candidate"):
+def measured(log_perplexity, seed, kind="candidate", subject="x"):
     """Losses of that mean; a candidate's are by turns a little above and below, by a hundredth of a nat."""
     turns = 0.01 * (-1.0) ** np.arange(len(TEXT)) * (kind == "candidate")
     losses = TEXT - TEXT.mean() + log_perplexity + turns + 0.001 * seed
     data = {"window_losses": list(losses), "zeros": 6, "weights": 10}
-    return Measured("x", "report", "s", float(np.exp(losses.mean())), 0.6, data)
+    return Measured(subject, "report", "s", float(np.exp(losses.mean())), 0.6, data)
 
 
 def standing(name, kind, log_perplexity, search=60.0, seeds=2):
-    entrant = Entrant(name, kind, search, seeds, lambda workbench: measured(log_perplexity, 0, kind))
-    return Standing(entrant, {seed: measured(log_perplexity, seed, kind) for seed in range(seeds)})
+    """A baseline has its own name, or that of the subject that was measured; candidates are given theirs."""
+    candidate, subject = ("abc", "abc") if kind == "candidate" else ("", f"baseline:{name}")
+    rows = {seed: measured(log_perplexity, seed, kind, subject) for seed in range(seeds)}
+    return Standing(Entrant(name, kind, search, seeds, lambda workbench: rows[0], candidate=candidate), rows)
 
 
 def condition(*standings, sparsity=0.6):

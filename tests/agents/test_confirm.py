@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from autoprune.pruning.allocation import families
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
@@ -75,6 +76,51 @@ def test_other_sparsities_and_a_second_model_have_rows_and_verdicts_of_their_own
     assert list(dict.fromkeys((each["model"], each["sparsity"]) for each in drawn.comparisons)) == places
     dense = [row["report"] for row in drawn.rows + drawn.elsewhere[1]["rows"] if row["kind"] == "dense"]
     assert dense[0] != dense[1]
+
+
+def test_a_pattern_has_rows_of_the_scores_alone_and_one_that_does_not_fit_says_so(search):
+    words = ("search.confirm_patterns=[2:4,3:5]", "search.confirm_seeds=2", "search.confirm_baselines=2")
+    drawn = picture(search(*LITTLE, *words))
+    fits, does_not = drawn.elsewhere
+    assert (fits["pattern"], fits["sparsity"]) == ("2:4", 0.5)
+    baselines = [row for row in fits["rows"] if row["kind"] == "baseline"]
+    assert sorted(row["name"] for row in baselines) == ["magnitude", "wanda"]
+    best = next(row["name"] for row in drawn.rows if row["kind"] == "baseline")
+    assert next(row for row in baselines if row["name"] == best.partition("+")[0])["seeds"] == [0, 1]
+    assert all(2 * row["zeros"] == row["weights"] for row in fits["rows"] if row["kind"] != "dense")
+    assert {each["pattern"] for each in drawn.comparisons} == {"none", "2:4"}
+    assert (does_not["pattern"], does_not["rows"]) == ("3:5", [])
+    assert "does not divide" in does_not["problem"]
+
+
+def test_tuned_baselines_are_tuned_where_they_are_measured_and_say_to_what(search, monkeypatch):
+    monkeypatch.setattr(families, "STRENGTHS", families.STRENGTHS[:2])
+    monkeypatch.setattr(families, "STRENGTHS_STAGED", ())
+    words = (
+        "search.max_candidates=1",
+        "search.baseline_scores=[wanda]",
+        "search.baseline_allocations=[uniform,dlp]",
+        "search.tune_baselines=true",
+        "search.confirm_sparsities=[0.7]",
+        "allocation.tune=true",
+    )
+    run = search(*words)
+    drawn = picture(run)
+    assert list(drawn.baselines) == ["wanda+uniform", "wanda+dlp tuned"]
+    (other,) = drawn.elsewhere
+    for rows in (drawn.rows, other["rows"]):
+        assert {row["name"] for row in rows if row["kind"] == "baseline"} == {"wanda+uniform", "wanda+dlp tuned"}
+        assert ["width" in row["parameters"] for row in rows if row["name"] == "wanda+dlp tuned"] == [True]
+    events = list(read_events(run.events_file))
+    told = [event.data for event in events if event.kind == "baseline"]
+    assert told[1]["tuning"]["family"] == "dlp"
+    said = "\n".join(event.data["text"] for event in events if event.kind == "notice")
+    for words_said in (
+        "are tuned on the search split",
+        "at sparsity 0.7: wanda+dlp tuned (block, width",
+        "get SDSA as",
+    ):
+        assert words_said in said
 
 
 def test_a_second_model_that_has_gone_costs_its_own_rows_only(search):

@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from autoprune.errors import UsageError
-from autoprune.pruning.masks import _select_torch, make_mask, matrix_mask, nm_mask, parse_pattern, row_mask, row_zeros
+from autoprune.pruning.masks import (
+    _select_torch,
+    make_mask,
+    matrix_mask,
+    nm_mask,
+    nm_zeros,
+    parse_pattern,
+    row_mask,
+    row_zeros,
+)
 
 # Few distinct values, so that ties are everywhere.
 TIED = hnp.arrays(
@@ -44,6 +53,19 @@ def test_nm_mask_keeps_the_best_n_of_every_m(values, m, data):
     mask = nm_mask(torch.from_numpy(values), n, m)
     groups = values.reshape(-1, m)
     assert mask.reshape(-1, m).tolist() == [keep_by_sorting(list(group), m - n) for group in groups]
+
+
+@given(TIED, st.integers(2, 4), st.data())
+def test_nm_zeros_are_those_of_the_pruned_weight_even_where_it_had_zeros_before(values, m, data):
+    weight = torch.from_numpy(np.tile(values, (1, m)))
+    n = data.draw(st.integers(1, m - 1))
+    mask = make_mask(weight.abs(), weight, 0, "row", (n, m))
+    assert nm_zeros(weight, n, m) == int(((weight * mask) == 0).sum())
+
+
+def test_nm_zeros_need_inputs_that_m_divides():
+    with pytest.raises(UsageError, match="divisible by 4"):
+        nm_zeros(torch.ones(2, 6), 2, 4)
 
 
 @given(TIED, st.sampled_from(["row", "matrix"]), st.data())

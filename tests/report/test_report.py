@@ -196,6 +196,28 @@ def test_other_conditions_stand_under_their_own_heading():
     assert "\x1b" not in text
 
 
+def test_a_pattern_stands_beside_its_sparsity_and_tuned_parameters_beside_their_baseline():
+    row = {"name": "wanda+owl tuned", "kind": "baseline", "search": None, "report": 77.0, "sparsity": 0.5}
+    place = {"model": "m", "sparsity": 0.5}
+    tables = [
+        {**place, "pattern": "none", "rows": [{**row, "parameters": "block, lambda 0.05, M 3"}]},
+        {**place, "pattern": "2:4", "rows": [{**row, "name": "wanda"}]},
+    ]
+    free = compared("a", "b", "better", -0.1, sparsity=0.5)
+    both = [{**free, "pattern": "none"}, {**free, "pattern": "2:4", "verdict": "worse"}]
+    text = shown(final_table(Picture.of([*story(), confirmed(comparisons=both, elsewhere=tables)])), width=100)
+    free, _, bound = text.partition("m under the pattern 2:4")
+    assert "wanda+owl tuned (block, lambda 0.05, M 3)" in free
+    assert "better" in free.partition("m at sparsity 0.5")[2]
+    assert "worse" not in free
+    assert "worse" in bound
+
+
+def test_a_tuned_baseline_is_told_with_its_parameters():
+    told = event("baseline", name="wanda+dlp tuned", perplexity=9.0, sparsity=0.6, parameters="block, width 0.1")
+    assert describe(told).plain == "baseline wanda+dlp tuned (block, width 0.1): perplexity 9.00"
+
+
 def test_runs_are_listed_one_a_line():
     text = shown(runs_table([("a", Picture.of(story()), 3), ("b", Picture(), 0)]), width=120)
     assert len(text.rstrip().splitlines()) == 3

@@ -5,15 +5,8 @@ The model's weights are random, so that it is sure and wrong: keeping its *small
 
 import pytest
 
-from autoprune.config import Config, SandboxSettings
-from autoprune.evaluation.measurement_cache import user_cache
-from autoprune.runs.archive import Archive
-from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox.local import LocalSandbox
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
-from autoprune.tools.workbench import Workbench
 
-DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 10, "report_windows": 3}
 GOOD = "def score(layer):\n    return 1.0 / (layer.weight.abs() + 0.01)\n"
 BAD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 LIKE_BAD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm.sqrt()\n"
@@ -24,32 +17,6 @@ def score(layer):
     state.append(1)
     return layer.weight.abs().pow(len(state))
 """
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    sandbox = LocalSandbox(SandboxSettings(threads=1))
-    yield sandbox
-    sandbox.close()
-
-
-@pytest.fixture
-def new_workbench(open_tiny_bench, tiny_model, tmp_path, sandbox):
-    """Opens a workbench on a run of its own, with the cache unless told otherwise."""
-    opened = []
-
-    def make(name="run", **search):
-        tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "sparsity": 0.5, "data": DATA}
-        config = Config.model_validate({**tree, "search": search})
-        bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "data")})
-        run = RunDirectory.create(tmp_path / name, config)
-        opened.append(Archive(run.archive_file))
-        cache = user_cache(print) if config.search.cache else None
-        return Workbench(config, run, opened[-1], bench, sandbox, cache=cache)
-
-    yield make
-    for archive in opened:
-        archive.close()
 
 
 def evaluate(workbench, source, **request):

@@ -8,9 +8,14 @@ from autoprune.pruning.allocation.budget import project
 LAMBDA = 0.08
 
 
-def owl(units: Sequence[Mapping[str, Any]], sparsity: float, lam: float = LAMBDA) -> list[float]:
-    """Densities from each unit's `size` and `outlier_share`, spread over a width of 2 lambda around the mean."""
-    return spread([unit["outlier_share"] for unit in units], [unit["size"] for unit in units], sparsity, 2.0 * lam)
+def owl(
+    units: Sequence[Mapping[str, Any]], sparsity: float, lam: float = LAMBDA, signal: str = "outlier_share"
+) -> list[float]:
+    """Densities from each unit's `size` and share of outliers, spread over a width of 2 lambda around the mean.
+
+    `signal`: the field with that share, which depends on M (`signals.OUTLIER_SHARES`).
+    """
+    return spread([unit[signal] for unit in units], [unit["size"] for unit in units], sparsity, 2.0 * lam)
 
 
 def spread(worth: Sequence[float], sizes: Sequence[int], sparsity: float, width: float) -> list[float]:

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Any
 
 from autoprune.errors import UsageError
 from autoprune.pruning.allocation.alphapruning import hill_exponent
 from autoprune.pruning.scores import wanda
-from autoprune.pruning.skewness import unit_skewness, weight_skewness
+from autoprune.pruning.skewness import skewness, unit_skewness, weight_skewness
 
 OUTLIER_MULTIPLE = 5.0
+OUTLIER_SHARES = {3.0: "outlier_share_3", OUTLIER_MULTIPLE: "outlier_share", 10.0: "outlier_share_10"}
+"""OWL's M -> the signal that counts outliers by it."""
 
 UNITS = ("block", "module", "projection")
 """What gets a sparsity of its own: a decoder block, one linear module, or one projection type inside a block."""
@@ -26,10 +29,11 @@ def unit_key(layer: Any, by: str = "block") -> str:
 def unit_signals(layers: Iterable[Any], names: Collection[str]) -> dict[str, float]:
     """The named signals of one unit, from its layers (with the contract's fields `weight` and `input_norm`...).
 
-    size: prunable weights. skewness: of |W|, size-weighted mean over matrices. weight_norm: root mean square of the
-    weights. input_norm: root mean square of the layer inputs. outlier_share: share of the pooled Wanda scores above 5
-    times their mean (OWL). mean_score: mean of the pooled Wanda scores (DLP). alpha: mean power-law exponent of the
-    matrices' spectra (AlphaPruning). Raises UsageError for an unknown name.
+    size: prunable weights. skewness: of |W|, size-weighted mean over matrices; score_skewness: the same of the Wanda
+    scores. weight_norm: root mean square of the weights. input_norm: root mean square of the layer inputs.
+    outlier_share: share of the pooled Wanda scores above 5 times their mean (OWL), with another multiple
+    outlier_share_3 and outlier_share_10. mean_score: mean of the pooled Wanda scores (DLP). alpha: mean power-law
+    exponent of the matrices' spectra (AlphaPruning). Raises UsageError for an unknown name.
     """
     unknown = set(names) - set(SIGNALS)
     if unknown:
@@ -46,6 +50,10 @@ def _skewness(layers: list[Any]) -> float:
     return unit_skewness((layer.weight.numel(), weight_skewness(layer.weight)) for layer in layers)
 
 
+def _score_skewness(layers: list[Any]) -> float:
+    return unit_skewness((layer.weight.numel(), skewness(wanda(layer))) for layer in layers)
+
+
 def _weight_norm(layers: list[Any]) -> float:
     return math.sqrt(math.fsum(float(layer.weight.float().norm()) ** 2 for layer in layers) / _size(layers))
 
@@ -59,8 +67,8 @@ def _mean_score(layers: list[Any]) -> float:
     return math.fsum(float(wanda(layer).double().sum()) for layer in layers) / _size(layers)
 
 
-def _outlier_share(layers: list[Any]) -> float:
-    threshold = OUTLIER_MULTIPLE * _mean_score(layers)
+def _outlier_share(layers: list[Any], multiple: float) -> float:
+    threshold = multiple * _mean_score(layers)
     return sum(int((wanda(layer) > threshold).sum()) for layer in layers) / _size(layers)
 
 
@@ -71,9 +79,10 @@ def _alpha(layers: list[Any]) -> float:
 SIGNALS: dict[str, Callable[[list[Any]], float]] = {
     "size": _size,
     "skewness": _skewness,
+    "score_skewness": _score_skewness,
     "weight_norm": _weight_norm,
     "input_norm": _input_norm,
-    "outlier_share": _outlier_share,
+    **{name: partial(_outlier_share, multiple=multiple) for multiple, name in OUTLIER_SHARES.items()},
     "mean_score": _mean_score,
     "alpha": _alpha,
 }

@@ -5,6 +5,7 @@ import torch
 
 from autoprune.errors import UsageError
 from autoprune.pruning.allocation.signals import SIGNALS, unit_key, unit_signals
+from autoprune.pruning.skewness import skewness
 
 
 @pytest.fixture
@@ -39,6 +40,10 @@ def test_signals_equal_their_definitions_by_hand(layers):
     assert signals["mean_score"] == pytest.approx(mean, rel=1e-5)
     assert signals["outlier_share"] == pytest.approx(sum(score > 5 * mean for score in scores) / 88)
     assert signals["outlier_share"] > 0
+    assert signals["outlier_share_3"] == pytest.approx(sum(score > 3 * mean for score in scores) / 88)
+    assert signals["outlier_share_10"] == pytest.approx(sum(score > 10 * mean for score in scores) / 88)
+    by_matrix = [skewness(layer.weight.abs() * layer.input_norm) for layer in layers]
+    assert signals["score_skewness"] == pytest.approx((48 * by_matrix[0] + 40 * by_matrix[1]) / 88, rel=1e-5)
     assert signals["weight_norm"] == pytest.approx((sum(w * w for w in weights) / 88) ** 0.5, rel=1e-5)
     assert signals["input_norm"] == pytest.approx((sum(squares) / 12) ** 0.5, rel=1e-5)
 

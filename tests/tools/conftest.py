@@ -1,0 +1,39 @@
+"""A workbench on the tiny model and the local sandbox, with a run directory and an archive of its own."""
+
+import pytest
+
+from autoprune.config import Config, SandboxSettings
+from autoprune.evaluation.measurement_cache import user_cache
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.sandbox.local import LocalSandbox
+from autoprune.tools.workbench import Workbench
+
+DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 10, "report_windows": 3}
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    sandbox = LocalSandbox(SandboxSettings(threads=1))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+def new_workbench(open_tiny_bench, tiny_model, tmp_path, sandbox):
+    """Opens a workbench on a run of its own, with the cache unless told otherwise."""
+    opened = []
+
+    def make(name="run", allocation=None, **search):
+        tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "sparsity": 0.5, "data": DATA}
+        tree["allocation"] = allocation or {}
+        config = Config.model_validate({**tree, "search": search})
+        bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "data", "allocation")})
+        run = RunDirectory.create(tmp_path / name, config)
+        opened.append(Archive(run.archive_file))
+        cache = user_cache(print) if config.search.cache else None
+        return Workbench(config, run, opened[-1], bench, sandbox, cache=cache)
+
+    yield make
+    for archive in opened:
+        archive.close()

@@ -125,13 +125,13 @@ def test_a_perplexity_that_is_not_finite_is_a_failure_and_the_weights_come_back(
 @pytest.mark.parametrize("allocation", ["uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp"])
 def test_every_static_allocation_is_exact_for_every_kind_of_unit(open_tiny_bench, unit, allocation):
     bench = open_tiny_bench(allocation={"name": allocation, "unit": unit})
-    zeros = bench.zeros(0.55, None)
+    zeros = bench.zeros(0.55, allocation)
     assert sum(zeros.values()) == round(0.55 * bench.target.weights)
     assert len(bench.units) == {"block": 3, "module": 21, "projection": 21}[unit]
 
 
 def test_raw_densities_of_a_candidate_are_projected_onto_the_exact_budget(bench):
-    zeros = bench.zeros(0.6, None, [0.9, 0.1, 5.0])
+    zeros = bench.units_by("block").projected([0.9, 0.1, 5.0], 0.6)
     assert sum(zeros.values()) == round(0.6 * bench.target.weights)
     told = bench.unit_sparsity(zeros)
     first, second, third = (told[layer.name] for layer in bench.layers[::7])
@@ -141,7 +141,7 @@ def test_raw_densities_of_a_candidate_are_projected_onto_the_exact_budget(bench)
 @pytest.mark.parametrize("raw", [[0.5, 0.5], [math.nan, 0.5, 0.5], [math.inf, 0.5, 0.5], []])
 def test_raw_densities_that_cannot_be_projected_fail_in_their_stage(bench, raw):
     with pytest.raises(CandidateFailure) as caught:
-        bench.zeros(0.6, None, raw)
+        bench.units_by("block").projected(raw, 0.6)
     assert caught.value.stage == "allocate"
 
 

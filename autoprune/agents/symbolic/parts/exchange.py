@@ -2,6 +2,7 @@ import torch
 
 SPACING = 64
 SWEEPS = 2
+NEVER = 1e30
 
 
 def exchange(score, layer, group, rounds):
@@ -13,32 +14,41 @@ def exchange(score, layer, group, rounds):
     Optimal single exchanges by the Gram matrix are SparseSwaps (Zimmer et al., arXiv 2512.10922).
     """
     weight, hessian = layer.weight, layer.hessian
+    count = max(1, weight.shape[1] // SPACING)
+    keep = _first_mask(score, layer.sparsity, group).to(weight.dtype)
+    pruned = weight - weight * keep
     alone = weight.square() * hessian.diagonal()
-    keep = _first_mask(score, layer.sparsity, group)
+    if_back, if_out = alone + NEVER * keep, alone + NEVER * (1 - keep)
     for _ in range(rounds):
-        pull = ((weight * ~keep) @ hessian).mul_(weight).mul_(2)
-        count = max(1, weight.shape[1] // SPACING)
-        gain, back = _best((pull - alone).masked_fill_(keep, -torch.inf), count)
-        loss, out = _best(pull.add_(alone).neg_().masked_fill_(~keep, -torch.inf), count)
-        change = -(gain + loss)
-        rows, pairs = _swapped(weight, hessian, back, out, change).nonzero(as_tuple=True)
-        keep[rows, back[rows, pairs]], keep[rows, out[rows, pairs]] = True, False
-    share = score.abs() / (score.abs() + score.abs().mean() + 1e-12)
-    return 2.0 * keep + share
+        pull = (pruned @ hessian).mul_(weight).mul_(2)
+        gain, back = _best(pull - if_back, count)
+        loss, out = _best(pull.add_(if_out).neg_(), count)
+        rows, pairs = _swapped(weight, hessian, back, out, -(gain + loss)).nonzero(as_tuple=True)
+        back, out = back[rows, pairs], out[rows, pairs]
+        keep[rows, back], keep[rows, out] = 1, 0
+        pruned[rows, back], pruned[rows, out] = 0, weight[rows, out]
+        if_back[rows, back] += NEVER
+        if_out[rows, out] += NEVER
+        if_back[rows, out], if_out[rows, back] = alone[rows, out], alone[rows, back]
+    size = score.abs()
+    return size.div_(size + size.mean() + 1e-12).add_(keep, alpha=2)
 
 
 def _first_mask(score, sparsity, group):
     rows = score if group == "row" else score.reshape(1, -1)
-    kept = rows.topk(rows.shape[1] - round(sparsity * rows.shape[1]), dim=1).indices
-    return torch.zeros_like(rows, dtype=torch.bool).scatter_(1, kept, True).view_as(score)
+    zeros = round(sparsity * rows.shape[1])
+    if zeros == 0:
+        return torch.ones_like(score, dtype=torch.bool)
+    return (rows > rows.kthvalue(zeros, dim=1, keepdim=True).values).view_as(score)
 
 
 def _best(values, count):
     """Of every row split into `count` interleaved classes the best of each, best first: values, columns."""
     rows, columns = values.shape
     missing = -columns % count
-    padded = torch.nn.functional.pad(values, (0, missing), value=-torch.inf)
-    best, place = padded.view(rows, -1, count).max(dim=1)
+    if missing:
+        values = torch.nn.functional.pad(values, (0, missing), value=-NEVER)
+    best, place = values.view(rows, -1, count).max(dim=1)
     best, order = best.sort(dim=1, descending=True)
     columns_of = place * count + torch.arange(count, device=values.device)
     return best, columns_of.gather(1, order).clamp_(max=columns - 1)
@@ -46,7 +56,7 @@ def _best(values, count):
 
 def _swapped(weight, hessian, back, out, change):
     """Which pairs to swap [rows, pairs]: pair by pair, as long as the error falls. `change`: its change by each
-    pair alone, without what the two of a pair do to each other; infinite where there is no such pair."""
+    pair alone, without what the two of a pair do to each other; huge where there is no such pair."""
     both = torch.cat([back, out], dim=1)
     moved = weight.gather(1, both)
     moved[:, : back.shape[1]].neg_()
@@ -59,7 +69,7 @@ def _swapped(weight, hessian, back, out, change):
     for _ in range(SWEEPS):
         for pair, between in enumerate(mutual):
             alone = change[pair].clone()
-            step = torch.where(swapped[pair] > 0, -(alone > 0).float(), (alone < 0).float())
+            step = torch.where(swapped[pair] > 0, -(alone > 0).to(alone.dtype), (alone < 0).to(alone.dtype))
             change.add_(2 * step * between)
             change[pair] = alone
             swapped[pair] += step

@@ -171,6 +171,9 @@ class SearchSettings(Settings):
     )
     islands: Positive = Field(2, description="populations of the symbolic engine that evolve side by side")
     migration: Positive = Field(4, description="every how many generations the islands mix")
+    polish: Annotated[int, Field(ge=0)] = Field(
+        0, description="at the end, generations of trials that improve the allocation of the best candidate"
+    )
     cache: bool = Field(True, description="keep measurements in the user's cache, for all runs")
 
 

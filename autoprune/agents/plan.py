@@ -10,7 +10,8 @@ from autoprune.agents.bandit import PARENTS, Trial, choose_from_cells, choose_op
 from autoprune.agents.cells import cell_of
 from autoprune.agents.crew import Crew
 from autoprune.agents.islands import able_on_island
-from autoprune.agents.population import Algorithm, Population
+from autoprune.agents.polisher import ENGINE, OPERATOR
+from autoprune.agents.population import Algorithm, Population, is_seed
 from autoprune.agents.state import Plan, SearchState
 from autoprune.runs.archive import Outcome, Proposal
 
@@ -21,15 +22,34 @@ def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     spent = crew.spent()
     crew.events.emit("spent", **vars(spent), agents=crew.costs())
     stop = crew.budget.stop(spent)
-    if stop:
-        return {"stop": stop, "plans": []}
     generation = state.get("generation", 0) + 1
+    if stop:
+        last = [] if state.get("polished") else _polish(crew, generation)
+        return {"stop": stop, "plans": last, "polished": True, **({"generation": generation} if last else {})}
     done = state.get("ended", 0)
     population = crew.population(before=generation)
     slots = min(crew.config.search.generation_size, crew.config.search.max_candidates - done)
     plans = [_plan_slot(crew, population, generation, place, done + place) for place in range(1, slots + 1)]
     crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=plans)
     return {"generation": generation, "plans": plans}
+
+
+def _polish(crew: Crew, generation: int) -> list[Plan]:
+    """One more slot, in which the best candidate's allocation is improved, if that is wanted and there is one."""
+    candidates = [each for each in crew.population(before=generation).ranked() if not is_seed(each.name)]
+    if not crew.config.search.polish or not candidates:
+        return []
+    slot = f"g{generation}.c1"
+    parents = [candidates[0].name]
+    plan: Plan = {
+        "slot": slot,
+        "generation": generation,
+        "operator": OPERATOR,
+        "engine": ENGINE,
+        "parents": parents,
+    }
+    crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=[plan])
+    return [plan]
 
 
 def dispatch(state: SearchState) -> list[Send] | str:

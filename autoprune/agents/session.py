@@ -23,6 +23,7 @@ from autoprune.agents.estimate import estimate
 from autoprune.agents.graph import search_graph
 from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.lookups import Lookups, lookups
+from autoprune.agents.polisher import ENGINE, Polisher
 from autoprune.agents.proposer import Proposer
 from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
@@ -79,7 +80,10 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
             archive=archive,
             events=events,
             workbench=workbench,
-            proposers=_proposers(chats.get("proposer"), lookups(workbench, config.agents, choice.provider)),
+            proposers={
+                **_proposers(chats.get("proposer"), lookups(workbench, config.agents, choice.provider)),
+                ENGINE: Polisher(workbench, config, events),
+            },
             critic=_critic(chats.get("critic"), config.agents),
             analyst=_analyst(chats.get("analyst"), config.agents),
             approver=Approver(config, run, archive.approvals),

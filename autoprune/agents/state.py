@@ -20,11 +20,12 @@ class Plan(TypedDict):
 
 
 class SearchState(TypedDict, total=False):
-    """The search as a whole. `stop` says why it ends once it does."""
+    """The search as a whole. `stop` says why it ends once it does; `polished`: the last candidate has been planned."""
 
     generation: int
     plans: list[Plan]
     stop: str
+    polished: bool
     ended: Annotated[int, operator.add]
 
 

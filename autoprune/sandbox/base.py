@@ -52,8 +52,11 @@ class Sandbox(Protocol):
 
     name: str
 
-    def open(self, source: str, bundle: Path) -> AbstractContextManager[Session]:
-        """Load a candidate's source beside the bundle's weights and statistics. Raises CandidateFailure."""
+    def open(self, source: str, bundle: Path, times: int = 1) -> AbstractContextManager[Session]:
+        """Load a candidate's source beside the bundle's weights and statistics. Raises CandidateFailure.
+
+        `times`: as many times the settings' seconds, for one that is to score again and again.
+        """
 
     def wait_until_warm(self) -> None:
         """Return when the next `open` finds a worker that has imported torch. Raises SandboxUnavailable."""

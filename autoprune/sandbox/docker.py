@@ -29,7 +29,7 @@ from autoprune.sandbox.local import environment
 from autoprune.sandbox.memory import Growth
 from autoprune.sandbox.pool import Pool
 from autoprune.sandbox.screen import refuse
-from autoprune.sandbox.session import WorkerSession, readable, wait_until_ready
+from autoprune.sandbox.session import WorkerSession, lengthened, readable, wait_until_ready
 
 _CHANNEL_PATH = "/run/autoprune"
 _START_SECONDS = 180.0
@@ -222,7 +222,7 @@ class DockerSandbox:
         self._pool.warm()
 
     @contextlib.contextmanager
-    def open(self, source: str, bundle: Path) -> Iterator[WorkerSession]:
+    def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[WorkerSession]:
         """See base.Sandbox."""
         refuse(source)
         _let_others_read(bundle)
@@ -231,7 +231,7 @@ class DockerSandbox:
             worker.close()
             worker = self._pool.take()
         try:
-            session = WorkerSession(worker, source, bundle, self._settings)
+            session = WorkerSession(worker, source, bundle, lengthened(self._settings, times))
             try:
                 yield session
             finally:

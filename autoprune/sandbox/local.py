@@ -23,7 +23,7 @@ from autoprune.errors import SandboxUnavailable
 from autoprune.sandbox import jail, protocol
 from autoprune.sandbox.memory import Growth, figures
 from autoprune.sandbox.screen import refuse
-from autoprune.sandbox.session import WorkerSession, readable, wait_until_ready
+from autoprune.sandbox.session import WorkerSession, lengthened, readable, wait_until_ready
 from autoprune.sandbox.slot import Output
 
 _MAX_THREADS = 512
@@ -194,13 +194,13 @@ class LocalSandbox:
         self._zygote = self._starter.submit(Zygote, self._threads)
 
     @contextlib.contextmanager
-    def open(self, source: str, bundle: Path) -> Iterator[WorkerSession]:
+    def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[WorkerSession]:
         """See base.Sandbox."""
         refuse(source)
         worker = LocalWorker(self._warm(), self._settings.memory_mb * 1024 * 1024)
         try:
             wait_until_ready(worker.channel)
-            session = WorkerSession(worker, source, bundle, self._settings)
+            session = WorkerSession(worker, source, bundle, lengthened(self._settings, times))
             try:
                 yield session
             finally:

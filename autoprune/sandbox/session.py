@@ -33,6 +33,11 @@ _REASONS = frozenset({"exception", "memory", "forbidden", "contract", "shape", "
 _MAX_MESSAGE = 2000
 
 
+def lengthened(settings: SandboxSettings, times: int) -> SandboxSettings:
+    """The settings with as many times the seconds."""
+    return settings.model_copy(update={"seconds": settings.seconds * times})
+
+
 class Worker(Protocol):
     """A warm process that waits for a candidate, and what can be done to it from outside."""
 

@@ -3,7 +3,8 @@
 import pytest
 
 from autoprune.agents.cells import ALLOCATES, INPUTS, cell_of
-from autoprune.agents.symbolic.expression import SEEDS, source
+from autoprune.agents.symbolic.expression import SEEDS
+from autoprune.agents.symbolic.source import source
 from autoprune.pruning.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
 from autoprune.runs.quality import Cell
 

@@ -9,7 +9,7 @@ import torch
 
 from autoprune.agents.reading import _layer, read
 from autoprune.agents.symbolic import variation
-from autoprune.agents.symbolic.expression import source
+from autoprune.agents.symbolic.source import source
 from autoprune.pruning.scores import SCORES
 
 HEAD = "import torch\n\n\ndef score(layer):\n    W = layer.weight.abs()\n"

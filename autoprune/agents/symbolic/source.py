@@ -26,16 +26,16 @@ def source(expression: Expression, group: str, allocation: Allocation | None = N
     if allocation:
         parts.append(allocation_source(allocation))
     imports = {line for other in others for line in other.imports}
-    imports |= {f"import {name}" for name in ALLOWED_IMPORTS if any(f"{name}." in part for part in parts)}
-    constants = f'GROUP = "{group}"\n' + ("EPS = 1e-8\n" if any(re.search(r"\bEPS\b", part) for part in parts) else "")
+    imports |= {f"import {name}" for name in ALLOWED_IMPORTS if any(f"{name}." in text for text in parts)}
+    constants = f'GROUP = "{group}"\n' + ("EPS = 1e-8\n" if any(re.search(r"\bEPS\b", text) for text in parts) else "")
     head = f'"""Score: {formula(expression)}."""\n'
     if imports:
         head += "\n" + "".join(f"{line}\n" for line in sorted(imports))
     return f"{head}\n{constants}\n\n" + "\n\n".join(parts)
 
 
-def _part(name: str) -> str:
-    """A helper that has a file of its own: candidates get its text, this program never imports it."""
+def part(name: str) -> str:
+    """The text of a helper that has a file of its own: candidates get it, this program never imports it."""
     text = files("autoprune.agents.symbolic").joinpath(f"parts/{name}.py").read_text(encoding="utf-8")
     return text.removeprefix("import torch\n\n")
 
@@ -43,7 +43,7 @@ def _part(name: str) -> str:
 _HELPERS = {
     "minmax": "def minmax(x):\n    return (x - x.min()) / (x.max() - x.min() + EPS)\n",
     "zscore": "def zscore(x):\n    return (x - x.mean()) / (x.std() + EPS)\n",
-    "exchange": _part("exchange"),
+    "exchange": part("exchange"),
 }
 
 

@@ -1,0 +1,89 @@
+"""Polish: the allocation of one candidate, improved by trials on the search split, block by block."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from autoprune.evaluation.algorithms import Scoring
+from autoprune.evaluation.allocate import Trials
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.units import Units
+from autoprune.pruning.allocation.budget import largest_remainder
+from autoprune.pruning.allocation.searched import Rung, searched
+
+OFFSPRING = 8
+FEW = 2
+"""Windows of the first rung."""
+
+
+@dataclass(frozen=True)
+class Polished:
+    """`factors`: for each decoder block in order, its density over what it was before. `before`, `after`: mean losses
+    on the search split, in nats per token. `windows`: how many were measured. `own`: whether the densities are those
+    of the candidate's own `allocate`, else uniform."""
+
+    factors: list[float]
+    before: float
+    after: float
+    windows: int
+    own: bool
+
+
+def polish(
+    bench: Bench,
+    scoring: Scoring,
+    sparsity: float,
+    generations: int,
+    seed: int,
+    told: Callable[[float], None],
+) -> Polished:
+    """Evolve the zeros of the blocks (`allocation.searched`) from the candidate's own allocation, or from uniform.
+
+    Inside a block the layers keep their densities relative to each other. `told` hears the best loss after each
+    generation. Raises CandidateFailure when the candidate fails.
+    """
+    start = _start(bench, scoring, sparsity)
+    blocks = bench.units_by("block")
+    kept = {layer.name: layer.size - start[layer.name] for layer in bench.layers}
+
+    def zeros_of(totals: Sequence[int]) -> dict[str, int]:
+        return _spread(blocks, kept, totals)
+
+    totals = blocks.totals(start)
+    with Trials(bench, bench.units_by("module"), scoring) as trials:
+        rungs = [Rung(FEW, 3), Rung(max(trials.windows // 2, FEW), 1), Rung(trials.windows, 1)]
+
+        def measure(zeros: tuple[int, ...], windows: int) -> float:
+            return trials.loss(zeros_of(zeros), min(windows, trials.windows))
+
+        floors = blocks.totals(blocks.floors)
+        best = searched(totals, blocks.sizes, measure, rungs, generations, OFFSPRING, seed, floors, told)
+    return Polished(
+        [
+            round((size - after) / (size - before), 4) if size > before else 1.0
+            for size, before, after in zip(blocks.sizes, totals, best.zeros, strict=True)
+        ],
+        best.losses[0],
+        best.loss,
+        best.measured,
+        scoring.has_allocate,
+    )
+
+
+def _start(bench: Bench, scoring: Scoring, sparsity: float) -> dict[str, int]:
+    if not scoring.has_allocate:
+        return bench.zeros(sparsity, "uniform")
+    units = bench.units_by(scoring.unit or "block")
+    return units.projected(scoring.allocate(units.described(), sparsity), sparsity)
+
+
+def _spread(blocks: Units, kept: dict[str, int], totals: Sequence[int]) -> dict[str, int]:
+    """Zeros per layer from zeros per block, the layers' densities in the proportions of `kept`."""
+    zeros: dict[str, int] = {}
+    for unit, total in zip(blocks.members.values(), totals, strict=True):
+        sizes, before = [layer.size for layer in unit], [kept[layer.name] for layer in unit]
+        factor = (sum(sizes) - total) / max(sum(before), 1)
+        wanted = [size - min(number * factor, size) for size, number in zip(sizes, before, strict=True)]
+        floors = [blocks.floors[layer.name] for layer in unit]
+        found = largest_remainder(wanted, total, sizes, floors)
+        zeros |= {layer.name: count for layer, count in zip(unit, found, strict=True)}
+    return zeros

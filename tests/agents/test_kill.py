@@ -101,3 +101,18 @@ def test_a_kill_before_every_single_checkpoint_changes_nothing(nursery, small_co
         assert lives < MOST_LIVES, "no life gets any further"
     assert lives > 8
     assert facts(run) == facts(whole)
+
+
+def test_a_run_that_dies_while_baselines_are_tuned_tunes_none_twice(nursery, tiny_model, tmp_path):
+    words = ("search.max_candidates=1", "search.tune_baselines=true", "search.confirm_sparsities=[0.7]")
+    some = ("search.baseline_scores=[wanda]", "search.baseline_allocations=[uniform,dlp,atp]")
+    config = load_config(None, [f"model={tiny_model}", *SMALL, *words, *some])
+    path = tmp_path / "run"
+    ends = [nursery.live(path, config, event=moment) for moment in (5, 6, 7, 10, 14)]
+    while ends[-1] != "ended":
+        ends.append(nursery.live(path, config))
+    assert ends.count("killed") >= 3
+    measured = measured_in(path)
+    assert len(measured) == len(set(measured))
+    tuned = [line for line in measured if line.startswith("baseline:wanda+dlp tuned search")]
+    assert len(tuned) == 2  # at either sparsity

@@ -1,5 +1,6 @@
 """The critic: reads a proposal before anything runs, and accepts, asks for a revision, or rejects."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,9 @@ from autoprune.sandbox.screen import Finding, screen
 
 Verdict = Literal["accept", "revise", "reject"]
 KNOWN = 6
+
+_ALLOCATES = re.compile(r"^(def )?allocate\b", re.MULTILINE)
+"""A source that spreads the sparsity itself: the same scores make other masks there."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,19 @@ def _doubts(source: str, known: list[Algorithm]) -> list[str]:
         ]
     if reading.flat:
         return ["weights that are compared with each other all score the same"]
-    twin = published_twin(reading)
-    if twin is None:
-        others = ((algorithm.name, read(algorithm.source)) for algorithm in known)
-        twin = next((name for name, other in others if other is not None and _equal(reading, other)), None)
+    twin = None if _ALLOCATES.search(source) else _twin(reading, known)
     if twin is not None:
         return [f"this is {twin}: it orders the weights in the same way; change the formula"]
     if reading.signed:
         return ["the sign of a weight changes the score; use layer.weight.abs()"]
     return []
+
+
+def _twin(reading: Reading, known: list[Algorithm]) -> str | None:
+    """Who orders the weights in the same way, and leaves it to others to spread the sparsity."""
+    others = ((each.name, read(each.source)) for each in known if not _ALLOCATES.search(each.source))
+    found = (name for name, other in others if other is not None and _equal(reading, other))
+    return published_twin(reading) or next(found, None)
 
 
 def _equal(one: Reading, other: Reading) -> bool:

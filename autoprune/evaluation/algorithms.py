@@ -22,7 +22,7 @@ class Readable(Protocol):
     def path(self) -> Path:
         """A bundle directory with the same content, for those who read files only."""
 
-    def view(self, name: str, sparsity: float) -> LayerView:
+    def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
         """A layer as the candidate's contract describes it."""
 
 
@@ -37,9 +37,10 @@ class Scoring(Protocol):
         """Raw densities per unit, not yet on the budget."""
 
     def scores(
-        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, Tensor]]:
-        """(layer name, score [out, in]), layer by layer; `sparsity` holds that of each layer's unit."""
+        """(layer name, score [out, in]), layer by layer; `sparsity` holds that of each layer's unit, `pattern` is what
+        the masks will keep to."""
 
 
 class Algorithm(Protocol):
@@ -94,7 +95,7 @@ class _Here:
         raise UsageError(f"{self._score.name} is a published score and brings no allocation of its own")
 
     def scores(
-        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, Tensor]]:
         for name in layers or [layer.name for layer in self._readable.layers]:
-            yield name, self._score(self._readable.view(name, sparsity[name]))
+            yield name, self._score(self._readable.view(name, sparsity[name], pattern))

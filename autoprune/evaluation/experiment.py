@@ -143,7 +143,7 @@ def _at_once(bench: Bench, scoring: Scoring, plan: Plan, surgery: Surgery, put: 
         return name, surgery.mask(bench.target.weight(name), score, zeros[name], scoring.group)
 
     scored = 0
-    for name, kept in side_by_side(mask, seconds.heard(scoring.scores(told))):
+    for name, kept in side_by_side(mask, seconds.heard(scoring.scores(told, pattern=surgery.pattern_text))):
         seconds.spent_on("mask")
         put(name, surgery.masked(bench.target.weight(name), kept))
         seconds.spent_on("update")

@@ -81,7 +81,7 @@ class Bundle:
             raise AutoPruneError(f"{path} is not a bundle of weights and statistics: {error}") from None
         self._by_name = {layer.name: layer for layer in self.layers}
 
-    def view(self, name: str, sparsity: float) -> LayerView:
+    def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
         """A layer as the contract describes it, weight in float32. `sparsity` is that of the layer's unit."""
         layer = self._by_name[name]
         expensive = {
@@ -97,6 +97,7 @@ class Bundle:
             role=layer.role,
             depth=layer.depth,
             sparsity=sparsity,
+            pattern=pattern,
         )
 
     def weight(self, name: str) -> Tensor:

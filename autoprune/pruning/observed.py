@@ -27,16 +27,15 @@ class Observed:
         self._statistics = statistics
         self._folder: Path | None = None
 
-    def view(self, name: str, sparsity: float) -> LayerView:
+    def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
         """A layer as the candidate's contract describes it, on the device of its weight."""
         layer = self._by_name[name]
         weight = layer.weight.float()
         known: dict[str, Any] = {
             statistic: tensor.to(weight.device) for statistic, tensor in self._statistics[name].items()
         }
-        return LayerView(
-            weight=weight, **known, name=name, role=layer.info.role, depth=layer.info.depth, sparsity=sparsity
-        )
+        facts = {"name": name, "role": layer.info.role, "depth": layer.info.depth}
+        return LayerView(weight=weight, **known, **facts, sparsity=sparsity, pattern=pattern)
 
     @cached_property
     def path(self) -> Path:

@@ -36,7 +36,7 @@ class Scored(Protocol):
     group: str
 
     def scores(
-        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterable[tuple[str, Tensor]]:
         """(layer name, score [out, in]) of the named layers; `sparsity` holds that of each layer's unit."""
 
@@ -57,6 +57,11 @@ class Surgery:
     def __post_init__(self) -> None:
         if self.own_masks and self.update != "obs":
             raise UsageError("SparseGPT's own masks are chosen while it updates; they need update obs")
+
+    @property
+    def pattern_text(self) -> str:
+        """The pattern as N:M, or none."""
+        return "{}:{}".format(*self.pattern) if self.pattern else "none"
 
     def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str) -> Tensor:
         """What is kept, [out, in], by a score."""
@@ -178,7 +183,7 @@ def _prune_block(
             pruned += 1
     else:
         with scorer(block) as scored:
-            for name, score in scored.scores(told, list(weights)):
+            for name, score in scored.scores(told, list(weights), surgery.pattern_text):
                 seconds.spent_on("score")
                 mask = surgery.mask(weights[name], score, zeros[name], scored.group)
                 seconds.spent_on("mask")

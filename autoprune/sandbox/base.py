@@ -38,11 +38,12 @@ class Session(Protocol):
         """
 
     def scores(
-        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, "Tensor"]]:
         """Score layer by layer: (name, float32 [out, in]), each a trusted copy, checked for shape and finiteness.
 
-        `sparsity` has the sparsity of every layer asked for; `layers` defaults to the bundle's, in its order.
+        `sparsity` has the sparsity of every layer asked for; `layers` defaults to the bundle's, in its order;
+        `pattern` is the N:M pattern that the masks will keep to, or none.
         Raises CandidateFailure (stage "score" or "check"); the session is then over.
         """
 

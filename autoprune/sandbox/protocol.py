@@ -5,7 +5,8 @@ before anything is read, the text must be a JSON object of modest depth without 
 ever executed. Tensors do not travel here but in the slot (slot.py).
 
 trusted -> worker   {"do": "open", "source", limits...} with descriptors
-                    {"do": "score", "id", "layer", "sparsity", "place"}   {"do": "allocate", "id", "units", "sparsity"}
+                    {"do": "score", "id", "layer", "sparsity", "pattern", "place"}
+                    {"do": "allocate", "id", "units", "sparsity"}
                     (asked one ahead: while the scores of one place are copied, the worker fills the other)
 worker -> trusted   {"id", ...answer} or {"id", "failure": {"stage", "reason", "message"}}; "id" repeats the question's
 """

@@ -135,7 +135,7 @@ class WorkerSession:
         return [float(value) for value in densities]
 
     def scores(
-        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, "Tensor"]]:
         """See base.Session."""
         names = list(self._shapes) if layers is None else list(layers)
@@ -144,8 +144,8 @@ class WorkerSession:
         self._catch_up("score")
         # At the end the first layer is asked for again, to see whether the answer is the same.
         questions = enumerate([*names, names[0]])
-        self._ask_score(sparsity, *next(questions))
-        self._ask_score(sparsity, *next(questions))
+        self._ask_score(sparsity, pattern, *next(questions))
+        self._ask_score(sparsity, pattern, *next(questions))
         first = 0
         for position, name in enumerate(names):
             answer = self._answer("score", name)
@@ -156,7 +156,7 @@ class WorkerSession:
             tensor = self._slot.copy(self._shapes[name], position % PLACES)
             # The worker is at the next layer already; its place is free for the one after that.
             for question in itertools.islice(questions, 1):
-                self._ask_score(sparsity, *question)
+                self._ask_score(sparsity, pattern, *question)
             self._check(name, tensor)
             first = first or _digest(tensor)
             yield name, tensor
@@ -195,8 +195,9 @@ class WorkerSession:
             self._fail("load", "protocol", "the worker's answer names a unit that does not exist")
         return answer
 
-    def _ask_score(self, sparsity: Mapping[str, float], position: int, name: str) -> None:
-        self._ask("score", do="score", layer=name, sparsity=sparsity[name], place=position % PLACES)
+    def _ask_score(self, sparsity: Mapping[str, float], pattern: str, position: int, name: str) -> None:
+        place = position % PLACES
+        self._ask("score", do="score", layer=name, sparsity=sparsity[name], pattern=pattern, place=place)
 
     def _check(self, name: str, tensor: "Tensor") -> None:
         # By NumPy, on one thread: torch's threads would spin beside the worker's, which computes the next layer.

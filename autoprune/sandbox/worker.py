@@ -81,7 +81,7 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
             elif question["do"] == "score":
                 stage = "score"
                 with _one_thread():
-                    view = _on(device, bundle.view(question["layer"], question["sparsity"]))
+                    view = _on(device, bundle.view(question["layer"], question["sparsity"], question["pattern"]))
                 where = f"layer {question['layer']}, weight {list(view.weight.shape)}"
                 before = time.perf_counter(), time.process_time()
                 scores = candidate.score(view)

@@ -206,7 +206,7 @@ class Workbench:
                 told = units.sparsity(zeros)
             else:
                 zeros, told = given
-            scores, pattern = session.scores(told), parse_pattern(self.pattern)
+            scores, pattern = session.scores(told, pattern=self.pattern), parse_pattern(self.pattern)
             try:
                 measured = self.bench.measure(scores, session.group, zeros, split, ladder, pattern)
             except StoppedEarly as stopped:

@@ -21,6 +21,7 @@ def layer(seed, rows=5, columns=16, sparsity=0.5, rank=24):
         weight=torch.randn(rows, columns, generator=draw),
         hessian=inputs.T @ inputs / rank,
         sparsity=sparsity,
+        pattern="none",
     )
 
 
@@ -93,3 +94,15 @@ def test_a_source_with_it_stands_for_itself_and_names_the_hessian():
     expected = exchange(view.weight.abs() * view.hessian_diag, view, "row", 2)
     torch.testing.assert_close(names["score"](view), expected)
     assert "layer.hessian" in text
+
+
+@given(seed=st.integers(0, 10_000), pattern=st.sampled_from([(2, 4), (4, 8), (1, 4)]))
+@settings(max_examples=60, deadline=None)
+def test_under_a_pattern_the_pattern_holds_and_no_row_gets_worse(seed, pattern):
+    view = layer(seed, columns=24)
+    view.pattern = "{}:{}".format(*pattern)
+    before = make_mask(wanda(view), view.weight, 0, "row", pattern)
+    scores = exchange(wanda(view), view, "row", ROUNDS)
+    after = make_mask(scores, view.weight, 0, "row", pattern)
+    assert torch.equal(scores > 1.5, after)
+    assert (errors(after, view) <= errors(before, view) * (1 + 1e-4) + 1e-6).all()

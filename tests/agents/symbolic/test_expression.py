@@ -42,6 +42,7 @@ def layer(seed=0, rows=6, columns=10, role="q"):
         hessian_diag=inputs.square().mean(0),
         hessian=inputs.T @ inputs / len(inputs),
         sparsity=0.5,
+        pattern="none",
         depth=0.25,
         role=role,
     )
@@ -115,7 +116,7 @@ def test_there_is_a_seed_for_every_published_score_that_needs_no_factorisation()
 
 def test_finite_scores_where_inputs_are_all_zero():
     view = layer()
-    for name in set(vars(view)) - {"sparsity", "depth", "role"}:
+    for name in set(vars(view)) - {"sparsity", "pattern", "depth", "role"}:
         setattr(view, name, torch.zeros_like(getattr(view, name)))
     for seed in range(100):
         assert torch.isfinite(run(variation.explore(Random(seed)), view)).all()

@@ -11,19 +11,19 @@ def exchange(score, layer, group, rounds):
     With p the pruned part of a row, the error of the layer's output is p H p^T. A round computes p H for whole rows,
     lists pairs of a pruned and a kept weight that would do well to change places (one pair for every SPACING inputs),
     and decides on a row's pairs one after the other, each in the light of those before it. No row ever gets worse.
+    Under a pattern N:M both weights of a pair are of the same M neighbours.
     Optimal single exchanges by the Gram matrix are SparseSwaps (Zimmer et al., arXiv 2512.10922).
     """
     weight, hessian = layer.weight, layer.hessian
     count = max(1, weight.shape[1] // SPACING)
-    keep = _first_mask(score, layer.sparsity, group).to(weight.dtype)
+    keep = _first_mask(score, layer, group).to(weight.dtype)
     pruned = weight - weight * keep
     alone = weight.square() * hessian.diagonal()
     if_back, if_out = alone + NEVER * keep, alone + NEVER * (1 - keep)
     for _ in range(rounds):
         pull = (pruned @ hessian).mul_(weight).mul_(2)
-        gain, back = _best(pull - if_back, count)
-        loss, out = _best(pull.add_(if_out).neg_(), count)
-        rows, pairs = _swapped(weight, hessian, back, out, -(gain + loss)).nonzero(as_tuple=True)
+        back, out, change = _pairs(pull - if_back, pull.add_(if_out).neg_(), count, layer.pattern)
+        rows, pairs = _swapped(weight, hessian, back, out, change).nonzero(as_tuple=True)
         back, out = back[rows, pairs], out[rows, pairs]
         keep[rows, back], keep[rows, out] = 1, 0
         pruned[rows, back], pruned[rows, out] = 0, weight[rows, out]
@@ -34,12 +34,29 @@ def exchange(score, layer, group, rounds):
     return size.div_(size + size.mean() + 1e-12).add_(keep, alpha=2)
 
 
-def _first_mask(score, sparsity, group):
+def _first_mask(score, layer, group):
+    if layer.pattern != "none":
+        kept, of = map(int, layer.pattern.split(":"))
+        neighbours = score.unflatten(1, (-1, of))
+        best = neighbours.topk(kept, dim=2).indices
+        return torch.zeros_like(neighbours, dtype=torch.bool).scatter_(2, best, True).flatten(1)
     rows = score if group == "row" else score.reshape(1, -1)
-    zeros = round(sparsity * rows.shape[1])
+    zeros = round(layer.sparsity * rows.shape[1])
     if zeros == 0:
         return torch.ones_like(score, dtype=torch.bool)
     return (rows > rows.kthvalue(zeros, dim=1, keepdim=True).values).view_as(score)
+
+
+def _pairs(gain, loss, count, pattern):
+    """Columns of weights to bring back and to prune instead [rows, count], and the change of the error by each pair."""
+    if pattern == "none":
+        (gain, back), (loss, out) = _best(gain, count), _best(loss, count)
+        return back, out, -(gain + loss)
+    of = int(pattern.split(":")[1])
+    gain, back = gain.unflatten(1, (-1, of)).max(dim=2)
+    loss, out = loss.unflatten(1, (-1, of)).max(dim=2)
+    best, chosen = _best(gain + loss, min(count, gain.shape[1]))
+    return chosen * of + back.gather(1, chosen), chosen * of + out.gather(1, chosen), -best
 
 
 def _best(values, count):

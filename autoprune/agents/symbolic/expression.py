@@ -130,7 +130,7 @@ def simplify(expression: Expression) -> Expression:
         return first
     if operator == "pow" and inner == "pow":
         assert isinstance(first, tuple)
-        return simplify(("pow", first[1], round(first[2] * parts[1], 3)))
+        return simplify(("pow", first[1], round(first[2] * parts[1], 6)))
     if operator in ("pow", "mul") and parts[1] == 1.0:
         return first
     if operator == "attention" and parts[0] == parts[1]:

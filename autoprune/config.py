@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from autoprune.config_values import Allocations, Patterns, Scores
+from autoprune.config_values import Allocations, Operators, Patterns, Scores
 from autoprune.errors import UsageError
 
 Positive = Annotated[int, Field(gt=0)]
@@ -127,6 +127,7 @@ class AgentSettings(Settings):
     parents: Literal["rank", "random", "map"] = Field(
         "rank", description="how parents are drawn; map: the best of a kind of candidate, each kind as often"
     )
+    operators: Operators | None = Field(None, description="operators that may be drawn; default: all")
     sections: Literal["bandit", "all"] = Field(
         "bandit", description="parts of the proposer's prompt: those that pay off in this run, or all"
     )

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+from autoprune.config_values import Operator
+
 SECTIONS = ("path", "contrast", "lessons", "best")
 """Parts of the proposer's prompt that can be left out: the path to the parent, the refuted idea, the last lessons (see
 `chain.py`), and the list of the best so far."""
 
-Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 PARENTS: dict[Operator, int] = {
     "initialise": 0,
     "explore": 1,
@@ -35,19 +36,24 @@ class Trial:
     sections: frozenset[str] | None = None
 
 
-def choose_operator(trials: Sequence[Trial], measured: int, failed: int, random: Random) -> Operator:
+def choose_operator(
+    trials: Sequence[Trial], measured: int, failed: int, random: Random, allowed: Sequence[str] | None = None
+) -> Operator:
     """Thompson sampling: one draw per operator from Beta(1 + improved, 1 + not), the largest wins.
 
-    `measured` and `failed` count possible parents; operators that lack parents are left out.
+    `measured` and `failed` count possible parents; operators that lack parents are left out, and those that are not
+    `allowed` (None: all are). `initialise` is drawn where that leaves none.
     """
     eligible: list[Operator] = [
-        operator for operator, parents in PARENTS.items() if (failed if operator == "repair" else measured) >= parents
+        operator
+        for operator, parents in PARENTS.items()
+        if (failed if operator == "repair" else measured) >= parents and (allowed is None or operator in allowed)
     ]
     draws = {}
-    for operator in eligible:
+    for operator in eligible or ["initialise"]:
         used = [trial.improved for trial in trials if trial.operator == operator]
         draws[operator] = random.betavariate(1 + sum(used), 1 + len(used) - sum(used))
-    return max(eligible, key=lambda operator: draws[operator])
+    return max(draws, key=lambda operator: draws[operator])
 
 
 def choose_sections(trials: Sequence[Trial], random: Random) -> list[str]:

@@ -67,7 +67,7 @@ def _plan_slot(crew: Crew, population: Population, generation: int, place: int, 
         able = able_on_island(able, place, generation, crew.config.search)
     failed = [] if engine == "symbolic" else population.failed()
     trials = _trials(crew, generation)
-    operator = choose_operator(trials, len(able), len(failed), random)
+    operator = choose_operator(trials, len(able), len(failed), random, crew.config.agents.operators)
     if operator == "repair":
         parents = [failed[0].name]
     else:

@@ -43,9 +43,7 @@ LAYER_FIELDS = (
     Field("role", "str", "one of " + ", ".join(ROLES)),
     Field("depth", "float", "position of the decoder block: 0.0 first, 1.0 last"),
     Field("sparsity", "float", "the share of weights that will be pruned in this layer's unit"),
-    Field(
-        "pattern", "str", "none, or N:M (2:4): of M neighbours along the inputs N are kept, whatever GROUP says"
-    ),
+    Field("pattern", "str", "none, or N:M (2:4): of M neighbours along the inputs N are kept, whatever GROUP says"),
 )
 
 EXPENSIVE_FIELDS = (

@@ -88,6 +88,13 @@ def test_what_a_formula_repeats_and_its_hazards_are_doubts_that_are_named(source
     assert doubt in review.comments[0]
 
 
+def test_the_same_scores_spread_otherwise_are_another_algorithm():
+    own = (
+        WANDA.source + "\n\ndef allocate(units, sparsity):\n    return [1 - sparsity + unit.depth for unit in units]\n"
+    )
+    assert RuleCritic().review(submission(own, known=(WANDA, ROOT))).verdict == "accept"
+
+
 def test_the_llm_critic_is_asked_only_what_the_rules_let_through(chat, chat_server):
     chat_server.script = [{"comment": "divides by zero", "verdict": "revise"}]
     critic = LLMCritic(chat)

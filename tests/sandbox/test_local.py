@@ -61,7 +61,24 @@ def allocate(units, sparsity):
         assert session.allocate([{"size": 4}, {"size": 10}], 0.5) == [2.0, 5.0]
     with local.open(WANDA, bundle) as session:
         assert session.group == "row"
+        assert session.unit is None
         assert not session.has_allocate
+
+
+def test_the_unit_comes_from_the_source_and_must_exist(local: Sandbox, bundle: Path) -> None:
+    with local.open(f'UNIT = "module"\n{WANDA}', bundle) as session:
+        assert session.unit == "module"
+    failure = failure_of(local, f'UNIT = "head"\n{WANDA}', bundle)
+    assert (failure.stage, failure.reason) == ("load", "contract")
+    assert "'head'" in str(failure)
+
+
+def test_a_candidate_is_told_the_pattern_of_its_masks(local: Sandbox, bundle: Path) -> None:
+    source = "def score(layer):\n    return layer.weight * 0 + {'none': 1, '2:4': 2}[layer.pattern]\n"
+    with local.open(source, bundle) as session:
+        [(_, free)] = session.scores({"layers.1.up": 0.5}, ["layers.1.up"])
+        [(_, bound)] = session.scores({"layers.1.up": 0.5}, ["layers.1.up"], "2:4")
+    assert (float(free[0, 0]), float(bound[0, 0])) == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from autoprune.tools import workbench as module
 from autoprune.tools.rows import parameters, shown_name
 
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
+BY_MODULE = (
+    f'UNIT = "module"\n{WANDA}\n\ndef allocate(units, sparsity):\n    return [0.9 * (u.role == "v") for u in units]\n'
+)
 WITH_ALLOCATION = f"{WANDA}\n\ndef allocate(units, sparsity):\n    return [1.0 - sparsity for unit in units]\n"
 TUNE = {"tune_baselines": True, "baseline_scores": ["wanda"]}
 
@@ -146,3 +149,13 @@ def test_a_pattern_that_does_not_divide_the_inputs_is_refused(new_workbench):
     for pattern, complaint in (("3:5", "3:5 does not divide the 32 inputs"), ("none", "no pattern")):
         with pytest.raises(UsageError, match=complaint):
             workbench.under(pattern)
+
+
+def test_a_candidate_may_give_every_matrix_a_density_of_its_own(new_workbench):
+    workbench = new_workbench()
+    row = workbench.candidate(workbench.run.save_source(BY_MODULE), "search")
+    sparsity = {layer["name"]: layer["sparsity"] for layer in row.data["layers"]}
+    values = [share for name, share in sparsity.items() if "v_proj" in name]
+    others = [share for name, share in sparsity.items() if "v_proj" not in name]
+    assert max(values) < min(others)
+    assert row.data["zeros"] == round(0.5 * row.data["weights"])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autoprune.downloads import progress
 from autoprune.evaluation.texts import Windows
-from autoprune.pruning.bundle import VERSION, widen_bundle, write_bundle
+from autoprune.pruning.bundle import VERSION, join_bundles, widen_bundle, write_bundle
 from autoprune.pruning.statistics import collect_gradients, collect_hessians, collect_inputs
 from autoprune.pruning.target import Target
 
@@ -57,8 +57,12 @@ class StatisticsCache:
         if not extra_fields:
             return base
         wider = self._base.with_name("-".join([self._base.name, "dense", *sorted(extra_fields)]))
-        if not wider.exists():
-            self._widen(base, wider, extra_fields)
+        if wider.exists():
+            return wider
+        if len(extra_fields) == 1:
+            self._widen(base, wider, *extra_fields)
+        else:  # each is collected once, whatever they are wanted with
+            join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], wider)
         return wider
 
     def _collect(self, path: Path) -> None:
@@ -67,11 +71,10 @@ class StatisticsCache:
         weights = {layer.name: self._target.weight(layer.name) for layer in self._target.layers}
         write_bundle(path, self._target.layers, weights, statistics)
 
-    def _widen(self, base: Path, path: Path, extra_fields: tuple[str, ...]) -> None:
-        """The base bundle's files by hard link, beside the on-demand statistics."""
-        self._notify(f"collecting {' and '.join(extra_fields)} from {len(self._windows)} windows")
-        expensive = {field: self._passes(field, _COLLECTORS[field]) for field in extra_fields}
-        widen_bundle(base, path, expensive)
+    def _widen(self, base: Path, path: Path, field: str) -> None:
+        """The base bundle's files by hard link, beside an on-demand statistic."""
+        self._notify(f"collecting {field} from {len(self._windows)} windows")
+        widen_bundle(base, path, {field: self._passes(field, _COLLECTORS[field])})
 
     def _passes(self, name: str, collect: Collector[Collected]) -> Iterator[Collected]:
         """Run one collector over the calibration windows, with a bar and the time left on a terminal."""

@@ -148,6 +148,13 @@ def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Iterable[Mappin
                     _save(_of_block(staging, kind, block), tensors, torch.float32)
 
 
+def join_bundles(bundles: Sequence[Path], path: Path) -> None:
+    """A bundle with the files of several of the same target and text (hard links), whatever each of them has more."""
+    with _appearing_whole(path) as staging:
+        for file in {file.name: file for bundle in bundles for file in bundle.iterdir()}.values():
+            os.link(file, staging / file.name)
+
+
 def _of_block(path: Path, kind: str, block: int) -> Path:
     return path / f"{kind}-{block}.safetensors"
 

@@ -10,7 +10,7 @@ LARGEST = 24
 EXPONENTS = (0.25, 0.33, 0.5, 0.67, 0.75, 1.25, 1.5, 2.0)
 FACTORS = (0.5, 0.7, 0.85, 1.2, 1.5, 2.0)
 EXCHANGE = 0.4
-"""How often a new formula's mask is improved by exchanges."""
+"""How often the mask of a formula that is new, or of a parent that does without, is improved by exchanges."""
 GRADIENT = 0.15
 """How often a new leaf that is a matrix is the gradient: it costs a backward pass over the calibration text, once."""
 _INPUTS = tuple(name for name, terminal in TERMINALS.items() if terminal.shape == "row")
@@ -40,10 +40,10 @@ def mutate_structure(parent: Expression, random: Random) -> Expression:
     """One subtree is replaced by a new one, or wrapped in an operator."""
 
     def attempt() -> Expression:
+        if random.random() < EXCHANGE and _bare(parent) == parent:
+            return ("exchange", parent, random.choice(ROUNDS[:4]))
         place = random.choice(list(_places(parent)))
         old = _at(parent, place)
-        if not place and random.random() < 0.5:
-            return ("exchange", parent, random.choice(ROUNDS[:4]))
         if random.random() < 0.4:
             return _put(parent, place, _grow(random, 2))
         if random.random() < 0.5:

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from autoprune.pruning.contract import DEFAULT_GROUP, GROUPS, expensive_fields_named
 from autoprune.runs.quality import COSTS, Cell
+from autoprune.syntax import parse
 
 INPUTS = {
     "input_norm": "norm",
@@ -45,7 +46,7 @@ _LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gener
 def cell_of(source: str) -> Cell:
     """The cell of a source; one that is no Python is in the cell of those that read nothing."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # all that `ast` raises on odd sources
         return Cell((), LIGHT, DEFAULT_GROUP)
     allocates = [part for part in tree.body if isinstance(part, ast.FunctionDef) and part.name == "allocate"]

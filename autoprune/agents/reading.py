@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoprune.pruning.contract import DEFAULT_GROUP
+from autoprune.syntax import parse
 
 Array = NDArray[np.float64]
 OUT, IN = 12, 16
@@ -68,7 +69,7 @@ class Reading:
 def read(source: str) -> Reading | None:
     """What a source computes; None when it cannot be followed."""
     try:
-        module = _Module(ast.parse(source))
+        module = _Module(parse(source))
         with np.errstate(all="ignore"):
             scores, hazard = module.score(_layer())
             _, on_zeros = module.score(_layer(zeros=True))

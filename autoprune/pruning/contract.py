@@ -1,7 +1,7 @@
 """The candidate's contract: what a pruning algorithm's source may define, what it is given, what it must return.
 
 This module is the one place where the contract is stated. The worker that runs candidates, the source screen, the
-prompts and the docs all take it from here. It imports neither torch nor anything else of the package.
+prompts and the docs all take it from here. It imports no torch.
 
 A candidate is a Python source with
 
@@ -15,6 +15,8 @@ A candidate is a Python source with
 
 import ast
 from dataclasses import dataclass
+
+from autoprune.syntax import parse
 
 ALLOWED_IMPORTS = ("torch", "math")
 GROUPS = ("row", "matrix")
@@ -67,7 +69,7 @@ UNIT_FIELDS = (
 def expensive_fields_named(source: str) -> tuple[str, ...]:
     """The on-demand statistics that a source asks for, by naming them as an attribute of `layer`."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError):
         return ()
     named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

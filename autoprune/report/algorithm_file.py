@@ -25,6 +25,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event
 from autoprune.runs.lookup import Found
+from autoprune.syntax import parse
 
 SAID = 2000
 """Characters of each part of a thought that are kept."""
@@ -88,7 +89,7 @@ def _joined(source: str, text: str) -> str:
 def _check(source: str, text: str, whole: str) -> None:
     """Raises AutoPruneError unless the docstring is the text and the rest is the source."""
     try:
-        body, original = ast.parse(whole).body, ast.parse(source).body
+        body, original = parse(whole).body, parse(source).body
         compile(whole, "<exported>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise AutoPruneError(f"the candidate's source is not valid Python ({error}); there is nothing to use") from None

@@ -12,6 +12,7 @@ from typing import Literal
 from autoprune.errors import CandidateFailure
 from autoprune.pruning.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, MAX_SOURCE_BYTES
 from autoprune.sandbox.slot import clean
+from autoprune.syntax import parse
 
 
 def _words(text: str) -> frozenset[str]:
@@ -45,7 +46,7 @@ def screen(source: str) -> list[Finding]:
     if problem := _unreadable(source):
         return [problem]
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except SyntaxError as error:
         return [Finding("error", error.lineno or 1, f"SyntaxError: {error.msg}")]
     except (ValueError, RecursionError, MemoryError) as error:
@@ -67,7 +68,7 @@ def refuse(source: str) -> None:
 def imported_modules(source: str) -> set[str]:
     """The top-level names of the modules that a source imports; none of a source that cannot be parsed."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     return {name.partition(".")[0] for _, name in _imported(tree)}

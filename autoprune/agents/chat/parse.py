@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from autoprune.syntax import parse
+
 MAX_REPLY_CHARS = 100_000
 MAX_BRACES_TRIED = 50
 
@@ -91,7 +93,7 @@ def _first_problem(error: ValidationError) -> str:
 
 def _is_code(text: str) -> bool:
     try:
-        tree = ast.parse(text)
+        tree = parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return any(isinstance(node, ast.FunctionDef | ast.Assign) for node in tree.body)

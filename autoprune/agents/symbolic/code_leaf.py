@@ -8,6 +8,8 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
+from autoprune.syntax import parse
+
 SUFFIX = "_of_parent"
 RENAMED = f"score{SUFFIX}"
 _DROPPED = ("GROUP", "UNIT", "allocate")
@@ -26,7 +28,7 @@ class Embedded:
 def embedded(source: str) -> Embedded:
     """A candidate's source, ready to be put into another. Raises ValueError for one that cannot be."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except SyntaxError as error:
         raise ValueError(f"no Python: {error.msg}") from None
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -33,7 +33,7 @@ function drawCurve() {
     some(isMeasured, (point) => point.perplexity, "candidate", { size: 8, color: colour("algorithm"), opacity: 0.55 }),
     some(isStopped, (point) => point.estimate, "stopped early (estimate)", { size: 8, symbol: "circle-open", color: colour("warn") }),
     {
-      ...some((point) => !isMeasured(point) && !isStopped(point), () => 0.02, "not measured", { size: 7, symbol: "x-thin", line: { width: 1.5, color: colour("bad") } }),
+      ...some((point) => !isMeasured(point) && !isStopped(point), () => 0.02, "not measured", { size: 7, symbol: "line-ns", line: { width: 1.5, color: colour("bad") } }),
       yaxis: "y2",
     },
     {
@@ -48,7 +48,7 @@ function drawCurve() {
     xaxis: axis({ title: { text: small.matches ? "" : "candidates" }, range: [0.5, last + 0.5], showgrid: false }),
     yaxis: axis({ title: { text: "perplexity" }, type: "log", range: worth, tickformat: ".4~g", nticks: 8 }),
     annotations: below ? [{
-      text: `↓ dense model: ${figure(dense)}`, showarrow: false, xref: "paper", x: 1, xanchor: "right", yref: "paper", y: 0.1,
+      text: `dense model: ${figure(dense)}, far below`, showarrow: false, xref: "paper", x: 1, xanchor: "right", yref: "paper", y: 1, yanchor: "top",
       font: { color: colour("quiet") },
     }] : [],
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },

@@ -86,7 +86,7 @@ function drawGraph() {
   const lit = current === null ? new Set() : descentOf(current);
   const columns = new Set(nodes.map((node) => place(node)[0])).size;
   const step = byId("plot-graph").clientWidth / (columns + 2);
-  const size = Math.max(5, Math.min(15, 0.75 * step));
+  const size = Math.max(nodes.length > 400 ? 6 : 8, Math.min(15, 0.75 * step));
   const isVerdict = (edge) => edge.kind === "supports" || edge.kind === "refutes";
   const traces = [
     lines(edges.filter((edge) => !isVerdict(edge)), place, "link", { width: 1, color: colour("design") }, { opacity: 0.4 }),

@@ -30,15 +30,15 @@ async function show(id, traces, layout, events = {}) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("quiet") },
-    margin: { l: 8, r: 8, t: 28, b: 8 },
+    margin: { l: 8, r: 8, t: 36, b: 8 },
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 }, align: "left" },
-    legend: { ...LEGEND, font: { size: small.matches ? 10 : 12 } },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("quiet"), activecolor: colour("accent") },
+    legend: { ...LEGEND, font: { size: small.matches ? 10 : 12 }, ...(small.matches ? { entrywidth: 92 } : {}) },
+    modebar: { bgcolor: "rgba(0,0,0,0)", orientation: small.matches ? "v" : "h", color: colour("quiet"), activecolor: colour("accent") },
     dragmode: touch.matches ? false : "zoom",
     ...layout,
   };
   const settings = {
-    responsive: true, displaylogo: false, displayModeBar: small.matches ? false : "hover",
+    responsive: true, displaylogo: false, displayModeBar: small.matches ? id === "plot-graph" : "hover",
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendChartToCloud"],
   };
   const fresh = !byId(id).classList.contains("js-plotly-plot");

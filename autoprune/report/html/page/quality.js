@@ -22,7 +22,7 @@ function drawFront() {
     {
       type: "scatter", mode: front.length > 25 ? "markers" : "markers+text", name: "on the front", hoverinfo: "text",
       x: sorted.map((each) => each.seconds_score), y: sorted.map((each) => each.perplexity),
-      customdata: sorted.map((each) => each.slot), text: sorted.map((each) => plain(each.slot)), textposition: "top center",
+      customdata: sorted.map((each) => each.slot), text: sorted.map((each) => plain(each.slot)), textposition: "top center", cliponaxis: false,
       hovertext: sorted.map((each) => hover(each.slot, each.perplexity, each.seconds_score, each.memory_bytes)),
       marker: {
         size: 13, color: sorted.map((each) => mebibytes(each.memory_bytes)), colorscale: scale("low", "middle", "high"),

@@ -127,4 +127,3 @@ def _spent(spending: Spending) -> dict[str, Any]:
         "models": list(spending.models),
         "looked_up": [cut(call, 400) for call in spending.looked_up],
     }
-

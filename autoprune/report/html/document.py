@@ -19,12 +19,13 @@ from autoprune.report.html.layers import layers
 from autoprune.report.html.lineage import line_of_best, lineage
 from autoprune.report.html.material import Material
 from autoprune.report.html.reasoning import reasoning
-from autoprune.report.html.safe import as_json, cut
+from autoprune.report.html.safe import as_json, cut, shareable
 from autoprune.runs.quality import as_data
 
-LIMIT = 2_900_000
-"""Bytes of data in a page; with the library that draws (below 5 MB) that keeps a page under 8 MB."""
-LENGTHS = (20_000, 6_000, 2_000, 600, 200)
+LIMIT = 2_400_000
+"""Bytes of data in a page; with the library that draws (below 5 MB) and the tables that keeps a page
+under 8 MB."""
+LENGTHS = (20_000, 6_000, 2_000, 600, 200, 60)
 """Characters of a text that are shown: the most with which the data stays within LIMIT."""
 SCRIPTS = (
     *("dom.js", "theme.js", "code.js", "details.js", "plots.js", "curve.js", "graph.js", "lineage.js", "layers.js"),
@@ -46,10 +47,10 @@ def report(material: Material) -> str:
     return environment.get_template("report.html.j2").render(
         title=f"{material.name} · autoprune",
         name=material.name,
-        model=tables.shareable(picture.started.get("model", material.config.model)),
+        model=shareable(picture.started.get("model", material.config.model)),
         sparsity=f"{material.config.sparsity:g}",
         started=picture.time[:16].replace("T", " "),
-        origin=tables.shareable(picture.origin),
+        origin=shareable(picture.origin),
         stop=cut(picture.stop, 300),
         conclusion=cut(picture.conclusion, tables.SAID),
         figures=tables.key_figures(material),

@@ -1,4 +1,4 @@
-"""The reasoning graph with a place for every thought: generations from left to right, a candidate's thoughts in a row."""
+"""The reasoning graph with a place for every thought: generations to the right, a candidate's thoughts in a row."""
 
 import re
 from statistics import fmean

@@ -11,6 +11,7 @@ from autoprune.report.text import visible
 
 _ESCAPED = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 _TABLE = str.maketrans(_ESCAPED)
+_PATH = re.compile(r"(?<![\w/.:~])/(?:[^\s/'\"]+/)+(?=[^\s/'\"])")
 _USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -39,3 +40,8 @@ def shareable(value: object) -> str:
     if Path(text).is_absolute():
         return Path(text).name
     return _USER_IN_URL.sub("", text)
+
+
+def without_folders(text: str) -> str:
+    """A line for the user with only the last part of every path in it."""
+    return _PATH.sub("", text)

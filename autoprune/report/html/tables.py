@@ -8,11 +8,13 @@ from typing import Any
 from autoprune.report.confirmation import own_verdicts
 from autoprune.report.cost import COLUMNS, cost_cells
 from autoprune.report.html.material import Material
-from autoprune.report.html.safe import cut, number, shareable
+from autoprune.report.html.safe import cut, number, shareable, without_folders
 from autoprune.report.text import duration
 from autoprune.runs.verdicts import Comparison, interval, percent, place
 
 SAID = 2000
+LESSON = 600
+"""Characters of a lesson: there may be hundreds, and the reasoning graph has them whole."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def confirmation(material: Material) -> list[Table]:
         pattern = condition.get("pattern", "none")
         where = f"at sparsity {condition['sparsity']:g}" if pattern == "none" else f"under the pattern {pattern}"
         title = f"{Path(condition['model']).name} {where}"
-        problem = cut(f"not measured: {condition['problem']}", SAID) if "problem" in condition else ""
+        problem = without_folders(cut(f"not measured: {condition['problem']}", SAID)) if "problem" in condition else ""
         tables.append(_measured(title, condition["rows"], problem))
         here = [each for each in picture.comparisons if place(each) == place(condition)]
         if here:
@@ -88,7 +90,7 @@ def settings(material: Material) -> list[Table]:
 def lessons(material: Material) -> list[tuple[int, str, str]]:
     """Generation, who drew it, and the lesson."""
     return [
-        (event.data["generation"], str(event.data["by"]), cut(event.data["text"], SAID))
+        (event.data["generation"], str(event.data["by"]), cut(event.data["text"], LESSON))
         for event in material.events
         if event.kind == "lesson"
     ]
@@ -96,7 +98,7 @@ def lessons(material: Material) -> list[tuple[int, str, str]]:
 
 def notices(material: Material) -> list[str]:
     """What the program told its user, in order."""
-    return [cut(event.data["text"], SAID) for event in material.events if event.kind == "notice"]
+    return [without_folders(cut(event.data["text"], LESSON)) for event in material.events if event.kind == "notice"]
 
 
 def _measured(title: str, rows: Sequence[dict[str, Any]], note: str = "") -> Table:

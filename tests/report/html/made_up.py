@@ -21,6 +21,10 @@ def score(layer):
     norm = layer.input_norm.clamp(min=1e-8)  # never zero
     return layer.weight.abs() * norm.pow(0.5 + {number} / 1000)
 '''
+HOSTILE = (
+    "</script><script>alert(1)</script> <img src=x onerror=alert(2)> <b>bold</b> <a href='javascript:alert(3)'>x</a> "
+    "<!-- {{ 7*7 }} %{x} &lt;i&gt; \x1b[2J\x1b]0;t\x07 \x00 \u202e \u2028 \ud7ff ]]> \"quoted\" 'too' `${alert(4)}` "
+)
 WHY = "the inputs of early blocks differ in size by orders of magnitude, and a lower exponent keeps more of the rest"
 
 
@@ -30,7 +34,9 @@ class MadeUp:
     `said` replaces every text that an LLM or a candidate could have written.
     """
 
-    def __init__(self, path: Path, candidates: int, blocks: int = 30, said: str | None = None, ends: bool = True) -> None:
+    def __init__(
+        self, path: Path, candidates: int, blocks: int = 30, said: str | None = None, ends: bool = True
+    ) -> None:
         self.random = Random(0)
         self.said = said
         self.names = [f"model.layers.{block}.{role}" for block in range(blocks) for role in ROLES]
@@ -56,7 +62,10 @@ class MadeUp:
         units = [
             {
                 "name": f"block.{block}",
-                **{"size": 1000, "depth": block / blocks, "skewness": skewness, "outlier_share": 0.01},
+                "size": 1000,
+                "depth": block / blocks,
+                "skewness": skewness,
+                "outlier_share": 0.01,
                 "layers": self.names[7 * block : 7 * block + 7],
             }
             for block, skewness in enumerate(self.skewness)
@@ -97,7 +106,7 @@ class MadeUp:
     def _candidate(self, plan: dict[str, Any]) -> None:
         slot, generation, parents = plan["slot"], plan["generation"], plan["parents"]
         number = int(slot.split(".c")[1]) + 4 * generation
-        code = SOURCE.format(number=number) + (f"\n# {self.said[:20000]!r}\n" if self.said else "")
+        code = SOURCE.format(number=number) + (f"\nSAID = {self.said[:20000]!r}\n" if self.said else "")
         name = self.run.save_source(code)
         thought = {"idea": self.text(f"|W| * X^{number / 1000:.3f}, within each row"), "why": self.text(WHY)}
         chain = [
@@ -154,18 +163,34 @@ class MadeUp:
 
     def _end(self) -> None:
         usage = {"calls": 400, "failed_calls": 3, "tokens_in": 900_000, "tokens_out": 120_000, "seconds": 2400.0}
-        agents = {"proposer": {**usage, "usd": 0.0, "estimated": False}, "critic": {**usage, "usd": 0.0, "estimated": True}}
+        agents = {
+            "proposer": {**usage, "usd": 0.0, "estimated": False},
+            "critic": {**usage, "usd": 0.0, "estimated": True},
+        }
         _, slot, name = self.best
         rows = [
             {"name": "dense", "kind": "dense", "search": 16.06, "report": 14.98, "sparsity": 0.0},
             {"name": "wanda+uniform", "kind": "baseline", "search": 65.7, "report": 60.1, "sparsity": 0.6},
             {
-                **{"name": f"{slot} {name[:8]}", "kind": "candidate", "search": self.best[0], "report": 54.4},
-                **{"sparsity": 0.6, "seeds": [0, 1, 2], "by_seed": [54.0, 54.4, 54.9], "candidate": name},
+                "name": f"{slot} {name[:8]}",
+                "kind": "candidate",
+                "search": self.best[0],
+                "report": 54.4,
+                "sparsity": 0.6,
+                "seeds": [0, 1, 2],
+                "by_seed": [54.0, 54.4, 54.9],
+                "candidate": name,
             },
         ]
         compared = {"model": "smollm2-135m", "sparsity": 0.6, "candidate": rows[2]["name"], "baseline": "wanda+uniform"}
-        compared |= {"difference": -0.1, "low": -0.16, "high": -0.06, "p": 0.0002, "p_holm": 0.0004, "verdict": "better"}
+        compared |= {
+            "difference": -0.1,
+            "low": -0.16,
+            "high": -0.06,
+            "p": 0.0002,
+            "p_holm": 0.0004,
+            "verdict": "better",
+        }
         compared |= {"windows": 24, "seeds": [0, 1, 2]}
         self.events.emit("confirmed", "confirmed", rows=rows, comparisons=[compared], elsewhere=[], protocol={})
         spent = {"seconds": 5400.0, "candidates": 200, "tokens": 2_040_000, "usd": 0.0, "agents": agents}

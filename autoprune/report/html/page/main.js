@@ -16,3 +16,4 @@ startKinds();
 startTable();
 startPlots();
 document.documentElement.dataset.ready = "yes";
+performance.mark("ready");

@@ -43,6 +43,7 @@ async function show(id, traces, layout, events = {}) {
   };
   const fresh = !byId(id).classList.contains("js-plotly-plot");
   const plot = await Plotly.react(byId(id), traces, whole, settings);
+  performance.mark("drawn");
   if (fresh) for (const [name, act] of Object.entries(events)) plot.on(name, act);
 }
 

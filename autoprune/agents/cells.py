@@ -27,6 +27,7 @@ INPUTS = {
     "depth": "depth",
     "role": "role",
     "sparsity": "sparsity",
+    "pattern": "pattern",
 }
 """Field of the contract -> how the map calls it, in the map's order."""
 ALLOCATES = "own allocation"

@@ -159,6 +159,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": lambda x: np.min(x),
     "std": _over(lambda x, axis, keepdims: np.sqrt(_variance(x, axis, keepdims))),
     "var": _over(_variance),
+    "norm": _over(lambda x, axis, keepdims: np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))),
+    "tensor": lambda x: x,
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "reciprocal": lambda x: 1 / x,
     "clamp": _clamp,

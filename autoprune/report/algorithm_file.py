@@ -29,6 +29,8 @@ from autoprune.runs.lookup import Found
 SAID = 2000
 """Characters of each part of a thought that are kept."""
 ANCESTORS = 12
+AS_DATA = ("expression", "allocation")
+"""Parts of a thought that the source says already, and its idea in words."""
 INDENT = "    "
 CUT = "\n[cut: the file would be larger than a candidate may be]\n"
 
@@ -103,7 +105,7 @@ def _told(
     proposals = {each.slot: each for each in archive.proposals()}
     outcomes = {each.slot: each for each in archive.outcomes()}
     proposal = proposals[found.slot]
-    thought = {key: value for key, value in proposal.thought.items() if key != "expression" and value}
+    thought = {key: value for key, value in proposal.thought.items() if key not in AS_DATA and value}
     yield one_line(thought.get("idea") or "A pruning algorithm", WIDTH - 3)
     yield ""
     version = record.get("versions", {}).get("autoprune", "?")

@@ -12,6 +12,7 @@ from autoprune.config import SandboxSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm, Published, Readable, Scoring
 from autoprune.pruning.contract import MAX_SOURCE_BYTES, expensive_fields_named
+from autoprune.pruning.discovered import discovered, discovered_source
 from autoprune.pruning.scores import SCORES, choose_score
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
@@ -46,9 +47,9 @@ def open_algorithms(
 ) -> Iterator[list[Algorithm]]:
     """The named algorithms, with a sandbox beneath those that are candidates; it is closed at the end.
 
-    A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix to compare it otherwise than its paper), a path
-    that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content hash, or best). Raises UsageError
-    for one that cannot be found, before anything is started.
+    A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix to compare it otherwise than its paper), one of
+    `pruning.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content hash,
+    or best). Raises UsageError for one that cannot be found, before anything is started.
     """
     found = {name: _source(name) for name in names}
     if all(source is None for source in found.values()):
@@ -71,12 +72,14 @@ def _source(name: str) -> str | None:
         return None
     if name.endswith(SUFFIX):
         return _read(Path(name))
+    if name in discovered():
+        return discovered_source(name)
     run, colon, candidate = name.rpartition(":")
     if colon and run and candidate:
         return _of_run(Path(run), candidate)
     raise UsageError(
         f"unknown algorithm {name!r}; there are {', '.join(SCORES)} (also as NAME@row, NAME@matrix), "
-        "a file that ends in .py, or RUN:CANDIDATE"
+        f"{''.join(f'{each}, ' for each in discovered())}a file that ends in .py, or RUN:CANDIDATE"
     )
 
 

@@ -28,12 +28,15 @@ def test_what_is_read_is_what_torch_computes(seed):
     tree = variation.explore(random) if seed % 2 else variation.initialise(random)
     text = source(tree[1] if tree[0] == "exchange" else tree, "row")
     reading = read(text)
+    if "layer.role" in text:
+        assert reading is None  # a branch: what it gives elsewhere cannot be seen on one layer
+        return
     assert reading is not None, text
     np.testing.assert_allclose(reading.scores, by_torch(text), rtol=1e-6)
 
 
 def test_exchanges_are_a_loop_and_are_not_judged():
-    assert read(source(("exchange", ("mul", "W", "X")), "row")) is None
+    assert read(source(("exchange", ("mul", "W", "X"), 2.0), "row")) is None
 
 
 @pytest.mark.parametrize(

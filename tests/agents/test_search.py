@@ -6,9 +6,9 @@ import pytest
 
 from autoprune.agents.cells import cell_of
 from autoprune.agents.gcot import GCoT
+from autoprune.agents.islands import able_on_island
 from autoprune.agents.population import load_population
 from autoprune.agents.session import finished
-from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.errors import ChatError, RunPaused
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
@@ -80,10 +80,12 @@ def test_parents_from_the_map_are_the_best_of_their_cells_and_the_same_in_every_
     assert facts(one) == facts(again)
     archive, allocation = Archive(one.archive_file), one.settings()[0].allocation.name
     measured = {row.subject: row.perplexity for row in archive.measurements("search")}
-    seeds = {name: measured[f"baseline:{name}+{allocation}"] for name in SEEDS}
+    settings = one.settings()[0].search
+    seeds = {name: measured[f"baseline:{name}+{allocation}"] for name in settings.baseline_scores}
     for proposal in archive.proposals():
-        best = {}
-        for algorithm in load_population(archive, one, seeds, proposal.generation).ranked():
+        best, place = {}, int(proposal.slot.rpartition("c")[2])
+        ranked = load_population(archive, one, seeds, proposal.generation).ranked()
+        for algorithm in able_on_island(ranked, place, proposal.generation, settings):
             best.setdefault(cell_of(algorithm.source), algorithm.name)
         assert set(proposal.parents) <= set(best.values())
     archive.close()

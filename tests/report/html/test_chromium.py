@@ -47,20 +47,21 @@ class Browser:
         self.run(f"document.getElementById('plot-{name}').scrollIntoView({{block: 'center', behavior: 'instant'}})")
         self.until(f"return document.querySelector('#plot-{name} .main-svg') !== null")
 
-    def place_of(self, node: str) -> tuple[float, float]:
-        """Where on the screen a thought of the graph is drawn."""
+    def place_of(self, name: str, plot: str = "graph") -> tuple[float, float]:
+        """Where on the screen a thought, or a candidate in another plot, is drawn."""
         found = self.until(
             """
-            const plot = document.getElementById("plot-graph");
+            const plot = document.getElementById(`plot-${arguments[1]}`);
             for (const trace of plot._fullData ?? []) {
               const index = (trace.customdata ?? []).indexOf(arguments[0]);
               if (index < 0) continue;
               const { xaxis, yaxis } = plot._fullLayout, box = plot.getBoundingClientRect();
-              const x = xaxis._offset + xaxis.l2p(trace.x[index]), y = yaxis._offset + yaxis.l2p(trace.y[index]);
+              const x = xaxis._offset + xaxis.d2p(trace.x[index]), y = yaxis._offset + yaxis.d2p(trace.y[index]);
               return [box.left + x, box.top + y];
             }
             """,
-            node,
+            name,
+            plot,
         )
         return found[0], found[1]
 
@@ -165,6 +166,18 @@ def test_a_failed_candidate_opens_in_the_table_with_code_and_reason(browser, pag
     said = browser.run("return document.querySelector('#table tr.open').textContent")
     assert "IndexError: too many indices" in said
     assert "def score(layer):" in said
+
+
+@pytest.mark.parametrize("plot", ["curve", "lineage", "front"])
+def test_a_click_on_a_candidate_in_a_chart_opens_it(browser, pages, plot):
+    browser.open(pages["large"])
+    browser.show(plot)
+    best = browser.run("return document.querySelector('#thought h3').textContent")
+    browser.click(*browser.place_of(best, plot))
+    assert browser.until("return document.querySelector('dialog[open] h3')?.textContent")
+    assert "def score(layer):" in browser.run("return document.querySelector('dialog').textContent")
+    browser.run("document.getElementById('sheet-close').click()")
+    assert browser.run("return document.querySelector('dialog[open]')") is None
 
 
 def test_hostile_text_is_shown_as_text_and_does_nothing(browser, pages):

@@ -59,7 +59,7 @@ function drawCause() {
     text: units.map((unit) => `${plain(unit.name)}<br>skewness ${unit.skewness}, sparsity ${mean(unit).toFixed(4)}`),
     marker: { size: 10, color: units.map((_, index) => index), colorscale: scale("hot-low", "hot-middle", "hot-high"), line: { width: 1, color: colour("quiet") } },
   }], {
-    title: { text: `what follows from it: each ${DATA.layers.kind}, darker is deeper`, x: 0, xref: "paper", font: { size: 13, color: colour("ink") } },
+    title: { text: `sparsity against skewness, each ${DATA.layers.kind} coloured by depth`, x: 0, xref: "paper", font: { size: 13, color: colour("ink") } },
     xaxis: axis({ title: { text: "skewness" } }),
     yaxis: axis({ title: { text: "sparsity" } }),
   });

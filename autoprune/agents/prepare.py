@@ -9,7 +9,7 @@ from autoprune.agents.population import seed_name, seed_scores
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.runs.archive import Edge, Measured, Node
-from autoprune.tools.inspect import TargetReport, inspect_target
+from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_units
 from autoprune.tools.rows import parameters, shown_name
 from autoprune.tools.workbench import Workbench
 
@@ -18,6 +18,9 @@ def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     """Everything that proposals start from. Run again after a crash it measures only what is missing."""
     crew = runtime.context
     target = inspect_target(crew.workbench)
+    members = layers_of_units(crew.workbench)
+    units = [{**unit.model_dump(), "layers": members[unit.name]} for unit in target.units]
+    crew.events.emit("target", "target", unit=crew.config.allocation.unit, weights=target.weights, units=units)
     crew.events.emit("dense", "dense", perplexity=target.dense_perplexity, **_origin(crew.workbench.dense("search")))
     _measure_baselines(crew)
     tell_own_allocation(crew, crew.workbench)

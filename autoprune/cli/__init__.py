@@ -12,6 +12,7 @@ from autoprune.cli.evaluate import evaluate
 from autoprune.cli.export_algorithm import export_algorithm
 from autoprune.cli.fork import fork
 from autoprune.cli.prune import prune
+from autoprune.cli.report import report
 from autoprune.cli.runs import runs
 from autoprune.cli.sandbox import sandbox
 from autoprune.cli.search import resume, search
@@ -32,6 +33,7 @@ app.command("approve")(approve)
 app.command("fork")(fork)
 app.command("runs")(runs)
 app.command("trace")(trace)
+app.command("report")(report)
 app.command("export-algorithm")(export_algorithm)
 app.command("prune")(prune)
 app.command("compare")(compare)

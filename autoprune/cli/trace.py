@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from autoprune.cli.common import console, print_json
+from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from networkx import MultiDiGraph
     from rich.console import RenderableType
 
-    from autoprune.report.candidate import Spending
     from autoprune.runs.archive import Archive
-    from autoprune.runs.quality import Placed
 
 GraphFormat = Literal["tree", "json", "graphml", "mermaid"]
 
@@ -116,19 +115,12 @@ def _map(directory: RunDirectory, archive: "Archive", as_json: bool, html: Path 
     from autoprune.report.quality import quality
     from autoprune.runs.quality import as_data
 
-    placed = _placed(directory, archive)
+    placed = placed_candidates(directory, archive)
     if as_json:
         print_json(as_data(placed))
         return
     drawn = quality(placed) or [plain("no candidate of this run has been measured yet")]
     _show(Group(*drawn), f"autoprune trace {directory.name} --map", html, svg, None)
-
-
-def _placed(directory: RunDirectory, archive: "Archive") -> "list[Placed]":
-    from autoprune.agents.cells import cell_of
-    from autoprune.runs.quality import place
-
-    return place(directory, archive.outcomes(), cell_of)
 
 
 def _drawn(
@@ -145,22 +137,19 @@ def _drawn(
 
     if as_tree:
         return reasoning_tree(_graph(directory, archive, generation, slot))
-    spending, whole = _spending(archive), _graph(directory, archive)
+    spending, whole = spending_by_slot(archive), _graph(directory, archive)
     if slot is not None:
         return candidate_trace(directory, archive, events, whole, slot, spending.get(slot, Spending()))
-    return run_trace(archive, events, whole, spending, generation, _placed(directory, archive))
+    return run_trace(archive, events, whole, spending, generation, placed_candidates(directory, archive))
 
 
 def _graph(
     directory: RunDirectory, archive: "Archive", generation: int | None = None, slot: str | None = None
 ) -> "MultiDiGraph[str]":
-    """The reasoning graph, credited as the run credits it; of a generation what stood at its end, of a candidate what
-    led to it."""
-    from autoprune.agents.gcot import GCoT
+    """The reasoning graph; of a generation what stood at its end, of a candidate what led to it."""
     from autoprune.report.graph import led_to, until
 
-    credited = directory.settings()[0].agents.gcot != "no-credit"
-    graph = GCoT(archive.nodes(), archive.edges(), credited).described()
+    graph = reasoning_graph(directory, archive)
     if generation is not None:
         return until(graph, generation)
     if slot is None:
@@ -175,25 +164,6 @@ def _formatted(graph: "MultiDiGraph[str]", wanted: str) -> str:
     from autoprune.report.graph import FORMATS
 
     return FORMATS[wanted](graph)
-
-
-def _spending(archive: "Archive") -> dict[str, "Spending"]:
-    """What each slot's calls to chat models used, from the journal of replies."""
-    from autoprune.agents.chat.reply import Record, recorded_usage
-    from autoprune.report.candidate import Spending
-
-    calls: dict[str, list[Record]] = {}
-    for key, record in archive.calls().items():
-        if named := re.match(r"g\d+\.c\d+(?=\.)", key):
-            calls.setdefault(named[0], []).append(Record.model_validate(record))
-    return {
-        slot: Spending(
-            agents={role: used.model_dump() for role, used in sorted(recorded_usage(map(vars, records)).items())},
-            models=tuple(dict.fromkeys(turn.model for record in records for turn in record.turns)),
-            looked_up=tuple(str(call) for record in records for turn in record.turns for call in turn.calls),
-        )
-        for slot, records in calls.items()
-    }
 
 
 def _show(drawn: "RenderableType", title: str, html: Path | None, svg: Path | None, out: Path | None) -> None:

@@ -7,6 +7,7 @@ from rich.table import Table
 from autoprune.report.text import duration, plain
 
 COLUMNS = ("agent", "calls", "failed", "tokens read", "tokens written", "time", "USD")
+ALL = "all"
 _SUMMED = ("calls", "failed_calls", "tokens_in", "tokens_out", "seconds")
 
 
@@ -15,11 +16,15 @@ def cost_table(agents: dict[str, dict[str, Any]]) -> Table:
     table = Table(title="What the agents cost", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == "agent" else "right")
-    for name, usage in agents.items():
-        table.add_row(*_cells(name, usage))
-    if len(agents) > 1:
-        table.add_row(*_cells("all", _total(agents)), style="bold")
+    for cells in cost_cells(agents):
+        table.add_row(*map(plain, cells), style="bold" if cells[0] == ALL and len(agents) > 1 else "")
     return table
+
+
+def cost_cells(agents: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """The table as text: a row for each agent and, of several, one for all."""
+    rows = [_cells(name, usage) for name, usage in agents.items()]
+    return rows + [_cells(ALL, _total(agents))] * (len(agents) > 1)
 
 
 def cost_line(agents: dict[str, dict[str, Any]]) -> str:
@@ -40,10 +45,10 @@ def _total(agents: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _cells(name: str, usage: dict[str, Any]) -> list[Any]:
+def _cells(name: str, usage: dict[str, Any]) -> list[str]:
     guess = "~" if usage["estimated"] else ""
     return [
-        plain(name),
+        name,
         str(usage["calls"]),
         str(usage["failed_calls"]),
         f"{guess}{usage['tokens_in']:,}",

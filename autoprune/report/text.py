@@ -1,16 +1,25 @@
 """Making any text safe to show: what an LLM or a candidate wrote is never markup and never moves the cursor."""
 
+import re
 import unicodedata
 
 from rich.text import Text
 
 LONGEST = 4000
+_ASCII_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def visible(text: object, longest: int = LONGEST) -> str:
     """The text without control characters, text-direction overrides and what no XML may hold, cut to `longest`."""
-    kept = "".join(c for c in str(text)[: longest + 1] if c in "\n\t" or not _unprintable(c))
-    return kept if len(str(text)) <= longest else kept[:longest] + "…"
+    whole = str(text)
+    kept = _printable(whole[: longest + 1])
+    return kept if len(whole) <= longest else kept[:longest] + "…"
+
+
+def _printable(text: str) -> str:
+    if text.isascii():  # nearly every text, and long ones are many
+        return _ASCII_CONTROLS.sub("", text)
+    return "".join(c for c in text if c in "\n\t" or not _unprintable(c))
 
 
 def _unprintable(character: str) -> bool:

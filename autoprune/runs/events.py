@@ -23,6 +23,7 @@ Kind = Literal[
     "run-resumed",  # session
     "forked",  # origin, generation, changed: {setting: [old, new]}
     "notice",  # text
+    "target",  # unit, weights, units: what is known of each before it is pruned
     "dense",  # perplexity
     "baseline",  # name, perplexity, sparsity, and of a tuned one parameters, tuning
     "planned",  # generation, slots: [{slot, operator, engine, parents}]

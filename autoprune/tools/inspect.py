@@ -37,3 +37,9 @@ def inspect_target(workbench: Workbench) -> TargetReport:
         dense_perplexity=workbench.dense("search").perplexity,
         units=units,
     )
+
+
+def layers_of_units(workbench: Workbench) -> dict[str, list[str]]:
+    """Which layers each unit holds, by name."""
+    units = workbench.bench.units_by(workbench.config.allocation.unit)
+    return {name: [layer.name for layer in layers] for name, layers in units.members.items()}

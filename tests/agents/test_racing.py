@@ -92,7 +92,8 @@ def test_what_was_stopped_is_no_finalist_and_never_shown_as_measured(run):
 
 def test_the_same_seed_stops_the_same_and_without_racing_the_rest_is_the_same(raced):
     def ends(run):
-        return [(o.slot, o.candidate, o.status, {**o.data, "seconds": {}}, o.message) for o in read(run)[0]]
+        measured_anew = {"seconds": {}, "memory_bytes": 0}
+        return [(o.slot, o.candidate, o.status, o.data | measured_anew, o.message) for o in read(run)[0]]
 
     first, again, without = (
         ends(raced(*words, name=name)) for name, words in (("a", ()), ("b", ()), ("c", ("search.racing=off",)))

@@ -7,10 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from autoprune.agents.chat.choose import choose_llm
+from autoprune.agents.session import open_crew, work
+from autoprune.config import load_config
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog
+from tests.agents.chat.faulty_server import Calls, ChatServer
 from tests.agents.conftest import SMALL
+from tests.agents.test_search import scripted
 
 V1 = Path(__file__).parent.parent / "runs" / "v1"
 
@@ -93,3 +101,28 @@ def old_run(tmp_path: Path) -> str:
     archive.executescript((V1 / "archive.sql").read_text(encoding="utf-8"))
     archive.close()
     return str(run)
+
+
+def curious(body: dict[str, Any]) -> Any:
+    """As `scripted`, but it looks up what was tried before it thinks."""
+    asked_before = any(message["role"] == "tool" for message in body["messages"])
+    if "tools" in body and not asked_before:
+        return Calls((("recall", '{"what": "best"}'), ("inspect_target", '{"limit": 1}')))
+    return scripted(body)
+
+
+@pytest.fixture(scope="session")
+def recorded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The directory of a run of four candidates, half of them by a scripted LLM."""
+    home = tmp_path_factory.mktemp("recorded")
+    with pytest.MonkeyPatch.context() as patch, ChatServer([""]) as server:
+        patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
+        server.script = curious
+        words = ("llm.provider=openai", f"llm.base_url={server.base_url}", "agents.symbolic_share=0.5")
+        config = load_config(None, [f"model={tiny_model}", *SMALL, *words, "search.max_candidates=4"])
+        run = RunDirectory.create(home / "run", config)
+        events = EventLog(run.events_file)
+        with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
+            work(crew)
+        events.close()
+    return str(run.path)

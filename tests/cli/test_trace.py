@@ -13,40 +13,8 @@ from typing import get_args
 import networkx as nx
 import pytest
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.session import open_crew, work
-from autoprune.config import load_config
 from autoprune.runs.archive import Archive
-from autoprune.runs.directory import RunDirectory
-from autoprune.runs.events import VERSION, EventLog, Kind, read_events
-from tests.agents.chat.faulty_server import Calls, ChatServer
-from tests.agents.conftest import SMALL
-from tests.agents.test_search import scripted
-
-
-def curious(body):
-    """As `scripted`, but it looks up what was tried before it thinks."""
-    asked_before = any(message["role"] == "tool" for message in body["messages"])
-    if "tools" in body and not asked_before:
-        return Calls((("recall", '{"what": "best"}'), ("inspect_target", '{"limit": 1}')))
-    return scripted(body)
-
-
-@pytest.fixture(scope="module")
-def recorded(tiny_model, tmp_path_factory):
-    """The directory of a run of four candidates, half of them by a scripted LLM."""
-    home = tmp_path_factory.mktemp("recorded")
-    with pytest.MonkeyPatch.context() as patch, ChatServer([""]) as server:
-        patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
-        server.script = curious
-        words = ("llm.provider=openai", f"llm.base_url={server.base_url}", "agents.symbolic_share=0.5")
-        config = load_config(None, [f"model={tiny_model}", *SMALL, *words, "search.max_candidates=4"])
-        run = RunDirectory.create(home / "run", config)
-        events = EventLog(run.events_file)
-        with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
-            work(crew)
-        events.close()
-    return str(run.path)
+from autoprune.runs.events import VERSION, Kind, read_events
 
 
 def test_a_run_is_drawn_with_reasons_verdicts_reviews_and_costs(here, recorded):

@@ -1,0 +1,43 @@
+"""`autoprune report`."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoprune.cli.common import console, print_json
+from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
+from autoprune.errors import AutoPruneError, UsageError
+from autoprune.report.text import plain
+from autoprune.runs.directory import RunDirectory
+
+NAME = "report.html"
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file to write; default report.html in the run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print path and size as JSON.")] = False,
+) -> None:
+    """Write a run as one HTML file that needs nothing else: curves, sparsity, reasoning graph, candidates, costs."""
+    from autoprune.report.html.document import report as drawn
+    from autoprune.report.html.material import Material
+    from autoprune.runs.archive import Archive
+
+    directory = RunDirectory.open(run)
+    if not directory.archive_file.is_file():
+        raise UsageError(f"{directory.path} has no archive yet; the search has not begun")
+    path = out or directory.path / NAME
+    with closing(Archive(directory.archive_file)) as archive:
+        graph, placed = reasoning_graph(directory, archive), placed_candidates(directory, archive)
+        page = drawn(Material.read(directory, archive, graph, placed, spending_by_slot(archive)))
+    try:
+        path.write_text(page, encoding="utf-8", newline="")
+    except OSError as error:
+        raise AutoPruneError(f"cannot write {path}: {error.strerror}") from None
+    size = path.stat().st_size
+    if as_json:
+        print_json({"path": str(path), "bytes": size})
+    else:
+        console().print(plain(f"{path}: {size / 1e6:.1f} MB"), soft_wrap=True)

@@ -1,0 +1,129 @@
+"""Every candidate with all that is known of it: thought, chain of thought, code, who said what, result, cost."""
+
+from typing import Any
+
+from autoprune.report.candidate import Spending, verdict
+from autoprune.report.confirmation import own_verdicts
+from autoprune.report.cost import cost_line
+from autoprune.report.html.material import Material
+from autoprune.report.html.safe import cut, number
+from autoprune.report.live import describe
+from autoprune.runs.archive import Outcome, Proposal
+from autoprune.runs.verdicts import interval, percent
+
+_NUMBERS = ("perplexity", "estimated_perplexity", "partial_perplexity", "gain", "sparsity", "agreement")
+_SAID = ("proposed", "reviewed", "asked", "decided", "ended")
+GONE = "the source is gone, or was changed since it was recorded"
+
+
+def candidates(material: Material, longest: int) -> dict[str, Any]:
+    """`all`: the candidates in order; `code`: content hash -> source, each once. `longest`: characters of a text."""
+    revisions: dict[str, list[Proposal]] = {}
+    for proposal in material.proposals:
+        revisions.setdefault(proposal.slot, []).append(proposal)
+    outcomes = {outcome.slot: outcome for outcome in material.outcomes}
+    said = _said(material, longest)
+    verdicts = _verdicts(material)
+    code = {name: GONE if source is None else cut(source, longest) for name, source in material.sources.items()}
+    told = []
+    for slot, proposals in revisions.items():
+        outcome = outcomes.get(slot)
+        name = outcome.candidate if outcome and outcome.candidate else proposals[-1].candidate
+        told.append(
+            {
+                **_proposed(material, proposals, longest),
+                **(_ended(outcome, longest) if outcome else {"status": "unfinished"}),
+                "candidate": name,
+                "said": said.get(slot, []),
+                "confirmed": verdicts.get(name or "", []),
+                **_spent(material.spending.get(slot, Spending())),
+            }
+        )
+    return {"all": told, "code": code}
+
+
+def _proposed(material: Material, revisions: list[Proposal], longest: int) -> dict[str, Any]:
+    """What was thought and written. A step of the chain that says what its node says is not written twice."""
+    last = revisions[-1]
+    nodes = material.graph.nodes
+    word, _ = verdict(material.graph, f"{last.slot}.idea")
+    return {
+        "slot": last.slot,
+        "generation": last.generation,
+        "operator": last.operator,
+        "engine": last.engine,
+        "parents": last.parents,
+        "verdict": word.strip(" ()"),
+        "thought": [[key, cut(_words(value), longest)] for key, value in last.thought.items() if _is_said(key, value)],
+        "chain": [
+            {
+                "node": step["node"],
+                "kind": step["kind"],
+                "ground": step["ground"],
+                "text": None
+                if step["node"] in nodes and nodes[step["node"]]["text"] == step["text"]
+                else cut(step["text"], longest),
+            }
+            for step in last.chain
+        ],
+        "revisions": [each.candidate for each in revisions if each.candidate],
+    }
+
+
+def _is_said(key: str, value: object) -> bool:
+    return key != "expression" and value not in (None, "", [], {})
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _ended(outcome: Outcome, longest: int) -> dict[str, Any]:
+    data = outcome.data
+    return {
+        "status": outcome.status,
+        "stage": outcome.stage,
+        "reason": outcome.reason,
+        "message": cut(outcome.message, longest),
+        **{key: number(data.get(key)) for key in _NUMBERS},
+        "seconds": {part: number(seconds, 3) for part, seconds in data.get("seconds", {}).items()},
+        "memory": data.get("memory_bytes"),
+        "nearest": data.get("nearest"),
+        "worst": data.get("worst_layers", []),
+        "flags": [cut(flag, 300) for flag in data.get("flags", [])],
+        "cached": bool(data.get("cached")),
+        "diagnostics": cut(data.get("diagnostics") or "", longest),
+    }
+
+
+def _said(material: Material, longest: int) -> dict[str, list[str]]:
+    """By slot, the lines that the program printed about it while it searched."""
+    lines: dict[str, list[str]] = {}
+    for event in material.events:
+        if event.kind in _SAID:
+            line = describe(event, min(longest, 2000))
+            if line is not None:
+                lines.setdefault(event.data["slot"], []).append(f"{event.time[11:19]} {line.plain}")
+    return lines
+
+
+def _verdicts(material: Material) -> dict[str, list[str]]:
+    """By content hash, how the candidate did on the report split against each baseline, in words."""
+    hashes = {row["name"]: row["candidate"] for row in material.picture.rows if row.get("candidate")}
+    told: dict[str, list[str]] = {}
+    for each in own_verdicts(material.picture):
+        within = f" ({interval(each)})" if interval(each) else ""
+        line = f"{each['verdict']} than {each['baseline']}: {percent(each['difference'])} %{within}"
+        if each["verdict"] not in ("better", "worse"):
+            line = f"{each['baseline']}: {each['verdict']}, {percent(each['difference'])} %{within}"
+        if each["candidate"] in hashes:
+            told.setdefault(hashes[each["candidate"]], []).append(line)
+    return told
+
+
+def _spent(spending: Spending) -> dict[str, Any]:
+    return {
+        "cost": cost_line(spending.agents) if spending.agents else "",
+        "models": list(spending.models),
+        "looked_up": [cut(call, 400) for call in spending.looked_up],
+    }

@@ -1,0 +1,113 @@
+"""The page: template, style, scripts and data in one file. Nothing in it is loaded from elsewhere.
+
+A content security policy in the page lets exactly its own scripts run, each named by its hash, and lets it fetch
+nothing: whatever might get past the escaping would do nothing.
+"""
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from autoprune.report.html import tables
+from autoprune.report.html.candidates import candidates
+from autoprune.report.html.curve import curve
+from autoprune.report.html.layers import layers
+from autoprune.report.html.lineage import line_of_best, lineage
+from autoprune.report.html.material import Material
+from autoprune.report.html.reasoning import reasoning
+from autoprune.report.html.safe import as_json, cut, shareable
+from autoprune.runs.quality import as_data
+
+LIMIT = 2_400_000
+"""Bytes of data in a page; with the library that draws (below 5 MB) and the tables that keeps a page
+under 8 MB."""
+LENGTHS = (20_000, 6_000, 2_000, 600, 200, 60)
+"""Characters of a text that are shown: the most with which the data stays within LIMIT."""
+SCRIPTS = (
+    *("dom.js", "theme.js", "code.js", "details.js", "plots.js", "curve.js", "graph.js", "lineage.js", "layers.js"),
+    *("quality.js", "table.js", "main.js"),
+)
+
+
+def report(material: Material) -> str:
+    """The report as HTML."""
+    library, script = _library(), _own_script()
+    environment = Environment(
+        loader=PackageLoader("autoprune.report.html", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    picture = material.picture
+    return environment.get_template("report.html.j2").render(
+        title=f"{material.name} · autoprune",
+        name=material.name,
+        model=shareable(picture.started.get("model", material.config.model)),
+        sparsity=f"{material.config.sparsity:g}",
+        started=picture.time[:16].replace("T", " "),
+        origin=shareable(picture.origin),
+        stop=cut(picture.stop, 300),
+        conclusion=cut(picture.conclusion, tables.SAID),
+        figures=tables.key_figures(material),
+        confirmation=tables.confirmation(material),
+        costs=tables.costs(material),
+        settings=tables.settings(material),
+        line=line_of_best(material),
+        lessons=tables.lessons(material),
+        notices=tables.notices(material),
+        policy=_policy([library, script]),
+        style=Markup(_file("report.css")),
+        data=Markup(_data(material)),
+        library=Markup(library),
+        script=Markup(script),
+    )
+
+
+def _data(material: Material) -> str:
+    """All that the scripts draw, as JSON; texts are cut further when it would be too much."""
+    fixed: dict[str, Any] = {
+        "curve": curve(material),
+        "layers": layers(material),
+        "lineage": lineage(material),
+        "quality": as_data(material.placed),
+        "best": material.picture.best.slot if material.picture.best else None,
+    }
+    text = ""
+    for longest in LENGTHS:
+        said = {"candidates": candidates(material, longest), "reasoning": reasoning(material, longest)}
+        text = as_json({**fixed, **said, "longest": longest})
+        if len(text.encode()) <= LIMIT:
+            break
+    return text
+
+
+def _library() -> str:
+    """plotly.js, as its Python package brings it."""
+    from plotly.offline import get_plotlyjs
+
+    return _inline(get_plotlyjs())
+
+
+def _own_script() -> str:
+    return _inline('(() => {\n"use strict";\n' + "\n".join(map(_file, SCRIPTS)) + "\n})();\n")
+
+
+def _inline(script: str) -> str:
+    """A script as it may stand in a page: an HTML parser ends an element at its end tag wherever that stands, and
+    reads every line break as one character, which the hash must agree with."""
+    return script.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+
+
+def _policy(scripts: list[str]) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+
+
+def _file(name: str) -> str:
+    return files("autoprune.report.html").joinpath("page", name).read_text(encoding="utf-8")

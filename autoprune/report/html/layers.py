@@ -1,0 +1,98 @@
+"""The sparsity of each layer under each allocation, its error, and the skewness of the unit that it belongs to."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from autoprune.report.html.material import Material
+from autoprune.report.html.safe import number
+from autoprune.runs.archive import Measured
+
+NUMBERS = 40_000
+"""How many layer errors a page holds: of the candidates that did worst they are left out."""
+OLD = "This run is from before the skewness of its units was recorded."
+
+
+def layers(material: Material) -> dict[str, Any]:
+    """`rows` (roles) and `columns` (blocks) of the heat maps, and where each layer stands among them; `subjects`: who
+    was measured, best first, baselines before candidates; `units`: what is known of each before it is pruned."""
+    subjects = _subjects(material)
+    names = [layer["name"] for layer in subjects[0][2].data["layers"]] if subjects else []
+    if names:
+        subjects = subjects[: max(1, NUMBERS // len(names))]
+    blocks, roles = _places(names)
+    allocations: dict[tuple[float | None, ...], int] = {}
+    told = []
+    for key, label, measured in subjects:
+        by_name = {layer["name"]: layer for layer in measured.data["layers"]}
+        found = [by_name.get(name, {}) for name in names]
+        sparsity = tuple(number(layer.get("sparsity"), 4) for layer in found)
+        told.append(
+            {
+                "key": key,
+                "label": label,
+                "perplexity": number(measured.perplexity),
+                "allocation": allocations.setdefault(sparsity, len(allocations)),
+                "errors": [number(layer.get("relative_error"), 3) for layer in found],
+            }
+        )
+    units, kind = _units(material, names)
+    return {
+        "names": names,
+        "rows": list(dict.fromkeys(roles)),
+        "columns": list(dict.fromkeys(blocks)),
+        "roles": roles,
+        "blocks": blocks,
+        "subjects": told,
+        "allocations": [list(each) for each in allocations],
+        "kind": kind,
+        "units": units,
+        "unknown": "" if units else OLD,
+    }
+
+
+def _subjects(material: Material) -> list[tuple[str, str, Measured]]:
+    """Key (slot or name), label and measurement of everybody whose layers are known; each source once."""
+    slots = {placed.candidate: placed.slot for placed in material.placed}
+    baselines, candidates = [], []
+    for subject, measured in material.measured.items():
+        if not measured.data.get("layers"):
+            continue
+        if subject.startswith("baseline:"):
+            name = subject.removeprefix("baseline:")
+            baselines.append((name, name, measured))
+        elif subject in slots:
+            candidates.append((slots[subject], f"{slots[subject]} {subject[:8]}", measured))
+    return [*_best_first(baselines), *_best_first(candidates)]
+
+
+def _best_first(found: list[tuple[str, str, Measured]]) -> list[tuple[str, str, Measured]]:
+    return sorted(found, key=lambda each: each[2].perplexity)
+
+
+def _places(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The block and the role of each layer, by its name: what is before and after the first number in it."""
+    parts = [re.match(r"(?:.*?\.)??(\d+)\.(.+)", name) for name in names]
+    blocks = [part[1] if part else "" for part in parts]
+    rests = [part[2] if part else name for part, name in zip(parts, names, strict=True)]
+    short = {rest: rest.rsplit(".", 1)[-1] for rest in rests}
+    shared = Counter(short[rest] for rest in dict.fromkeys(rests))
+    return blocks, [short[rest] if shared[short[rest]] == 1 else rest for rest in rests]
+
+
+def _units(material: Material, names: list[str]) -> tuple[list[dict[str, Any]], str]:
+    """The units with the places of their layers in `names`; none in a run that did not record them."""
+    place = {name: index for index, name in enumerate(names)}
+    for event in material.events:
+        if event.kind == "target":
+            units = [
+                {
+                    "name": unit["name"],
+                    **{key: number(unit.get(key)) for key in ("size", "skewness", "outlier_share", "input_norm")},
+                    "layers": [place[name] for name in unit["layers"] if name in place],
+                }
+                for unit in event.data["units"]
+            ]
+            return units, event.data["unit"]
+    return [], material.config.allocation.unit

@@ -1,0 +1,54 @@
+"""Who descends from whom, with what each measured; and the line of the best candidate in words."""
+
+from typing import Any
+
+from autoprune.report.candidate import descent, ending
+from autoprune.report.html.material import Material
+from autoprune.report.html.safe import number
+from autoprune.report.text import one_line
+
+SEED = "seed."
+
+
+def lineage(material: Material) -> dict[str, Any]:
+    """`points`: the candidates of which a perplexity or an estimate is known, and the published scores that candidates
+    go on from, each at its best baseline; `line`: the best candidate's ancestors, oldest first, and itself."""
+    points: dict[str, dict[str, Any]] = {}
+    last = {proposal.slot: proposal for proposal in material.proposals}
+    for parent in dict.fromkeys(parent for proposal in last.values() for parent in proposal.parents):
+        if parent.startswith(SEED) and (perplexity := _of_score(material, parent.removeprefix(SEED))) is not None:
+            points[parent] = _point(parent, 0, perplexity, [], "baseline")
+    for outcome in material.outcomes:
+        perplexity = number(outcome.data.get("perplexity", outcome.data.get("estimated_perplexity")))
+        if perplexity is not None and outcome.slot in last:
+            parents = last[outcome.slot].parents
+            points[outcome.slot] = _point(outcome.slot, outcome.generation, perplexity, parents, outcome.status)
+    line, slot = [], material.picture.best.slot if material.picture.best else None
+    while slot is not None and slot in points:
+        line.append(slot)
+        known = [parent for parent in points[slot]["parents"] if parent in points]
+        slot = min(known, key=lambda parent: points[parent]["perplexity"], default=None)
+    return {"points": list(points.values()), "line": line[::-1]}
+
+
+def line_of_best(material: Material) -> list[str]:
+    """The best candidate's ancestors and itself, one line each, oldest first."""
+    best = material.picture.best
+    proposals = {proposal.slot: proposal for proposal in material.proposals}
+    outcomes = {outcome.slot: outcome for outcome in material.outcomes}
+    if best is None or best.slot not in proposals or best.slot not in outcomes:
+        return []
+    proposal, outcome = proposals[best.slot], outcomes[best.slot]
+    origin = f"{best.slot} {proposal.operator} from {', '.join(proposal.parents) or 'nothing'}"
+    own = f"{origin}: {one_line(proposal.thought.get('idea', ''), 400)} {ending(outcome)}"
+    return [*(line.plain for line in descent(proposals, outcomes, best.slot)), own]
+
+
+def _point(slot: str, generation: int, perplexity: float, parents: list[str], status: str) -> dict[str, Any]:
+    return {"slot": slot, "generation": generation, "perplexity": perplexity, "parents": parents, "status": status}
+
+
+def _of_score(material: Material, score: str) -> float | None:
+    """The lowest perplexity of the baselines with this score."""
+    found = [value for name, value in material.picture.baselines.items() if name.split("+")[0] == score]
+    return number(min(found, default=None))

@@ -1,0 +1,78 @@
+"""What a report is drawn from, read once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+
+from autoprune.config import Config
+from autoprune.errors import AutoPruneError
+from autoprune.report.candidate import Spending
+from autoprune.report.picture import Picture
+from autoprune.runs.archive import Archive, Measured, Outcome, Proposal
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import Event, read_events
+from autoprune.runs.quality import Placed
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run as it stands.
+
+    graph: as `agents.gcot.GCoT.described` makes it; spending: by slot; placed: the measured candidates; measured:
+    subject -> its first measurement on the search split, which is the run's own; sources: content hash -> source, None
+    where the file is gone or was changed.
+    """
+
+    name: str
+    config: Config
+    record: dict[str, Any]
+    events: list[Event]
+    picture: Picture
+    proposals: list[Proposal]
+    outcomes: list[Outcome]
+    measured: dict[str, Measured]
+    sources: dict[str, str | None]
+    graph: "nx.MultiDiGraph[str]"
+    placed: Sequence[Placed]
+    spending: dict[str, Spending]
+
+    @classmethod
+    def read(
+        cls,
+        run: RunDirectory,
+        archive: Archive,
+        graph: "nx.MultiDiGraph[str]",
+        placed: Sequence[Placed],
+        spending: dict[str, Spending],
+    ) -> "Material":
+        """Everything from the run directory. Raises UsageError for settings that cannot be read."""
+        config, record = run.settings()
+        events = list(read_events(run.events_file))
+        proposals = archive.proposals()
+        measured: dict[str, Measured] = {}
+        for each in archive.measurements("search"):
+            measured.setdefault(each.subject, each)
+        named = dict.fromkeys(proposal.candidate for proposal in proposals if proposal.candidate)
+        return cls(
+            name=run.path.resolve().name,
+            config=config,
+            record=record,
+            events=events,
+            picture=Picture.of(events),
+            proposals=proposals,
+            outcomes=archive.outcomes(),
+            measured=measured,
+            sources={name: _source(run, name) for name in named},
+            graph=graph,
+            placed=placed,
+            spending=spending,
+        )
+
+
+def _source(run: RunDirectory, name: str) -> str | None:
+    try:
+        return run.source(name)
+    except AutoPruneError:  # the report says so where the code would stand
+        return None

@@ -1,0 +1,224 @@
+"""The page in a real Chromium, without a screen: no error, everything drawn, the graph answers a click."""
+
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.html.made_up import HOSTILE, MadeUp
+from tests.report.html.test_document import drawn
+
+PLOTS = ("curve", "graph", "lineage", "sparsity", "skewness", "errors", "cause", "front")
+pytestmark = [pytest.mark.chromium, pytest.mark.xdist_group("chromium")]
+
+
+class Browser:
+    """A page open in Chromium."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, page: Path, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        self.driver.get(page.as_uri())
+        assert self.run("return document.documentElement.dataset.ready") == "yes"
+
+    def run(self, script: str, *words: Any) -> Any:
+        return self.driver.execute_script(script, *words)
+
+    def until(self, script: str, *words: Any, seconds: float = 60) -> Any:
+        """What the script returns as soon as that is something."""
+        end = time.monotonic() + seconds
+        while not (found := self.run(script, *words)):
+            assert time.monotonic() < end, script
+            time.sleep(0.05)
+        return found
+
+    def show(self, name: str) -> None:
+        """Scroll to a plot and wait until it is drawn."""
+        self.run(f"document.getElementById('plot-{name}').scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        self.until(f"return document.querySelector('#plot-{name} .main-svg') !== null")
+
+    def place_of(self, name: str, plot: str = "graph") -> tuple[float, float]:
+        """Where on the screen a thought, or a candidate in another plot, is drawn."""
+        found = self.until(
+            """
+            const plot = document.getElementById(`plot-${arguments[1]}`);
+            for (const trace of plot._fullData ?? []) {
+              const index = (trace.customdata ?? []).indexOf(arguments[0]);
+              if (index < 0) continue;
+              const { xaxis, yaxis } = plot._fullLayout, box = plot.getBoundingClientRect();
+              const x = xaxis._offset + xaxis.d2p(trace.x[index]), y = yaxis._offset + yaxis.d2p(trace.y[index]);
+              return [box.left + x, box.top + y];
+            }
+            """,
+            name,
+            plot,
+        )
+        return found[0], found[1]
+
+    def click(self, x: float, y: float) -> None:
+        self.move(x, y)
+        for kind, buttons in (("mousePressed", 1), ("mouseReleased", 0)):
+            event = {"type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1}
+            self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+
+    def move(self, x: float, y: float) -> None:
+        self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+        time.sleep(0.2)
+
+    def complaints(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium and its driver; a machine without them skips these tests."""
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or chromedriver is None:
+        pytest.skip("needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
+    yield Browser(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A report of 200 candidates, one of 8 with hostile texts, and one of a run that has just begun."""
+    home = tmp_path_factory.mktemp("pages")
+    runs = {
+        "large": MadeUp(home / "large", 200),
+        "hostile": MadeUp(home / "hostile", 8, said=HOSTILE),
+        "begun": MadeUp(home / "begun", 0, ends=False),
+    }
+    for name, made in runs.items():
+        (home / f"{name}.html").write_text(drawn(made.run), encoding="utf-8", newline="")
+    return {name: home / f"{name}.html" for name in runs}
+
+
+def test_a_large_report_opens_draws_everything_and_says_nothing_to_the_console(browser, pages, capsys):
+    browser.open(pages["large"])
+    browser.until("return performance.getEntriesByName('drawn').length")
+    moments = "return ['ready', 'drawn'].map((name) => performance.getEntriesByName(name)[0].startTime / 1000)"
+    with capsys.disabled():  # figures of this machine, whatever else it does meanwhile
+        sys.stdout.write("\nreadable after {:.2f} s, first chart after {:.2f} s\n".format(*browser.run(moments)))
+    for name in PLOTS:
+        browser.show(name)
+    titles = browser.run("return [...document.querySelectorAll('h2')].map((each) => each.textContent)")
+    assert titles[:3] == ["Course of the search", "Result", "Reasoning graph"]
+    assert titles[-3:] == ["Lessons", "Costs", "Settings and fingerprints"]
+    assert len(browser.run("return [...document.querySelectorAll('#table tr.row')]")) == 200
+    assert browser.complaints() == []
+
+
+def test_a_click_on_a_thought_shows_what_it_says_its_chain_and_its_code(browser, pages):
+    browser.open(pages["large"])
+    browser.show("graph")
+    browser.run(
+        "const part = document.getElementById('graph-part'); part.value = 'chosen';"
+        "part.dispatchEvent(new Event('change'))"
+    )
+    best = browser.run("return document.querySelector('#thought h3').textContent")
+    time.sleep(0.5)
+    browser.click(*browser.place_of(f"{best}.idea"))
+    said = browser.until(
+        "const panel = document.getElementById('thought');"
+        "return panel.querySelector('h3').textContent === arguments[0] && panel.textContent",
+        f"{best}.idea",
+    )
+    for part in ("hypothesis", "the inputs of early blocks differ", "block 0 is skewed", "def score(layer):"):
+        assert part in said
+    assert f"supports {best}.evidence" in said
+    assert browser.complaints() == []
+
+
+def test_the_panel_goes_from_thought_to_thought_and_finds_by_words(browser, pages):
+    browser.open(pages["large"])
+    browser.run(
+        "const find = document.getElementById('graph-find'); find.value = 'g3.c4';"
+        "find.dispatchEvent(new Event('change'))"
+    )
+    browser.run(
+        "[...document.querySelectorAll('#thought button')].find((each) => each.textContent.includes('tests')).click()"
+    )
+    assert browser.run("return document.querySelector('#thought h3').textContent") == "g3.c4.evidence"
+
+
+def test_a_failed_candidate_opens_in_the_table_with_code_and_reason(browser, pages):
+    browser.open(pages["large"])
+    browser.run("document.querySelector('#table tr.row .failed').click()")
+    said = browser.run("return document.querySelector('#table tr.open').textContent")
+    assert "IndexError: too many indices" in said
+    assert "def score(layer):" in said
+
+
+@pytest.mark.parametrize("plot", ["curve", "lineage", "front"])
+def test_a_click_on_a_candidate_in_a_chart_opens_it(browser, pages, plot):
+    browser.open(pages["large"])
+    browser.show(plot)
+    best = browser.run("return document.querySelector('#thought h3').textContent")
+    browser.click(*browser.place_of(best, plot))
+    assert browser.until("return document.querySelector('dialog[open] h3')?.textContent")
+    assert "def score(layer):" in browser.run("return document.querySelector('dialog').textContent")
+    browser.run("document.getElementById('sheet-close').click()")
+    assert browser.run("return document.querySelector('dialog[open]')") is None
+
+
+def test_hostile_text_is_shown_as_text_and_does_nothing(browser, pages):
+    browser.open(pages["hostile"])
+    scripts = browser.run("return document.querySelectorAll('body script').length")
+    browser.run("for (const row of document.querySelectorAll('#table tr.row')) row.click()")
+    for name in PLOTS:
+        browser.show(name)
+    browser.show("graph")
+    place = browser.place_of("g2.c1.idea")
+    browser.move(*place)
+    hovered = browser.until("return document.querySelector('#plot-graph .hoverlayer')?.textContent")
+    assert "</script><script>alert(1)</script>" in hovered
+    assert browser.run("return document.querySelectorAll('.hoverlayer a').length") == 0
+    browser.click(*place)
+    shown = browser.run("return document.body.innerText")
+    assert shown.count("<script>alert(1)</script>") > 20
+    assert "<img src=x onerror=alert(2)>" in shown
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", shown)
+    assert browser.run("return document.querySelectorAll('body script').length") == scripts == 3
+    assert browser.run("return document.querySelectorAll('img, iframe, b, #thought a, #table a').length") == 0
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_has_nothing_wider_than_its_screen_and_both_colours(browser, pages, scheme):
+    browser.open(pages["large"], 390, 844, scheme)
+    for name in PLOTS:
+        browser.show(name)
+    assert browser.run("return document.documentElement.scrollWidth") == 390
+    dark = browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(14, 17, 24)"
+    assert dark == (scheme == "dark")
+    browser.run("document.getElementById('theme').click()")
+    assert browser.run("return document.documentElement.dataset.theme") != scheme
+    assert browser.complaints() == []
+
+
+def test_a_run_that_has_just_begun_is_no_error(browser, pages):
+    browser.open(pages["begun"])
+    for name in ("lineage", "front"):
+        browser.run(f"document.getElementById('plot-{name}').scrollIntoView()")
+        browser.until(f"return document.querySelector('#plot-{name} .note') !== null")
+    assert "unfinished" in browser.run("return document.body.innerText")
+    assert browser.complaints() == []

@@ -1,0 +1,173 @@
+"""The page as text: bounded in size, safe with anything that an LLM or a candidate may write, and self-contained."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
+from autoprune.report.html.document import LIMIT, report
+from autoprune.report.html.material import Material
+from autoprune.report.html.reasoning import placed
+from autoprune.report.html.safe import as_json, cut, number, shareable, without_folders
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from tests.report.html.made_up import HOSTILE, MadeUp
+from tests.report.html.reading import Reader
+
+MOST = 8_000_000
+
+
+def drawn(run: RunDirectory) -> str:
+    archive = Archive(run.archive_file)
+    try:
+        graph, where = reasoning_graph(run, archive), placed_candidates(run, archive)
+        return report(Material.read(run, archive, graph, where, spending_by_slot(archive)))
+    finally:
+        archive.close()
+
+
+@pytest.fixture
+def made_up(tmp_path: Path) -> Callable[..., Reader]:
+    def make(candidates: int, **more: object) -> Reader:
+        page = drawn(MadeUp(tmp_path / "run", candidates, **more).run)  # type: ignore[arg-type]
+        assert len(page.encode()) < MOST
+        return Reader(page)
+
+    return make
+
+
+def test_two_hundred_candidates_are_all_there_whole_and_below_8_megabytes(made_up):
+    data = made_up(200).data
+    assert len(data["candidates"]["all"]) == 200
+    assert data["longest"] == 20_000
+    assert len(data["curve"]["best"]) == 200
+    assert len(data["layers"]["subjects"]) == 164
+    assert len(data["reasoning"]["nodes"]) == 853
+
+
+def test_two_hundred_candidates_of_long_texts_stay_below_8_megabytes_and_say_what_is_cut(made_up):
+    data = made_up(200, said="<" * 30_000).data
+    assert data["longest"] < 20_000
+    assert len(as_json(data).encode()) <= LIMIT
+    idea = dict(data["candidates"]["all"][0]["thought"])["idea"]
+    assert idea.endswith(f"[cut: {data['longest']:,} of 30,000 characters are shown]")
+
+
+def test_hostile_text_is_text_everywhere(made_up):
+    hostile = made_up(8, said=HOSTILE)
+    assert hostile.tags.count("script") == 3
+    assert not set(hostile.tags) & {"img", "iframe", "a-b", "b", "svg"}
+    assert not [names for _, names in hostile.elements if any(name.startswith("on") for name in names)]
+    assert "<script>alert(1)</script>" in hostile.text
+    assert "{{ 7*7 }}" in hostile.text
+    candidate = hostile.data["candidates"]["all"][0]
+    shown = [dict(candidate["thought"])["idea"], candidate["diagnostics"], candidate["said"][0]]
+    shown += [hostile.data["reasoning"]["nodes"][-1]["text"], *hostile.data["candidates"]["code"].values()]
+    for text in shown:
+        assert "<script>alert(1)</script>" in text
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
+
+
+def test_five_megabytes_of_output_are_cut(made_up):
+    data = made_up(2, said=HOSTILE + "x" * 5_000_000).data
+    assert "characters are shown]" in data["candidates"]["all"][0]["diagnostics"]
+    assert len(as_json(data)) < 1_000_000
+
+
+def test_a_page_lets_its_own_scripts_run_and_nothing_be_fetched(made_up):
+    page = made_up(4)
+    policy = next(names["content"] for tag, names in page.elements if tag == "meta" and "http-equiv" in names)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy.partition("script-src")[2].partition(";")[0]
+    for script in page.scripts[1:]:
+        assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in policy
+    for tag, names in page.elements:
+        assert "src" not in names, tag
+        assert names.get("href", "#").startswith("#")
+
+
+def test_own_scripts_put_no_markup_into_the_page():
+    folder = files("autoprune.report.html").joinpath("page")
+    scripts = [file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".js")]
+    assert len(scripts) == 12
+    for script in scripts:
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|fetch\(", script
+        )
+
+
+def test_a_run_that_goes_on_says_so_and_one_that_has_just_begun_is_drawn(made_up):
+    page = made_up(6, ends=False)
+    assert "unfinished" in page.text
+    assert "Nothing has been measured on the report split yet." in page.text
+    assert len(page.data["candidates"]["all"]) == 6
+
+
+def test_a_run_without_candidates_is_drawn(made_up):
+    data = made_up(0, ends=False).data
+    assert (data["best"], data["candidates"]["all"], data["lineage"]["line"]) == (None, [], [])
+
+
+def test_the_curve_falls_and_ends_at_the_best(made_up):
+    data = made_up(40).data
+    best = [value for value in data["curve"]["best"] if value is not None]
+    assert best == sorted(best, reverse=True)
+    assert [each["perplexity"] for each in data["candidates"]["all"] if each["slot"] == data["best"]] == best[-1:]
+    assert data["lineage"]["line"][-1] == data["best"]
+    assert data["lineage"]["line"][0] == "seed.wanda"
+
+
+def test_layers_stand_at_their_block_and_role_and_units_hold_them(made_up):
+    data = made_up(4, blocks=3).data["layers"]
+    assert (data["columns"], data["rows"][:2]) == (["0", "1", "2"], ["q_proj", "k_proj"])
+    assert (data["blocks"][7], data["roles"][7]) == ("1", "q_proj")
+    assert [unit["layers"] for unit in data["units"]][1] == list(range(7, 14))
+    uniform = next(each for each in data["subjects"] if each["key"] == "wanda+uniform")
+    assert set(data["allocations"][uniform["allocation"]]) == {0.6}
+
+
+def test_a_thought_stands_right_of_what_it_came_from_and_no_two_at_one_place():
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    for generation in (1, 2):
+        for slot in ("c1", "c2"):
+            for part, kind in ((".idea", "hypothesis"), (".design", "design"), ("", "algorithm")):
+                graph.add_node(f"g{generation}.{slot}{part}", kind=kind, generation=generation)
+            graph.add_edge(f"g{generation}.{slot}.idea", f"g{generation}.{slot}.design")
+            graph.add_edge(f"g{generation}.{slot}.design", f"g{generation}.{slot}")
+    graph.add_edge("g1.c2", "g2.c1.design")
+    graph.add_edge("g1.c1", "g2.c2.design")
+    places = placed(graph)
+    assert len(set(places.values())) == len(graph)
+    assert all(places[before][0] < places[after][0] for before, after in graph.edges())
+    assert places["g2.c1"][1] == places["g1.c2"][1]
+
+
+def test_json_cannot_end_its_element():
+    text = as_json({"a": "</script><!--<script>&\u2028\u2029é"})
+    assert not re.search("[<>&\u2028\u2029]", text)
+    assert json.loads(text) == {"a": "</script><!--<script>&\u2028\u2029é"}
+
+
+def test_what_is_no_finite_number_is_none():
+    assert [number(value) for value in (float("nan"), float("inf"), None, "1", True)] == [None] * 5
+    assert number(1234.56789, 6) == 1234.57
+
+
+def test_texts_are_cut_with_a_word_that_says_so():
+    assert cut("abc", 3) == "abc"
+    assert cut("abcd\x00", 3) == "abc\n[cut: 3 of 5 characters are shown]"
+
+
+def test_of_a_path_only_the_last_part_is_shown_and_of_an_address_no_password():
+    assert shareable("/home/ann/models/llama") == "llama"
+    assert shareable("http://ann:secret@host:1/v1") == "http://host:1/v1"
+    assert shareable("smollm2-135m") == "smollm2-135m"
+    said = "no ended run in /home/ann/my/runs, http://host/v1/models; |W|/|X| is 1/2"
+    assert without_folders(said) == "no ended run in runs, http://host/v1/models; |W|/|X| is 1/2"

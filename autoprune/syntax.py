@@ -1,7 +1,8 @@
 """Reading Python: one thread at a time.
 
-CPython before 3.12.2 counts the depth of a tree that it builds in one place for all threads, so that two threads which
-parse at once can fail with SystemError (python/cpython issue 106905). Candidates go their ways side by side.
+CPython 3.11 counts the depth of a tree that it builds in one place for all threads, so that two threads which parse at
+once can fail with "SystemError: AST constructor recursion depth mismatch" (seen here; python/cpython issue 106905 is
+about it). Candidates go their ways side by side.
 """
 
 import ast

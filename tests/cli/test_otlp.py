@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.cli.test_trace import recorded  # noqa: F401  (a fixture)
-
 
 class CollectorServer:
     """Takes OTLP over HTTP and keeps what it decoded. `status`: what it answers."""
@@ -57,7 +55,7 @@ def facts(span):
     return {fact.key: getattr(fact.value, fact.value.WhichOneof("value")) for fact in span.attributes}
 
 
-def test_a_run_arrives_as_one_tree_with_tokens_and_perplexities(here, recorded, collector):  # noqa: F811
+def test_a_run_arrives_as_one_tree_with_tokens_and_perplexities(here, recorded, collector):
     done = here("trace", recorded, "--otlp", collector.url)
     assert done.stdout == f"{len(collector.spans)} spans sent to {collector.url}/v1/traces\n", done.stderr
     known = {span.span_id: span for span in collector.spans}
@@ -79,7 +77,7 @@ def test_a_run_arrives_as_one_tree_with_tokens_and_perplexities(here, recorded, 
     assert all(candidate["autoprune.perplexity"] > 1 for candidate in measured)
 
 
-def test_sent_again_the_spans_have_the_same_ids(here, recorded, collector):  # noqa: F811
+def test_sent_again_the_spans_have_the_same_ids(here, recorded, collector):
     for _ in range(2):
         assert here("trace", recorded, "--otlp", f"{collector.url}/my/path").returncode == 0
     ids = [(span.trace_id, span.span_id) for span in collector.spans]
@@ -87,7 +85,7 @@ def test_sent_again_the_spans_have_the_same_ids(here, recorded, collector):  # n
     assert {path for path, _ in collector.requests} == {"/my/path"}
 
 
-def test_following_sends_each_span_and_prints_the_lines(here, recorded, collector, monkeypatch):  # noqa: F811
+def test_following_sends_each_span_and_prints_the_lines(here, recorded, collector, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
     done = here("trace", recorded, "--follow", "--otlp", collector.url)
     assert done.returncode == 0, done.stderr
@@ -100,7 +98,7 @@ def test_following_sends_each_span_and_prints_the_lines(here, recorded, collecto
     assert {span.span_id for span in collector.spans} == followed
 
 
-def test_an_unfinished_run_and_one_of_version_1_arrive_too(here, recorded, collector, tmp_path):  # noqa: F811
+def test_an_unfinished_run_and_one_of_version_1_arrive_too(here, recorded, collector, tmp_path):
     run = tmp_path / "cut"
     run.mkdir()
     shutil.copy(Path(recorded) / "config.yaml", run)
@@ -112,7 +110,7 @@ def test_an_unfinished_run_and_one_of_version_1_arrive_too(here, recorded, colle
     assert here("trace", "cut", "--otlp", collector.url).returncode == 0
 
 
-def test_a_collector_that_refuses_or_is_down_is_one_line_and_exit_1(here, recorded, collector):  # noqa: F811
+def test_a_collector_that_refuses_or_is_down_is_one_line_and_exit_1(here, recorded, collector):
     collector.status = 403
     done = here("trace", recorded, "--otlp", collector.url)
     assert done.returncode == 1
@@ -131,13 +129,13 @@ def test_a_collector_that_refuses_or_is_down_is_one_line_and_exit_1(here, record
         (["g1", "--otlp", "http://localhost:4318"], "--otlp sends the whole run"),
     ],
 )
-def test_wrong_words_are_one_line_and_exit_2(here, recorded, words, complaint):  # noqa: F811
+def test_wrong_words_are_one_line_and_exit_2(here, recorded, words, complaint):
     done = here("trace", recorded, *words)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert complaint in done.stderr
 
 
-def test_without_the_extra_the_line_says_how_to_get_it(here, recorded, monkeypatch):  # noqa: F811
+def test_without_the_extra_the_line_says_how_to_get_it(here, recorded, monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     done = here("trace", recorded, "--otlp", "http://localhost:4318")
     assert done.returncode == 2

@@ -44,7 +44,7 @@ class ByFormula:
         self._score, self._block = score, block
 
     def scores(
-        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, Tensor]]:
         for name in layers or ():
             yield name, self._score(self._block.view(name, sparsity[name]))

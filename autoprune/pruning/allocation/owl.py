@@ -24,5 +24,6 @@ def spread(worth: Sequence[float], sizes: Sequence[int], sparsity: float, width:
     Equal worth gives uniform densities. Clipping at 0 and 1 keeps the budget exact.
     """
     low, high = min(worth), max(worth)
-    scale = width / (high - low) if high > low else 0.0
-    return project([1.0 - sparsity + scale * (value - low) for value in worth], sizes, sparsity)
+    # The share first: over a range of a few rounding errors, width / range would be infinite.
+    shares = [(value - low) / (high - low) if high > low else 0.0 for value in worth]
+    return project([1.0 - sparsity + width * share for share in shares], sizes, sparsity)

@@ -74,3 +74,8 @@ def test_only_what_is_made_in_stages_says_so():
     ]
     assert Setting("owl", "block", {"lambda": 0.05, "M": 3.0}).in_stages is None
     assert str(Setting("owl", "block", {"lambda": 0.05, "M": 3.0})) == "block, lambda 0.05, M 3"
+
+
+def test_a_range_of_a_rounding_error_is_a_range():
+    units = [{"size": 1, "outlier_share": share, "depth": share} for share in (0.0, 5e-324)]
+    assert choose_allocation("owl")(units, 0.5) == pytest.approx([0.42, 0.58])

@@ -40,6 +40,7 @@ TERMINALS = {
 }
 ATTENTION = ("q", "k", "v", "qkv", "o")
 """The roles for which `attention` takes its first argument."""
+_ATTENTION = ", ".join(f'"{role}"' for role in ATTENTION)
 CODE = "code"
 """Marks a leaf that is another candidate's whole source: ("code", source)."""
 
@@ -73,7 +74,7 @@ OPERATORS = {
     "sub": Operator("({0} - {1})", 2, np.subtract, keeps_sign=False),
     "div": Operator("({0} / ({1} + EPS))", 2, lambda a, b: a / (b + EPS), guards=True),
     "pow": Operator("{0}.pow({1})", 2, np.power, guards=True),
-    "attention": Operator('({0} if layer.role in ("q", "k", "v", "qkv", "o") else {1})', 2, lambda a, b: a),
+    "attention": Operator(f"({{0}} if layer.role in ({_ATTENTION}) else {{1}})", 2, lambda a, b: a),
     "sqr": Operator("{0}.square()", 1, np.square),
     "sqrt": Operator("{0}.sqrt()", 1, np.sqrt, guards=True),
     "abs": Operator("{0}.abs()", 1, np.abs),

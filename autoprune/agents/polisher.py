@@ -22,10 +22,20 @@ class Polisher:
         self._workbench = workbench
         self._generations = config.search.polish
         self._events = events
+        self._made: dict[str, Draft] = {}
 
     def propose(self, request: Request) -> Draft:
-        """The parent's source with another allocation. A draft without source when the parent fails."""
-        parent, slot, done = request.parents[0], request.plan["slot"], 0
+        """The parent's source with another allocation; on a revision the same again, for trials know no comments.
+
+        A draft without source when the parent fails.
+        """
+        slot = request.plan["slot"]
+        if slot not in self._made:
+            self._made[slot] = self._polish(request, slot)
+        return self._made[slot]
+
+    def _polish(self, request: Request, slot: str) -> Draft:
+        parent, done = request.parents[0], 0
 
         def tell(loss: float) -> None:
             nonlocal done

@@ -9,7 +9,7 @@ from autoprune.agents.symbolic.operators import REDUCTIONS, TERMINALS, UNARY
 LARGEST = 24
 EXPONENTS = (0.25, 0.33, 0.5, 0.67, 0.75, 1.25, 1.5, 2.0)
 FACTORS = (0.5, 0.7, 0.85, 1.2, 1.5, 2.0)
-EXCHANGE = 0.4
+EXCHANGE = 0.6
 """How often the mask of a formula that is new, or of a parent that does without, is improved by exchanges."""
 GRADIENT = 0.15
 """How often a new leaf that is a matrix is the gradient: it costs a backward pass over the calibration text, once."""
@@ -113,7 +113,7 @@ def _changed(parent: Expression, place: tuple[int, ...], random: Random) -> floa
 
 
 def _maybe_exchanged(expression: Expression, random: Random) -> Expression:
-    return ("exchange", expression, random.choice(ROUNDS[:2])) if random.random() < EXCHANGE else expression
+    return ("exchange", expression, random.choice(ROUNDS[:4])) if random.random() < EXCHANGE else expression
 
 
 def _grow(random: Random, depth: int) -> Expression:

@@ -25,6 +25,8 @@ function drawLineage() {
       hovertext: found.map((point) => `${plain(point.slot)} ${figure(point.perplexity)}<br>${wrapped(CANDIDATES.has(point.slot) ? ideaOf(CANDIDATES.get(point.slot)) : "published score, best baseline")}`),
     };
   };
+  const generations = points.map((point) => point.generation);
+  const step = Math.max(1, Math.ceil((Math.max(...generations) - Math.min(...generations)) / 10));
   return show("plot-lineage", [
     lines(pairs, { line: { width: 1, color: colour("design") }, opacity: 0.35 }),
     lines(best, { line: { width: 3, color: colour("accent") } }),
@@ -32,7 +34,7 @@ function drawLineage() {
     some("measured", "measured", { size: 9, color: colour("algorithm"), line: { width: 1, color: colour("card") } }),
     some("stopped", "stopped early (estimate)", { size: 8, symbol: "circle-open", color: colour("warn") }),
   ], {
-    xaxis: axis({ title: { text: "generation" }, showgrid: false, tickformat: "d" }),
+    xaxis: axis({ title: { text: "generation" }, showgrid: false, tick0: 0, dtick: step }),
     yaxis: axis({ title: { text: "perplexity" }, type: "log", range: worthSeeing(points.map((point) => point.perplexity)), tickformat: ".4~g", nticks: 8 }),
     hovermode: "closest",
   }, { plotly_click: clickedSlot });

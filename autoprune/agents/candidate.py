@@ -125,7 +125,8 @@ def evaluate(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     earlier = measured_before(crew, plan)
     request = EvaluateCandidate(candidate=name, against=masks_before(crew, earlier, name))
     if name not in earlier:  # what was measured in full stands, whatever has become of the elite since
-        request.elite = elite(crew.config.search, earlier)
+        seeds = {row.subject: row.perplexity for row in crew.seeds().values()}
+        request.elite = elite(crew.config.search, earlier, seeds)
     report = evaluate_candidate(crew.workbench, request)
     if _worth_a_repair(crew, state, report):
         return _send_back(crew, state, report)

@@ -14,7 +14,7 @@ from autoprune.agents.gcot import GCoT
 from autoprune.agents.population import Population, load_population, seed_scores
 from autoprune.agents.proposer import Proposer
 from autoprune.config import Config
-from autoprune.runs.archive import Archive, new_session
+from autoprune.runs.archive import Archive, Measured, new_session
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.tools.workbench import Workbench
@@ -63,9 +63,13 @@ class Crew:
 
     def population(self, before: int) -> Population:
         """The seeds and the candidates of earlier generations."""
-        scores = seed_scores(self.config.search.baseline_scores)
-        seeds = {score: self.workbench.seed(score, "search").perplexity for score in scores}
+        seeds = {score: row.perplexity for score, row in self.seeds().items()}
         return load_population(self.archive, self.run, seeds, before)
+
+    def seeds(self) -> dict[str, Measured]:
+        """The published scores that the search starts from, as candidates would be measured on the search split."""
+        scores = seed_scores(self.config.search.baseline_scores)
+        return {score: self.workbench.seed(score, "search") for score in scores}
 
     def gcot(self, before: int) -> GCoT:
         """The reasoning graph as it stood when a generation began."""

@@ -28,14 +28,14 @@ def masks_before(crew: Crew, earlier: Iterable[str], name: str) -> list[str]:
     return [subject for subject in (*baselines, *earlier) if subject != name]
 
 
-def elite(settings: SearchSettings, earlier: dict[str, float]) -> list[str]:
-    """The best candidates so far, best first; nobody while there are fewer than belong to it.
+def elite(settings: SearchSettings, earlier: dict[str, float], seeds: dict[str, float]) -> list[str]:
+    """The best candidates so far, best first; while there are fewer than belong to it, published scores fill it up.
 
     Finalists are of the elite, so that none is lost by stopping early, but for the error rate of the race.
     """
     size = max(settings.elite, settings.finalists)
-    ranked = sorted(earlier, key=lambda name: (earlier[name], name))
-    return ranked[:size] if len(ranked) >= size else []
+    known = earlier if len(earlier) >= size else seeds | earlier
+    return sorted(known, key=lambda name: (known[name], name))[:size]
 
 
 def gain(crew: Crew, plan: Plan, report: CandidateReport) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from autoprune.agents.crew import Crew
-from autoprune.agents.population import seed_name, seed_scores
+from autoprune.agents.population import seed_name
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.runs.archive import Edge, Measured, Node
@@ -63,9 +63,8 @@ def _origin(measured: Measured) -> dict[str, bool]:
 def _opening(crew: Crew, target: TargetReport) -> tuple[list[Node], list[Edge]]:
     nodes = [Node(name, "observation", 0, text) for name, text in _observations(target).items()]
     edges = []
-    for score in seed_scores(crew.config.search.baseline_scores):
+    for score, measured in crew.seeds().items():
         name = seed_name(score)
-        measured = crew.workbench.seed(score, "search")
         expression, group = SEEDS[score]
         text = f"{score}: {formula(expression)}, compared within each {group}"
         worst = ", ".join(measured.data["worst_layers"])

@@ -10,7 +10,7 @@ from autoprune.evaluation.measurement import StoppedEarly
 from autoprune.evaluation.racing import Race
 from autoprune.evaluation.signature import agreement
 from autoprune.runs.archive import Measured
-from autoprune.tools.rows import layer_error, worst_layers
+from autoprune.tools.rows import layer_error, short_name, worst_layers
 from autoprune.tools.workbench import Workbench
 
 TWIN = 0.9999
@@ -94,7 +94,7 @@ def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race |
     if settings.layer_error is not None:
         most = settings.layer_error * max(layer_error(row) for row in rows)
     worst = max(rows, key=lambda row: row.perplexity)
-    race = Race.against(worst.subject[:8], worst.data["window_losses"], settings.racing_error)
+    race = Race.against(short_name(worst), worst.data["window_losses"], settings.racing_error)
     return most, race if settings.racing else None
 
 

@@ -14,6 +14,12 @@ def shown_name(row: Measured) -> str:
     return row.subject.removeprefix("baseline:")
 
 
+def short_name(row: Measured) -> str:
+    """A baseline's name, or the start of a candidate's hash."""
+    name = shown_name(row)
+    return name[:8] if name == row.subject else name
+
+
 def parameters(row: Measured) -> str:
     """With which parameters a baseline's allocation was made, if they were tuned; `untuned` if they might have been."""
     if "tuning" in row.data:

@@ -1,0 +1,25 @@
+"""Whose company a candidate must be able to enter."""
+
+from autoprune.agents.earlier import elite
+from autoprune.config import SearchSettings
+
+SEEDS = {"baseline:wanda+uniform": 60.0, "baseline:magnitude+uniform": 8000.0}
+
+
+def of(size, **earlier):
+    return elite(SearchSettings(elite=size, finalists=1), earlier, SEEDS)
+
+
+def test_published_scores_fill_up_the_elite_until_there_are_enough_candidates():
+    assert of(3) == ["baseline:wanda+uniform", "baseline:magnitude+uniform"]
+    assert of(3, a=70.0) == ["baseline:wanda+uniform", "a", "baseline:magnitude+uniform"]
+    assert of(3, a=70.0, b=50.0) == ["b", "baseline:wanda+uniform", "a"]
+
+
+def test_enough_candidates_are_an_elite_of_their_own_so_that_the_finalists_are_among_them():
+    assert of(2, a=70.0, b=65.0, c=90.0) == ["b", "a"]
+
+
+def test_the_elite_holds_all_finalists():
+    found = elite(SearchSettings(elite=1, finalists=3), {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}, SEEDS)
+    assert found == ["a", "b", "c"]

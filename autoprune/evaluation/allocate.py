@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from torch import Tensor
+
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Scoring
 from autoprune.evaluation.bench import Bench
@@ -16,6 +18,7 @@ from autoprune.pruning.allocation.searched import Rung, searched
 from autoprune.pruning.allocation.uniform import uniform
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.skewness import unit_skewness
+from autoprune.pruning.threads import side_by_side
 
 STAGES = 4
 GENERATIONS = 12
@@ -77,9 +80,14 @@ class Trials:
             if any(self._applied.get(layer.name) != zeros[layer.name] for layer in unit)
             for layer in unit
         ]
-        for name, score in self._scoring.scores(told, changed) if changed else ():
+
+        def pruned(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
+            name, score = scored
             weight = self._bench.target.weight(name)
-            self._put(name, weight * make_mask(score, weight, zeros[name], self._scoring.group))
+            return name, weight * make_mask(score, weight, zeros[name], self._scoring.group)
+
+        for name, weight in side_by_side(pruned, self._scoring.scores(told, changed) if changed else ()):
+            self._put(name, weight)
             self._applied[name] = zeros[name]
         losses = self._bench.losses("search", windows)
         mean = math.fsum(losses) / len(losses)
@@ -116,11 +124,13 @@ def staged(bench: Bench, units: Units, settings: sdsa.SDSA, sparsity: float, sco
     totals = units.totals(units.floors)
     for stage in stages(sparsity, STAGES):
         zeros = units.spread_totals(totals)
-        skew: dict[str, float] = {}
-        for name, score in scoring.scores(units.sparsity(zeros)):
+
+        def surviving(scored: tuple[str, Tensor], zeros: dict[str, int] = zeros) -> tuple[str, float]:
+            name, score = scored
             weight = bench.target.weight(name)
-            mask = make_mask(score, weight, zeros[name], scoring.group)
-            skew[name] = surviving_skewness(weight * mask)
+            return name, surviving_skewness(weight * make_mask(score, weight, zeros[name], scoring.group))
+
+        skew = dict(side_by_side(surviving, scoring.scores(units.sparsity(zeros))))
         now = [unit_skewness((layer.size, skew[layer.name]) for layer in unit) for unit in units.members.values()]
         totals = next_stage(settings, now, units.sizes, stage, totals)
     return units.spread_totals(totals)

@@ -1,5 +1,6 @@
 """Whole searches under several executors, what they found without times, and a way to kill a worker at its work."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -102,14 +103,15 @@ def kill_at_work() -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for zygote in _zygotes():
-            worker = zygote.ppid()
-            if worker == os.getpid() or not zygote.children():
-                continue
-            os.kill(worker, signal.SIGSTOP)  # so that the candidate that was seen cannot be done with
-            if zygote.children():
-                os.kill(worker, signal.SIGKILL)
-                return
-            os.kill(worker, signal.SIGCONT)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker = zygote.ppid()
+                if worker == os.getpid() or not zygote.children():
+                    continue
+                os.kill(worker, signal.SIGSTOP)  # so that the candidate that was seen cannot be done with
+                if zygote.children():
+                    os.kill(worker, signal.SIGKILL)
+                    return
+                os.kill(worker, signal.SIGCONT)
     raise AssertionError("no worker was ever seen at work")
 
 

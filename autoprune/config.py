@@ -62,6 +62,27 @@ class SandboxSettings(Settings):
     )
 
 
+class ExecutorSettings(Settings):
+    """Where candidates are scored and measured, and how many at a time."""
+
+    kind: Literal["here", "processes", "ray"] = Field(
+        "here", description="here: one at a time, in this process; processes: on this machine; ray: on a cluster"
+    )
+    workers: Positive | None = Field(
+        None, description="side by side; default: a generation's candidates, as far as there is room"
+    )
+    address: str | None = Field(
+        None,
+        description="ray: HOST:PORT, auto (the cluster of this machine) or local (a new one); default: what there is",
+    )
+    cores_per_worker: Positive | None = Field(
+        None, description="CPU threads of a worker; default: processes share the cores evenly, on ray 1"
+    )
+    gpus_per_worker: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="GPUs of a worker, which may share one (0.5); default: 1 where the target is on a GPU"
+    )
+
+
 class RoleSettings(Settings):
     """What one agent's chat model has of its own; the rest is as in `llm`."""
 
@@ -223,6 +244,7 @@ class Config(Settings):
     data: DataSettings = DataSettings()
     allocation: AllocationSettings = AllocationSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    executor: ExecutorSettings = ExecutorSettings()
     llm: LLMSettings = LLMSettings()
     agents: AgentSettings = AgentSettings()
     search: SearchSettings = SearchSettings()

@@ -1,5 +1,7 @@
 """The exceptions a caller may meet, each carrying one line for the user and the exit code it ends with."""
 
+from typing import Any
+
 
 class AutoPruneError(Exception):
     """Something failed while running: one line that says what, with which input, and what to do. Exit code 1."""
@@ -38,6 +40,7 @@ class CandidateFailure(Exception):
     (contract, timeout, memory, exception, shape, dtype, not-finite, forbidden, crashed, protocol, duplicate,
     layer-error, raced-out),
     `message` one line for people and for the proposer, `diagnostics` whatever the candidate printed (bounded).
+    It can be pickled, since candidates may be measured by other processes.
     """
 
     def __init__(self, stage: str, reason: str, message: str, diagnostics: str = "") -> None:
@@ -46,3 +49,13 @@ class CandidateFailure(Exception):
         self.reason = reason
         self.message = message
         self.diagnostics = diagnostics
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Left alone, it would be made anew from its `args`, which are not what the constructor takes.
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(kind: type[CandidateFailure], words: tuple[Any, ...], facts: dict[str, Any]) -> CandidateFailure:
+    failure = kind.__new__(kind, *words)
+    vars(failure).update(facts)
+    return failure

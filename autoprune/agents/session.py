@@ -34,6 +34,8 @@ from autoprune.runs.events import EventLog, read_events
 from autoprune.tools.workbench import open_workbench
 
 STEPS_PER_GENERATION = 16
+SPARE_THREADS = 4
+"""Beside one for each candidate of a generation, so that all of them go on at the same time."""
 THREAD: RunnableConfig = {"configurable": {"thread_id": "search"}}
 """Where the checkpoints of a run are found in its database."""
 VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
@@ -114,7 +116,8 @@ def work(crew: Crew, wait: Callable[[], None] | None = None) -> None:
     try:
         graph = search_graph(SqliteSaver(connection))
         limit = STEPS_PER_GENERATION * (crew.config.search.max_candidates + 4)
-        config: RunnableConfig = {**THREAD, "recursion_limit": limit}
+        threads = crew.config.search.generation_size + SPARE_THREADS
+        config: RunnableConfig = {**THREAD, "recursion_limit": limit, "max_concurrency": threads}
         begun = graph.get_state(config).values
         given: Any = None if begun else {"generation": 0, "plans": [], "ended": 0}
         graph.invoke(given, config, context=crew, durability="sync")

@@ -28,6 +28,9 @@ from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 
+EXECUTOR = "Where candidates are measured: here, processes or ray."
+WORKERS = "How many candidates at a time, with processes and ray."
+ADDRESS = "With --executor ray: the cluster's HOST:PORT, auto or local."
 INTERRUPTED = 130
 POLL = 0.1
 """Seconds between two looks at whether an approval has come."""
@@ -43,6 +46,9 @@ def search(
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
     llm: Annotated[str | None, typer.Option(help="auto, openai, local, self (the target) or symbolic.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
+    executor: Annotated[str | None, typer.Option(help=EXECUTOR)] = None,
+    workers: Annotated[int | None, typer.Option(help=WORKERS)] = None,
+    address: Annotated[str | None, typer.Option(help=ADDRESS)] = None,
     approval: Annotated[str | None, typer.Option(help="Who lets candidates run: auto, human or file.")] = None,
     approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
     max_candidates: Annotated[int | None, typer.Option(help="Stop after so many candidates.")] = None,
@@ -60,6 +66,9 @@ def search(
         "sparsity": sparsity,
         "llm.provider": llm,
         "sandbox.engine": sandbox,
+        "executor.kind": executor,
+        "executor.workers": workers,
+        "executor.address": address,
         "approval": approval,
         "approval_policy": approval_policy,
         "search.max_candidates": max_candidates,
@@ -83,12 +92,21 @@ def resume(
         str | None, typer.Option(help="From here on candidates are approved so: auto, human or file.")
     ] = None,
     approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
+    executor: Annotated[str | None, typer.Option(help=EXECUTOR)] = None,
+    workers: Annotated[int | None, typer.Option(help=WORKERS)] = None,
+    address: Annotated[str | None, typer.Option(help=ADDRESS)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
     """Continue a run that was interrupted, killed or paused; an ended one shows its table again."""
     directory = RunDirectory.open(run)
     config, _ = directory.settings()
-    options = {"approval": approval, "approval_policy": approval_policy}
+    options = {
+        "approval": approval,
+        "approval_policy": approval_policy,
+        "executor.kind": executor,
+        "executor.workers": workers,
+        "executor.address": address,
+    }
     config = change_config(config, [f"{key}={value}" for key, value in options.items() if value is not None])
     work_on(directory, config, as_json, fresh=False, switched=approval is not None)
 

@@ -21,7 +21,7 @@ def accept_all(signature: bytes) -> None:
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rungs above the sandbox. Without any, everything is measured in full.
+    """The rungs above the sandbox. Without any, everything is measured in full. Can be pickled if `accept` can.
 
     `most_error`: the largest mean relative layer error that is let through. `race`: on the windows of the split.
     """

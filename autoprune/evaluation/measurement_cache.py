@@ -31,7 +31,7 @@ PATIENCE = 30.0
 """Seconds to wait while another process writes."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """SQLite's codes for what a fresh file mends; the others (busy, full, read-only) it does not."""
-ROOMS = ("pruning", "evaluation", "sandbox")
+ROOMS = ("pruning", "evaluation", "sandbox", "executors")
 """Where the code is that decides what a measurement gives."""
 CREATE = """CREATE TABLE measurements
 (key TEXT PRIMARY KEY, measured INTEGER NOT NULL, record TEXT NOT NULL, signature BLOB NOT NULL, facts TEXT NOT NULL)"""
@@ -163,8 +163,9 @@ def user_cache(notify: Callable[[str], None]) -> MeasurementCache:
 
 
 def measurement_key(**facts: Any) -> str:
-    """The key for all that a measurement depends on, as plain data; code and threads are added here."""
-    whole = {**facts, "code": code_fingerprint(), "threads": torch.get_num_threads()}
+    """The key for all that a measurement depends on, as plain data; the code is added here, and the threads of this
+    process unless it was measured with others."""
+    whole = {"threads": torch.get_num_threads(), **facts, "code": code_fingerprint()}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,16 +1,19 @@
 """A fingerprint of masks that shows how far two candidates agree: their bits at fixed, pseudo-random weights."""
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from autoprune.errors import CandidateFailure
 from autoprune.pruning.bundle import LayerInfo
 
 SAMPLE = 1 << 17
 SEED = 2511
+TWIN = 0.9999
+"""Share of equal mask bits from which two candidates count as one."""
 
 
 class Signature:
@@ -39,4 +42,27 @@ def agreement(one: bytes, other: bytes) -> float:
     if len(one) != len(other) or not one:
         return 0.0
     different = np.frombuffer(one, np.uint8) ^ np.frombuffer(other, np.uint8)
-    return 1.0 - math.fsum(np.unpackbits(different)) / (8 * len(one))
+    return 1.0 - int(np.unpackbits(different).sum()) / (8 * len(one))
+
+
+def nearest(signature: bytes, others: Mapping[str, bytes]) -> tuple[str, float]:
+    """Whose masks agree most with a signature, and how far; of equals the first. Among nobody: nobody, and 0."""
+    shares = {subject: agreement(signature, other) for subject, other in others.items()}
+    subject = max(shares, key=lambda subject: shares[subject], default="")
+    return subject, shares.get(subject, 0.0)
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """Refuses masks that are those of somebody known: a rung of the ladder, as plain data.
+
+    `known`: subject -> signature.
+    """
+
+    known: Mapping[str, bytes]
+
+    def __call__(self, signature: bytes) -> None:
+        """Raises CandidateFailure (stage check) for a twin."""
+        subject, share = nearest(signature, self.known)
+        if share >= TWIN:
+            raise CandidateFailure("check", "duplicate", f"its masks are those of {subject} (agreement {share:.4f})")

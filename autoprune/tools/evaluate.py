@@ -8,13 +8,10 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.measurement import StoppedEarly
 from autoprune.evaluation.racing import Race
-from autoprune.evaluation.signature import agreement
+from autoprune.evaluation.signature import Unlike, nearest
 from autoprune.runs.archive import Measured
 from autoprune.tools.rows import layer_error, short_name, worst_layers
 from autoprune.tools.workbench import Workbench
-
-TWIN = 0.9999
-"""Share of equal mask bits from which two candidates count as one."""
 
 
 class EvaluateCandidate(BaseModel):
@@ -60,14 +57,7 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
     """Run a candidate in the sandbox and measure its masks on the search split; its failure is a result too."""
     known = {subject: workbench.recorded(subject, "search") for subject in request.against}
     others = {subject: row.signature for subject, row in known.items() if row is not None}
-
-    def refuse_twins(signature: bytes) -> None:
-        nearest, share = _nearest(signature, others)
-        if share >= TWIN:
-            message = f"its masks are those of {nearest} (agreement {share:.4f})"
-            raise CandidateFailure("check", "duplicate", message)
-
-    ladder = Ladder(refuse_twins, *_rungs(workbench, request.elite))
+    ladder = Ladder(Unlike(others), *_rungs(workbench, request.elite))
     try:
         measured = workbench.candidate(request.candidate, "search", ladder)
     except StoppedEarly as stopped:
@@ -100,7 +90,7 @@ def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race |
 
 def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) -> CandidateReport:
     partial = stopped.partial
-    nearest, share = _nearest(partial.signature, others)
+    twin, share = nearest(partial.signature, others)
     measured = len(partial.window_losses)
     return CandidateReport(
         candidate=candidate,
@@ -115,7 +105,7 @@ def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) ->
         seconds=partial.seconds,
         memory_bytes=stopped.facts.get("memory_bytes"),
         agreement=share if others else None,
-        nearest=nearest,
+        nearest=twin,
         stage=stopped.stage,
         reason=stopped.reason,
         message=stopped.message,
@@ -124,7 +114,7 @@ def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) ->
 
 
 def _report(measured: Measured, others: dict[str, bytes], dense: float) -> CandidateReport:
-    nearest, share = _nearest(measured.signature, others)
+    twin, share = nearest(measured.signature, others)
     return CandidateReport(
         candidate=measured.subject,
         status="measured",
@@ -136,7 +126,7 @@ def _report(measured: Measured, others: dict[str, bytes], dense: float) -> Candi
         memory_bytes=measured.data.get("memory_bytes"),
         cached=measured.data.get("cached", False),
         agreement=share if others else None,
-        nearest=nearest,
+        nearest=twin,
         flags=_flags(measured, dense),
         diagnostics=measured.data["diagnostics"],
     )
@@ -147,9 +137,3 @@ def _flags(measured: Measured, dense: float) -> list[str]:
     if measured.data["repeats"] is False:
         flags.append("not deterministic: the same layer was scored differently a second time")
     return flags
-
-
-def _nearest(signature: bytes, others: dict[str, bytes]) -> tuple[str, float]:
-    shares = {subject: agreement(signature, other) for subject, other in others.items()}
-    nearest = max(shares, key=lambda subject: shares[subject], default="")
-    return nearest, shares.get(nearest, 0.0)

@@ -5,44 +5,43 @@ import json
 import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
-from autoprune.evaluation.measurement import Measurement, StoppedEarly
-from autoprune.evaluation.measurement_cache import Facts, MeasurementCache, measurement_key, user_cache
+from autoprune.evaluation.measurement_cache import Facts, Known, MeasurementCache, measurement_key, user_cache
 from autoprune.evaluation.texts import Split
-from autoprune.evaluation.tuning import Tuned, allotted, measure_setting, tune
+from autoprune.evaluation.tuning import Tuned, measure_setting, tune
+from autoprune.executors.base import Executor, Job
+from autoprune.executors.choose import check_executor, make_executor
+from autoprune.executors.here import TUNED_BY, Here
 from autoprune.pruning.allocation.families import TUNABLE, Setting
 from autoprune.pruning.allocation.sdsa import preset
-from autoprune.pruning.contract import expensive_fields_named
 from autoprune.pruning.masks import parse_pattern
 from autoprune.runs.archive import Archive, Measured
 from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox.base import Sandbox, Session
+from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose import make_sandbox
 from autoprune.tools.rows import measurement_of, row_of
 
-TUNED_BY = "wanda"
-"""The score with which the allocation that candidates get is tuned, and made where it takes scores."""
 FAR_BEHIND = 3.0
 """A score whose uniform perplexity is as many times the best one's is not tuned: no allocation makes up for that."""
 
 Notify = Callable[[str], None]
-Allotted = tuple[dict[str, int], dict[str, float]]
-"""Zeros per layer, and per layer the sparsity of its unit."""
 
 
 @dataclass
 class Workbench:
     """One target on one machine, at one sparsity or under one N:M pattern.
 
-    `turn` is held while something is scored and measured: one heavy job at a time. `origin`: the same with the run's
-    own calibration sample, where this one has another; what is tuned is tuned there.
+    `turn` is held while this process computes: one heavy job at a time. `executor`: where candidates are measured on
+    this bench; None: here. `origin`: the same with the run's own calibration sample, where this one has another; what
+    is tuned is tuned there.
     """
 
     config: Config
@@ -54,7 +53,12 @@ class Workbench:
     cache: MeasurementCache | None = None
     pattern: str = "none"
     origin: "Workbench | None" = None
-    _allotted: dict[str, Allotted] = field(default_factory=dict, init=False)
+    executor: Executor | None = None
+    alone: dict[tuple[str, str, str], threading.RLock] = field(default_factory=dict)
+    """Held while one thing is measured, so that nobody measures it a second time meanwhile."""
+
+    def __post_init__(self) -> None:
+        self._here = Here(self.config.allocation, self.bench, self.sandbox, self.turn)
 
     def settings(self, subject: str, split: str) -> str:
         """A short hash of all that a subject's measurement depends on, beside the subject itself."""
@@ -82,7 +86,7 @@ class Workbench:
 
     def calibrated(self, seed: int) -> "Workbench":
         """The same target and archive with the calibration sample of another seed (0: the run's own)."""
-        return replace(self, bench=self.bench.calibrated(seed), origin=self) if seed else self
+        return replace(self, bench=self.bench.calibrated(seed), executor=None, origin=self) if seed else self
 
     def at(self, sparsity: float) -> "Workbench":
         """The same bench at another sparsity."""
@@ -103,11 +107,12 @@ class Workbench:
     def on(self, model: str, notify: Notify) -> "Workbench":
         """Another target, loaded now, on the same kinds of text. Raises UsageError for one that cannot be used."""
         config = self.config.model_copy(update={"model": model})
-        return replace(self, config=config, bench=open_bench(config, self.run.path, notify), origin=None)
+        bench = open_bench(config, self.run.path, notify)
+        return replace(self, config=config, bench=bench, executor=None, origin=None)
 
     def dense(self, split: Split) -> Measured:
         """The unpruned target's perplexity."""
-        return self._remember("dense", split, lambda: (self.bench.dense(split), {}))
+        return self._bench_remembers("dense", split, lambda: (self.bench.dense(split), {}))
 
     def baseline(self, score: str, allocation: str, split: Split) -> Measured:
         """A published score with an allocation, by trusted code; tuned, where the settings say so.
@@ -136,7 +141,8 @@ class Workbench:
     def patterned(self, score: str, split: Split) -> Measured:
         """A published score under this workbench's pattern."""
         pattern = _parsed(self.pattern)
-        return self._remember(f"baseline:{score}", split, lambda: (self.bench.patterned(score, pattern, split), {}))
+        measure = partial(self.bench.patterned, score, pattern, split)
+        return self._bench_remembers(f"baseline:{score}", split, lambda: (measure(), {}))
 
     def own_setting(self) -> Setting | None:
         """SDSA as it was tuned here, which candidates without an `allocate` get; None where it is not tuned."""
@@ -145,7 +151,8 @@ class Workbench:
     def _published(self, score: str, allocation: str, split: Split) -> Measured:
         sparsity = self.config.sparsity
         subject = f"baseline:{score}+{allocation}"
-        return self._remember(subject, split, lambda: (self.bench.baseline(score, allocation, sparsity, split), {}))
+        measure = partial(self.bench.baseline, score, allocation, sparsity, split)
+        return self._bench_remembers(subject, split, lambda: (measure(), {}))
 
     def _worth_tuning(self, score: str) -> bool:
         uniform = {each: self._uniform(each) for each in (*self.config.search.baseline_scores, score)}
@@ -170,19 +177,19 @@ class Workbench:
         subject = f"baseline:{score}+{family} tuned{f' with {by}' * (by != score)}"
         if by == score and split == "search" and self.origin is None:
             # Here it is tuned: what comes of that depends on nothing that the measurement itself would not.
-            def measure_tuned() -> tuple[Measurement, Facts]:
+            def measure_tuned() -> Known:
                 tuned = self._tune(score, family)
                 measured = measure_setting(self.bench, score, tuned.setting, sparsity, split)
                 return measured, {"tuning": asdict(tuned)}
 
-            return self._remember(subject, split, measure_tuned)
+            return self._bench_remembers(subject, split, measure_tuned)
         tuned = self._tuning(by, family)
 
-        def measure() -> tuple[Measurement, Facts]:
+        def measure() -> Known:
             measured = measure_setting(self.bench, score, tuned.setting, sparsity, split, by)
             return measured, {"tuning": asdict(tuned)}
 
-        return self._remember(subject, split, measure, tuned=asdict(tuned.setting))
+        return self._bench_remembers(subject, split, measure, tuned=asdict(tuned.setting))
 
     def _tune(self, score: str, family: str) -> Tuned:
         settings = self.config.allocation
@@ -194,63 +201,50 @@ class Workbench:
 
         Raises CandidateFailure with stage and reason; StoppedEarly when the ladder says that the rest is not worth it.
         """
-        return self._remember(name, split, lambda: self._measure(self.run.source(name), split, ladder), ladder)
+        executor = self.executor or self._here
 
-    def _measure(self, source: str, split: Split, ladder: Ladder) -> tuple[Measurement, Facts]:
-        given = self._given()  # before the sandbox is opened, whose time is the candidate's
-        with self.sandbox.open(source, self.bench.bundle(expensive_fields_named(source))) as session:
-            if session.has_allocate and self.pattern == "none":
-                units = self.bench.units_by(session.unit or self.config.allocation.unit)
-                raw = session.allocate(units.described(), self.config.sparsity)
-                zeros = units.projected(raw, self.config.sparsity)
-                told = units.sparsity(zeros)
-            else:
-                zeros, told = given
-            scores, pattern = session.scores(told, pattern=self.pattern), parse_pattern(self.pattern)
-            try:
-                measured = self.bench.measure(scores, session.group, zeros, split, ladder, pattern)
-            except StoppedEarly as stopped:
-                stopped.facts = _facts(session)
-                raise
-            return measured, _facts(session)
+        def measure() -> Known:
+            tuned = self.own_setting() if self.pattern == "none" else None
+            job = Job(name, self.run.source(name), split, self.config.sparsity, self.pattern, tuned, ladder)
+            return executor.measure(job)
 
-    def _given(self) -> Allotted:
-        """Zeros per layer and what is told of them, for candidates without an `allocate`; under a pattern for all."""
-        sparsity, pattern = self.config.sparsity, parse_pattern(self.pattern)
-        tuned = None if pattern else self.own_setting()
-        if tuned is not None:
-            key = f"{tuned.family} {tuned}"
-            if key not in self._allotted:
-                self._allotted[key] = allotted(self.bench, tuned, sparsity, TUNED_BY)
-            return self._allotted[key]
-        allocation = self.config.allocation.name
-        zeros = self.bench.pattern_zeros(pattern) if pattern else self.bench.zeros(sparsity, allocation)
-        return zeros, self.bench.unit_sparsity(zeros)
+        return self._remember(name, split, measure, ladder, **executor.conditions)
 
     def verify(self) -> None:
         """Raises AutoPruneError unless the target's weights are what they were when the run began."""
-        with self.turn:
-            self.bench.target.verify()
+        self._here.verify()
+        if self.executor is not None:
+            self.executor.verify()
+
+    def _bench_remembers(self, subject: str, split: Split, measure: Callable[[], Known], **facts: Any) -> Measured:
+        """The same as `_remember` for what this process measures on its bench, when it is its turn."""
+
+        def in_turn() -> Known:
+            with self.turn:
+                return measure()
+
+        return self._remember(subject, split, in_turn, **facts)
 
     def _remember(
         self,
         subject: str,
         split: Split,
-        measure: Callable[[], tuple[Measurement, Facts]],
+        measure: Callable[[], Known],
         ladder: Ladder = EVERYTHING,
         **facts: Any,
     ) -> Measured:
         """What is known of a subject, else what `measure` finds, which is kept. `facts`: for the cache's key."""
-        with self.turn:
-            known = self.recorded(subject, split)
+        settings = self.settings(subject, split)
+        with self.alone.setdefault((subject, split, settings), threading.RLock()):
+            known = self.archive.measurement(subject, split, settings)
             if known is not None and ladder is not EVERYTHING:
                 # By an earlier life of the run, or by the run that this is a fork of: it ends as if measured now.
                 ladder.replay(measurement_of(known))
             elif known is None:
                 key = self._key(subject, split, facts)
                 found = self.cache.measure_once(key, ladder, measure) if self.cache else measure()
-                self.archive.add_measurement(row_of(subject, self.settings(subject, split), *found))
-                known = self.recorded(subject, split)
+                self.archive.add_measurement(row_of(subject, settings, *found))
+                known = self.archive.measurement(subject, split, settings)
         if known is None:
             raise AutoPruneError(f"the archive {self.run.archive_file} did not keep the measurement of {subject}")
         return known
@@ -270,19 +264,18 @@ class Workbench:
 
 @contextmanager
 def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: Notify) -> Iterator[Workbench]:
-    """Load the target, texts and statistics, and start the sandbox; close the sandbox in every case."""
-    sandbox = make_sandbox(config.sandbox, notify)
-    try:
+    """Load the target, texts and statistics, start the sandbox and the executor; close these two in every case."""
+    check_executor(config.executor)
+    turn = threading.RLock()
+    with ExitStack() as stack:
+        sandbox = make_sandbox(config.sandbox, notify)
+        stack.callback(sandbox.close)
         bench = open_bench(config, run.path, notify)
         cache = user_cache(notify) if config.search.cache else None
-        yield Workbench(config, run, archive, bench, sandbox, cache=cache)
-    finally:
-        sandbox.close()
-
-
-def _facts(session: Session) -> Facts:
-    """What is known of a candidate once it has been scored, beside the measurement."""
-    return {"repeats": session.repeats, "memory_bytes": session.memory, "diagnostics": session.diagnostics}
+        executor = make_executor(config, bench, sandbox.name, turn, notify)
+        if executor is not None:
+            stack.callback(executor.close)
+        yield Workbench(config, run, archive, bench, sandbox, turn, cache, executor=executor)
 
 
 def _parsed(pattern: str) -> tuple[int, int]:

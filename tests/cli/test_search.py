@@ -69,6 +69,9 @@ def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, sm
         (["--llm", "openai"], 2, "OPENAI_API_KEY"),
         (["--llm", "local", "llm.model=none.gguf"], 2, "none.gguf"),
         (["agents.critic=llm"], 2, "agents.critic=llm"),
+        (["--executor", "ray", "--address", "127.0.0.1:9"], 2, "no Ray cluster can be reached at 127.0.0.1:9"),
+        (["--executor", "elsewhere"], 2, "executor.kind = 'elsewhere'"),
+        (["--executor", "processes", "--workers", "0"], 2, "executor.workers = 0"),
     ],
 )
 def test_wrong_input_is_one_clear_line_and_an_exit_code(autoprune, small, tmp_path, words, code, complaint):

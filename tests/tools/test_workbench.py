@@ -1,9 +1,14 @@
-"""Tuned baselines, a tuned allocation for the candidates, and N:M patterns, on the workbench of the tiny model."""
+"""Tuned baselines, a tuned allocation for the candidates, N:M patterns, and where candidates are measured: on the
+workbench of the tiny model."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from autoprune.errors import UsageError
 from autoprune.evaluation.tuning import Tuned
+from autoprune.executors.here import Here
 from autoprune.pruning.allocation import families
 from autoprune.pruning.allocation.families import Setting
 from autoprune.tools import workbench as module
@@ -159,3 +164,74 @@ def test_a_candidate_may_give_every_matrix_a_density_of_its_own(new_workbench):
     others = [share for name, share in sparsity.items() if "v_proj" not in name]
     assert max(values) < min(others)
     assert row.data["zeros"] == round(0.5 * row.data["weights"])
+
+
+class Elsewhere:
+    """An executor that notes its jobs, and does each when everybody who will ask has asked."""
+
+    def __init__(self, askers):
+        self.conditions = {"threads": 7}
+        self.jobs = []
+        self.asked = threading.Barrier(askers, timeout=60)
+        self.here = None
+
+    def measure(self, job):
+        self.jobs.append(job)
+        return self.here.measure(job)
+
+
+@pytest.fixture
+def elsewhere(new_workbench):
+    """A workbench that measures candidates in such an executor."""
+    workbench = new_workbench(cache=False)
+    workbench.executor = Elsewhere(2)
+    workbench.executor.here = Here(workbench.config.allocation, workbench.bench, workbench.sandbox)
+    return workbench
+
+
+def test_two_siblings_with_the_same_source_are_measured_once(elsewhere):
+    name = elsewhere.run.save_source(WANDA)
+
+    def ask(place):
+        elsewhere.executor.asked.wait()
+        return elsewhere.candidate(name, "search")
+
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(ask, range(2))
+    assert one == other
+    assert [job.name for job in elsewhere.executor.jobs] == [name]
+
+
+def test_waiting_for_an_executor_keeps_nobody_from_this_process_own_work(elsewhere):
+    name, done = elsewhere.run.save_source(WANDA), threading.Event()
+
+    def wait(job):
+        assert done.wait(60)
+        return elsewhere.executor.here.measure(job)
+
+    elsewhere.executor.measure = wait
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(elsewhere.candidate, name, "search")
+        assert elsewhere.dense("search").perplexity > 0
+        assert not asked.done()
+        done.set()
+        assert asked.result().subject == name
+
+
+def test_what_another_number_of_threads_measured_is_another_entry_of_the_cache(new_workbench):
+    first, second = new_workbench("first"), new_workbench("second")
+    name = first.run.save_source(WANDA)
+    second.run.save_source(WANDA)
+    first.candidate(name, "search")
+    second.executor = Elsewhere(1)
+    second.executor.here = Here(second.config.allocation, second.bench, second.sandbox)
+    assert not second.candidate(name, "search").data.get("cached")
+    assert len(second.executor.jobs) == 1
+
+
+def test_another_calibration_sample_is_measured_in_this_process(elsewhere):
+    name = elsewhere.run.save_source(WANDA)
+    elsewhere.calibrated(1).candidate(name, "report")
+    assert elsewhere.executor.jobs == []
+    elsewhere.at(0.6).candidate(name, "report")
+    assert [job.sparsity for job in elsewhere.executor.jobs] == [0.6]

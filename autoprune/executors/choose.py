@@ -1,0 +1,116 @@
+"""From settings to an executor."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from autoprune.config import Config, ExecutorSettings
+from autoprune.errors import UsageError
+from autoprune.evaluation.bench import Bench
+from autoprune.executors.base import Executor
+from autoprune.executors.pool import Pool
+
+Turn = AbstractContextManager[Any]
+Notify = Callable[[str], None]
+
+
+def check_executor(settings: ExecutorSettings) -> None:
+    """Raises UsageError for what can be known to fail before anything is loaded."""
+    if settings.kind == "ray":
+        from autoprune.executors.ray import check_ray
+
+        check_ray(settings.address)
+
+
+def make_executor(config: Config, bench: Bench, engine: str, turn: Turn, notify: Notify) -> Executor | None:
+    """The executor that the settings ask for, on a bench; None where candidates are measured in this process.
+
+    `engine`: the coordinator's sandbox, which the workers use too. `turn`: held while the bench is used. `notify` gets
+    a line that says what was chosen, and one for every worker that is lost. Raises UsageError for what cannot be had.
+    """
+    settings = config.executor
+    if settings.kind == "here":
+        return None
+    gpus = settings.gpus_per_worker
+    if gpus is None:
+        gpus = 1.0 if bench.target.device.type == "cuda" else 0.0
+    with turn:
+        bench.bundle()  # the workers begin with what is collected now
+    make = _processes if settings.kind == "processes" else _on_ray
+    pool = make(config, bench, engine, gpus, turn, notify)
+    size = config.search.generation_size
+    if pool.workers > size:
+        idle = f"a generation has {size} candidates, so that {pool.workers - size} of {pool.workers} workers are idle"
+        notify(f"{idle}; search.generation_size={pool.workers} would keep all of them busy")
+    return pool
+
+
+def _processes(config: Config, bench: Bench, engine: str, gpus: float, turn: Turn, notify: Notify) -> Pool:
+    from autoprune.executors.processes import ProcessHand, gpu_of
+    from autoprune.executors.worker import Opening
+
+    settings, size = config.executor, config.search.generation_size
+    cpus = len(os.sched_getaffinity(0))
+    visible = _visible_gpus() if gpus else []
+    most = int(len(visible) / gpus) if gpus else cpus // (settings.cores_per_worker or 1)
+    workers = settings.workers or max(1, min(size, most))
+    if gpus and workers > most:
+        raise UsageError(f"{workers} workers with {gpus:g} GPUs each do not fit on the {len(visible)} of this machine")
+    cores = settings.cores_per_worker or max(1, cpus // workers)
+    opening = Opening.of(config, bench, engine, cores)
+    starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workers-fork")
+
+    def start(place: int) -> ProcessHand:
+        return ProcessHand(place, opening, starter, gpu_of(place, gpus, visible) if gpus else None)
+
+    notify(f"executor: {workers} processes on this machine, {_each(cores, gpus)} each")
+    return Pool(start, workers, {"threads": cores}, _statistics(bench, turn), notify)
+
+
+def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, turn: Turn, notify: Notify) -> Pool:
+    from autoprune.executors import ray
+    from autoprune.executors.worker import Opening
+
+    settings = config.executor
+    cores = settings.cores_per_worker or 1
+    ray.connect(settings.address)
+    try:
+        places = ray.room(cores, gpus)
+        workers = settings.workers or min(config.search.generation_size, places)
+        if not workers:
+            raise UsageError(f"no node of the Ray cluster has {_each(cores, gpus)} for a worker")
+        opening, store, bundle = Opening.of(config, bench, engine, cores), ray.Store(bench, turn), bench.bundle()
+
+        def start(place: int) -> ray.RayHand:
+            return ray.RayHand(place, opening, store, bundle, gpus, notify)
+
+        found = f"which has room for {places}" if places < workers else f"of {places} that have room"
+        notify(f"executor: {workers} workers on a Ray cluster, {found}, {_each(cores, gpus)} each")
+        conditions = {"threads": cores, "cluster": True}
+        return Pool(start, workers, conditions, _statistics(bench, turn), notify, ray.disconnect)
+    except UsageError:
+        ray.disconnect()
+        raise
+
+
+def _statistics(bench: Bench, turn: Turn) -> Callable[[tuple[str, ...]], Path]:
+    def collected(fields: tuple[str, ...]) -> Path:
+        with turn:
+            return bench.bundle(fields)
+
+    return collected
+
+
+def _visible_gpus() -> list[str]:
+    """As CUDA names them in CUDA_VISIBLE_DEVICES."""
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",") if named else [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _each(cores: int, gpus: float) -> str:
+    return f"{cores} core{'s' * (cores > 1)}" + (f" and {gpus:g} GPU{'s' * (gpus != 1)}" if gpus else "")

@@ -1,0 +1,253 @@
+"""Workers on a Ray cluster: actors that hold the target and its statistics, each with a GPU or some cores of its own.
+
+What a node lacks it gets from Ray's object store, once per node and never per candidate. A sandbox runs where its actor
+runs, with what that node has: `docker` needs an engine on every node.
+"""
+
+import os
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoprune.errors import UsageError
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.measurement_cache import Known
+from autoprune.executors.base import Job
+from autoprune.executors.files import keep, statistics_root, target_folder
+from autoprune.executors.pool import WorkerLost
+from autoprune.executors.worker import Failure, Opening, TargetMissing, Worker, answered
+from autoprune.pruning.quiet import quiet_transformers
+
+FIND, OWN = "auto", "local"
+"""Instead of an address: the cluster that runs on this machine, and one that is started for this run."""
+REACHED_WITHIN = 5.0
+"""Seconds for a cluster to take a connection."""
+PATIENCE = 30.0
+"""Seconds after which a line says that a worker is still waiting for room in the cluster."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""No report home, and no warning about workers without a GPU."""
+
+
+def check_ray(address: str | None) -> None:
+    """Raises UsageError when Ray is not installed, or when nobody listens at the cluster's address."""
+    _ray()
+    address = address or os.environ.get("RAY_ADDRESS") or FIND
+    if address in (FIND, OWN):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise UsageError(f"{address!r} is no address of a Ray cluster; give HOST:PORT (6379 as a rule), auto or local")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN).close()
+    except OSError as error:
+        raise UsageError(f"no Ray cluster can be reached at {address}: {error.strerror or error}") from None
+
+
+def connect(address: str | None) -> None:
+    """Join the cluster, or start one on this machine where none is named or running. Raises UsageError."""
+    ray = _ray()
+    try:
+        with _own_signals():
+            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"at {address}" if address else "on this machine"
+        raise UsageError(f"no Ray cluster can be used {where}: {str(error).splitlines()[0]}") from None
+
+
+def disconnect() -> None:
+    """Leave the cluster: the actors end. One that was started by `connect` ends too."""
+    _ray().shutdown()
+
+
+def room(cores: int, gpus: float) -> int:
+    """How many workers with so many cores and GPUs the cluster's nodes hold, when nothing else runs there."""
+    nodes = [node["Resources"] for node in _ray().nodes() if node["Alive"]]
+    return sum(_fit(node.get("CPU", 0.0), node.get("GPU", 0.0), cores, gpus) for node in nodes)
+
+
+def _fit(node_cores: float, node_gpus: float, cores: int, gpus: float) -> int:
+    by_cores = int(node_cores // cores)
+    return min(by_cores, int(node_gpus / gpus)) if gpus else by_cores
+
+
+class RayWorker(Worker):
+    """The actor. Beside what every worker does it keeps files that its node lacks."""
+
+    def place(self) -> str:
+        """Where it is, for people."""
+        return f"process {os.getpid()} on {socket.gethostname()}"
+
+    def alive(self) -> None:
+        """Answer, or be known to have ended."""
+
+    def lacks(self, opening: Opening, bundle: str) -> bool:
+        """Whether this machine has no such directory of statistics."""
+        return not self._folder(opening, bundle).exists()
+
+    def keep_statistics(self, opening: Opening, bundle: str, names: list[str], *contents: Any) -> Failure | None:
+        """Write a directory of statistics, unless another worker of this machine has done so."""
+        return answered(lambda: keep(self._folder(opening, bundle), names, contents))
+
+    def keep_target(self, opening: Opening, names: list[str], *contents: Any) -> Failure | None:
+        """Write the target, unless another worker of this machine has done so."""
+        return answered(lambda: keep(target_folder(opening.fingerprints["model"]), names, contents))
+
+    def _folder(self, opening: Opening, bundle: str) -> Path:
+        return statistics_root(opening.bundle, opening.digest) / bundle
+
+
+class Store:
+    """The coordinator's files in Ray's object store, where each is put when the first node asks for it.
+
+    `turn`: held while the target is written, which must be dense then.
+    """
+
+    def __init__(self, bench: Bench, turn: AbstractContextManager[Any]) -> None:
+        self._bench = bench
+        self._turn = turn
+        self._lock = threading.Lock()
+        self._put: dict[str, tuple[list[str], list[Any]]] = {}
+
+    def statistics(self, bundle: Path) -> tuple[list[str], list[Any]]:
+        """Names of a bundle's files, and references to their bytes."""
+        return self._once(bundle.name, lambda: _put_files(bundle))
+
+    def target(self) -> tuple[list[str], list[Any]]:
+        """The same of the target, as a directory that transformers can load."""
+
+        def put() -> tuple[list[str], list[Any]]:
+            target: Any = self._bench.target
+            with tempfile.TemporaryDirectory() as folder, quiet_transformers(), self._turn:
+                target.model.save_pretrained(folder)
+                target.tokenizer.save_pretrained(folder)
+                return _put_files(Path(folder))
+
+        return self._once("target", put)
+
+    def _once(self, what: str, put: Callable[[], tuple[list[str], list[Any]]]) -> tuple[list[str], list[Any]]:
+        with self._lock:
+            if what not in self._put:
+                self._put[what] = put()
+            return self._put[what]
+
+
+def _put_files(folder: Path) -> tuple[list[str], list[Any]]:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return [file.name for file in files], [_ray().put(np.fromfile(file, np.uint8)) for file in files]
+
+
+class RayHand:
+    """The coordinator's end of one actor; see pool.Hand."""
+
+    def __init__(
+        self,
+        place: int,
+        opening: Opening,
+        store: Store,
+        bundle: Path,
+        gpus: float,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._ray = _ray()
+        self._opening = opening
+        self._store = store
+        self._bundle = bundle
+        self._notify = notify
+        self._provided: set[str] = set()
+        self.name = f"worker {place + 1}"
+        actor = self._ray.remote(RayWorker).options(
+            num_cpus=opening.threads, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD"
+        )
+        self._actor = actor.remote()
+
+    def open(self) -> Failure | None:
+        """See pool.Hand."""
+        where = self._actor.place.remote()
+        if not self._ray.wait([where], timeout=PATIENCE)[0]:
+            self._notify(f"{self.name} still waits for room in the cluster")
+        self.name = f"{self.name} ({self._got(where)})"
+        failure = self.provide(self._bundle)
+        if failure is not None:
+            return failure
+        answer: Failure | None = self._ask("open", self._opening)
+        if isinstance(answer, TargetMissing):
+            self._notify(f"sending the target to {self.name}")
+            names, contents = self._store.target()
+            answer = self._ask("keep_target", self._opening, names, *contents)
+            answer = answer or self._ask("open", self._opening)
+        return answer
+
+    def check(self) -> None:
+        """See pool.Hand."""
+        self._ask("alive")
+
+    def provide(self, bundle: Path) -> Failure | None:
+        """See pool.Hand."""
+        if bundle.name in self._provided:
+            return None
+        failure: Failure | None = None
+        if self._ask("lacks", self._opening, bundle.name):
+            names, contents = self._store.statistics(bundle)
+            failure = self._ask("keep_statistics", self._opening, bundle.name, names, *contents)
+        self._provided.add(bundle.name)
+        return failure
+
+    def measure(self, job: Job) -> Known | Failure:
+        """See pool.Hand."""
+        answer: Known | Failure = self._ask("measure", job)
+        return answer
+
+    def verify(self) -> Failure | None:
+        """See pool.Hand."""
+        answer: Failure | None = self._ask("verify")
+        return answer
+
+    def close(self) -> None:
+        """See pool.Hand."""
+        self._ray.kill(self._actor)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        return self._got(getattr(self._actor, method).remote(*arguments))
+
+    def _got(self, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self.close()  # it may have raised what nobody expects, and live on
+            raise WorkerLost(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """Ray explains at length; its cause, if there is one, or the first line has to do."""
+    cause = getattr(error, "cause", None) or error
+    line = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
+    return f"{type(cause).__name__}: {line[:200]}"
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; afterwards it is again whose it was."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _ray() -> Any:
+    """The package, imported when it is first needed, told to keep quiet. Raises UsageError when it is missing."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("executor ray needs Ray, which is not installed: pip install 'autoprune[ray]'") from None
+    return ray

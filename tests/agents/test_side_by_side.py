@@ -1,0 +1,46 @@
+"""The state machine hands a whole generation to the executor at once, whatever the number of cores."""
+
+import os
+import threading
+
+from autoprune.agents.chat.choose import choose_llm
+from autoprune.agents.session import open_crew, work
+from autoprune.executors.here import Here
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog
+from tests.executors.conftest import archived
+
+GENERATION = min(32, (os.cpu_count() or 1) + 4) + 1
+"""One more than the threads that Python's pools have by themselves."""
+REACHED = ("measured", "stopped", "duplicate", "failed")
+
+
+class Meeting(Here):
+    """Measures no candidate of the search before all that are expected are there."""
+
+    def expect(self, names):
+        self.expected = set(names)
+        self.meeting = threading.Barrier(len(self.expected), timeout=300)
+
+    def measure(self, job):
+        if job.name in self.expected:
+            self.expected.remove(job.name)
+            self.meeting.wait()
+        return super().measure(job)
+
+
+def test_a_generation_is_measured_side_by_side(small_config, tmp_path, search):
+    words = (f"search.generation_size={GENERATION}", f"search.max_candidates={GENERATION}", "search.confirm_seeds=1")
+    alone = archived(search(*words, name="alone"))
+    config = small_config(*words)
+    run = RunDirectory.create(tmp_path / "met", config)
+    events = EventLog(run.events_file)
+    with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
+        executor = Meeting(config.allocation, crew.workbench.bench, crew.workbench.sandbox)
+        executor.expect(each["candidate"] for each in alone["outcomes"] if each["status"] in REACHED)
+        crew.workbench.executor = executor
+        work(crew)
+    events.close()
+    assert executor.meeting.parties > GENERATION // 2
+    assert not executor.expected
+    assert archived(run) == alone

@@ -1,0 +1,97 @@
+"""Workers as processes: a search finds with them what it finds without, though one is killed in the middle."""
+
+import os
+import signal
+import threading
+
+import psutil
+import pytest
+import torch
+
+from autoprune.errors import CandidateFailure, UsageError
+from autoprune.executors.base import Job
+from autoprune.executors.choose import make_executor
+from autoprune.executors.here import Here
+from autoprune.executors.processes import environment, gpu_of
+from autoprune.sandbox.local import LocalSandbox
+from tests.conftest import DATA
+from tests.executors.conftest import archived, killing_log, notices
+
+GOOD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
+BY_GRADIENT = "def score(layer):\n    return (layer.weight * layer.gradient).abs()\n"
+WRONG = "def score(layer):\n    print('about to fail')\n    return layer.weight[:1]\n"
+
+
+@pytest.mark.xdist_group("executors")
+def test_a_search_of_forty_candidates_survives_kill_9_and_finds_what_it_finds_here(searched, reference):
+    run = searched("processes", "executor.kind=processes", "executor.workers=2", log=killing_log(15))
+    lost = [line for line in notices(run) if "was lost" in line]
+    assert len(lost) == 1
+    assert "was lost (killed by SIGKILL) while it measured candidate" in lost[0]
+    found = archived(run)
+    assert len(found["outcomes"]) == 40
+    assert found["rows"] == len(found["measurements"])
+    assert found == reference
+
+
+@pytest.fixture
+def workers(open_tiny_bench, tiny_model):
+    """Two worker processes on the tiny bench, and the same in this process."""
+    from autoprune.config import Config
+
+    tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "sparsity": 0.5, "data": DATA}
+    executor = {"kind": "processes", "workers": 2, "cores_per_worker": torch.get_num_threads()}
+    tree |= {"sandbox": {"engine": "local", "threads": 1}, "executor": executor}
+    config = Config.model_validate(tree)
+    bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "sandbox")})
+    here = Here(config.allocation, bench, LocalSandbox(config.sandbox))
+    pool = make_executor(config, bench, "local", threading.RLock(), lambda line: None)
+    yield pool, here
+    pool.close()
+    here.close()
+
+
+def test_a_worker_measures_and_fails_as_this_process_does(workers):
+    pool, here = workers
+    for source in (GOOD, BY_GRADIENT):
+        job = Job("name", source, "search", 0.5)
+        (far, its_facts), (near, facts) = pool.measure(job), here.measure(job)
+        assert far.window_losses == near.window_losses
+        assert far.signature == near.signature
+        assert its_facts["repeats"] is facts["repeats"] is True
+    failures = []
+    for executor in (pool, here):
+        with pytest.raises(CandidateFailure) as caught:
+            executor.measure(Job("name", WRONG, "search", 0.5))
+        failures.append(vars(caught.value))
+    assert failures[0] == failures[1]
+    assert "about to fail" in failures[0]["diagnostics"]
+    pool.verify()
+
+
+def test_workers_and_their_sandboxes_end_with_the_pool_and_after_kill_9(workers):
+    pool, _ = workers
+    pool.measure(Job("name", GOOD, "search", 0.5))
+    mine = [p for p in psutil.Process().children(recursive=True) if "autoprune.executors.serve" in p.cmdline()]
+    below = [sandbox for worker in mine for sandbox in worker.children(recursive=True)]
+    os.kill(mine[0].pid, signal.SIGKILL)
+    pool.close()
+    _, alive = psutil.wait_procs([*mine, *below], timeout=60)
+    assert len(mine) == 2
+    assert alive == []
+
+
+def test_every_worker_sees_a_gpu_of_its_own_or_its_share_of_one():
+    assert [gpu_of(place, 1.0, ["4", "5"]) for place in range(2)] == ["4", "5"]
+    assert [gpu_of(place, 0.5, ["4", "5"]) for place in range(4)] == ["4", "4", "5", "5"]
+    assert environment(3, "5")["CUDA_VISIBLE_DEVICES"] == "5"
+    assert environment(3, None)["OMP_NUM_THREADS"] == "3"
+
+
+def test_more_workers_than_gpus_is_one_clear_line(open_tiny_bench):
+    from autoprune.config import Config
+
+    executor = {"kind": "processes", "workers": 1000, "gpus_per_worker": 1}
+    config = Config.model_validate({"executor": executor, "data": DATA})
+    with pytest.raises(UsageError, match="1000 workers with 1 GPUs each do not fit on the"):
+        make_executor(config, open_tiny_bench(), "local", threading.RLock(), lambda line: None)

@@ -1,0 +1,84 @@
+"""Workers on a real Ray cluster of two nodes, whose cache of files is not the coordinator's."""
+
+import shutil
+import sys
+
+import pytest
+import torch
+
+from autoprune.config import ExecutorSettings
+from autoprune.errors import UsageError
+from autoprune.executors.choose import check_executor
+from autoprune.runs.events import EventLog
+from tests.executors.conftest import archived, killing_log, notices
+
+pytestmark = pytest.mark.xdist_group("executors")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The cluster's address, and the cache directory of its nodes."""
+    cache = tmp_path_factory.mktemp("nodes") / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOPRUNE_CACHE", str(cache))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        from ray.cluster_utils import Cluster
+
+        room = {"num_cpus": torch.get_num_threads(), "object_store_memory": 100 << 20}
+        made = Cluster(initialize_head=True, head_node_args={**room, "include_dashboard": False})
+        made.add_node(**room)
+    yield made.address, cache
+    made.shutdown()
+
+
+def words(cluster):
+    return "executor.kind=ray", f"executor.address={cluster[0]}", "executor.workers=2"
+
+
+def test_a_search_of_forty_candidates_survives_kill_9_and_finds_what_it_finds_here(cluster, searched, reference, capfd):
+    run = searched("ray", *words(cluster), log=killing_log(15))
+    assert any("2 workers on a Ray cluster, of 2 that have room" in line for line in notices(run))
+    lost = [line for line in notices(run) if "was lost" in line]
+    assert len(lost) == 1
+    assert "while it measured candidate" in lost[0]
+    found = archived(run)
+    assert len(found["outcomes"]) == 40
+    assert found["rows"] == len(found["measurements"])
+    assert found == reference
+    said = "".join(capfd.readouterr())
+    assert "ray" not in said.lower(), said
+
+
+def test_a_node_that_lacks_the_target_and_the_statistics_gets_them_from_the_object_store(
+    cluster, searched, tiny_model, tmp_path
+):
+    model = shutil.copytree(tiny_model, tmp_path / "only-here")
+
+    class ForgettingLog(EventLog):
+        """Once the coordinator has loaded the target, there is none on the disk any more."""
+
+        def emit(self, kind, key=None, **data):
+            super().emit(kind, key, **data)
+            if kind == "notice" and data["text"].startswith("executor: "):
+                shutil.rmtree(model)
+
+    small = ("search.max_candidates=2", "search.generation_size=2")
+    run = searched("sent", f"model={model}", *words(cluster), *small, log=ForgettingLog)
+    assert "measured" in {each["status"] for each in archived(run)["outcomes"]}
+    assert any(line.startswith("sending the target to worker") for line in notices(run))
+    sent = {path.name.partition("-")[0] for path in (cluster[1] / "sent").iterdir() if path.is_dir()}
+    assert sent == {"target", "statistics"}
+
+
+def test_a_cluster_that_cannot_be_reached_is_wrong_usage():
+    with pytest.raises(UsageError, match=r"no Ray cluster can be reached at 127.0.0.1:9: Connection refused"):
+        check_executor(ExecutorSettings(kind="ray", address="127.0.0.1:9"))
+    for address in ("nowhere", "ray://head:10001"):
+        with pytest.raises(UsageError, match=rf"'{address}' is no address of a Ray cluster; give HOST:PORT"):
+            check_executor(ExecutorSettings(kind="ray", address=address))
+
+
+def test_a_missing_ray_is_wrong_usage_and_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"needs Ray, which is not installed: pip install 'autoprune\[ray\]'"):
+        check_executor(ExecutorSettings(kind="ray"))

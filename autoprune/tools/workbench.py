@@ -252,7 +252,7 @@ class Workbench:
                 self.archive.add_measurement(row_of(subject, self.settings(subject, split), *found))
                 known = self.recorded(subject, split)
         if known is None:
-            raise AutoPruneError(f"the archive {self.run.archive_file} did not keep the measurement of {subject}")
+            raise AutoPruneError(f"the archive of {self.run.path} did not keep the measurement of {subject}")
         return known
 
     def _key(self, subject: str, split: str, more: Facts) -> str:

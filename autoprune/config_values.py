@@ -58,7 +58,7 @@ _URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^:/@?#\s]*)(?::(?P<password>[^:/@?#\s]*))?@)?"
     rf"(?P<place>{_HOST}(?:,{_HOST})*(?:[/?][^@\s]*)?)"
 )
-_PASSWORDS = re.compile(r"(?<=:)[^\s:/@]*(?=@)|(?<=password=)[^\s&]*")
+_PASSWORDS = re.compile(r"(?<=:)(?!/)\S+(?=@)|(?<=password=)[^\s&]+")
 
 
 def _database(value: Any) -> Database | None:

@@ -48,6 +48,8 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
     with ExitStack() as stack:
         archive = Archive.of(run, config)
         stack.callback(archive.close)
+        if schema := run.schema(config):
+            notify(f"archive and checkpoints: {schema}")
         workbench = stack.enter_context(open_workbench(config, run, archive, notify))
         budget = Budget(config.search)
         crew: Crew

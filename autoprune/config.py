@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from autoprune.config_values import Allocations, Operators, Patterns, Scores
+from autoprune.config_values import Allocations, MaybeDatabase, Operators, Patterns, Scores
 from autoprune.errors import UsageError
 
 Positive = Annotated[int, Field(gt=0)]
@@ -241,6 +241,9 @@ class Config(Settings):
     approval_policy: Annotated[ApprovalPolicy | None, BeforeValidator(_policy)] = Field(
         None, description="for approval=file: a YAML file of rules"
     )
+    database: MaybeDatabase = Field(
+        None, description="a PostgreSQL URL for archive and checkpoints; default: SQLite files in the run directory"
+    )
     data: DataSettings = DataSettings()
     allocation: AllocationSettings = AllocationSettings()
     sandbox: SandboxSettings = SandboxSettings()
@@ -316,4 +319,5 @@ def _first_problem(error: ValidationError, path: Path | None) -> str:
     where = f" (in {path} or on the command line)" if path else ""
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {key!r}{where}; `autoprune search --help` lists them"
-    return f"{key} = {problem['input']!r}{where}: {problem['msg'].lower()}"
+    given = "" if key == "database" else f" = {problem['input']!r}"  # which may hold a password
+    return f"{key}{given}{where}: {problem['msg'].lower()}"

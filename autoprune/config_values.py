@@ -1,9 +1,11 @@
-"""Values in the settings that are more than a word or a number: lists of names, and N:M patterns."""
+"""Values in the settings that are more than a word or a number: lists of names, N:M patterns, a database."""
 
 import re
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import unquote
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
 SEXAGESIMAL = 60
 
@@ -40,3 +42,45 @@ Allocations = Annotated[list[Allocation], Field(min_length=1), _everything(Alloc
 Operators = Annotated[list[Operator], Field(min_length=1), Once]
 Patterns = Annotated[list[Annotated[str, BeforeValidator(_unread), AfterValidator(_pattern)]], Once]
 """Under N:M, of every M neighbours along the inputs N are kept."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A PostgreSQL database. The password, if its URL had one, is known to this process alone: what is written, shown
+    or compared is the URL without it."""
+
+    url: str
+    password: str | None = field(default=None, repr=False, compare=False)
+
+
+_HOST = r"(?:\[[^][\s]*\]|[^][:,/@?#\s]*)(?::\d*)?"
+_URL = re.compile(
+    r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^:/@?#\s]*)(?::(?P<password>[^:/@?#\s]*))?@)?"
+    rf"(?P<place>{_HOST}(?:,{_HOST})*(?:[/?][^@\s]*)?)"
+)
+_PASSWORDS = re.compile(r"(?<=:)(?!/)\S+(?=@)|(?<=password=)[^\s&]+")
+
+
+def _database(value: Any) -> Database | None:
+    if value is None or isinstance(value, Database):
+        return value
+    parts = _URL.fullmatch(value) if isinstance(value, str) else None
+    if parts is None:
+        raise ValueError("a database is a URL like postgresql://user@host/name, special letters written as %40")
+    user, password, place = parts["user"], parts["password"], parts["place"]
+    if "password=" in place:
+        raise ValueError("a password is written in front of the @, or given by PGPASSWORD or ~/.pgpass")
+    url = parts["scheme"] + (f"{user}@" if user is not None else "") + place
+    return Database(url, unquote(password) if password else None)
+
+
+MaybeDatabase = Annotated[
+    Database | None,
+    PlainValidator(_database),
+    PlainSerializer(lambda database: database and database.url, return_type=str | None),
+]
+
+
+def without_passwords(line: str) -> str:
+    """A line in which the passwords of URLs are stars, whoever wrote it."""
+    return _PASSWORDS.sub("***", line) if "postgres" in line else line

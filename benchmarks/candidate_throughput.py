@@ -77,7 +77,7 @@ def one_by_one(crew: Crew, config: Config, folder: Path, count: int, forward: li
     """Seconds of each candidate by itself; what was measured in the search is not known here."""
     measured = [o.candidate for o in crew.archive.outcomes() if o.status == "measured" and o.candidate]
     run = RunDirectory.create(folder, config)
-    archive = Archive(run.archive_file)
+    archive = Archive.of(run)
     workbench = replace(crew.workbench, run=run, archive=archive)
     workbench.dense("search")  # which the tool compares with, and a search measures once
     seconds, known = [], []

@@ -19,7 +19,7 @@ NEW = 0.99
 
 def main() -> None:
     run = RunDirectory.open(Path(sys.argv[1]))
-    archive = Archive(run.archive_file)
+    archive = Archive.of(run)
     engines = {proposal.slot: proposal.engine for proposal in archive.proposals()}
     measured = {row.subject: row for row in archive.measurements("search")}
     seen = {name: row.signature for name, row in measured.items() if name.startswith("baseline:")}

@@ -1,12 +1,15 @@
-"""Fixtures for all rooms: a tiny random model on disk, the built-in model, a cache of the test's own."""
+"""Fixtures for all rooms: a tiny random model on disk, the built-in model, a cache of the test's own, a PostgreSQL
+server."""
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.postgres_server import PostgresServer, binaries, postgres_server
 
 if TYPE_CHECKING:
     from autoprune.evaluation.bench import Bench
@@ -88,6 +91,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the tests' own. Skipped on a machine without its binaries, but not in CI, which must have
+    them."""
+    if binaries() is None:
+        missing = "needs a PostgreSQL server's binaries (Debian: apt-get install postgresql)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with postgres_server() as server:
+        yield server
+
+
 @pytest.fixture
 def open_tiny_bench(tiny_model: Path, cache: Path) -> "Callable[..., Bench]":
     """Opens a bench on the tiny model with other settings; statistics go to a cache of the test's own."""
@@ -105,3 +121,10 @@ def open_tiny_bench(tiny_model: Path, cache: Path) -> "Callable[..., Bench]":
 def bench(open_tiny_bench: "Callable[..., Bench]") -> "Bench":
     """A bench on the tiny model, in float32 on the CPU."""
     return open_tiny_bench()
+
+
+@pytest.fixture
+def database(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a database without its password, which this process and those that it starts know from elsewhere."""
+    monkeypatch.setenv("PGPASSWORD", postgres.password)
+    return postgres.url()

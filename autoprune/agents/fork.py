@@ -1,17 +1,15 @@
 """Forking: a new run that starts from the state of another one after some generation, under changed settings."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from langgraph.checkpoint.sqlite import SqliteSaver
-
+from autoprune.agents.checkpoints import THREAD, open_checkpoints
 from autoprune.agents.graph import search_graph
-from autoprune.agents.session import THREAD
 from autoprune.agents.state import SearchState
 from autoprune.config import Config
 from autoprune.errors import UsageError
+from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.fork import copy_until
 
@@ -27,21 +25,25 @@ def fork_run(origin: RunDirectory, generation: int, config: Config, path: Path |
     refused = next((key for key in changed if key.split(".")[0] in MEASURED), None)
     if refused is not None:
         raise UsageError(f"{refused} decides what was measured, so a fork cannot change it; start a new search instead")
-    state = state_after(origin, generation)
+    # With the same database for both, a password that was given for the fork opens the origin too.
+    theirs = config if config.database == before.database else before
+    state = state_after(origin, theirs, generation)
     run = RunDirectory.create(path, config)
-    copy_until(origin, run, generation, changed)
     facts = {"run": str(origin.path), "generation": generation, "changed": changed}
-    run.write_settings(config, {**record, "origin": facts})
-    with closing(sqlite3.connect(run.checkpoints_file, check_same_thread=False)) as connection:
-        search_graph(SqliteSaver(connection)).update_state(THREAD, state, as_node="analyse")
+    inherited = {fact: record[fact] for fact in record if fact != "schema"}
+    run.write_settings(config, {**inherited, **run.settings()[1], "origin": facts})
+    with closing(Archive.of(origin, theirs)) as old, closing(Archive.of(run, config)) as new:
+        copy_until(origin, old, run, new, generation, changed)
+    with open_checkpoints(run, config) as checkpoints:
+        search_graph(checkpoints).update_state(THREAD, state, as_node="analyse")
     return run
 
 
-def state_after(run: RunDirectory, generation: int) -> SearchState:
+def state_after(run: RunDirectory, config: Config, generation: int) -> SearchState:
     """The state of a run's checkpoint after a generation (0: after `prepare`). Raises UsageError if there is none."""
     states: dict[int, SearchState] = {}
-    with closing(sqlite3.connect(run.checkpoints_file, check_same_thread=False)) as connection:
-        for snapshot in search_graph(SqliteSaver(connection)).get_state_history(THREAD):
+    with open_checkpoints(run, config) as checkpoints:
+        for snapshot in search_graph(checkpoints).get_state_history(THREAD):
             if snapshot.next == ("plan",):
                 number = snapshot.values["generation"]
                 states[number] = {"generation": number, "plans": [], "ended": snapshot.values["ended"]}

@@ -1,14 +1,12 @@
 """One process' work on a run: opens everything, starts or continues the state machine, closes everything."""
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command, Interrupt
 
 from autoprune.agents.analyst import Analyst, LLMAnalyst, StatisticalAnalyst
@@ -17,6 +15,7 @@ from autoprune.agents.budget import Budget
 from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.reply import Turn
+from autoprune.agents.checkpoints import THREAD, open_checkpoints
 from autoprune.agents.crew import Crew
 from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
 from autoprune.agents.estimate import estimate
@@ -36,8 +35,6 @@ from autoprune.tools.workbench import open_workbench
 STEPS_PER_GENERATION = 16
 SPARE_THREADS = 4
 """Beside one for each candidate of a generation, so that all of them go on at the same time."""
-THREAD: RunnableConfig = {"configurable": {"thread_id": "search"}}
-"""Where the checkpoints of a run are found in its database."""
 VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
 
 Notify = Callable[[str], None]
@@ -51,8 +48,10 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         events.emit("notice", text=line)
 
     with ExitStack() as stack:
-        archive = Archive(run.archive_file)
+        archive = Archive.of(run, config)
         stack.callback(archive.close)
+        if schema := run.schema(config):
+            notify(f"archive and checkpoints: {schema}")
         workbench = stack.enter_context(open_workbench(config, run, archive, notify))
         budget = Budget(config.search)
         crew: Crew
@@ -95,8 +94,8 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         record["sandbox"] = workbench.sandbox.name
         if choice.own is not None:
             record["self"] = choice.own.record(notify)
-        if origin := run.settings()[1].get("origin"):
-            record["origin"] = origin
+        before = run.settings()[1]
+        record |= {fact: before[fact] for fact in ("origin", "schema") if fact in before}
         run.write_settings(config, record)
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
         events.emit("run-started", "run-started", **facts)
@@ -112,9 +111,8 @@ def work(crew: Crew, wait: Callable[[], None] | None = None) -> None:
     When nothing goes on without an approval, `wait` is called again and again until there is one; it sleeps a little,
     or raises. Without it RunPaused is raised.
     """
-    connection = sqlite3.connect(crew.run.checkpoints_file, check_same_thread=False)
-    try:
-        graph = search_graph(SqliteSaver(connection))
+    with open_checkpoints(crew.run, crew.config) as checkpoints:
+        graph = search_graph(checkpoints)
         limit = STEPS_PER_GENERATION * (crew.config.search.max_candidates + 4)
         threads = crew.config.search.generation_size + SPARE_THREADS
         config: RunnableConfig = {**THREAD, "recursion_limit": limit, "max_concurrency": threads}
@@ -123,8 +121,6 @@ def work(crew: Crew, wait: Callable[[], None] | None = None) -> None:
         graph.invoke(given, config, context=crew, durability="sync")
         while asked := graph.get_state(config).interrupts:
             graph.invoke(Command(resume=_answers(crew, asked, wait)), config, context=crew, durability="sync")
-    finally:
-        connection.close()
 
 
 def _answers(crew: Crew, asked: Sequence[Interrupt], wait: Callable[[], None] | None) -> dict[str, Any]:

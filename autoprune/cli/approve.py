@@ -41,7 +41,7 @@ def approve(
         raise UsageError("--mode changes how the run approves, and takes no candidate and no answer")
     if comment and not decision:
         raise UsageError("--comment needs --decision")
-    archive = Archive(directory.archive_file)
+    archive = Archive.of(directory)
     try:
         pending = _chosen(archive, candidate)
         if mode:

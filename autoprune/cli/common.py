@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from autoprune.config_values import without_passwords
 from autoprune.errors import AutoPruneError
 from autoprune.report.text import plain
 
@@ -29,7 +30,7 @@ def say(line: str) -> None:
 
 def report_error(error: AutoPruneError) -> int:
     """Print the error's one line; returns the exit code."""
-    errors().print(plain(f"autoprune: {error}"), soft_wrap=True)
+    errors().print(plain(without_passwords(f"autoprune: {error}")), soft_wrap=True)
     return error.exit_code
 
 

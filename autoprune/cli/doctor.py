@@ -14,7 +14,17 @@ from autoprune.config import LLMSettings, SandboxSettings
 from autoprune.errors import AutoPruneError
 from autoprune.report.text import plain
 
-PACKAGES = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai", "xllamacpp", "docker", "lm-eval")
+PACKAGES = (
+    "autoprune",
+    "torch",
+    "transformers",
+    "langgraph",
+    "langchain-openai",
+    "xllamacpp",
+    "docker",
+    "lm-eval",
+    "psycopg",
+)
 
 
 def doctor(

@@ -38,7 +38,7 @@ def export_algorithm(
     if out.exists() and not force:
         raise UsageError(f"{out} exists already; name another file, or write over it with --force")
     run = RunDirectory.open(Path(name))
-    with closing(Archive(run.archive_file)) as archive:
+    with closing(Archive.of(run)) as archive:
         found = find_candidate(archive, wanted)
         text = algorithm_file(run, archive, list(read_events(run.events_file)), found, out.name, MAX_SOURCE_BYTES)
     try:

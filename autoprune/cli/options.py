@@ -9,6 +9,7 @@ from autoprune.config import Config, load_config
 from autoprune.gguf_files import KNOWN
 
 MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
+DATABASE = "A PostgreSQL database for archive and checkpoints, instead of SQLite files in the run (extra postgres)."
 TEXT = "builtin, wikitext2, c4, a text file, or hf:NAME."
 
 Model = Annotated[str, typer.Option(help=MODEL)]

@@ -26,10 +26,10 @@ def report(
     from autoprune.runs.archive import Archive
 
     directory = RunDirectory.open(run)
-    if not directory.archive_file.is_file():
+    if directory.schema() is None and not directory.archive_file.is_file():
         raise UsageError(f"{directory.path} has no archive yet; the search has not begun")
     path = out or directory.path / NAME
-    with closing(Archive(directory.archive_file)) as archive:
+    with closing(Archive.of(directory)) as archive:
         graph, placed = reasoning_graph(directory, archive), placed_candidates(directory, archive)
         page = drawn(Material.read(directory, archive, graph, placed, spending_by_slot(archive)))
     try:

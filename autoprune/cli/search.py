@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from autoprune.cli.common import console, person, print_json, report_error, say
-from autoprune.cli.options import MODEL
+from autoprune.cli.options import DATABASE, MODEL
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.report.live import LiveView
@@ -57,6 +57,7 @@ def search(
     max_usd: Annotated[float | None, typer.Option(help="Stop after so many US dollars.")] = None,
     transfer_model: Annotated[str | None, typer.Option(help="Confirm on this model too; as --model.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
+    database: Annotated[str | None, typer.Option(metavar="URL", help=DATABASE)] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Where the run goes; default runs/<time>-<model>.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
@@ -77,6 +78,7 @@ def search(
         "search.max_usd": max_usd,
         "search.transfer_model": transfer_model,
         "seed": seed,
+        "database": database,
     }
     path, overrides = _split(words or [])
     overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
@@ -95,6 +97,10 @@ def resume(
     executor: Annotated[str | None, typer.Option(help=EXECUTOR)] = None,
     workers: Annotated[int | None, typer.Option(help=WORKERS)] = None,
     address: Annotated[str | None, typer.Option(help=ADDRESS)] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The run's PostgreSQL database, with its password or at a new host."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
     """Continue a run that was interrupted, killed or paused; an ended one shows its table again."""
@@ -103,6 +109,7 @@ def resume(
     options = {
         "approval": approval,
         "approval_policy": approval_policy,
+        "database": database,
         "executor.kind": executor,
         "executor.workers": workers,
         "executor.address": address,
@@ -135,10 +142,10 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                     config = config.model_copy(
                         update={"llm": config.llm.model_copy(update={"provider": choice.provider})}
                     )
-                    with _disk_faults_explained(run), open_crew(run, config, choice, events) as crew:
+                    with _faults_explained(run), open_crew(run, config, choice, events) as crew:
                         if switched:
                             crew.archive.approvals.switch(Switch(approval=config.approval, who=person()))
-                        with _attended(run, view, screen) as wait:
+                        with _attended(run, config, view, screen) as wait:
                             work(crew, wait)
                 except RunPaused as paused:
                     view.stop()
@@ -173,7 +180,9 @@ def _check_second_model(config: Config) -> None:
 
 
 @contextmanager
-def _attended(run: RunDirectory, view: LiveView, screen: Console) -> Iterator[Callable[[], None] | None]:
+def _attended(
+    run: RunDirectory, config: Config, view: LiveView, screen: Console
+) -> Iterator[Callable[[], None] | None]:
     """On a terminal: somebody asks for approvals while the search goes on. Yields how to wait for an answer."""
     if not (screen.is_terminal and sys.stdin.isatty()):
         yield None
@@ -183,7 +192,7 @@ def _attended(run: RunDirectory, view: LiveView, screen: Console) -> Iterator[Ca
 
     ended = threading.Event()
     with (
-        closing(Archive(run.archive_file)) as archive,
+        closing(Archive.of(run, config)) as archive,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="approvals") as thread,
     ):
         dialog = Dialog(run, archive, screen, sys.stdin.fileno(), ended.is_set, view.held)
@@ -202,19 +211,24 @@ def _attended(run: RunDirectory, view: LiveView, screen: Console) -> Iterator[Ca
 
 
 @contextmanager
-def _disk_faults_explained(run: RunDirectory) -> Iterator[None]:
-    """One line when the run directory cannot be written any more; what was written stays and can be resumed."""
+def _faults_explained(run: RunDirectory) -> Iterator[None]:
+    """One line when disk or database cannot be written any more; what was written stays, and the run can go on."""
     from sqlalchemy.exc import DatabaseError
 
+    from autoprune.runs.postgres import driver_errors, one_line
+
+    faults: tuple[type[Exception], ...] = (OSError, sqlite3.Error, DatabaseError, *driver_errors())
     try:
         yield
-    except (OSError, sqlite3.Error, DatabaseError) as error:
+    except faults as error:
         if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
             raise
-        reason = error.strerror if isinstance(error, OSError) else getattr(error, "orig", error)
+        schema = None if isinstance(error, OSError) else run.schema()
+        what = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
+        reason = error.strerror if isinstance(error, OSError) else one_line(getattr(error, "orig", error))
+        remedy = "when it answers again" if schema else "make room, then"
         raise AutoPruneError(
-            f"the run directory {run.path} cannot be written ({reason}); "
-            f"make room, then go on with `autoprune resume {run.path}`"
+            f"{what} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
         ) from None
 
 

@@ -65,7 +65,7 @@ def trace(
         for event in follow_events(directory.events_file):
             _tell(event)
         return
-    archive = Archive(directory.archive_file)
+    archive = Archive.of(directory)
     try:
         generation, slot = _part(archive, part)
         events = list(read_events(directory.events_file))

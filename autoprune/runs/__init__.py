@@ -1,1 +1,1 @@
-"""The record of a search: run directory, archive (SQLite), events (JSONL), prices."""
+"""The record of a search: run directory, archive (SQLite or PostgreSQL), events (JSONL), prices."""

@@ -8,30 +8,10 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import JSON, Column, Engine, Integer, MetaData, String, Table, select, text
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Engine, Table, select
 
-_tables = MetaData()
-_requests = Table(
-    "approval_requests",
-    _tables,
-    Column("slot", String, primary_key=True),
-    Column("candidate", String, primary_key=True),
-    Column("record", JSON, nullable=False),
-)
-_decisions = Table(
-    "approval_decisions",
-    _tables,
-    Column("slot", String, primary_key=True),
-    Column("candidate", String, primary_key=True),
-    Column("record", JSON, nullable=False),
-)
-_switches = Table(
-    "approval_switches",
-    _tables,
-    Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("record", JSON, nullable=False),
-)
+from autoprune.runs import tables
+from autoprune.runs.tables import ORDER, insert_into
 
 
 def now() -> str:
@@ -98,34 +78,35 @@ class Approvals:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        _tables.create_all(engine)
 
     def ask(self, request: ApprovalRequest) -> None:
         """Keep a request; a second time changes nothing."""
-        self._put(_requests, slot=request.slot, candidate=request.candidate, record=request.model_dump())
+        self._put(tables.approval_requests, slot=request.slot, candidate=request.candidate, record=request.model_dump())
 
     def request(self, slot: str, candidate: str) -> ApprovalRequest | None:
-        found = self._records(_requests, slot, candidate)
+        found = self._records(tables.approval_requests, slot, candidate)
         return ApprovalRequest.model_validate(found[0]) if found else None
 
     def pending(self) -> list[ApprovalRequest]:
         """The requests without a decision, oldest first."""
         decided = {(decision.slot, decision.candidate) for decision in self.decisions()}
-        asked = [ApprovalRequest.model_validate(record) for record in self._records(_requests)]
+        asked = [ApprovalRequest.model_validate(record) for record in self._records(tables.approval_requests)]
         return [request for request in asked if (request.slot, request.candidate) not in decided]
 
     def decide(self, decision: Decision) -> Decision:
         """Keep a decision unless there is one already; returns the one that stands."""
-        self._put(_decisions, slot=decision.slot, candidate=decision.candidate, record=decision.model_dump())
+        self._put(
+            tables.approval_decisions, slot=decision.slot, candidate=decision.candidate, record=decision.model_dump()
+        )
         return self.decision(decision.slot, decision.candidate) or decision
 
     def decision(self, slot: str, candidate: str) -> Decision | None:
-        found = self._records(_decisions, slot, candidate)
+        found = self._records(tables.approval_decisions, slot, candidate)
         return Decision.model_validate(found[0]) if found else None
 
     def decisions(self) -> list[Decision]:
         """All decisions, oldest first."""
-        return [Decision.model_validate(record) for record in self._records(_decisions)]
+        return [Decision.model_validate(record) for record in self._records(tables.approval_decisions)]
 
     def may_run(self, slot: str, candidate: str) -> bool:
         """Whether a decision of this slot lets this very source run."""
@@ -133,19 +114,19 @@ class Approvals:
 
     def switch(self, switch: Switch) -> None:
         """Change how the run approves from here on."""
-        self._put(_switches, record=switch.model_dump())
+        self._put(tables.approval_switches, record=switch.model_dump())
 
     def switched(self) -> Switch | None:
         """The last change of the mode; None if the settings' mode holds."""
-        found = self._records(_switches)
+        found = self._records(tables.approval_switches)
         return Switch.model_validate(found[-1]) if found else None
 
     def _put(self, table: Table, **row: Any) -> None:
         with self._engine.begin() as connection:
-            connection.execute(insert(table).on_conflict_do_nothing(), [row])
+            connection.execute(insert_into(table, connection).on_conflict_do_nothing(), [row])
 
     def _records(self, table: Table, slot: str | None = None, candidate: str | None = None) -> list[Any]:
-        query = select(table.c.record).order_by(text("rowid"))
+        query = select(table.c.record).order_by(ORDER)
         if slot is not None:
             query = query.where(table.c.slot == slot, table.c.candidate == candidate)
         with self._engine.connect() as connection:

@@ -11,86 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    DDL,
-    JSON,
-    Column,
-    Engine,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    event,
-    inspect,
-    select,
-    text,
-)
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Engine, Table, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 
+from autoprune.config import Config
 from autoprune.errors import AutoPruneError
+from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
-
-_tables = MetaData()
-_proposals = Table(
-    "proposals",
-    _tables,
-    Column("slot", String, primary_key=True),
-    Column("revision", Integer, primary_key=True),
-    Column("generation", Integer, nullable=False),
-    Column("operator", String, nullable=False),
-    Column("engine", String, nullable=False),
-    Column("parents", JSON, nullable=False),
-    Column("thought", JSON, nullable=False),
-    Column("candidate", String),
-    Column("chain", JSON, nullable=False),
-    Column("sections", JSON),
-)
-_outcomes = Table(
-    "outcomes",
-    _tables,
-    Column("slot", String, primary_key=True),
-    Column("generation", Integer, nullable=False),
-    Column("candidate", String),
-    Column("status", String, nullable=False),
-    Column("stage", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("message", String, nullable=False),
-    Column("data", JSON, nullable=False),
-)
-_measurements = Table(
-    "measurements",
-    _tables,
-    Column("subject", String, primary_key=True),
-    Column("split", String, primary_key=True),
-    Column("settings", String, primary_key=True),
-    Column("perplexity", Float, nullable=False),
-    Column("sparsity", Float, nullable=False),
-    Column("data", JSON, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
-)
-_nodes = Table(
-    "nodes",
-    _tables,
-    Column("id", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("text", String, nullable=False),
-    Column("data", JSON, nullable=False),
-)
-_edges = Table(
-    "edges",
-    _tables,
-    Column("source", String, primary_key=True),
-    Column("target", String, primary_key=True),
-    Column("kind", String, primary_key=True),
-    Column("generation", Integer, nullable=False),
-)
-_calls = Table("calls", _tables, Column("key", String, primary_key=True), Column("record", JSON, nullable=False))
-_clock = Table("clock", _tables, Column("session", String, primary_key=True), Column("seconds", Float, nullable=False))
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.postgres import Schema, driver, one_line
+from autoprune.runs.tables import ORDER, insert_into, make_tables
 
 
 @dataclass(frozen=True)
@@ -162,28 +92,34 @@ class Edge:
 
 
 class Archive:
-    """The run's SQLite file. Safe to use from several threads of one process. `approvals` holds who let what run."""
+    """The archive in a run's SQLite file, or in its schema of a PostgreSQL database.
 
-    def __init__(self, path: Path) -> None:
-        self._engine = create_engine(f"sqlite:///{path}", json_serializer=_dump)
-        event.listen(self._engine, "connect", _durable)
+    Safe to use from several threads of one process. `approvals` holds who let what run, `engine` reaches the tables.
+    """
+
+    def __init__(self, place: Path | Schema) -> None:
+        self.engine = _engine(place)
         try:
-            _tables.create_all(self._engine)
-            _add_new_columns(self._engine)
-            self.approvals = Approvals(self._engine)
+            make_tables(self.engine)
         except DatabaseError as error:
-            raise AutoPruneError(f"{path} cannot be used as an archive: {error.orig}") from None
+            raise AutoPruneError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
+        self.approvals = Approvals(self.engine)
+
+    @classmethod
+    def of(cls, run: RunDirectory, config: Config | None = None) -> "Archive":
+        """The archive of a run, wherever it is. `config`: its settings, if they know the database's password."""
+        return cls(run.schema(config) or run.archive_file)
 
     def close(self) -> None:
-        """Release the file."""
-        self._engine.dispose()
+        """Release the file or the connections."""
+        self.engine.dispose()
 
     def add_proposal(self, proposal: Proposal) -> None:
-        self._put(_proposals, [vars(proposal)])
+        self._put(tables.proposals, [vars(proposal)])
 
     def proposals(self, generation: int | None = None) -> list[Proposal]:
         """All proposals in order of slot and revision; a slot's last one is what was decided on."""
-        rows = self._all(_proposals, Proposal)
+        rows = self._all(tables.proposals, Proposal)
         rows.sort(key=lambda row: (row.generation, _natural(row.slot), row.revision))
         return [row for row in rows if generation is None or row.generation == generation]
 
@@ -193,22 +129,22 @@ class Archive:
         return found[-1] if found else None
 
     def add_outcome(self, outcome: Outcome) -> None:
-        self._put(_outcomes, [vars(outcome)])
+        self._put(tables.outcomes, [vars(outcome)])
 
     def outcomes(self, generation: int | None = None) -> list[Outcome]:
         """All outcomes in order of slot."""
-        rows = self._all(_outcomes, Outcome)
+        rows = self._all(tables.outcomes, Outcome)
         rows.sort(key=lambda row: (row.generation, _natural(row.slot)))
         return [row for row in rows if generation is None or row.generation == generation]
 
     def add_measurement(self, measured: Measured) -> None:
-        self._put(_measurements, [vars(measured)])
+        self._put(tables.measurements, [vars(measured)])
 
     def measurement(self, subject: str, split: str, settings: str) -> Measured | None:
         """The measurement under exactly these settings, or None."""
-        columns = _measurements.c
+        columns = tables.measurements.c
         found = self._all(
-            _measurements,
+            tables.measurements,
             Measured,
             columns.subject == subject,
             columns.split == split,
@@ -218,64 +154,64 @@ class Archive:
 
     def measurements(self, split: str) -> list[Measured]:
         """All measurements on a split, in the order in which they were made."""
-        return self._all(_measurements, Measured, _measurements.c.split == split)
+        return self._all(tables.measurements, Measured, tables.measurements.c.split == split)
 
     def add_thoughts(self, nodes: Iterable[Node], edges: Iterable[Edge]) -> None:
-        self._put(_nodes, [vars(node) for node in nodes])
-        self._put(_edges, [vars(edge) for edge in edges])
+        self._put(tables.nodes, [vars(node) for node in nodes])
+        self._put(tables.edges, [vars(edge) for edge in edges])
 
     def nodes(self) -> list[Node]:
-        return self._all(_nodes, Node)
+        return self._all(tables.nodes, Node)
 
     def edges(self) -> list[Edge]:
-        return self._all(_edges, Edge)
+        return self._all(tables.edges, Edge)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The journal of chat calls: the record under a key (see `agents.chat`)."""
-        with self._engine.connect() as connection:
-            return connection.execute(select(_calls.c.record).where(_calls.c.key == key)).scalar()
+        with self.engine.connect() as connection:
+            return connection.execute(select(tables.calls.c.record).where(tables.calls.c.key == key)).scalar()
 
     def put(self, key: str, record: dict[str, Any]) -> None:
         """Store or replace the record of one chat call; on disk when this returns."""
-        with self._engine.begin() as connection:
-            statement = insert(_calls).values(key=key, record=record)
+        with self.engine.begin() as connection:
+            statement = insert_into(tables.calls, connection).values(key=key, record=record)
             connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"record": record}))
 
     def calls(self) -> dict[str, dict[str, Any]]:
         """All records of chat calls by key."""
-        with self._engine.connect() as connection:
-            return {row.key: row.record for row in connection.execute(select(_calls))}
+        with self.engine.connect() as connection:
+            return {row.key: row.record for row in connection.execute(select(tables.calls).order_by(ORDER))}
 
     def tick(self, session: str, seconds: float) -> None:
         """Keep how long a session (one process working on the run) has lasted."""
-        with self._engine.begin() as connection:
-            statement = insert(_clock).values(session=session, seconds=seconds)
+        with self.engine.begin() as connection:
+            statement = insert_into(tables.clock, connection).values(session=session, seconds=seconds)
             connection.execute(statement.on_conflict_do_update(index_elements=["session"], set_={"seconds": seconds}))
 
     def seconds(self, but: str = "") -> float:
         """How long all sessions but one have lasted together."""
-        with self._engine.connect() as connection:
-            return sum(row.seconds for row in connection.execute(select(_clock)) if row.session != but)
+        with self.engine.connect() as connection:
+            return sum(row.seconds for row in connection.execute(select(tables.clock)) if row.session != but)
 
     def _put(self, table: Table, rows: list[dict[str, Any]]) -> None:
         if rows:
-            with self._engine.begin() as connection:
-                connection.execute(insert(table).on_conflict_do_nothing(), rows)
+            with self.engine.begin() as connection:
+                connection.execute(insert_into(table, connection).on_conflict_do_nothing(), rows)
 
     def _all(self, table: Table, kind: type, *conditions: Any) -> list[Any]:
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(table).where(*conditions).order_by(text("rowid")))
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(table).where(*conditions).order_by(ORDER))
             return [kind(**row._mapping) for row in rows]
 
 
-def _add_new_columns(engine: Engine) -> None:
-    """Give an archive of an older version the columns that have come since; what it holds has no value there."""
-    for table in _tables.sorted_tables:
-        there = {column["name"] for column in inspect(engine).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                with engine.begin() as connection:
-                    connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column.type}"))
+def _engine(place: Path | Schema) -> Engine:
+    if isinstance(place, Schema):
+        engine = create_engine("postgresql+psycopg://", module=driver(), json_serializer=_dump)
+        event.listen(engine, "do_connect", lambda _dialect, _record, _words, how: place.connect(**how))
+    else:
+        engine = create_engine(f"sqlite:///{place}", json_serializer=_dump)
+        event.listen(engine, "connect", _durable)
+    return engine
 
 
 def _durable(connection: Any, _record: Any) -> None:

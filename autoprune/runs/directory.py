@@ -5,6 +5,8 @@ events.jsonl        what happened, in order
 archive.sqlite      every candidate with its measurements, the reasoning graph, the replies of chat models
 checkpoints.sqlite  where the state machine stands
 candidates/<hash>.py
+
+With the setting `database`, a schema of that PostgreSQL database takes the place of the two SQLite files.
 """
 
 import fcntl
@@ -21,6 +23,7 @@ import yaml
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
+from autoprune.runs.postgres import Schema
 
 FORMAT = 1
 """Version of the directory's layout; a newer one is refused, an older one is migrated."""
@@ -44,7 +47,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path | None, config: Config) -> "RunDirectory":
-        """Make a new run directory; refuses one that already holds a run."""
+        """Make a new run directory, and its schema where there is a database; refuses one that already holds a run."""
         if path is None:
             path = _fresh_path(runs_root(), config)
         run = cls(path)
@@ -54,7 +57,7 @@ class RunDirectory:
             run.candidates.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot make the run directory {path}: {error.strerror}") from None
-        run.write_settings(config, {})
+        run.write_settings(config, {"schema": Schema.create(config.database, run.name).name} if config.database else {})
         return run
 
     @classmethod
@@ -106,6 +109,16 @@ class RunDirectory:
         """Write config.yaml at once (a reader never sees half of it)."""
         tree = {"format": FORMAT, "config": config.model_dump(mode="json"), "record": record}
         write_atomically(self.settings_file, yaml.safe_dump(tree, sort_keys=False))
+
+    def schema(self, config: Config | None = None) -> Schema | None:
+        """Where the run is in a PostgreSQL database; None when it is in SQLite files. `config`: settings that know the
+        database's password, or its new address. Raises UsageError when they would have it moved."""
+        remembered, record = self.settings()
+        database = (config or remembered).database
+        if (database is None) != ("schema" not in record):
+            where = "SQLite files" if database else "a PostgreSQL database"
+            raise UsageError(f"{self.path} is in {where}, and stays there; `autoprune fork` can go on elsewhere")
+        return Schema(database, record["schema"]) if database else None
 
     def save_source(self, source: str) -> str:
         """Keep a candidate's source under its content hash; returns the hash."""

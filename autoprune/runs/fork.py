@@ -4,45 +4,65 @@ Measurements are kept all: they are facts about sources and settings, whoever as
 asked, paid for and answered is kept up to that generation, for the state of the fork rests on it; so is the time.
 """
 
+import re
 import shutil
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sqlalchemy import select
+
+from autoprune.runs import tables
 from autoprune.runs.archive import Archive, new_session
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event, EventLog, read_events
 
-_BY_GENERATION = ("proposals", "outcomes", "nodes", "edges")
-_BY_SLOT = {"approval_requests": "slot", "approval_decisions": "slot", "calls": "key"}
+COPIED = (
+    tables.proposals,
+    tables.outcomes,
+    tables.measurements,
+    tables.nodes,
+    tables.edges,
+    tables.calls,
+    tables.approval_requests,
+    tables.approval_decisions,
+)
+"""All but the clock, which starts at what the generations took, and how approvals were switched."""
 
 
-def copy_until(origin: RunDirectory, into: RunDirectory, generation: int, changed: dict[str, Any]) -> None:
+def copy_until(
+    origin: RunDirectory, old: Archive, into: RunDirectory, new: Archive, generation: int, changed: dict[str, Any]
+) -> None:
     """Candidates, archive and events of the origin as they were when a generation had ended.
 
-    `changed` (setting to [old, new]) is kept in the fork's first event.
+    `old` and `new` are the archives of origin and fork, each in a database of any kind. `changed` (setting to
+    [old, new]) is kept in the fork's first event.
     """
     shutil.copytree(origin.candidates, into.candidates, dirs_exist_ok=True)
     events = list(_until(read_events(origin.events_file), generation))
-    seconds = max((event.data["seconds"] for event in events if event.kind == "spent"), default=0.0)
-    with closing(sqlite3.connect(origin.archive_file)) as theirs, closing(sqlite3.connect(into.archive_file)) as ours:
-        theirs.backup(ours)
-    archive = Archive(into.archive_file)  # an archive of an older version gets the tables that it lacks
-    archive.close()
-    with closing(sqlite3.connect(into.archive_file)) as ours, ours:
-        for table in _BY_GENERATION:
-            ours.execute(f"DELETE FROM {table} WHERE generation > ?", (generation,))
-        for table, column in _BY_SLOT.items():  # names begin with the generation: g12.c3
-            ours.execute(f"DELETE FROM {table} WHERE CAST(substr({column}, 2) AS INTEGER) > ?", (generation,))
-        ours.execute("DELETE FROM approval_switches")
-        ours.execute("DELETE FROM clock")
-        ours.execute("INSERT INTO clock VALUES (?, ?)", (new_session(), seconds))
+    _copy_rows(old, new, generation)
+    new.tick(new_session(), max((event.data["seconds"] for event in events if event.kind == "spent"), default=0.0))
     log = EventLog(into.events_file)
     log.emit("forked", "forked", origin=str(origin.path), generation=generation, changed=changed)
     log.close()
     with into.events_file.open("a", encoding="utf-8") as lines:
         lines.writelines(event.model_dump_json() + "\n" for event in events)
+
+
+def _copy_rows(old: Archive, new: Archive, generation: int) -> None:
+    with old.engine.connect() as reading, new.engine.begin() as writing:
+        for table in COPIED:
+            found = reading.execute(select(table).order_by(tables.ORDER)).mappings()
+            rows = [dict(row) for row in found if _generation_of(row) <= generation]
+            if rows:
+                writing.execute(table.insert(), rows)
+
+
+def _generation_of(row: Mapping[Any, Any]) -> int:
+    """The generation that a row belongs to, if need be by its name: g12.c3. A measurement belongs to none: 0."""
+    if "generation" in row:
+        return int(row["generation"])
+    named = re.match(r"g(\d+)", row.get("slot") or row.get("key") or "")
+    return int(named[1]) if named else 0
 
 
 def _until(events: Iterator[Event], generation: int) -> Iterator[Event]:

@@ -98,7 +98,7 @@ def _read(path: Path) -> str:
 
 def _of_run(path: Path, wanted: str) -> str:
     run = RunDirectory.open(path)
-    archive = Archive(run.archive_file)
+    archive = Archive.of(run)
     try:
         return run.source(find_candidate(archive, wanted).candidate)
     finally:

@@ -246,7 +246,7 @@ class Workbench:
                 self.archive.add_measurement(row_of(subject, settings, *found))
                 known = self.archive.measurement(subject, split, settings)
         if known is None:
-            raise AutoPruneError(f"the archive {self.run.archive_file} did not keep the measurement of {subject}")
+            raise AutoPruneError(f"the archive of {self.run.path} did not keep the measurement of {subject}")
         return known
 
     def _key(self, subject: str, split: str, more: Facts) -> str:

@@ -10,7 +10,7 @@ from autoprune.config import Config, load_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from tests.agents.chat.faulty_server import ChatServer
-from tests.agents.lives import live
+from tests.agents.lives import Nursery, live
 
 SMALL = (
     "dtype=float32",
@@ -58,12 +58,19 @@ def search(small_config: Callable[..., Config], tmp_path: Path) -> Search:
     return run
 
 
+@pytest.fixture(scope="module")
+def nursery(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    nursery = Nursery(load_config(None, [f"model={tiny_model}", *SMALL]), tmp_path_factory.mktemp("cache"))
+    yield nursery
+    nursery.close()
+
+
 @pytest.fixture
 def facts() -> Callable[[RunDirectory], dict[str, Any]]:
     """What a run found, without times: to compare two runs."""
 
     def of(run: RunDirectory) -> dict[str, Any]:
-        archive = Archive(run.archive_file)
+        archive = Archive.of(run)
         try:
             return {
                 "outcomes": {o.slot: (o.candidate, o.status, o.data.get("perplexity")) for o in archive.outcomes()},

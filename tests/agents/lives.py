@@ -96,15 +96,21 @@ def _life(path: Path, config: Config, death: dict[str, int]) -> None:
 
 
 def _watch_checkpoints(pass_by: Any) -> None:
+    from langgraph.checkpoint.postgres import PostgresSaver
     from langgraph.checkpoint.sqlite import SqliteSaver
 
-    put = SqliteSaver.put
+    for saver in (SqliteSaver, PostgresSaver):
+        _watch_puts(saver, pass_by)
+
+
+def _watch_puts(saver: Any, pass_by: Any) -> None:
+    put = saver.put
 
     def watched(self: Any, *words: Any, **named: Any) -> Any:
         pass_by("put")
         return put(self, *words, **named)
 
-    SqliteSaver.put = watched  # type: ignore[method-assign]
+    saver.put = watched
 
 
 def _watch_measurements(log: Path) -> None:

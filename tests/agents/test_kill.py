@@ -2,8 +2,6 @@
 
 from random import Random
 
-import pytest
-
 from autoprune.agents.chat.reply import Usage, recorded_usage
 from autoprune.agents.session import finished
 from autoprune.config import load_config
@@ -12,18 +10,11 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
 from tests.agents.conftest import SMALL
-from tests.agents.lives import Nursery, measured_in
+from tests.agents.lives import measured_in
 from tests.agents.test_search import llm_words, scripted
 
 KILLS = 30
 MOST_LIVES = 80
-
-
-@pytest.fixture(scope="module")
-def nursery(tiny_model, tmp_path_factory):
-    nursery = Nursery(load_config(None, [f"model={tiny_model}", *SMALL]), tmp_path_factory.mktemp("cache"))
-    yield nursery
-    nursery.close()
 
 
 def usage(run):

@@ -1,3 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
 import pytest
 from pydantic import ValidationError
 
@@ -6,13 +9,6 @@ from autoprune.runs.archive import Archive
 
 REQUEST = ApprovalRequest(slot="g1.c1", candidate="abc", revision=0, operator="explore", engine="llm")
 APPROVED = Decision(slot="g1.c1", candidate="abc", decision="approve", who="ann")
-
-
-@pytest.fixture
-def archive(tmp_path):
-    archive = Archive(tmp_path / "archive.sqlite")
-    yield archive
-    archive.close()
 
 
 def test_a_request_waits_until_it_is_decided(archive):
@@ -25,12 +21,30 @@ def test_a_request_waits_until_it_is_decided(archive):
     assert approvals.request("g1.c1", "abc") == REQUEST
 
 
-def test_the_first_decision_stands_and_is_seen_by_another_process(archive, tmp_path):
+def test_the_first_decision_stands_and_is_seen_by_another_process(archive, place):
     archive.approvals.decide(APPROVED)
-    other = Archive(tmp_path / "archive.sqlite")
+    other = Archive(place)
     late = Decision(slot="g1.c1", candidate="abc", decision="reject", who="bob")
     assert other.approvals.decide(late) == APPROVED
     other.close()
+
+
+def test_of_decisions_at_the_same_time_one_stands_for_all(place):
+    people = [f"person {number}" for number in range(8)]
+
+    def decide(who):
+        with closing(Archive(place)) as archive:
+            return archive.approvals.decide(APPROVED.model_copy(update={"who": who}))
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        decided = list(pool.map(decide, people))
+    assert len({decision.who for decision in decided}) == 1
+
+
+def test_requests_wait_in_the_order_in_which_they_were_asked(archive):
+    for slot in ("g1.c2", "g1.c1", "g1.c10"):
+        archive.approvals.ask(REQUEST.model_copy(update={"slot": slot}))
+    assert [request.slot for request in archive.approvals.pending()] == ["g1.c2", "g1.c1", "g1.c10"]
 
 
 @pytest.mark.parametrize(

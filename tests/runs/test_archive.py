@@ -13,13 +13,6 @@ OUTCOME = Outcome("g1.c1", 1, "abc", "measured", data={"perplexity": 12.5})
 MEASURED = Measured("abc", "search", "s1", 12.5, 0.6, {"zeros": 3}, b"\x01\x02")
 
 
-@pytest.fixture
-def archive(tmp_path):
-    archive = Archive(tmp_path / "archive.sqlite")
-    yield archive
-    archive.close()
-
-
 def test_facts_come_back_as_they_were_written(archive):
     archive.add_proposal(PROPOSAL)
     archive.add_outcome(OUTCOME)
@@ -56,6 +49,15 @@ def test_the_last_revision_speaks_for_a_slot(archive):
     assert archive.proposal("g9.c9") is None
 
 
+def test_facts_keep_the_order_in_which_they_were_written(archive):
+    for subject in "cab":
+        archive.add_measurement(replace(MEASURED, subject=subject))
+        archive.put(subject, {"turn": 1})
+    archive.put("c", {"turn": 2})
+    assert [measured.subject for measured in archive.measurements("search")] == list("cab")
+    assert list(archive.calls()) == list("cab")
+
+
 def test_thoughts_and_links_are_kept(archive):
     node, edge = Node("obs.skew", "observation", 0, "skewed"), Edge("a", "b", "motivates", 1)
     archive.add_thoughts([node, node], [edge])
@@ -63,10 +65,10 @@ def test_thoughts_and_links_are_kept(archive):
     assert (archive.nodes(), archive.edges()) == ([node], [edge])
 
 
-def test_the_journal_replaces_and_survives_reopening(archive, tmp_path):
+def test_the_journal_replaces_and_survives_reopening(archive, place):
     archive.put("k", {"turn": 1})
     archive.put("k", {"turn": 2})
-    other = Archive(tmp_path / "archive.sqlite")
+    other = Archive(place)
     assert other.get("k") == {"turn": 2}
     assert other.get("unknown") is None
     other.close()

@@ -3,15 +3,8 @@
 import pytest
 
 from autoprune.errors import UsageError
-from autoprune.runs.archive import Archive, Outcome, Proposal
+from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.lookup import best_slot, find_candidate
-
-
-@pytest.fixture
-def archive(tmp_path):
-    archive = Archive(tmp_path / "archive.sqlite")
-    yield archive
-    archive.close()
 
 
 def propose(archive, slot, revision, candidate):

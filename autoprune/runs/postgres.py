@@ -1,0 +1,113 @@
+"""A run's schema in a PostgreSQL database; needs the extra `postgres`.
+
+One database serves many runs: each has a schema of its own, with the tables of its archive and of its checkpoints.
+Connections are libpq's: what the URL does not say comes from the PG* variables, ~/.pgpass and ~/.pg_service.conf.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from autoprune.config_values import Database
+from autoprune.errors import UsageError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+INSTALL = "a run on PostgreSQL needs the extra postgres: pip install 'autoprune[postgres]'"
+PATIENCE = "10"
+"""Seconds to wait for a server that does not answer, unless the URL or PGCONNECT_TIMEOUT says otherwise."""
+NAME = 40
+"""Letters of a run's name in that of its schema; PostgreSQL cuts names at 63."""
+REMEDIES = {
+    "password": "it is taken from the URL, PGPASSWORD or ~/.pgpass",
+    "does not exist": "make it with createdb or createuser, or name another one",
+    "permission denied for database": "its owner may GRANT CREATE ON DATABASE",
+}
+"""What to do, by what the server says."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Where a run is: a database, and the name of the schema in it."""
+
+    database: Database
+    name: str
+
+    @classmethod
+    def create(cls, database: Database, run: str) -> "Schema":
+        """A new, empty schema that is called after its run."""
+        words = re.sub(r"[^a-z0-9]+", "_", run.lower()).strip("_")[:NAME]
+        schema = cls(database, f"autoprune_{words}_{secrets.token_hex(4)}")
+        with _explained(database), closing(_connect(database)) as connection:
+            sql = driver().sql
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema.name)))
+        return schema
+
+    def connect(self, autocommit: bool = False, **how: Any) -> "Connection[Any]":
+        """A connection on which this schema's tables need no prefix. `how`: more words for psycopg.connect.
+
+        Raises UsageError when the server cannot be reached or does not let us in, or has no such schema.
+        """
+        with _explained(self.database):
+            connection = _connect(self.database, **how)
+            found = connection.cursor(row_factory=driver().rows.tuple_row).execute(
+                "SELECT to_regnamespace(%(name)s) IS NOT NULL, set_config('search_path', %(name)s, false)",
+                {"name": self.name},
+            )
+            row = found.fetchone()
+        if not row or not row[0]:
+            connection.close()
+            raise UsageError(f"the database {self.database.url} has no schema {self.name}, which this run wrote to")
+        connection.autocommit = autocommit
+        return connection
+
+    def __str__(self) -> str:
+        return f"{self.database.url}, schema {self.name}"
+
+
+def driver() -> ModuleType:
+    """The package psycopg. Raises UsageError when the extra is not installed."""
+    try:
+        import psycopg
+    except ImportError:
+        raise UsageError(INSTALL) from None
+    return psycopg
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """What a connection to a PostgreSQL server may raise; nothing where the extra is not installed."""
+    try:
+        return (driver().Error,)
+    except UsageError:
+        return ()
+
+
+def one_line(error: BaseException | None) -> str:
+    """What a database complains of, without line breaks."""
+    return " ".join(str(error).split())
+
+
+def _connect(database: Database, **how: Any) -> "Connection[Any]":
+    """A connection in autocommit mode, in which what is set stays set."""
+    psycopg = driver()
+    told = psycopg.conninfo.conninfo_to_dict(database.url)
+    defaults = {"connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", PATIENCE), "application_name": "autoprune"}
+    password = {"password": database.password} if database.password else {}
+    connection: Connection[Any] = psycopg.connect(**{**defaults, **told, **password}, **how, autocommit=True)
+    return connection
+
+
+@contextmanager
+def _explained(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except driver_errors() as error:
+        reason = one_line(error)
+        remedy = next((f"; {remedy}" for word, remedy in REMEDIES.items() if word in reason), "")
+        raise UsageError(f"cannot use the database {database.url}: {reason}{remedy}") from None

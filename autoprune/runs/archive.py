@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     JSON,
     Column,
-    Engine,
     Float,
     Integer,
     LargeBinary,
@@ -24,7 +22,6 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
-    inspect,
     select,
     text,
 )
@@ -33,6 +30,7 @@ from sqlalchemy.exc import DatabaseError
 
 from autoprune.errors import AutoPruneError
 from autoprune.runs.approvals import Approvals
+from autoprune.runs.migration import open_tables
 
 _tables = MetaData()
 _proposals = Table(
@@ -162,14 +160,16 @@ class Edge:
 
 
 class Archive:
-    """The run's SQLite file. Safe to use from several threads of one process. `approvals` holds who let what run."""
+    """The run's SQLite file. Safe to use from several threads of one process. `approvals` holds who let what run.
+
+    Raises AutoPruneError for a file that is no archive, UsageError for one of a newer format.
+    """
 
     def __init__(self, path: Path) -> None:
         self._engine = create_engine(f"sqlite:///{path}", json_serializer=_dump)
         event.listen(self._engine, "connect", _durable)
         try:
-            _tables.create_all(self._engine)
-            _add_new_columns(self._engine)
+            open_tables(self._engine, _tables, path)
             self.approvals = Approvals(self._engine)
         except DatabaseError as error:
             raise AutoPruneError(f"{path} cannot be used as an archive: {error.orig}") from None
@@ -266,16 +266,6 @@ class Archive:
         with self._engine.connect() as connection:
             rows = connection.execute(select(table).where(*conditions).order_by(text("rowid")))
             return [kind(**row._mapping) for row in rows]
-
-
-def _add_new_columns(engine: Engine) -> None:
-    """Give an archive of an older version the columns that have come since; what it holds has no value there."""
-    for table in _tables.sorted_tables:
-        there = {column["name"] for column in inspect(engine).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                with engine.begin() as connection:
-                    connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column.type}"))
 
 
 def _durable(connection: Any, _record: Any) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
@@ -20,8 +21,11 @@ Mode = Literal["auto", "human"]
 
 
 def approve(
-    run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
-    candidate: Annotated[str | None, typer.Argument(help="A slot (g2.c1) or the start of a candidate's hash.")] = None,
+    run: Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)],
+    candidate: Annotated[
+        str | None,
+        typer.Argument(help="A slot (g2.c1) or the start of a candidate's hash.", autocompletion=complete.waiting),
+    ] = None,
     decision: Annotated[Answer | None, typer.Option(help="The answer; without it you are asked.")] = None,
     comment: Annotated[str, typer.Option(help="Why; a rejection's comment goes to the proposer.")] = "",
     source: Annotated[Path | None, typer.Option(help="With modify: the file that is to run instead.")] = None,

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 FOR_DEVELOPERS = {"dev", "docs"}
 
+pytestmark = pytest.mark.xdist_group("release")
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -136,7 +138,7 @@ def test_what_was_installed_does_the_main_job(installed, tiny_model):
     assert ROOT not in where.parents
     assert "venv" in where.parts
     home = where.parents[5]
-    words = ("--llm", "symbolic", "--max-candidates", "2", "--run-dir", "run", "--json")
+    words = ("--llm", "symbolic", "--max-candidates", "4", "--run-dir", "run", "--json")
     searched = json.loads(installed("autoprune", "search", f"model={tiny_model}", *SMALL, *words).stdout)
     assert {row["kind"] for row in searched["rows"]} == {"dense", "baseline", "candidate"}
     assert "generation 1" in installed("autoprune", "trace", "run").stdout

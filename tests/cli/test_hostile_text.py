@@ -10,6 +10,8 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
+from autoprune.cli.common import report_error
+from autoprune.errors import AutoPruneError
 from autoprune.runs.approvals import ApprovalRequest
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
@@ -93,6 +95,15 @@ def test_a_screen_shows_it_and_obeys_nothing(here, monkeypatch, hostile, words, 
     text = COLOUR.sub("", done.stdout) if terminal else done.stdout
     assert is_safe(text)
     assert says(text, said)
+
+
+def test_an_error_shows_it_and_obeys_nothing(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for said in TEXTS.values():
+        assert report_error(AutoPruneError(f"the algorithm failed: {said}")) == 1
+        text = COLOUR.sub("", capsys.readouterr().err)
+        assert is_safe(text)
+        assert says(text, said)
 
 
 class Tags(HTMLParser):

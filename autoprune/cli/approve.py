@@ -8,6 +8,7 @@ import typer
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
+from autoprune.cli.options import Run
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
 from autoprune.runs.directory import RunDirectory
@@ -21,7 +22,7 @@ Mode = Literal["auto", "human"]
 
 
 def approve(
-    run: Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)],
+    run: Run,
     candidate: Annotated[
         str | None,
         typer.Argument(help="A slot (g2.c1) or the start of a candidate's hash.", autocompletion=complete.waiting),

@@ -1,5 +1,6 @@
 """Options that `compare`, `prune` and `evaluate` share, and the settings that they stand for."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNO
 SANDBOXES = ("auto", "docker", "local")
 TEXT = "builtin, wikitext2, c4, a text file, or hf:NAME."
 
+Run = Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)]
 Model = Annotated[str, typer.Option(help=MODEL, autocompletion=complete.of(*KNOWN))]
 Unit = Annotated[
     str,

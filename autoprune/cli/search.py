@@ -19,7 +19,7 @@ from rich.console import Console
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
-from autoprune.cli.options import MODEL, SANDBOXES
+from autoprune.cli.options import MODEL, SANDBOXES, Run
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.gguf_files import KNOWN
@@ -92,7 +92,7 @@ def search(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)],
+    run: Run,
     approval: Annotated[
         str | None,
         typer.Option(

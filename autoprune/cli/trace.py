@@ -11,6 +11,7 @@ import typer
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
+from autoprune.cli.options import Run
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
@@ -26,7 +27,7 @@ GraphFormat = Literal["tree", "json", "graphml", "mermaid"]
 
 
 def trace(
-    run: Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)],
+    run: Run,
     part: Annotated[
         str | None,
         typer.Argument(

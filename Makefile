@@ -3,10 +3,10 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-EXTRAS ?= local-llm,docker,dev
+EXTRAS ?= dev
 READY  := $(VENV)/.ready
 
-.PHONY: search test setup lint clean
+.PHONY: search test setup lint dist clean
 
 search: setup
 	$(VENV)/bin/autoprune search $(ARGS)
@@ -18,6 +18,9 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+dist: setup
+	$(VENV)/bin/python -m build
 
 setup: $(READY)
 

@@ -4,7 +4,9 @@ python benchmarks/curve.py RUN
 """
 
 import argparse
+import html
 import math
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -33,10 +35,15 @@ def table(picture: Picture) -> str:
             continue
         best = slot.perplexity
         share = f"{best / baseline[1]:.3f}" if baseline else ""
-        lines.append(f"| {count} | {name} | {best:.2f} | {share} | {one_line(slot.idea, LONGEST)} |")
+        lines.append(f"| {count} | {name} | {best:.2f} | {share} | {_as_cell(slot.idea)} |")
     if baseline:
         lines.append(f"\nBest baseline on the search split: {baseline[0]}, {baseline[1]:.2f}")
     return "\n".join(lines)
+
+
+def _as_cell(text: str) -> str:
+    """What an LLM may have written, as text in a cell of Markdown."""
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", html.escape(one_line(text, LONGEST), quote=False))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from autoprune.cli.trace import trace
 from autoprune.cli.unpack import unpack
 from autoprune.errors import AutoPruneError
 
+NAME = "autoprune"
+"""However it is started: usage and completion go by it."""
 app = typer.Typer(
     help="LLM agents that discover pruning algorithms for a language model and prove them by measurement.",
     no_args_is_help=True,
@@ -46,7 +48,7 @@ app.add_typer(sandbox, name="sandbox")
 def main() -> None:
     """The entry point: exit 0, 1 failed, 2 usage, 3 paused, 130 interrupted; one line for an error, no traceback."""
     try:
-        app()
+        app(prog_name=NAME)
     except AutoPruneError as error:
         sys.exit(report_error(error))
     except KeyboardInterrupt:

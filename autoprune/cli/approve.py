@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
+from autoprune.cli.options import Run
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
 from autoprune.runs.directory import RunDirectory
@@ -20,8 +22,11 @@ Mode = Literal["auto", "human"]
 
 
 def approve(
-    run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
-    candidate: Annotated[str | None, typer.Argument(help="A slot (g2.c1) or the start of a candidate's hash.")] = None,
+    run: Run,
+    candidate: Annotated[
+        str | None,
+        typer.Argument(help="A slot (g2.c1) or the start of a candidate's hash.", autocompletion=complete.waiting),
+    ] = None,
     decision: Annotated[Answer | None, typer.Option(help="The answer; without it you are asked.")] = None,
     comment: Annotated[str, typer.Option(help="Why; a rejection's comment goes to the proposer.")] = "",
     source: Annotated[Path | None, typer.Option(help="With modify: the file that is to run instead.")] = None,

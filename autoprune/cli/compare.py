@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
     Calibration,
@@ -39,11 +40,27 @@ def compare(
     model: Model = "smollm2-135m",
     sparsity: Annotated[str, typer.Option(help="Shares of weights to prune, separated by commas.")] = "0.6",
     algorithms: Annotated[
-        str, typer.Option(help="Scores (wanda, wanda@matrix), FILE.py or RUN:CANDIDATE, by commas.")
+        str,
+        typer.Option(
+            help="Scores (wanda, wanda@matrix), FILE.py or RUN:CANDIDATE, by commas.",
+            autocompletion=complete.algorithm_list,
+        ),
     ] = "magnitude,wanda",
-    allocations: Annotated[str, typer.Option(help="uniform, sdsa, owl, global, searched, own, ...")] = "uniform,sdsa",
-    updates: Annotated[str, typer.Option(help="none, obs.")] = "none",
-    patterns: Annotated[str, typer.Option(help="none, 2:4, 4:8, ...; a pattern fixes the sparsity.")] = "none",
+    allocations: Annotated[
+        str,
+        typer.Option(
+            help="uniform, sdsa, owl, global, searched, own, ...",
+            autocompletion=complete.list_of(*complete.ALLOCATIONS),
+        ),
+    ] = "uniform,sdsa",
+    updates: Annotated[str, typer.Option(help="none, obs.", autocompletion=complete.list_of(*UPDATES))] = "none",
+    patterns: Annotated[
+        str,
+        typer.Option(
+            help="none, 2:4, 4:8, ...; a pattern fixes the sparsity.",
+            autocompletion=complete.list_of(*complete.PATTERNS),
+        ),
+    ] = "none",
     unit: Unit = "block",
     data: Data = "builtin",
     calibration: Calibration = "builtin",

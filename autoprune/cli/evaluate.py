@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import MODEL, Data, Device
+from autoprune.gguf_files import KNOWN
 from autoprune.report.text import plain
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help=MODEL)],
+    model: Annotated[str, typer.Argument(help=MODEL, autocompletion=complete.of(*KNOWN))],
     data: Data = "builtin",
     seqlen: Annotated[int, typer.Option(min=8, help="Window length in tokens.")] = 512,
     windows: Annotated[int | None, typer.Option(min=1, help="How many windows; default all of the text.")] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
@@ -18,7 +19,11 @@ SUFFIX = ".py"
 def export_algorithm(
     candidate: Annotated[
         str,
-        typer.Argument(metavar="RUN:CANDIDATE", help="CANDIDATE: a slot (g2.c1), the start of a hash, or best."),
+        typer.Argument(
+            metavar="RUN:CANDIDATE",
+            help="CANDIDATE: a slot (g2.c1), the start of a hash, or best.",
+            autocompletion=complete.best_of_runs,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The Python file to write; its name ends in .py.")],
     force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,

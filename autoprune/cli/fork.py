@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from autoprune.cli import complete
 from autoprune.cli.common import say
 from autoprune.cli.search import work_on
 from autoprune.config import change_config
@@ -12,7 +13,9 @@ from autoprune.runs.directory import RunDirectory
 
 
 def fork(
-    run: Annotated[Path, typer.Argument(help="The run to start from: a directory or a name.")],
+    run: Annotated[
+        Path, typer.Argument(help="The run to start from: a directory or a name.", autocompletion=complete.runs)
+    ],
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Settings that are different from here on.")
     ] = None,

@@ -1,27 +1,47 @@
 """Options that `compare`, `prune` and `evaluate` share, and the settings that they stand for."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autoprune.cli.words import settings
+from autoprune.cli import complete
+from autoprune.cli.words import KINDS, settings
 from autoprune.config import Config, load_config
 from autoprune.gguf_files import KNOWN
 
 MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
 DATABASE = "A PostgreSQL database for archive and checkpoints, instead of SQLite files in the run (extra postgres)."
+SANDBOXES = ("auto", "docker", "local")
 TEXT = "builtin, wikitext2, c4, a text file, or hf:NAME."
 
-Model = Annotated[str, typer.Option(help=MODEL)]
-Unit = Annotated[str, typer.Option(help="What gets its own sparsity: block, module, projection.")]
-Data = Annotated[str, typer.Option(help=f"Measured on: {TEXT}")]
-Calibration = Annotated[str, typer.Option(help="Calibration text, the same choices.")]
+Run = Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)]
+Model = Annotated[str, typer.Option(help=MODEL, autocompletion=complete.of(*KNOWN))]
+Unit = Annotated[
+    str,
+    typer.Option(
+        help="What gets its own sparsity: block, module, projection.",
+        autocompletion=complete.of("block", "module", "projection"),
+    ),
+]
+Data = Annotated[str, typer.Option(help=f"Measured on: {TEXT}", autocompletion=complete.of(*complete.TEXTS))]
+Calibration = Annotated[
+    str, typer.Option(help="Calibration text, the same choices.", autocompletion=complete.of(*complete.TEXTS))
+]
 CalibrationSamples = Annotated[int, typer.Option(help="Calibration sequences.")]
 Seqlen = Annotated[int, typer.Option(help="Length of windows and sequences in tokens.")]
 Windows = Annotated[int, typer.Option(help="Windows of the report split that are measured.")]
-Statistics = Annotated[str, typer.Option(help="dense or sequential (behind the pruned prefix).")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Sandbox = Annotated[str, typer.Option(help="For candidates: auto, docker or local.")]
+Statistics = Annotated[
+    str,
+    typer.Option(help="dense or sequential (behind the pruned prefix).", autocompletion=complete.of(*KINDS)),
+]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda or cuda:N.", autocompletion=complete.of("auto", "cpu", "cuda"))
+]
+Sandbox = Annotated[
+    str,
+    typer.Option(help="For candidates: auto, docker or local.", autocompletion=complete.of(*SANDBOXES)),
+]
 
 
 def experiment_config(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
     Calibration,
@@ -33,11 +34,25 @@ if TYPE_CHECKING:
 def prune(
     out: Annotated[Path, typer.Option(help="The model directory to write.")],
     model: Model = "smollm2-135m",
-    algorithm: Annotated[str, typer.Option(help="A score, FILE.py, or RUN:CANDIDATE.")] = "wanda",
+    algorithm: Annotated[
+        str, typer.Option(help="A score, FILE.py, or RUN:CANDIDATE.", autocompletion=complete.algorithms)
+    ] = "wanda",
     sparsity: Annotated[str | None, typer.Option(help="Share of weights to prune; default 0.5.")] = None,
-    allocation: Annotated[str | None, typer.Option(help="uniform, sdsa, owl, ..., own; default sdsa.")] = None,
-    update: Annotated[str, typer.Option(help="What happens to the kept weights: none or obs.")] = "none",
-    pattern: Annotated[str, typer.Option(help="none, or N:M such as 2:4, which fixes the sparsity.")] = "none",
+    allocation: Annotated[
+        str | None,
+        typer.Option(
+            help="uniform, sdsa, owl, ..., own; default sdsa.", autocompletion=complete.of(*complete.ALLOCATIONS)
+        ),
+    ] = None,
+    update: Annotated[
+        str, typer.Option(help="What happens to the kept weights: none or obs.", autocompletion=complete.of(*UPDATES))
+    ] = "none",
+    pattern: Annotated[
+        str,
+        typer.Option(
+            help="none, or N:M such as 2:4, which fixes the sparsity.", autocompletion=complete.of(*complete.PATTERNS)
+        ),
+    ] = "none",
     unit: Unit = "block",
     packed: Annotated[Path | None, typer.Option(help="Write this smaller file too; see `autoprune unpack`.")] = None,
     data: Data = "builtin",

@@ -8,6 +8,7 @@ import typer
 
 from autoprune.cli.common import console, print_json
 from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
+from autoprune.cli.options import Run
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
@@ -16,7 +17,7 @@ NAME = "report.html"
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
+    run: Run,
     out: Annotated[Path | None, typer.Option(help="The HTML file to write; default report.html in the run.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print path and size as JSON.")] = False,
 ) -> None:

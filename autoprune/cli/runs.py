@@ -1,11 +1,13 @@
 """`autoprune runs`."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autoprune.cli.common import console, print_json
+from autoprune.cli.common import console, print_json, say
+from autoprune.errors import AutoPruneError
 from autoprune.report.picture import Picture
 from autoprune.report.tables import run_row, runs_table
 from autoprune.report.text import plain
@@ -19,7 +21,7 @@ def runs(
 ) -> None:
     """List the runs with their best candidate and state."""
     root = root or runs_root()
-    found = [_looked_at(run) for run in list_runs(root)]
+    found = list(_looked_at(list_runs(root)))
     if as_json:
         print_json([run_row(*each) for each in found])
     elif found:
@@ -28,11 +30,18 @@ def runs(
         console().print(plain(f"no runs in {root}"))
 
 
-def _looked_at(run: RunDirectory) -> tuple[str, Picture, int]:
-    """A run by its events and sources: its archive may be in use, of an older version, or damaged."""
+def _looked_at(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int]]:
+    """Runs by their events and sources: an archive may be in use, of an older version, or damaged. One that cannot be
+    read is told, and does not hide the others."""
     from autoprune.agents.cells import cell_of
     from autoprune.runs.quality import best_of_cells, outcomes_told, place
 
-    events = list(read_events(run.events_file))
-    cells = best_of_cells(place(run, outcomes_told(events), cell_of))
-    return str(run.path), Picture.of(events), len(cells)
+    for run in runs:
+        try:
+            run.settings()
+            events = list(read_events(run.events_file))
+            cells = best_of_cells(place(run, outcomes_told(events), cell_of))
+        except AutoPruneError as error:
+            say(f"left out: {error}")
+            continue
+        yield str(run.path), Picture.of(events), len(cells)

@@ -17,10 +17,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
-from autoprune.cli.options import DATABASE, MODEL
+from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
+from autoprune.gguf_files import KNOWN
 from autoprune.report.live import LiveView
 from autoprune.report.picture import Picture
 from autoprune.report.tables import final_table
@@ -31,6 +33,9 @@ from autoprune.runs.events import EventLog, read_events
 EXECUTOR = "Where candidates are measured: here, processes or ray."
 WORKERS = "How many candidates at a time, with processes and ray."
 ADDRESS = "With --executor ray: the cluster's HOST:PORT, auto or local."
+PROVIDERS = ("auto", "openai", "local", "self", "symbolic")
+APPROVALS = ("auto", "human", "file")
+EXECUTORS = ("here", "processes", "ray")
 INTERRUPTED = 130
 POLL = 0.1
 """Seconds between two looks at whether an approval has come."""
@@ -42,14 +47,24 @@ def search(
         list[str] | None,
         typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="A file of settings, then single settings."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help=MODEL)] = None,
+    model: Annotated[str | None, typer.Option(help=MODEL, autocompletion=complete.of(*KNOWN))] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
-    llm: Annotated[str | None, typer.Option(help="auto, openai, local, self (the target) or symbolic.")] = None,
-    sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
-    executor: Annotated[str | None, typer.Option(help=EXECUTOR)] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, openai, local, self (the target) or symbolic.", autocompletion=complete.of(*PROVIDERS)
+        ),
+    ] = None,
+    sandbox: Annotated[
+        str | None, typer.Option(help="auto, docker or local.", autocompletion=complete.of(*SANDBOXES))
+    ] = None,
+    executor: Annotated[str | None, typer.Option(help=EXECUTOR, autocompletion=complete.of(*EXECUTORS))] = None,
     workers: Annotated[int | None, typer.Option(help=WORKERS)] = None,
     address: Annotated[str | None, typer.Option(help=ADDRESS)] = None,
-    approval: Annotated[str | None, typer.Option(help="Who lets candidates run: auto, human or file.")] = None,
+    approval: Annotated[
+        str | None,
+        typer.Option(help="Who lets candidates run: auto, human or file.", autocompletion=complete.of(*APPROVALS)),
+    ] = None,
     approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
     max_candidates: Annotated[int | None, typer.Option(help="Stop after so many candidates.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
@@ -89,12 +104,16 @@ def search(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
+    run: Run,
     approval: Annotated[
-        str | None, typer.Option(help="From here on candidates are approved so: auto, human or file.")
+        str | None,
+        typer.Option(
+            help="From here on candidates are approved so: auto, human or file.",
+            autocompletion=complete.of(*APPROVALS),
+        ),
     ] = None,
     approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
-    executor: Annotated[str | None, typer.Option(help=EXECUTOR)] = None,
+    executor: Annotated[str | None, typer.Option(help=EXECUTOR, autocompletion=complete.of(*EXECUTORS))] = None,
     workers: Annotated[int | None, typer.Option(help=WORKERS)] = None,
     address: Annotated[str | None, typer.Option(help=ADDRESS)] = None,
     database: Annotated[

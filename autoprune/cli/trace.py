@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
+from autoprune.cli.options import Run
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
@@ -25,10 +27,14 @@ GraphFormat = Literal["tree", "json", "graphml", "mermaid"]
 
 
 def trace(
-    run: Annotated[Path, typer.Argument(help="A run's directory or name.")],
+    run: Run,
     part: Annotated[
         str | None,
-        typer.Argument(metavar="[PART]", help="A generation (g2), a slot (g2.c1), the start of a hash, or best."),
+        typer.Argument(
+            metavar="[PART]",
+            help="A generation (g2), a slot (g2.c1), the start of a hash, or best.",
+            autocompletion=complete.parts,
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Print what happens, until the run ends.")] = False,
     graph: Annotated[GraphFormat | None, typer.Option(help="The reasoning graph alone, in this form.")] = None,

@@ -23,7 +23,7 @@ def request_view(request: ApprovalRequest, source: str, parent: str | None, find
         Panel(code(source, "python"), title=f"code of {request.candidate[:8]}", title_align="left"),
     ]
     if parent is not None:
-        title = f"against {one_line(request.parent, 40)}"
+        title = plain(f"against {one_line(request.parent, 40)}")
         parts.append(Panel(_difference(parent, source, request.parent, request.slot), title=title, title_align="left"))
     said = [line for line in request.review if line not in findings]
     parts.append(plain(f"critic: {one_line('; '.join(said), 600) or 'no comment'}"))

@@ -5,7 +5,6 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from autoprune.report.confirmation import confirmation
 from autoprune.report.cost import cost_table
@@ -16,7 +15,7 @@ from autoprune.report.text import plain
 def final_table(picture: Picture) -> RenderableType:
     """What was confirmed, best report perplexity first; what the agents cost; the conclusion as the last line."""
     costs = [cost_table(picture.agents)] if picture.agents else []
-    return Group(*confirmation(picture), *costs, Text(picture.conclusion, style="bold"))
+    return Group(*confirmation(picture), *costs, plain(picture.conclusion, "bold"))
 
 
 def runs_table(runs: Iterable[tuple[str, Picture, int]]) -> Table:

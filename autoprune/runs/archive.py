@@ -19,8 +19,9 @@ from autoprune.errors import AutoPruneError
 from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
-from autoprune.runs.tables import ORDER, insert_into, make_tables
+from autoprune.runs.tables import ORDER, insert_into
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,13 @@ class Archive:
     """The archive in a run's SQLite file, or in its schema of a PostgreSQL database.
 
     Safe to use from several threads of one process. `approvals` holds who let what run, `engine` reaches the tables.
+    Raises AutoPruneError for what is no archive, UsageError for one of a newer format.
     """
 
     def __init__(self, place: Path | Schema) -> None:
         self.engine = _engine(place)
         try:
-            make_tables(self.engine)
+            open_tables(self.engine, place)
         except DatabaseError as error:
             raise AutoPruneError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
         self.approvals = Approvals(self.engine)

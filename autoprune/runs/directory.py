@@ -23,10 +23,8 @@ import yaml
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
+from autoprune.runs.format import FORMAT, refuse_newer
 from autoprune.runs.postgres import Schema
-
-FORMAT = 1
-"""Version of the directory's layout; a newer one is refused, an older one is migrated."""
 
 
 def content_hash(source: str) -> str:
@@ -98,8 +96,7 @@ class RunDirectory:
         """The resolved settings and the record (versions, seeds, fingerprints)."""
         try:
             tree = yaml.safe_load(self.settings_file.read_text(encoding="utf-8"))
-            if tree["format"] > FORMAT:
-                raise UsageError(f"{self.path} was written by a newer autoprune (run format {tree['format']})")
+            refuse_newer(self.path, tree["format"])
             return Config.model_validate(tree["config"]), dict(tree["record"])
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0]

@@ -15,8 +15,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoprune.errors import AutoPruneError
+from autoprune.runs.format import refuse_newer
 
 VERSION = 1
+"""Of the events; a field more makes no new one. Events of a newer version are refused."""
 
 Kind = Literal[
     "run-started",  # model, sparsity, engine, sandbox, record
@@ -52,6 +54,12 @@ class Event(BaseModel):
     time: str
     kind: Kind
     data: dict[str, Any]
+
+
+class _Versioned(BaseModel):
+    """What every version of an event has: a newer one may have nothing else that is known here."""
+
+    version: int = VERSION
 
 
 class EventLog:
@@ -121,7 +129,9 @@ def follow_events(path: Path, wait: Callable[[], None] = lambda: time.sleep(0.2)
 
 
 def _event(path: Path, number: int, line: str | bytes) -> Event:
+    """Raises UsageError for an event of a newer version, AutoPruneError for what is none."""
     try:
+        refuse_newer(path, _Versioned.model_validate_json(line).version, VERSION)
         return Event.model_validate_json(line)
     except ValidationError as error:
         raise AutoPruneError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None

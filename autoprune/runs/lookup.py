@@ -1,9 +1,12 @@
 """From what a user calls a candidate to the candidate: a slot (g2.c1), the start of a content hash, or `best`."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from autoprune.errors import UsageError
-from autoprune.runs.archive import Archive
+
+if TYPE_CHECKING:
+    from autoprune.runs.archive import Archive
 
 BEST = "best"
 
@@ -16,7 +19,7 @@ class Found:
     candidate: str
 
 
-def find_candidate(archive: Archive, wanted: str) -> Found:
+def find_candidate(archive: "Archive", wanted: str) -> Found:
     """Of a slot the candidate that it ended with, else the last one proposed there: earlier revisions were given up.
 
     Raises UsageError, which names the slots that there are.
@@ -36,7 +39,7 @@ def find_candidate(archive: Archive, wanted: str) -> Found:
     raise UsageError(f"there is no candidate {wanted!r} in this run; there are: {known}")
 
 
-def best_slot(archive: Archive) -> str:
+def best_slot(archive: "Archive") -> str:
     """The measured candidate with the lowest perplexity on the search split. Raises UsageError when there is none."""
     measured = {each.slot: each.data["perplexity"] for each in archive.outcomes() if each.status == "measured"}
     if not measured:

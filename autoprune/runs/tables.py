@@ -7,7 +7,6 @@ from sqlalchemy import (
     JSON,
     Column,
     Connection,
-    Engine,
     Float,
     Integer,
     LargeBinary,
@@ -16,16 +15,15 @@ from sqlalchemy import (
     Table,
     event,
     func,
-    inspect,
     select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-_all = MetaData()
+everything = MetaData()
 proposals = Table(
     "proposals",
-    _all,
+    everything,
     Column("slot", String, primary_key=True),
     Column("revision", Integer, primary_key=True),
     Column("generation", Integer, nullable=False),
@@ -39,7 +37,7 @@ proposals = Table(
 )
 outcomes = Table(
     "outcomes",
-    _all,
+    everything,
     Column("slot", String, primary_key=True),
     Column("generation", Integer, nullable=False),
     Column("candidate", String),
@@ -51,7 +49,7 @@ outcomes = Table(
 )
 measurements = Table(
     "measurements",
-    _all,
+    everything,
     Column("subject", String, primary_key=True),
     Column("split", String, primary_key=True),
     Column("settings", String, primary_key=True),
@@ -62,7 +60,7 @@ measurements = Table(
 )
 nodes = Table(
     "nodes",
-    _all,
+    everything,
     Column("id", String, primary_key=True),
     Column("kind", String, nullable=False),
     Column("generation", Integer, nullable=False),
@@ -71,31 +69,33 @@ nodes = Table(
 )
 edges = Table(
     "edges",
-    _all,
+    everything,
     Column("source", String, primary_key=True),
     Column("target", String, primary_key=True),
     Column("kind", String, primary_key=True),
     Column("generation", Integer, nullable=False),
 )
-calls = Table("calls", _all, Column("key", String, primary_key=True), Column("record", JSON, nullable=False))
-clock = Table("clock", _all, Column("session", String, primary_key=True), Column("seconds", Float, nullable=False))
+calls = Table("calls", everything, Column("key", String, primary_key=True), Column("record", JSON, nullable=False))
+clock = Table(
+    "clock", everything, Column("session", String, primary_key=True), Column("seconds", Float, nullable=False)
+)
 approval_requests = Table(
     "approval_requests",
-    _all,
+    everything,
     Column("slot", String, primary_key=True),
     Column("candidate", String, primary_key=True),
     Column("record", JSON, nullable=False),
 )
 approval_decisions = Table(
     "approval_decisions",
-    _all,
+    everything,
     Column("slot", String, primary_key=True),
     Column("candidate", String, primary_key=True),
     Column("record", JSON, nullable=False),
 )
 approval_switches = Table(
     "approval_switches",
-    _all,
+    everything,
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("record", JSON, nullable=False),
 )
@@ -103,10 +103,10 @@ approval_switches = Table(
 ORDER = text("rowid")
 """The order in which rows were written. SQLite numbers them by itself, PostgreSQL is told to."""
 _NUMBERED = DDL("ALTER TABLE %(table)s ADD COLUMN rowid BIGINT GENERATED ALWAYS AS IDENTITY")
-for _table in _all.sorted_tables:
+for _table in everything.sorted_tables:
     event.listen(_table, "after_create", _NUMBERED.execute_if(dialect="postgresql"))
 
-_ALONE = {
+ALONE = {
     "sqlite": text("BEGIN IMMEDIATE"),
     "postgresql": select(func.pg_advisory_xact_lock(func.hashtext(func.current_schema()))),
 }
@@ -117,16 +117,3 @@ _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
 def insert_into(table: Table, connection: Connection) -> Any:
     """An insert that knows ON CONFLICT, which each dialect has as its own."""
     return _DIALECTS[connection.dialect.name].insert(table)
-
-
-def make_tables(engine: Engine) -> None:
-    """Make the tables that are not there, and give those of an older version the columns that have come since; what
-    they hold has no value there."""
-    with engine.begin() as connection:
-        connection.execute(_ALONE[engine.dialect.name])
-        _all.create_all(connection)
-        for table in _all.sorted_tables:
-            there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in there:
-                    connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column.type}"))

@@ -1,5 +1,6 @@
 """`autoprune trace --otlp`: what a real collector over HTTP receives."""
 
+import re
 import shutil
 import sys
 import threading
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.report.html.made_up import HOSTILE, MadeUp
 
 
 class CollectorServer:
@@ -75,6 +78,16 @@ def test_a_run_arrives_as_one_tree_with_tokens_and_perplexities(here, recorded, 
     measured = [facts(span) for span in collector.spans if facts(span).get("autoprune.status") == "measured"]
     assert measured
     assert all(candidate["autoprune.perplexity"] > 1 for candidate in measured)
+
+
+def test_hostile_text_arrives_without_control_characters(here, collector, tmp_path):
+    run = MadeUp(tmp_path / "run", 4, blocks=2, said=HOSTILE).run
+    assert here("trace", str(run.path), "--otlp", collector.url).returncode == 0
+    texts = [text for span in collector.spans for text in facts(span).values() if isinstance(text, str)]
+    texts += [fact.value.string_value for span in collector.spans for told in span.events for fact in told.attributes]
+    texts += [span.status.message for span in collector.spans]
+    assert sum("<script>alert(1)</script>" in text for text in texts) > 8
+    assert not [text for text in texts if re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)]
 
 
 def test_sent_again_the_spans_have_the_same_ids(here, recorded, collector):

@@ -1,7 +1,5 @@
-import sqlite3
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -104,16 +102,3 @@ def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
 def test_nan_is_no_measurement(archive):
     with pytest.raises(Exception, match="Out of range float"):
         archive.add_measurement(replace(MEASURED, data={"loss": float("nan")}))
-
-
-def test_an_archive_of_version_1_is_read_and_written_on(tmp_path):
-    old = sqlite3.connect(tmp_path / "archive.sqlite")
-    old.executescript((Path(__file__).parent / "v1" / "archive.sql").read_text(encoding="utf-8"))
-    old.close()
-    archive = Archive(tmp_path / "archive.sqlite")
-    before = archive.proposals()
-    assert {proposal.sections for proposal in before} == {None}
-    new = replace(PROPOSAL, slot="g9.c1", generation=9, sections=["path"])
-    archive.add_proposal(new)
-    assert archive.proposals() == [*before, new]
-    archive.close()

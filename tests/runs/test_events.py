@@ -1,6 +1,6 @@
 import pytest
 
-from autoprune.errors import AutoPruneError
+from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.events import VERSION, EventLog, read_events
 
 
@@ -62,6 +62,13 @@ def test_listeners_hear_each_event_once(path):
     assert [event.key for event in heard] == ["a"]
 
 
-def test_an_event_of_a_newer_version_with_more_fields_is_readable(path):
-    path.write_text('{"version":7,"key":"a","time":"t","kind":"notice","data":{"text":"x"},"extra":1}\n')
+def test_an_event_with_more_fields_is_readable(path):
+    path.write_text('{"version":1,"key":"a","time":"t","kind":"notice","data":{"text":"x","more":1},"extra":1}\n')
     assert next(read_events(path)).data["text"] == "x"
+
+
+def test_an_event_of_a_newer_version_is_said_to_be_newer_whatever_is_in_it(path):
+    for line in ('{"version":7,"key":"a","time":"t","kind":"notice","data":{}}', '{"version":7,"what":"else"}'):
+        path.write_text(line + "\n")
+        with pytest.raises(UsageError, match=r"events\.jsonl was written by a newer autoprune \(format 7, .* 1\)"):
+            list(read_events(path))

@@ -124,6 +124,6 @@ def _verdicts(material: Material) -> dict[str, list[str]]:
 def _spent(spending: Spending) -> dict[str, Any]:
     return {
         "cost": cost_line(spending.agents) if spending.agents else "",
-        "models": list(spending.models),
+        "models": [cut(model, 200) for model in spending.models],
         "looked_up": [cut(call, 400) for call in spending.looked_up],
     }

@@ -25,7 +25,14 @@ HOSTILE = (
     "</script><script>alert(1)</script> <img src=x onerror=alert(2)> <b>bold</b> <a href='javascript:alert(3)'>x</a> "
     "<!-- {{ 7*7 }} %{x} &lt;i&gt; \x1b[2J\x1b]0;t\x07 \x00 \u202e \u2028 \ud7ff ]]> \"quoted\" 'too' `${alert(4)}` "
 )
+PROTOCOL = {"test": "paired bootstrap-t over windows", "alpha": 0.05, "comparisons": 1, "windows": 24, "seqlen": 512}
 WHY = "the inputs of early blocks differ in size by orders of magnitude, and a lower exponent keeps more of the rest"
+
+
+def _with(said: str) -> str:
+    """Code that holds a text as a string, and as it is in a comment."""
+    comment = said[:2000].translate({ord(character): None for character in "\0\n\r"})
+    return f"\nSAID = {said[:20000]!r}\n# {comment}\n"
 
 
 class MadeUp:
@@ -88,6 +95,8 @@ class MadeUp:
         self.archive.add_measurement(Measured(subject, "search", "own", perplexity, 0.6, {"layers": layers}))
 
     def _generation(self, generation: int, size: int) -> None:
+        spent = {"seconds": 108.0 * (generation - 1), "candidates": 4 * (generation - 1), "tokens": 0, "usd": 0.0}
+        self.events.emit("spent", f"spent/{generation}", **spent, agents={})
         plans = [
             {"slot": f"g{generation}.c{number}", "generation": generation, "operator": "constants", "engine": "llm"}
             for number in range(1, size + 1)
@@ -106,7 +115,7 @@ class MadeUp:
     def _candidate(self, plan: dict[str, Any]) -> None:
         slot, generation, parents = plan["slot"], plan["generation"], plan["parents"]
         number = int(slot.split(".c")[1]) + 4 * generation
-        code = SOURCE.format(number=number) + (f"\nSAID = {self.said[:20000]!r}\n" if self.said else "")
+        code = SOURCE.format(number=number) + (_with(self.said) if self.said else "")
         name = self.run.save_source(code)
         thought = {"idea": self.text(f"|W| * X^{number / 1000:.3f}, within each row"), "why": self.text(WHY)}
         chain = [
@@ -192,7 +201,7 @@ class MadeUp:
             "verdict": "better",
         }
         compared |= {"windows": 24, "seeds": [0, 1, 2]}
-        self.events.emit("confirmed", "confirmed", rows=rows, comparisons=[compared], elsewhere=[], protocol={})
+        self.events.emit("confirmed", "confirmed", rows=rows, comparisons=[compared], elsewhere=[], protocol=PROTOCOL)
         spent = {"seconds": 5400.0, "candidates": 200, "tokens": 2_040_000, "usd": 0.0, "agents": agents}
         said = self.text(f"{slot} is better than every baseline on the report split, 54.40 against 60.10.")
         self.events.emit("run-ended", "run-ended", stop=self.text("200 candidates tried"), conclusion=said, **spent)

@@ -1,0 +1,90 @@
+"""What a shell offers for a word that is being typed. Nothing heavy is imported for it: somebody waits at the prompt.
+
+`autoprune --install-completion` sets it up for the shell it is called from.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import typer
+
+from autoprune.errors import AutoPruneError
+from autoprune.pruning.discovered import discovered
+from autoprune.runs.directory import RunDirectory, list_runs, runs_root
+from autoprune.runs.events import Event, read_events
+from autoprune.runs.lookup import BEST
+
+SCORES = ("magnitude", "wanda", "ria", "gblm", "pruner-zero", "sparsegpt")
+ALLOCATIONS = (
+    *("uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp"),
+    *("global", "sdsa-staged", "atp-searched", "searched", "sdsa-online", "own"),
+)
+"""As `pruning.scores` and `evaluation.allocate` know them, which import torch; a test holds them together."""
+TEXTS = ("builtin", "wikitext2", "c4")
+PATTERNS = ("none", "2:4", "4:8")
+
+Completion = Callable[[str], Iterable[str]]
+
+
+def of(*known: str) -> Completion:
+    """One of some words."""
+
+    def complete(incomplete: str) -> Iterable[str]:
+        return known
+
+    return complete
+
+
+def list_of(*known: str) -> Completion:
+    """Words between commas."""
+
+    def complete(incomplete: str) -> Iterable[str]:
+        before, comma, _ = incomplete.rpartition(",")
+        return [f"{before}{comma}{word}" for word in known]
+
+    return complete
+
+
+def algorithms(incomplete: str) -> Iterable[str]:
+    """Published scores, discovered algorithms, and the best candidate of each run."""
+    return [*SCORES, *discovered(), *best_of_runs(incomplete)]
+
+
+def algorithm_list(incomplete: str) -> Iterable[str]:
+    """The same between commas."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{word}" for word in algorithms(last)]
+
+
+def runs(incomplete: str) -> list[str]:
+    """Names of the runs; after a slash, paths of those in that folder."""
+    folder, slash, _ = incomplete.rpartition("/")
+    root = Path(folder or "/").expanduser() if slash else runs_root()
+    return [f"{folder}{slash}{run.name}" for run in list_runs(root)]
+
+
+def best_of_runs(incomplete: str) -> list[str]:
+    """RUN:best for each run. What may stand after the colon is not completed: to bash it is a word of its own."""
+    return [f"{run}:{BEST}" for run in runs(incomplete)]
+
+
+def parts(context: typer.Context) -> list[str]:
+    """Generations and slots of the run that was typed before."""
+    planned = [event.data for event in _events(context) if event.kind == "planned"]
+    slots = [plan["slot"] for each in planned for plan in each["slots"]]
+    return [BEST, *(f"g{each['generation']}" for each in planned), *slots]
+
+
+def waiting(context: typer.Context) -> list[str]:
+    """Slots of that run whose candidates wait for approval."""
+    events = _events(context)
+    decided = {event.data["slot"] for event in events if event.kind == "decided"}
+    return [event.data["slot"] for event in events if event.kind == "asked" and event.data["slot"] not in decided]
+
+
+def _events(context: typer.Context) -> list[Event]:
+    """Of a run that cannot be read there is nothing to offer; the command itself will say why."""
+    try:
+        return list(read_events(RunDirectory.open(Path(context.params["run"])).events_file))
+    except AutoPruneError:
+        return []

@@ -6,7 +6,7 @@ VENV   ?= .venv
 EXTRAS ?= local-llm,docker,dev
 READY  := $(VENV)/.ready
 
-.PHONY: search test setup lint clean
+.PHONY: search test setup lint docs clean
 
 search: setup
 	$(VENV)/bin/autoprune search $(ARGS)
@@ -14,12 +14,16 @@ search: setup
 test: setup
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-lint: setup
+lint: setup docs
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
 setup: $(READY)
+
+# Strictly: a broken link, a page outside the navigation or a docstring that cannot be read is an error. No network.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet --site-dir site
 
 # torch first and pinned: see constraints.txt.
 $(READY): pyproject.toml constraints.txt
@@ -31,4 +35,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

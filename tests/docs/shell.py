@@ -46,8 +46,8 @@ MADE_SMALL = {
 }
 """What is appended to a command; the last of two values of an option counts."""
 
-PAUSES = "--approval human"
-"""Such a search ends with 3 where there is no terminal."""
+MAY_PAUSE = "search --approval"
+"""Such a search ends with 3 where it has to ask a person, for there is no terminal."""
 
 
 def reason_not_to_run(command: str) -> str | None:

@@ -22,8 +22,9 @@ lint: setup docs
 setup: $(READY)
 
 # Strictly: a broken link, a page outside the navigation or a docstring that cannot be read is an error. No network.
+# (--quiet would hide warnings from --strict too.)
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --site-dir site
 
 # torch first and pinned: see constraints.txt.
 $(READY): pyproject.toml constraints.txt

@@ -31,6 +31,7 @@ NOT_RUN = {
     "wikitext2": "needs a hub",
     "--tasks": "needs a hub",
     "--otlp": "needs a collector",
+    "search.tune_baselines=true": "takes more than a minute on the tiny model too",
     "--follow": "waits for another process",
 }
 """Commands of autoprune with this text in them are parsed and not run."""
@@ -38,11 +39,13 @@ NOT_RUN = {
 STANDS_FOR = ("smollm2-135m", "qwen2.5-coder-1.5b", "org/name", "path/to/model", "other/model")
 """Models in the documentation that are the tiny model in its tests."""
 
+SHORT = ("--seqlen", "64", "--windows", "4", "--device", "cpu", "--dtype", "float32")
+ALGORITHMS = (*SHORT, "--calibration-samples", "4", "--sandbox", "local")
 MADE_SMALL = {
     "search": ("--max-candidates", "2", "--sandbox", "local", *SMALL),
-    "prune": ("--sandbox", "local", "--device", "cpu"),
-    "compare": ("--sandbox", "local", "--device", "cpu"),
-    "evaluate": ("--device", "cpu"),
+    "prune": ALGORITHMS,
+    "compare": ALGORITHMS,
+    "evaluate": SHORT,
 }
 """What is appended to a command; the last of two values of an option counts."""
 

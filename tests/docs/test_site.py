@@ -17,7 +17,7 @@ STYLES = re.compile(r"""(?:url\(|@import\s*)["']?((?:https?:)?//[^\s"')]+)""")
 def site(tmp_path_factory):
     place = tmp_path_factory.mktemp("site") / "site"
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(place)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(place)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,

@@ -6,7 +6,7 @@ VENV   ?= .venv
 EXTRAS ?= dev
 READY  := $(VENV)/.ready
 
-.PHONY: search test setup lint dist clean
+.PHONY: search test setup lint docs dist clean
 
 search: setup
 	$(VENV)/bin/autoprune search $(ARGS)
@@ -14,7 +14,7 @@ search: setup
 test: setup
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-lint: setup
+lint: setup docs
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -23,6 +23,11 @@ dist: setup
 	$(VENV)/bin/python -m build
 
 setup: $(READY)
+
+# Strictly: a broken link, a page outside the navigation or a docstring that cannot be read is an error. No network.
+# (--quiet would hide warnings from --strict too.)
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --site-dir site
 
 # torch first and pinned: see constraints.txt.
 $(READY): pyproject.toml constraints.txt
@@ -34,4 +39,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,135 @@
+"""Every block of code in README.md and docs/ works: Python and commands run, settings load, JSON is JSON.
+
+A page's blocks run in their order, in one folder and one Python namespace. A block with a title is also written to the
+file of that name, for the blocks after it. Output that a real run printed is tagged `text`, and is not run.
+"""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import typer
+
+from autoprune.cli import app
+from autoprune.config import Config, load_config
+from tests.agents.chat.faulty_server import ChatServer
+from tests.agents.test_search import scripted
+from tests.cli.conftest import Program
+from tests.docs import shell
+from tests.docs.pages import PAGES, Block, blocks, inline_code, links, name_of
+
+LANGUAGES = ("python", "bash", "yaml", "json", "text")
+SETTING = re.compile(r"((?:data|allocation|sandbox|llm|agents|search)\.[a-z_.]+[a-z_])(?:=.*)?")
+POLICY = "policy.yaml"
+QUICKSTART = "docs/quickstart.md"
+"""The page whose commands run as a reader types them, in a real shell."""
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
+
+
+@every_page
+def test_every_block_says_what_it_is(page):
+    for block in blocks(page):
+        assert block.language in LANGUAGES, f"{block.where}: tag it as one of {', '.join(LANGUAGES)}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
+def test_every_block_of_a_page_works(page, folder, here, in_a_shell, tiny_model):
+    place = folder(name_of(page))
+    program = in_a_shell if name_of(page) == QUICKSTART else here
+    namespace: dict[str, object] = {"__name__": "docs"}
+    for block in blocks(page):
+        if block.title:
+            (place / block.title).write_text(block.text, encoding="utf-8")
+        if block.language == "python":
+            execute(block, namespace, tiny_model)
+        elif block.language == "bash":
+            for command in block.commands:
+                follow(block, command, program, tiny_model)
+        elif block.language == "yaml":
+            load(block, place)
+        elif block.language == "json":
+            json.loads(block.text)
+
+
+def execute(block: Block, namespace: dict[str, object], tiny: Path) -> None:
+    text = block.text
+    for name in shell.STANDS_FOR:
+        text = text.replace(f'"{name}"', repr(str(tiny)))
+    exec(compile(text, block.where, "exec"), namespace)
+
+
+def follow(block: Block, command: str, program: Program, tiny: Path) -> None:
+    """Check a command, and run it if that is possible here."""
+    words = shell.words_of(command)
+    try:
+        shell.check(words)
+    except Exception as error:
+        raise AssertionError(f"{block.where}: {command}: {error}") from error
+    if words[0] != "autoprune" or shell.reason_not_to_run(command):
+        return
+    small = shell.made_small(words, tiny)
+    with ChatServer(scripted) as server:
+        if "openai" in words:
+            small.append(f"llm.base_url={server.base_url}")
+        done = program(*small)
+    ends = (0, 3) if shell.MAY_PAUSE in command else (0,)
+    assert done.returncode in ends, f"{block.where}: {command}\n{done.stdout}\n{done.stderr}"
+
+
+def load(block: Block, place: Path) -> None:
+    """As the program reads it: a policy of approval, or the settings of a search."""
+    file = place / (block.title or "settings.yaml")
+    file.write_text(block.text, encoding="utf-8")
+    if block.title == POLICY:
+        load_config(None, ["approval=file", f"approval_policy={file}"])
+    else:
+        load_config(file)
+
+
+def test_every_reason_not_to_run_a_command_is_needed():
+    commands = [each for page in PAGES for block in blocks(page) if block.language == "bash" for each in block.commands]
+    for text in shell.NOT_RUN:
+        assert any(text in each for each in commands), f"no command has {text!r} in it: take it out of NOT_RUN"
+
+
+@every_page
+def test_commands_in_the_text_exist_with_their_options(page):
+    known = typer.main.get_command(app)
+    for code in inline_code(page):
+        words = code.split()
+        if words[:1] != ["autoprune"] or len(words) == 1 or words[1].startswith("-"):
+            continue
+        command = known
+        for word in words[1:]:
+            if word not in getattr(command, "commands", {}):
+                break
+            command = command.commands[word]
+        assert command is not known, f"{name_of(page)}: `{code}`: there is no such command"
+        options = {each for parameter in command.params for each in parameter.opts} | {"--help"}
+        named = {word.strip("[]").partition("=")[0] for word in words if word.strip("[]").startswith("--")}
+        assert named <= options, f"{name_of(page)}: `{code}`"
+
+
+@every_page
+def test_settings_in_the_text_exist(page):
+    for code in inline_code(page):
+        for key in (found[1] for found in map(SETTING.fullmatch, code.split()) if found):
+            group = Config
+            for name in key.split("."):
+                assert name in group.model_fields, f"{name_of(page)}: `{code}`: there is no setting {key}"
+                group = group.model_fields[name].annotation
+
+
+@every_page
+def test_links_are_well_formed_and_files_are_there(page):
+    for link in links(page):
+        parts = urlsplit(link)
+        if parts.scheme:
+            assert parts.scheme == "https", link
+            assert "." in parts.netloc, link
+            assert " " not in link
+        elif parts.path:
+            assert (page.parent / parts.path).exists(), f"{name_of(page)}: {link}"

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on a free port, in a folder of its own, gone without a trace afterwards."""
+"""A real PostgreSQL server on a free port, in a folder of its own, both gone afterwards."""
 
 import os
 import pwd
@@ -10,10 +10,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from autoprune.sandbox.jail import die_with_parent
 
 USER = "ann"
 NAME = "autoprune"
@@ -48,7 +51,7 @@ def postgres_server() -> Iterator["PostgresServer"]:
 
 
 class PostgresServer:
-    """Over TCP it wants USER's password. It is not run as root, which it refuses."""
+    """It wants USER's password, does not run as root, which it would refuse, and does not outlive the tests."""
 
     password = "a secret/of @nn"
     quoted = "a%20secret%2Fof%20%40nn"
@@ -76,7 +79,12 @@ class PostgresServer:
         words = ["-D", "data", "-k", str(self._home), "-h", "127.0.0.1", "-p", str(self.port)]
         settings = [word for setting in FAST for word in ("-c", setting)]
         with (self._home / "log").open("ab") as log:
-            self._process = subprocess.Popen([self._bin / "postgres", *words, *settings], stderr=log, **self._as)
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", *words, *settings],
+                stderr=log,
+                preexec_fn=partial(die_with_parent, os.getpid()),
+                **self._as,
+            )
         end = time.monotonic() + PATIENCE
         while not self._answers():
             assert time.monotonic() < end, (self._home / "log").read_text()
@@ -93,7 +101,7 @@ class PostgresServer:
         """Files of an empty server, which is not running."""
         (self._home / "password").write_text(self.password)
         os.chmod(self._home / "password", 0o644)
-        how = ("-A", "scram-sha-256", "--pwfile", "password", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+        how = ("--auth", "scram-sha-256", "--pwfile", "password", "--encoding", "UTF8", "--locale", "C", "--no-sync")
         made = subprocess.run(
             [self._bin / "initdb", "-D", "data", "-U", USER, *how], capture_output=True, text=True, **self._as
         )

@@ -12,7 +12,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.postgres import INSTALL, Schema
+from autoprune.runs.postgres import INSTALL, Schema, explained
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "search"}}
 """The name of a run's checkpoints; no run shares its file or its schema with another."""
@@ -39,5 +39,6 @@ def _in_schema(schema: Schema) -> Iterator[BaseCheckpointSaver[Any]]:
         raise UsageError(INSTALL) from None
     with closing(schema.connect(autocommit=True, prepare_threshold=0, row_factory=dict_row)) as connection:
         saver = PostgresSaver(connection)
-        saver.setup()
+        with explained(schema.database):
+            saver.setup()
         yield saver

@@ -44,7 +44,7 @@ class Schema:
         """A new, empty schema that is called after its run."""
         words = re.sub(r"[^a-z0-9]+", "_", run.lower()).strip("_")[:NAME]
         schema = cls(database, f"autoprune_{words}_{secrets.token_hex(4)}")
-        with _explained(database), closing(_connect(database)) as connection:
+        with explained(database), closing(_connect(database)) as connection:
             sql = driver().sql
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema.name)))
         return schema
@@ -54,7 +54,7 @@ class Schema:
 
         Raises UsageError when the server cannot be reached or does not let us in, or has no such schema.
         """
-        with _explained(self.database):
+        with explained(self.database):
             connection = _connect(self.database, **how)
             found = connection.cursor(row_factory=driver().rows.tuple_row).execute(
                 "SELECT to_regnamespace(%(name)s) IS NOT NULL, set_config('search_path', %(name)s, false)",
@@ -104,7 +104,8 @@ def _connect(database: Database, **how: Any) -> "Connection[Any]":
 
 
 @contextmanager
-def _explained(database: Database) -> Iterator[None]:
+def explained(database: Database) -> Iterator[None]:
+    """What the server refuses becomes a UsageError of one line."""
     try:
         yield
     except driver_errors() as error:

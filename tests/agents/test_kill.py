@@ -18,7 +18,7 @@ MOST_LIVES = 80
 
 
 def usage(run):
-    archive = Archive(run.archive_file)
+    archive = Archive.of(run)
     total = sum(recorded_usage(archive.calls().values()).values(), start=Usage())
     archive.close()
     return total.calls, total.tokens_in, total.tokens_out
@@ -32,7 +32,7 @@ def told_usage(run):
 
 def approve_all(path):
     """What a person does who approves whatever waits."""
-    archive = Archive(path / "archive.sqlite")
+    archive = Archive.of(RunDirectory(path))
     for request in archive.approvals.pending():
         said = Decision(slot=request.slot, candidate=request.candidate, decision="approve", who="ann")
         archive.approvals.decide(said)
@@ -40,7 +40,7 @@ def approve_all(path):
 
 
 def decided(run):
-    archive = Archive(run.archive_file)
+    archive = Archive.of(run)
     decisions = archive.approvals.decisions()
     archive.close()
     return sorted((each.slot, each.candidate, each.decision, each.who) for each in decisions)

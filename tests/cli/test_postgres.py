@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from autoprune.agents.checkpoints import open_checkpoints
 from autoprune.cli.common import report_error
 from autoprune.config import Config
 from autoprune.errors import UsageError
@@ -30,7 +31,7 @@ def test_a_run_is_searched_approved_resumed_and_read_from_processes_of_their_own
     assert said[-1].returncode == 3, said[-1].stderr
     known = {"PGPASSWORD": postgres.password}
     said.append(autoprune("approve", "r", "--json", **known))
-    assert [each["slot"] for each in json.loads(said[-1].stdout)] == ["g1.c1", "g1.c2"]
+    assert {each["slot"] for each in json.loads(said[-1].stdout)} == {"g1.c1", "g1.c2"}
     said.append(autoprune("approve", "r", "--rest", **known))
     said.append(autoprune("resume", "r", "--database", full_url, "--json"))
     assert said[-1].returncode == 0, said[-1].stderr
@@ -117,16 +118,19 @@ def test_a_url_that_cannot_be_used_is_one_line_without_its_password(here, tmp_pa
     assert complaint in refused(here("search", *words), tmp_path)
 
 
-@pytest.mark.parametrize("module", ["psycopg", "langgraph.checkpoint.postgres"])
-def test_without_the_extra_the_line_says_how_to_get_it(here, small, full_url, monkeypatch, module):
-    monkeypatch.setitem(sys.modules, module, None)
-    done = here("search", *small, "--database", full_url)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith("needs the extra postgres: pip install 'autoprune[postgres]'")
+def test_without_the_extra_the_line_says_how_to_get_it(here, postgres, database, tmp_path, monkeypatch):
+    run = RunDirectory.create(tmp_path / "run", Config.model_validate({"database": database}))
+    for module in ("langgraph.checkpoint.postgres", "psycopg"):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(UsageError, match="needs the extra postgres"), open_checkpoints(run):
+            pass
+    done = here("search", "--database", postgres.url(), "--run-dir", "other")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "autoprune: a run on PostgreSQL needs the extra postgres: pip install 'autoprune[postgres]'\n"
 
 
 def test_a_run_stays_where_it_is(here, postgres, database, tmp_path):
-    RunDirectory.create(tmp_path / "files", Config())
+    RunDirectory.create(tmp_path / "files", Config.model_validate({"llm": {"provider": "symbolic"}}))
     done = here("resume", "files", "--database", database)
     assert (done.returncode, "is in SQLite files, and stays there" in done.stderr) == (2, True), done.stderr
     run = RunDirectory.create(tmp_path / "run", Config.model_validate({"database": database}))

@@ -20,6 +20,7 @@ Seqlen = Annotated[int, typer.Option(help="Length of windows and sequences in to
 Windows = Annotated[int, typer.Option(help="Windows of the report split that are measured.")]
 Statistics = Annotated[str, typer.Option(help="dense or sequential (behind the pruned prefix).")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Offload = Annotated[str, typer.Option(help="Where decoder blocks live: auto, none (on the device), memory, disk.")]
 Sandbox = Annotated[str, typer.Option(help="For candidates: auto, docker or local.")]
 
 
@@ -34,6 +35,7 @@ def experiment_config(
     unit: str,
     device: str,
     dtype: str,
+    offload: str,
     sandbox: str,
 ) -> Config:
     """The settings tree for pruning without a search. Raises UsageError for a value that does not fit."""
@@ -48,6 +50,7 @@ def experiment_config(
         "allocation.unit": unit,
         "device": device,
         "dtype": dtype,
+        "offload": offload,
         "sandbox.engine": sandbox,
     }
     return load_config(None, settings(values))

@@ -37,7 +37,8 @@ class Room:
 
 
 class Footprint:
-    """Sizes of a model on torch's device "meta", in parameters. `path` names its list of decoder blocks."""
+    """Sizes of a model on torch's device "meta", in parameters. `path` names its list of decoder blocks, `count` is the
+    number of its prunable matrices, `matrices` are the shapes [out, in] of those of its first block."""
 
     def __init__(self, model: nn.Module) -> None:
         self.path, blocks = decoder_blocks(model)
@@ -46,6 +47,7 @@ class Footprint:
         self.outside = sum(each.numel() for each in model.parameters()) - sum(self.blocks)
         self.prunable = sum(layer.info.size for layer in layers)
         self.matrices = [layer.info.shape for layer in layers if layer.info.block == 0]
+        self.count = len(layers)
         self.hidden: int = self.matrices[0][1]
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
 
@@ -77,11 +79,12 @@ def choose_offload(
     size: Footprint,
     dtype: torch.dtype,
     device: torch.device,
-    memory_gb: float | None,
+    free: Room,
     notify: Callable[[str], None],
     name: str,
 ) -> str:
-    """One of OFFLOADS. auto: the first with which the pruned model fits, and a line if that is not `none`.
+    """One of OFFLOADS. auto: the first with which the pruned model fits into what is free, and a line if it is not
+    `none`.
 
     Raises AutoPruneError when none fits, UsageError for `memory` where there is no GPU for blocks to visit.
     """
@@ -90,7 +93,6 @@ def choose_offload(
         if offload == "memory" and not gpu:
             raise UsageError("offload=memory is for a GPU, whose blocks then live in host memory; on the CPU use disk")
         return offload
-    free = free_room(device, memory_gb)
     spared = Room(int(SPARE * free.host), int(SPARE * free.device))
     for each in OFFLOADS:
         needed = size.held(dtype.itemsize, each, gpu, pruned=True)
@@ -100,7 +102,7 @@ def choose_offload(
             return each
     raise AutoPruneError(
         f"{name} does not fit, even block by block: embeddings, one block and masks need {shown(needed)} in "
-        f"{str(dtype).removeprefix('torch.')}, and {shown(spared)} are free; use dtype=bfloat16, or another machine"
+        f"{str(dtype).removeprefix('torch.')}, and {shown(spared)} may be taken; use dtype=bfloat16, or another machine"
     )
 
 

@@ -57,8 +57,10 @@ def empty_model(name: str, notify: Notify) -> nn.Module:
 
     with _explained(name), quiet_transformers(), init_empty_weights(include_buffers=False):
         config = AutoConfig.from_pretrained(**_where(name, notify))
-        model: nn.Module = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    return model.eval().requires_grad_(False)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    model.tie_weights()  # what is tied is one parameter again, which it is not while weights are left empty
+    empty: nn.Module = model
+    return empty.eval().requires_grad_(False)
 
 
 def weight_files(name: str, notify: Notify) -> list[Path]:
@@ -100,7 +102,7 @@ def is_causal(model: nn.Module) -> bool:
 
 
 def choose_device(device: str) -> torch.device:
-    """`auto`: the first GPU if there is one; `balanced`: the first of all. Raises UsageError for one that is not there."""
+    """`auto`: the first GPU if there is one; `balanced`: the first of all. Raises UsageError for what is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device == BALANCED:

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
 from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, outside
+from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
 from autoprune.pruning.homes import Home, Mapped, Masks, Resident
 from autoprune.pruning.loading import BALANCED, DTYPES, Notify, choose_device, empty_model, faster_dtype, load_model
 
@@ -194,18 +195,19 @@ def load_target(
     empty = empty_model(model, notify)
     size = Footprint(empty)
     kind = faster_dtype(size.matrices, chosen, notify) if dtype == "auto" else DTYPES[dtype]
-    place = choose_offload(offload, size, kind, chosen, memory_gb, notify, model)
     if device == BALANCED:
         return Target(*load_model(model, kind, notify, BALANCED), model)
+    place = choose_offload(offload, size, kind, chosen, free_room(chosen, memory_gb), notify, model)
     if place == "disk":
-        folder = tempfile.TemporaryDirectory(prefix="autoprune-")
+        cache_dir().mkdir(parents=True, exist_ok=True)  # not where temporary files may be memory
+        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=cache_dir())
         loaded, tokenizer = load_model(model, kind, notify, blocks_on_disk(empty, chosen), Path(folder.name))
         return Target(loaded, tokenizer, model, chosen, partial(Mapped, folder=folder, dtype=kind))
     loaded, tokenizer = load_model(model, kind, notify)
     loaded.to(kind)  # also what its author keeps in float32
     with outside(loaded) if place == "memory" else nullcontext():
         loaded.to(chosen)
-    return Target(loaded, tokenizer, model, chosen)
+    return Target(loaded, tokenizer, model, chosen if place == "memory" else None)
 
 
 def checksum(model: nn.Module, stored: Mapping[str, Tensor] | None = None) -> str:

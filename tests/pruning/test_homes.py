@@ -1,9 +1,6 @@
 """Blocks that live on disk or elsewhere in memory: the same numbers, one block in memory at a time."""
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +18,6 @@ from autoprune.pruning.target import Target, load_target
 from tests.pruning.architectures import CONFIGS, VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(1))
-ROOT = Path(__file__).parents[2]
 ELSEWHERE = torch.device("cpu", 0)
 """Another name for the same place, so that blocks are really moved."""
 
@@ -29,7 +25,7 @@ Load = Callable[..., Target]
 
 
 @pytest.fixture
-def load(tiny_model: Path, tmp_path: Path) -> Load:
+def load(tiny_model: Path, tmp_path: Path, cache: Path) -> Load:
     """Loads a tiny model of a family, saved before, with its blocks where they are wanted."""
 
     def loaded(family: str, offload: str, dtype: str = "float32", stored: torch.dtype = torch.float32) -> Target:
@@ -181,62 +177,3 @@ def test_masks_are_held_as_bits():
     assert (list(masks), len(masks)) == (["one"], 1)
     del masks["one"]
     assert not masks
-
-
-PEAK = """
-import json, sys
-import torch
-from autoprune.evaluation.perplexity import window_losses
-from autoprune.pruning.statistics import collect_inputs
-from autoprune.pruning.target import load_target
-from benchmarks.plan import Peak
-
-small, large, offload, samples, seqlen = *sys.argv[1:4], *map(int, sys.argv[4:])
-windows = torch.randint(3, 300, (samples, seqlen))
-
-def work(folder):
-    target = load_target(folder, "cpu", "float32", offload=offload)
-    collect_inputs(target, windows)
-    masks = target.no_masks()
-    for layer in target.layers:
-        masks[layer.name] = target.weight(layer.name).abs() > 0.01
-    with target.pruned(masks):
-        window_losses(target, windows)
-
-work(small)  # libraries and thread pools wake up
-with Peak() as peak:
-    work(large)
-print(json.dumps(peak.bytes))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_the_peak_of_memory_is_embeddings_one_block_and_hidden_states(tiny_model, tmp_path):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    blocks, hidden, samples, seqlen = 12, 256, 8, 64
-    config = LlamaConfig(
-        vocab_size=384,
-        hidden_size=hidden,
-        intermediate_size=4 * hidden,
-        num_hidden_layers=blocks,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-    )
-    model = LlamaForCausalLM(config)
-    model.save_pretrained(tmp_path / "large")
-    for file in tiny_model.glob("*token*"):
-        shutil.copy(file, tmp_path / "large")
-    block = sum(each.nbytes for each in model.model.layers[0].parameters())
-    outside = sum(each.nbytes for each in model.parameters()) - blocks * block
-    states = samples * seqlen * hidden * 4
-
-    def peak(offload: str) -> int:
-        words = [str(tiny_model), str(tmp_path / "large"), offload, str(samples), str(seqlen)]
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK, *words], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        return int(json.loads(done.stdout))
-
-    assert peak("disk") < 2 * (outside + block + states) < blocks * block / 2
-    assert peak("none") > 2 * blocks * block  # with the pristine copies

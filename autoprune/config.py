@@ -235,8 +235,14 @@ class Config(Settings):
     model: str = Field("smollm2-135m", description="a directory, a hub id, a GGUF file, or a built-in name")
     sparsity: Share = 0.6
     seed: Annotated[int, Field(ge=0)] = 0
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N, or balanced: over all GPUs")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    offload: Literal["auto", "none", "memory", "disk"] = Field(
+        "auto", description="where the target's decoder blocks live, if not on the device: each comes when it is needed"
+    )
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="host memory that auto may count on, in GiB; default: what is free"
+    )
     approval: Literal["auto", "human", "file"] = Field("auto", description="who lets candidates run")
     approval_policy: Annotated[ApprovalPolicy | None, BeforeValidator(_policy)] = Field(
         None, description="for approval=file: a YAML file of rules"

@@ -97,7 +97,7 @@ def pruned(target: Target, tokens: torch.Tensor) -> dict[str, float]:
         Surgery(),
         uniformly,
         Published.named("wanda").open,
-        lambda name, weight: target.live_weight(name).copy_(weight),
+        target.put,
         sequential=False,
     ).reported()
 

@@ -15,6 +15,7 @@ from autoprune.cli.options import (
     Data,
     Device,
     Model,
+    Offload,
     Sandbox,
     Seqlen,
     Statistics,
@@ -71,6 +72,7 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Calibration samples drawn; mean and spread are shown.")] = 1,
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    offload: Offload = "auto",
     sandbox: Sandbox = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
@@ -88,6 +90,7 @@ def compare(
         unit=unit,
         device=device,
         dtype=dtype,
+        offload=offload,
         sandbox=sandbox,
     )
     recipes = _recipes(words(sparsity), words(allocations), words(updates), words(patterns), statistics, unit)

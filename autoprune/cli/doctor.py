@@ -1,18 +1,23 @@
-"""`autoprune doctor`: what this machine has, and what will be used."""
+"""`autoprune doctor`: what this machine has, what will be used, and what a search for a target will take."""
 
 import os
 import platform
 import shutil
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from autoprune.cli.common import console, print_json
-from autoprune.config import LLMSettings, SandboxSettings
+from autoprune.cli.words import split
+from autoprune.config import Config, load_config
 from autoprune.errors import AutoPruneError
 from autoprune.report.text import plain
+
+if TYPE_CHECKING:
+    from autoprune.tools.plan import Plan
 
 PACKAGES = (
     "autoprune",
@@ -25,24 +30,49 @@ PACKAGES = (
     "lm-eval",
     "psycopg",
 )
+ASSUMED = (
+    "Memory is what is needed beyond libraries. Times are for this machine as it is now, without the chat model, "
+    "downloads, tuning, polishing and a second model, and with every candidate measured to its end."
+)
 
 
 def doctor(
-    model: Annotated[str | None, typer.Option(help="Load this target too, and say what would be pruned.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings of the search that is planned."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Plan a search for this target: time and memory by phase.")] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what was found on this machine and what a search would use. Exit 1 if none can run."""
-    findings = {**_machine(), **_packages(), "chat model": _llm(), "engines": _engines(), "sandbox": _sandbox()}
-    if model is not None:
-        findings["target"] = _target(model)
+    """Say what was found on this machine and what a search would use; of a target, what it would take.
+
+    Exit 1 if no candidate can run here, or if the target does not fit.
+    """
+    path, overrides = split(words or [])
+    options = {"model": model, "sparsity": sparsity}
+    overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
+    config = load_config(path, overrides)
+    findings: dict[str, Any] = {
+        **_machine(),
+        **_packages(),
+        "chat model": _llm(config),
+        "engines": _engines(),
+        "sandbox": _sandbox(config),
+    }
+    planned = None
+    if (model or words) and not findings["sandbox"].startswith("none"):
+        planned = _plan(config, findings)
     if as_json:
-        print_json(findings)
+        print_json({**findings, **({"plan": _data(planned)} if planned else {})})
     else:
         table = Table(box=None, padding=(0, 2), show_header=False)
         for name, finding in findings.items():
             table.add_row(name, plain(finding))
         console().print(table)
-    if findings["sandbox"].startswith("none"):
+        if planned:
+            _show(planned)
+    if findings["sandbox"].startswith("none") or (planned and not planned.fits):
         raise typer.Exit(1)
 
 
@@ -73,12 +103,12 @@ def _packages() -> dict[str, str]:
     return found
 
 
-def _llm() -> str:
+def _llm(config: Config) -> str:
     from autoprune.agents.chat.choose import choose_llm
 
     said: list[str] = []
     try:
-        choose_llm(LLMSettings(), said.append)
+        choose_llm(config.llm, said.append, config.model)
     except AutoPruneError as error:
         return f"none: {error}"
     return "; ".join(said)
@@ -91,22 +121,55 @@ def _engines() -> str:
     return named + "; ".join(engine.survey())
 
 
-def _sandbox() -> str:
+def _sandbox(config: Config) -> str:
     from autoprune.sandbox.choose import make_sandbox
 
     said: list[str] = []
     try:
-        make_sandbox(SandboxSettings(), said.append).close()
+        make_sandbox(config.sandbox, said.append).close()
     except AutoPruneError as error:
         return f"none: {error}"
     return "; ".join(said)
 
 
-def _target(model: str) -> str:
-    from autoprune.pruning.target import load_target
+def _plan(config: Config, findings: dict[str, Any]) -> "Plan":
+    """Plan a search; what is said on the way goes to the findings, behind the sizes of the target."""
+    from autoprune.tools.plan import plan
 
     said: list[str] = []
-    target = load_target(model, notify=said.append)
-    blocks = len({layer.block for layer in target.layers})
-    facts = f"{model}: {target.weights:,} prunable weights in {len(target.layers)} matrices of {blocks} decoder blocks"
-    return "; ".join([facts, f"on {target.device}", *said])
+    planned = plan(config, said.append)
+    sizes = f"{planned.weights:,} prunable weights in {planned.matrices} matrices of {planned.blocks} decoder blocks"
+    findings["target"] = "; ".join([f"{config.model}: {sizes}", f"{planned.dtype} on {planned.device}", *said])
+    return planned
+
+
+def _data(planned: "Plan") -> dict[str, Any]:
+    return {**asdict(planned), "fits": planned.fits}
+
+
+def _show(planned: "Plan") -> None:
+    gpu = any(phase.memory.device for phase in planned.phases)
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("phase")
+    for name in ("time", "memory", *(["GPU memory"] if gpu else []), "fits"):
+        table.add_column(name, justify="right")
+    for phase in planned.phases:
+        rooms = [phase.memory.host, *([phase.memory.device] if gpu else [])]
+        cells = [_duration(phase.seconds), *map(_size, rooms), "yes" if phase.fits else "no"]
+        table.add_row(phase.name, *cells)
+    screen = console()
+    screen.print(table)
+    free = _size(planned.free.host) + (f" and {_size(planned.free.device)} of the GPU's" if gpu else "")
+    lines = [f"free: {free}. {ASSUMED}", planned.advice]
+    for line in filter(None, lines):
+        screen.print(plain(line), soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

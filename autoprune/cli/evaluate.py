@@ -8,7 +8,7 @@ from rich.table import Table
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
-from autoprune.cli.options import MODEL, Data, Device
+from autoprune.cli.options import MODEL, Data, Device, Offload
 from autoprune.gguf_files import KNOWN
 from autoprune.report.text import plain
 
@@ -22,13 +22,14 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task; default all.")] = None,
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    offload: Offload = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurement as JSON.")] = False,
 ) -> None:
     """Measure a model: perplexity on a text, zeros in its linear layers, zero-shot tasks."""
     from autoprune.evaluation.evaluate import evaluate as measure
 
     names = [task.strip() for task in (tasks or "").split(",") if task.strip()]
-    measured = measure(model, data, seqlen, windows, names, device, dtype, say, limit)
+    measured = measure(model, data, seqlen, windows, names, device, dtype, say, limit, offload)
     if as_json:
         print_json(asdict(measured))
         return

@@ -38,6 +38,13 @@ Statistics = Annotated[
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda or cuda:N.", autocompletion=complete.of("auto", "cpu", "cuda"))
 ]
+Offload = Annotated[
+    str,
+    typer.Option(
+        help="Where decoder blocks live: auto, none (on the device), memory, disk.",
+        autocompletion=complete.of("auto", "none", "memory", "disk"),
+    ),
+]
 Sandbox = Annotated[
     str,
     typer.Option(help="For candidates: auto, docker or local.", autocompletion=complete.of(*SANDBOXES)),
@@ -55,6 +62,7 @@ def experiment_config(
     unit: str,
     device: str,
     dtype: str,
+    offload: str,
     sandbox: str,
 ) -> Config:
     """The settings tree for pruning without a search. Raises UsageError for a value that does not fit."""
@@ -69,6 +77,7 @@ def experiment_config(
         "allocation.unit": unit,
         "device": device,
         "dtype": dtype,
+        "offload": offload,
         "sandbox.engine": sandbox,
     }
     return load_config(None, settings(values))

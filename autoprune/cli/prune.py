@@ -13,6 +13,7 @@ from autoprune.cli.options import (
     Data,
     Device,
     Model,
+    Offload,
     Sandbox,
     Seqlen,
     Statistics,
@@ -25,8 +26,6 @@ from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.report.text import plain
 
 if TYPE_CHECKING:
-    import torch
-
     from autoprune.evaluation.experiment import Recipe
     from autoprune.evaluation.produce import Produced
 
@@ -62,14 +61,13 @@ def prune(
     windows: Windows = 24,
     statistics: Statistics = "dense",
     device: Device = "auto",
-    offload: Annotated[str | None, typer.Option(help="Keep the model on --device, move block by block here.")] = None,
+    offload: Offload = "auto",
     dtype: Annotated[str, typer.Option(help="Of the files; auto: what the model has.")] = "auto",
     sandbox: Sandbox = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print sizes and measurements as JSON.")] = False,
 ) -> None:
     """Prune a model, measure it, and write it as a Hugging Face directory with a model card."""
     from autoprune.evaluation.produce import produce
-    from autoprune.pruning.loading import choose_device
     from autoprune.tools.algorithms import open_algorithms
 
     config = experiment_config(
@@ -82,13 +80,13 @@ def prune(
         unit=unit,
         device=device,
         dtype=dtype,
+        offload=offload,
         sandbox=sandbox,
     )
     recipe = _recipe(sparsity, allocation, update, pattern, statistics, unit)
-    visited: torch.device | None = choose_device(offload) if offload else None
     try:
         with open_algorithms([algorithm], config.sandbox, say) as (chosen,):
-            made = produce(config, chosen, recipe, out, say, packed, visited)
+            made = produce(config, chosen, recipe, out, say, packed)
     except CandidateFailure as failure:
         raise AutoPruneError(f"the algorithm {algorithm} failed: {failure}") from None
     if as_json:

@@ -20,6 +20,7 @@ from rich.console import Console
 from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
+from autoprune.cli.words import split
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.gguf_files import KNOWN
@@ -95,7 +96,7 @@ def search(
         "seed": seed,
         "database": database,
     }
-    path, overrides = _split(words or [])
+    path, overrides = split(words or [])
     overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
     config = load_config(path, overrides)
     _check_second_model(config)
@@ -272,13 +273,6 @@ def _stop_at_once(run: RunDirectory, view: LiveView) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _split(words: list[str]) -> tuple[Path | None, list[str]]:
-    files = [word for word in words if "=" not in word]
-    if len(files) > 1:
-        raise UsageError(f"{files[1]!r} is not of the form key=value, and one file of settings was given already")
-    return (Path(files[0]) if files else None), [word for word in words if "=" in word]
 
 
 def _stderr() -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from autoprune.errors import UsageError
@@ -13,6 +14,14 @@ KINDS = ("dense", "sequential")
 def settings(values: Mapping[str, Any]) -> list[str]:
     """`key=value` words for the settings tree; strings are quoted, so that none is read as a number."""
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+
+
+def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """A file of settings, if one is named, and `key=value` words. Raises UsageError for a second file."""
+    files = [word for word in words if "=" not in word]
+    if len(files) > 1:
+        raise UsageError(f"{files[1]!r} is not of the form key=value, and one file of settings was given already")
+    return (Path(files[0]) if files else None), [word for word in words if "=" in word]
 
 
 def words(text: str) -> list[str]:

@@ -66,12 +66,19 @@ class Bench:
         return self._units[kind]
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
-        """The directory that a candidate may read; `extra_fields` (gradient, hessian) are collected on demand."""
+        """The directory that a candidate may read; `extra_fields` (gradient, hessian) are collected on demand.
+
+        Raises CandidateFailure for a gradient where the target's blocks are not on its device.
+        """
+        if "gradient" in extra_fields and self.target.offloaded:
+            raise CandidateFailure(
+                "start", "memory", "the gradient needs all of the target on its device, and its blocks are offloaded"
+            )
         return self._cache.bundle(extra_fields)
 
     def readable(self, needs: tuple[str, ...] = ()) -> Bundle:
         """The dense statistics, opened for reading, with the on-demand ones that are needed."""
-        return Bundle(self._cache.bundle(needs)) if needs else self._bundle
+        return Bundle(self.bundle(needs)) if needs else self._bundle
 
     def take_statistics_seconds(self) -> float:
         """Spent on collecting dense statistics since this was last asked; none where they were found on disk."""
@@ -118,13 +125,15 @@ class Bench:
         """The losses, in nats, of the model as it is now on the first windows of a split (None: all).
 
         They are measured in the order of `racing.order` and handed out in that of the text. After each number of
-        windows in `looks`, `check` sees the losses so far, in the order of measurement, and may raise.
+        windows in `looks`, `check` sees the losses so far, in the order of measurement, and may raise. Where blocks
+        come and go, all windows pass before the first look: it is the coming and going that costs.
         """
         tokens = self._splits[split].tokens[:windows]
         places = order(len(tokens))
+        ahead = window_losses(self.target, tokens[places]) if self.target.offloaded else None
         measured: list[float] = []
         for start, stop in pairwise((0, *looks) if looks else (0, len(tokens))):
-            measured += window_losses(self.target, tokens[places[start:stop]])
+            measured += ahead[start:stop] if ahead else window_losses(self.target, tokens[places[start:stop]])
             check(measured)
         by_place = dict(zip(places, measured, strict=True))
         return [by_place[place] for place in range(len(tokens))]
@@ -160,7 +169,7 @@ class Bench:
         the perplexity is not finite; StoppedEarly when the ladder says that the rest is not worth measuring.
         """
         spent = Seconds()
-        masks, diagnostics = {}, []
+        masks, diagnostics = self.target.no_masks(), []
 
         def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
             name, score = scored
@@ -246,7 +255,7 @@ def _energy(weight: Tensor, curvature: Tensor) -> float:
 
 def open_bench(config: Config, run_dir: Path | None, notify: Callable[[str], None]) -> Bench:
     """Load the target and the texts; statistics come from the cache, or are collected now."""
-    target = load_target(config.model, config.device, config.dtype, notify)
+    target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
     check_length(target, config.data.seqlen)
     splits = load_splits(config.data, target.tokenizer)
     cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from autoprune.config import Config
 from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure
@@ -57,12 +55,11 @@ def run(
     recipe: Recipe,
     split: Split,
     seed: int = 0,
-    device: torch.device | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Row:
     """Prune, measure on a split, and put the dense weights back."""
     with bench.target.edited() as put:
-        applied = apply(bench, algorithm, recipe, put, device, advance)
+        applied = apply(bench, algorithm, recipe, put, advance)
         started = time.perf_counter()
         value = perplexity(bench.losses(split))
         seconds_eval = time.perf_counter() - started
@@ -109,17 +106,16 @@ def compare(
     seeds: int,
     notify: Callable[[str], None],
     split: Split = "report",
-    offload: torch.device | None = None,
 ) -> Iterator[Row]:
     """A row for the dense model, then one for every seed, recipe and algorithm, as they are measured.
 
-    Seed 0 calibrates on the first sequences of the calibration text, the others on random ones. `offload`: the device
-    that blocks visit one at a time. An experiment that fails is told by `notify`; its row is without perplexity.
-    Raises UsageError before anything is loaded for a recipe that means nothing.
+    Seed 0 calibrates on the first sequences of the calibration text, the others on random ones. An experiment that
+    fails is told by `notify`; its row is without perplexity. Raises UsageError before anything is loaded for a recipe
+    that means nothing.
     """
     for algorithm, recipe in itertools.product(algorithms, recipes):
         recipe.check(algorithm)
-    target = load_target(config.model, config.device, config.dtype, notify)
+    target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
     splits = load_splits(config.data, target.tokenizer)
     cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
     first = Bench(target, splits, config, cache)
@@ -128,7 +124,7 @@ def compare(
         bench = first.calibrated(seed) if seed else first
         for recipe, algorithm in itertools.product(recipes, algorithms):
             try:
-                yield run(bench, algorithm, recipe, split, seed, offload)
+                yield run(bench, algorithm, recipe, split, seed)
             except (AutoPruneError, CandidateFailure) as error:
                 notify(f"{algorithm.name}, {recipe.allocation}, {recipe.update}, {recipe.pattern}: {error}")
                 yield _row(bench, algorithm, recipe, split, seed, Applied(0, Seconds()), math.nan, 0.0)

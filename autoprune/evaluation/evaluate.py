@@ -43,13 +43,16 @@ def evaluate(
     dtype: str,
     notify: Callable[[str], None],
     limit: int | None = None,
+    offload: str = "auto",
 ) -> Evaluation:
     """Perplexity on the report split of a text (`windows` None: all of it), zeros, and lm-eval's tasks if any.
 
     Raises UsageError for input that cannot be used, AutoPruneError when the perplexity is not finite.
     """
-    target = load_target(model, device, dtype, notify)
+    target = load_target(model, device, dtype, notify, offload)
     check_length(target, seqlen)
+    if tasks:
+        target.need_whole("a zero-shot task")
     text = cut(read_text(data, "report"), data, "report", target.tokenizer, seqlen, windows)
     started = time.perf_counter()
     with progress("perplexity", len(text.tokens), lambda line: None, "windows") as advance:

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError, UsageError
@@ -18,7 +17,8 @@ from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.masks import parse_pattern
 from autoprune.pruning.observed import Observed
 from autoprune.pruning.online import OnlineBudget
-from autoprune.pruning.prune import Plan, Put, Seconds, Surgery, Update, prune_blocks
+from autoprune.pruning.prune import Plan, Seconds, Surgery, Update, prune_blocks
+from autoprune.pruning.target import Put
 from autoprune.pruning.threads import side_by_side
 
 Statistics = Literal["dense", "sequential"]
@@ -77,13 +77,12 @@ def apply(
     algorithm: Algorithm,
     recipe: Recipe,
     put: Put,
-    device: torch.device | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Applied:
     """Prune the bench's target, which must be dense; `put(name, weight)` takes the new weights.
 
-    The walk's blocks visit `device` one at a time. Raises UsageError for a recipe that does not fit, CandidateFailure
-    when a candidate fails, AutoPruneError when the zeros are not those that were promised.
+    Raises UsageError for a recipe that does not fit, CandidateFailure when a candidate fails, AutoPruneError when the
+    zeros are not those that were promised.
     """
     recipe.check(algorithm)
     surgery = Surgery(
@@ -92,13 +91,13 @@ def apply(
     seconds = Seconds()
     plan, zeros = _plan(bench, algorithm, recipe)
     if recipe.statistics == "sequential":
-        seconds = _on_the_walk(bench, algorithm, plan, surgery, put, device, advance)
+        seconds = _on_the_walk(bench, algorithm, plan, surgery, put, advance)
     else:
         with algorithm.open(bench.readable(algorithm.needs)) as scoring:
             if surgery.update == "none":
                 seconds = _at_once(bench, scoring, plan, surgery, put)
             else:
-                seconds = _walk_behind_dense(bench, scoring, plan, surgery, put, device, advance)
+                seconds = _walk_behind_dense(bench, scoring, plan, surgery, put, advance)
     seconds.statistics += bench.take_statistics_seconds()
     return Applied(_counted(bench, zeros, recipe), seconds)
 
@@ -159,7 +158,6 @@ def _walk_behind_dense(
     plan: Plan,
     surgery: Surgery,
     put: Put,
-    device: torch.device | None,
     advance: Callable[[], None],
 ) -> Seconds:
     """Scores from cached statistics; Hessians for the update, block by block, behind dense blocks."""
@@ -172,7 +170,6 @@ def _walk_behind_dense(
         lambda block: nullcontext(scoring),
         put,
         sequential=False,
-        device=device,
         advance=advance,
     )
 
@@ -183,7 +180,6 @@ def _on_the_walk(
     plan: Plan,
     surgery: Surgery,
     put: Put,
-    device: torch.device | None,
     advance: Callable[[], None],
 ) -> Seconds:
     """Everything behind the pruned prefix; gradients, where a score reads them, are those of the dense model."""
@@ -197,7 +193,6 @@ def _on_the_walk(
         sequential=True,
         hessian="hessian" in algorithm.needs,
         gradients=_Gradients(bench) if "gradient" in algorithm.needs else None,
-        device=device,
         advance=advance,
     )
 

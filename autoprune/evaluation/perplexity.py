@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from autoprune.errors import UsageError
 from autoprune.pruning.target import Target
+from autoprune.pruning.walk import passed_through
 
 BATCH = 2
 """Windows per forward pass on the CPU; more gains nothing there and costs memory for logits."""
@@ -27,10 +28,14 @@ def check_length(target: Target, seqlen: int) -> None:
 
 
 def window_losses(target: Target, windows: Tensor, advance: Callable[[], None] = lambda: None) -> list[float]:
-    """The mean cross-entropy in nats of each window; `windows` is int64 [windows, seqlen]."""
+    """The mean cross-entropy in nats of each window; `windows` is int64 [windows, seqlen].
+
+    Where blocks come and go, all windows pass one block before the next one comes: the same losses, to the bit.
+    """
+    whole = (batch.to(target.device) for batch in windows.split(BATCH))
     losses: list[float] = []
-    for batch in windows.split(BATCH):
-        for loss in _batch_losses(target, batch.to(target.device)):
+    for batch in passed_through(target, windows, BATCH) if target.offloaded else whole:
+        for loss in _batch_losses(target, batch):
             losses.append(loss)
             advance()
     return losses

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from autoprune.config import Config
 from autoprune.downloads import progress
@@ -46,7 +45,6 @@ def produce(
     into: Path,
     notify: Callable[[str], None],
     packed: Path | None = None,
-    offload: torch.device | None = None,
 ) -> Produced:
     """Prune a model for good and write it to `into`, a Hugging Face directory, and to a `packed` file if one is named.
 
@@ -62,14 +60,16 @@ def produce(
         config = config.model_copy(update={"dtype": "float32"})
     bench = open_bench(config, None, notify)
     target = bench.target
+    if target.mapped:
+        raise UsageError(
+            f"writing a pruned {config.model} needs it in memory, and it does not fit; it can be searched and measured "
+            "here (offload=disk), and written on a machine with more memory"
+        )
     dense = bench.dense(SPLIT).perplexity
-
-    def put(name: str, weight: Tensor) -> None:
-        target.live_weight(name).copy_(weight)
 
     steps = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block)
     with progress("pruning", steps, lambda line: None, "windows x blocks") as advance:
-        applied = apply(bench, algorithm, recipe, put, offload, lambda: advance(1))
+        applied = apply(bench, algorithm, recipe, target.put, lambda: advance(1))
     settle(target, dtype)
     perplexity = _measured(bench)
     facts = _facts(bench, algorithm, recipe, dtype, dense, perplexity)

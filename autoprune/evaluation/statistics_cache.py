@@ -68,8 +68,7 @@ class StatisticsCache:
     def _collect(self, path: Path) -> None:
         self._notify(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
         (statistics,) = self._passes("statistics", _at_once(collect_inputs))
-        weights = {layer.name: self._target.weight(layer.name) for layer in self._target.layers}
-        write_bundle(path, self._target.layers, weights, statistics)
+        write_bundle(path, self._target.layers, self._target.pristine, statistics)
 
     def _widen(self, base: Path, path: Path, field: str) -> None:
         """The base bundle's files by hard link, beside an on-demand statistic."""

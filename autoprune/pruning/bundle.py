@@ -1,12 +1,13 @@
 """What a candidate may read: weights and calibration statistics of every layer, as memory-mapped files.
 
-layers.json              {"version": 2, "layers": [LayerInfo, ...]}
-weights.safetensors      layer name -> [out, in], the model's dtype
+layers.json              {"version": 3, "layers": [LayerInfo, ...]}
+weights-N.safetensors    layer name -> [out, in] of decoder block N, the model's dtype
 statistics.safetensors   "<layer>/<statistic>" -> float32 [in]
 gradient-N.safetensors   layer name -> float32 [out, in] of decoder block N, only when collected
 hessian-N.safetensors    layer name -> float32 [in, in] of decoder block N, only when collected
 
-One file per block, so that Hessians can be written as the walk makes them and are never held all at once.
+One file per block, so that Hessians can be written as the walk makes them, and the weights of a model that is larger
+than memory as they are read: never are they held all at once.
 """
 
 import json
@@ -29,7 +30,7 @@ from torch import Tensor
 from autoprune.errors import AutoPruneError
 from autoprune.pruning.contract import EXPENSIVE_FIELDS
 
-VERSION = 2
+VERSION = 3
 STATISTICS = ("input_norm", "input_mean", "input_var", "hessian_diag")
 
 
@@ -67,10 +68,9 @@ class Bundle:
             if described["version"] != VERSION:
                 raise AutoPruneError(f"{path} is a bundle of version {described['version']}, not {VERSION}")
             self.layers = [LayerInfo(**{**layer, "shape": tuple(layer["shape"])}) for layer in described["layers"]]
-            self._files = {
-                kind: safe_open(path / f"{kind}.safetensors", framework="pt") for kind in ("weights", "statistics")
-            }
+            self._statistics = safe_open(path / "statistics.safetensors", framework="pt")
             blocks = {layer.block for layer in self.layers}
+            self._weights = {block: safe_open(_of_block(path, "weights", block), framework="pt") for block in blocks}
             self._expensive = {
                 (field.name, block): safe_open(file, framework="pt")
                 for field in EXPENSIVE_FIELDS
@@ -102,12 +102,12 @@ class Bundle:
 
     def weight(self, name: str) -> Tensor:
         """The dense weight [out, in] in the model's dtype."""
-        tensor: Tensor = self._files["weights"].get_tensor(name)
+        tensor: Tensor = self._weights[self._by_name[name].block].get_tensor(name)
         return tensor
 
     def statistic(self, name: str, statistic: str) -> Tensor:
         """One calibration statistic of a layer, float32 [in]."""
-        tensor: Tensor = self._files["statistics"].get_tensor(f"{name}/{statistic}")
+        tensor: Tensor = self._statistics.get_tensor(f"{name}/{statistic}")
         return tensor
 
 
@@ -117,15 +117,18 @@ def write_bundle(
     weights: Mapping[str, Tensor],
     statistics: Mapping[str, Mapping[str, Tensor]],
 ) -> None:
-    """Write a bundle directory at once: it is there whole or not at all. An existing one is left as it is.
+    """Write a bundle directory: it is there whole or not at all. An existing one is left as it is.
 
-    `weights`: name -> [out, in]. `statistics`: name -> statistic -> [in]. Raises AutoPruneError when the disk is full.
+    `weights`: name -> [out, in], asked for block by block, each written before the next. `statistics`: name ->
+    statistic -> [in]. Raises AutoPruneError when the disk is full.
     """
     described: dict[str, Any] = {"version": VERSION, "layers": [asdict(layer) for layer in layers]}
     flat = {f"{layer.name}/{name}": statistics[layer.name][name] for layer in layers for name in STATISTICS}
     with _appearing_whole(path) as staging:
         (staging / "layers.json").write_text(json.dumps(described), encoding="utf-8")
-        _save(staging / "weights.safetensors", {layer.name: weights[layer.name] for layer in layers})
+        for block in sorted({layer.block for layer in layers}):
+            own = {layer.name: weights[layer.name] for layer in layers if layer.block == block}
+            _save(_of_block(staging, "weights", block), own)
         _save(staging / "statistics.safetensors", flat, torch.float32)
 
 

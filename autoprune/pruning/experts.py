@@ -53,6 +53,7 @@ class WatchedExperts:
 
     def __init__(self, module: nn.Module, see: Callable[[str, int, Tensor], None]) -> None:
         self._module = module
+        self._before = module.__dict__.get("forward")  # accelerate's, say
         run = module.forward
         config: Any = module.config
 
@@ -69,7 +70,10 @@ class WatchedExperts:
 
     def remove(self) -> None:
         """End the watch."""
-        del self._module.forward
+        if self._before is None:
+            del self._module.forward
+        else:
+            self._module.forward = self._before
 
 
 class _SliceProducts(TorchFunctionMode):

@@ -1,7 +1,7 @@
 """Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,32 +13,65 @@ from torch import Tensor, nn
 from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError
 from autoprune.gguf_files import KNOWN
-from autoprune.pruning.blocks import prunable_layers
 from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 from autoprune.pruning.quiet import quiet_transformers
 
 Notify = Callable[[str], None]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BALANCED = "balanced"
+"""The device that is all GPUs: accelerate spreads the model over them."""
 PROBE_TOKENS = 256
 CAUSALITY_TOKENS = 16
 
 
-def load_model(name: str, dtype: torch.dtype | str, notify: Notify) -> tuple[nn.Module, Any]:
+def load_model(
+    name: str,
+    dtype: torch.dtype | str,
+    notify: Notify,
+    device_map: str | dict[str, Any] | None = None,
+    folder: Path | None = None,
+) -> tuple[nn.Module, Any]:
     """A causal language model and its tokenizer: from a directory, the hub (or its cache), a GGUF file, or built in.
 
-    `dtype` "auto" keeps what the files hold. Code that comes with a model is never run. Raises UsageError when there is
-    no such model, when it cannot be read, or when it is not causal.
+    `dtype` "auto" keeps what the files hold. `device_map` as accelerate takes it; what it leaves on disk and the files
+    do not hold as the model wants it, is converted into `folder`. Code that comes with a model is never run. Raises
+    UsageError when there is no such model, when it cannot be read, or when it is not causal.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    spread = {"device_map": device_map, "offload_folder": folder} if device_map else {}
     with _explained(name), quiet_transformers():
         where = _where(name, notify)
-        model: nn.Module = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
+        model: nn.Module = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype, **spread)
         tokenizer = AutoTokenizer.from_pretrained(**where)
     model.eval().requires_grad_(False)
     if not is_causal(model):
         raise UsageError(f"{name} is a {type(model).__name__} that reads ahead; only decoder-only models can be pruned")
     return model, tokenizer
+
+
+def empty_model(name: str, notify: Notify) -> nn.Module:
+    """The model as its configuration describes it, without any values: on torch's device "meta". Raises UsageError."""
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with _explained(name), quiet_transformers(), init_empty_weights(include_buffers=False):
+        config = AutoConfig.from_pretrained(**_where(name, notify))
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    model.tie_weights()  # what is tied is one parameter again, which it is not while weights are left empty
+    empty: nn.Module = model
+    return empty.eval().requires_grad_(False)
+
+
+def weight_files(name: str, notify: Notify) -> list[Path]:
+    """The files of a model's weights on this machine; none of a hub's model that was not downloaded yet."""
+    from transformers.utils import cached_file
+
+    with _explained(name), quiet_transformers():
+        where = _where(name, notify)["pretrained_model_name_or_path"]
+        config = cached_file(where, "config.json", local_files_only=True)
+    folder = Path(config).parent
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
 
 
 def stored_dtype(name: str, notify: Notify) -> torch.dtype:
@@ -60,21 +93,20 @@ def _where(name: str, notify: Notify) -> dict[str, Any]:
 @torch.inference_mode()
 def is_causal(model: nn.Module) -> bool:
     """Whether what the model says at a position is untouched by the tokens after it (encoders fail here)."""
-    tokens = torch.arange(CAUSALITY_TOKENS, device=next(model.parameters()).device).unsqueeze(0) % _vocabulary(model)
-    changed = tokens.clone()
-    changed[:, CAUSALITY_TOKENS // 2 :] = 0
-    first, second = (
-        model(each, use_cache=False).logits[:, : CAUSALITY_TOKENS // 2].float() for each in (tokens, changed)
-    )
+    tokens = torch.arange(CAUSALITY_TOKENS, device=next(model.parameters()).device).repeat(2, 1) % _vocabulary(model)
+    tokens[1, CAUSALITY_TOKENS // 2 :] = 0
+    first, second = model(tokens, use_cache=False).logits[:, : CAUSALITY_TOKENS // 2].float()
     # The same sums in the same order, but for experts that take other tokens along.
     tolerance = 1e-4 if next(model.parameters()).dtype == torch.float32 else 1e-2
     return float((first - second).abs().max()) <= tolerance * float(first.abs().max())
 
 
 def choose_device(device: str) -> torch.device:
-    """`auto`: the first GPU if there is one. Raises UsageError for a device that does not work here."""
+    """`auto`: the first GPU if there is one; `balanced`: the first of all. Raises UsageError for what is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == BALANCED:
+        device = "cuda"
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
@@ -83,9 +115,12 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def faster_dtype(model: nn.Module, notify: Notify) -> torch.dtype:
-    """float32, or bfloat16 where the matrices of one decoder block are clearly faster in it on this machine."""
-    weights = [layer.weight for layer in prunable_layers(model) if layer.info.block == 0]
+def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device, notify: Notify) -> torch.dtype:
+    """float32, or bfloat16 where products with matrices of these shapes [out, in] are clearly faster in it there.
+
+    They are those of a decoder block.
+    """
+    weights = [torch.randn(shape, device=device) for shape in shapes]
     seconds = {}
     for name in ("float32", "bfloat16"):
         matrices = [weight.to(DTYPES[name]) for weight in weights]

@@ -44,6 +44,7 @@ def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tu
         raise UsageError(f"scores {tuple(score.shape)} do not have the weight's shape {tuple(weight.shape)}")
     if group not in GROUPS:
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
+    score = score.to(weight.device)
     mask = _mask(score, zeros, group, pattern)
     already = weight == 0
     # A score that means anything prunes zeros first by itself; only if it does not, they are put first.

@@ -21,10 +21,12 @@ class OnlineBudget:
     """A plan for `prune_blocks`, sequential, whose units are blocks; in total exactly round(s N) zeros.
 
     The skewness is that of the Wanda score, for |W| alone does not change as the prefix is pruned. It is taken from
-    `windows` [samples, seqlen], passed through the whole model once for every block: a few are enough.
+    `windows` [samples, seqlen], passed through the whole model once for every block: a few are enough. Raises
+    UsageError where blocks are not on the device.
     """
 
     def __init__(self, target: Target, windows: Tensor, sdsa: SDSA, sparsity: float) -> None:
+        target.need_whole("sdsa-online")
         self._target = target
         self._windows = windows
         self._blocks: list[list[PrunableLayer]] = [[] for _ in range(1 + target.layers[-1].block)]

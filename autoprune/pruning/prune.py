@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-import torch
 from torch import Tensor
 
 from autoprune.errors import UsageError
@@ -20,12 +19,11 @@ from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.observed import Observed
 from autoprune.pruning.statistics import Observer
-from autoprune.pruning.target import Target
+from autoprune.pruning.target import Put, Target
 from autoprune.pruning.updates import InverseFactor, inverse_factor
 from autoprune.pruning.walk import walk
 
 Update = Literal["none", "obs"]
-Put = Callable[[str, Tensor], None]
 Plan = Callable[[Sequence[LayerInfo], Observed], tuple[Mapping[str, int], Mapping[str, float]]]
 """Zeros per layer of the block that is about to be pruned, and the sparsity of each layer's unit."""
 
@@ -65,7 +63,7 @@ class Surgery:
 
     def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str) -> Tensor:
         """What is kept, [out, in], by a score."""
-        return make_mask(score.to(weight.device), weight, zeros, group, self.pattern)
+        return make_mask(score, weight, zeros, group, self.pattern)
 
     def masked(self, weight: Tensor, mask: Tensor, factor: InverseFactor | None = None) -> Tensor:
         """The new weight [out, in], in the weight's dtype. `factor` is that of the layer's Hessian, for an update."""
@@ -122,14 +120,13 @@ def prune_blocks(
     sequential: bool,
     hessian: bool = False,
     gradients: Mapping[str, Tensor] | None = None,
-    device: torch.device | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Seconds:
     """Prune every block in turn, from calibration windows [samples, seqlen]; `put(name, weight)` takes new weights.
 
     `sequential`: a block's statistics come from the blocks before it as `put` left them; else from the dense ones.
     `hessian`: scores read it (an update has it anyway). `gradients`: layer name -> [out, in], of the dense model.
-    Besides the model, one block's statistics and one set of hidden states are held; `device` holds one block.
+    Besides the model, one block's statistics and one set of hidden states are held.
     """
     seconds = Seconds()
     observer = Observer(hessian or surgery.update == "obs")
@@ -139,7 +136,7 @@ def prune_blocks(
         observer.see(info, inputs)
         seconds.spent_on("statistics")
 
-    for layers in walk(target, windows, see, sequential, device, advance):
+    for layers in walk(target, windows, see, sequential, advance):
         seconds.spent_on("forward")
         statistics = {name: dict(known) for name, known in observer.take(layers).items()}
         for name, known in statistics.items():

@@ -1,5 +1,6 @@
 """Keeping transformers' own bars and log lines off the user's terminal, and hearing how far it is instead."""
 
+import logging as python_logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,9 @@ def quiet_transformers(advance: Callable[[int], None] = lambda count: None) -> I
     def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _told(args[0], advance) if args else factory(*args, **kwargs)
 
+    accelerate = python_logging.getLogger("accelerate")  # whose lines come with a model that it spreads out
+    level = accelerate.level
+    accelerate.setLevel(python_logging.ERROR)
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     before, converting = logging.set_tqdm_hook(hook), gguf.tqdm
     gguf.tqdm = logging.tqdm  # its own import of tqdm knows no hook
@@ -25,6 +29,7 @@ def quiet_transformers(advance: Callable[[int], None] = lambda count: None) -> I
     try:
         yield
     finally:
+        accelerate.setLevel(level)
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()

@@ -143,8 +143,9 @@ def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda
     """Mean absolute gradient of the causal loss over windows, float32 [out, in], of every layer.
 
     One backward pass per window reaches every layer, so the sums of all of them, a second model in float32, are kept
-    besides the model and its gradient.
+    besides the model and its gradient. Raises UsageError where blocks are not on the device.
     """
+    target.need_whole("the gradient")
     sums = {layer.info.name: torch.zeros(layer.info.shape, device=target.device) for layer in target.prunable}
     parameters = [layer.parameter for layer in target.prunable]
     for parameter in parameters:

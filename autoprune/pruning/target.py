@@ -1,50 +1,109 @@
 """The target: the causal language model being pruned, loaded once, masked and restored exactly."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from autoprune.errors import AutoPruneError
-from autoprune.pruning.blocks import PrunableLayer, prunable_layers
+from autoprune.downloads import cache_dir
+from autoprune.errors import AutoPruneError, UsageError
+from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
 from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.loading import DTYPES, Notify, choose_device, faster_dtype, load_model
+from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
+from autoprune.pruning.homes import Home, Mapped, Masks, Resident
+from autoprune.pruning.loading import BALANCED, DTYPES, Notify, choose_device, empty_model, faster_dtype, load_model
+
+Put = Callable[[str, Tensor], None]
+MakeHome = Callable[[nn.Module, list[PrunableLayer], torch.device], Home]
 
 
 class Target:
     """A model in evaluation mode, its tokenizer, and a way back to its pristine weights.
 
-    A layer's pristine weight is copied when it is first replaced, so a target that is only read costs no second copy.
-    `fingerprint`: hash over names, shapes and values of all parameters, in the dtype they are used in.
+    Its decoder blocks may live elsewhere than on `device`, which is where it computes: then each visits the device
+    while it works (`visiting`), in a forward pass of the whole model by itself. In memory a layer's pristine weight is
+    copied when it is first replaced, so a target that is only read costs no second copy. `fingerprint`: hash over
+    names, shapes and values of all parameters, in the dtype they are used in. `home` says where the blocks live.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, name: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        name: str,
+        device: torch.device | None = None,
+        home: MakeHome = Resident,
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
         self.prunable: list[PrunableLayer] = prunable_layers(model)
         self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
         first = next(model.parameters())
-        self.dtype, self.device = first.dtype, first.device
-        self.fingerprint = checksum(model)
-        self._by_name = {layer.info.name: layer for layer in self.prunable}
-        self._pristine: dict[str, Tensor] = {}
+        self.dtype, self.device = first.dtype, device or first.device
+        self._home = home(model, self.prunable, self.device)
+        self._visitors: set[int] = set()
+        self.fingerprint = checksum(model, self._home.stored)
+        if self._home.away:
+            for index, block in enumerate(decoder_blocks(model)[1]):
+                block.forward = self._visits(index, block.forward)
 
     @property
     def weights(self) -> int:
         """How many weights are prunable."""
         return sum(layer.size for layer in self.layers)
 
+    @property
+    def offloaded(self) -> bool:
+        """Whether the blocks live elsewhere than on the device."""
+        return self._home.away
+
+    @property
+    def mapped(self) -> bool:
+        """Whether they live on disk."""
+        return self._home.mapped
+
+    @contextmanager
+    def visiting(self, block: int) -> Iterator[None]:
+        """While this holds, a decoder block is on the device, with its weights as they are now. May be nested."""
+        if not self._home.away or block in self._visitors:
+            yield
+            return
+        self._home.bring(block)
+        self._visitors.add(block)
+        try:
+            yield
+        finally:
+            self._visitors.discard(block)
+            self._home.send(block)
+
+    def need_whole(self, what: str) -> None:
+        """Raises UsageError for what cannot be done while the blocks come and go."""
+        if self.offloaded:
+            raise UsageError(f"{what} needs all of {self.name} on its device: use offload=none, or do without")
+
     def weight(self, name: str) -> Tensor:
         """The pristine dense weight [out, in] of a layer. Not to be written to."""
-        return self._pristine.get(name, self._by_name[name].weight)
+        return self._home.pristine(name)
+
+    @property
+    def pristine(self) -> Mapping[str, Tensor]:
+        """All pristine weights by layer, each looked up when it is asked for."""
+        return _Pristine(self)
 
     def live_weight(self, name: str) -> Tensor:
-        """The weight [out, in] that the model computes with now."""
-        return self._by_name[name].weight
+        """The weight [out, in] that the model computes with now. It is written to by `put`."""
+        return self._home.live(name)
+
+    def put(self, name: str, weight: Tensor) -> None:
+        """Replace a layer's weight [out, in], for good."""
+        self._home.replace(name, weight)
 
     def zeros(self, name: str) -> int:
         """How many zeros there are in the weight that the model computes with now."""
@@ -52,39 +111,37 @@ class Target:
         return weight.numel() - int(weight.count_nonzero())
 
     @contextmanager
-    def edited(self) -> Iterator[Callable[[str, Tensor], None]]:
+    def edited(self) -> Iterator[Put]:
         """Yields `put(name, weight)`, which replaces a layer's weight [out, in]; at the end the pristine are back."""
         touched: set[str] = set()
 
         def put(name: str, weight: Tensor) -> None:
-            self._keep(name)
+            self._home.keep(name)
             touched.add(name)
-            self.live_weight(name).copy_(weight)
+            self.put(name, weight)
 
         with self._restoring(touched):
             yield put
+
+    def no_masks(self) -> Masks:
+        """Where masks are gathered for `pruned`."""
+        return self._home.no_masks()
 
     @contextmanager
     def pruned(self, masks: Mapping[str, Tensor]) -> Iterator[None]:
         """The model with these masks ([out, in], True = keep) applied; afterwards the pristine weights are back."""
         with self._restoring(masks):
-            for name, mask in masks.items():
-                torch.mul(self._keep(name), mask, out=self.live_weight(name))
+            for name in masks:
+                self._home.mask(name, masks)
             yield
 
     def verify(self) -> None:
         """Raises AutoPruneError unless every parameter is again what it was when the target was loaded."""
-        now = checksum(self.model)
+        now = checksum(self.model, self._home.stored)
         if now != self.fingerprint:
             raise AutoPruneError(
                 f"the weights of {self.name} changed while they were measured: {now}, not {self.fingerprint}"
             )
-
-    def _keep(self, name: str) -> Tensor:
-        """The pristine weight, copied now if it was not before."""
-        if name not in self._pristine:
-            self._pristine[name] = self.live_weight(name).clone()
-        return self._pristine[name]
 
     @contextmanager
     def _restoring(self, names: Iterable[str]) -> Iterator[None]:
@@ -92,27 +149,72 @@ class Target:
             yield
         finally:
             for name in names:
-                if name in self._pristine:
-                    self.live_weight(name).copy_(self._pristine[name])
+                self._home.restore(name)
+
+    def _visits(self, block: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """A block's forward pass as a visit."""
+
+        @wraps(forward)
+        def visit(*args: Any, **kwargs: Any) -> Any:
+            with self.visiting(block):
+                return forward(*args, **kwargs)
+
+        return visit
 
 
-def load_target(model: str, device: str = "auto", dtype: str = "auto", notify: Notify = lambda line: None) -> Target:
+class _Pristine(Mapping[str, Tensor]):
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._target.weight(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (layer.name for layer in self._target.layers)
+
+    def __len__(self) -> int:
+        return len(self._target.layers)
+
+
+def load_target(
+    model: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    notify: Notify = lambda line: None,
+    offload: str = "auto",
+    memory_gb: float | None = None,
+) -> Target:
     """Load a target from a directory, a hub id, a GGUF file, or a built-in name.
 
-    `device` auto: the first GPU if there is one. `dtype` auto: what a measured probe finds faster on this machine.
-    Code that comes with a model is never run. Raises UsageError for a model or device that cannot be used.
+    `device` auto: the first GPU if there is one; balanced: all GPUs. `dtype` auto: what a measured probe finds faster
+    on this machine. `offload`: where the blocks live (`footprint.OFFLOADS`); auto: on the device if they fit there,
+    with host memory limited to `memory_gb` GiB if that is given. Code that comes with a model is never run. Raises
+    UsageError for a model or device that cannot be used, AutoPruneError when it does not fit even block by block.
     """
     chosen = choose_device(device)
-    loaded, tokenizer = load_model(model, torch.float32, notify)
-    loaded = loaded.to(chosen)
-    loaded = loaded.to(faster_dtype(loaded, notify) if dtype == "auto" else DTYPES[dtype])
-    return Target(loaded, tokenizer, model)
+    empty = empty_model(model, notify)
+    size = Footprint(empty)
+    kind = faster_dtype(size.matrices, chosen, notify) if dtype == "auto" else DTYPES[dtype]
+    if device == BALANCED:
+        return Target(*load_model(model, kind, notify, BALANCED), model)
+    place = choose_offload(offload, size, kind, chosen, free_room(chosen, memory_gb), notify, model)
+    if place == "disk":
+        cache_dir().mkdir(parents=True, exist_ok=True)  # not where temporary files may be memory
+        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=cache_dir())
+        loaded, tokenizer = load_model(model, kind, notify, blocks_on_disk(empty, chosen), Path(folder.name))
+        return Target(loaded, tokenizer, model, chosen, partial(Mapped, folder=folder, dtype=kind))
+    loaded, tokenizer = load_model(model, kind, notify)
+    loaded.to(kind)  # also what its author keeps in float32
+    with outside(loaded) if place == "memory" else nullcontext():
+        loaded.to(chosen)
+    return Target(loaded, tokenizer, model, chosen if place == "memory" else None)
 
 
-def checksum(model: nn.Module) -> str:
-    """A hash over all parameters (16 hex digits)."""
+def checksum(model: nn.Module, stored: Mapping[str, Tensor] | None = None) -> str:
+    """A hash over all parameters (16 hex digits). `stored`: by name, the values of those that are not in memory."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
-        digest.update(f"{name}{tuple(parameter.shape)}{parameter.dtype}".encode())
-        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        values = stored[name] if stored and parameter.is_meta else parameter
+        digest.update(f"{name}{tuple(values.shape)}{values.dtype}".encode())
+        digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

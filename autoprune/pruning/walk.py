@@ -9,6 +9,7 @@ block's statistics are held, and so that an accelerator needs room for one block
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,30 +58,29 @@ def walk(
     windows: Tensor,
     see: See,
     sequential: bool,
-    device: torch.device | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Iterator[list[PrunableLayer]]:
     """Yield the layers of each block in turn, after `see(layer, inputs [tokens, in])` has seen all of their inputs.
 
     `windows`: token windows [samples, seqlen]. What is done to the weights of a yielded block, the later blocks feel
-    only if `sequential`. Each block is moved to `device` for its turn, and back. `advance` is called once for each
-    window and block.
+    only if `sequential`. Each block visits the target's device for its turn. `advance` is called once for each window
+    and block.
     """
     blocks = list(decoder_blocks(target.model)[1])
-    calls = _calls(target.model, blocks, windows[:1].to(target.device))
-    hidden = _entering(target, blocks[0], windows)
+    calls, _ = _calls(target, blocks, windows[:1])
+    hidden = _entering(target, blocks[0], windows, 1)
     for index, (block, call) in enumerate(zip(blocks, calls, strict=True)):
         layers = [layer for layer in target.prunable if layer.info.block == index]
-        with _on(block, device, target.device):
+        with target.visiting(index):
             listener = _Listener(see, len(layers))
             handles = watch_inputs(layers, listener)
             try:
                 for states in hidden.split(1):
                     if sequential or index + 1 == len(blocks):
                         with listener.without_output():
-                            _through(block, states, call, device)
+                            _through(block, states, call)
                     else:
-                        _replace(states, _through(block, states, call, device))
+                        _replace(states, _through(block, states, call))
                     advance()
             finally:
                 for handle in handles:
@@ -88,11 +88,38 @@ def walk(
             yield layers
             if sequential and index + 1 < len(blocks):
                 for states in hidden.split(1):
-                    _replace(states, _through(block, states, call, device))
+                    _replace(states, _through(block, states, call))
 
 
-def _calls(model: nn.Module, blocks: list[nn.Module], tokens: Tensor) -> list[Call]:
-    """What each block is called with (rotary embeddings, masks), which may differ between blocks.
+def passed_through(target: Target, windows: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield batches of `size` of the token windows [windows, seqlen], each on the device, as the model is made ready.
+
+    While a batch is held, a forward pass of the model on it needs no block: what leaves the last one is known, for all
+    windows went through one block after the other, each of which visited the device once. Computed are the very sums
+    of whole passes over the same batches.
+    """
+    blocks = list(decoder_blocks(target.model)[1])
+    batches = [batch.to(target.device) for batch in windows.split(size)]
+    calls = {length: _calls(target, blocks, windows[:length]) for length in {len(batch) for batch in batches}}
+    hidden = _entering(target, blocks[0], windows, size)
+    for index, block in enumerate(blocks):
+        with target.visiting(index):
+            for states in hidden.split(size):
+                _replace(states, _through(block, states, calls[len(states)][0][index]))
+    for batch, states in zip(batches, hidden.split(size), strict=True):
+        output = states if calls[len(states)][1] is Tensor else (states,)
+        with _patched(blocks, partial(_giving, output)):
+            yield batch
+
+
+def _giving(output: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands in for a block's forward pass."""
+    return lambda *args, **kwargs: output
+
+
+def _calls(target: Target, blocks: list[nn.Module], tokens: Tensor) -> tuple[list[Call], type]:
+    """What each block is called with (rotary embeddings, masks), which may differ between blocks; Tensor or tuple, as
+    what a block returns.
 
     None of it depends on the hidden states, so only the first block runs: its output stands in for the others'.
     """
@@ -109,12 +136,12 @@ def _calls(model: nn.Module, blocks: list[nn.Module], tokens: Tensor) -> list[Ca
         return record
 
     with _patched(blocks, recorder), torch.inference_mode():
-        model(tokens, use_cache=False, logits_to_keep=1)
-    return calls
+        target.model(tokens.to(target.device), use_cache=False, logits_to_keep=1)
+    return calls, tuple if isinstance(standing_in[0], tuple) else Tensor
 
 
-def _entering(target: Target, first: nn.Module, windows: Tensor) -> Tensor:
-    """The hidden states [samples, seqlen, hidden] with which the first block is called.
+def _entering(target: Target, first: nn.Module, windows: Tensor, size: int) -> Tensor:
+    """The hidden states [samples, seqlen, hidden] with which the first block is called, from batches of `size`.
 
     One tensor, overwritten by each block: freed pieces between kept ones would fragment the heap.
     """
@@ -129,13 +156,13 @@ def _entering(target: Target, first: nn.Module, windows: Tensor) -> Tensor:
 
     hidden: Tensor | None = None
     with _patched([first], catcher), torch.inference_mode():
-        for at, window in enumerate(windows):
+        for at, batch in enumerate(windows.split(size)):
             with suppress(_Reached):
-                target.model(window.unsqueeze(0).to(target.device), use_cache=False, logits_to_keep=1)
+                target.model(batch.to(target.device), use_cache=False, logits_to_keep=1)
             states = found.pop()
             if hidden is None:
                 hidden = states.new_empty(len(windows), *states.shape[1:])
-            hidden[at] = states[0]
+            hidden[at * size : at * size + len(states)] = states
     assert hidden is not None  # there is a window at least
     return hidden
 
@@ -145,47 +172,26 @@ def _replace(states: Tensor, leaving: Tensor) -> None:
         states.copy_(leaving)
 
 
-def _through(block: nn.Module, states: Tensor, call: Call, device: torch.device | None) -> Tensor:
+def _through(block: nn.Module, states: Tensor, call: Call) -> Tensor:
     """The hidden states after a block, whose output may be a tensor or a tuple that begins with it."""
-    args, kwargs = _moved(call, device)
+    args, kwargs = call
     with torch.inference_mode():
-        output = block(_moved(states, device), *args, **kwargs)
+        output = block(states, *args, **kwargs)
     leaving: Tensor = output[0] if isinstance(output, tuple) else output
-    return leaving.to(states.device)
+    return leaving
 
 
 @contextmanager
 def _patched(blocks: list[nn.Module], replace: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
     """The blocks with another `forward` for a while."""
+    before = [block.__dict__.get("forward") for block in blocks]  # accelerate's, say
     for block in blocks:
         block.forward = replace(block.forward)
     try:
         yield
     finally:
-        for block in blocks:
-            del block.forward
-
-
-@contextmanager
-def _on(block: nn.Module, device: torch.device | None, home: torch.device) -> Iterator[None]:
-    if device is None or device == home:
-        yield
-        return
-    block.to(device)
-    try:
-        yield
-    finally:
-        block.to(home)
-
-
-def _moved(value: Any, device: torch.device | None) -> Any:
-    """The same value with its tensors on the device."""
-    if device is None:
-        return value
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, tuple | list):
-        return type(value)(_moved(each, device) for each in value)
-    if isinstance(value, dict):
-        return {key: _moved(each, device) for key, each in value.items()}
-    return value
+        for block, forward in zip(blocks, before, strict=True):
+            if forward is None:
+                del block.forward
+            else:
+                block.forward = forward

@@ -37,9 +37,32 @@ def test_doctor_says_what_a_search_would_use(autoprune):
     assert "LLM" in found["chat model"]
 
 
-def test_doctor_loads_the_target_it_is_asked_about(autoprune, tiny_model):
-    done = autoprune("doctor", "--model", str(tiny_model))
+def test_doctor_plans_a_search_for_the_target_it_is_asked_about(here, tiny_model):
+    words = ("doctor", "--model", str(tiny_model), "data.seqlen=48", "dtype=float32", "sandbox.engine=local")
+    done = here(*words)
+    assert done.returncode == 0, done.stderr
     assert "prunable weights in 21 matrices of 3 decoder blocks" in " ".join(done.stdout.split())
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    for phase in ("load", "statistics", "one baseline", "one candidate", "confirmation", "the whole search"):
+        assert any(line.startswith(f"{phase}  ") and line.endswith("yes") for line in lines)
+    planned = json.loads(here(*words, "--json").stdout)["plan"]
+    assert planned["fits"]
+    assert planned["phases"][0].keys() == {"name", "seconds", "memory", "fits"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("--model", "nobody/no-such-model"), 2, "there is no model 'nobody/no-such-model'"),
+        (("memory_gb=0.00001", "dtype=float32"), 1, "does not fit, even block by block"),
+        (("offload=sometimes",), 2, "offload = 'sometimes'"),
+    ],
+)
+def test_doctor_says_in_one_line_what_cannot_be_planned(here, tiny_model, words, code, complaint):
+    done = here("doctor", *(() if "--model" in words else ("--model", str(tiny_model))), *words)
+    assert done.returncode == code
+    assert complaint in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_the_local_sandbox_holds_what_it_promises(autoprune):

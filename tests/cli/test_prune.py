@@ -59,7 +59,7 @@ def test_what_is_written_loads_anywhere_has_the_promised_zeros_and_measures_as_i
         ["--algorithm", "gblm", "--allocation", "owl", "--sparsity", "0.5", "--unit", "projection"],
         ["--allocation", "sdsa-online", "--statistics", "sequential", "--sparsity", "0.5"],
         ["--pattern", "2:4"],
-        ["--pattern", "4:8", "--update", "obs", "--statistics", "sequential", "--offload", "cpu"],
+        ["--pattern", "4:8", "--update", "obs", "--statistics", "sequential", "--offload", "none"],
     ],
 )
 def test_every_kind_of_recipe_keeps_the_budget(prune_here, tmp_path, words):
@@ -122,7 +122,9 @@ def test_a_candidate_that_fails_is_one_line_and_exit_1(prune, tmp_path):
         (["--allocation", "own"], "brings no allocation"),
         (["--algorithm", "best"], "unknown algorithm 'best'"),
         (["--update", "all"], "'all' is not one of none, obs"),
-        (["--offload", "cuda:7"], "cuda:7"),
+        (["--offload", "cuda"], "offload = 'cuda'"),
+        (["--offload", "memory", "--device", "cpu"], "offload=memory is for a GPU"),
+        (["--offload", "disk"], "needs it in memory"),
         (["--calibration", "none.txt"], "none.txt"),
         (["--out", "taken"], "taken exists already"),
     ],

@@ -92,7 +92,7 @@ def test_another_version_is_refused_by_name(written):
         Bundle(written)
 
 
-@pytest.mark.parametrize("broken", ["layers.json", "weights.safetensors", "statistics.safetensors"])
+@pytest.mark.parametrize("broken", ["layers.json", "weights-0.safetensors", "statistics.safetensors"])
 def test_a_damaged_bundle_is_one_line(written, broken):
     (written / broken).write_bytes(b"{")
     with pytest.raises(AutoPruneError, match="not a bundle") as caught:
@@ -112,6 +112,6 @@ def test_a_bundle_that_cannot_be_written_leaves_nothing(tmp_path):
 
 
 def test_a_bundle_without_weights_is_refused_when_it_is_opened(written):
-    (written / "weights.safetensors").unlink()
+    (written / "weights-0.safetensors").unlink()
     with pytest.raises(AutoPruneError, match="not a bundle"):
         Bundle(written)

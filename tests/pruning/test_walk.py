@@ -123,9 +123,10 @@ def test_progress_is_told_once_for_each_window_and_block():
 
 
 def test_blocks_visit_the_device_one_at_a_time():
-    target = target_of("llama")
     elsewhere = torch.device("cpu", 0)  # another name for the same place, so that blocks are really moved
-    expected, seen = by_whole_passes(target), Inputs()
-    for _ in walk(target, WINDOWS, seen.see, sequential=True, device=elsewhere):
+    target = Target(tiny("llama"), None, "llama", elsewhere)
+    assert target.offloaded
+    expected, seen = by_whole_passes(target_of("llama")), Inputs()
+    for _ in walk(target, WINDOWS, seen.see, sequential=True):
         pass
     assert all(torch.equal(seen.joined()[name], inputs) for name, inputs in expected.items())

@@ -1,0 +1,142 @@
+"""A probe: what a bench costs that is made of one or two of a model's own decoder blocks, and of the whole from that.
+
+Embeddings, head and blocks have the model's shapes and random values, so nothing of it is loaded. What is timed is the
+very code of a run. Every time is a straight line in the number of blocks, and in that of windows where passes are.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from autoprune.config import Config
+from autoprune.evaluation.algorithms import Published
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.perplexity import BATCH, check_length
+from autoprune.evaluation.statistics_cache import StatisticsCache
+from autoprune.evaluation.texts import SPLITS, Windows
+from autoprune.pruning.blocks import decoder_blocks
+from autoprune.pruning.loading import empty_model
+from autoprune.pruning.statistics import collect_inputs
+from autoprune.pruning.target import Target, checksum
+
+REPEATS = 2
+"""The shortest of so many times counts: anything else that happens on the machine only adds."""
+SCALE = 0.02
+"""Standard deviation of the random values, as models are initialised."""
+CANDIDATE = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
+"""The source that stands for a candidate."""
+
+Open = Callable[[str, Path], AbstractContextManager[Any]]
+"""A sandbox's `open`: source, bundle -> session."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds: of passes over one window, and of what is done once.
+
+    `collect`, `loss`: a calibration window with its statistics, and a window of another split. `write`: statistics and
+    weights to disk. `hash`: over all parameters. `score`: scores, masks, and all of a measurement but its passes;
+    `candidate`: the same in the sandbox, which then took `memory` bytes.
+    """
+
+    collect: float
+    loss: float
+    write: float
+    hash: float
+    score: float
+    candidate: float
+    memory: int = 0
+
+    def of_blocks(self, two: "Costs", blocks: int) -> "Costs":
+        """Those of a model of so many blocks, when these are of one."""
+
+        def line(name: str) -> float:
+            first, second = getattr(self, name), getattr(two, name)
+            return float(first + (blocks - 1) * max(second - first, 0.0))
+
+        times = {name: line(name) for name in ("collect", "loss", "write", "hash", "score", "candidate")}
+        return Costs(**times, memory=max(self.memory, two.memory))
+
+
+def probe(config: Config, dtype: torch.dtype, device: torch.device, folder: Path, open_candidate: Open) -> Costs:
+    """The costs of the configured model on this machine, as `folder` is one to write bundles to.
+
+    Needs room for embeddings, head and two blocks. Raises UsageError for a model that is not there.
+    """
+    found: list[Costs] = []
+    for blocks in (1, 1, 2):  # the first only wakes everything up
+        target = Target(stack(config.model, blocks, dtype, device), None, config.model)
+        found.append(_costs(target, config, folder / str(len(found)), open_candidate))
+    blocks = len(decoder_blocks(empty_model(config.model, _silent))[1])
+    return found[1].of_blocks(found[2], blocks)
+
+
+def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    """A model with so many of the blocks from the middle of this one, with random values."""
+    model: Any = empty_model(name, _silent)
+    path, listed = decoder_blocks(model)
+    start = max(min(len(listed) // 2, len(listed) - blocks), 0)
+    model.set_submodule(path, nn.ModuleList(list(listed)[start : start + blocks]))
+    model.config.num_hidden_layers = len(listed[start : start + blocks])
+    made: dict[nn.Parameter, nn.Parameter] = {}  # tied ones stay tied
+    for module in model.modules():
+        for key, parameter in list(module.named_parameters(recurse=False)):
+            if parameter not in made:
+                values = torch.empty(parameter.shape, dtype=dtype, device=device).normal_(0.0, SCALE)
+                made[parameter] = nn.Parameter(values, requires_grad=False)
+            setattr(module, key, made[parameter])
+    return model.to(device)
+
+
+def _costs(target: Target, config: Config, folder: Path, open_candidate: Open) -> Costs:
+    check_length(target, config.data.seqlen)
+    vocabulary = target.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    tokens = torch.randint(vocabulary, (BATCH, config.data.seqlen), generator=torch.Generator().manual_seed(0))
+    windows = {split: Windows(split, "probe", tokens, f"probe-{split}") for split in SPLITS}
+    collect = _shortest(lambda: collect_inputs(target, tokens))
+    started = time.perf_counter()
+    bench = Bench(target, windows, config, StatisticsCache(target, windows["calibration"], folder, _silent))
+    write = max(time.perf_counter() - started - collect, 0.0)
+    zeros = bench.zeros(config.sparsity, "uniform")
+    told = bench.unit_sparsity(zeros)
+    passes: list[float] = []
+    sandboxed: list[int] = []
+
+    def measured(opened: AbstractContextManager[Any]) -> None:
+        with opened as session:
+            scores: Iterable[Any] = session.scores(told)
+            passes.append(bench.measure(scores, session.group, zeros, "search").seconds["eval"])
+            sandboxed.append(getattr(session, "memory", None) or 0)
+
+    published = Published.named("wanda")
+    score = _shortest(lambda: measured(published.open(bench.readable())))
+    candidate = _shortest(lambda: measured(open_candidate(CANDIDATE, bench.bundle())))
+    loss = min(passes)
+    return Costs(
+        collect=collect / BATCH,
+        loss=loss / BATCH,
+        write=write,
+        hash=_shortest(lambda: checksum(target.model)),
+        score=max(score - loss, 0.0),
+        candidate=max(candidate - loss, 0.0),
+        memory=max(sandboxed),
+    )
+
+
+def _shortest(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _silent(line: str) -> None:
+    pass

@@ -1,0 +1,246 @@
+"""Where the decoder blocks of a target live: in memory, or on disk, from where one at a time is brought to the device.
+
+A home knows each layer's pristine weight and the weight that the model computes with now, and lets a block visit the
+device. Pristine weights on disk are never written to: a mask or a new weight is kept beside them and applied when the
+block is brought in.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from accelerate.hooks import remove_hook_from_submodules
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from autoprune.errors import AutoPruneError
+from autoprune.pruning.blocks import PrunableLayer, decoder_blocks
+from autoprune.pruning.footprint import outside
+
+Masks = MutableMapping[str, Tensor]
+
+
+class Home(Protocol):
+    """What a target asks of the place where its blocks live. Weights are [out, in], masks True = keep."""
+
+    away: bool
+    """Whether blocks must be brought to the device."""
+    mapped: bool
+    """Whether they live on disk."""
+    stored: Mapping[str, Tensor]
+    """Parameters that are not in memory, by name."""
+
+    def pristine(self, name: str) -> Tensor: ...
+
+    def live(self, name: str) -> Tensor: ...
+
+    def keep(self, name: str) -> None:
+        """From now on the pristine weight is to be had whatever is done to the live one."""
+
+    def replace(self, name: str, weight: Tensor) -> None: ...
+
+    def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
+        """Multiply the pristine weight by its mask."""
+
+    def restore(self, name: str) -> None:
+        """The pristine weight is the live one again."""
+
+    def no_masks(self) -> Masks:
+        """Where masks are gathered."""
+
+    def bring(self, block: int) -> None: ...
+
+    def send(self, block: int) -> None: ...
+
+
+class Resident:
+    """Blocks in memory, on the device or elsewhere (host memory beside a GPU)."""
+
+    mapped = False
+    stored: Mapping[str, Tensor] = {}
+
+    def __init__(self, model: nn.Module, layers: Sequence[PrunableLayer], device: torch.device) -> None:
+        self._layers = {layer.info.name: layer for layer in layers}
+        self._pristine: dict[str, Tensor] = {}
+        self._blocks = decoder_blocks(model)[1]
+        self._device = device
+        spread = getattr(model, "hf_device_map", None)  # over several devices, by accelerate, which moves what passes
+        self._place = device if spread else next(self._blocks.parameters()).device
+        self.away = self._place != device
+
+    def pristine(self, name: str) -> Tensor:
+        return self._pristine[name] if name in self._pristine else self.live(name)
+
+    def live(self, name: str) -> Tensor:
+        return self._layers[name].weight
+
+    def keep(self, name: str) -> None:
+        if name not in self._pristine:
+            weight = self.live(name)
+            self._pristine[name] = weight.to(self._place, copy=True) if self.away else weight.clone()
+
+    def replace(self, name: str, weight: Tensor) -> None:
+        self.live(name).copy_(weight)
+
+    def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
+        self.keep(name)
+        torch.mul(self._pristine[name], masks[name], out=self.live(name))
+
+    def restore(self, name: str) -> None:
+        if name in self._pristine:
+            self.replace(name, self._pristine[name])
+
+    def no_masks(self) -> Masks:
+        return {}
+
+    def bring(self, block: int) -> None:
+        self._blocks[block].to(self._device)
+
+    def send(self, block: int) -> None:
+        self._blocks[block].to(self._place)
+
+
+class Mapped:
+    """Blocks on disk, mapped from the model's own files where these hold the weights as the model wants them.
+
+    In memory are the block that visits and the masks, a bit a weight; new weights are written to temporary files.
+    `model` has been loaded with its blocks on accelerate's device "disk", and what had to be converted in `folder`.
+    """
+
+    away = mapped = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[PrunableLayer],
+        device: torch.device,
+        folder: "tempfile.TemporaryDirectory[str]",
+        dtype: torch.dtype,
+    ) -> None:
+        self.stored: Mapping[str, Tensor] = _Stored(model, dtype)
+        with outside(model):
+            model.to(dtype)  # also what its author keeps in float32
+        self._kept = folder  # it goes when this goes
+        self._folder = Path(folder.name)
+        self._device = device
+        self._dtype = dtype
+        self._layers = {layer.info.name: layer for layer in layers}
+        self._edits: dict[str, Callable[[Tensor], Tensor]] = {}
+        path, self._blocks = decoder_blocks(model)
+        self._parameters: dict[int, dict[str, tuple[nn.Module, str]]] = {
+            index: {
+                ".".join(filter(None, (f"{path}.{index}", inside, name))): (module, name)
+                for inside, module in block.named_modules()
+                for name, _ in module.named_parameters(recurse=False)
+            }
+            for index, block in enumerate(self._blocks)
+        }
+        places = {place: name for block in self._parameters.values() for name, place in block.items()}
+        self._names = {name: places[layer.module, layer.attribute] for name, layer in self._layers.items()}
+
+    def pristine(self, name: str) -> Tensor:
+        return self._layers[name].oriented(self.stored[self._names[name]]).to(self._device)
+
+    def live(self, name: str) -> Tensor:
+        layer = self._layers[name]
+        if not layer.parameter.is_meta:
+            return layer.weight
+        weight = self.pristine(name)
+        return self._edits[name](weight) if name in self._edits else weight
+
+    def keep(self, name: str) -> None:
+        pass
+
+    def replace(self, name: str, weight: Tensor) -> None:
+        file = self._folder / f"edit-{name}.safetensors"
+        try:
+            save_file({"weight": weight.detach().to("cpu", self._dtype).contiguous()}, file)
+        except (OSError, SafetensorError) as error:
+            raise AutoPruneError(f"cannot keep a new weight in {self._folder}: {error}") from None
+        self._edit(name, lambda pristine: load_file(file)["weight"].to(pristine.device))
+
+    def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
+        self._edit(name, lambda pristine: pristine * masks[name].to(pristine.device))
+
+    def restore(self, name: str) -> None:
+        if self._edits.pop(name, None):
+            (self._folder / f"edit-{name}.safetensors").unlink(missing_ok=True)
+            layer = self._layers[name]
+            if not layer.parameter.is_meta:
+                layer.weight.copy_(self.pristine(name))
+
+    def no_masks(self) -> Masks:
+        return PackedMasks()
+
+    def bring(self, block: int) -> None:
+        for name, (module, attribute) in self._parameters[block].items():
+            value = self.stored[name].to(self._device, copy=True)
+            setattr(module, attribute, nn.Parameter(value, requires_grad=False))
+        for name, layer in self._layers.items():
+            if layer.info.block == block and name in self._edits:
+                layer.weight.copy_(self._edits[name](layer.weight))
+
+    def send(self, block: int) -> None:
+        for module, attribute in self._parameters[block].values():
+            setattr(module, attribute, nn.Parameter(getattr(module, attribute).to("meta"), requires_grad=False))
+
+    def _edit(self, name: str, edit: Callable[[Tensor], Tensor]) -> None:
+        self._edits[name] = edit
+        layer = self._layers[name]
+        if not layer.parameter.is_meta:
+            layer.weight.copy_(edit(self.pristine(name)))
+
+
+class PackedMasks(Masks):
+    """Masks by layer, held as one bit a weight."""
+
+    def __init__(self) -> None:
+        self._bits: dict[str, tuple[np.ndarray, torch.Size]] = {}
+
+    def __setitem__(self, name: str, mask: Tensor) -> None:
+        self._bits[name] = np.packbits(mask.cpu().numpy()), mask.shape
+
+    def __getitem__(self, name: str) -> Tensor:
+        bits, shape = self._bits[name]
+        return torch.from_numpy(np.unpackbits(bits, count=shape.numel()).view(bool).reshape(shape))
+
+    def __delitem__(self, name: str) -> None:
+        del self._bits[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._bits)
+
+    def __len__(self) -> int:
+        return len(self._bits)
+
+
+class _Stored(Mapping[str, Tensor]):
+    """The parameters that accelerate left on disk, mapped from there where the files hold them in the wanted dtype.
+
+    accelerate's hooks, which would bring and drop every matrix by itself at every use, are taken off the model.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        self._read: dict[str, Callable[[], Tensor]] = {}
+        self._dtype = dtype
+        for path, module in model.named_modules():
+            hook = getattr(module, "_hf_hook", None)
+            for weights in (getattr(each, "weights_map", None) for each in getattr(hook, "hooks", (hook,))):
+                for name, parameter in module.named_parameters(recurse=False):
+                    if parameter.is_meta and weights is not None:
+                        self._read[f"{path}.{name}"] = partial(weights.__getitem__, name)
+        remove_hook_from_submodules(model)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._read[name]().to(self._dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)

@@ -91,6 +91,7 @@ def test_a_job_over_which_three_workers_are_lost_is_a_failure_and_the_others_go_
 
 def test_a_candidates_own_failure_costs_no_worker(open_pool):
     pool, hands, said = open_pool()
+    pool.wait_until_warm()
     with pytest.raises(CandidateFailure, match="its own fault"):
         pool.measure(job("bad"))
     assert (len(hands), said) == (2, [])

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Executable,
     Float,
     Integer,
     LargeBinary,
@@ -106,7 +107,7 @@ _NUMBERED = DDL("ALTER TABLE %(table)s ADD COLUMN rowid BIGINT GENERATED ALWAYS 
 for _table in _all.sorted_tables:
     event.listen(_table, "after_create", _NUMBERED.execute_if(dialect="postgresql"))
 
-_ALONE = {
+_ALONE: dict[str, Executable] = {
     "sqlite": text("BEGIN IMMEDIATE"),
     "postgresql": select(func.pg_advisory_xact_lock(func.hashtext(func.current_schema()))),
 }

@@ -86,3 +86,20 @@ def test_patterns_are_read_with_and_without_quotes_and_survive_the_settings_file
 def test_what_cannot_be_a_baseline_or_a_pattern_is_refused(word, complaint):
     with pytest.raises(UsageError, match=complaint):
         load_config(None, [word])
+
+
+@pytest.mark.parametrize(
+    ("url", "kept", "password"),
+    [
+        ("postgresql://ann:s%40x@h:5432/db?sslmode=require", "postgresql://ann@h:5432/db?sslmode=require", "s@x"),
+        ("postgres://one,two:5433/db", "postgres://one,two:5433/db", None),
+        ("postgresql:///db?host=/var/run/postgresql", "postgresql:///db?host=/var/run/postgresql", None),
+        ("postgresql://ann:s@[::1]:5432/db", "postgresql://ann@[::1]:5432/db", "s"),
+    ],
+)
+def test_a_database_is_kept_without_its_password(url, kept, password):
+    config = load_config(None, [f"database={url}"])
+    assert (config.database.url, config.database.password) == (kept, password)
+    assert f"database: {kept}\n" in dump_config(config)
+    assert "s@x" not in repr(config)
+    assert Config.model_validate(config.model_dump(mode="json")) == config

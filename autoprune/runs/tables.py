@@ -7,6 +7,7 @@ from sqlalchemy import (
     JSON,
     Column,
     Connection,
+    Executable,
     Float,
     Integer,
     LargeBinary,
@@ -106,7 +107,7 @@ _NUMBERED = DDL("ALTER TABLE %(table)s ADD COLUMN rowid BIGINT GENERATED ALWAYS 
 for _table in everything.sorted_tables:
     event.listen(_table, "after_create", _NUMBERED.execute_if(dialect="postgresql"))
 
-ALONE = {
+ALONE: dict[str, Executable] = {
     "sqlite": text("BEGIN IMMEDIATE"),
     "postgresql": select(func.pg_advisory_xact_lock(func.hashtext(func.current_schema()))),
 }

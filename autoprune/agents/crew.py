@@ -43,8 +43,7 @@ class Crew:
 
     def spent(self) -> Spent:
         """What the run has used over all its sessions, this one included; also keeps this session's clock."""
-        seconds = time.monotonic() - self.started
-        self.archive.tick(self.session, seconds)
+        seconds = self.tick()
         usage = sum(self.usage().values(), start=Usage())
         return Spent(
             candidates=len(self.archive.outcomes()),
@@ -52,6 +51,12 @@ class Crew:
             tokens=usage.tokens_in + usage.tokens_out,
             usd=usage.usd,
         )
+
+    def tick(self) -> float:
+        """Keep this session's clock, for the sessions after it, and say what it shows, in seconds."""
+        seconds = time.monotonic() - self.started
+        self.archive.tick(self.session, seconds)
+        return seconds
 
     def usage(self) -> dict[str, Usage]:
         """What each agent's calls have used over all sessions of the run."""

@@ -45,6 +45,7 @@ def _measure_baselines(crew: Crew) -> None:
             if tuning := measured.data.get("tuning"):
                 facts |= {"tuning": tuning}
             crew.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
+            crew.tick()  # tuning takes long: what a killed search has spent on it counts
 
 
 def tell_own_allocation(crew: Crew, workbench: Workbench, where: str = "") -> None:

@@ -1,5 +1,6 @@
 """`kill -9` at any moment: after `resume` a run is what it would have been, and nothing is done or paid for twice."""
 
+from contextlib import closing
 from random import Random
 
 from autoprune.agents.chat.reply import Usage, recorded_usage
@@ -94,12 +95,20 @@ def test_a_kill_before_every_single_checkpoint_changes_nothing(nursery, small_co
     assert facts(run) == facts(whole)
 
 
+def time_counted(path):
+    with closing(Archive(RunDirectory(path).archive_file)) as archive:
+        assert not archive.proposals()
+        return archive.seconds()
+
+
 def test_a_run_that_dies_while_baselines_are_tuned_tunes_none_twice(nursery, tiny_model, tmp_path):
     words = ("search.max_candidates=1", "search.tune_baselines=true", "search.confirm_sparsities=[0.7]")
     some = ("search.baseline_scores=[wanda]", "search.baseline_allocations=[uniform,dlp,atp]")
     config = load_config(None, [f"model={tiny_model}", *SMALL, *words, *some])
     path = tmp_path / "run"
-    ends = [nursery.live(path, config, event=moment) for moment in (5, 6, 7, 10, 14)]
+    ends = [nursery.live(path, config, event=moment) for moment in (5, 6, 7, 10)]
+    assert time_counted(path) > 0  # of lives that were over before the first generation
+    ends.append(nursery.live(path, config, event=14))
     while ends[-1] != "ended":
         ends.append(nursery.live(path, config))
     assert ends.count("killed") >= 3

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +39,16 @@ Searched = Callable[..., RunDirectory]
 
 
 @pytest.fixture(scope="session")
-def searched(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
+def searched(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
     """Run the search of 40 candidates, with these words, under a name, and with this log of events."""
     home = tmp_path_factory.mktemp("searched")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
 
-        def run(name: str, *words: str, log: type[EventLog] = EventLog) -> RunDirectory:
+    def run(name: str, *words: str, log: type[EventLog] = EventLog) -> RunDirectory:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
             return live(home / name, load_config(None, [f"model={tiny_model}", *SMALL, *WORDS, *words]), log)
 
-        yield run
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """`--database`: the commands on a run in a real PostgreSQL server, and what is said when it cannot be used."""
 
 import json
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,17 +23,17 @@ def full_url(postgres):
     return postgres.url(password=postgres.quoted)
 
 
-def test_a_run_is_searched_approved_resumed_and_read_from_processes_of_their_own(
+def test_a_run_is_searched_approved_from_another_process_resumed_and_read(
     autoprune, here, small, postgres, full_url, tmp_path, monkeypatch
 ):
+    monkeypatch.delenv("PGPASSWORD", raising=False)
     words = ("--run-dir", "r", "--approval", "human", "search.max_candidates=2")
-    said = [autoprune("search", *small, *words, "--database", full_url)]
+    said = [here("search", *small, *words, "--database", full_url)]
     assert said[-1].returncode == 3, said[-1].stderr
-    known = {"PGPASSWORD": postgres.password}
-    said.append(autoprune("approve", "r", "--json", **known))
+    said.append(autoprune("approve", "r", "--json", PGPASSWORD=postgres.password))
     assert {each["slot"] for each in json.loads(said[-1].stdout)} == {"g1.c1", "g1.c2"}
-    said.append(autoprune("approve", "r", "--rest", **known))
-    said.append(autoprune("resume", "r", "--database", full_url, "--json"))
+    said.append(autoprune("approve", "r", "--rest", PGPASSWORD=postgres.password))
+    said.append(here("resume", "r", "--database", full_url, "--json"))
     assert said[-1].returncode == 0, said[-1].stderr
     assert sum(row["kind"] == "candidate" for row in json.loads(said[-1].stdout)["rows"]) > 0
     said.append(here("runs", "."))
@@ -56,20 +56,20 @@ def test_a_run_is_searched_approved_resumed_and_read_from_processes_of_their_own
         assert postgres.quoted not in text
 
 
-def test_a_connection_that_breaks_is_one_line_and_loses_nothing(
-    autoprune, command, environment, small, postgres, full_url, tmp_path
-):
-    words = [*command, "search", *small, "--run-dir", "r", "--database", full_url, "search.max_candidates=4"]
-    running = subprocess.Popen(words, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    wait_for_events(tmp_path / "r" / "events.jsonl", 12)
-    postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'autoprune'")
-    _, told = running.communicate(timeout=240)
-    last = [line for line in told.splitlines() if line.startswith("autoprune:")]
-    assert (running.returncode, len(last)) == (1, 1), told
-    assert f"the database {postgres.url()} cannot be written" in last[0]
-    assert "go on with `autoprune resume r`" in last[0]
-    done = autoprune("resume", "r", PGPASSWORD=postgres.password)
-    assert done.returncode == 0, done.stderr
+def test_a_connection_that_breaks_is_one_line_and_loses_nothing(here, small, postgres, full_url, tmp_path):
+    def break_all():
+        wait_for_events(tmp_path / "r" / "events.jsonl", 12, seconds=600)
+        postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'autoprune'")
+
+    with ThreadPoolExecutor(1) as pool:
+        broken = pool.submit(break_all)
+        done = here("search", *small, "--run-dir", "r", "--database", full_url, "search.max_candidates=4")
+        broken.result()
+    told = [line for line in done.stderr.splitlines() if line.startswith("autoprune:")]
+    assert (done.returncode, len(told)) == (1, 1), done.stderr
+    assert f"the database {postgres.url()} cannot be written" in told[0]
+    assert "go on with `autoprune resume r`" in told[0]
+    assert here("resume", "r", "--database", full_url).returncode == 0
 
 
 def refused(done, tmp_path):

@@ -148,8 +148,8 @@ def start(command, environment, tmp_path, *words):
     )
 
 
-def wait_for_events(path, count):
-    deadline = time.monotonic() + 120
+def wait_for_events(path, count, seconds=120):
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if path.exists() and path.read_bytes().count(b"\n") >= count:
             return

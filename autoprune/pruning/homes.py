@@ -6,6 +6,7 @@ block is brought in.
 """
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -131,6 +132,8 @@ class Mapped:
         self._dtype = dtype
         self._layers = {layer.info.name: layer for layer in layers}
         self._edits: dict[str, Callable[[Tensor], Tensor]] = {}
+        # The room of the block that left is that of the next one: freed pieces between kept ones fragment the heap.
+        self._spare: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
         path, self._blocks = decoder_blocks(model)
         self._parameters: dict[int, dict[str, tuple[nn.Module, str]]] = {
             index: {
@@ -177,17 +180,25 @@ class Mapped:
     def no_masks(self) -> Masks:
         return PackedMasks()
 
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def bring(self, block: int) -> None:
         for name, (module, attribute) in self._parameters[block].items():
-            value = self.stored[name].to(self._device, copy=True)
-            setattr(module, attribute, nn.Parameter(value, requires_grad=False))
+            stored = self.stored[name]
+            spare = self._spare[stored.shape]
+            value = spare.pop() if spare else torch.empty(stored.shape, dtype=self._dtype, device=self._device)
+            setattr(module, attribute, nn.Parameter(value.copy_(stored), requires_grad=False))
         for name, layer in self._layers.items():
             if layer.info.block == block and name in self._edits:
                 layer.weight.copy_(self._edits[name](layer.weight))
 
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def send(self, block: int) -> None:
         for module, attribute in self._parameters[block].values():
-            setattr(module, attribute, nn.Parameter(getattr(module, attribute).to("meta"), requires_grad=False))
+            value = getattr(module, attribute).data
+            self._spare[value.shape].append(value)
+            setattr(module, attribute, nn.Parameter(value.to("meta"), requires_grad=False))
 
     def _edit(self, name: str, edit: Callable[[Tensor], Tensor]) -> None:
         self._edits[name] = edit

@@ -185,3 +185,30 @@ def test_the_same_tokens_in_windows_of_another_length_have_statistics_of_their_o
     tokens = torch.arange(64) % 50
     windows = [Windows("calibration", "text", tokens.view(count, -1), "same") for count in (2, 4)]
     assert len({StatisticsCache(tiny_target, each, tmp_path, print).bundle() for each in windows}) == 2
+
+
+def test_a_target_on_disk_measures_what_one_in_memory_does(open_tiny_bench):
+    whole, mapped = open_tiny_bench(), open_tiny_bench(offload="disk")
+    assert (whole.target.mapped, mapped.target.mapped) == (False, True)
+    assert mapped.fingerprints() == whole.fingerprints()
+    one, other = (each.baseline("wanda", "sdsa", 0.6, "search") for each in (whole, mapped))
+    assert other.window_losses == one.window_losses
+    assert (other.layers, other.signature, other.zeros) == (one.layers, one.signature, one.zeros)
+    mapped.target.verify()
+
+
+def test_looks_see_the_same_losses_of_a_target_on_disk(open_tiny_bench):
+    seen: list[list[list[float]]] = []
+    for bench in (open_tiny_bench(), open_tiny_bench(offload="disk")):
+        looks: list[list[float]] = []
+        bench.losses("search", looks=(2, 4), check=lambda losses, looks=looks: looks.append(list(losses)))
+        seen.append(looks)
+    assert seen[0] == seen[1]
+    assert [len(losses) for losses in seen[0]] == [2, 4]
+
+
+def test_a_gradient_of_a_target_on_disk_is_a_candidates_failure(open_tiny_bench):
+    mapped = open_tiny_bench(offload="disk")
+    with pytest.raises(CandidateFailure, match="the gradient needs all of the target"):
+        mapped.bundle(("gradient",))
+    assert mapped.readable(("hessian",)).view(mapped.layers[0].name, 0.5).hessian.shape == (32, 32)

@@ -158,3 +158,14 @@ def test_a_recipe_is_refused_before_a_model_is_loaded():
     config = Config.model_validate({"model": "no-such-model"})
     with pytest.raises(UsageError, match="is uniform"):
         next(compare(config, [Published.named("wanda")], [Recipe(0.5, "sdsa", pattern="2:4")], 1, lambda line: None))
+
+
+@pytest.mark.parametrize("statistics", ["dense", "sequential"])
+@pytest.mark.parametrize("update", ["none", "obs"])
+def test_a_target_on_disk_is_pruned_like_one_in_memory(open_tiny_bench, update, statistics):
+    recipe = Recipe(0.5, "sdsa", update, statistics=statistics)
+    whole, mapped = open_tiny_bench(), open_tiny_bench(offload="disk")
+    one, other = (run(bench, Published.named("wanda"), recipe, "search") for bench in (whole, mapped))
+    assert (other.perplexity, other.zeros) == (one.perplexity, one.zeros)
+    again = run(mapped, Published.named("wanda"), recipe, "search")
+    assert again.perplexity == one.perplexity  # the pristine weights were back

@@ -1,0 +1,34 @@
+"""The discoveries that are shipped: candidates like any other, which say where they come from."""
+
+import ast
+
+import pytest
+
+from autoprune.pruning.contract import MAX_SOURCE_BYTES
+from autoprune.pruning.discovered import discovered, discovered_source
+from autoprune.sandbox.screen import screen
+from tests.tools.test_algorithms import opened
+
+
+@pytest.mark.parametrize("name", discovered())
+def test_a_discovery_says_where_it_comes_from_and_nothing_in_it_is_forbidden(name):
+    source = discovered_source(name)
+    assert len(source.encode()) <= MAX_SOURCE_BYTES
+    assert not [finding for finding in screen(source) if finding.severity == "error"]
+    told = ast.get_docstring(ast.parse(source))
+    for part in ("Thought", "Lineage", "Search", "Confirmation", "Use"):
+        assert part in told
+
+
+@pytest.mark.parametrize("name", discovered())
+@pytest.mark.parametrize("pattern", ["none", "2:4"])
+def test_a_discovery_prunes_another_model_than_the_one_that_it_was_found_on(bench, name, pattern):
+    told = bench.unit_sparsity(bench.zeros(0.5, "uniform"))
+    with opened(name) as (algorithm,), algorithm.open(bench.readable(algorithm.needs)) as scoring:
+        scores = dict(scoring.scores(told, pattern=pattern))
+        assert list(scores) == [layer.name for layer in bench.layers]
+        assert all(score.isfinite().all() for score in scores.values())
+        if scoring.has_allocate:
+            units = bench.units_by(scoring.unit or "block")
+            zeros = units.projected(scoring.allocate(units.described(), 0.6), 0.6)
+            assert sum(zeros.values()) == round(0.6 * bench.target.weights)

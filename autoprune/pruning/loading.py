@@ -55,9 +55,10 @@ def empty_model(name: str, notify: Notify) -> nn.Module:
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    with _explained(name), quiet_transformers(), init_empty_weights(include_buffers=False):
-        config = AutoConfig.from_pretrained(**_where(name, notify))
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    with _explained(name), quiet_transformers():
+        config = AutoConfig.from_pretrained(**_where(name, notify))  # a GGUF file is converted first, with its values
+        with init_empty_weights(include_buffers=False):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     model.tie_weights()  # what is tied is one parameter again, which it is not while weights are left empty
     empty: nn.Module = model
     return empty.eval().requires_grad_(False)

@@ -234,7 +234,7 @@ def test_pictures_have_the_width_of_a_page_whatever_the_terminal_has(here, recor
 def documented():
     """Kind -> the fields that its data must and may have, as docs/trace.md says."""
     lines = (Path(__file__).parents[2] / "docs" / "trace.md").read_text(encoding="utf-8")
-    lines = lines.partition("## ")[0].splitlines()
+    lines = lines.partition("\n## Events\n")[2].partition("\n## ")[0].splitlines()
     table = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| `")]
     fields = {kind.strip("`"): re.findall(r"`([\w?]+)`", data) for _, kind, data, *_ in table}
     return {

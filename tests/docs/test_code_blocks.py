@@ -9,11 +9,13 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import pytest
 import typer
 
 from autoprune.cli import app
 from autoprune.config import Config, load_config
+from autoprune.errors import AutoPruneError
 from tests.agents.chat.faulty_server import ChatServer
 from tests.agents.test_search import scripted
 from tests.cli.conftest import Program
@@ -66,7 +68,7 @@ def follow(block: Block, command: str, program: Program, tiny: Path) -> None:
     words = shell.words_of(command)
     try:
         shell.check(words)
-    except Exception as error:
+    except (click.ClickException, AutoPruneError, AssertionError, SystemExit) as error:
         raise AssertionError(f"{block.where}: {command}: {error}") from error
     if words[0] != "autoprune" or shell.reason_not_to_run(command):
         return

@@ -54,11 +54,16 @@ def allocate(bench: Bench, units: Units, name: str, sparsity: float, scoring: Sc
 
 
 class Trials:
-    """Measures allocations on the search split, masking again only the units whose zeros changed since the last."""
+    """Measures allocations on the search split, masking again only the units whose zeros changed since the last.
+
+    `windows`: how many the split has; `measured`: how many passed through the model in all.
+    """
 
     def __init__(self, bench: Bench, units: Units, scoring: Scoring) -> None:
         self.units = units
         self.windows = len(bench.windows("search").tokens)
+        self.measured = 0
+        self._known: dict[tuple[int, ...], list[float]] = {}
         self._bench = bench
         self._scoring = scoring
         self._applied: dict[str, int] = {}
@@ -72,7 +77,19 @@ class Trials:
         self._edits.__exit__(None, None, None)
 
     def loss(self, zeros: Mapping[str, int], windows: int) -> float:
-        """The mean loss in nats over the first windows of the search split; infinite where it is not finite."""
+        """The mean loss in nats over the first windows of the search split; infinite where it is not finite.
+
+        A window that was measured before under the same zeros is not measured again.
+        """
+        known = self._known.setdefault(tuple(zeros.values()), [])
+        if len(known) < windows:
+            self._apply(zeros)
+            self.measured += windows - len(known)
+            known += self._bench.losses("search", windows, skip=len(known))
+        mean = math.fsum(known[:windows]) / windows
+        return mean if math.isfinite(mean) else math.inf
+
+    def _apply(self, zeros: Mapping[str, int]) -> None:
         told = self.units.sparsity(zeros)
         changed = [
             layer.name
@@ -89,9 +106,6 @@ class Trials:
         for name, weight in side_by_side(pruned, self._scoring.scores(told, changed) if changed else ()):
             self._put(name, weight)
             self._applied[name] = zeros[name]
-        losses = self._bench.losses("search", windows)
-        mean = math.fsum(losses) / len(losses)
-        return mean if math.isfinite(mean) else math.inf
 
 
 def _atp(trials: Trials, sparsity: float) -> dict[str, int]:

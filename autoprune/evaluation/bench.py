@@ -121,14 +121,15 @@ class Bench:
         windows: int | None = None,
         looks: Sequence[int] = (),
         check: Callable[[list[float]], None] = lambda losses: None,
+        skip: int = 0,
     ) -> list[float]:
-        """The losses, in nats, of the model as it is now on the first windows of a split (None: all).
+        """The losses, in nats, of the model as it is now on the first windows of a split (None: all) but `skip`.
 
         They are measured in the order of `racing.order` and handed out in that of the text. After each number of
         windows in `looks`, `check` sees the losses so far, in the order of measurement, and may raise. Where blocks
         come and go, all windows pass before the first look: it is the coming and going that costs.
         """
-        tokens = self._splits[split].tokens[:windows]
+        tokens = self._splits[split].tokens[skip:windows]
         places = order(len(tokens))
         ahead = window_losses(self.target, tokens[places]) if self.target.offloaded else None
         measured: list[float] = []

@@ -64,7 +64,7 @@ def polish(
         ],
         best.losses[0],
         best.loss,
-        best.measured,
+        trials.measured,
         scoring.has_allocate,
     )
 

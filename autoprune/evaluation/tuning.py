@@ -2,7 +2,8 @@
 
 Every setting of a family's grid is measured on a few windows, the best third of them on half of the windows, the best
 two on all. The default is measured on all in every case, and only what is better there takes its place: on the search
-split tuning never loses. Nothing here depends on chance, and settings that give the same zeros are measured once.
+split tuning never loses. Nothing here depends on chance; settings that give the same zeros are measured once, and so is
+every window under one setting.
 """
 
 import math
@@ -66,11 +67,8 @@ def _halved(trials: Trials, tried: Sequence[tuple[Setting, Mapping[str, int]]]) 
     few = min(FIRST_WINDOWS, trials.windows)
     half = max(trials.windows // 2, few)
     third = max(math.ceil(len(tried) / 3), FINALISTS)
-    spent = 0
 
     def losses(places: Sequence[int], windows: int) -> dict[int, float]:
-        nonlocal spent
-        spent += windows * len(places)
         return {place: trials.loss(tried[place][1], windows) for place in places}
 
     alive = list(range(len(tried)))
@@ -80,7 +78,7 @@ def _halved(trials: Trials, tried: Sequence[tuple[Setting, Mapping[str, int]]]) 
     final = losses([0, *(place for place in alive if place)], trials.windows)
     chosen = _best(final, 1)[0]
     setting = tried[chosen][0]
-    return Tuned(setting.family, setting.unit, setting.parameters, final[chosen], final[0], len(tried), spent)
+    return Tuned(setting.family, setting.unit, setting.parameters, final[chosen], final[0], len(tried), trials.measured)
 
 
 def _best(losses: Mapping[int, float], count: int) -> list[int]:

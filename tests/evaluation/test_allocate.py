@@ -39,17 +39,18 @@ def test_a_searched_allocation_is_exact_and_no_worse_than_uniform_on_search_text
     assert checksum(bench.target.model) == bench.target.fingerprint
 
 
-def test_a_trial_measures_what_the_bench_measures(bench):
+def test_a_trial_measures_what_the_bench_measures_and_each_window_once(bench):
     units = bench.units_by("block")
     algorithm = Published.named("magnitude")
     with algorithm.open(bench.readable()) as scoring, Trials(bench, units, scoring) as trials:
-        first = trials.loss(allocate(bench, units, "sdsa", 0.5, scoring), 4)
-        moved = allocate(bench, units, "uniform", 0.5, scoring)
-        second = trials.loss(moved, 4)
-        again = trials.loss(allocate(bench, units, "sdsa", 0.5, scoring), 4)
-    assert first == again != second
-    measured = bench.baseline("magnitude", "uniform", 0.5, "search")
-    assert second == pytest.approx(sum(measured.window_losses) / 4)
+        zeros = {name: allocate(bench, units, name, 0.5, scoring) for name in ("sdsa", "uniform")}
+        few = trials.loss(zeros["sdsa"], 2)
+        losses = {name: trials.loss(each, 4) for name, each in reversed(zeros.items())}  # sdsa again after uniform
+        assert few == trials.loss(zeros["sdsa"], 2) != losses["sdsa"]
+        assert trials.measured == 2 * 4
+    for name, loss in losses.items():
+        measured = bench.baseline("magnitude", name, 0.5, "search")
+        assert loss == pytest.approx(sum(measured.window_losses) / 4)
 
 
 def test_an_unknown_allocation_is_named_with_those_that_exist(bench):

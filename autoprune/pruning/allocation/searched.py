@@ -32,13 +32,12 @@ class Rung:
 class Searched:
     """The best allocation found, its loss on the last rung, and how the search went.
 
-    `losses`: the best loss after each generation, the start first. `measured`: windows measured in all.
+    `losses`: the best loss after each generation, the start first.
     """
 
     zeros: tuple[int, ...]
     loss: float
     losses: list[float] = field(default_factory=list)
-    measured: int = 0
 
 
 def searched(
@@ -68,7 +67,6 @@ def searched(
     def loss(zeros: tuple[int, ...], windows: int) -> float:
         if (zeros, windows) not in known:
             known[zeros, windows] = evaluate(zeros, windows)
-            best.measured += windows
         return known[zeros, windows]
 
     full = rungs[-1].windows

@@ -172,6 +172,10 @@ class SearchSettings(Settings):
     tune_baselines: bool = Field(
         False, description="choose the free parameters of these allocations on the search split, score by score"
     )
+    tune_elsewhere: bool = Field(
+        True,
+        description="choose them anew at other sparsities and on a second model, or keep the run's own there",
+    )
     confirm_seeds: Positive = Field(1, description="calibration samples that the finalists are confirmed with")
     confirm_baselines: Annotated[int, Field(ge=0)] = Field(
         3, description="baselines, best on the search split, that get all these samples; the others get the first"

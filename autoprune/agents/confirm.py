@@ -119,7 +119,7 @@ def _placed(workbench: Workbench, condition: Condition) -> Workbench:
 def _tell_tuning(crew: Crew, workbench: Workbench, condition: Condition) -> None:
     """Tune the baselines where they are to be measured, which takes minutes: a line for each as it ends."""
     own = (crew.config.model, crew.config.sparsity) == (condition.model, condition.sparsity)
-    if own or condition.pattern != "none":
+    if own or condition.pattern != "none" or not crew.config.search.tune_elsewhere:
         return
     there, settings = _placed(workbench, condition), crew.config.search
     where = f"{condition.model} at sparsity {condition.sparsity:g}"

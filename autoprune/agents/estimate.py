@@ -36,7 +36,7 @@ def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price
         like = f"{len(rates)} earlier run{'s' * (len(rates) > 1)} with these settings in {run.path.parent}"
         used = f" and {candidates * tokens:,.0f} tokens" if llm != "symbolic" else ""
         return f"{head}about {_minutes(candidates * seconds)}{used} (by {like}: {seconds:.0f} s a candidate)"
-    time = f"minutes unknown (no ended run with these settings in {run.path.parent})"
+    time = f"minutes unknown (no ended run with these settings in {run.path.parent}; `autoprune doctor --model` plans)"
     return f"{head}no tokens; {time}" if llm == "symbolic" else f"{head}{_assumed(config, model, price)}; {time}"
 
 

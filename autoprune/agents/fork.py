@@ -17,9 +17,11 @@ MEASURED = ("model", "sparsity", "device", "dtype", "data", "allocation")
 """Settings that every measurement depends on. Under others the origin's results would mean nothing."""
 
 
-def fork_run(origin: RunDirectory, generation: int, config: Config, path: Path | None) -> RunDirectory:
-    """Make the new run, which knows its origin. Raises UsageError for a state that is not there or a setting that is
-    fixed."""
+def fork_run(origin: RunDirectory, generation: int | None, config: Config, path: Path | None) -> RunDirectory:
+    """Make the new run, which knows its origin. `generation`: None for the last.
+
+    Raises UsageError for a state that is not there or a setting that is fixed.
+    """
     before, record = origin.settings()
     changed = changes(before, config)
     refused = next((key for key in changed if key.split(".")[0] in MEASURED), None)
@@ -28,6 +30,7 @@ def fork_run(origin: RunDirectory, generation: int, config: Config, path: Path |
     # With the same database for both, a password that was given for the fork opens the origin too.
     theirs = config if config.database == before.database else before
     state = state_after(origin, theirs, generation)
+    generation = state["generation"]
     run = RunDirectory.create(path, config)
     facts = {"run": str(origin.path), "generation": generation, "changed": changed}
     inherited = {fact: record[fact] for fact in record if fact != "schema"}
@@ -39,18 +42,25 @@ def fork_run(origin: RunDirectory, generation: int, config: Config, path: Path |
     return run
 
 
-def state_after(run: RunDirectory, config: Config, generation: int) -> SearchState:
-    """The state of a run's checkpoint after a generation (0: after `prepare`). Raises UsageError if there is none."""
+def state_after(run: RunDirectory, config: Config, generation: int | None) -> SearchState:
+    """The state of a run's checkpoint after a generation (0: after `prepare`; None: after the last that there is).
+
+    Raises UsageError if there is none.
+    """
     states: dict[int, SearchState] = {}
     with open_checkpoints(run, config) as checkpoints:
         for snapshot in search_graph(checkpoints).get_state_history(THREAD):
             if snapshot.next == ("plan",):
                 number = snapshot.values["generation"]
                 states[number] = {"generation": number, "plans": [], "ended": snapshot.values["ended"]}
-    if generation not in states:
+                if snapshot.values.get("polished"):
+                    states[number]["polished"] = True
+    wanted = max(states, default=None) if generation is None else generation
+    if wanted is None or wanted not in states:
         known = ", ".join(map(str, sorted(states))) or "none"
-        raise UsageError(f"{run.path} has no state after generation {generation}; it has those after: {known}")
-    return states[generation]
+        after = "any generation" if wanted is None else f"generation {wanted}"
+        raise UsageError(f"{run.path} has no state after {after}; it has those after: {known}")
+    return states[wanted]
 
 
 def changes(before: Config, after: Config) -> dict[str, list[Any]]:

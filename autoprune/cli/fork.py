@@ -20,12 +20,16 @@ def fork(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Settings that are different from here on.")
     ] = None,
     *,
-    at: Annotated[int, typer.Option(min=0, help="Start from the state after this generation; 0: before the first.")],
+    at: Annotated[
+        int | None,
+        typer.Option(min=0, help="Start from the state after this generation; 0: before the first; default: the last."),
+    ] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Where the new run goes; default runs/<time>-<model>.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
-    """Continue a run from an earlier generation under changed settings, as a new run; the old one stays as it is.
+    """Continue a run from some generation under changed settings, as a new run; the old one stays as it is.
 
+    A run that has used up its budget goes straight to its confirmation: with other `search.confirm_sparsities`, say.
     What measurements depend on (model, sparsity, device, dtype, data, allocation) cannot change.
     """
     origin = RunDirectory.open(run)
@@ -33,5 +37,6 @@ def fork(
     from autoprune.agents.fork import fork_run
 
     forked = fork_run(origin, at, config, run_dir)
-    say(f"{forked.path} starts from {origin.path} after generation {at}")
+    started = forked.settings()[1]["origin"]
+    say(f"{forked.path} starts from {origin.path} after generation {started['generation']}")
     work_on(forked, config, as_json, fresh=True)

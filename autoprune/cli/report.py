@@ -9,6 +9,7 @@ import typer
 from autoprune.cli.common import console, print_json
 from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
 from autoprune.cli.options import Run
+from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
@@ -22,23 +23,28 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print path and size as JSON.")] = False,
 ) -> None:
     """Write a run as one HTML file that needs nothing else: curves, sparsity, reasoning graph, candidates, costs."""
-    from autoprune.report.html.document import report as drawn
-    from autoprune.report.html.material import Material
-    from autoprune.runs.archive import Archive
-
     directory = RunDirectory.open(run)
     if directory.schema() is None and not directory.archive_file.is_file():
         raise UsageError(f"{directory.path} has no archive yet; the search has not begun")
     path = out or directory.path / NAME
-    with closing(Archive.of(directory)) as archive:
-        graph, placed = reasoning_graph(directory, archive), placed_candidates(directory, archive)
-        page = drawn(Material.read(directory, archive, graph, placed, spending_by_slot(archive)))
-    try:
-        path.write_text(page, encoding="utf-8", newline="")
-    except OSError as error:
-        raise AutoPruneError(f"cannot write {path}: {error.strerror}") from None
+    write_report(directory, path)
     size = path.stat().st_size
     if as_json:
         print_json({"path": str(path), "bytes": size})
     else:
         console().print(plain(f"{path}: {size / 1e6:.1f} MB"), soft_wrap=True)
+
+
+def write_report(run: RunDirectory, path: Path, config: Config | None = None) -> None:
+    """Write the file. `config`: for a database that a password was given for. Raises AutoPruneError if it cannot be."""
+    from autoprune.report.html.document import report as drawn
+    from autoprune.report.html.material import Material
+    from autoprune.runs.archive import Archive
+
+    with closing(Archive.of(run, config)) as archive:
+        graph, placed = reasoning_graph(run, archive), placed_candidates(run, archive)
+        page = drawn(Material.read(run, archive, graph, placed, spending_by_slot(archive)))
+    try:
+        path.write_text(page, encoding="utf-8", newline="")
+    except OSError as error:
+        raise AutoPruneError(f"cannot write {path}: {error.strerror}") from None

@@ -20,6 +20,7 @@ from rich.console import Console
 from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
+from autoprune.cli.report import NAME, write_report
 from autoprune.cli.words import split
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
@@ -174,6 +175,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                     raise typer.Exit(paused.exit_code) from None
                 finally:
                     events.close()
+            _write_report(run, config)
     picture = Picture.of(read_events(run.events_file))
     if as_json:
         print_json(
@@ -187,8 +189,18 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
             }
         )
     else:
-        screen.print(plain(f"\nrun directory: {run.path}   trace: autoprune trace {run.path}\n"), soft_wrap=True)
+        report = f"   report: {run.path / NAME}" if (run.path / NAME).is_file() else ""
+        line = f"\nrun directory: {run.path}   trace: autoprune trace {run.path}{report}\n"
+        screen.print(plain(line), soft_wrap=True)
         screen.print(final_table(picture))
+
+
+def _write_report(run: RunDirectory, config: Config) -> None:
+    """The search has ended well, with or without its report."""
+    try:
+        write_report(run, run.path / NAME, config)
+    except AutoPruneError as error:
+        report_error(error)
 
 
 def _check_second_model(config: Config) -> None:

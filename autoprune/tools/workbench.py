@@ -40,8 +40,8 @@ class Workbench:
     """One target on one machine, at one sparsity or under one N:M pattern.
 
     `turn` is held while this process computes: one heavy job at a time. `executor`: where candidates are measured on
-    this bench; None: here. `origin`: the same with the run's own calibration sample, where this one has another; what
-    is tuned is tuned there.
+    this bench; None: here. `origin`: where what is tuned is tuned, if not here: the same with the run's own calibration
+    sample, or, without `search.tune_elsewhere`, the run's own sparsity and model.
     """
 
     config: Config
@@ -91,7 +91,11 @@ class Workbench:
     def at(self, sparsity: float) -> "Workbench":
         """The same bench at another sparsity."""
         config = self.config.model_copy(update={"sparsity": sparsity})
-        return replace(self, config=config, origin=self.origin and self.origin.at(sparsity))
+        if config.search.tune_elsewhere:
+            origin = self.origin and self.origin.at(sparsity)
+        else:
+            origin = self.origin or (self if sparsity != self.config.sparsity else None)
+        return replace(self, config=config, origin=origin)
 
     def under(self, pattern: str) -> "Workbench":
         """The same bench under a pattern N:M, where `patterned` and `candidate` are what can be measured.
@@ -108,7 +112,8 @@ class Workbench:
         """Another target, loaded now, on the same kinds of text. Raises UsageError for one that cannot be used."""
         config = self.config.model_copy(update={"model": model})
         bench = open_bench(config, self.run.path, notify)
-        return replace(self, config=config, bench=bench, executor=None, origin=None)
+        origin = None if config.search.tune_elsewhere else self
+        return replace(self, config=config, bench=bench, executor=None, origin=origin)
 
     def dense(self, split: Split) -> Measured:
         """The unpruned target's perplexity."""
@@ -121,7 +126,7 @@ class Workbench:
         """
         if not self.config.search.tune_baselines or allocation not in TUNABLE:
             return self._published(score, allocation, split)
-        if (self.origin or self)._worth_tuning(score):
+        if self._tuner._worth_tuning(score):
             return self._tuned(score, allocation, split)
         known = self._published(score, allocation, split)
         return replace(known, data={**known.data, "untuned": True})
@@ -154,6 +159,11 @@ class Workbench:
         measure = partial(self.bench.baseline, score, allocation, sparsity, split)
         return self._bench_remembers(subject, split, lambda: (measure(), {}))
 
+    @property
+    def _tuner(self) -> "Workbench":
+        """Where what is used here is tuned."""
+        return self.origin._tuner if self.origin else self
+
     def _worth_tuning(self, score: str) -> bool:
         uniform = {each: self._uniform(each) for each in (*self.config.search.baseline_scores, score)}
         return uniform[score] <= FAR_BEHIND * min(uniform.values())
@@ -167,15 +177,17 @@ class Workbench:
 
     def _tuning(self, score: str, family: str) -> Tuned:
         """How a family is tuned for a score: kept with the measurement that it led to, on the search split."""
-        row = (self.origin or self)._tuned(score, family, "search")
+        row = self._tuner._tuned(score, family, "search")
         return Tuned(**row.data["tuning"])
 
     def _tuned(self, score: str, family: str, split: Split, by: str | None = None) -> Measured:
         """A score with an allocation that was tuned for it, or for the score `by`."""
         by = by or score
         sparsity = self.config.sparsity
-        subject = f"baseline:{score}+{family} tuned{f' with {by}' * (by != score)}"
-        if by == score and split == "search" and self.origin is None:
+        tuner = self._tuner
+        afar = (tuner.config.model, tuner.config.sparsity) != (self.config.model, sparsity)
+        subject = f"baseline:{score}+{family} tuned{f' with {by}' * (by != score)}{' in the search' * afar}"
+        if by == score and split == "search" and tuner is self:
             # Here it is tuned: what comes of that depends on nothing that the measurement itself would not.
             def measure_tuned() -> Known:
                 tuned = self._tune(score, family)

@@ -65,6 +65,28 @@ def test_a_fork_may_start_before_the_first_and_after_the_last_generation(forked,
     assert set(facts(last)["outcomes"]) == {*facts(origin)["outcomes"], "g3.c1"}
 
 
+def test_an_ended_run_is_confirmed_anew_by_a_fork_of_its_last_state(forked, facts):
+    origin, run = forked("search.confirm_sparsities=[0.7]", at=None)
+    assert facts(run)["outcomes"] == facts(origin)["outcomes"]
+    assert run.settings()[1]["origin"]["generation"] == 2
+    before, after = (Picture.of(read_events(each.events_file)) for each in (origin, run))
+    assert (after.rows, before.elsewhere) == (before.rows, [])
+    assert [each["sparsity"] for each in after.elsewhere] == [0.7]
+
+
+def test_a_polished_run_is_not_polished_again_by_a_fork(forked, facts):
+    _, run = forked("search.polish=1", "search.max_candidates=5", at=2, name="first")
+    again = fork_run(run, None, run.settings()[0], run.path.with_name("second"))
+    live(again.path, again.settings()[0])
+    assert facts(again)["outcomes"] == facts(run)["outcomes"]
+
+
+def test_a_run_without_any_state_is_one_clear_line(small_config, tmp_path):
+    config = small_config()
+    with pytest.raises(UsageError, match="no state after any generation; it has those after: none"):
+        fork_run(RunDirectory.create(tmp_path / "new", config), None, config, tmp_path / "fork")
+
+
 def test_a_state_that_is_not_there_is_one_clear_line(search, tmp_path):
     origin = search("search.max_candidates=2")
     with pytest.raises(UsageError, match="after generation 9; it has those after: 0, 1"):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from autoprune.cli.search import _write_report
 from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
 from tests.report.html.reading import Reader
 
@@ -138,6 +140,15 @@ def test_a_file_that_cannot_be_written_is_one_line_and_exit_1(here, recorded):
         1,
         "autoprune: cannot write no/such/folder/r.html: No such file or directory\n",
     )
+
+
+def test_a_search_has_ended_well_without_its_report_and_says_so(recorded, tmp_path, capsys):
+    shutil.copytree(recorded, tmp_path / "run", ignore=shutil.ignore_patterns("report.html"))
+    (tmp_path / "run" / "report.html").mkdir()
+    run = RunDirectory.open(tmp_path / "run")
+    _write_report(run, run.settings()[0])
+    said = capsys.readouterr().err
+    assert said == f"autoprune: cannot write {tmp_path}/run/report.html: Is a directory\n"
 
 
 def test_drawing_a_report_needs_no_torch_and_help_no_plotly(environment, recorded, tmp_path):

@@ -31,10 +31,11 @@ def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, sm
     done = autoprune("search", *small, "--run-dir", "r")
     assert done.returncode == 0, done.stderr
     assert "wanda+uniform" in done.stdout
-    assert "run directory: r" in done.stdout
+    assert "run directory: r " in done.stdout
+    assert "report: r/report.html" in done.stdout
     assert "better than every baseline on the report split" in " ".join(done.stdout.split())
     names = {path.name for path in (tmp_path / "r").iterdir()}
-    assert names >= {"config.yaml", "events.jsonl", "archive.sqlite", "checkpoints.sqlite", "candidates"}
+    assert names >= {"config.yaml", "events.jsonl", "archive.sqlite", "checkpoints.sqlite", "candidates", "report.html"}
     again = autoprune("resume", "r", "--json")
     assert again.returncode == 0
     found = json.loads(again.stdout)

@@ -85,6 +85,24 @@ def test_another_calibration_sample_has_the_parameters_of_the_first_and_another_
     assert same.perplexity != workbench.baseline("wanda", "atp", "report").perplexity
 
 
+def test_elsewhere_the_parameters_of_the_search_are_kept_if_they_are_not_to_be_tuned_anew(
+    new_workbench, tiny_model, tunings
+):
+    workbench = new_workbench(**TUNE, tune_elsewhere=False)
+    there = workbench.on(str(tiny_model), print)
+    here = workbench.baseline("wanda", "atp", "search")
+    other = [
+        place.baseline("wanda", "atp", "report")
+        for place in (workbench.at(0.7), workbench.calibrated(1).at(0.7), there.at(0.7), there.calibrated(1).at(0.7))
+    ]
+    assert {shown_name(row) for row in other} == {"wanda+atp tuned in the search"}
+    assert {parameters(row) for row in other} == {parameters(here)}
+    assert [row.sparsity for row in other] == [pytest.approx(0.7, abs=1e-4)] * 4
+    assert workbench.at(0.5).baseline("wanda", "atp", "report").subject == here.subject
+    assert tunings == [("wanda", "atp", 0.5)]
+    assert {row.subject for row in workbench.archive.measurements("search")} == {"baseline:wanda+uniform", here.subject}
+
+
 def test_a_score_far_behind_keeps_the_default_and_says_that_it_is_untuned(new_workbench, tunings, monkeypatch):
     monkeypatch.setattr(module, "FAR_BEHIND", 1.0)
     workbench = new_workbench(tune_baselines=True)

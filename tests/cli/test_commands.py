@@ -23,12 +23,12 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_an_unknown_command_is_wrong_usage(autoprune):
-    assert autoprune("prunne").returncode == 2
+def test_an_unknown_command_is_wrong_usage(here):
+    assert here("prunne").returncode == 2
 
 
-def test_doctor_says_what_a_search_would_use(autoprune):
-    done = autoprune("doctor", "--json")
+def test_doctor_says_what_a_search_would_use(here):
+    done = here("doctor", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert "cores" in found["processors"]
@@ -71,7 +71,7 @@ def test_the_local_sandbox_holds_what_it_promises(autoprune):
     assert all(probe["passed"] for probe in json.loads(done.stdout))
 
 
-def test_no_runs_is_said_plainly(autoprune):
-    done = autoprune("runs")
+def test_no_runs_is_said_plainly(here):
+    done = here("runs")
     assert done.returncode == 0
     assert "no runs in" in done.stdout

@@ -20,11 +20,11 @@ def test_a_model_is_measured_and_the_protocol_is_said(autoprune, tiny_model):
     assert "zeros       0 of 25,344 (0.00%)" in done.stdout
 
 
-def test_json_holds_the_same_numbers_and_nothing_else_is_on_standard_output(autoprune, tiny_model):
+def test_json_holds_the_same_numbers_and_nothing_else_is_on_standard_output(here, tiny_model):
     from autoprune.evaluation.perplexity import perplexity, window_losses
     from autoprune.evaluation.texts import cut, read_text
 
-    done = autoprune("evaluate", str(tiny_model), *WINDOWS, "--dtype", "float32", "--device", "cpu", "--json")
+    done = here("evaluate", str(tiny_model), *WINDOWS, "--dtype", "float32", "--device", "cpu", "--json")
     found = json.loads(done.stdout)
     target = load_target(str(tiny_model), "cpu", "float32")
     text = cut(read_text("builtin", "report"), "builtin", "report", target.tokenizer, 48, 3)
@@ -34,9 +34,9 @@ def test_json_holds_the_same_numbers_and_nothing_else_is_on_standard_output(auto
     assert (found["seqlen"], found["windows"], found["weights"]) == (48, 3, target.weights)
 
 
-def test_without_windows_the_whole_text_is_measured(autoprune, tiny_model, tmp_path):
+def test_without_windows_the_whole_text_is_measured(here, tiny_model, tmp_path):
     (tmp_path / "story.txt").write_text("\n\n".join(f"The story of number {i} is told here." for i in range(200)))
-    found = json.loads(autoprune("evaluate", str(tiny_model), "--data", "story.txt", "--seqlen", "64", "--json").stdout)
+    found = json.loads(here("evaluate", str(tiny_model), "--data", "story.txt", "--seqlen", "64", "--json").stdout)
     assert found["windows"] > 3
     assert found["data"] == "story.txt"
 
@@ -86,7 +86,7 @@ def test_input_that_cannot_be_used_is_one_line_and_exit_2(here, tiny_model, word
     assert "Traceback" not in done.stderr
 
 
-def test_a_packed_model_is_restored_and_measures_the_same(autoprune, tiny_model, tmp_path):
+def test_a_packed_model_is_restored_and_measures_the_same(here, tiny_model, tmp_path):
     target = load_target(str(tiny_model), "cpu", "float32")
     with torch.no_grad():
         for layer in target.layers:
@@ -95,21 +95,21 @@ def test_a_packed_model_is_restored_and_measures_the_same(autoprune, tiny_model,
     target.model.save_pretrained(tmp_path / "pruned")
     target.tokenizer.save_pretrained(tmp_path / "pruned")
     sizes = pack(tmp_path / "pruned", tmp_path / "model.packed")
-    done = autoprune("unpack", "model.packed", "--out", "restored", "--json")
+    done = here("unpack", "model.packed", "--out", "restored", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["packed_bytes"] == sizes.packed < sizes.directory
     options = [*WINDOWS, "--dtype", "float32", "--json"]
-    before, after = (json.loads(autoprune("evaluate", name, *options).stdout) for name in ("pruned", "restored"))
+    before, after = (json.loads(here("evaluate", name, *options).stdout) for name in ("pruned", "restored"))
     assert before["sparsity"] == after["sparsity"] == 0.5
     assert before["perplexity"] == after["perplexity"]
-    again = autoprune("unpack", "model.packed", "--out", "restored")
+    again = here("unpack", "model.packed", "--out", "restored")
     assert again.returncode == 2
     assert "exists already" in again.stderr
 
 
-def test_a_file_that_is_no_packed_model_is_one_line(autoprune, tmp_path):
+def test_a_file_that_is_no_packed_model_is_one_line(here, tmp_path):
     Path(tmp_path / "junk.packed").write_bytes(b"junk")
-    done = autoprune("unpack", "junk.packed", "--out", "restored")
+    done = here("unpack", "junk.packed", "--out", "restored")
     assert done.returncode == 2
     assert "junk.packed" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "restored").exists()

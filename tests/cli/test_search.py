@@ -75,12 +75,12 @@ def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, sm
         (["--executor", "processes", "--workers", "0"], 2, "executor.workers = 0"),
     ],
 )
-def test_wrong_input_is_one_clear_line_and_an_exit_code(autoprune, small, tmp_path, words, code, complaint):
+def test_wrong_input_is_one_clear_line_and_an_exit_code(here, small, tmp_path, words, code, complaint):
     (tmp_path / "empty.txt").write_text(" \n\n ")
     (tmp_path / "short.txt").write_text("Too short to measure anything on.")
     (tmp_path / "latin.txt").write_bytes("größer\n\n".encode("latin-1") * 100)
     given = [word for word in small if not word.startswith("model=") or "--model" not in words]
-    done = autoprune("search", *given, *words)
+    done = here("search", *given, *words)
     assert done.returncode == code, done.stdout + done.stderr
     last = [line for line in done.stderr.splitlines() if line.startswith("autoprune:")]
     assert len(last) == 1
@@ -88,20 +88,20 @@ def test_wrong_input_is_one_clear_line_and_an_exit_code(autoprune, small, tmp_pa
     assert "Traceback" not in done.stderr
 
 
-def test_a_taken_port_is_one_clear_line(autoprune, small, tmp_path):
+def test_a_taken_port_is_one_clear_line(here, small, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         (tmp_path / "model.gguf").write_bytes(b"GGUF")
         port = taken.getsockname()[1]
-        done = autoprune("search", *small, "--llm", "local", "llm.model=model.gguf", f"llm.port={port}")
+        done = here("search", *small, "--llm", "local", "llm.model=model.gguf", f"llm.port={port}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert str(port) in done.stderr
 
 
-def test_a_directory_that_cannot_be_written_is_one_clear_line(autoprune, small, tmp_path):
+def test_a_directory_that_cannot_be_written_is_one_clear_line(here, small, tmp_path):
     (tmp_path / "file").write_text("")
-    done = autoprune("search", *small, "--run-dir", "file/run")
+    done = here("search", *small, "--run-dir", "file/run")
     assert done.returncode == 2
     assert "cannot make the run directory" in done.stderr
 
@@ -137,8 +137,8 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(autoprune, command, env
 
 
 @pytest.mark.parametrize("command_name", ["resume", "trace"])
-def test_a_run_that_is_not_there_is_one_clear_line(autoprune, command_name):
-    done = autoprune(command_name, "nowhere")
+def test_a_run_that_is_not_there_is_one_clear_line(here, command_name):
+    done = here(command_name, "nowhere")
     assert done.returncode == 2
     assert "nowhere is not a run directory" in done.stderr
 

@@ -65,8 +65,8 @@ def test_smollm2_proposes_how_to_prune_itself(autoprune, built_in_model, tmp_pat
     assert record["self"]["sha256"] == KNOWN["smollm2-135m"].sha256
 
 
-def test_a_target_that_cannot_be_served_is_one_line_and_exit_2(autoprune, tiny_model):
-    done = autoprune("search", "--model", str(tiny_model), "--llm", "self")
+def test_a_target_that_cannot_be_served_is_one_line_and_exit_2(here, tiny_model):
+    done = here("search", "--model", str(tiny_model), "--llm", "self")
     assert done.returncode == 2
     assert "holds no GGUF files" in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4

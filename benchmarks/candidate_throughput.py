@@ -37,6 +37,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
+from autoprune.tools.memory import Memory
 
 Result = TypeVar("Result")
 
@@ -78,7 +79,7 @@ def one_by_one(crew: Crew, config: Config, folder: Path, count: int, forward: li
     measured = [o.candidate for o in crew.archive.outcomes() if o.status == "measured" and o.candidate]
     run = RunDirectory.create(folder, config)
     archive = Archive.of(run)
-    workbench = replace(crew.workbench, run=run, archive=archive)
+    workbench = replace(crew.workbench, run=run, memory=Memory(archive))
     workbench.dense("search")  # which the tool compares with, and a search measures once
     seconds, known = [], []
     for name in list(dict.fromkeys(measured))[:count]:

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from autoprune.config import Config
-from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
+from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
-from autoprune.evaluation.measurement_cache import Facts, Known, MeasurementCache, measurement_key, user_cache
+from autoprune.evaluation.measurement_cache import Facts, Known, measurement_key, user_cache
 from autoprune.evaluation.texts import Split
 from autoprune.evaluation.tuning import Tuned, measure_setting, tune
 from autoprune.executors.base import Executor, Job
@@ -27,7 +27,7 @@ from autoprune.runs.archive import Archive, Measured
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose import make_sandbox
-from autoprune.tools.rows import measurement_of, row_of
+from autoprune.tools.memory import Memory
 
 FAR_BEHIND = 3.0
 """A score whose uniform perplexity is as many times the best one's is not tuned: no allocation makes up for that."""
@@ -46,19 +46,21 @@ class Workbench:
 
     config: Config
     run: RunDirectory
-    archive: Archive
+    memory: Memory
     bench: Bench
     sandbox: Sandbox
     turn: AbstractContextManager[Any] = field(default_factory=threading.RLock)
-    cache: MeasurementCache | None = None
     pattern: str = "none"
     origin: "Workbench | None" = None
     executor: Executor | None = None
-    alone: dict[tuple[str, str, str], threading.RLock] = field(default_factory=dict)
-    """Held while one thing is measured, so that nobody measures it a second time meanwhile."""
 
     def __post_init__(self) -> None:
         self._here = Here(self.config.allocation, self.bench, self.sandbox, self.turn)
+
+    @property
+    def archive(self) -> Archive:
+        """The run's."""
+        return self.memory.archive
 
     def settings(self, subject: str, split: str) -> str:
         """A short hash of all that a subject's measurement depends on, beside the subject itself."""
@@ -238,28 +240,11 @@ class Workbench:
         return self._remember(subject, split, in_turn, **facts)
 
     def _remember(
-        self,
-        subject: str,
-        split: Split,
-        measure: Callable[[], Known],
-        ladder: Ladder = EVERYTHING,
-        **facts: Any,
+        self, subject: str, split: Split, measure: Callable[[], Known], ladder: Ladder = EVERYTHING, **facts: Any
     ) -> Measured:
         """What is known of a subject, else what `measure` finds, which is kept. `facts`: for the cache's key."""
         settings = self.settings(subject, split)
-        with self.alone.setdefault((subject, split, settings), threading.RLock()):
-            known = self.archive.measurement(subject, split, settings)
-            if known is not None and ladder is not EVERYTHING:
-                # By an earlier life of the run, or by the run that this is a fork of: it ends as if measured now.
-                ladder.replay(measurement_of(known))
-            elif known is None:
-                key = self._key(subject, split, facts)
-                found = self.cache.measure_once(key, ladder, measure) if self.cache else measure()
-                self.archive.add_measurement(row_of(subject, settings, *found))
-                known = self.archive.measurement(subject, split, settings)
-        if known is None:
-            raise AutoPruneError(f"the archive of {self.run.path} did not keep the measurement of {subject}")
-        return known
+        return self.memory.remember(subject, split, settings, lambda: self._key(subject, split, facts), measure, ladder)
 
     def _key(self, subject: str, split: str, more: Facts) -> str:
         """Under what the user's cache keeps a measurement; nothing that was pruned decides the dense model's."""
@@ -283,11 +268,11 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: 
         sandbox = make_sandbox(config.sandbox, notify)
         stack.callback(sandbox.close)
         bench = open_bench(config, run.path, notify)
-        cache = user_cache(notify) if config.search.cache else None
+        memory = Memory(archive, user_cache(notify) if config.search.cache else None)
         executor = make_executor(config, bench, sandbox.name, turn, notify)
         if executor is not None:
             stack.callback(executor.close)
-        yield Workbench(config, run, archive, bench, sandbox, turn, cache, executor=executor)
+        yield Workbench(config, run, memory, bench, sandbox, turn, executor=executor)
 
 
 def _parsed(pattern: str) -> tuple[int, int]:

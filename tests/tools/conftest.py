@@ -7,6 +7,7 @@ from autoprune.evaluation.measurement_cache import user_cache
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.local import LocalSandbox
+from autoprune.tools.memory import Memory
 from autoprune.tools.workbench import Workbench
 
 DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 10, "report_windows": 3}
@@ -31,8 +32,8 @@ def new_workbench(open_tiny_bench, tiny_model, tmp_path, sandbox):
         bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "data", "allocation")})
         run = RunDirectory.create(tmp_path / name, config)
         opened.append(Archive(run.archive_file))
-        cache = user_cache(print) if config.search.cache else None
-        return Workbench(config, run, opened[-1], bench, sandbox, cache=cache)
+        memory = Memory(opened[-1], user_cache(print) if config.search.cache else None)
+        return Workbench(config, run, memory, bench, sandbox)
 
     yield make
     for archive in opened:

@@ -140,7 +140,7 @@ def _over(function: Callable[..., Any]) -> Callable[..., Any]:
 def _variance(x: Any, axis: int | None, keepdims: bool) -> Any:
     """Unbiased, as torch has it; of a single number it is not a number."""
     count = np.float64(x.size if axis is None else x.shape[axis])
-    return np.var(x, axis=axis, keepdims=keepdims) * (count / (count - 1))
+    return x.var(axis=axis, keepdims=keepdims) * (count / (count - 1))
 
 
 def _clamp(x: Any, min: Any = -np.inf, max: Any = np.inf) -> Any:

@@ -195,7 +195,7 @@ def _as_integers(values: np.ndarray) -> np.ndarray:
     if values.dtype != np.float32:
         return values
     bits = values.view(np.int32)
-    return bits if bits.min() >= 0 else values
+    return bits if np.min(bits) >= 0 else values
 
 
 def _select_torch(score: Tensor, quota: int, keep: Tensor) -> None:

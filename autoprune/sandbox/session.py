@@ -292,7 +292,7 @@ class WorkerSession:
 
 def _digest(tensor: "Tensor") -> int:
     """Of the values' bytes; never 0."""
-    return zlib.crc32(memoryview(tensor.numpy()).cast("B")) | 1 << 32  # type: ignore[arg-type]
+    return zlib.crc32(tensor.numpy().data.cast("B")) | 1 << 32
 
 
 def readable(descriptor: int | socket.socket, seconds: float) -> bool:

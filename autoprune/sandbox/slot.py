@@ -30,7 +30,7 @@ class Slot:
         import torch
 
         tensor = torch.empty(shape, dtype=torch.float32)
-        view = memoryview(tensor.numpy()).cast("B")  # type: ignore[arg-type]
+        view = tensor.numpy().data.cast("B")
         offset = place * self.size
         while len(view):
             count = os.preadv(self.descriptor, [view], offset)

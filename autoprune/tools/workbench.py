@@ -32,6 +32,9 @@ from autoprune.tools.memory import Memory
 FAR_BEHIND = 3.0
 """A score whose uniform perplexity is as many times the best one's is not tuned: no allocation makes up for that."""
 
+FOUND = ("device", "dtype")
+"""Settings for which `auto` looks at the machine."""
+
 Notify = Callable[[str], None]
 
 
@@ -267,12 +270,22 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: 
     with ExitStack() as stack:
         sandbox = make_sandbox(config.sandbox, notify)
         stack.callback(sandbox.close)
-        bench = open_bench(config, run.path, notify)
+        bench = open_bench(_as_begun(config, run, notify), run.path, notify)
+        config = config.model_copy(update={"dtype": bench.fingerprints()["dtype"]})  # also for a second model
         memory = Memory(archive, user_cache(notify) if config.search.cache else None)
         executor = make_executor(config, bench, sandbox.name, turn, notify)
         if executor is not None:
             stack.callback(executor.close)
         yield Workbench(config, run, memory, bench, sandbox, turn, executor=executor)
+
+
+def _as_begun(config: Config, run: RunDirectory, notify: Notify) -> Config:
+    """With the device and dtype that the run began with: another time, `auto` may find others."""
+    record = run.settings()[1]
+    begun: dict[str, Any] = {key: record[key] for key in FOUND if getattr(config, key) == "auto" and key in record}
+    if begun:
+        notify(f"{', '.join(f'{key} {value}' for key, value in begun.items())}: as the run began")
+    return config.model_copy(update=begun)
 
 
 def _parsed(pattern: str) -> tuple[int, int]:

@@ -3,17 +3,21 @@
 import json
 
 import pytest
+import torch
 
 from autoprune.agents.cells import cell_of
+from autoprune.agents.fork import fork_run
 from autoprune.agents.gcot import GCoT
 from autoprune.agents.islands import able_on_island
 from autoprune.agents.population import load_population
 from autoprune.agents.session import finished
 from autoprune.errors import ChatError, RunPaused
+from autoprune.pruning import target
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 from tests.agents.chat.faulty_server import Status
+from tests.agents.lives import live
 
 IDEAS = (
     "layer.input_norm.pow(0.5)",
@@ -89,6 +93,21 @@ def test_parents_from_the_map_are_the_best_of_their_cells_and_the_same_in_every_
             best.setdefault(cell_of(algorithm.source), algorithm.name)
         assert set(proposal.parents) <= set(best.values())
     archive.close()
+
+
+def test_a_run_keeps_the_dtype_that_it_began_with_whatever_would_be_faster_now(search, facts, monkeypatch):
+    words = ("search.max_candidates=1", "dtype=auto", "device=auto")
+    monkeypatch.setattr(target, "faster_dtype", lambda *given: torch.bfloat16)
+    run = search(*words)
+    before = facts(run)
+    monkeypatch.setattr(target, "faster_dtype", lambda *given: torch.float32)
+    config = run.settings()[0]
+    fork = fork_run(run, None, config, run.path.with_name("fork"))
+    live(fork.path, config)
+    assert facts(fork) == before
+    assert [each.settings()[1]["dtype"] for each in (run, fork)] == ["bfloat16"] * 2
+    said = [event.data["text"] for event in read_events(fork.events_file) if event.kind == "notice"]
+    assert any("dtype bfloat16: as the run began" in text for text in said)
 
 
 def test_the_same_seed_finds_the_same_and_another_seed_something_else(search, facts):

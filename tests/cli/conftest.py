@@ -72,8 +72,6 @@ def here(
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         from autoprune.cli import main
 
-        for name in os.environ.keys() - environment.keys():
-            monkeypatch.delenv(name)
         for name in ("AUTOPRUNE_CACHE", "AUTOPRUNE_RUNS", "COLUMNS"):
             monkeypatch.setenv(name, environment[name])
         monkeypatch.chdir(tmp_path)

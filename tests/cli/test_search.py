@@ -75,7 +75,8 @@ def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, sm
         (["--executor", "processes", "--workers", "0"], 2, "executor.workers = 0"),
     ],
 )
-def test_wrong_input_is_one_clear_line_and_an_exit_code(here, small, tmp_path, words, code, complaint):
+def test_wrong_input_is_one_clear_line_and_an_exit_code(here, small, tmp_path, monkeypatch, words, code, complaint):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     (tmp_path / "empty.txt").write_text(" \n\n ")
     (tmp_path / "short.txt").write_text("Too short to measure anything on.")
     (tmp_path / "latin.txt").write_bytes("größer\n\n".encode("latin-1") * 100)

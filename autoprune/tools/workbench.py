@@ -270,7 +270,8 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: 
     with ExitStack() as stack:
         sandbox = make_sandbox(config.sandbox, notify)
         stack.callback(sandbox.close)
-        bench = open_bench(_as_begun(config, run, notify), run.path, notify)
+        config = _as_begun(config, run, notify)
+        bench = open_bench(config, run.path, notify)
         config = config.model_copy(update={"dtype": bench.fingerprints()["dtype"]})  # also for a second model
         memory = Memory(archive, user_cache(notify) if config.search.cache else None)
         executor = make_executor(config, bench, sandbox.name, turn, notify)

@@ -5,11 +5,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.postgres_server import PostgresServer, binaries, postgres_server
+from tests.steady_text import steady_text
 
 if TYPE_CHECKING:
     from autoprune.evaluation.bench import Bench
@@ -23,15 +24,16 @@ VOCABULARY = 384
 DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 4, "report_windows": 3}
 
 
-def save_tokenizer(into: Path) -> None:
-    """A byte-level BPE tokenizer of VOCABULARY tokens, trained on the text that ships inside CPython."""
+def save_tokenizer(into: Path, texts: list[str] | None = None) -> None:
+    """A byte-level BPE tokenizer of VOCABULARY tokens; trained, unless told otherwise, on text that ships inside
+    CPython."""
     from pydoc_data.topics import topics
 
     from tokenizers import ByteLevelBPETokenizer
     from transformers import PreTrainedTokenizerFast
 
     trained = ByteLevelBPETokenizer()
-    texts = [topics[name] for name in sorted(topics)[:20]]
+    texts = texts or [topics[name] for name in sorted(topics)[:20]]
     trained.train_from_iterator(texts, vocab_size=VOCABULARY, special_tokens=["<eos>"], show_progress=False)
     PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, eos_token="<eos>").save_pretrained(into)
 
@@ -42,13 +44,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a random Llama of three decoder blocks, hidden size 32, with a tokenizer."""
+def save_tiny_model(into: Path) -> None:
+    """A random Llama of three decoder blocks, hidden size 32."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    into = tmp_path_factory.mktemp("tiny") / "llama"
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -64,8 +64,27 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         eos_token_id=0,
     )
     LlamaForCausalLM(config).save_pretrained(into)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the random model, with a tokenizer."""
+    into = tmp_path_factory.mktemp("tiny") / "llama"
+    save_tiny_model(into)
     save_tokenizer(into)
     return into
+
+
+@pytest.fixture(scope="session")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Settings by which a test finds the same under every Python: the random model, with a tokenizer and texts that
+    are no part of Python."""
+    home = tmp_path_factory.mktemp("steady")
+    text = home / "text.txt"
+    text.write_text(steady_text(), encoding="utf-8")
+    save_tiny_model(home / "llama")
+    save_tokenizer(home / "llama", [steady_text()])
+    return {"model": str(home / "llama"), "data": {"source": str(text), "calibration": str(text)}}
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from autoprune.runs.archive import Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event
 
+SEED = "seed."
+"""How the names of published scores begin that candidates go on from."""
 SAID = 1000
 """Characters of what an agent said that are shown."""
 _STYLES = {"measured": "green", "failed": "red"}
@@ -122,7 +124,8 @@ def _chain(proposal: Proposal) -> RenderableType:
 
 
 def descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
-    """Each ancestor and how it ended, oldest first: of several parents the one that measured best. Seeds have none."""
+    """Each ancestor and how it ended, oldest first: of several parents the one that measured best; before them the
+    published scores that the oldest goes on from."""
     lines: list[Text] = []
     while known := [parent for parent in proposals[slot].parents if parent in outcomes]:
         slot = min(known, key=lambda parent: outcomes[parent].data.get("perplexity", float("inf")))
@@ -130,6 +133,8 @@ def descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: 
         line = plain(f"{slot} {ancestor.operator} from {', '.join(ancestor.parents) or 'nothing'}: ", "cyan")
         line.append(f"{one_line(ancestor.thought.get('idea', ''), SAID)} ", "default")
         lines.append(line.append(ending(end, 200), style_of(end)))
+    seeds = [parent for parent in proposals[slot].parents if parent.startswith(SEED)]
+    lines += [plain(f"{seed}: a published score", "cyan") for seed in seeds[::-1]]
     return lines[::-1]
 
 

@@ -46,10 +46,12 @@ def code(expression):
 
 
 @pytest.fixture
-def raced(search, chat_server):
+def raced(search, chat_server, steady):
+    places = [f"model={steady['model']}", *(f"data.{key}={path}" for key, path in steady["data"].items())]
+
     def run(*words, name="run"):
         chat_server.script = script()
-        return search(*llm_words(chat_server, *WORDS, *words), name=name)
+        return search(*llm_words(chat_server, *WORDS, *places, *words), name=name)
 
     return run
 

@@ -21,15 +21,16 @@ def sandbox():
 
 
 @pytest.fixture
-def new_workbench(open_tiny_bench, tiny_model, tmp_path, sandbox):
+def new_workbench(open_tiny_bench, steady, tmp_path, sandbox):
     """Opens a workbench on a run of its own, with the cache unless told otherwise."""
     opened = []
 
     def make(name="run", allocation=None, **search):
-        tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "sparsity": 0.5, "data": DATA}
+        tree = {"model": steady["model"], "device": "cpu", "dtype": "float32", "sparsity": 0.5}
+        tree["data"] = DATA | steady["data"]
         tree["allocation"] = allocation or {}
         config = Config.model_validate({**tree, "search": search})
-        bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "data", "allocation")})
+        bench = open_tiny_bench(**{key: tree[key] for key in ("model", "sparsity", "data", "allocation")})
         run = RunDirectory.create(tmp_path / name, config)
         opened.append(Archive(run.archive_file))
         memory = Memory(opened[-1], user_cache(print) if config.search.cache else None)

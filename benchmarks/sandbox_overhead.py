@@ -29,9 +29,9 @@ from autoprune.errors import SandboxUnavailable
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.sandbox import engine, leftovers
 from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.claims import Claims
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
-from autoprune.sandbox.session import Claims
 
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 ENGINES: dict[str, Callable[[SandboxSettings], Sandbox]] = {

@@ -14,7 +14,6 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -22,6 +21,7 @@ from autoprune.config import SandboxSettings
 from autoprune.errors import CandidateFailure
 from autoprune.pruning.contract import GROUPS, UNITS
 from autoprune.sandbox import protocol
+from autoprune.sandbox.claims import Claims
 from autoprune.sandbox.slot import PLACES, Output, Slot, clean
 
 if TYPE_CHECKING:
@@ -61,28 +61,6 @@ class Worker(Protocol):
 
     def close(self) -> None:
         """Kill it and free what it held. May be called twice."""
-
-
-@dataclass
-class Claims:
-    """What the worker says about its time, in seconds: for a benchmark, never for a judgement."""
-
-    own: float = 0.0
-    """Wall clock inside the candidate's `score`."""
-    own_processor: float = 0.0
-    """Processor time inside it, of all threads."""
-    processor: float = 0.0
-    """Processor time of the worker since it was handed the candidate."""
-
-    def add(self, answer: Mapping[str, Any]) -> None:
-        """Take up one answer; what is not a number counts as nothing."""
-        own, own_processor, processor = (
-            value if isinstance(value := answer.get(key), float) else 0.0
-            for key in ("own", "own_processor", "processor")
-        )
-        self.own += own
-        self.own_processor += own_processor
-        self.processor = max(self.processor, processor)
 
 
 class WorkerSession:

@@ -10,6 +10,7 @@ from rich.table import Table
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
+    SANDBOX_SECONDS,
     Calibration,
     CalibrationSamples,
     Data,
@@ -17,6 +18,7 @@ from autoprune.cli.options import (
     Model,
     Offload,
     Sandbox,
+    SandboxSeconds,
     Seqlen,
     Statistics,
     Unit,
@@ -74,6 +76,7 @@ def compare(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     offload: Offload = "auto",
     sandbox: Sandbox = "auto",
+    sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """Measure pruning algorithms side by side: every algorithm with every allocation, update, pattern and sparsity.
@@ -92,6 +95,7 @@ def compare(
         dtype=dtype,
         offload=offload,
         sandbox=sandbox,
+        sandbox_seconds=sandbox_seconds,
     )
     recipes = _recipes(words(sparsity), words(allocations), words(updates), words(patterns), statistics, unit)
     rows = list(_measure(config, words(algorithms), recipes, seeds))

@@ -7,7 +7,7 @@ import typer
 
 from autoprune.cli import complete
 from autoprune.cli.words import KINDS, settings
-from autoprune.config import Config, load_config
+from autoprune.config import Config, SandboxSettings, load_config
 from autoprune.gguf_files import KNOWN
 
 MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
@@ -49,6 +49,10 @@ Sandbox = Annotated[
     str,
     typer.Option(help="For candidates: auto, docker or local.", autocompletion=complete.of(*SANDBOXES)),
 ]
+SandboxSeconds = Annotated[
+    float, typer.Option(min=1.0, help="Seconds that a candidate may compute; a large model needs more.")
+]
+SANDBOX_SECONDS = SandboxSettings().seconds
 
 
 def experiment_config(
@@ -64,6 +68,7 @@ def experiment_config(
     dtype: str,
     offload: str,
     sandbox: str,
+    sandbox_seconds: float,
 ) -> Config:
     """The settings tree for pruning without a search. Raises UsageError for a value that does not fit."""
     values = {
@@ -79,5 +84,6 @@ def experiment_config(
         "dtype": dtype,
         "offload": offload,
         "sandbox.engine": sandbox,
+        "sandbox.seconds": sandbox_seconds,
     }
     return load_config(None, settings(values))

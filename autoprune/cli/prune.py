@@ -8,6 +8,7 @@ import typer
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
+    SANDBOX_SECONDS,
     Calibration,
     CalibrationSamples,
     Data,
@@ -15,6 +16,7 @@ from autoprune.cli.options import (
     Model,
     Offload,
     Sandbox,
+    SandboxSeconds,
     Seqlen,
     Statistics,
     Unit,
@@ -64,6 +66,7 @@ def prune(
     offload: Offload = "auto",
     dtype: Annotated[str, typer.Option(help="Of the files; auto: what the model has.")] = "auto",
     sandbox: Sandbox = "auto",
+    sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print sizes and measurements as JSON.")] = False,
 ) -> None:
     """Prune a model, measure it, and write it as a Hugging Face directory with a model card."""
@@ -82,6 +85,7 @@ def prune(
         dtype=dtype,
         offload=offload,
         sandbox=sandbox,
+        sandbox_seconds=sandbox_seconds,
     )
     recipe = _recipe(sparsity, allocation, update, pattern, statistics, unit)
     try:

@@ -36,6 +36,9 @@ class Crew:
     budget: Budget
     session: str = field(default_factory=new_session)
     started: float = field(default_factory=time.monotonic)
+    _populations: dict[int, Population] = field(default_factory=dict, init=False)
+    _graphs: dict[int, GCoT] = field(default_factory=dict, init=False)
+    """Of the generation that was asked for last."""
 
     def random(self, *place: object) -> Random:
         """A generator that depends on the run's seed and a place in the run, and on nothing else."""
@@ -67,9 +70,13 @@ class Crew:
         return {role: usage.model_dump() for role, usage in sorted(self.usage().items())}
 
     def population(self, before: int) -> Population:
-        """The seeds and the candidates of earlier generations."""
-        seeds = {score: row.perplexity for score, row in self.seeds().items()}
-        return load_population(self.archive, self.run, seeds, before)
+        """The seeds and the candidates of earlier generations. These have ended, so one reading serves a generation."""
+        found = self._populations.get(before)
+        if found is None:
+            seeds = {score: row.perplexity for score, row in self.seeds().items()}
+            found = load_population(self.archive, self.run, seeds, before)
+            self._populations = {before: found}
+        return found
 
     def seeds(self) -> dict[str, Measured]:
         """The published scores that the search starts from, as candidates would be measured on the search split."""
@@ -77,7 +84,11 @@ class Crew:
         return {score: self.workbench.seed(score, "search") for score in scores}
 
     def gcot(self, before: int) -> GCoT:
-        """The reasoning graph as it stood when a generation began."""
-        nodes = [node for node in self.archive.nodes() if node.generation < before]
-        edges = [edge for edge in self.archive.edges() if edge.generation < before]
-        return GCoT(nodes, edges, credited=self.config.agents.gcot != "no-credit")
+        """The reasoning graph as it stood when a generation began; read once, too."""
+        found = self._graphs.get(before)
+        if found is None:
+            nodes = [node for node in self.archive.nodes() if node.generation < before]
+            edges = [edge for edge in self.archive.edges() if edge.generation < before]
+            found = GCoT(nodes, edges, credited=self.config.agents.gcot != "no-credit")
+            self._graphs = {before: found}
+        return found

@@ -24,7 +24,7 @@ def measured_before(crew: Crew, plan: Plan) -> dict[str, float]:
 
 def masks_before(crew: Crew, earlier: Iterable[str], name: str) -> list[str]:
     """The subjects whose masks a candidate must differ from: baselines, and candidates of earlier generations."""
-    baselines = [row.subject for row in crew.archive.measurements("search") if row.subject.startswith("baseline:")]
+    baselines = [subject for subject in crew.archive.subjects("search") if subject.startswith("baseline:")]
     return [subject for subject in (*baselines, *earlier) if subject != name]
 
 

@@ -3,6 +3,7 @@
 Nothing here imports or runs a candidate's code. What is measured are the very weights whose zeros were counted.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +34,9 @@ from autoprune.pruning.masks import make_mask, nm_zeros
 from autoprune.pruning.prune import Seconds
 from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
+
+_version = functools.cache(version)
+"""Of a package. It is wanted with every measurement that is looked up, and would read a file each time."""
 
 
 class Bench:
@@ -201,8 +205,8 @@ class Bench:
                 split: {"source": text.source, "tokens": text.fingerprint} for split, text in self._splits.items()
             },
             "statistics": "dense",
-            "torch": version("torch"),
-            "transformers": version("transformers"),
+            "torch": _version("torch"),
+            "transformers": _version("transformers"),
         }
 
     def _unmeasured(self, split: Split, zeros: dict[str, int]) -> Measurement:

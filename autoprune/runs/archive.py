@@ -158,6 +158,13 @@ class Archive:
         """All measurements on a split, in the order in which they were made."""
         return self._all(tables.measurements, Measured, tables.measurements.c.split == split)
 
+    def subjects(self, split: str) -> list[str]:
+        """Who was measured on a split, in the order in which that happened; once for each of the settings."""
+        columns = tables.measurements.c
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(columns.subject).where(columns.split == split).order_by(ORDER))
+            return list(rows.scalars())
+
     def add_thoughts(self, nodes: Iterable[Node], edges: Iterable[Edge]) -> None:
         self._put(tables.nodes, [vars(node) for node in nodes])
         self._put(tables.edges, [vars(edge) for edge in edges])

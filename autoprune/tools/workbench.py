@@ -87,7 +87,7 @@ class Workbench:
 
     def recorded(self, subject: str, split: str) -> Measured | None:
         """A measurement of this subject under the present settings, if there is one."""
-        return self.archive.measurement(subject, split, self.settings(subject, split))
+        return self.memory.known(subject, split, self.settings(subject, split))
 
     def calibrated(self, seed: int) -> "Workbench":
         """The same target and archive with the calibration sample of another seed (0: the run's own)."""

@@ -13,11 +13,10 @@ from autoprune.runs.events import read_events
 from tests.agents.test_search import llm_words, scripted
 
 SCORES = (
+    "layer.weight.abs() * layer.input_norm.pow(0.9)",
     "1 / (layer.weight.abs() + 0.01)",
-    "1 / (layer.weight.abs() * layer.input_norm.sqrt() + 0.01)",
-    "layer.weight.abs()",
+    "layer.weight.abs() * layer.input_norm.pow(1.1)",
 )
-"""The model's weights are random: the first happens to beat the second in nearly all windows."""
 WORDS = (
     "data.search_windows=16",
     "search.max_candidates=3",

@@ -53,6 +53,8 @@ def test_facts_keep_the_order_in_which_they_were_written(archive):
         archive.put(subject, {"turn": 1})
     archive.put("c", {"turn": 2})
     assert [measured.subject for measured in archive.measurements("search")] == list("cab")
+    assert archive.subjects("search") == list("cab")
+    assert archive.subjects("report") == []
     assert list(archive.calls()) == list("cab")
 
 

@@ -185,6 +185,9 @@ class SearchSettings(Settings):
         [], description="N:M patterns, 2:4 say, under which the finalists are confirmed too"
     )
     transfer_model: str | None = Field(None, description="a second model on which the finalists are confirmed")
+    transfer_windows: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="windows of each split there, where the run's own number takes too long on a large model"
+    )
     racing: bool = Field(
         True, description="stop a candidate that paired tests show to be worse than the worst of the elite"
     )

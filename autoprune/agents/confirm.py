@@ -42,7 +42,7 @@ def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
         "confirmed",
         rows=rows,
         comparisons=compared,
-        elsewhere=[_elsewhere(condition) for condition in conditions[1:]],
+        elsewhere=[_elsewhere(crew, condition) for condition in conditions[1:]],
         protocol=_protocol(crew, compared),
     )
     of_own = [each for each in compared if place(each) == place(vars(own))]
@@ -168,9 +168,12 @@ def _rows(condition: Condition) -> list[dict[str, Any]]:
     return [standing.row() for standing in condition.standings]
 
 
-def _elsewhere(condition: Condition) -> dict[str, Any]:
+def _elsewhere(crew: Crew, condition: Condition) -> dict[str, Any]:
     """A condition other than the run's own. Its rows hold no search perplexity: nothing was searched there."""
-    facts = {"model": condition.model, "sparsity": condition.sparsity, "pattern": condition.pattern}
+    facts: dict[str, Any] = {"model": condition.model, "sparsity": condition.sparsity, "pattern": condition.pattern}
+    windows = crew.config.search.transfer_windows
+    if windows is not None and condition.model != crew.config.model:
+        facts["windows"] = windows
     if condition.problem:
         return {**facts, "rows": [], "problem": condition.problem}
     rows = [{**row, "search": None} for row in _rows(condition)]

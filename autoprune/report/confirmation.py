@@ -24,8 +24,7 @@ def confirmation(picture: Picture) -> list[RenderableType]:
     if picture.comparisons:
         parts.append(verdict_table(own_verdicts(picture), "Candidates against baselines, report split"))
     for condition in picture.elsewhere:
-        # Of a model in a directory only its name: the rest is its owner's, and too wide.
-        title = f"{Path(condition['model']).name} {_kind(condition)}"
+        title = heading(condition)
         if "problem" in condition:
             parts.append(plain(f"{title}: not measured: {condition['problem']}", "yellow"))
             continue
@@ -39,6 +38,15 @@ def confirmation(picture: Picture) -> list[RenderableType]:
 def own_verdicts(picture: Picture) -> list[Comparison]:
     """The comparisons on the run's own model, at its own sparsity."""
     return _under(picture.comparisons, picture.started)
+
+
+def heading(condition: dict[str, Any]) -> str:
+    """Where a condition other than the run's own is: model, sparsity or pattern, and windows if it has its own."""
+    pattern = condition.get("pattern", "none")
+    kind = f"at sparsity {condition['sparsity']:g}" if pattern == "none" else f"under the pattern {pattern}"
+    windows = f", {condition['windows']} windows" if "windows" in condition else ""
+    # Of a model in a directory only its name: the rest is its owner's, and too wide.
+    return f"{Path(condition['model']).name} {kind}{windows}"
 
 
 def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
@@ -96,11 +104,6 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
 
 def _under(compared: Sequence[Comparison], condition: dict[str, Any]) -> list[Comparison]:
     return [each for each in compared if place(each) == place(condition)]
-
-
-def _kind(condition: dict[str, Any]) -> str:
-    pattern = condition.get("pattern", "none")
-    return f"at sparsity {condition['sparsity']:g}" if pattern == "none" else f"under the pattern {pattern}"
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -114,8 +114,14 @@ class Workbench:
         return replace(self.at(1.0 - kept / of), pattern=pattern)
 
     def on(self, model: str, notify: Notify) -> "Workbench":
-        """Another target, loaded now, on the same kinds of text. Raises UsageError for one that cannot be used."""
-        config = self.config.model_copy(update={"model": model})
+        """Another target, loaded now, on the same kinds of text, of as many windows as `search.transfer_windows` says.
+
+        Raises UsageError for one that cannot be used.
+        """
+        data, windows = self.config.data, self.config.search.transfer_windows
+        if windows is not None:
+            data = data.model_copy(update={"search_windows": windows, "report_windows": windows})
+        config = self.config.model_copy(update={"model": model, "data": data})
         bench = open_bench(config, self.run.path, notify)
         origin = None if config.search.tune_elsewhere else self
         return replace(self, config=config, bench=bench, executor=None, origin=origin)

@@ -1,10 +1,12 @@
 """The confirmation at the end of a real small search: who is measured with what, and that nothing is measured twice."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from autoprune.pruning.allocation import families
+from autoprune.report.confirmation import heading
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
@@ -76,6 +78,16 @@ def test_other_sparsities_and_a_second_model_have_rows_and_verdicts_of_their_own
     assert list(dict.fromkeys((each["model"], each["sparsity"]) for each in drawn.comparisons)) == places
     dense = [row["report"] for row in drawn.rows + drawn.elsewhere[1]["rows"] if row["kind"] == "dense"]
     assert dense[0] != dense[1]
+
+
+def test_a_second_model_may_be_measured_on_fewer_windows_and_its_table_says_so(search, other_model):
+    run = search(*LITTLE, f"search.transfer_model={other_model}", "search.transfer_windows=2")
+    (there,) = picture(run).elsewhere
+    assert heading(there) == f"{Path(other_model).name} at sparsity 0.5, 2 windows"
+    counts = {row.subject: set() for row in reported(run)}
+    for row in reported(run):
+        counts[row.subject].add(len(row.data["window_losses"]))
+    assert set(map(frozenset, counts.values())) == {frozenset({2, 3})}
 
 
 def test_a_pattern_has_rows_of_the_scores_alone_and_one_that_does_not_fit_says_so(search):

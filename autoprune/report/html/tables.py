@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from autoprune.report.confirmation import own_verdicts
+from autoprune.report.confirmation import heading, own_verdicts
 from autoprune.report.cost import COLUMNS, cost_cells
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, number, shareable, without_folders
@@ -58,9 +57,7 @@ def confirmation(material: Material) -> list[Table]:
     if own := own_verdicts(picture):
         tables.append(_compared("Candidates against baselines, report split", own))
     for condition in picture.elsewhere:
-        pattern = condition.get("pattern", "none")
-        where = f"at sparsity {condition['sparsity']:g}" if pattern == "none" else f"under the pattern {pattern}"
-        title = f"{Path(condition['model']).name} {where}"
+        title = heading(condition)
         problem = without_folders(cut(f"not measured: {condition['problem']}", SAID)) if "problem" in condition else ""
         tables.append(_measured(title, condition["rows"], problem))
         here = [each for each in picture.comparisons if place(each) == place(condition)]

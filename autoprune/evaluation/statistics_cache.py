@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from autoprune.downloads import progress
+from autoprune.errors import CandidateFailure
 from autoprune.evaluation.texts import Windows
 from autoprune.pruning.bundle import VERSION, join_bundles, widen_bundle, write_bundle
+from autoprune.pruning.footprint import Room, free_room, shown
 from autoprune.pruning.statistics import collect_gradients, collect_hessians, collect_inputs
 from autoprune.pruning.target import Target
 
@@ -71,9 +73,23 @@ class StatisticsCache:
         write_bundle(path, self._target.layers, self._target.pristine, statistics)
 
     def _widen(self, base: Path, path: Path, field: str) -> None:
-        """The base bundle's files by hard link, beside an on-demand statistic."""
+        """The base bundle's files by hard link, beside an on-demand statistic.
+
+        Raises CandidateFailure for a gradient that there is no memory for.
+        """
+        if field == "gradient":
+            self._need_room_for_gradient()
         self._notify(f"collecting {field} from {len(self._windows)} windows")
         widen_bundle(base, path, {field: self._passes(field, _COLLECTORS[field])})
+
+    def _need_room_for_gradient(self) -> None:
+        """Its sums are the one thing as large as the model that an ordinary search may ask for in the middle."""
+        needed, device = 4 * sum(layer.size for layer in self._target.layers), self._target.device
+        room = Room(device=needed) if device.type == "cuda" else Room(host=needed)
+        if not room.fits(free := free_room(device)):
+            raise CandidateFailure(
+                "start", "memory", f"the gradient needs {shown(room)} beside the model, and {shown(free)} are free"
+            )
 
     def _passes(self, name: str, collect: Collector[Collected]) -> Iterator[Collected]:
         """Run one collector over the calibration windows, with a bar and the time left on a terminal."""

@@ -1,7 +1,10 @@
 import pytest
 import torch
 
+from autoprune.errors import CandidateFailure
+from autoprune.evaluation import statistics_cache
 from autoprune.pruning.bundle import Bundle
+from autoprune.pruning.footprint import Room
 
 
 def test_statistics_are_collected_once_and_found_again_by_content(open_tiny_bench, cache):
@@ -46,3 +49,9 @@ def test_what_is_wanted_together_is_not_collected_again(bench, monkeypatch):
     layer = bench.layers[0].name
     assert torch.equal(both.view(layer, 0.5).gradient, Bundle(alone).view(layer, 0.5).gradient)
     assert both.view(layer, 0.5).hessian.shape[0] == bench.layers[0].shape[1]
+
+
+def test_a_gradient_that_there_is_no_memory_for_is_a_candidates_failure(open_tiny_bench, monkeypatch):
+    monkeypatch.setattr(statistics_cache, "free_room", lambda device: Room(host=1000))
+    with pytest.raises(CandidateFailure, match=r"the gradient needs .* of memory beside the model"):
+        open_tiny_bench().bundle(("gradient",))

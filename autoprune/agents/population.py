@@ -6,10 +6,8 @@ from typing import Any
 
 from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.agents.symbolic.source import source
-from autoprune.runs.archive import Archive, Outcome, Proposal
+from autoprune.runs.archive import SEED, Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
-
-SEED = "seed."
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ from autoprune.report.live import describe
 from autoprune.report.picture import Picture
 from autoprune.report.reasoning import VERDICTS
 from autoprune.report.text import one_line, plain, visible
-from autoprune.runs.archive import Archive, Outcome, Proposal
+from autoprune.runs.archive import SEED, Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event
 
-SEED = "seed."
-"""How the names of published scores begin that candidates go on from."""
 SAID = 1000
 """Characters of what an agent said that are shown."""
 _STYLES = {"measured": "green", "failed": "red"}

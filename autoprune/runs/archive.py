@@ -23,6 +23,9 @@ from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
 from autoprune.runs.tables import ORDER, insert_into
 
+SEED = "seed."
+"""How the names of published scores begin among the parents of a proposal; the others are slots."""
+
 
 @dataclass(frozen=True)
 class Proposal:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from autoprune.report.candidate import SEED, descent, ending
+from autoprune.report.candidate import descent, ending
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import number
 from autoprune.report.text import one_line
+from autoprune.runs.archive import SEED
 
 
 def lineage(material: Material) -> dict[str, Any]:

@@ -28,8 +28,8 @@ under 8 MB."""
 LENGTHS = (20_000, 6_000, 2_000, 600, 200, 60)
 """Characters of a text that are shown: the most with which the data stays within LIMIT."""
 SCRIPTS = (
-    *("dom.js", "theme.js", "code.js", "details.js", "plots.js", "curve.js", "graph.js", "lineage.js", "layers.js"),
-    *("quality.js", "table.js", "main.js"),
+    *("dom.js", "theme.js", "code.js", "details.js", "sketch.js", "plots.js", "curve.js", "graph.js", "lineage.js"),
+    *("layers.js", "quality.js", "table.js", "main.js"),
 )
 
 

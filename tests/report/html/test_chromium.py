@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoprune.report.html import document
 from tests.report.html.made_up import HOSTILE, MadeUp
 from tests.report.html.test_document import drawn
 
@@ -104,7 +105,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A report of 200 candidates, one of 8 with hostile texts, and one of a run that has just begun."""
+    """A report of 200 candidates, one of 8 with hostile texts, one of a run that has just begun; and the first again
+    with a library that never gets anything drawn."""
     home = tmp_path_factory.mktemp("pages")
     runs = {
         "large": MadeUp(home / "large", 200),
@@ -113,21 +115,48 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     for name, made in runs.items():
         (home / f"{name}.html").write_text(drawn(made.run), encoding="utf-8", newline="")
-    return {name: home / f"{name}.html" for name in runs}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document, "_library", lambda: "window.Plotly = { react: () => new Promise(() => {}) };")
+        (home / "waiting.html").write_text(drawn(runs["large"].run), encoding="utf-8", newline="")
+    return {name: home / f"{name}.html" for name in (*runs, "waiting")}
 
 
 def test_a_large_report_opens_draws_everything_and_says_nothing_to_the_console(browser, pages, capsys):
     browser.open(pages["large"])
-    browser.until("return performance.getEntriesByName('drawn').length")
-    moments = "return ['ready', 'drawn'].map((name) => performance.getEntriesByName(name)[0].startTime / 1000)"
+    browser.until("return performance.getEntriesByName('interactive').length")
+    moments = browser.run(
+        "return ['ready', 'drawn', 'interactive'].map((name) => performance.getEntriesByName(name)[0].startTime / 1000)"
+    )
+    assert moments == sorted(moments)
     with capsys.disabled():  # figures of this machine, whatever else it does meanwhile
-        sys.stdout.write("\nreadable after {:.2f} s, first chart after {:.2f} s\n".format(*browser.run(moments)))
+        said = "\nreadable after {:.2f} s, first chart after {:.2f} s, interactive after {:.2f} s\n"
+        sys.stdout.write(said.format(*moments))
+    assert browser.run("return document.querySelector('.sketch')") is None
     for name in PLOTS:
         browser.show(name)
     titles = browser.run("return [...document.querySelectorAll('h2')].map((each) => each.textContent)")
     assert titles[:3] == ["Course of the search", "Result", "Reasoning graph"]
     assert titles[-3:] == ["Lessons", "Costs", "Settings and fingerprints"]
     assert len(browser.run("return [...document.querySelectorAll('#table tr.row')]")) == 200
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_course_is_drawn_before_the_library_and_a_click_opens_a_candidate(browser, pages, width, scheme):
+    browser.open(pages["waiting"], width, 900, scheme)
+    browser.until("return performance.getEntriesByName('drawn').length")
+    assert browser.run("return performance.getEntriesByName('interactive').length") == 0
+    assert len(browser.run("return [...document.querySelectorAll('.sketch circle')]")) == 160
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    names = browser.run("return document.querySelector('.sketch .names').textContent")
+    assert all(name in names for name in ("wanda+uniform", "candidate", "not measured", "best so far"))
+    last = browser.run(
+        "const found = [...document.querySelectorAll('.sketch circle')].at(-1);"
+        "found.scrollIntoView({block: 'center', behavior: 'instant'});"
+        "const box = found.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]"
+    )
+    browser.click(*last)
+    assert browser.until("return document.querySelector('dialog[open] h3')?.textContent") == "g50.c4"
     assert browser.complaints() == []
 
 

@@ -44,7 +44,7 @@ function drawCurve() {
   const worth = worthSeeing([...points.map((point) => point.perplexity), ...baselines.slice(0, 4).map((each) => each.perplexity)]);
   const below = dense !== null && worth && Math.log10(dense) < worth[0] - 0.15;
   if (!below && worth && dense !== null) worth[0] = Math.min(worth[0], Math.log10(dense) - 0.01);
-  return show("plot-curve", traces, {
+  const layout = {
     xaxis: axis({ title: { text: small.matches ? "" : "candidates" }, range: [0.5, last + 0.5], showgrid: false }),
     yaxis: axis({ title: { text: "perplexity" }, type: "log", range: worth, tickformat: ".4~g", nticks: 8 }),
     annotations: below ? [{
@@ -52,5 +52,7 @@ function drawCurve() {
       font: { color: colour("quiet") },
     }] : [],
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
-  }, { plotly_click: clickedSlot });
+  };
+  if (!window.Plotly) sketch("plot-curve", traces, layout, clickedSlot);
+  return show("plot-curve", traces, layout, { plotly_click: clickedSlot });
 }

@@ -7,15 +7,9 @@ const drawn = new Set();
 let library = null;
 const LEGEND = { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" };
 
-/** The library takes longest to start: the page is there to be read first. Its hash is in the page's policy. */
+/** The library takes longest to start: what is there already is painted first. Its hash is in the page's policy. */
 function loadLibrary() {
-  library ??= new Promise((done) => {
-    setTimeout(() => {
-      const script = el("script", "", byId("library").textContent);
-      document.head.append(script);
-      done();
-    }, 20);
-  });
+  library ??= painted().then(() => document.head.append(el("script", "", byId("library").textContent)));
   return library;
 }
 
@@ -43,7 +37,9 @@ async function show(id, traces, layout, events = {}) {
   };
   const fresh = !byId(id).classList.contains("js-plotly-plot");
   const plot = await Plotly.react(byId(id), traces, whole, settings);
+  byId(id).querySelector(".sketch")?.remove();
   performance.mark("drawn");
+  performance.mark("interactive");
   if (fresh) for (const [name, act] of Object.entries(events)) plot.on(name, act);
 }
 

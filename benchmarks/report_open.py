@@ -4,8 +4,8 @@
 
 Without RUN a run of so many candidates is made up, of which nothing was measured. Each time is of a fresh browser, in
 seconds from the start of the navigation, median and largest: loaded (the document and its scripts), readable (tables
-and texts stand), first chart. Needs chromium and chromedriver. On a busy machine the clock says more about the others
-than about the page.
+and texts stand), first chart (it has been painted), interactive (plotly has put its own in that place). Needs chromium
+and chromedriver. On a busy machine the clock says more about the others than about the page.
 """
 
 import argparse
@@ -31,7 +31,9 @@ MOMENTS = {
     "loaded": "return performance.getEntriesByType('navigation')[0].loadEventEnd",
     "readable": "return performance.getEntriesByName('ready')[0]?.startTime",
     "first chart": "return performance.getEntriesByName('drawn')[0]?.startTime",
+    "interactive": "return performance.getEntriesByName('interactive')[0]?.startTime",
 }
+WITHOUT_GOAL = {"interactive"}
 
 
 def main() -> None:
@@ -51,7 +53,7 @@ def main() -> None:
     table = Table("moment", "median s", "largest s", "goal", box=None, padding=(0, 2, 0, 0))
     for name in MOMENTS:
         times = [each[name] for each in opened]
-        goal = f"below {MOST_SECONDS:g} s, {held(max(times) < MOST_SECONDS)}"
+        goal = "" if name in WITHOUT_GOAL else f"below {MOST_SECONDS:g} s, {held(max(times) < MOST_SECONDS)}"
         table.add_row(name, f"{statistics.median(times):.2f}", f"{max(times):.2f}", goal)
     screen.print(table)
 

@@ -7,10 +7,21 @@ const drawn = new Set();
 let library = null;
 const LEGEND = { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" };
 
-/** The library takes longest to start: what is there already is painted first. Its hash is in the page's policy. */
+/** The library takes longest to read and to start: it is the last in the page, and what is there already is painted
+first. Its hash is in the page's policy. */
 function loadLibrary() {
-  library ??= painted().then(() => document.head.append(el("script", "", byId("library").textContent)));
+  library ??= Promise.all([painted(), wholePage()]).then(() => {
+    document.head.append(el("script", "", byId("library").textContent));
+  });
   return library;
+}
+
+/** Done once the page has been read to its end and its load event is over. */
+function wholePage() {
+  return new Promise((done) => {
+    if (document.readyState === "complete") done();
+    else addEventListener("load", () => setTimeout(done));
+  });
 }
 
 function axis(more = {}) {

@@ -27,10 +27,12 @@ def is_gguf_target(name: str) -> bool:
 def gguf_target(name: str, notify: Notify) -> Path:
     """The directory of the converted model, made on first use (a minute or two) in the cache.
 
-    Raises DownloadError when a built-in model cannot be had or the disk is full, UsageError for what is no GGUF file.
+    Raises DownloadError when a built-in model cannot be had or the disk is full, UsageError for what is no GGUF file,
+    and for what another user converted and keeps to themselves.
     """
     folder = cache_dir() / "models" / name if name in KNOWN else None
     if folder is not None and folder.exists():
+        _check_readable(folder)
         return folder
     gguf = KNOWN[name].find(notify) if name in KNOWN else Path(name).expanduser().resolve()
     tensors = _tensors(gguf)
@@ -45,6 +47,13 @@ def gguf_target(name: str, notify: Notify) -> Path:
                 _convert(gguf, staging / "model", dtype, advance)
             os.rename(staging / "model", folder)
     return folder
+
+
+def _check_readable(folder: Path) -> None:
+    """safetensors writes files for their owner only, and says of another's that there is none. Raises UsageError."""
+    for file in folder.iterdir():
+        if not os.access(file, os.R_OK):
+            raise UsageError(f"{file} is another user's and cannot be read; set AUTOPRUNE_CACHE to another directory")
 
 
 def _tensors(gguf: Path) -> int:

@@ -77,3 +77,14 @@ def test_what_is_no_gguf_model_is_one_clear_line(tmp_path, cache, content, probl
         gguf_target(str(file), print) if problem != "cannot be loaded" else loaded(str(file))
     assert "\n" not in str(caught.value)
     assert str(file) in str(caught.value)
+
+
+def test_a_built_in_model_that_another_user_converted_is_refused_in_one_line(cache, monkeypatch):
+    weights = cache / "models" / "smollm2-135m" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    assert gguf_target("smollm2-135m", print) == weights.parent
+    monkeypatch.setattr(module.os, "access", lambda path, mode: path != weights)  # root may read all
+    with pytest.raises(UsageError, match="another user's") as caught:
+        gguf_target("smollm2-135m", print)
+    assert str(weights) in str(caught.value)

@@ -60,6 +60,7 @@ def zero_shot(target: Target, tasks: Sequence[str], limit: int | None = None, sh
             answer: Any = simple_evaluate(
                 model=HFLM(pretrained=target.model, tokenizer=target.tokenizer, batch_size=BATCH),
                 tasks=loaded,
+                task_manager=manager,  # else it reads its thousands of task files once more
                 num_fewshot=shots,
                 limit=limit,
                 bootstrap_iters=0,

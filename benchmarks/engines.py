@@ -1,6 +1,7 @@
 """Who finds more with the same budget: chance, the symbolic engine, a language model, or both together?
 
-    python benchmarks/engines.py [--llm local|openai|none] [--candidates N] [--minutes M] [--seeds K] [--rows DIR]
+    python benchmarks/engines.py [--llm local|openai|none] [--candidates N] [--minutes M] [--seeds K]
+                                 [--only VARIANT] [--rows DIR]
 
 - random: formulas and allocations drawn anew every time; nothing is learned from what was measured
 - symbolic: the symbolic engine with all its operators
@@ -23,7 +24,7 @@ VARIANTS = {
 def main() -> None:
     arguments_of = parser(__doc__, "runs/engines")
     arguments_of.add_argument("--llm", choices=("local", "openai", "none"), default="local")
-    arguments = arguments_of.parse_args()
+    arguments = arguments_of.parse_intermixed_args()
     variants = dict(VARIANTS)
     if arguments.llm != "none":
         variants["llm"] = ("--llm", arguments.llm, "agents.symbolic_share=0")

@@ -1,6 +1,7 @@
 """What the reasoning graph is worth: the same budget of candidates with and without its parts, over several seeds.
 
-    python benchmarks/gcot_ablation.py --llm local [--model M] [--candidates N] [--seeds K] [--rows DIR] [--table]
+    python benchmarks/gcot_ablation.py --llm local [--model M] [--candidates N] [--seeds K]
+                                       [--only VARIANT] [--rows DIR] [--table]
 
 Variants: the chain of thought in the prompt full, flat (the parents and their measurements alone), none, or no-credit
 (the path is not chosen by credit); and parents drawn by rank or at random.
@@ -28,7 +29,7 @@ BY_SYMBOLIC = ("full", "random parents")
 def main() -> None:
     arguments_of = parser(__doc__, "runs/gcot-ablation")
     arguments_of.add_argument("--llm", choices=("symbolic", "local", "openai"), default="symbolic")
-    arguments = arguments_of.parse_args()
+    arguments = arguments_of.parse_intermixed_args()
     common, notes = ["--llm", arguments.llm], ""
     if arguments.llm == "symbolic":
         notes = "The symbolic engine reads no prompt: `agents.gcot` changes nothing of what it proposes."

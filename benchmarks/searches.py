@@ -34,6 +34,9 @@ class Row:
 def compare(arguments: argparse.Namespace, variants: Mapping[str, Sequence[str]], title: str, notes: str = "") -> None:
     """Search what has not been searched yet, seed by seed, and print the table. `variants`: name -> further words of
     the command; the first is the one that the others are compared with."""
+    if unknown := set(arguments.only or ()) - set(variants):
+        raise SystemExit(f"no variant is called {', '.join(sorted(unknown))}; there are {', '.join(variants)}")
+    variants = {name: words for name, words in variants.items() if name in (arguments.only or variants)}
     console = Console(soft_wrap=True)
     rows = []
     for seed in range(arguments.seeds):
@@ -113,13 +116,14 @@ def shown(perplexity: float) -> str:
 
 
 def parser(text: str, rows: str) -> argparse.ArgumentParser:
-    """What all such benchmarks take."""
+    """What all such benchmarks take; settings may stand between options if they are parsed intermixed."""
     found = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="settings for every search")
     found.add_argument("--model", default="smollm2-135m")
     found.add_argument("--candidates", type=int, default=24, help="per search")
     found.add_argument("--minutes", type=float, help="per search, if the candidates do not end it earlier")
     found.add_argument("--seeds", type=int, default=3)
+    found.add_argument("--only", action="append", metavar="VARIANT", help="may be given several times")
     found.add_argument("--rows", type=Path, default=Path(rows), help="where the runs are kept")
     found.add_argument("--table", action="store_true", help="search nothing, print what has ended")
     return found

@@ -1,10 +1,6 @@
-"""A folder with what the pages' commands and Python expect: a run that has ended, or one that waits for approval."""
+"""Where the blocks of a page run: a clone of the repository with a run in it, which has ended or waits for approval."""
 
-import os
-import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +14,23 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from tests.agents.conftest import SMALL
 from tests.cli.conftest import Program, environment, here
-from tests.docs.pages import ROOT
+from tests.docs.parts import (
+    chat_url,
+    collector_url,
+    database_server,
+    engine,
+    hub,
+    image,
+    image_of_rootfs,
+    ray_head,
+    rootfs,
+    tiny_gguf,
+)
+from tests.docs.programs import Programs, Shell, set_up_clone
 
-__all__ = ["environment", "here"]
+PARTS = (chat_url, collector_url, database_server, engine, hub, image, image_of_rootfs, ray_head, rootfs, tiny_gguf)
+"""What the commands may need; see tests/docs/small.py."""
+__all__ = ["PARTS", "environment", "here"]
 
 WAITS = "docs/approval.md"
 """The page whose run waits for approval; on all other pages it has ended."""
@@ -60,9 +70,10 @@ def _search(path: Path, words: list[str]) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, run_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """The folder in which a page's blocks run, with its RUN in it; no key is set."""
+    """The folder in which a page's blocks run, a clone of the repository with the page's RUN in it; no key is set."""
 
     def for_page(page: str) -> Path:
+        set_up_clone(tmp_path)
         shutil.copytree(run_of(page), tmp_path / "RUN")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("AUTOPRUNE_CACHE", str(tmp_path / "cache"))
@@ -73,25 +84,23 @@ def folder(tmp_path: Path, run_of: Callable[[str], Path], monkeypatch: pytest.Mo
     return for_page
 
 
+@pytest.fixture(scope="session")
+def seen() -> set[str]:
+    """What need not be run again on another page."""
+    return set()
+
+
 @pytest.fixture
-def in_a_shell(environment: dict[str, str], tmp_path: Path) -> Program:
-    """Run `autoprune WORDS` by a real shell, which finds it on its PATH."""
-    program = tmp_path / "bin" / "autoprune"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m autoprune "$@"\n')
-    program.chmod(0o755)
-    paths = {"PATH": (program.parent, os.environ["PATH"]), "PYTHONPATH": (ROOT, os.environ.get("PYTHONPATH", ""))}
-    variables = {name: os.pathsep.join(map(str, parts)) for name, parts in paths.items()}
+def shell(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return Shell(tmp_path, environment, monkeypatch)
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-c", shlex.join(["autoprune", *words])],
-            env={**environment, **variables},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
 
-    return run
+@pytest.fixture
+def programs(shell: Shell, here: Program, request: pytest.FixtureRequest) -> Programs:
+    """Runs the page's commands; a part is made when the first of them needs it."""
+
+    class Parts(dict[str, object]):
+        def __missing__(self, name: str) -> object:
+            return request.getfixturevalue(name)
+
+    return Programs(shell, here, Parts())

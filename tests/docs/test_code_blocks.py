@@ -16,17 +16,17 @@ import typer
 from autoprune.cli import app
 from autoprune.config import Config, load_config
 from autoprune.errors import AutoPruneError
-from tests.agents.chat.faulty_server import ChatServer
-from tests.agents.test_search import scripted
-from tests.cli.conftest import Program
 from tests.docs import shell
-from tests.docs.pages import PAGES, Block, blocks, inline_code, links, name_of
+from tests.docs.pages import PAGES, ROOT, Block, blocks, inline_code, links, name_of
+from tests.docs.programs import Programs
+from tests.docs.small import MODELS, ONCE
+from tests.postgres_server import ON_POSTGRES
 
 LANGUAGES = ("python", "bash", "yaml", "json", "text")
 SETTING = re.compile(r"((?:data|allocation|sandbox|llm|agents|search)\.[a-z_.]+[a-z_])(?:=.*)?")
 POLICY = "policy.yaml"
-QUICKSTART = "docs/quickstart.md"
-"""The page whose commands run as a reader types them, in a real shell."""
+MARKS = {"docs/database.md": ON_POSTGRES, "docs/executors.md": [pytest.mark.xdist_group("executors")]}
+"""For pages that need what others need too: one worker has it for all."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -37,10 +37,11 @@ def test_every_block_says_what_it_is(page):
         assert block.language in LANGUAGES, f"{block.where}: tag it as one of {', '.join(LANGUAGES)}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
-def test_every_block_of_a_page_works(page, folder, here, in_a_shell, tiny_model):
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=MARKS.get(name_of(page), ()), id=name_of(page)) for page in PAGES if blocks(page)]
+)
+def test_every_block_of_a_page_works(page, folder, programs, seen, tiny_model):
     place = folder(name_of(page))
-    program = in_a_shell if name_of(page) == QUICKSTART else here
     namespace: dict[str, object] = {"__name__": "docs"}
     for block in blocks(page):
         if block.title:
@@ -49,7 +50,7 @@ def test_every_block_of_a_page_works(page, folder, here, in_a_shell, tiny_model)
             execute(block, namespace, tiny_model)
         elif block.language == "bash":
             for command in block.commands:
-                follow(block, command, program, tiny_model)
+                follow(block, command, programs, seen)
         elif block.language == "yaml":
             load(block, place)
         elif block.language == "json":
@@ -58,27 +59,28 @@ def test_every_block_of_a_page_works(page, folder, here, in_a_shell, tiny_model)
 
 def execute(block: Block, namespace: dict[str, object], tiny: Path) -> None:
     text = block.text
-    for name in shell.STANDS_FOR:
+    for name in MODELS:
         text = text.replace(f'"{name}"', repr(str(tiny)))
     exec(compile(text, block.where, "exec"), namespace)
 
 
-def follow(block: Block, command: str, program: Program, tiny: Path) -> None:
-    """Check a command, and run it if that is possible here."""
+def follow(block: Block, command: str, programs: Programs, seen: set[str]) -> None:
+    """Check a command as it stands, then run it."""
     words = shell.words_of(command)
     try:
         shell.check(words)
     except (click.ClickException, AutoPruneError, AssertionError, SystemExit) as error:
         raise AssertionError(f"{block.where}: {command}: {error}") from error
-    if words[0] != "autoprune" or shell.reason_not_to_run(command):
+    if shell.reason_not_to_run(command) or " ".join(words) in seen:
         return
-    small = shell.made_small(words, tiny)
-    with ChatServer(scripted) as server:
-        if "openai" in words:
-            small.append(f"llm.base_url={server.base_url}")
-        done = program(*small)
-    ends = (0, 3) if shell.MAY_PAUSE in command else (0,)
-    assert done.returncode in ends, f"{block.where}: {command}\n{done.stdout}\n{done.stderr}"
+    done = programs.run(command, words)
+    told = f"{block.where}: {command}\n{done.stdout}\n{done.stderr}"
+    lacking = [refusal for text, refusal in shell.REFUSED.items() if text in command]
+    if lacking and done.returncode == 2:
+        assert lacking[0] in done.stderr.splitlines()[-1], told
+    else:
+        assert done.returncode in ((0, 3) if shell.MAY_PAUSE in command else (0,)), told
+    seen.update({" ".join(words)}.intersection(ONCE))
 
 
 def load(block: Block, place: Path) -> None:
@@ -91,10 +93,17 @@ def load(block: Block, place: Path) -> None:
         load_config(file)
 
 
-def test_every_reason_not_to_run_a_command_is_needed():
+def test_every_reason_not_to_run_a_command_is_needed_and_told():
     commands = [each for page in PAGES for block in blocks(page) if block.language == "bash" for each in block.commands]
     for text in shell.NOT_RUN:
         assert any(text in each for each in commands), f"no command has {text!r} in it: take it out of NOT_RUN"
+        assert f"`{text}`" in (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+
+
+def test_what_is_left_to_ci_is_run_there():
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    for command in (text for text, reason in shell.NOT_RUN.items() if reason == shell.CI):
+        assert command in lines
 
 
 @every_page

@@ -4,13 +4,13 @@ import shutil
 import sys
 
 import pytest
-import torch
 
 from autoprune.config import ExecutorSettings
 from autoprune.errors import UsageError
 from autoprune.executors.choose import check_executor
 from autoprune.runs.events import EventLog
 from tests.executors.conftest import archived, killing_log, notices
+from tests.executors.ray_cluster import ray_cluster
 
 pytestmark = pytest.mark.xdist_group("executors")
 
@@ -19,16 +19,8 @@ pytestmark = pytest.mark.xdist_group("executors")
 def cluster(tmp_path_factory):
     """The cluster's address, and the cache directory of its nodes."""
     cache = tmp_path_factory.mktemp("nodes") / "cache"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTOPRUNE_CACHE", str(cache))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        from ray.cluster_utils import Cluster
-
-        room = {"num_cpus": torch.get_num_threads(), "object_store_memory": 100 << 20}
-        made = Cluster(initialize_head=True, head_node_args={**room, "include_dashboard": False})
-        made.add_node(**room)
-    yield made.address, cache
-    made.shutdown()
+    with ray_cluster(nodes=2, cache=cache) as address:
+        yield address, cache
 
 
 def words(cluster):

@@ -29,7 +29,7 @@ def memory_of(sandbox: Sandbox, source: str, bundle: Path) -> int | None:
         return session.memory
 
 
-@pytest.mark.parametrize("engine", ["local", "docker"])
+@pytest.mark.parametrize("engine", ["local", pytest.param("docker", marks=pytest.mark.docker)])
 def test_memory_that_was_given_back_before_the_answer_counts(
     engine: str, bundle: Path, request: pytest.FixtureRequest
 ) -> None:

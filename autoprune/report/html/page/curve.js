@@ -53,6 +53,6 @@ function drawCurve() {
     }] : [],
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
   };
-  if (!window.Plotly) sketch("plot-curve", traces, layout, clickedSlot);
+  if (worth && !window.Plotly) sketch("plot-curve", traces, layout, clickedSlot);
   return show("plot-curve", traces, layout, { plotly_click: clickedSlot });
 }

@@ -93,9 +93,13 @@ def _client(url: str) -> Any:
             "which needs an engine behind a unix:// address; or use sandbox.engine=local"
         )
     try:  # asks for the version already
-        return docker.DockerClient(base_url=url, timeout=_API_SECONDS)
+        client = docker.DockerClient(base_url=url, timeout=_API_SECONDS)
     except (docker.errors.DockerException, OSError) as error:
         raise NoEngine(f"{url} ({_reason(error)})") from None
+    # A socket of this machine needs no proxy. Otherwise each request walks through the environment to look for one,
+    # and dies when another thread changes a variable at that moment.
+    client.api.trust_env = False
+    return client
 
 
 def _reason(error: BaseException) -> str:

@@ -2,8 +2,11 @@
 
 import io
 import os
+import sys
 import tarfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,27 @@ def test_container_has_every_promised_setting(docker: DockerSandbox, client: Any
     assert config["User"] == "65534:65534"
     assert all(not mount["RW"] for mount in attributes["Mounts"])
     assert not any("secret" in line.lower() for line in config["Env"])
+
+
+def test_engine_answers_while_another_thread_changes_the_environment(client: Any) -> None:
+    over = threading.Event()
+
+    def change() -> None:
+        while not over.is_set():
+            os.environ["AUTOPRUNE_TEST_COMES_AND_GOES"] = "1"
+            del os.environ["AUTOPRUNE_TEST_COMES_AND_GOES"]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        try:
+            for _ in range(100):
+                assert client.ping()
+        finally:
+            over.set()
+            sys.setswitchinterval(interval)
+        changing.result()
 
 
 def test_nothing_in_the_container_is_writable(docker: Sandbox, bundle: Path) -> None:

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from autoprune.cli.approve import approve
+from autoprune.cli.cache import cache
 from autoprune.cli.common import console, report_error
 from autoprune.cli.compare import compare
 from autoprune.cli.doctor import doctor
@@ -42,6 +43,7 @@ app.command("compare")(compare)
 app.command("evaluate")(evaluate)
 app.command("unpack")(unpack)
 app.command("doctor")(doctor)
+app.command("cache")(cache)
 app.add_typer(sandbox, name="sandbox")
 
 

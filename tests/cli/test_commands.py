@@ -5,13 +5,16 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
-COMMANDS = ("search", "resume", "runs", "trace", "doctor", "sandbox")
+from autoprune.cli import app
+
+COMMANDS = tuple(get_command(app).commands)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(autoprune, name):
-    done = autoprune(name, "--help")
+def test_every_command_has_help(here, name):
+    done = here(name, "--help")
     assert done.returncode == 0
     assert f"autoprune {name}" in done.stdout
 

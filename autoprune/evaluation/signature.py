@@ -42,7 +42,7 @@ def agreement(one: bytes, other: bytes) -> float:
     if len(one) != len(other) or not one:
         return 0.0
     different = np.frombuffer(one, np.uint8) ^ np.frombuffer(other, np.uint8)
-    return 1.0 - int(np.unpackbits(different).sum()) / (8 * len(one))
+    return 1.0 - int(np.bitwise_count(different).sum()) / (8 * len(one))
 
 
 def nearest(signature: bytes, others: Mapping[str, bytes]) -> tuple[str, float]:

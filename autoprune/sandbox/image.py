@@ -51,23 +51,55 @@ def ensure_image(client: Any, name: str, notify: Callable[[str], None]) -> Any:
 def build_image(
     client: Any, name: str, source: Literal["dockerfile", "host"] | Path, notify: Callable[[str], None]
 ) -> str:
-    """Build or replace the image `name`; its id. `notify` gets a line per step. Raises AutoPruneError."""
+    """Build or replace the image `name`; its id. `notify` gets a line per step. Raises AutoPruneError.
+
+    What had the name before is removed, unless it has another or a container is made of it.
+    """
     import docker
 
     try:
-        if source == "dockerfile":
-            return _from_dockerfile(client, name, notify)
-        if source == "host":
-            notify("collecting the shared libraries of the interpreter and torch")
-            libraries = shared_libraries()
-            folders = sorted({str(path.parent) for path in libraries})
-            return _import(client, name, _tarball(libraries), folders, {_HOST_LABEL: _host()})
-        notify(f"importing {source}")
-        return _import(client, name, source.read_bytes(), [], {})
+        before = _id(client, name)
+        built = _build(client, name, source, notify)
+        if before not in (None, built):
+            _drop(client, before, notify)
+        return built
     except docker.errors.DockerException as error:  # some of these are OSErrors too
         raise AutoPruneError(f"the engine did not build {name}: {' '.join(str(error).split())}") from None
     except OSError as error:
         raise AutoPruneError(f"cannot read {error.filename or source}: {error.strerror or error}") from None
+
+
+def _id(client: Any, name: str) -> str | None:
+    import docker
+
+    try:
+        return str(client.images.get(name).id)
+    except docker.errors.ImageNotFound:
+        return None
+
+
+def _build(client: Any, name: str, source: Literal["dockerfile", "host"] | Path, notify: Callable[[str], None]) -> str:
+    if source == "dockerfile":
+        return _from_dockerfile(client, name, notify)
+    if source == "host":
+        notify("collecting the shared libraries of the interpreter and torch")
+        libraries = shared_libraries()
+        folders = sorted({str(path.parent) for path in libraries})
+        return _import(client, name, _tarball(libraries), folders, {_HOST_LABEL: _host()})
+    notify(f"importing {source}")
+    return _import(client, name, source.read_bytes(), [], {})
+
+
+def _drop(client: Any, image: str, notify: Callable[[str], None]) -> None:
+    import docker
+
+    try:
+        if not client.images.get(image).tags:
+            client.images.remove(image)
+    except docker.errors.ImageNotFound:  # the engine dropped it with its name
+        return
+    except docker.errors.APIError as error:
+        notify(f"the image that had the name before is left: {' '.join(str(error).split())}")
 
 
 def _from_dockerfile(client: Any, name: str, notify: Callable[[str], None]) -> str:

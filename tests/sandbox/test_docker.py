@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from docker import errors
 
 from autoprune.errors import AutoPruneError, CandidateFailure, SandboxUnavailable
 from autoprune.sandbox import engine, image, runtime
@@ -174,6 +175,24 @@ def test_candidates_run_on_a_rootfs_tarball(client: Any, bundle: Path, tmp_path:
     finally:
         sandbox.close()
         client.images.remove(name)
+
+
+def test_an_image_that_lost_its_name_goes_unless_it_has_another(client: Any, tmp_path: Path) -> None:
+    name, tarballs = "autoprune-test-replaced", [tmp_path / f"{number}.tar" for number in range(3)]
+    for number, tarball in enumerate(tarballs):
+        with tarfile.open(tarball, "w") as rootfs:
+            rootfs.addfile(tarfile.TarInfo(f"number-{number}"))
+    first = image.build_image(client, name, tarballs[0], print)
+    second = image.build_image(client, name, tarballs[1], print)
+    try:
+        with pytest.raises(errors.ImageNotFound):
+            client.images.get(first)
+        client.images.get(second).tag(f"{name}-kept")
+        assert image.build_image(client, name, tarballs[2], print) != second
+        assert client.images.get(second).tags == [f"{name}-kept:latest"]
+    finally:
+        client.images.remove(name)
+        client.images.remove(f"{name}-kept")
 
 
 def test_every_folder_of_the_image_of_this_machine_is_named_and_open(tmp_path: Path) -> None:

@@ -194,9 +194,11 @@ class SearchSettings(Settings):
     racing_error: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.05, description="racing: largest probability of stopping a candidate that is no worse"
     )
-    elite: Positive = Field(5, description="best candidates so far, by which others are stopped early")
+    elite: Positive = Field(2, description="best candidates so far, by which others are stopped early")
     layer_error: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="stop a candidate whose mean layer error is as many times the largest of the elite's"
+        1.1,
+        description="stop a candidate whose reconstruction error on a few decoder blocks is more than so many times "
+        "the largest of the elite's; null: stop none by it",
     )
     islands: Positive = Field(2, description="populations of the symbolic engine that evolve side by side")
     migration: Positive = Field(4, description="every how many generations the islands mix")

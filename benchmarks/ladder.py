@@ -31,9 +31,9 @@ from autoprune.config import load_config
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.algorithms import Algorithm, Published
 from autoprune.evaluation.bench import Bench, open_bench
-from autoprune.evaluation.measurement import mean_error
 from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.racing import looks, order
+from autoprune.evaluation.reconstruction import sampled_blocks
 from autoprune.evaluation.signature import agreement
 from autoprune.pruning.allocation.choose import ALLOCATIONS
 from autoprune.pruning.scores import SCORES
@@ -75,7 +75,10 @@ def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]], console: 
     words = [f"model={arguments.model}", f"sparsity={arguments.sparsity}", *arguments.settings]
     config = load_config(None, words)
     bench = open_bench(config, None, console.print)
-    about = json.loads(json.dumps({**bench.fingerprints(), "sparsity": config.sparsity}))
+    sampled = sampled_blocks(bench.layers)
+    share = sum(layer.size for layer in bench.layers if layer.block in sampled) / bench.target.weights
+    facts = {**bench.fingerprints(), "sparsity": config.sparsity, "sampled_blocks": sampled, "sampled_share": share}
+    about = json.loads(json.dumps(facts))
     if rows and rows[0]["about"] != about:
         raise SystemExit(f"{arguments.rows} holds rows of another model, text or version; name another file")
     sandbox = make_sandbox(config.sandbox, console.print)
@@ -108,13 +111,14 @@ def measured(bench: Bench, algorithm: Algorithm, allocation: str, text: str, spa
     try:
         with algorithm.open(readable) as scoring:
             opening = time.perf_counter() - started
-            found = bench.measure(scoring.scores(bench.unit_sparsity(zeros)), scoring.group, zeros, "search")
+            scores = scoring.scores(bench.unit_sparsity(zeros), bench.order("search"))
+            found = bench.measure(scores, scoring.group, zeros, "search")
     except CandidateFailure as failure:
         return {"failure": str(failure)}
     return {
         "perplexity": found.perplexity,
         "losses": [found.window_losses[place] for place in order(found.windows)],
-        "layer_error": mean_error(found.layers),
+        "reconstruction": found.reconstruction,
         "signature": found.signature.hex(),
         "seconds": {"screen": screening, "open": opening, **found.seconds},
     }
@@ -129,7 +133,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     rows.sort(key=lambda row: row["perplexity"])
     windows, first = len(rows[0]["losses"]), rows[0]
     like = next(row["signature"] for row in rows if (row["algorithm"], row["allocation"]) == LIKE)
-    masks = statistics.median(row["seconds"]["open"] + row["seconds"]["score"] + row["seconds"]["mask"] for row in rows)
+    masks, few = (masking(rows, share) for share in (1.0, first["about"]["sampled_share"]))
     forward = statistics.median(row["seconds"]["eval"] for row in rows)
     sources = [row["seconds"]["screen"] for row in rows if row["source"]]
     lines = [
@@ -141,18 +145,27 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     if sources:
         lines.append(f"| source screen (passes or not) | | | {statistics.median(sources):.4f} |")
+    blocks = len(first["about"]["sampled_blocks"])
+    errors = [row["reconstruction"] for row in rows]
+    lines.append(line(f"reconstruction error of {blocks} decoder blocks", errors, rows, few))
     away = [1 - agreement(bytes.fromhex(row["signature"]), bytes.fromhex(like)) for row in rows]
     lines.append(line(f"masks: distance to those of {'+'.join(LIKE)}", away, rows, masks))
-    lines.append(line("mean relative layer error (made with the masks)", [r["layer_error"] for r in rows], rows, masks))
     for count in (*looks(windows), windows):
         values = [perplexity(row["losses"][:count]) for row in rows]
         name = f"perplexity after {count} of {windows} windows" if count < windows else "perplexity, full search split"
         lines.append(line(name, values, rows, masks + forward * count / windows))
     lines += [
         "",
-        "Seconds are medians, each with those of the masks; all windows are taken to need the same time.",
+        "Seconds are medians, each with those of the masks that it needs; all windows, and all weights, are taken to "
+        "need the same time.",
     ]
     return "\n".join(lines)
+
+
+def masking(rows: list[dict[str, Any]], share: float) -> float:
+    """Median seconds until a share of the weights is scored and masked."""
+    phases = [row["seconds"] for row in rows]
+    return statistics.median(each["open"] + share * (each["score"] + each["mask"]) for each in phases)
 
 
 def line(rung: str, values: list[float], rows: list[dict[str, Any]], seconds: float) -> str:

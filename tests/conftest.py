@@ -44,8 +44,8 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def save_tiny_model(into: Path) -> None:
-    """A random Llama of three decoder blocks, hidden size 32."""
+def save_tiny_model(into: Path, blocks: int = 3) -> None:
+    """A random Llama of a few decoder blocks, hidden size 32."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -54,7 +54,7 @@ def save_tiny_model(into: Path) -> None:
         vocab_size=VOCABULARY,
         hidden_size=32,
         intermediate_size=56,
-        num_hidden_layers=3,
+        num_hidden_layers=blocks,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=4096,

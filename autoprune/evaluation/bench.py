@@ -23,6 +23,7 @@ from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.measurement import LayerDiagnostic, Measurement
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
 from autoprune.evaluation.racing import order
+from autoprune.evaluation.reconstruction import Reconstruction, sampled_blocks
 from autoprune.evaluation.signature import Signature
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Split, Windows, load_calibration, load_splits
@@ -52,6 +53,7 @@ class Bench:
         self._signature = Signature(self.layers)
         self._units: dict[str, Units] = {}
         self._energy: dict[str, float] = {}
+        self._reconstruction: Reconstruction | None = None
 
     def calibrated(self, seed: int) -> "Bench":
         """A bench on the same target and texts, calibrated on the sequences that a seed draws (`load_calibration`)."""
@@ -83,6 +85,19 @@ class Bench:
     def readable(self, needs: tuple[str, ...] = ()) -> Bundle:
         """The dense statistics, opened for reading, with the on-demand ones that are needed."""
         return Bundle(self.bundle(needs)) if needs else self._bundle
+
+    def sampled(self, split: Split) -> Reconstruction | None:
+        """What forecasts a candidate from a few decoder blocks: where candidates compete, if the settings want it."""
+        if split != "search" or self._config.search.layer_error is None:
+            return None
+        if self._reconstruction is None:
+            self._reconstruction = Reconstruction(Bundle(self._cache.sample(sampled_blocks(self.layers))))
+        return self._reconstruction
+
+    def order(self, split: Split) -> list[str]:
+        """The layers in the order in which a candidate is to score them, so that it can be stopped early."""
+        sample = self.sampled(split)
+        return sample.order() if sample else [layer.name for layer in self.layers]
 
     def take_statistics_seconds(self) -> float:
         """Spent on collecting dense statistics since this was last asked; none where they were found on disk."""
@@ -173,24 +188,34 @@ class Bench:
         Raises CandidateFailure: stage check when layers are missing or the ladder refuses the masks, stage measure when
         the perplexity is not finite; StoppedEarly when the ladder says that the rest is not worth measuring.
         """
-        spent = Seconds()
-        masks, diagnostics = self.target.no_masks(), []
+        spent, sample = Seconds(), self.sampled(split)
+        masks, diagnostics, errors = self.target.no_masks(), {}, {}
+        masked = self._unmeasured(split, zeros)
 
-        def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
+        def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor, float | None]:
             name, score = scored
-            return name, make_mask(score, self.target.weight(name), zeros[name], group, pattern)
+            weight = self.target.weight(name)
+            kept = make_mask(score, weight, zeros[name], group, pattern)
+            return name, kept, sample.error(name, weight, kept) if sample and name in sample.layers else None
 
-        for name, kept in side_by_side(mask, spent.heard(scores)):
+        for name, kept, error in side_by_side(mask, spent.heard(scores)):
             masks[name] = kept
-            diagnostics.append(self._diagnose(name, kept))
+            diagnostics[name] = self._diagnose(name, kept)
+            if sample and error is not None:
+                errors[name] = error
+                masked = replace(masked, reconstruction=sample.mean(errors), seconds=spent.masking())
+                ladder.check_error(masked)
         spent.spent_on("mask")
-        if list(masks) != [layer.name for layer in self.layers]:
-            raise CandidateFailure("check", "protocol", f"{len(masks)} of {len(self.layers)} layers were scored")
-        seconds = {"score": spent.score, "mask": spent.mask}
+        names = [layer.name for layer in self.layers]
+        if set(masks) != set(names):
+            raise CandidateFailure("check", "protocol", f"{len(masks)} of {len(names)} layers were scored")
         masked = replace(
-            self._unmeasured(split, zeros), layers=diagnostics, signature=self._signature.of(masks), seconds=seconds
+            masked,
+            layers=[diagnostics[name] for name in names],
+            signature=self._signature.of(masks),
+            seconds=spent.masking(),
         )
-        ladder.check_masks(masked)
+        ladder.accept(masked.signature)
         with self.target.pruned(masks):
             self._check_zeros(zeros)
             return self._perplexity(split, masked, ladder)

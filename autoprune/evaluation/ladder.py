@@ -1,13 +1,14 @@
 """The fidelity ladder: what a candidate must pass before it is measured on all windows, cheapest first.
 
-Source screen (sandbox) -> masks unlike those that are known -> layer reconstruction error -> perplexity, racing against
-the worst of the elite -> perplexity on the full split.
+Source screen (sandbox) -> reconstruction error of a few decoder blocks -> masks unlike those that are known ->
+perplexity, racing against the worst of the elite -> perplexity on the full split.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from autoprune.evaluation.measurement import Measurement, StoppedEarly, mean_error
+from autoprune.evaluation.measurement import Measurement, StoppedEarly
 from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.racing import Race, order
 
@@ -23,22 +24,20 @@ def accept_all(signature: bytes) -> None:
 class Ladder:
     """The rungs above the sandbox. Without any, everything is measured in full. Can be pickled if `accept` can.
 
-    `most_error`: the largest mean relative layer error that is let through. `race`: on the windows of the split.
+    `most_error`: the largest reconstruction error that is let through. `race`: on the windows of the split.
     """
 
     accept: Accept = accept_all
     most_error: float | None = None
     race: Race | None = None
 
-    def check_masks(self, masked: Measurement) -> None:
-        """The rungs that need masks only; `masked` has no losses yet. Raises CandidateFailure, or StoppedEarly."""
-        self.accept(masked.signature)
-        if self.most_error is None or not masked.layers:
-            return
-        error = mean_error(masked.layers)
-        if error > self.most_error:
-            message = f"mean relative layer error {error:.3f}, more than {self.most_error:.3f}: not measured"
-            raise StoppedEarly("check", "layer-error", message, masked)
+    def check_error(self, sampled: Measurement) -> None:
+        """The rung that needs the masks of a few blocks. Raises StoppedEarly, with nothing about single layers."""
+        error = sampled.reconstruction
+        if self.most_error is not None and error is not None and error > self.most_error:
+            message = f"reconstruction error {error:.4f} of the sampled blocks, more than {self.most_error:.4f}"
+            known = replace(sampled, layers=[], signature=b"", window_losses=[], perplexity=math.nan)
+            raise StoppedEarly("check", "layer-error", f"{message}: not measured", known)
 
     def looks(self, windows: int) -> tuple[int, ...]:
         """After how many windows `check_losses` is to be asked, the last time after all."""
@@ -56,7 +55,10 @@ class Ladder:
         """
         losses = [known.window_losses[place] for place in order(known.windows)] if known.full else known.window_losses
         again = replace(known, seconds={})
-        self.check_masks(replace(again, window_losses=[]))
+        self.check_error(again)
+        if not losses:  # it was stopped before it had all its masks
+            return None
+        self.accept(again.signature)
         count = self.race.lost_after(losses) if self.race else None
         if self.race is not None and count is not None:
             raise _raced_out(self.race, again.cut(losses[:count]))

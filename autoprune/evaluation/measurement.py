@@ -24,6 +24,7 @@ class Measurement:
 
     A full one has the losses of all `windows`, in the order of the text. One that was stopped early has fewer, in the
     order in which they were measured (`racing.order`), and its perplexity is that of those windows alone.
+    `reconstruction`: the mean relative error of the sampled layers (`Reconstruction`), where a search asks for it.
     """
 
     split: str
@@ -37,6 +38,7 @@ class Measurement:
     layers: list[LayerDiagnostic] = field(default_factory=list)
     signature: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
+    reconstruction: float | None = None
 
     @property
     def full(self) -> bool:
@@ -46,11 +48,6 @@ class Measurement:
     def cut(self, losses: Sequence[float]) -> "Measurement":
         """The same, stopped after these losses (in the order of measurement)."""
         return replace(self, window_losses=list(losses), perplexity=perplexity(list(losses)))
-
-
-def mean_error(layers: Sequence[LayerDiagnostic]) -> float:
-    """The mean of the layers' relative errors, each layer counted once."""
-    return sum(layer.relative_error for layer in layers) / len(layers)
 
 
 class StoppedEarly(CandidateFailure):

@@ -96,9 +96,10 @@ class MeasurementCache:
             return None
 
     def put(self, key: str, measured: Measurement, facts: Facts) -> None:
-        """Keep a measurement, unless a longer one is there, nothing was measured, or the candidate is known to give
-        something else each time."""
-        if not measured.window_losses or facts.get("repeats") is False:
+        """Keep a measurement, unless a longer one is there, it came to nothing that a rung asks for, or the candidate
+        is known to give something else each time."""
+        found = measured.window_losses or measured.reconstruction is not None
+        if not found or facts.get("repeats") is False:
             return
         record = {name: value for name, value in asdict(measured).items() if name != "signature"}
         row = (key, len(measured.window_losses), json.dumps(record), measured.signature, json.dumps(facts))

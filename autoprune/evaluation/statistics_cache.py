@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,29 +62,38 @@ class StatisticsCache:
         wider = self._base.with_name("-".join([self._base.name, "dense", *sorted(extra_fields)]))
         if wider.exists():
             return wider
+        if extra_fields == ("gradient",):
+            self._need_room_for_gradient()
         if len(extra_fields) == 1:
-            self._widen(base, wider, *extra_fields)
+            (field,) = extra_fields
+            self._widen(base, wider, field, _COLLECTORS[field], "")
         else:  # each is collected once, whatever they are wanted with
             join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], wider)
         return wider
+
+    def sample(self, blocks: Sequence[int]) -> Path:
+        """A bundle's directory with the Hessians of these decoder blocks, and no other on-demand statistics."""
+        base = self.bundle()
+        path = base.with_name(f"{base.name}-hessian-of-{'-'.join(map(str, blocks))}")
+        if not path.exists():
+            self._widen(base, path, "hessian", partial(collect_hessians, blocks=blocks), f" of {len(blocks)} blocks")
+        return path
 
     def _collect(self, path: Path) -> None:
         self._notify(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
         (statistics,) = self._passes("statistics", _at_once(collect_inputs))
         write_bundle(path, self._target.layers, self._target.pristine, statistics)
 
-    def _widen(self, base: Path, path: Path, field: str) -> None:
-        """The base bundle's files by hard link, beside an on-demand statistic.
-
-        Raises CandidateFailure for a gradient that there is no memory for.
-        """
-        if field == "gradient":
-            self._need_room_for_gradient()
-        self._notify(f"collecting {field} from {len(self._windows)} windows")
-        widen_bundle(base, path, {field: self._passes(field, _COLLECTORS[field])})
+    def _widen(self, base: Path, path: Path, field: str, collect: Collector[dict[str, Tensor]], which: str) -> None:
+        """The base bundle's files by hard link, beside an on-demand statistic."""
+        self._notify(f"collecting {field}{which} from {len(self._windows)} windows")
+        widen_bundle(base, path, {field: self._passes(field, collect)})
 
     def _need_room_for_gradient(self) -> None:
-        """Its sums are the one thing as large as the model that an ordinary search may ask for in the middle."""
+        """Its sums are the one thing as large as the model that an ordinary search may ask for in the middle.
+
+        Raises CandidateFailure where there is no memory for them.
+        """
         needed, device = 4 * sum(layer.size for layer in self._target.layers), self._target.device
         room = Room(device=needed) if device.type == "cuda" else Room(host=needed)
         if not room.fits(free := free_room(device)):

@@ -43,6 +43,7 @@ class Here:
         """See base.Executor."""
         with self.turn:
             given = self._given(job)  # before the sandbox is opened, whose time is the candidate's
+            self.bench.sampled(job.split)  # and so are the statistics that it needs
             with self.sandbox.open(job.source, self.bench.bundle(expensive_fields_named(job.source))) as session:
                 if session.has_allocate and job.pattern == "none":
                     units = self.bench.units_by(session.unit or self.allocation.unit)
@@ -51,7 +52,8 @@ class Here:
                     told = units.sparsity(zeros)
                 else:
                     zeros, told = given
-                scores, pattern = session.scores(told, pattern=job.pattern), parse_pattern(job.pattern)
+                scores = session.scores(told, self.bench.order(job.split), job.pattern)
+                pattern = parse_pattern(job.pattern)
                 try:
                     measured = self.bench.measure(scores, session.group, zeros, job.split, job.ladder, pattern)
                 except StoppedEarly as stopped:

@@ -105,6 +105,11 @@ class Bundle:
         tensor: Tensor = self._weights[self._by_name[name].block].get_tensor(name)
         return tensor
 
+    def hessian(self, name: str) -> Tensor:
+        """The full Hessian of a layer, float32 [in, in], where it was collected."""
+        tensor: Tensor = self._expensive["hessian", self._by_name[name].block].get_tensor(name).float()
+        return tensor
+
     def statistic(self, name: str, statistic: str) -> Tensor:
         """One calibration statistic of a layer, float32 [in]."""
         tensor: Tensor = self._statistics.get_tensor(f"{name}/{statistic}")

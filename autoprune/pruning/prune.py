@@ -100,6 +100,10 @@ class Seconds:
             yield pair
             self.spent_on("mask")
 
+    def masking(self) -> dict[str, float]:
+        """Of what makes masks alone."""
+        return {"score": self.score, "mask": self.mask}
+
     def reported(self) -> dict[str, float]:
         """As rows and commands tell it: statistics with their forward passes, score, mask with the update."""
         return {

@@ -5,7 +5,7 @@ same observer on a walk behind the pruned prefix.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -73,9 +73,12 @@ class InputMoments:
 
 
 class Observer:
-    """Gathers the statistics of one block after the other; layers that are given the same tensor share theirs."""
+    """Gathers the statistics of one block after the other; layers that are given the same tensor share theirs.
 
-    def __init__(self, hessian: bool = False) -> None:
+    `hessian`: the full Hessian too, of all blocks, or of those with these numbers.
+    """
+
+    def __init__(self, hessian: bool | Container[int] = False) -> None:
         self._hessian = hessian
         self._moments: dict[str, InputMoments] = {}
         self._source: dict[str, str] = {}
@@ -91,7 +94,7 @@ class Observer:
         source = self._source[info.name]
         if source == info.name:
             if source not in self._moments:
-                self._moments[source] = InputMoments(inputs.shape[-1], inputs.device, self._hessian)
+                self._moments[source] = InputMoments(inputs.shape[-1], inputs.device, self._wants(info))
             self._moments[source].see(inputs)
         self._last = inputs, source
 
@@ -115,11 +118,14 @@ class Observer:
 
     def _pooled(self, layer: PrunableLayer, layers: Sequence[PrunableLayer]) -> InputMoments:
         alike = [each for each in layers if each.module is layer.module and each.attribute == layer.attribute]
-        pooled = InputMoments(layer.info.shape[1], layer.weight.device, self._hessian)
+        pooled = InputMoments(layer.info.shape[1], layer.weight.device, self._wants(layer.info))
         for each in alike:
             if each.info.name in self._moments:
                 pooled.add(self._moments[each.info.name])
         return pooled
+
+    def _wants(self, info: LayerInfo) -> bool:
+        return self._hessian if isinstance(self._hessian, bool) else info.block in self._hessian
 
 
 def collect_inputs(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, dict[str, Tensor]]:
@@ -133,13 +139,15 @@ def collect_inputs(target: Target, windows: Tensor, advance: Advance = lambda: N
     return found
 
 
-def collect_hessians(target: Target, windows: Tensor, advance: Advance = lambda: None) -> Iterator[dict[str, Tensor]]:
+def collect_hessians(
+    target: Target, windows: Tensor, advance: Advance = lambda: None, blocks: Container[int] | None = None
+) -> Iterator[dict[str, Tensor]]:
     """The full layer Hessian X X^T / tokens, float32 [in, in], of every layer, one decoder block at a time.
 
-    Costs in^2 floats per layer; nothing of a block is held once the next is asked for.
+    Costs in^2 floats per layer; nothing of a block is held once the next is asked for. `blocks`: of these alone.
     """
-    for statistics in _observe(target, windows, Observer(hessian=True), advance):
-        yield {name: each["hessian"] for name, each in statistics.items()}
+    for statistics in _observe(target, windows, Observer(True if blocks is None else blocks), advance):
+        yield {name: each["hessian"] for name, each in statistics.items() if "hessian" in each}
 
 
 def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:

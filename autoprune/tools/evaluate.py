@@ -10,7 +10,7 @@ from autoprune.evaluation.measurement import StoppedEarly
 from autoprune.evaluation.racing import Race
 from autoprune.evaluation.signature import Unlike, nearest
 from autoprune.runs.archive import Measured
-from autoprune.tools.rows import layer_error, short_name, worst_layers
+from autoprune.tools.rows import short_name, worst_layers
 from autoprune.tools.workbench import Workbench
 
 
@@ -75,14 +75,15 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
 
 
 def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race | None]:
-    """The largest layer error that is let through, and the race against the worst of the elite; None: no such rung."""
+    """The largest reconstruction error that is let through, and the race against the worst of the elite; None: no such
+    rung."""
     settings = workbench.config.search
     rows = [row for subject in elite if (row := workbench.recorded(subject, "search")) is not None]
     if not rows:
         return None, None
-    most = None
-    if settings.layer_error is not None:
-        most = settings.layer_error * max(layer_error(row) for row in rows)
+    errors = [row.data.get("reconstruction") for row in rows]  # rows of an older version have none
+    known = [error for error in errors if error is not None]
+    most = settings.layer_error * max(known) if settings.layer_error and len(known) == len(rows) else None
     worst = max(rows, key=lambda row: row.perplexity)
     race = Race.against(short_name(worst), worst.data["window_losses"], settings.racing_error)
     return most, race if settings.racing else None
@@ -90,6 +91,7 @@ def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race |
 
 def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) -> CandidateReport:
     partial = stopped.partial
+    others = others if partial.signature else {}
     twin, share = nearest(partial.signature, others)
     measured = len(partial.window_losses)
     return CandidateReport(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autoprune.evaluation.measurement import LayerDiagnostic, Measurement, mean_error
+from autoprune.evaluation.measurement import LayerDiagnostic, Measurement
 from autoprune.evaluation.tuning import Tuned
 from autoprune.runs.archive import Measured
 
@@ -33,11 +33,6 @@ def worst_layers(measured: Measurement) -> list[str]:
     return [layer.name for layer in worst[:WORST_LAYERS]]
 
 
-def layer_error(row: Measured) -> float:
-    """The mean relative layer error of what a row of the archive was measured on."""
-    return mean_error(measurement_of(row).layers)
-
-
 def row_of(subject: str, settings: str, measured: Measurement, facts: dict[str, Any]) -> Measured:
     """What the archive keeps of a measurement. `facts`: what else is known of its subject."""
     data: dict[str, Any] = {
@@ -49,6 +44,7 @@ def row_of(subject: str, settings: str, measured: Measurement, facts: dict[str, 
         "seconds": measured.seconds,
         "worst_layers": worst_layers(measured),
         "layers": [vars(layer) for layer in measured.layers],
+        "reconstruction": measured.reconstruction,
         **facts,
     }
     return Measured(subject, measured.split, settings, measured.perplexity, measured.sparsity, data, measured.signature)
@@ -68,4 +64,5 @@ def measurement_of(row: Measured) -> Measurement:
         windows=data["windows"],
         layers=[LayerDiagnostic(**layer) for layer in data["layers"]],
         signature=row.signature,
+        reconstruction=data.get("reconstruction"),
     )

@@ -24,6 +24,7 @@ WORDS = (
     "search.elite=1",
     "search.finalists=1",
     "search.racing_error=0.2",
+    "search.layer_error=null",
     "agents.critic=rules",
     "agents.analyst=rules",
     "agents.revisions=0",
@@ -53,6 +54,15 @@ def raced(search, chat_server, steady):
         return search(*llm_words(chat_server, *WORDS, *places, *words), name=name)
 
     return run
+
+
+def test_a_candidate_that_loses_most_of_a_few_blocks_is_stopped_before_a_window(raced):
+    (good, bad, _), gcot, measurements = read(raced("search.layer_error=1.1"))
+    assert (good.status, bad.status, bad.stage, bad.reason) == ("measured", "stopped", "check", "layer-error")
+    assert (bad.data["windows_measured"], bad.data.get("estimated_perplexity"), bad.data.get("gain")) == (0, None, None)
+    assert bad.candidate not in {row.subject for row in measurements}
+    assert "reconstruction error" in gcot.nodes["g2.c1.evidence"].text
+    assert gcot.verdict("g2.c1.idea") is None
 
 
 @pytest.fixture

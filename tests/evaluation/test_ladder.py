@@ -7,7 +7,7 @@ import torch
 
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder
-from autoprune.evaluation.measurement import StoppedEarly, mean_error
+from autoprune.evaluation.measurement import StoppedEarly
 from autoprune.evaluation.racing import Race, order
 from autoprune.pruning.target import checksum
 from tests.evaluation.test_bench import random_scores
@@ -64,15 +64,15 @@ def test_a_candidate_that_loses_stops_after_the_first_look_with_what_was_measure
 
 def test_a_layer_error_beyond_the_limit_is_never_measured(bench, full):
     bench.losses = None  # measuring would fail
-    error = mean_error(full.layers)
-    with pytest.raises(StoppedEarly, match="mean relative layer error") as caught:
-        measure(bench, Ladder(most_error=0.9 * error))
+    with pytest.raises(StoppedEarly, match=r"reconstruction error 0\.\d+ of the sampled blocks") as caught:
+        measure(bench, Ladder(most_error=0.9 * full.reconstruction))
+    assert (caught.value.stage, caught.value.reason) == ("check", "layer-error")
     assert caught.value.partial.window_losses == []
     assert caught.value.estimate is None
 
 
 def test_a_layer_error_below_the_limit_is_let_through(bench, full):
-    assert measure(bench, Ladder(most_error=1.1 * mean_error(full.layers))).full
+    assert measure(bench, Ladder(most_error=1.1 * full.reconstruction)).full
 
 
 def test_a_perplexity_that_is_not_finite_is_a_failure_at_the_first_look(bench, full):

@@ -31,7 +31,8 @@ def stamp(report):
 
 @pytest.fixture
 def workbench(new_workbench):
-    return new_workbench()
+    """Where candidates race, and nothing else stops them."""
+    return new_workbench(layer_error=None)
 
 
 def test_without_an_elite_everything_is_measured_in_full(workbench):
@@ -59,13 +60,13 @@ def test_the_rival_is_the_worst_of_the_elite(workbench):
 
 @pytest.mark.parametrize(("search", "status"), [({"racing": False}, "measured"), ({"racing": True}, "stopped")])
 def test_racing_can_be_switched_off(new_workbench, search, status):
-    workbench = new_workbench(**search)
+    workbench = new_workbench(layer_error=None, **search)
     elite = [evaluate(workbench, GOOD).candidate]
     assert evaluate(workbench, BAD, elite=elite).status == status
 
 
-def test_a_layer_error_far_above_the_elite_stops_a_candidate_where_that_is_asked_for(new_workbench):
-    workbench = new_workbench(layer_error=1.5, racing=False)
+def test_a_reconstruction_error_far_above_the_elite_stops_a_candidate_before_it_is_measured(new_workbench):
+    workbench = new_workbench(racing=False)
     elite = [evaluate(workbench, GOOD).candidate]
     report = evaluate(workbench, BAD, elite=elite)
     assert (report.status, report.reason, report.windows_measured) == ("stopped", "layer-error", 0)

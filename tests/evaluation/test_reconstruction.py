@@ -1,0 +1,110 @@
+"""The error of a few decoder blocks' outputs: by the formula, on the real inputs, and before anything else is asked."""
+
+import shutil
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoprune.evaluation.ladder import Ladder
+from autoprune.evaluation.measurement import StoppedEarly
+from autoprune.evaluation.reconstruction import BLOCKS, Reconstruction, sampled_blocks
+from autoprune.pruning.bundle import Bundle, LayerInfo
+from tests.conftest import save_tiny_model
+from tests.evaluation.test_bench import random_scores
+
+DEEP = 12
+
+
+@pytest.fixture
+def deep_bench(open_tiny_bench, tiny_model, tmp_path):
+    """A bench on a model with more blocks than are sampled."""
+    save_tiny_model(tmp_path / "deep", DEEP)
+    for file in tiny_model.glob("*token*"):
+        shutil.copy(file, tmp_path / "deep")
+    return open_tiny_bench(model=str(tmp_path / "deep"))
+
+
+@given(st.integers(1, 120))
+def test_sampled_blocks_are_spread_over_the_model(count):
+    layers = [LayerInfo(f"{block}.q", "q", block, 0.0, (2, 2), "u") for block in range(count) for _ in range(2)]
+    found = sampled_blocks(layers)
+    assert found == sorted(set(found))
+    assert len(found) == min(BLOCKS, count)
+    assert all(0 <= block < count for block in found)
+    gaps = [after - before for before, after in zip([-1, *found], [*found, count], strict=True)]
+    assert max(gaps) <= count / len(found) + 1
+
+
+def test_the_error_is_that_of_the_layers_outputs_on_the_calibration_text(bench):
+    sample, target = bench.sampled("search"), bench.target
+    layer = next(each for each in target.prunable if each.info.role == "down")
+    seen = []
+    handle = layer.module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten(0, -2)))
+    for window in bench.windows("calibration").tokens:
+        target.model(window.unsqueeze(0), use_cache=False)
+    handle.remove()
+    inputs, weight = torch.cat(seen).double(), target.weight(layer.info.name)
+    mask = torch.rand(weight.shape, generator=torch.Generator().manual_seed(0)) > 0.5
+    whole, lost = inputs @ weight.double().T, inputs @ (weight * ~mask).double().T
+    expected = float(lost.square().sum() / whole.square().sum())
+    assert sample.error(layer.info.name, weight, mask) == pytest.approx(expected, rel=1e-4)
+
+
+def test_keeping_all_costs_nothing_and_keeping_nothing_everything(bench):
+    sample = bench.sampled("search")
+    name = sample.layers[0]
+    weight = bench.target.weight(name)
+    everything = torch.ones(weight.shape, dtype=torch.bool)
+    assert sample.error(name, weight, everything) == 0.0
+    assert sample.error(name, weight, ~everything) == 1.0
+
+
+def test_a_layer_of_zeros_has_no_error(bench):
+    sample = Reconstruction(Bundle(bench._cache.sample(sampled_blocks(bench.layers))))
+    name = sample.layers[0]
+    weight = torch.zeros_like(bench.target.weight(name))
+    assert sample.error(name, weight, torch.zeros(weight.shape, dtype=torch.bool)) == 0.0
+
+
+def test_hessians_of_the_sampled_blocks_are_those_of_all_and_the_others_are_not_kept(deep_bench):
+    few, whole = deep_bench._cache.sample([1, 7]), Bundle(deep_bench.bundle(("hessian",)))
+    assert sorted(file.name for file in few.glob("hessian-*")) == ["hessian-1.safetensors", "hessian-7.safetensors"]
+    for layer in deep_bench.layers:
+        if layer.block in (1, 7):
+            assert torch.equal(Bundle(few).hessian(layer.name), whole.hessian(layer.name))
+
+
+def test_a_candidate_is_stopped_before_the_other_blocks_are_scored(deep_bench):
+    scores, asked = dict(random_scores(deep_bench)), []
+    zeros = deep_bench.zeros(0.5, "uniform")
+
+    def scored(names):
+        for name in names:
+            asked.append(name)
+            yield name, scores[name]
+
+    full = deep_bench.measure(scored(deep_bench.order("search")), "row", zeros, "search")
+    assert len(asked) == len(deep_bench.layers)
+    asked.clear()
+    ladder = Ladder(most_error=0.9 * full.reconstruction)
+    with pytest.raises(StoppedEarly) as caught:
+        deep_bench.measure(scored(deep_bench.order("search")), "row", zeros, "search", ladder)
+    assert len(asked) < len(deep_bench.layers) * (BLOCKS + 2) / DEEP
+    with pytest.raises(StoppedEarly) as replayed:
+        ladder.replay(full)
+    assert replayed.value.message == caught.value.message
+    assert replayed.value.partial.layers == caught.value.partial.layers == []
+    with pytest.raises(StoppedEarly):
+        ladder.replay(caught.value.partial)
+    assert Ladder().replay(caught.value.partial) is None
+
+
+def test_what_is_measured_on_the_report_split_or_without_the_rung_needs_no_hessian(open_tiny_bench, cache):
+    for search, split in (({}, "report"), ({"layer_error": None}, "search")):
+        bench = open_tiny_bench(search=search)
+        measured = bench.measure(random_scores(bench), "row", bench.zeros(0.5, "uniform"), split)
+        assert measured.reconstruction is None
+        assert bench.order(split) == [layer.name for layer in bench.layers]
+    assert not list((cache / "statistics").glob("*hessian*"))

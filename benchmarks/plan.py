@@ -105,6 +105,7 @@ def measured(config: Config) -> dict[str, dict[str, float]]:
             bench = Bench(
                 target, splits, config, StatisticsCache(target, splits["calibration"], Path(cache, "bundles"), silent)
             )
+            bench.sampled("search")
         with Phase() as baseline:
             bench.baseline("wanda", "uniform", config.sparsity, "search")
         zeros = bench.zeros(config.sparsity, "uniform")

@@ -11,6 +11,8 @@ from autoprune.pruning.threads import AHEAD, MOST
 
 PER_SCORE = 13
 """Bytes per weight of a layer while it is scored and masked: weight, score and a copy to select in, float32; a mask."""
+PER_HESSIAN = 2 * 4
+"""Bytes per value of a Hessian: as it is summed, and what is kept of it, float32."""
 FLOATS = 3 * 4
 """Bytes per value where one is looked at in float32: a copy, what is made of it, and what that is summed from."""
 
@@ -32,10 +34,13 @@ class Needs:
         return self._held(pruned=False) + self._here(largest * self._item)
 
     def statistics(self) -> Room:
-        """The model, hidden states of the calibration text, and a window's pass through one block."""
+        """The model, hidden states of the calibration text, and a window's pass through one block, with the Hessians of
+        its layers where some blocks are sampled."""
         data = self._config.data
+        sampled = self._config.search.layer_error is not None
         largest = max(columns for _, columns in self._size.matrices)
         working = self._pass(data.seqlen) + data.seqlen * largest * FLOATS
+        working += sampled * PER_HESSIAN * sum(columns**2 for _, columns in self._size.matrices)
         states = self._states(data.calibration_samples)
         block = max(self._size.blocks) * self._item  # as it is written
         return self._held(pruned=False) + self._here(states + max(working, block))

@@ -67,9 +67,11 @@ class Costs:
 def probe(config: Config, dtype: torch.dtype, device: torch.device, folder: Path, open_candidate: Open) -> Costs:
     """The costs of the configured model on this machine, as `folder` is one to write bundles to.
 
+    Without the reconstruction errors of sampled blocks: one or two blocks would all be sampled.
     Needs room for embeddings, head and two blocks. Raises UsageError for a model that is not there.
     """
     found: list[Costs] = []
+    config = config.model_copy(update={"search": config.search.model_copy(update={"layer_error": None})})
     for blocks in (1, 1, 2):  # the first only wakes everything up
         target = Target(stack(config.model, blocks, dtype, device), None, config.model)
         found.append(_costs(target, config, folder / str(len(found)), open_candidate))

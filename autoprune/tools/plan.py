@@ -122,7 +122,8 @@ def _seconds(
     once = blocks / speed if speed and offload == "disk" else 0.0
     stored = sum(file.stat().st_size for file in files) / speed if speed else 0.0
     load = stored + costs.hash + (READS["load"] - 1) * once
-    statistics = costs.collect * data.calibration_samples + costs.write + READS["statistics"] * once
+    passes = 1 if search.layer_error is None else 2  # the other one for the Hessians of the sampled blocks
+    statistics = passes * costs.collect * data.calibration_samples + costs.write + READS["statistics"] * once
     read = READS["measuring"] * once
 
     def baseline(windows: int) -> float:

@@ -39,7 +39,7 @@ def test_a_tiny_model_talks_nonsense_about_pruning_itself_and_the_run_ends(autop
     assert done.returncode == 0, done.stderr
     statuses, calls = outcomes_of(tmp_path / "r")
     assert set(statuses) == {"g1.c1", "g1.c2"}
-    assert set(statuses.values()) <= {"unusable", "failed", "rejected", "measured", "duplicate"}
+    assert set(statuses.values()) <= {"unusable", "failed", "rejected", "measured", "stopped", "duplicate"}
     assert "g1.c1.propose.0.thought" in calls
     _, record = RunDirectory.open(tmp_path / "r").settings()
     assert record["self"]["sha256"] == sha256_of(file)

@@ -30,7 +30,7 @@ from autoprune.errors import RunPaused
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
-from autoprune.tools.workbench import open_workbench
+from autoprune.tools.opening import open_workbench
 
 STEPS_PER_GENERATION = 16
 SPARE_THREADS = 4

@@ -4,8 +4,8 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,11 +14,10 @@ from autoprune.config import Config
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
-from autoprune.evaluation.measurement_cache import Facts, Known, measurement_key, user_cache
+from autoprune.evaluation.measurement_cache import Facts, Known, measurement_key
 from autoprune.evaluation.texts import Split
 from autoprune.evaluation.tuning import Tuned, measure_setting, tune
 from autoprune.executors.base import Executor, Job
-from autoprune.executors.choose import check_executor, make_executor
 from autoprune.executors.here import TUNED_BY, Here
 from autoprune.pruning.allocation.families import TUNABLE, Setting
 from autoprune.pruning.allocation.sdsa import preset
@@ -26,14 +25,10 @@ from autoprune.pruning.masks import parse_pattern
 from autoprune.runs.archive import Archive, Measured
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.base import Sandbox
-from autoprune.sandbox.choose import make_sandbox
 from autoprune.tools.memory import Memory
 
 FAR_BEHIND = 3.0
 """A score whose uniform perplexity is as many times the best one's is not tuned: no allocation makes up for that."""
-
-FOUND = ("device", "dtype")
-"""Settings for which `auto` looks at the machine."""
 
 Notify = Callable[[str], None]
 
@@ -263,36 +258,11 @@ class Workbench:
         if subject != "dense":
             facts |= {"calibration": texts["calibration"], "sparsity": self.config.sparsity}
             facts |= self._allocation(subject)
+            # One that was measured without the rung does not tell what the rung would ask.
+            facts["reconstruction"] = split == "search" and self.config.search.layer_error is not None
         if _is_candidate(subject):
             facts["sandbox"] = [self.sandbox.name, self.config.sandbox.threads]
         return measurement_key(**facts)
-
-
-@contextmanager
-def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: Notify) -> Iterator[Workbench]:
-    """Load the target, texts and statistics, start the sandbox and the executor; close these two in every case."""
-    check_executor(config.executor)
-    turn = threading.RLock()
-    with ExitStack() as stack:
-        sandbox = make_sandbox(config.sandbox, notify)
-        stack.callback(sandbox.close)
-        config = _as_begun(config, run, notify)
-        bench = open_bench(config, run.path, notify)
-        config = config.model_copy(update={"dtype": bench.fingerprints()["dtype"]})  # also for a second model
-        memory = Memory(archive, user_cache(notify) if config.search.cache else None)
-        executor = make_executor(config, bench, sandbox.name, turn, notify)
-        if executor is not None:
-            stack.callback(executor.close)
-        yield Workbench(config, run, memory, bench, sandbox, turn, executor=executor)
-
-
-def _as_begun(config: Config, run: RunDirectory, notify: Notify) -> Config:
-    """With the device and dtype that the run began with: another time, `auto` may find others."""
-    record = run.settings()[1]
-    begun: dict[str, Any] = {key: record[key] for key in FOUND if getattr(config, key) == "auto" and key in record}
-    if begun:
-        notify(f"{', '.join(f'{key} {value}' for key, value in begun.items())}: as the run began")
-    return config.model_copy(update=begun)
 
 
 def _parsed(pattern: str) -> tuple[int, int]:

@@ -89,6 +89,24 @@ def test_another_run_finds_everything_in_the_cache_and_says_so(new_workbench):
     assert stamp(evaluate(second, BAD, elite=[good.candidate])) == stamp(bad)
 
 
+def test_what_was_measured_without_the_rung_of_reconstruction_is_not_found_with_it(new_workbench):
+    first, second = new_workbench("first", layer_error=None), new_workbench("second", racing=False)
+    evaluate(first, BAD)
+    elite = [evaluate(second, GOOD).candidate]
+    assert evaluate(second, BAD, elite=elite).reason == "layer-error"
+
+
+def test_one_that_the_rung_of_reconstruction_stopped_is_found_again(new_workbench):
+    first, second = (new_workbench(name, racing=False) for name in ("first", "second"))
+    elite = [evaluate(first, GOOD).candidate]
+    stopped = evaluate(first, BAD, elite=elite)
+    evaluate(second, GOOD)
+    forbid(second)
+    again = evaluate(second, BAD, elite=elite)
+    assert (again.cached, again.reason, again.windows_measured) == (True, "layer-error", 0)
+    assert stamp(again) == stamp(stopped)
+
+
 def test_a_cache_hit_is_still_refused_as_a_twin(new_workbench):
     first, second = new_workbench("first"), new_workbench("second")
     twin = GOOD.replace("0.01", "0.02")

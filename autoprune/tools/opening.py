@@ -1,0 +1,46 @@
+"""Opening a workbench: target, texts, statistics, sandbox and executor, and closing what must be closed."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from autoprune.config import Config
+from autoprune.evaluation.bench import open_bench
+from autoprune.evaluation.measurement_cache import user_cache
+from autoprune.executors.choose import check_executor, make_executor
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.sandbox.choose import make_sandbox
+from autoprune.tools.memory import Memory
+from autoprune.tools.workbench import Notify, Workbench
+
+FOUND = ("device", "dtype")
+"""Settings for which `auto` looks at the machine."""
+
+
+@contextmanager
+def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: Notify) -> Iterator[Workbench]:
+    """Load the target, texts and statistics, start the sandbox and the executor; close these two in every case."""
+    check_executor(config.executor)
+    turn = threading.RLock()
+    with ExitStack() as stack:
+        sandbox = make_sandbox(config.sandbox, notify)
+        stack.callback(sandbox.close)
+        config = _as_begun(config, run, notify)
+        bench = open_bench(config, run.path, notify)
+        config = config.model_copy(update={"dtype": bench.fingerprints()["dtype"]})  # also for a second model
+        memory = Memory(archive, user_cache(notify) if config.search.cache else None)
+        executor = make_executor(config, bench, sandbox.name, turn, notify)
+        if executor is not None:
+            stack.callback(executor.close)
+        yield Workbench(config, run, memory, bench, sandbox, turn, executor=executor)
+
+
+def _as_begun(config: Config, run: RunDirectory, notify: Notify) -> Config:
+    """With the device and dtype that the run began with: another time, `auto` may find others."""
+    record = run.settings()[1]
+    begun: dict[str, Any] = {key: record[key] for key in FOUND if getattr(config, key) == "auto" and key in record}
+    if begun:
+        notify(f"{', '.join(f'{key} {value}' for key, value in begun.items())}: as the run began")
+    return config.model_copy(update=begun)

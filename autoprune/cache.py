@@ -78,7 +78,10 @@ def _found(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _used(path: Path) -> float:
-    return max((max(about.st_mtime, about.st_atime) for about in _files(path)), default=0.0)
+    times = [max(about.st_mtime, about.st_atime) for about in _files(path)]
+    with suppress(FileNotFoundError):
+        times.append(path.stat().st_mtime)  # a directory that a process has just made holds no file yet
+    return max(times, default=0.0)
 
 
 def _files(path: Path) -> Iterator[os.stat_result]:

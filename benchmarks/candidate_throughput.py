@@ -107,7 +107,7 @@ def read_search(run: RunDirectory, crew: Crew) -> Search:
     outcomes = crew.archive.outcomes()
     windows = len(crew.workbench.bench.windows("search").tokens)
     measured = sum(windows if o.status == "measured" else o.data.get("windows_measured", 0) for o in outcomes)
-    ends = Counter(outcome.status for outcome in outcomes)
+    ends = Counter(o.reason if o.status == "stopped" else o.status for o in outcomes)
     return Search((max(times) - min(times)).total_seconds(), ends, measured, windows * len(outcomes))
 
 

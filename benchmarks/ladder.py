@@ -111,7 +111,7 @@ def measured(bench: Bench, algorithm: Algorithm, allocation: str, text: str, spa
     try:
         with algorithm.open(readable) as scoring:
             opening = time.perf_counter() - started
-            scores = scoring.scores(bench.unit_sparsity(zeros), bench.order("search"))
+            scores = scoring.scores(bench.unit_sparsity(zeros), bench.scoring_order("search"))
             found = bench.measure(scores, scoring.group, zeros, "search")
     except CandidateFailure as failure:
         return {"failure": str(failure)}

@@ -34,7 +34,7 @@ def write(file: Path) -> None:
 
 def age(path: Path, days: float) -> None:
     then = time.time() - days * DAY
-    for file in path.rglob("*") if path.is_dir() else (path,):
+    for file in (*path.rglob("*"), path):
         os.utime(file, (then, then))
 
 
@@ -82,6 +82,11 @@ def test_only_the_kinds_that_are_named_and_only_what_is_old_go(cache: Path) -> N
     assert not (cache / "llm" / "chat.gguf").exists()
     assert (cache / "downloads" / "packed.gguf").exists()
     assert (cache / "models" / "m").exists()
+
+
+def test_a_directory_that_was_just_made_is_not_old_though_it_holds_nothing(cache: Path) -> None:
+    (cache / "statistics" / ".staging-x").mkdir()
+    assert clear(["left"], 1) == ([], 0)
 
 
 def test_a_file_that_is_read_counts_as_used(cache: Path) -> None:

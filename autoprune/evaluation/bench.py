@@ -94,7 +94,7 @@ class Bench:
             self._reconstruction = Reconstruction(Bundle(self._cache.sample(sampled_blocks(self.layers))))
         return self._reconstruction
 
-    def order(self, split: Split) -> list[str]:
+    def scoring_order(self, split: Split) -> list[str]:
         """The layers in the order in which a candidate is to score them, so that it can be stopped early."""
         sample = self.sampled(split)
         return sample.order() if sample else [layer.name for layer in self.layers]

@@ -52,7 +52,7 @@ class Here:
                     told = units.sparsity(zeros)
                 else:
                     zeros, told = given
-                scores = session.scores(told, self.bench.order(job.split), job.pattern)
+                scores = session.scores(told, self.bench.scoring_order(job.split), job.pattern)
                 pattern = parse_pattern(job.pattern)
                 try:
                     measured = self.bench.measure(scores, session.group, zeros, job.split, job.ladder, pattern)

@@ -81,9 +81,9 @@ def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race |
     rows = [row for subject in elite if (row := workbench.recorded(subject, "search")) is not None]
     if not rows:
         return None, None
-    errors = [row.data.get("reconstruction") for row in rows]  # rows of an older version have none
-    known = [error for error in errors if error is not None]
-    most = settings.layer_error * max(known) if settings.layer_error and len(known) == len(rows) else None
+    most = None
+    if settings.layer_error is not None:
+        most = settings.layer_error * max(row.data["reconstruction"] for row in rows)
     worst = max(rows, key=lambda row: row.perplexity)
     race = Race.against(short_name(worst), worst.data["window_losses"], settings.racing_error)
     return most, race if settings.racing else None

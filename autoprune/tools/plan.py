@@ -122,8 +122,9 @@ def _seconds(
     once = blocks / speed if speed and offload == "disk" else 0.0
     stored = sum(file.stat().st_size for file in files) / speed if speed else 0.0
     load = stored + costs.hash + (READS["load"] - 1) * once
-    passes = 1 if search.layer_error is None else 2  # the other one for the Hessians of the sampled blocks
-    statistics = passes * costs.collect * data.calibration_samples + costs.write + READS["statistics"] * once
+    walk = costs.collect * data.calibration_samples
+    dense = walk + costs.write + READS["statistics"] * once
+    statistics = dense if search.layer_error is None else dense + walk + once  # the Hessians of the sampled blocks
     read = READS["measuring"] * once
 
     def baseline(windows: int) -> float:
@@ -138,7 +139,7 @@ def _seconds(
     places = 1 + len(search.confirm_sparsities) + len(search.confirm_patterns)
     confirmed = (scores + again * min(search.confirm_baselines, scores)) * baseline(report)
     confirmed += search.finalists * (1 + again) * candidate(report)
-    confirmation = costs.loss * report + once + places * confirmed + again * statistics
+    confirmation = costs.loss * report + once + places * confirmed + again * dense
     opening = load + statistics + costs.loss * data.search_windows + once + scores * baseline(data.search_windows)
     return {
         "load": load,

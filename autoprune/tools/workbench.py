@@ -68,6 +68,7 @@ class Workbench:
             "sparsity": self.config.sparsity,
             "data": self.config.data.model_dump(),
             **self._allocation(subject),
+            **self._reconstruction(subject, split),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -79,6 +80,11 @@ class Workbench:
         elif _is_candidate(subject) and (tuned := self.own_setting()):
             facts["tuned"] = asdict(tuned)
         return facts
+
+    def _reconstruction(self, subject: str, split: str) -> Facts:
+        """What was measured without this error is no answer where the ladder asks for it."""
+        asked = split == "search" and self.config.search.layer_error is not None
+        return {"reconstruction": True} if asked and subject != "dense" else {}
 
     def recorded(self, subject: str, split: str) -> Measured | None:
         """A measurement of this subject under the present settings, if there is one."""
@@ -257,9 +263,7 @@ class Workbench:
         facts |= {"subject": subject, "split": split, "text": texts[split], "seqlen": self.config.data.seqlen}
         if subject != "dense":
             facts |= {"calibration": texts["calibration"], "sparsity": self.config.sparsity}
-            facts |= self._allocation(subject)
-            # One that was measured without the rung does not tell what the rung would ask.
-            facts["reconstruction"] = split == "search" and self.config.search.layer_error is not None
+            facts |= self._allocation(subject) | self._reconstruction(subject, split)
         if _is_candidate(subject):
             facts["sandbox"] = [self.sandbox.name, self.config.sandbox.threads]
         return measurement_key(**facts)

@@ -85,12 +85,12 @@ def test_a_candidate_is_stopped_before_the_other_blocks_are_scored(deep_bench):
             asked.append(name)
             yield name, scores[name]
 
-    full = deep_bench.measure(scored(deep_bench.order("search")), "row", zeros, "search")
+    full = deep_bench.measure(scored(deep_bench.scoring_order("search")), "row", zeros, "search")
     assert len(asked) == len(deep_bench.layers)
     asked.clear()
     ladder = Ladder(most_error=0.9 * full.reconstruction)
     with pytest.raises(StoppedEarly) as caught:
-        deep_bench.measure(scored(deep_bench.order("search")), "row", zeros, "search", ladder)
+        deep_bench.measure(scored(deep_bench.scoring_order("search")), "row", zeros, "search", ladder)
     assert len(asked) < len(deep_bench.layers) * (BLOCKS + 2) / DEEP
     with pytest.raises(StoppedEarly) as replayed:
         ladder.replay(full)
@@ -106,5 +106,5 @@ def test_what_is_measured_on_the_report_split_or_without_the_rung_needs_no_hessi
         bench = open_tiny_bench(search=search)
         measured = bench.measure(random_scores(bench), "row", bench.zeros(0.5, "uniform"), split)
         assert measured.reconstruction is None
-        assert bench.order(split) == [layer.name for layer in bench.layers]
+        assert bench.scoring_order(split) == [layer.name for layer in bench.layers]
     assert not list((cache / "statistics").glob("*hessian*"))

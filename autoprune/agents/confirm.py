@@ -87,7 +87,24 @@ def _on_model(crew: Crew, workbench: Workbench, taking_part: list[Entrant]) -> l
                     if standing.entrant.slot:
                         crew.events.emit("working", slot=standing.entrant.slot, agent="confirmation")
                     standing.take(_placed(calibrated, condition), seed)
+                    _tell_progress(crew, condition, standing, seed)
     return conditions
+
+
+def _where(condition: Condition) -> str:
+    under = f"under {condition.pattern}" if condition.pattern != "none" else f"at sparsity {condition.sparsity:g}"
+    return f"{condition.model} {under}"
+
+
+def _tell_progress(crew: Crew, condition: Condition, standing: Standing, seed: int) -> None:
+    """A line for each on a second model, which may be large: there one measurement can take minutes."""
+    if condition.model == crew.config.model:
+        return
+    name, where = standing.name, _where(condition)
+    known = standing.measured.get(seed)
+    found = f"perplexity {known.perplexity:.2f} on the report split" if known else standing.problem
+    text = f"{where}: {name}{f', calibration seed {seed}' * (seed > 0)}: {found}"
+    crew.events.emit("notice", f"confirming/{where}/{name}/{seed}", text=text)
 
 
 def _conditions(crew: Crew, workbench: Workbench, taking_part: list[Entrant]) -> list[Condition]:
@@ -122,7 +139,7 @@ def _tell_tuning(crew: Crew, workbench: Workbench, condition: Condition) -> None
     if own or condition.pattern != "none" or not crew.config.search.tune_elsewhere:
         return
     there, settings = _placed(workbench, condition), crew.config.search
-    where = f"{condition.model} at sparsity {condition.sparsity:g}"
+    where = _where(condition)
     for score, allocation in product(settings.baseline_scores, there.tuned_allocations):
         try:
             row = there.baseline(score, allocation, "search")

@@ -1,15 +1,16 @@
 """Racing: stop measuring a candidate once it is shown to be worse than the worst of the elite.
 
 The windows of a split are measured in one fixed, shuffled order, so that those measured so far are a simple random
-sample of them. At each look a one-sided paired t-test (Student 1908) asks whether the candidate's losses exceed the
-rival's on the same windows. The looks share the error rate evenly (Bonferroni's inequality, which holds whatever their
+sample of them. At each look a one-sided paired t-test (Student 1908) asks whether the candidate's losses will exceed
+the rival's on all windows of the split. These are finitely many and drawn without replacement, so the more have been
+seen the less is left open: the variance of the mean has the factor 1 - seen / all (finite population correction,
+Cochran 1977, section 2.6). The looks share the error rate evenly (Bonferroni's inequality, which holds whatever their
 dependence): the probability that a candidate which is no worse than its rival is ever stopped is at most the rate.
 Races among models over common test points: Maron and Moore 1993 (Hoeffding races); with paired tests, Birattari et al.
 2002 (F-Race, t-race).
 
-The t-test takes the differences as normal; without replacement, as here, it errs on the safe side. It is not robust
-against a difference that sits in very few windows: a candidate that is much better in one window and slightly worse in
-all others may be stopped before that one is seen.
+The t-test takes the differences as normal. It is not robust against a difference that sits in very few windows: a
+candidate that is much better in one window and slightly worse in all others may be stopped before that one is seen.
 """
 
 import hashlib
@@ -35,14 +36,18 @@ def looks(windows: int) -> tuple[int, ...]:
     return tuple(range(FIRST, windows, EVERY))
 
 
-def p_worse(differences: Sequence[float]) -> float:
-    """The p-value of the one-sided t-test that the mean of at least two differences is not above zero."""
-    mean = math.fsum(differences) / len(differences)
+def p_worse(differences: Sequence[float], windows: int) -> float:
+    """The p-value of the one-sided t-test that the mean difference over so many windows is not above zero.
+
+    `differences`: of at least two of them, a simple random sample.
+    """
+    seen = len(differences)
+    mean = math.fsum(differences) / seen
     squares = math.fsum((each - mean) ** 2 for each in differences)
-    error = math.sqrt(squares / (len(differences) - 1) / len(differences))
+    error = math.sqrt(squares / (seen - 1) / seen * (1 - seen / windows))
     if error == 0.0:
         return 0.0 if mean > 0.0 else 1.0
-    return float(stdtr(len(differences) - 1, -mean / error))
+    return float(stdtr(seen - 1, -mean / error))
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Race:
         if len(losses) not in self.looks:
             return False
         differences = [mine - theirs for mine, theirs in zip(losses, self.losses, strict=False)]
-        return p_worse(differences) <= self.error_rate / len(self.looks)
+        return p_worse(differences, len(self.losses)) <= self.error_rate / len(self.looks)
 
     def lost_after(self, losses: Sequence[float]) -> int | None:
         """After how many windows a candidate with these losses is stopped; None if it is not within them."""

@@ -89,6 +89,11 @@ def test_a_second_model_may_be_measured_on_fewer_windows_and_its_table_says_so(s
     for row in reported(run):
         counts[row.subject].add(len(row.data["window_losses"]))
     assert set(map(frozenset, counts.values())) == {frozenset({2, 4})}
+    told = [event.data["text"] for event in read_events(run.events_file) if event.kind == "notice"]
+    for row in there["rows"][1:]:
+        assert (
+            f"{other_model} at sparsity 0.5: {row['name']}: perplexity {row['report']:.2f} on the report split" in told
+        )
 
 
 def test_a_pattern_has_rows_of_the_scores_alone_and_one_that_does_not_fit_says_so(search):

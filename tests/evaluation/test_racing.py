@@ -1,12 +1,13 @@
 """Racing: who is stopped, when, and how seldom by mistake."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ttest_1samp
+from scipy.stats import t, ttest_1samp
 
 from autoprune.evaluation.racing import EVERY, FIRST, Race, looks, order, p_worse
 
@@ -35,9 +36,21 @@ def test_there_is_no_look_before_the_spread_is_known_nor_after_the_last_window()
 
 @patient
 @given(st.lists(st.floats(-3, 3), min_size=4, max_size=20).filter(lambda each: np.std(each) > 1e-6))
-def test_the_test_is_the_paired_t_test_of_scipy(differences):
+def test_of_endlessly_many_windows_the_test_is_the_paired_t_test_of_scipy(differences):
     expected = ttest_1samp(differences, 0.0, alternative="greater").pvalue
-    assert p_worse(differences) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert p_worse(differences, 10**12) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_the_variance_of_a_mean_is_that_of_every_sample_without_replacement():
+    """Averaged over all samples of four of eight, mean and squared error of the t-test are those of the text."""
+    text = np.array([0.3, -0.2, 0.9, 0.1, -0.5, 0.4, 0.0, 0.7])
+    samples = [text[list(chosen)] for chosen in combinations(range(8), 4)]
+    spread = np.var([sample.mean() for sample in samples])
+    assumed = np.mean([sample.var(ddof=1) / 4 * (1 - 4 / 8) for sample in samples])
+    assert assumed == pytest.approx(spread)
+    sample = samples[0]
+    statistic = sample.mean() / math.sqrt(sample.var(ddof=1) / 4 * (1 - 4 / 8))
+    assert p_worse(sample.tolist(), 8) == pytest.approx(t.sf(statistic, 3))
 
 
 @patient
@@ -87,24 +100,26 @@ def test_a_candidate_that_is_exactly_as_good_is_stopped_no_more_often_than_the_r
     """At the boundary of what must not be stopped, over all looks; four standard errors of the simulation allowed."""
     chance, trials = np.random.default_rng(6), 2000
     rival = chance.normal(4.0, 0.5, (trials, windows))
-    mine = rival + chance.normal(0.0, 0.1, (trials, windows))
+    apart = chance.normal(0.0, 0.1, (trials, windows))
+    mine = rival + apart - apart.mean(axis=1, keepdims=True)
     stops = sum(raced(*pair) is not None for pair in zip(rival.tolist(), mine.tolist(), strict=True)) / trials
     assert stops <= RATE + 4 * math.sqrt(RATE * (1 - RATE) / trials)
     assert stops > 0.1 * RATE
 
 
-def test_the_rate_holds_for_a_fixed_text_whose_windows_come_in_random_order():
-    """What is random here is the order alone: skewed differences of a text, with mean zero over all its windows."""
+@pytest.mark.parametrize(("side", "most"), [(1.0, RATE), (-1.0, 0.2)])
+def test_of_texts_with_skewed_differences_the_rate_is_kept_on_one_side_and_said_on_the_other(side, most):
+    """Mean zero over all windows; in few of them the candidate is much worse (1), or much better (-1)."""
     chance, trials = np.random.default_rng(7), 2000
-    text = chance.gamma(2.0, 0.1, WINDOWS)
-    text -= text.mean()
-    stops = sum(raced([4.0] * WINDOWS, (4.0 + chance.permutation(text)).tolist()) is not None for _ in range(trials))
-    assert stops / trials <= RATE
+    texts = side * chance.exponential(0.1, (trials, WINDOWS))
+    texts -= texts.mean(axis=1, keepdims=True)
+    stops = sum(raced([4.0] * WINDOWS, (4.0 + text).tolist()) is not None for text in texts)
+    assert stops / trials <= most
 
 
 def test_a_clearly_worse_candidate_is_stopped_at_once_and_a_slightly_worse_one_sometimes():
     chance, trials = np.random.default_rng(8), 500
-    for gap, least, most in ((1.0, 0.95, 1.0), (0.05, 0.1, 0.9)):
+    for gap, least, most in ((1.0, 0.95, 1.0), (0.03, 0.1, 0.9)):
         early = [raced([4.0] * WINDOWS, (4.0 + chance.normal(gap, 0.08, WINDOWS)).tolist()) for _ in range(trials)]
         stopped = sum(count == FIRST for count in early) if gap == 1.0 else sum(count is not None for count in early)
         assert least <= stopped / trials <= most

@@ -1,85 +1,78 @@
 import torch
 
-SPACING = 64
-SWEEPS = 2
-NEVER = 1e30
+SPACING = 288
+NEVER = 2.0**100
 
 
 def exchange(score, layer, group, rounds):
     """The mask that a score gives, improved row by row, as scores: kept weights above 2, pruned ones below 1.
 
     With p the pruned part of a row, the error of the layer's output is p H p^T. A round lists pairs of a pruned and a
-    kept weight that would do well to change places (one pair for every SPACING inputs), by p H of the whole row, and
-    decides on a row's pairs one after the other, each in the light of those before it. No row ever gets worse.
-    Under a pattern N:M both weights of a pair are of the same M neighbours.
+    kept weight that would do well to change places (one pair for every SPACING inputs, or a few more), by p H of the
+    whole row, and decides on a row's pairs one after the other, each in the light of those before it. No row ever gets
+    worse. Under a pattern N:M both weights of a pair are of the same M neighbours.
     Optimal single exchanges by the Gram matrix are SparseSwaps (Zimmer et al., arXiv 2512.10922).
     """
     weight, hessian = layer.weight, layer.hessian
-    count = max(1, weight.shape[1] // SPACING)
-    keep = _first_mask(score, layer, group).to(weight.dtype)
+    keep = _first_mask(score, layer, group)
     pulled = (weight - weight * keep) @ hessian
-    alone, twice = weight.square() * hessian.diagonal(), 2 * weight
-    if_back, if_out = alone + NEVER * keep, alone + NEVER * (1 - keep)
+    # What p gains at a weight that changes its place, and what that alone does to the error: 2 step (p H) + alone.
+    step, alone = weight * (2 * keep - 1), weight.square() * hessian.diagonal()
+    kept, pruned = NEVER * keep, NEVER * (1 - keep)
     for _ in range(rounds):
-        pull = pulled * twice
-        back, out, change = _pairs(pull - if_back, pull.add_(if_out).neg_(), count, layer.pattern)
-        both, moved = _moves(weight, back, out)
-        swapped = _swapped(hessian, both, moved, change)
-        pulled += _product(both, moved * swapped.repeat(1, 2), hessian)
-        rows, pairs = swapped.nonzero(as_tuple=True)
-        back, out = back[rows, pairs], out[rows, pairs]
-        keep[rows, back], keep[rows, out] = 1, 0
-        if_back[rows, back] += NEVER
-        if_out[rows, out] += NEVER
-        if_back[rows, out], if_out[rows, back] = alone[rows, out], alone[rows, back]
+        effect = torch.addcmul(alone, pulled, step, value=2)
+        back, out = _pairs(effect, kept, pruned, layer.pattern)
+        forbidden = kept.gather(1, back) + pruned.gather(1, out)
+        places = torch.cat([back, out], dim=1)
+        moved, was_kept = step.gather(1, places), kept.gather(1, places)
+        swapped = _swapped(hessian, places, moved, pulled.gather(1, places), forbidden).repeat(1, 2)
+        pulled += _product(places, moved * swapped, hessian)
+        now_kept = was_kept + swapped * (NEVER - 2 * was_kept)
+        step.scatter_(1, places, moved - 2 * moved * swapped)
+        kept.scatter_(1, places, now_kept)
+        pruned.scatter_(1, places, NEVER - now_kept)
     size = score.abs()
-    return size.div_(size + size.mean() + 1e-12).add_(keep, alpha=2)
+    return size.div_(size + size.mean() + 1e-12).add_(kept, alpha=2 / NEVER)
 
 
 def _first_mask(score, layer, group):
-    if layer.pattern != "none":
-        kept, of = map(int, layer.pattern.split(":"))
-        neighbours = score.unflatten(1, (-1, of))
-        best = neighbours.topk(kept, dim=2).indices
-        return torch.zeros_like(neighbours, dtype=torch.bool).scatter_(2, best, True).flatten(1)
+    """1 where a weight is kept, else 0."""
     rows = score if group == "row" else score.reshape(1, -1)
-    zeros = round(layer.sparsity * rows.shape[1])
-    if zeros == 0:
-        return torch.ones_like(score, dtype=torch.bool)
-    best = rows.topk(rows.shape[1] - zeros, dim=1, sorted=False).indices
-    return torch.zeros_like(rows, dtype=torch.bool).scatter_(1, best, True).view_as(score)
+    most = rows.shape[1] - round(layer.sparsity * rows.shape[1])
+    if layer.pattern != "none":
+        most, of = map(int, layer.pattern.split(":"))
+        rows = score.reshape(-1, of)
+    best = rows.topk(most, dim=1, sorted=False).indices
+    return torch.zeros_like(rows).scatter_(1, best, 1.0).view_as(score)
 
 
-def _pairs(gain, loss, count, pattern):
-    """Columns of weights to bring back and to prune instead [rows, count], and the change of the error by each pair."""
+def _pairs(effect, kept, pruned, pattern):
+    """Columns of weights to bring back, and of those to prune instead, [rows, pairs] each.
+
+    The columns are split into classes, within which one weight of each kind is chosen: M neighbours, or as many as
+    there are inputs to a pair. Changes the last bits of `effect`: they take the place within the class, so that a
+    minimum, which is ten times as fast without its index, brings it along.
+    """
+    columns = effect.shape[1]
+    count = max(1, columns // SPACING)
     if pattern == "none":
-        (gain, back), (loss, out) = _best(gain, count), _best(loss, count)
-        return back, out, -(gain + loss)
-    of = int(pattern.split(":")[1])
-    gain, back = gain.unflatten(1, (-1, of)).max(dim=2)
-    loss, out = loss.unflatten(1, (-1, of)).max(dim=2)
-    best, chosen = _best(gain + loss, min(count, gain.shape[1]))
-    return chosen * of + back.gather(1, chosen), chosen * of + out.gather(1, chosen), -best
-
-
-def _best(values, count):
-    """Of every row split into `count` interleaved classes the best of each, best first: values, columns."""
-    rows, columns = values.shape
-    missing = -columns % count
-    if missing:
-        values = torch.nn.functional.pad(values, (0, missing), value=-NEVER)
-    best, place = values.view(rows, -1, count).max(dim=1)
-    best, order = best.sort(dim=1, descending=True)
-    columns_of = place * count + torch.arange(count, device=values.device)
-    return best, columns_of.gather(1, order).clamp_(max=columns - 1)
-
-
-def _moves(weight, back, out):
-    """Columns of the weights of all pairs [rows, 2 pairs], and what the pruned part gains at them."""
-    both = torch.cat([back, out], dim=1)
-    moved = weight.gather(1, both)
-    moved[:, : back.shape[1]].neg_()
-    return both, moved
+        count = next(some for some in range(count, 0, -1) if columns % some == 0)
+        size = columns // count
+    else:
+        size = int(pattern.split(":")[1])
+    bits = 2 ** (size - 1).bit_length() - 1
+    classes = effect.view(effect.shape[0], -1, size)
+    places = torch.arange(size, dtype=torch.int32, device=effect.device)
+    classes.view(torch.int32).bitwise_and_(~bits).bitwise_or_(places)
+    back, out = ((effect + bar).view_as(classes).amin(dim=2) for bar in (kept, pruned))
+    if pattern == "none":
+        chosen = [back.argsort(dim=1), out.argsort(dim=1)]
+    else:
+        chosen = [(back + out).topk(min(count, back.shape[1]), dim=1, largest=False).indices] * 2
+    return [
+        chosen * size + (least.gather(1, chosen).view(torch.int32) & bits).clamp_(max=size - 1)
+        for least, chosen in zip((back, out), chosen, strict=True)
+    ]
 
 
 def _product(columns, values, hessian):
@@ -87,21 +80,17 @@ def _product(columns, values, hessian):
     return torch.nn.functional.embedding_bag(columns, hessian, mode="sum", per_sample_weights=values)
 
 
-def _swapped(hessian, both, moved, change):
-    """Which pairs to swap [rows, pairs]: pair by pair, as long as the error falls. `change`: its change by each
-    pair alone, without what the two of a pair do to each other; huge where there is no such pair."""
-    pairs, places = change.shape[1], both.unsqueeze(2) * hessian.shape[1] + both.unsqueeze(1)
-    product = hessian.reshape(-1).index_select(0, places.view(-1)).view_as(places)
-    product.mul_(moved.unsqueeze(1)).mul_(moved.unsqueeze(2))
-    first, last = product.split(pairs, dim=1)
-    mutual = (first + last).unflatten(2, (2, -1)).sum(dim=2).permute(1, 2, 0).contiguous()
-    change = change.T + 2 * first[:, :, pairs:].diagonal(dim1=1, dim2=2).T
+def _swapped(hessian, places, moved, pulled, forbidden):
+    """Which pairs to swap [rows, pairs], 1 or 0: pair by pair, as long as the error falls.
+
+    `places`: columns of all weights to bring back, then of those to prune; `moved`, `pulled`: of these columns.
+    """
+    among = hessian.flatten().index_select(0, (places.unsqueeze(2) * len(hessian) + places.unsqueeze(1)).view(-1))
+    mutual = among.view(*places.shape, -1).mul_(moved.unsqueeze(1)).mul_(moved.unsqueeze(2))
+    mutual = mutual.unflatten(2, (2, -1)).sum(dim=2).unflatten(1, (2, -1)).sum(dim=1).permute(1, 2, 0).contiguous()
+    change = (2 * moved * pulled).unflatten(1, (2, -1)).sum(dim=1).add_(forbidden).T + mutual.diagonal().T
     swapped = torch.zeros_like(change)
-    for _ in range(SWEEPS):
-        for pair, between in enumerate(mutual):
-            alone = change[pair].clone()
-            step = torch.where(swapped[pair] > 0, -(alone > 0).to(alone.dtype), (alone < 0).to(alone.dtype))
-            change.add_(2 * step * between)
-            change[pair] = alone
-            swapped[pair] += step
+    for pair, between in enumerate(mutual):
+        swapped[pair] = change[pair] < 0
+        change += 2 * swapped[pair] * between
     return swapped.T.contiguous()

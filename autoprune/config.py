@@ -196,7 +196,7 @@ class SearchSettings(Settings):
     )
     elite: Positive = Field(2, description="best candidates so far, by which others are stopped early")
     layer_error: Annotated[float, Field(gt=0)] | None = Field(
-        1.1,
+        1.05,
         description="stop a candidate whose reconstruction error on a few decoder blocks is more than so many times "
         "the largest of the elite's; null: stop none by it",
     )

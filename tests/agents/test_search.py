@@ -200,7 +200,8 @@ def test_a_candidate_that_is_not_deterministic_is_flagged(search, chat_server):
     body = "state.append(1)\n    return layer.weight.abs().pow(len(state))"
     forgetful = f"```python\nstate = []\n\n\ndef score(layer):\n    {body}\n```"
     chat_server.script = lambda body: scripted(body) if "response_format" in body else forgetful
-    outcomes, _, _, _ = read(search(*llm_words(chat_server, "search.max_candidates=1", "agents.critic=rules")))
+    words = ("search.max_candidates=1", "search.layer_error=null", "agents.critic=rules")
+    outcomes, _, _, _ = read(search(*llm_words(chat_server, *words)))
     assert outcomes[0].status == "measured"
     assert any("not deterministic" in flag for flag in outcomes[0].data["flags"])
 

@@ -83,7 +83,7 @@ def _on_model(crew: Crew, workbench: Workbench, taking_part: list[Entrant]) -> l
     for seed, calibrated in _samples(crew, workbench):
         for condition in conditions:
             for standing in condition.standings:
-                if seed < standing.entrant.seeds:
+                if seed < standing.entrant.seeds and not standing.problem:
                     if standing.entrant.slot:
                         crew.events.emit("working", slot=standing.entrant.slot, agent="confirmation")
                     standing.take(_placed(calibrated, condition), seed)

@@ -9,8 +9,9 @@ def exchange(score, layer, group, rounds):
 
     With p the pruned part of a row, the error of the layer's output is p H p^T. A round lists pairs of a pruned and a
     kept weight that would do well to change places (one pair for every SPACING inputs, or a few more), by p H of the
-    whole row, and decides on a row's pairs one after the other, each in the light of those before it. No row ever gets
-    worse. Under a pattern N:M both weights of a pair are of the same M neighbours.
+    whole row, and decides on a row's pairs one after the other, each in the light of those before it. Few pairs, for
+    the next round knows what these did to p H. No row ever gets worse. Under a pattern N:M both weights of a pair are
+    of the same M neighbours.
     Optimal single exchanges by the Gram matrix are SparseSwaps (Zimmer et al., arXiv 2512.10922).
     """
     weight, hessian = layer.weight, layer.hessian
@@ -23,23 +24,24 @@ def exchange(score, layer, group, rounds):
         effect = torch.addcmul(alone, pulled, step, value=2)
         back, out = _pairs(effect, kept, pruned, layer.pattern)
         forbidden = kept.gather(1, back) + pruned.gather(1, out)
-        places = torch.cat([back, out], dim=1)
-        moved, was_kept = step.gather(1, places), kept.gather(1, places)
-        swapped = _swapped(hessian, places, moved, pulled.gather(1, places), forbidden).repeat(1, 2)
-        pulled += _product(places, moved * swapped, hessian)
+        columns = torch.cat([back, out], dim=1)
+        moved, was_kept = step.gather(1, columns), kept.gather(1, columns)
+        swapped = _swapped(hessian, columns, moved, pulled.gather(1, columns), forbidden).repeat(1, 2)
+        pulled += _product(columns, moved * swapped, hessian)
         now_kept = was_kept + swapped * (NEVER - 2 * was_kept)
-        step.scatter_(1, places, moved - 2 * moved * swapped)
-        kept.scatter_(1, places, now_kept)
-        pruned.scatter_(1, places, NEVER - now_kept)
+        step.scatter_(1, columns, moved - 2 * moved * swapped)
+        kept.scatter_(1, columns, now_kept)
+        pruned.scatter_(1, columns, NEVER - now_kept)
     size = score.abs()
     return size.div_(size + size.mean() + 1e-12).add_(kept, alpha=2 / NEVER)
 
 
 def _first_mask(score, layer, group):
     """1 where a weight is kept, else 0."""
-    rows = score if group == "row" else score.reshape(1, -1)
-    most = rows.shape[1] - round(layer.sparsity * rows.shape[1])
-    if layer.pattern != "none":
+    if layer.pattern == "none":
+        rows = score if group == "row" else score.reshape(1, -1)
+        most = rows.shape[1] - round(layer.sparsity * rows.shape[1])
+    else:
         most, of = map(int, layer.pattern.split(":"))
         rows = score.reshape(-1, of)
     best = rows.topk(most, dim=1, sorted=False).indices
@@ -80,13 +82,13 @@ def _product(columns, values, hessian):
     return torch.nn.functional.embedding_bag(columns, hessian, mode="sum", per_sample_weights=values)
 
 
-def _swapped(hessian, places, moved, pulled, forbidden):
+def _swapped(hessian, columns, moved, pulled, forbidden):
     """Which pairs to swap [rows, pairs], 1 or 0: pair by pair, as long as the error falls.
 
-    `places`: columns of all weights to bring back, then of those to prune; `moved`, `pulled`: of these columns.
+    `columns`: of all weights to bring back, then of those to prune; `moved`, `pulled`: of these columns.
     """
-    among = hessian.flatten().index_select(0, (places.unsqueeze(2) * len(hessian) + places.unsqueeze(1)).view(-1))
-    mutual = among.view(*places.shape, -1).mul_(moved.unsqueeze(1)).mul_(moved.unsqueeze(2))
+    among = hessian.flatten().index_select(0, (columns.unsqueeze(2) * len(hessian) + columns.unsqueeze(1)).view(-1))
+    mutual = among.view(*columns.shape, -1).mul_(moved.unsqueeze(1)).mul_(moved.unsqueeze(2))
     mutual = mutual.unflatten(2, (2, -1)).sum(dim=2).unflatten(1, (2, -1)).sum(dim=1).permute(1, 2, 0).contiguous()
     change = (2 * moved * pulled).unflatten(1, (2, -1)).sum(dim=1).add_(forbidden).T + mutual.diagonal().T
     swapped = torch.zeros_like(change)

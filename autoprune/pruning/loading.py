@@ -14,6 +14,7 @@ from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError
 from autoprune.gguf_files import KNOWN
 from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
+from autoprune.pruning.heap import keep_freed_memory
 from autoprune.pruning.quiet import quiet_transformers
 
 Notify = Callable[[str], None]
@@ -39,6 +40,7 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    keep_freed_memory()
     spread = {"device_map": device_map, "offload_folder": folder} if device_map else {}
     with _explained(name), quiet_transformers():
         where = _where(name, notify)

@@ -53,9 +53,14 @@ class SandboxSettings(Settings):
 
     engine: Literal["auto", "docker", "local"] = "auto"
     seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="wall clock for the whole candidate")
-    memory_mb: Positive = Field(4096, description="memory of the candidate's process tree, shared target excluded")
+    memory_mb: Positive = Field(
+        4096, description="memory of a candidate (local: of each of its processes), shared target excluded"
+    )
     output_kb: Positive = Field(64, description="how much of what a candidate prints is kept")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads for a candidate; 0 = all")
+    processes: Annotated[int, Field(ge=0)] = Field(
+        0, description="local: processes that share a candidate's layers and threads; 0 = two, of two threads or more"
+    )
     image: str = Field("autoprune-sandbox:latest", description="docker: image name")
     gpu: bool = Field(
         False, description="docker: let candidates compute on the engine's GPU (its driver is then in reach)"

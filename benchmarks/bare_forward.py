@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 
@@ -30,6 +31,7 @@ def one_pass(model: nn.Module, windows: Tensor, batch: int) -> float:
 
 
 def main() -> None:
+    disable_progress_bar()
     name, dtype, device, file = sys.argv[1:]
     where = str(gguf_target(name, print)) if is_gguf_target(name) else name
     model = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype)).to(device).eval()

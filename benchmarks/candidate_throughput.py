@@ -14,8 +14,8 @@ CPU (pruning/heap.py); they are measured beside the others, and both figures are
 (b) wall time of a search by the symbolic engine, from the first plan to the last analysis, by the number of its
     candidates: duplicates, failures and early stops included, and what the agents do. Goal: at most 0.5.
 
-The search is done without the cache of measurements, and dense statistics are collected before anything is timed. Run
-it on an idle machine.
+The search is done without the cache of measurements; dense statistics, gradient and Hessians are collected before
+anything is timed, for they are kept on disk from run to run. Run it on an idle machine.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from autoprune.agents.crew import Crew
 from autoprune.agents.session import open_crew, work
 from autoprune.config import Config, load_config
 from autoprune.evaluation.bench import Bench
+from autoprune.pruning.contract import EXPENSIVE_FIELDS
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
@@ -91,7 +92,8 @@ def main() -> None:
         run = RunDirectory.create(Path(folder) / "run", config)
         events = EventLog(run.events_file)
         with open_crew(run, config, choose_llm(config.llm, console.print), events) as crew:
-            crew.workbench.bench.bundle()
+            crew.workbench.bench.bundle(tuple(field.name for field in EXPENSIVE_FIELDS))
+            crew.workbench.bench.sampled("search")
             passes = Passes(crew.workbench.bench, Path(folder))
             for _ in range(FORWARD_PASSES):
                 passes.measure()

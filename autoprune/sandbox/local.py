@@ -21,11 +21,16 @@ import autoprune
 from autoprune.config import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.sandbox import jail, protocol
+from autoprune.sandbox.allowance import Allowance
+from autoprune.sandbox.base import Session
 from autoprune.sandbox.memory import Growth, figures
 from autoprune.sandbox.screen import refuse
 from autoprune.sandbox.session import WorkerSession, lengthened, readable, wait_until_ready
 from autoprune.sandbox.slot import Output
+from autoprune.sandbox.team import Team
 
+PROCESSES = 2
+"""Of a candidate, where it has as many threads: each takes memory of its own."""
 _MAX_THREADS = 512
 _DEATHS: dict[int, tuple[str, str]] = {
     signal.SIGSEGV: ("crashed", "the process died of a segmentation fault"),
@@ -174,7 +179,7 @@ class LocalWorker:
 
 
 class LocalSandbox:
-    """The sandbox `local`: a fresh jailed process per candidate, forked from a warm one."""
+    """The sandbox `local`: fresh jailed processes per candidate, forked from a warm one."""
 
     name = "local"
 
@@ -187,26 +192,30 @@ class LocalSandbox:
         if settings.gpu:
             raise SandboxUnavailable("sandbox.gpu is set, but the local sandbox computes on the CPU; use Docker")
         self._settings = settings
-        self._threads = settings.threads or os.cpu_count() or 1
+        threads = settings.threads or os.cpu_count() or 1
+        self._processes = settings.processes or min(PROCESSES, threads)
+        self._threads = max(1, threads // self._processes)
         self._lock = threading.Lock()
         # The kernel ends the warm process with the thread that started it, so that thread lives as long as we do.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-start")
         self._zygote = self._starter.submit(Zygote, self._threads)
 
     @contextlib.contextmanager
-    def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[WorkerSession]:
+    def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[Session]:
         """See base.Sandbox."""
         refuse(source)
-        worker = LocalWorker(self._warm(), self._settings.memory_mb * 1024 * 1024)
-        try:
-            wait_until_ready(worker.channel)
-            session = WorkerSession(worker, source, bundle, lengthened(self._settings, times))
-            try:
-                yield session
-            finally:
-                session.close()
-        finally:
-            worker.close()
+        settings = lengthened(self._settings, times)
+        allowance = Allowance(settings.seconds)
+        with contextlib.ExitStack() as stack:
+            workers, sessions = [], []
+            for _ in range(self._processes):
+                workers.append(LocalWorker(self._warm(), settings.memory_mb << 20))
+                stack.callback(workers[-1].close)
+            for worker in workers:
+                wait_until_ready(worker.channel)
+                sessions.append(WorkerSession(worker, source, bundle, settings, allowance))
+                stack.callback(sessions[-1].close)
+            yield sessions[0] if len(sessions) == 1 else Team(sessions)
 
     def wait_until_warm(self) -> None:
         """See base.Sandbox."""

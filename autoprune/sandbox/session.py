@@ -21,6 +21,7 @@ from autoprune.config import SandboxSettings
 from autoprune.errors import CandidateFailure
 from autoprune.pruning.contract import GROUPS, UNITS
 from autoprune.sandbox import protocol
+from autoprune.sandbox.allowance import Allowance
 from autoprune.sandbox.claims import Claims
 from autoprune.sandbox.slot import PLACES, Output, Slot, clean
 
@@ -64,15 +65,21 @@ class Worker(Protocol):
 
 
 class WorkerSession:
-    """One candidate in one worker (see base.Session). The budget of seconds counts only while we wait for it."""
+    """One candidate in one worker (see base.Session), which starts when it is asked for something.
 
-    def __init__(self, worker: Worker, source: str, folder: Path, settings: SandboxSettings) -> None:
+    `allowance`: of the candidate's seconds, where it has other workers beside this one.
+    """
+
+    def __init__(
+        self, worker: Worker, source: str, folder: Path, settings: SandboxSettings, allowance: Allowance | None = None
+    ) -> None:
         from autoprune.pruning.bundle import Bundle
 
         self._worker = worker
-        self._seconds = settings.seconds
-        self._left = settings.seconds
+        self._allowance = allowance or Allowance(settings.seconds)
         self._shapes = {layer.name: layer.shape for layer in Bundle(folder).layers}
+        self.layers = tuple(self._shapes)
+        """Names, in the bundle's order."""
         self._next_id = 1
         self._asked: deque[int] = deque()
         """Numbers of the questions whose answers have not been read, oldest first."""
@@ -116,7 +123,7 @@ class WorkerSession:
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, "Tensor"]]:
         """See base.Session."""
-        names = list(self._shapes) if layers is None else list(layers)
+        names = list(self.layers) if layers is None else list(layers)
         if not names:
             return
         self._catch_up("score")
@@ -196,38 +203,34 @@ class WorkerSession:
             self._worker.resume()
             self._paused = False
         channel = self._worker.channel
-        channel.settimeout(max(self._left, 0.001))
-        started = time.monotonic()
+        channel.settimeout(max(self._allowance.left, 0.001))
         try:
-            if not self._asked and readable(channel, 0) and channel.recv(1, socket.MSG_PEEK):
-                self._fail(stage, "protocol", "the worker spoke before it was asked")
-            data = protocol.encode({"id": number, **question})
-            if descriptors:
-                sent = socket.send_fds(channel, [data[: protocol.HEADER.size]], descriptors)
-                data = data[sent:]
-            channel.sendall(data)
+            with self._allowance.waiting():
+                if not self._asked and readable(channel, 0) and channel.recv(1, socket.MSG_PEEK):
+                    self._fail(stage, "protocol", "the worker spoke before it was asked")
+                data = protocol.encode({"id": number, **question})
+                if descriptors:
+                    sent = socket.send_fds(channel, [data[: protocol.HEADER.size]], descriptors)
+                    data = data[sent:]
+                channel.sendall(data)
         except TimeoutError:
-            self._fail(stage, "timeout", f"the worker did not take a question for {self._seconds:g} s")
+            self._fail(stage, "timeout", f"the worker did not take a question for {self._allowance.seconds:g} s")
         except ConnectionError:
             if not self._asked:  # else reading on will tell at which layer it ended
                 self._fail(stage, *self._worker.ended())
-        finally:
-            self._left -= time.monotonic() - started
         self._asked.append(number)
 
     def _answer(self, stage: str, layer: str = "") -> dict[str, Any]:
         """The answer to the oldest question that is not answered yet."""
-        started = time.monotonic()
         where = f" (layer {layer})" if layer else ""
         try:
-            answer = protocol.read_message(self._reader(stage, started + self._left, where))
+            with self._allowance.waiting() as deadline:
+                answer = protocol.read_message(self._reader(stage, deadline, where))
         except protocol.ProtocolError as error:
             self._fail(stage, "protocol", f"{error}{where}")
         except (EOFError, ConnectionError):
             reason, message = self._worker.ended()
             self._fail(stage, reason, f"{message}{where}")
-        finally:
-            self._left -= time.monotonic() - started
         if answer.get("id") != self._asked.popleft():
             self._fail(stage, "protocol", f"the worker answered another question{where}")
         if "failure" in answer:
@@ -239,7 +242,8 @@ class WorkerSession:
             while True:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    self._fail(stage, "timeout", f"no answer within the {self._seconds:g} s of a candidate{where}")
+                    within = f"the {self._allowance.seconds:g} s of a candidate"
+                    self._fail(stage, "timeout", f"no answer within {within}{where}")
                 if readable(self._worker.channel, min(left, _TICK)):
                     return self._worker.channel.recv(length)
                 if over := self._worker.overuse():

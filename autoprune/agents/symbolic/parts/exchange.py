@@ -15,19 +15,21 @@ def exchange(score, layer, group, rounds):
     Optimal single exchanges by the Gram matrix are SparseSwaps (Zimmer et al., arXiv 2512.10922).
     """
     weight, hessian = layer.weight, layer.hessian
-    keep = _first_mask(score, layer, group)
-    pulled = (weight - weight * keep) @ hessian
-    # What p gains at a weight that changes its place, and what that alone does to the error: 2 step (p H) + alone.
-    step, alone = weight * (2 * keep - 1), weight.square() * hessian.diagonal()
-    kept, pruned = NEVER * keep, NEVER * (1 - keep)
+    kept = _first_mask(score, layer, group).mul_(NEVER)
+    pruned = NEVER - kept
+    # What p gains at a weight that changes its place, 2 p H, and what a change alone does to the error: the product of
+    # the two + alone.
+    step = torch.addcmul(-weight, weight, kept, value=2 / NEVER)
+    pulled = (weight - step) @ hessian
+    alone = weight.square().mul_(hessian.diagonal())
     for _ in range(rounds):
-        effect = torch.addcmul(alone, pulled, step, value=2)
+        effect = torch.addcmul(alone, pulled, step)
         back, out = _pairs(effect, kept, pruned, layer.pattern)
         forbidden = kept.gather(1, back) + pruned.gather(1, out)
         columns = torch.cat([back, out], dim=1)
         moved, was_kept = step.gather(1, columns), kept.gather(1, columns)
         swapped = _swapped(hessian, columns, moved, pulled.gather(1, columns), forbidden).repeat(1, 2)
-        pulled += _product(columns, moved * swapped, hessian)
+        pulled += _product(columns, 2 * moved * swapped, hessian)
         now_kept = was_kept + swapped * (NEVER - 2 * was_kept)
         step.scatter_(1, columns, moved - 2 * moved * swapped)
         kept.scatter_(1, columns, now_kept)
@@ -66,7 +68,8 @@ def _pairs(effect, kept, pruned, pattern):
     classes = effect.view(effect.shape[0], -1, size)
     places = torch.arange(size, dtype=torch.int32, device=effect.device)
     classes.view(torch.int32).bitwise_and_(~bits).bitwise_or_(places)
-    back, out = ((effect + bar).view_as(classes).amin(dim=2) for bar in (kept, pruned))
+    back = (effect + kept).view_as(classes).amin(dim=2)
+    out = effect.add_(pruned).view_as(classes).amin(dim=2)
     if pattern == "none":
         chosen = [back.argsort(dim=1), out.argsort(dim=1)]
     else:
@@ -90,7 +93,7 @@ def _swapped(hessian, columns, moved, pulled, forbidden):
     among = hessian.flatten().index_select(0, (columns.unsqueeze(2) * len(hessian) + columns.unsqueeze(1)).view(-1))
     mutual = among.view(*columns.shape, -1).mul_(moved.unsqueeze(1)).mul_(moved.unsqueeze(2))
     mutual = mutual.unflatten(2, (2, -1)).sum(dim=2).unflatten(1, (2, -1)).sum(dim=1).permute(1, 2, 0).contiguous()
-    change = (2 * moved * pulled).unflatten(1, (2, -1)).sum(dim=1).add_(forbidden).T + mutual.diagonal().T
+    change = (moved * pulled).unflatten(1, (2, -1)).sum(dim=1).add_(forbidden).T + mutual.diagonal().T
     swapped = torch.zeros_like(change)
     for pair, between in enumerate(mutual):
         swapped[pair] = change[pair] < 0

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """One candidate, loaded in a process of its own. Used by one thread. Ends with its context manager."""
+    """One candidate, loaded in processes of its own. Used by one thread. Ends with its context manager."""
 
     group: str
     """Within what the candidate's scores are compared: one of contract.GROUPS."""
@@ -28,8 +28,8 @@ class Session(Protocol):
 
     @property
     def memory(self) -> int | None:
-        """By how many bytes the candidate's process has grown at most so far, as the kernel counts it (memory.py); None
-        when that cannot be known. Measured from outside."""
+        """By how many bytes the candidate's processes have grown at most so far, as the kernel counts it (memory.py),
+        measured from outside; None when that cannot be known."""
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """The candidate's raw densities, one finite number per unit, not yet projected onto the budget.

@@ -265,7 +265,8 @@ class Workbench:
             facts |= {"calibration": texts["calibration"], "sparsity": self.config.sparsity}
             facts |= self._allocation(subject) | self._reconstruction(subject, split)
         if _is_candidate(subject):
-            facts["sandbox"] = [self.sandbox.name, self.config.sandbox.threads]
+            settings = self.config.sandbox
+            facts["sandbox"] = [self.sandbox.name, settings.threads, settings.processes]
         return measurement_key(**facts)
 
 

@@ -4,9 +4,11 @@
 
 A proposal is valid when its candidate was measured (or turned out a duplicate, or was stopped early), new when its
 masks agree on less than 99 % of the sampled weights with every baseline and every candidate before it (one that was
-stopped: with every baseline and candidate of earlier generations).
+stopped in a race: with every baseline and candidate of earlier generations). Of one that was stopped before the first
+window no masks are known.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -34,18 +36,21 @@ def main() -> None:
             share = 1.0 if row.subject in seen else shares[nearest]
             seen[row.subject] = row.signature
         elif outcome.status == "stopped":
-            nearest, share = outcome.data["nearest"], outcome.data.get("agreement", 0.0)
+            shared = outcome.data.get("agreement")  # None where it was stopped before it had all its masks
+            nearest, share = outcome.data["nearest"], float("nan") if shared is None else shared
         valid, new = outcome.status in ("measured", "stopped", "duplicate"), share < NEW
-        total = counts.setdefault(engines.get(outcome.slot, "?"), [0, 0, 0])
+        total = counts.setdefault(engines.get(outcome.slot, "?"), [0, 0, 0, 0])
         total[0] += 1
         total[1] += valid
         total[2] += new
+        total[3] += not math.isnan(share)
         value = f"{row.perplexity:10.2f}" if row is not None else f"{'-':>10}"
         print(
             f"{outcome.slot:8} {engines.get(outcome.slot, '?'):9} {outcome.status:10} {value} {share:9.4f}  {nearest}"
         )
-    for engine, (proposed, valid, new) in sorted(counts.items()):
-        print(f"{engine}: {proposed} proposed, {valid} valid ({100 * valid / proposed:.0f} %), {new} new")
+    for engine, (proposed, valid, new, known) in sorted(counts.items()):
+        share_valid = f"{valid} valid ({100 * valid / proposed:.0f} %)"
+        print(f"{engine}: {proposed} proposed, {share_valid}, {new} new of {known} whose masks are known")
     archive.close()
 
 

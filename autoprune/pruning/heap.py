@@ -2,7 +2,7 @@
 
 A forward pass makes large tensors that live for a moment, the logits most of all. By default glibc maps memory for each
 of more than 32 MB (smaller ones, too, at first) and unmaps it when it is freed, and the kernel zeroes every page at its
-first use: on the CPU that is a quarter of a pass of a small model (`benchmarks/candidate_throughput.py`).
+first use: on the CPU that is a sixth of a pass of a small model (`benchmarks/candidate_throughput.py` prints both).
 """
 
 import ctypes

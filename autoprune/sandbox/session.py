@@ -65,7 +65,7 @@ class Worker(Protocol):
 
 
 class WorkerSession:
-    """One candidate in one worker (see base.Session), which starts when it is asked for something.
+    """One candidate in one worker (see base.Session).
 
     `allowance`: of the candidate's seconds, where it has other workers beside this one.
     """

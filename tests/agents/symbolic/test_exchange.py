@@ -68,6 +68,25 @@ def test_no_row_gets_worse_and_each_keeps_as_many_weights(seed, share, group):
     assert (errors(after, view) <= errors(before, view) * (1 + 1e-4) + 1e-6).all()
 
 
+@given(
+    seed=st.integers(0, 10_000), share=st.sampled_from([0.0, 0.25, 0.6, 1.0]), group=GROUPS, levels=st.integers(1, 3)
+)
+@settings(max_examples=60, deadline=None)
+def test_of_equal_scores_as_many_are_kept_as_the_sparsity_says(seed, share, group, levels):
+    view = layer(seed, sparsity=share, columns=20)
+    scores = torch.randint(levels, view.weight.shape, generator=torch.Generator().manual_seed(seed)).float()
+    kept = exchange(scores, view, group, 2) > 1.5
+    expected = mask_of(scores, view, group)
+    assert torch.equal(kept.sum(1), expected.sum(1)) if group == "row" else kept.sum() == expected.sum()
+
+
+def test_a_score_that_is_not_a_number_does_not_become_one():
+    view = layer(0)
+    scores = wanda(view)
+    scores[1, 2] = torch.nan
+    assert exchange(scores, view, "row", 2).isnan().any()
+
+
 def test_exchanges_lower_the_error_where_inputs_are_correlated():
     view = layer(1, rows=40, columns=64)
     before, after = (mask_of(s, view, "row") for s in (wanda(view), exchange(wanda(view), view, "row", ROUNDS)))

@@ -16,7 +16,7 @@ from autoprune.pruning.allocation.dynamic import next_stage, stages, surviving_s
 from autoprune.pruning.allocation.global_threshold import global_zeros
 from autoprune.pruning.allocation.searched import Rung, searched
 from autoprune.pruning.allocation.uniform import uniform
-from autoprune.pruning.masks import make_mask
+from autoprune.pruning.masks import make_mask, masked_weight
 from autoprune.pruning.skewness import unit_skewness
 from autoprune.pruning.threads import side_by_side
 
@@ -101,7 +101,7 @@ class Trials:
         def pruned(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
             name, score = scored
             weight = self._bench.target.weight(name)
-            return name, weight * make_mask(score, weight, zeros[name], self._scoring.group)
+            return name, masked_weight(weight, make_mask(score, weight, zeros[name], self._scoring.group))
 
         for name, weight in side_by_side(pruned, self._scoring.scores(told, changed) if changed else ()):
             self._put(name, weight)
@@ -142,7 +142,7 @@ def staged(bench: Bench, units: Units, settings: sdsa.SDSA, sparsity: float, sco
         def surviving(scored: tuple[str, Tensor], zeros: dict[str, int] = zeros) -> tuple[str, float]:
             name, score = scored
             weight = bench.target.weight(name)
-            return name, surviving_skewness(weight * make_mask(score, weight, zeros[name], scoring.group))
+            return name, surviving_skewness(masked_weight(weight, make_mask(score, weight, zeros[name], scoring.group)))
 
         skew = dict(side_by_side(surviving, scoring.scores(units.sparsity(zeros))))
         now = [unit_skewness((layer.size, skew[layer.name]) for layer in unit) for unit in units.members.values()]

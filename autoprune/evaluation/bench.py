@@ -31,7 +31,7 @@ from autoprune.evaluation.units import Units
 from autoprune.pruning.allocation.choose import READS, choose_allocation
 from autoprune.pruning.allocation.sdsa import preset
 from autoprune.pruning.bundle import Bundle, LayerInfo
-from autoprune.pruning.masks import make_mask, nm_zeros
+from autoprune.pruning.masks import make_mask, masked_weight, nm_zeros
 from autoprune.pruning.prune import Seconds
 from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
@@ -268,7 +268,7 @@ class Bench:
         curvature = self._bundle.statistic(name, "hessian_diag").to(weight.device)
         if name not in self._energy:
             self._energy[name] = _energy(weight, curvature)
-        total, kept = self._energy[name], _energy(weight * mask, curvature)
+        total, kept = self._energy[name], _energy(masked_weight(weight, mask), curvature)
         error = (total - kept) / total if total > 0 else 0.0
         return LayerDiagnostic(name, 1.0 - int(mask.count_nonzero()) / mask.numel(), max(error, 0.0))
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from autoprune.pruning.bundle import Bundle, LayerInfo
+from autoprune.pruning.masks import masked_weight
 
 BLOCKS = 5
 
@@ -44,7 +45,7 @@ class Reconstruction:
         if name not in self._whole:
             self._whole[name] = _energy(dense, hessian)
         whole = self._whole[name]
-        return _energy(dense.masked_fill(mask, 0.0), hessian) / whole if whole > 0 else 0.0
+        return _energy(masked_weight(dense, ~mask), hessian) / whole if whole > 0 else 0.0
 
     def mean(self, errors: Mapping[str, float]) -> float | None:
         """The mean over the sampled layers, each counted once; None until all of them are there."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from autoprune.errors import AutoPruneError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks
 from autoprune.pruning.footprint import outside
+from autoprune.pruning.masks import masked_weight
 
 Masks = MutableMapping[str, Tensor]
 
@@ -46,7 +47,7 @@ class Home(Protocol):
     def replace(self, name: str, weight: Tensor) -> None: ...
 
     def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
-        """Multiply the pristine weight by its mask."""
+        """What its mask keeps of the pristine weight is the live one."""
 
     def restore(self, name: str) -> None:
         """The pristine weight is the live one again."""
@@ -90,7 +91,7 @@ class Resident:
 
     def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
         self.keep(name)
-        torch.mul(self._pristine[name], masks[name], out=self.live(name))
+        masked_weight(self._pristine[name], masks[name], out=self.live(name))
 
     def restore(self, name: str) -> None:
         if name in self._pristine:
@@ -168,7 +169,7 @@ class Mapped:
         self._edit(name, lambda pristine: load_file(file)["weight"].to(pristine.device))
 
     def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
-        self._edit(name, lambda pristine: pristine * masks[name].to(pristine.device))
+        self._edit(name, lambda pristine: masked_weight(pristine, masks[name].to(pristine.device)))
 
     def restore(self, name: str) -> None:
         if self._edits.pop(name, None):

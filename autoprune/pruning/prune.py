@@ -16,7 +16,7 @@ from autoprune.errors import UsageError
 from autoprune.pruning import updates
 from autoprune.pruning.blocks import PrunableLayer
 from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.masks import make_mask
+from autoprune.pruning.masks import make_mask, masked_weight
 from autoprune.pruning.observed import Observed
 from autoprune.pruning.statistics import Observer
 from autoprune.pruning.target import Put, Target
@@ -67,7 +67,7 @@ class Surgery:
 
     def masked(self, weight: Tensor, mask: Tensor, factor: InverseFactor | None = None) -> Tensor:
         """The new weight [out, in], in the weight's dtype. `factor` is that of the layer's Hessian, for an update."""
-        return weight.masked_fill(~mask, 0.0) if factor is None else updates.obs(weight, mask, factor)
+        return masked_weight(weight, mask) if factor is None else updates.obs(weight, mask, factor)
 
     def by_itself(self, weight: Tensor, zeros: int, factor: InverseFactor) -> Tensor:
         """The same by SparseGPT's own masks."""

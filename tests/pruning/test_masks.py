@@ -9,6 +9,7 @@ from autoprune.errors import UsageError
 from autoprune.pruning.masks import (
     _select_torch,
     make_mask,
+    masked_weight,
     matrix_mask,
     nm_mask,
     nm_zeros,
@@ -160,3 +161,13 @@ def test_a_pattern_prunes_existing_zeros_first():
     weight = torch.tensor([[1.0, 0.0, 3.0, 4.0]])
     score = torch.tensor([[0.1, 9.0, 0.2, 0.3]])
     assert make_mask(score, weight, 0, "row", (2, 4)).tolist() == [[False, False, True, True]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_masked_weight_keeps_its_bits_and_is_positive_zero_elsewhere(dtype):
+    weight = torch.tensor([[1.5, -2.25, torch.inf], [-0.0, -torch.inf, -3.0]], dtype=dtype)
+    mask = torch.tensor([[True, False, True], [True, False, False]])
+    expected = torch.tensor([[1.5, 0.0, torch.inf], [-0.0, 0.0, 0.0]], dtype=dtype)
+    for result in (masked_weight(weight, mask), masked_weight(weight.T.clone().T, mask, out=torch.ones_like(weight))):
+        assert torch.equal(result, expected)
+        assert torch.equal(result.signbit(), expected.signbit())

@@ -3,6 +3,7 @@
 Nothing here imports or runs a candidate's code. What is measured are the very weights whose zeros were counted.
 """
 
+import contextlib
 import functools
 import math
 import time
@@ -199,13 +200,14 @@ class Bench:
             kept = make_mask(score, weight, zeros[name], group, pattern)
             return name, kept, sample.error(name, weight, kept) if sample and name in sample.layers else None
 
-        for name, kept, error in side_by_side(mask, spent.heard(scores)):
-            masks[name] = kept
-            diagnostics[name] = self._diagnose(name, kept)
-            if sample and error is not None:
-                errors[name] = error
-                masked = replace(masked, reconstruction=sample.mean(errors), seconds=spent.masking())
-                ladder.check_error(masked)
+        with contextlib.closing(side_by_side(mask, spent.heard(scores))) as made:
+            for name, kept, error in made:
+                masks[name] = kept
+                diagnostics[name] = self._diagnose(name, kept)
+                if sample and error is not None:
+                    errors[name] = error
+                    masked = replace(masked, reconstruction=sample.mean(errors), seconds=spent.masking())
+                    ladder.check_error(masked)
         spent.spent_on("mask")
         names = [layer.name for layer in self.layers]
         if set(masks) != set(names):
@@ -273,10 +275,10 @@ class Bench:
         return LayerDiagnostic(name, 1.0 - int(mask.count_nonzero()) / mask.numel(), max(error, 0.0))
 
     def _check_zeros(self, zeros: dict[str, int]) -> None:
-        for layer in self.layers:
-            found = self.target.zeros(layer.name)
-            if found != zeros[layer.name]:
-                raise AutoPruneError(f"layer {layer.name} has {found} zeros, not the {zeros[layer.name]} that were set")
+        names = [layer.name for layer in self.layers]
+        for name, found in zip(names, side_by_side(self.target.zeros, names), strict=True):
+            if found != zeros[name]:
+                raise AutoPruneError(f"layer {name} has {found} zeros, not the {zeros[name]} that were set")
 
 
 def _energy(weight: Tensor, curvature: Tensor) -> float:

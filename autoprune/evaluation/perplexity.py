@@ -18,6 +18,8 @@ from autoprune.pruning.walk import passed_through
 
 BATCH = 2
 """Windows per forward pass on the CPU; more gains nothing there and costs memory for logits."""
+POSITIONS = 64
+"""Positions whose losses are computed together."""
 
 
 def check_length(target: Target, seqlen: int) -> None:
@@ -45,10 +47,14 @@ def window_losses(target: Target, windows: Tensor, advance: Callable[[], None] =
 def _batch_losses(target: Target, tokens: Tensor) -> list[float]:
     """A function of its own, so that one batch's logits are freed before the next are made."""
     logits = target.model(tokens, use_cache=False).logits
-    return [
-        float(functional.cross_entropy(each[:-1].float(), window[1:]))
-        for each, window in zip(logits, tokens, strict=True)
-    ]
+    return [_loss(each[:-1], window[1:]) for each, window in zip(logits, tokens, strict=True)]
+
+
+def _loss(logits: Tensor, tokens: Tensor) -> float:
+    """Mean cross-entropy of logits [positions, vocabulary] in float32, a few positions at a time: they stay in the
+    processor's cache, and no window's logits are held in float32 as a whole."""
+    pieces = zip(logits.split(POSITIONS), tokens.split(POSITIONS), strict=True)
+    return float(torch.cat([functional.cross_entropy(a.float(), b, reduction="none") for a, b in pieces]).mean())
 
 
 def perplexity(losses: list[float]) -> float:

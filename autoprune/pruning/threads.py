@@ -2,9 +2,11 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+import torch
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -16,17 +18,24 @@ AHEAD = 2
 """Items per thread under way: enough to keep the cores busy, few enough to hold in memory."""
 
 
-def side_by_side(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+def side_by_side(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[Made]:
     """`make(item)` for each item, in order, made in threads while further items are taken from `items`.
 
-    Items are taken in the caller's thread. What `make` raises is raised where its result would come.
+    Items are taken in the caller's thread. What `make` raises is raised where its result would come. Until the end,
+    torch's own threads are shared out among all of them, lest each had a team that waits for the others.
     """
     threads = min(os.cpu_count() or 1, MOST)
     waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) > AHEAD * threads:
+    before = torch.get_num_threads()
+    each = max(1, before // threads)
+    torch.set_num_threads(each)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+            for item in items:
+                waiting.append(pool.submit(make, item))
+                if len(waiting) > AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    finally:
+        torch.set_num_threads(before)

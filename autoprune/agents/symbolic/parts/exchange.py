@@ -5,7 +5,7 @@ NEVER = 2.0**100
 
 
 def exchange(score, layer, group, rounds):
-    """The mask that a score gives, improved row by row, as scores: kept weights at 2 or above, pruned ones at most 1.
+    """The mask that a score gives, improved row by row, as scores: kept weights above 2, pruned ones below 2.
 
     With p the pruned part of a row, the error of the layer's output is p H p^T. A round lists pairs of a pruned and a
     kept weight that would do well to change places (one pair for every SPACING inputs, or a few more), by p H of the
@@ -34,7 +34,8 @@ def exchange(score, layer, group, rounds):
         for each, old, changed in zip((back, out), now, new, strict=True):
             each.scatter_(1, columns, torch.where(swapped > 0, changed, old))
         step.scatter_(1, columns, moved - 2 * moved * swapped)
-    return torch.gt(back, NEVER / 2, out=kept).mul_(2).add_(score.clamp(0, 1))
+    largest = torch.stack(score.aminmax()).abs().max().clamp_min(1e-30)
+    return torch.gt(back, NEVER / 2, out=kept).mul_(4).add_(score / largest)
 
 
 def _first_mask(score, layer, group):

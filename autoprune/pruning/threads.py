@@ -6,8 +6,6 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
-
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -21,21 +19,14 @@ AHEAD = 2
 def side_by_side(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[Made]:
     """`make(item)` for each item, in order, made in threads while further items are taken from `items`.
 
-    Items are taken in the caller's thread. What `make` raises is raised where its result would come. Until the end,
-    torch's own threads are shared out among all of them, lest each had a team that waits for the others.
+    Items are taken in the caller's thread. What `make` raises is raised where its result would come.
     """
     threads = min(os.cpu_count() or 1, MOST)
     waiting: deque[Future[Made]] = deque()
-    before = torch.get_num_threads()
-    each = max(1, before // threads)
-    torch.set_num_threads(each)
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(each,)) as pool:
-            for item in items:
-                waiting.append(pool.submit(make, item))
-                if len(waiting) > AHEAD * threads:
-                    yield waiting.popleft().result()
-            while waiting:
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > AHEAD * threads:
                 yield waiting.popleft().result()
-    finally:
-        torch.set_num_threads(before)
+        while waiting:
+            yield waiting.popleft().result()

@@ -4,7 +4,6 @@ import os
 import threading
 
 import pytest
-import torch
 
 from autoprune.pruning.threads import AHEAD, MOST, side_by_side
 
@@ -43,14 +42,3 @@ def test_an_error_is_raised_where_its_result_would_come():
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
-
-
-def test_torch_has_all_its_threads_again_when_the_work_ends_or_is_given_up():
-    before = torch.get_num_threads()
-    shares = list(side_by_side(lambda item: torch.get_num_threads(), range(3)))
-    assert shares == [max(1, before // min(os.cpu_count() or 1, MOST))] * 3
-    assert torch.get_num_threads() == before
-    given_up = side_by_side(lambda item: item, range(50))
-    next(given_up)
-    given_up.close()
-    assert torch.get_num_threads() == before

@@ -56,7 +56,7 @@ def _first_mask(score, layer, group):
 
 
 def _lowest_kept(rows, most):
-    """The lowest of the `most` highest of each row [rows, 1], on the CPU by NumPy in an eighth of the time."""
+    """The lowest of the `most` highest of each row [rows, 1], on the CPU by NumPy, whose selection is vectorised."""
     if rows.is_cuda:
         return rows.kthvalue(rows.shape[1] - most + 1, dim=1, keepdim=True).values
     ordered = rows.clone()

@@ -1,0 +1,23 @@
+"""What the tests of the chat client ask, and how."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from autoprune.agents.chat.client import Chat
+
+QUESTION = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Say hello."}]
+MakeChat = Callable[..., Chat]
+
+
+class Thought(BaseModel):
+    idea: str
+    weight: float
+
+
+GOOD = {"idea": "scale by variance", "weight": 0.5}
+
+
+def ask(chat: Chat, schema: type[BaseModel] | None = None, key: str = "g1.c1.propose.0") -> Any:
+    return chat.ask(key, "proposer", QUESTION, schema)

@@ -3,7 +3,6 @@
 Nothing here imports or runs a candidate's code. What is measured are the very weights whose zeros were counted.
 """
 
-import contextlib
 import functools
 import math
 import time
@@ -200,14 +199,13 @@ class Bench:
             kept = make_mask(score, weight, zeros[name], group, pattern)
             return name, kept, sample.error(name, weight, kept) if sample and name in sample.layers else None
 
-        with contextlib.closing(side_by_side(mask, spent.heard(scores))) as made:
-            for name, kept, error in made:
-                masks[name] = kept
-                diagnostics[name] = self._diagnose(name, kept)
-                if sample and error is not None:
-                    errors[name] = error
-                    masked = replace(masked, reconstruction=sample.mean(errors), seconds=spent.masking())
-                    ladder.check_error(masked)
+        for name, kept, error in side_by_side(mask, spent.heard(scores)):
+            masks[name] = kept
+            diagnostics[name] = self._diagnose(name, kept)
+            if sample and error is not None:
+                errors[name] = error
+                masked = replace(masked, reconstruction=sample.mean(errors), seconds=spent.masking())
+                ladder.check_error(masked)
         spent.spent_on("mask")
         names = [layer.name for layer in self.layers]
         if set(masks) != set(names):

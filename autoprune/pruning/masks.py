@@ -48,7 +48,7 @@ def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tu
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
     score = score.to(weight.device)
     mask = _mask(score, zeros, group, pattern)
-    if int(weight.count_nonzero()) == weight.numel():
+    if int(weight.count_nonzero()) == weight.numel():  # as nearly always, and told sooner than which are zero
         return mask
     already = weight == 0
     # A score that means anything prunes zeros first by itself; only if it does not, they are put first.

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ AHEAD = 2
 """Items per thread under way: enough to keep the cores busy, few enough to hold in memory."""
 
 
-def side_by_side(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[Made]:
+def side_by_side(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """`make(item)` for each item, in order, made in threads while further items are taken from `items`.
 
     Items are taken in the caller's thread. What `make` raises is raised where its result would come.

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from autoprune.agents.chat.client import Chat
+from tests.agents.chat.faulty_server import ChatServer
 
 QUESTION = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Say hello."}]
 MakeChat = Callable[..., Chat]
@@ -21,3 +22,17 @@ GOOD = {"idea": "scale by variance", "weight": 0.5}
 
 def ask(chat: Chat, schema: type[BaseModel] | None = None, key: str = "g1.c1.propose.0") -> Any:
     return chat.ask(key, "proposer", QUESTION, schema)
+
+
+class Killed(BaseException):
+    """As if the process had been killed."""
+
+
+def killed_after_the_first_call(server: ChatServer) -> Callable[[str], None]:
+    """What is done before a call: nothing before the first one."""
+
+    def before_call(role: str) -> None:
+        if server.requests:
+            raise Killed
+
+    return before_call

@@ -4,7 +4,7 @@ import pytest
 
 from autoprune.agents.chat.reply import ReplyUnusable, recorded_usage
 from autoprune.errors import RunPaused
-from tests.agents.chat.asking import GOOD, MakeChat, Thought, ask
+from tests.agents.chat.asking import GOOD, Killed, MakeChat, Thought, ask, killed_after_the_first_call
 from tests.agents.chat.conftest import DiskJournal
 from tests.agents.chat.faulty_server import ChatServer, Status
 
@@ -35,16 +35,9 @@ def test_journalled_failure_is_replayed_as_failure(
 def test_kill_between_reply_and_repair_loses_only_the_repair(
     open_chat_to: MakeChat, chat_server: ChatServer, journal: DiskJournal
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def kill_second(role: str) -> None:
-        if chat_server.requests:
-            raise Killed
-
     chat_server.script = ["nonsense", GOOD]
     with pytest.raises(Killed):
-        ask(open_chat_to(journal=journal, before_call=kill_second), Thought)
+        ask(open_chat_to(journal=journal, before_call=killed_after_the_first_call(chat_server)), Thought)
     reply = ask(open_chat_to(journal=journal), Thought)
     assert (reply.calls, reply.failed_calls) == (2, 1)
     assert len(chat_server.requests) == 2

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.chat.tools import LONGEST_RESULT, Tool, Toolbox
+from tests.agents.chat.asking import Killed, killed_after_the_first_call
 from tests.agents.chat.conftest import DiskJournal
 from tests.agents.chat.faulty_server import Calls, ChatServer, Raw, Status
 
@@ -105,16 +106,9 @@ def test_answers_are_bounded_in_size_and_number(open_chat_to: MakeChat, chat_ser
 def test_a_resumed_run_replays_calls_and_answers_without_asking_or_looking_again(
     open_chat_to: MakeChat, chat_server: ChatServer, toolbox: Toolbox, asked: list[Look], journal: DiskJournal
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def kill_second(role: str) -> None:
-        if chat_server.requests:
-            raise Killed
-
     chat_server.script = [Calls((("look", '{"place": "attic"}'),)), GOOD]
     with pytest.raises(Killed):
-        ask(open_chat_to(journal=journal, before_call=kill_second), toolbox)
+        ask(open_chat_to(journal=journal, before_call=killed_after_the_first_call(chat_server)), toolbox)
     reply = ask(open_chat_to(journal=journal), toolbox)
     assert (reply.parsed, reply.calls) == (Thought(idea="x"), 2)
     assert ask(open_chat_to(journal=journal), toolbox).replayed

@@ -66,8 +66,9 @@ class InputMoments:
             "hessian_diag": mean_square,
         }
         if self._products is not None:
-            found["hessian"] = (self._products.triu() + self._products.triu(1).T) / self.count
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in found.values()):
+            _mirror(self._products)
+            found["hessian"] = self._products / self.count
+        if not all(bool(torch.isfinite(torch.stack(tensor.aminmax())).all()) for tensor in found.values()):
             raise UsageError(f"the inputs of layer {name} are not finite on the calibration text; try dtype=float32")
         return {statistic: tensor.float().cpu() for statistic, tensor in found.items()}
 
@@ -147,7 +148,7 @@ def collect_hessians(
     Costs in^2 floats per layer; nothing of a block is held once the next is asked for. `blocks`: of these alone.
     """
     for statistics in _observe(target, windows, Observer(True if blocks is None else blocks), advance):
-        yield {name: each["hessian"] for name, each in statistics.items() if "hessian" in each}
+        yield {name: each.pop("hessian") for name, each in statistics.items() if "hessian" in each}
 
 
 def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:
@@ -190,6 +191,14 @@ def _add_products(products: Tensor, values: Tensor) -> None:
     for start in range(0, values.shape[1], STRIP):
         end = start + STRIP
         products[start:end, start:].addmm_(values[:, start:end].T, values[:, start:])
+
+
+@torch.inference_mode()  # as the sums were made
+def _mirror(products: Tensor) -> None:
+    """Write what lies above the diagonal of `products` [in, in] below it, too: strips have made their squares whole."""
+    for start in range(0, len(products), STRIP):
+        end = start + STRIP
+        products[end:, start:end] = products[start:end, end:].T
 
 
 def _observe(

@@ -21,7 +21,6 @@ from typing import Any, TextIO
 import torch
 
 from autoprune.pruning.bundle import Bundle, LayerView
-from autoprune.pruning.heap import keep_freed_memory
 from autoprune.sandbox import jail, protocol
 from autoprune.sandbox.candidate import Candidate, Refused, failure
 from autoprune.sandbox.memory import forget_peak
@@ -56,7 +55,6 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
     def read(length: int) -> bytes:
         return os.read(channel.fileno(), length)
 
-    keep_freed_memory()  # a candidate makes tensors of a layer's size by the dozen
     answer({"id": 0}, ready=True)
     opening, descriptors = receive_with_descriptors(channel)
     handed = time.process_time()

@@ -57,9 +57,11 @@ def peak(work):
             most.append(anonymous())
     watch = threading.Thread(target=look)
     watch.start()
-    made = work()
-    over.set()
-    watch.join()
+    try:
+        made = work()
+    finally:
+        over.set()
+        watch.join()
     return max(most), made
 
 woken = load(small)  # libraries and thread pools wake up
@@ -101,7 +103,7 @@ def test_memory_is_what_was_predicted_and_on_disk_that_of_one_block(tiny_model, 
     loaded, walked, measured = json.loads(done.stdout)
     size = Footprint(empty_model(str(large), lambda line: None))
     needs = Needs(size, Config.model_validate({"data": DATA}), torch.float32, offload, gpu=False)
-    assert measured / 3 < needs.measuring(SAMPLES).host < 4 * measured
+    assert measured / 4 < needs.measuring(SAMPLES).host < 4 * measured
     blocks = 4 * sum(size.blocks)
     if offload == "none":
         assert loaded < 2 * needs.load().host  # less where the weights are mapped from files of their dtype

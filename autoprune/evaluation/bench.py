@@ -190,8 +190,8 @@ class Bench:
         """
         sample = self.sampled(split)  # what is collected for it is no part of the score's time
         spent = Seconds()
-        masks, diagnostics, errors = self.target.no_masks(), {}, {}
-        masked = self._unmeasured(split, zeros)
+        masks, diagnostics = self.target.no_masks(), {}
+        masked = replace(self._unmeasured(split, zeros), sampled_layers=len(sample.layers) if sample else 0)
 
         def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor, float | None]:
             name, score = scored
@@ -202,9 +202,8 @@ class Bench:
         for name, kept, error in side_by_side(mask, spent.heard(scores)):
             masks[name] = kept
             diagnostics[name] = self._diagnose(name, kept)
-            if sample and error is not None:
-                errors[name] = error
-                masked = replace(masked, reconstruction=sample.mean(errors), seconds=spent.masking())
+            if error is not None:
+                masked = replace(masked, layer_errors=[*masked.layer_errors, error], seconds=spent.masking())
                 ladder.check_error(masked)
         spent.spent_on("mask")
         names = [layer.name for layer in self.layers]

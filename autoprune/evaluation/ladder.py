@@ -7,6 +7,7 @@ perplexity, racing against the worst of the elite -> perplexity on the full spli
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from autoprune.evaluation.measurement import Measurement, StoppedEarly
 from autoprune.evaluation.perplexity import perplexity
@@ -32,12 +33,20 @@ class Ladder:
     race: Race | None = None
 
     def check_error(self, sampled: Measurement) -> None:
-        """The rung that needs the masks of a few blocks. Raises StoppedEarly, with nothing about single layers."""
-        error = sampled.reconstruction
-        if self.most_error is not None and error is not None and error > self.most_error:
-            message = f"reconstruction error {error:.4f} of the sampled blocks, more than {self.most_error:.4f}"
-            known = replace(sampled, layers=[], signature=b"", window_losses=[], perplexity=math.nan)
-            raise StoppedEarly("check", "layer-error", f"{message}: not measured", known)
+        """The rung that needs the masks of a few blocks, and of these no more than are enough to be sure: errors are
+        not negative. Raises StoppedEarly, with nothing about single layers but the errors up to there."""
+        if self.most_error is None:
+            return
+        most = self.most_error * sampled.sampled_layers
+        enough = next((n for n, error in enumerate(accumulate(sampled.layer_errors), 1) if error > most), None)
+        if enough is not None:
+            errors = sampled.layer_errors[:enough]
+            seen = f"{sum(errors) / enough:.4f} of {enough} of {sampled.sampled_layers} sampled layers"
+            message = f"reconstruction error {seen}, so that of all is more than {self.most_error:.4f}: not measured"
+            known = replace(
+                sampled, layers=[], signature=b"", window_losses=[], perplexity=math.nan, layer_errors=errors
+            )
+            raise StoppedEarly("check", "layer-error", message, known)
 
     def looks(self, windows: int) -> tuple[int, ...]:
         """After how many windows `check_losses` is to be asked, the last time after all."""

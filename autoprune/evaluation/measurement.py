@@ -24,7 +24,8 @@ class Measurement:
 
     A full one has the losses of all `windows`, in the order of the text. One that was stopped early has fewer, in the
     order in which they were measured (`racing.order`), and its perplexity is that of those windows alone.
-    `reconstruction`: the mean relative error of the sampled layers (`Reconstruction`), where a search asks for it.
+    `layer_errors`: the relative errors of the `sampled_layers` layers that `Reconstruction` samples, as far as they are
+    known, in the order in which they were scored; where a search asks for them.
     """
 
     split: str
@@ -38,7 +39,14 @@ class Measurement:
     layers: list[LayerDiagnostic] = field(default_factory=list)
     signature: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
-    reconstruction: float | None = None
+    layer_errors: list[float] = field(default_factory=list)
+    sampled_layers: int = 0
+
+    @property
+    def reconstruction(self) -> float | None:
+        """The mean relative error of the sampled layers, each counted once; None until all of them are known."""
+        known = self.sampled_layers > 0 and len(self.layer_errors) == self.sampled_layers
+        return sum(self.layer_errors) / self.sampled_layers if known else None
 
     @property
     def full(self) -> bool:

@@ -98,7 +98,7 @@ class MeasurementCache:
     def put(self, key: str, measured: Measurement, facts: Facts) -> None:
         """Keep a measurement, unless a longer one is there, it came to nothing that a rung asks for, or the candidate
         is known to give something else each time."""
-        found = measured.window_losses or measured.reconstruction is not None
+        found = measured.window_losses or measured.layer_errors
         if not found or facts.get("repeats") is False:
             return
         record = {name: value for name, value in asdict(measured).items() if name != "signature"}

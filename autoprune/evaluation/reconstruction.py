@@ -5,7 +5,7 @@ Hessian H = X X^T / tokens: tr(D H D^T) / tr(W H W^T) with D = W - W'. It is wha
 (SparseGPT, Frantar and Alistarh 2023, eq. 1). How it ranks algorithms is what `benchmarks/ladder.py` measures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -46,10 +46,6 @@ class Reconstruction:
             self._whole[name] = _energy(dense, hessian)
         whole = self._whole[name]
         return _energy(masked_weight(dense, ~mask), hessian) / whole if whole > 0 else 0.0
-
-    def mean(self, errors: Mapping[str, float]) -> float | None:
-        """The mean over the sampled layers, each counted once; None until all of them are there."""
-        return sum(errors.values()) / len(errors) if len(errors) == len(self.layers) else None
 
 
 def _energy(weight: Tensor, hessian: Tensor) -> float:

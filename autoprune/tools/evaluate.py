@@ -10,7 +10,7 @@ from autoprune.evaluation.measurement import StoppedEarly
 from autoprune.evaluation.racing import Race
 from autoprune.evaluation.signature import Unlike, nearest
 from autoprune.runs.archive import Measured
-from autoprune.tools.rows import short_name, worst_layers
+from autoprune.tools.rows import measurement_of, short_name, worst_layers
 from autoprune.tools.workbench import Workbench
 
 
@@ -81,9 +81,8 @@ def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race |
     rows = [row for subject in elite if (row := workbench.recorded(subject, "search")) is not None]
     if not rows:
         return None, None
-    most = None
-    if settings.layer_error is not None:
-        most = settings.layer_error * max(row.data["reconstruction"] for row in rows)
+    errors = [error for row in rows if (error := measurement_of(row).reconstruction) is not None]
+    most = settings.layer_error * max(errors) if errors and settings.layer_error is not None else None
     worst = max(rows, key=lambda row: row.perplexity)
     race = Race.against(short_name(worst), worst.data["window_losses"], settings.racing_error)
     return most, race if settings.racing else None

@@ -44,7 +44,8 @@ def row_of(subject: str, settings: str, measured: Measurement, facts: dict[str, 
         "seconds": measured.seconds,
         "worst_layers": worst_layers(measured),
         "layers": [vars(layer) for layer in measured.layers],
-        "reconstruction": measured.reconstruction,
+        "layer_errors": measured.layer_errors,
+        "sampled_layers": measured.sampled_layers,
         **facts,
     }
     return Measured(subject, measured.split, settings, measured.perplexity, measured.sparsity, data, measured.signature)
@@ -64,5 +65,6 @@ def measurement_of(row: Measured) -> Measurement:
         windows=data["windows"],
         layers=[LayerDiagnostic(**layer) for layer in data["layers"]],
         signature=row.signature,
-        reconstruction=data.get("reconstruction"),
+        layer_errors=data.get("layer_errors", []),
+        sampled_layers=data.get("sampled_layers", 0),
     )

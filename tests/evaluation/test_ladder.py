@@ -1,13 +1,16 @@
 """The rungs on the bench: who is stopped, with what is known of him then, and the same again from what is known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder
-from autoprune.evaluation.measurement import StoppedEarly
+from autoprune.evaluation.measurement import Measurement, StoppedEarly
 from autoprune.evaluation.racing import Race, order
 from autoprune.pruning.target import checksum
 from tests.evaluation.test_bench import random_scores
@@ -64,7 +67,7 @@ def test_a_candidate_that_loses_stops_after_the_first_look_with_what_was_measure
 
 def test_a_layer_error_beyond_the_limit_is_never_measured(bench, full):
     bench.losses = None  # measuring would fail
-    with pytest.raises(StoppedEarly, match=r"reconstruction error 0\.\d+ of the sampled blocks") as caught:
+    with pytest.raises(StoppedEarly, match=r"reconstruction error 0\.\d+ of \d+ of \d+ sampled layers") as caught:
         measure(bench, Ladder(most_error=0.9 * full.reconstruction))
     assert (caught.value.stage, caught.value.reason) == ("check", "layer-error")
     assert caught.value.partial.window_losses == []
@@ -112,3 +115,29 @@ def test_a_replay_refuses_masks_as_the_measurement_would(full):
 
     with pytest.raises(CandidateFailure, match="seen before"):
         Ladder(accept=refuse).replay(full)
+
+
+def test_a_layer_error_that_is_enough_by_itself_stops_before_the_next_layer(bench, full):
+    first = full.layer_errors[0]
+    ladder = Ladder(most_error=0.5 * first / full.sampled_layers)
+    with pytest.raises(StoppedEarly, match=rf"error {first:.4f} of 1 of {full.sampled_layers} sampled") as caught:
+        measure(bench, ladder)
+    assert caught.value.partial.layer_errors == [first]
+    for known in (full, caught.value.partial):
+        with pytest.raises(StoppedEarly) as replayed:
+            ladder.replay(known)
+        assert replayed.value.message == caught.value.message
+    assert Ladder(most_error=1.0).replay(caught.value.partial) is None  # nobody knows: to be measured
+
+
+@given(errors=st.lists(st.floats(0, 2), min_size=1, max_size=40), most=st.floats(0.01, 2), known=st.integers(1, 40))
+def test_only_those_are_stopped_whose_mean_error_would_be_too_large(errors, most, known):
+    whole = Measurement("search", 9.0, [], 0.5, 1, 2, 3, 4, layer_errors=errors, sampled_layers=len(errors))
+    beyond = whole.reconstruction > most * (1 + 1e-9)
+    within = whole.reconstruction < most * (1 - 1e-9)
+    for measurement in (whole, replace(whole, layer_errors=errors[:known])):
+        try:
+            Ladder(most_error=most).check_error(measurement)
+            assert not (beyond and measurement is whole)
+        except StoppedEarly:
+            assert not within

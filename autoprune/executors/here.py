@@ -1,6 +1,5 @@
 """In this process, one candidate at a time. Each worker of the other executors has one of these inside."""
 
-import threading
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from autoprune.evaluation.tuning import allotted
 from autoprune.executors.base import Job
 from autoprune.pruning.contract import expensive_fields_named
 from autoprune.pruning.masks import parse_pattern
+from autoprune.pruning.turns import Turn
 from autoprune.sandbox.base import Sandbox, Session
 
 TUNED_BY = "wanda"
@@ -31,7 +31,7 @@ class Here:
     allocation: AllocationSettings
     bench: Bench
     sandbox: Sandbox
-    turn: AbstractContextManager[Any] = field(default_factory=threading.RLock)
+    turn: AbstractContextManager[Any] = field(default_factory=Turn)
     _allotted: dict[str, Allotted] = field(default_factory=dict, init=False)
 
     @property

@@ -1,6 +1,5 @@
 """Opening a workbench: target, texts, statistics, sandbox and executor, and closing what must be closed."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ from autoprune.config import Config
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.measurement_cache import user_cache
 from autoprune.executors.choose import check_executor, make_executor
+from autoprune.pruning.turns import Turn
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.choose import make_sandbox
@@ -23,12 +23,13 @@ FOUND = ("device", "dtype")
 def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: Notify) -> Iterator[Workbench]:
     """Load the target, texts and statistics, start the sandbox and the executor; close these two in every case."""
     check_executor(config.executor)
-    turn = threading.RLock()
+    turn = Turn()
     with ExitStack() as stack:
         sandbox = make_sandbox(config.sandbox, notify)
         stack.callback(sandbox.close)
         config = _as_begun(config, run, notify)
-        bench = open_bench(config, run.path, notify)
+        with turn:
+            bench = open_bench(config, run.path, notify)
         config = config.model_copy(update={"dtype": bench.fingerprints()["dtype"]})  # also for a second model
         memory = Memory(archive, user_cache(notify) if config.search.cache else None)
         executor = make_executor(config, bench, sandbox.name, turn, notify)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -22,6 +21,7 @@ from autoprune.executors.here import TUNED_BY, Here
 from autoprune.pruning.allocation.families import TUNABLE, Setting
 from autoprune.pruning.allocation.sdsa import preset
 from autoprune.pruning.masks import parse_pattern
+from autoprune.pruning.turns import Turn
 from autoprune.runs.archive import Archive, Measured
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.base import Sandbox
@@ -47,7 +47,7 @@ class Workbench:
     memory: Memory
     bench: Bench
     sandbox: Sandbox
-    turn: AbstractContextManager[Any] = field(default_factory=threading.RLock)
+    turn: AbstractContextManager[Any] = field(default_factory=Turn)
     pattern: str = "none"
     origin: "Workbench | None" = None
     executor: Executor | None = None

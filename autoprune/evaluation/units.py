@@ -10,6 +10,7 @@ from autoprune.pruning.allocation.budget import matrix_zeros, project, unit_zero
 from autoprune.pruning.allocation.signals import SIGNALS, unit_key, unit_signals
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.contract import UNIT_FIELDS
+from autoprune.pruning.masks import count_zeros
 
 MIXED = "mixed"
 DESCRIBED = tuple(field.name for field in UNIT_FIELDS if field.name in SIGNALS)
@@ -72,10 +73,7 @@ class Units:
     @cached_property
     def floors(self) -> dict[str, int]:
         """Zeros that each layer's dense weight holds anyway, as in a model that was pruned before."""
-        return {
-            layer.name: layer.size - int(self._readable.view(layer.name, 0.0).weight.count_nonzero())
-            for layer in self._readable.layers
-        }
+        return {layer.name: count_zeros(self._readable.view(layer.name, 0.0).weight) for layer in self._readable.layers}
 
     def _matrices(self, unit: Sequence[LayerInfo], total: int) -> list[int]:
         return matrix_zeros(total, [layer.size for layer in unit], [self.floors[layer.name] for layer in unit])

@@ -48,7 +48,7 @@ def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tu
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
     score = score.to(weight.device)
     mask = _mask(score, zeros, group, pattern)
-    if int(weight.count_nonzero()) == weight.numel():  # as nearly always, and told sooner than which are zero
+    if count_zeros(weight) == 0:  # as nearly always, and told sooner than which are zero
         return mask
     already = weight == 0
     # A score that means anything prunes zeros first by itself; only if it does not, they are put first.
@@ -76,6 +76,12 @@ def masked_weight(weight: Tensor, mask: Tensor, out: Tensor | None = None) -> Te
     whole = _WHOLE[weight.element_size()]
     product = torch.mul(weight.view(whole), mask, out=None if out is None else out.view(whole))
     return product.view(weight.dtype)
+
+
+def count_zeros(weight: Tensor) -> int:
+    """How many entries are 0.0 or -0.0: by their bits, for floats are compared several times as slowly on the CPU."""
+    bits = weight.view(_WHOLE[weight.element_size()])
+    return weight.numel() - int((bits + bits).count_nonzero())  # the sign's bit falls out at the top
 
 
 def row_zeros(zeros: int, rows: int, cols: int, at_least: Tensor | None = None) -> Tensor:

@@ -18,6 +18,7 @@ from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
 from autoprune.pruning.homes import Home, Mapped, Masks, Resident
 from autoprune.pruning.loading import BALANCED, DTYPES, Notify, choose_device, empty_model, faster_dtype, load_model
+from autoprune.pruning.masks import count_zeros
 
 Put = Callable[[str, Tensor], None]
 MakeHome = Callable[[nn.Module, list[PrunableLayer], torch.device], Home]
@@ -107,8 +108,7 @@ class Target:
 
     def zeros(self, name: str) -> int:
         """How many zeros there are in the weight that the model computes with now."""
-        weight = self.live_weight(name)
-        return weight.numel() - int(weight.count_nonzero())
+        return count_zeros(self.live_weight(name))
 
     @contextmanager
     def edited(self) -> Iterator[Put]:

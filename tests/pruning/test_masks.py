@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 from autoprune.errors import UsageError
 from autoprune.pruning.masks import (
     _select_torch,
+    count_zeros,
     make_mask,
     masked_weight,
     matrix_mask,
@@ -171,3 +172,12 @@ def test_a_masked_weight_keeps_its_bits_and_is_positive_zero_elsewhere(dtype):
     for result in (masked_weight(weight, mask), masked_weight(weight.T.clone().T, mask, out=torch.ones_like(weight))):
         assert torch.equal(result, expected)
         assert torch.equal(result.signbit(), expected.signbit())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_zeros_of_either_sign_are_counted_and_nothing_else(dtype):
+    least = torch.finfo(dtype).smallest_normal
+    weight = torch.tensor([[0.0, -0.0, least, -least], [torch.inf, -torch.inf, torch.nan, -1.0]], dtype=dtype)
+    assert count_zeros(weight) == count_zeros(weight.T) == 2
+    subnormal = torch.tensor([1], dtype={2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]).view(dtype)
+    assert count_zeros(subnormal) == 0

@@ -2,8 +2,8 @@
 
 torch's loops are OpenMP's, whose runtime keeps a team of helpers for every thread that ever had a loop. GNU's lets a
 helper wait awake between two loops, which follow each other within microseconds, but no longer once all teams together
-are more threads than cores: then each loop begins with a wake-up. Where the agents' threads measure one after the
-other, a pass of a small model took a fifth longer for it, in bfloat16 on two cores.
+are more threads than cores: then each loop begins with a wake-up, and passes of a small model are slower for it.
+Agents' threads measure one after the other, and each would leave a team behind.
 """
 
 import ctypes

@@ -5,7 +5,7 @@ import os
 import torch
 
 from autoprune.config import Config
-from autoprune.evaluation.perplexity import BATCH
+from autoprune.evaluation.perplexity import windows_per_pass
 from autoprune.pruning.footprint import Footprint, Room
 from autoprune.pruning.threads import AHEAD, MOST
 
@@ -25,7 +25,7 @@ class Needs:
 
     def __init__(self, size: Footprint, config: Config, dtype: torch.dtype, offload: str, gpu: bool) -> None:
         self._size, self._config, self._gpu, self._offload = size, config, gpu, offload
-        self._item = dtype.itemsize
+        self._item, self._batch = dtype.itemsize, windows_per_pass(dtype)
         self._width = sum(rows + columns for rows, columns in size.matrices)
 
     def load(self) -> Room:
@@ -49,7 +49,7 @@ class Needs:
         """A pruned model, or masks in the making; logits of a batch. `sandboxed`: bytes of the candidate's process."""
         data = self._config.data
         positions = data.seqlen * self._size.vocabulary
-        passes = self._pass(BATCH * data.seqlen) + positions * (BATCH * self._item + FLOATS)
+        passes = self._pass(self._batch * data.seqlen) + positions * (self._batch * self._item + FLOATS)
         if self._offload != "none":
             passes += self._states(windows)
         under_way = AHEAD * min(os.cpu_count() or 1, MOST) + 1

@@ -17,7 +17,7 @@ from torch import nn
 from autoprune.config import Config
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.perplexity import BATCH, check_length
+from autoprune.evaluation.perplexity import check_length, windows_per_pass
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
 from autoprune.pruning.blocks import decoder_blocks
@@ -99,7 +99,8 @@ def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device) -> n
 def _costs(target: Target, config: Config, folder: Path, open_candidate: Open) -> Costs:
     check_length(target, config.data.seqlen)
     vocabulary = target.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
-    tokens = torch.randint(vocabulary, (BATCH, config.data.seqlen), generator=torch.Generator().manual_seed(0))
+    batch = windows_per_pass(target.dtype)
+    tokens = torch.randint(vocabulary, (batch, config.data.seqlen), generator=torch.Generator().manual_seed(0))
     windows = {split: Windows(split, "probe", tokens, f"probe-{split}") for split in SPLITS}
     collect = _shortest(lambda: collect_inputs(target, tokens))
     started = time.perf_counter()
@@ -121,8 +122,8 @@ def _costs(target: Target, config: Config, folder: Path, open_candidate: Open) -
     candidate = _shortest(lambda: measured(open_candidate(CANDIDATE, bench.bundle())))
     loss = min(passes)
     return Costs(
-        collect=collect / BATCH,
-        loss=loss / BATCH,
+        collect=collect / batch,
+        loss=loss / batch,
         write=write,
         hash=_shortest(lambda: checksum(target.model)),
         score=max(score - loss, 0.0),

@@ -22,8 +22,8 @@ from scipy.special import stdtr
 
 FIRST = 4
 """Windows before the first look: with fewer, the spread of the differences is a guess."""
-EVERY = 2
-"""Windows between looks; even, as FIRST, so that a race cuts no batch of windows in two."""
+EVERY = 4
+"""Windows between looks; whole batches, as FIRST, so that a race cuts none of them (`perplexity.windows_per_pass`)."""
 
 
 def order(windows: int) -> list[int]:

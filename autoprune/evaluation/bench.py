@@ -21,7 +21,7 @@ from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.measurement import LayerDiagnostic, Measurement
-from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
+from autoprune.evaluation.perplexity import check_length, perplexity, window_losses, windows_per_pass
 from autoprune.evaluation.racing import order
 from autoprune.evaluation.reconstruction import Reconstruction, sampled_blocks
 from autoprune.evaluation.signature import Signature
@@ -193,15 +193,15 @@ class Bench:
         masks, diagnostics = self.target.no_masks(), {}
         masked = replace(self._unmeasured(split, zeros), sampled_layers=len(sample.layers) if sample else 0)
 
-        def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor, float | None]:
+        def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor, LayerDiagnostic, float | None]:
             name, score = scored
             weight = self.target.weight(name)
             kept = make_mask(score, weight, zeros[name], group, pattern)
-            return name, kept, sample.error(name, weight, kept) if sample and name in sample.layers else None
+            error = sample.error(name, weight, kept) if sample and name in sample.layers else None
+            return name, kept, self._diagnose(name, kept), error
 
-        for name, kept, error in side_by_side(mask, spent.heard(scores)):
+        for name, kept, diagnostics[name], error in side_by_side(mask, spent.heard(scores)):
             masks[name] = kept
-            diagnostics[name] = self._diagnose(name, kept)
             if error is not None:
                 masked = replace(masked, layer_errors=[*masked.layer_errors, error], seconds=spent.masking())
                 ladder.check_error(masked)
@@ -225,6 +225,7 @@ class Bench:
         return {
             "model": self.target.fingerprint,
             "dtype": str(self.target.dtype).removeprefix("torch."),
+            "windows_per_pass": windows_per_pass(self.target.dtype),
             "device": self.target.device.type,
             "texts": {
                 split: {"source": text.source, "tokens": text.fingerprint} for split, text in self._splits.items()

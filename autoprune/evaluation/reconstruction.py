@@ -29,8 +29,9 @@ class Reconstruction:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         blocks = sampled_blocks(bundle.layers)
-        self.layers = [layer.name for layer in bundle.layers if layer.block in blocks]
-        """Names, in the order of the model."""
+        sampled = sorted((each for each in bundle.layers if each.block in blocks), key=lambda layer: layer.size)
+        self.layers = [layer.name for layer in sampled]
+        """Names, the smallest first: for what they cost they tell as much."""
         self._whole: dict[str, float] = {}
 
     def order(self) -> list[str]:

@@ -18,6 +18,9 @@ from autoprune.pruning.contract import GROUPS
 PIECE = 1 << 16
 """Scores per piece of work: 256 KiB of float32, well inside a core's second-level cache."""
 
+BAR = np.float32(0.5)
+"""Scores that are masks already, as exchanges make them, have what is kept above it and what is pruned below."""
+
 _WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 SMALL_GROUP = 8
@@ -201,7 +204,10 @@ def _select_numpy(score: Tensor, quota: int, keep: Tensor) -> None:
     if quota == cols:
         keep.fill_(False)
         return
-    values, out = _as_integers(score.numpy()), keep.numpy()
+    out = keep.numpy()
+    if _is_mask(score.numpy(), cols - quota, out):
+        return
+    values = _as_integers(score.numpy())
     scratch = values.copy()
     scratch.partition(quota, axis=1)
     lowest_kept = scratch[:, quota : quota + 1].copy()
@@ -209,6 +215,13 @@ def _select_numpy(score: Tensor, quota: int, keep: Tensor) -> None:
     # Ties with the lowest kept score can only keep too many, never too few: one count tells.
     if np.count_nonzero(out) != rows * (cols - quota):
         _break_ties(torch.from_numpy(values), torch.from_numpy(lowest_kept), quota, keep)
+
+
+def _is_mask(score: np.ndarray, kept: int, out: np.ndarray) -> bool:
+    """Whether just `kept` of each row are above BAR: then they are its highest, and `out` holds which they are."""
+    np.greater(score, BAR, out=out)
+    # Of scores that are no mask, as most are, the whole count tells, and that is quick.
+    return np.count_nonzero(out) == len(out) * kept and bool((out.view(np.uint8).sum(1, np.uint32) == kept).all())
 
 
 def _as_integers(values: np.ndarray) -> np.ndarray:

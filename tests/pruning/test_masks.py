@@ -128,6 +128,13 @@ def test_every_float_dtype_and_a_transposed_score_are_accepted(dtype):
     assert int((~matrix_mask(score, 5)).sum()) == 5
 
 
+@given(TIED, st.data())
+def test_scores_that_are_a_mask_already_give_that_mask(values, data):
+    score = torch.from_numpy(values)
+    mask = row_mask(score, data.draw(st.integers(0, values.size)))
+    assert torch.equal(row_mask(mask + 0.4 * score.tanh(), int((~mask).sum())), mask)
+
+
 def test_larger_matrices_are_cut_into_pieces_without_a_trace():
     score = torch.rand(300, 700, generator=torch.Generator().manual_seed(2))
     expected = score > score.sort(1).values[:, 349:350]

@@ -201,12 +201,15 @@ class SearchSettings(Settings):
     )
     elite: Positive = Field(2, description="best candidates so far, by which others are stopped early")
     layer_error: Annotated[float, Field(gt=0)] | None = Field(
-        1.05,
+        1.02,
         description="stop a candidate whose reconstruction error on a few decoder blocks is more than so many times "
         "the largest of the elite's; null: stop none by it",
     )
     islands: Positive = Field(2, description="populations of the symbolic engine that evolve side by side")
     migration: Positive = Field(4, description="every how many generations the islands mix")
+    deepen: Annotated[int, Field(ge=0)] = Field(
+        1, description="at the end, best candidates of the symbolic engine that are tried with more rounds of exchanges"
+    )
     polish: Annotated[int, Field(ge=0)] = Field(
         0, description="at the end, generations of trials that improve the allocation of the best candidate"
     )

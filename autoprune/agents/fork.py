@@ -52,9 +52,13 @@ def state_after(run: RunDirectory, config: Config, generation: int | None) -> Se
         for snapshot in search_graph(checkpoints).get_state_history(THREAD):
             if snapshot.next == ("plan",):
                 number = snapshot.values["generation"]
-                states[number] = {"generation": number, "plans": [], "ended": snapshot.values["ended"]}
-                if snapshot.values.get("polished"):
-                    states[number]["polished"] = True
+                states[number] = {
+                    "generation": number,
+                    "plans": [],
+                    "ended": snapshot.values["ended"],
+                    "deepened": snapshot.values.get("deepened", False),
+                    "polished": snapshot.values.get("polished", False),
+                }
     wanted = max(states, default=None) if generation is None else generation
     if wanted is None or wanted not in states:
         known = ", ".join(map(str, sorted(states))) or "none"

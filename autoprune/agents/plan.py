@@ -9,9 +9,9 @@ from langgraph.types import Send
 from autoprune.agents.bandit import PARENTS, Trial, choose_from_cells, choose_operator, choose_parents, choose_sections
 from autoprune.agents.cells import cell_of
 from autoprune.agents.crew import Crew
+from autoprune.agents.ending import last_plans
 from autoprune.agents.islands import able_on_island
-from autoprune.agents.polisher import ENGINE, OPERATOR
-from autoprune.agents.population import Algorithm, Population, is_seed
+from autoprune.agents.population import Algorithm, Population
 from autoprune.agents.state import Plan, SearchState
 from autoprune.runs.archive import Outcome, Proposal
 
@@ -24,32 +24,17 @@ def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     stop = crew.budget.stop(spent)
     generation = state.get("generation", 0) + 1
     if stop:
-        last = [] if state.get("polished") else _polish(crew, generation)
-        return {"stop": stop, "plans": last, "polished": True, **({"generation": generation} if last else {})}
+        last = last_plans(crew, state, generation)
+        if not last["plans"]:
+            return {"stop": stop, **last}
+        crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=last["plans"])
+        return {"stop": stop, "generation": generation, **last}
     done = state.get("ended", 0)
     population = crew.population(before=generation)
     slots = min(crew.config.search.generation_size, crew.config.search.max_candidates - done)
     plans = [_plan_slot(crew, population, generation, place, done + place) for place in range(1, slots + 1)]
     crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=plans)
-    return {"generation": generation, "plans": plans}
-
-
-def _polish(crew: Crew, generation: int) -> list[Plan]:
-    """One more slot, in which the best candidate's allocation is improved, if that is wanted and there is one."""
-    candidates = [each for each in crew.population(before=generation).ranked() if not is_seed(each.name)]
-    if not crew.config.search.polish or not candidates:
-        return []
-    slot = f"g{generation}.c1"
-    parents = [candidates[0].name]
-    plan: Plan = {
-        "slot": slot,
-        "generation": generation,
-        "operator": OPERATOR,
-        "engine": ENGINE,
-        "parents": parents,
-    }
-    crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=[plan])
-    return [plan]
+    return {"generation": generation, "plans": plans, "deepened": False}
 
 
 def dispatch(state: SearchState) -> list[Send] | str:

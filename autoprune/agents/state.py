@@ -20,11 +20,13 @@ class Plan(TypedDict):
 
 
 class SearchState(TypedDict, total=False):
-    """The search as a whole. `stop` says why it ends once it does; `polished`: the last candidate has been planned."""
+    """The search as a whole. `stop` says why it ends once it does; `deepened`, `polished`: these generations of the
+    end have been planned (`ending.py`)."""
 
     generation: int
     plans: list[Plan]
     stop: str
+    deepened: bool
     polished: bool
     ended: Annotated[int, operator.add]
 

@@ -21,8 +21,9 @@ SEEDS: dict[str, tuple[Expression, str]] = {
 }
 """The published scores that the search starts from: name -> (expression, GROUP)."""
 
-ROUNDS = (2.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-"""Of `exchange`, as they are drawn; any other whole number up to the largest will do."""
+FEW_ROUNDS, MOST_ROUNDS = 2.0, 16.0
+"""Of `exchange`: of formulas that compete, for what the first rounds tell of them is enough; and of the best, at the
+end. Any other whole number up to the most will do."""
 _ONCE = {"minmax", "zscore", "row_share", "column_share", "abs"}
 """Operators that change nothing when they are applied a second time."""
 
@@ -87,7 +88,7 @@ def _sound(expression: Expression) -> bool:
     if operator == "attention" and shape(first) != shape(rest[0]):
         return False
     if operator in OUTERMOST:
-        return isinstance(rest[0], float) and 1 <= rest[0] <= ROUNDS[-1] and rest[0].is_integer() and _sound(first)
+        return isinstance(rest[0], float) and 1 <= rest[0] <= MOST_ROUNDS and rest[0].is_integer() and _sound(first)
     if operator == "pow":
         return isinstance(rest[0], float) and _sound(first)
     if operator not in ("mul", "add") and any(isinstance(part, float) for part in rest):

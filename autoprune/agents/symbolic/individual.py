@@ -1,6 +1,6 @@
 """What the symbolic engine evolves: a formula, what it is compared within, and an allocation if it brings one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autoprune.agents.symbolic.allocation import Allocation
@@ -8,6 +8,7 @@ from autoprune.agents.symbolic.code_leaf import can_embed
 from autoprune.agents.symbolic.expression import Expression, freeze, size
 from autoprune.agents.symbolic.operators import CODE
 from autoprune.agents.symbolic.source import source
+from autoprune.agents.symbolic.variation import deepened
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Individual:
         if expression is None:
             return Individual((CODE, code), group)
         return Individual(freeze(expression), group, thought.get("allocation"))
+
+    def deepened(self) -> "Individual | None":
+        """The same with as many rounds of exchanges as there may be; None where it has none, or has them already."""
+        deep = deepened(self.expression)
+        return None if deep is None else replace(self, expression=deep)
 
     @property
     def source(self) -> str:

@@ -13,6 +13,8 @@ GROUP_FLIP = 0.15
 OWN_ALLOCATION = 0.35
 """How often a formula drawn anew brings an allocation of its own."""
 TRIES = 30
+DEEPEN = "deepen"
+"""What is done at the end of a search (`agents/ending.py`), and not drawn before."""
 _WHY = {
     "initialise": "a weight term times an input term is the family of the published scores",
     "explore": "a formula unlike all before it may show what the family lacks",
@@ -20,6 +22,7 @@ _WHY = {
     "constants": "the exponents of a good formula were guessed, so another value may fit better",
     "simplify": "a part that can be dropped without harm was noise",
     "cross": "two good formulas may hold parts that add up",
+    DEEPEN: "more rounds of exchanges make no mask worse, and a formula that won with few of them has more to gain",
     "allocation": "a good score may be spread badly: some depths and roles bear more sparsity than others",
 }
 
@@ -59,6 +62,8 @@ class SymbolicProposer:
             spread = allocation.draw(random) if random.random() < OWN_ALLOCATION else None
             return Individual(new(random), "matrix" if random.random() < GROUP_FLIP else "row", spread)
         first = parents[0]
+        if request.plan["operator"] == DEEPEN:
+            return first.deepened() or first
         if request.plan["operator"] == "allocation":
             return Individual(first.expression, first.group, allocation.mutate(first.allocation, random))
         group, spread = first.group, first.allocation

@@ -3,7 +3,16 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
-from autoprune.agents.symbolic.expression import ROUNDS, Expression, arguments, shape, simplify, size, sound
+from autoprune.agents.symbolic.expression import (
+    FEW_ROUNDS,
+    MOST_ROUNDS,
+    Expression,
+    arguments,
+    shape,
+    simplify,
+    size,
+    sound,
+)
 from autoprune.agents.symbolic.operators import REDUCTIONS, TERMINALS, UNARY
 
 LARGEST = 24
@@ -41,7 +50,7 @@ def mutate_structure(parent: Expression, random: Random) -> Expression:
 
     def attempt() -> Expression:
         if random.random() < EXCHANGE and _bare(parent) == parent:
-            return ("exchange", parent, random.choice(ROUNDS[:4]))
+            return ("exchange", parent, FEW_ROUNDS)
         place = random.choice(list(_places(parent)))
         old = _at(parent, place)
         if random.random() < 0.4:
@@ -56,18 +65,20 @@ def mutate_structure(parent: Expression, random: Random) -> Expression:
 
 
 def mutate_constants(parent: Expression, random: Random) -> Expression:
-    """One constant is changed; where there is none, an input gets an exponent."""
+    """One constant is changed, but not the rounds of exchanges; where there is none, an input gets an exponent."""
+
+    formula = _bare(parent)
 
     def attempt() -> Expression:
-        constants = [place for place in _places(parent) if isinstance(_at(parent, place), float)]
+        constants = [place for place in _places(formula) if isinstance(_at(formula, place), float)]
         if constants:
             place = random.choice(constants)
-            return _put(parent, place, _changed(parent, place, random))
-        names = [place for place in _places(parent) if isinstance(_at(parent, place), str)]
+            return _ended_as(parent, _put(formula, place, _changed(formula, place, random)))
+        names = [place for place in _places(formula) if isinstance(_at(formula, place), str)]
         if not names:
-            return ("pow", parent, random.choice(EXPONENTS))
+            return _ended_as(parent, ("pow", formula, random.choice(EXPONENTS)))
         place = random.choice(names)
-        return _put(parent, place, ("pow", _at(parent, place), random.choice(EXPONENTS)))
+        return _ended_as(parent, _put(formula, place, ("pow", _at(formula, place), random.choice(EXPONENTS))))
 
     return _matrix(attempt, unlike=parent)
 
@@ -97,23 +108,33 @@ def cross(one: Expression, other: Expression, random: Random) -> Expression:
     return _matrix(attempt, unlike=one)
 
 
+def deepened(expression: Expression) -> Expression | None:
+    """The same with as many rounds of exchanges as there may be; None where it has none, or has them already."""
+    formula = _bare(expression)
+    deep: Expression = ("exchange", formula, MOST_ROUNDS)
+    return None if expression in (formula, deep) else deep
+
+
 def _bare(expression: Expression) -> Expression:
     """Without the exchanges at its end."""
     return arguments(expression)[0] if isinstance(expression, tuple) and expression[0] == "exchange" else expression
+
+
+def _ended_as(parent: Expression, formula: Expression) -> Expression:
+    """The formula with the same exchanges at its end as the parent has, if it has any."""
+    return ("exchange", formula, parent[2]) if isinstance(parent, tuple) and parent[0] == "exchange" else formula
 
 
 def _changed(parent: Expression, place: tuple[int, ...], random: Random) -> float:
     value, holder = _at(parent, place), _at(parent, place[:-1])
     assert isinstance(value, float)
     assert isinstance(holder, tuple)
-    if holder[0] == "exchange":
-        return random.choice([rounds for rounds in ROUNDS if rounds != value and rounds <= 2 * value])
     largest = 4.0 if holder[0] == "pow" else 1000.0
     return round(min(max(value * random.choice(FACTORS), 0.05), largest), 3)
 
 
 def _maybe_exchanged(expression: Expression, random: Random) -> Expression:
-    return ("exchange", expression, random.choice(ROUNDS[:4])) if random.random() < EXCHANGE else expression
+    return ("exchange", expression, FEW_ROUNDS) if random.random() < EXCHANGE else expression
 
 
 def _grow(random: Random, depth: int) -> Expression:

@@ -1,0 +1,44 @@
+"""The last generations of a search: what is done for its best candidates once a limit has been reached."""
+
+from autoprune.agents.crew import Crew
+from autoprune.agents.polisher import ENGINE, OPERATOR
+from autoprune.agents.population import Algorithm, Population, is_seed
+from autoprune.agents.state import Plan, SearchState
+from autoprune.agents.symbolic.individual import Individual
+from autoprune.agents.symbolic.proposer import DEEPEN
+
+
+def last_plans(crew: Crew, state: SearchState, generation: int) -> SearchState:
+    """The plans of one more generation, and that there has been one of its kind; without plans all is done."""
+    population = crew.population(before=generation)
+    if not state.get("deepened") and (plans := _deepen(crew, population, generation)):
+        return {"plans": plans, "deepened": True}
+    if not state.get("polished") and (plans := _polish(crew, population, generation)):
+        return {"plans": plans, "polished": True}
+    return {"plans": []}
+
+
+def _deepen(crew: Crew, population: Population, generation: int) -> list[Plan]:
+    """One slot for each of the best candidates whose exchanges can have more rounds, as far as nobody has them yet."""
+    known = {algorithm.source for algorithm in population.algorithms}
+    shallow = []
+    for each in _best(population)[: crew.config.search.deepen]:
+        deep = Individual.of(each.thought, each.source).deepened()
+        if deep is not None and deep.source not in known:
+            shallow.append(each)
+    return [_plan(generation, place, DEEPEN, "symbolic", each) for place, each in enumerate(shallow, 1)]
+
+
+def _polish(crew: Crew, population: Population, generation: int) -> list[Plan]:
+    """One slot, in which the best candidate's allocation is improved, if that is wanted and there is one."""
+    best = _best(population)[: 1 if crew.config.search.polish else 0]
+    return [_plan(generation, 1, OPERATOR, ENGINE, each) for each in best]
+
+
+def _best(population: Population) -> list[Algorithm]:
+    return [each for each in population.ranked() if not is_seed(each.name)]
+
+
+def _plan(generation: int, place: int, operator: str, engine: str, parent: Algorithm) -> Plan:
+    slot = f"g{generation}.c{place}"
+    return {"slot": slot, "generation": generation, "operator": operator, "engine": engine, "parents": [parent.name]}

@@ -1,0 +1,57 @@
+"""What is done for the best candidates of a search once it has stopped."""
+
+import pytest
+
+from autoprune.agents.fork import fork_run
+from autoprune.config import change_config
+from autoprune.runs.archive import Archive
+from tests.agents.lives import live
+
+WORDS = ("search.max_candidates=12", "search.deepen=1", "search.layer_error=null", "search.racing=false")
+
+
+@pytest.fixture
+def ended(search):
+    return search(*WORDS)
+
+
+def ends(run):
+    archive = Archive(run.archive_file)
+    proposals, outcomes = archive.proposals(), archive.outcomes()
+    archive.close()
+    return proposals, {outcome.slot: outcome for outcome in outcomes}
+
+
+def best_before(outcomes, slot):
+    measured = {name: each.data["perplexity"] for name, each in outcomes.items() if each.status == "measured"}
+    measured.pop(slot, None)
+    return min(measured, key=measured.get)
+
+
+def test_a_search_ends_with_its_best_candidate_tried_with_more_rounds_of_exchanges(ended):
+    proposals, outcomes = ends(ended)
+    last = proposals[-1]
+    assert (last.operator, last.engine, len(outcomes)) == ("deepen", "symbolic", 13)
+    assert last.parents == [best_before(outcomes, last.slot)]
+    parent = next(each for each in proposals if each.slot == last.parents[0])
+    assert [last.thought["expression"][:2], last.thought["expression"][2]] == [parent.thought["expression"][:2], 16.0]
+    assert ", layer, GROUP, 16)" in ended.source(last.candidate)
+    assert "16)" in last.thought["idea"]
+    assert outcomes[last.slot].status in ("measured", "duplicate")
+
+
+def test_a_fork_of_the_end_does_not_do_it_again_and_one_that_goes_on_does(ended, facts):
+    config = ended.settings()[0]
+    again = fork_run(ended, None, config, ended.path.with_name("again"))
+    live(again.path, config)
+    assert facts(again)["outcomes"] == facts(ended)["outcomes"]
+    config = change_config(config, ["search.max_candidates=16", "search.deepen=4"])
+    further = fork_run(ended, None, config, ended.path.with_name("further"))
+    live(further.path, config)
+    before, after = (sum(each.operator == "deepen" for each in ends(run)[0]) for run in (ended, further))
+    assert before == 1 < after
+
+
+def test_without_exchanges_there_is_nothing_to_do(search):
+    run = search("search.deepen=1", "search.max_candidates=1", "agents.operators=[simplify]")
+    assert {each.operator for each in ends(run)[0]} == {"simplify"}

@@ -31,7 +31,7 @@ def check_length(target: Target, seqlen: int) -> None:
 
 
 def windows_per_pass(dtype: torch.dtype) -> int:
-    """2 in float32, 4 in bfloat16, which two cores with tiles for it pass a seventh faster so than two at a time.
+    """2 in float32, 4 in bfloat16, where passes are the faster for it if the processor multiplies that in hardware.
 
     The sums of a pass in bfloat16 depend on it in their last bits, and a loss with them.
     """

@@ -11,7 +11,7 @@ from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 
-LITTLE = ("search.max_candidates=2",)
+LITTLE = ("search.max_candidates=2", "search.layer_error=null")
 
 
 def picture(run):

@@ -127,7 +127,7 @@ def llm_words(chat_server, *words):
 
 def test_agents_by_llm_propose_criticise_and_reflect_through_a_real_server(search, chat_server):
     chat_server.script = scripted
-    run = search(*llm_words(chat_server, "search.max_candidates=4"))
+    run = search(*llm_words(chat_server, "search.max_candidates=4", "search.layer_error=null"))
     outcomes, proposals, gcot, picture = read(run)
     assert {proposal.engine for proposal in proposals} == {"llm"}
     assert any(outcome.status == "measured" for outcome in outcomes)
@@ -167,8 +167,8 @@ def test_code_that_fails_in_the_sandbox_goes_back_to_the_proposer_with_the_error
         return code("layer.input_norm.sqrt()") if "no_such_field" in last else code("layer.no_such_field")
 
     chat_server.script = script
-    run = search(*llm_words(chat_server, "search.max_candidates=1", "agents.critic=rules"))
-    outcomes, proposals, _, _ = read(run)
+    words = ("search.max_candidates=1", "agents.critic=rules", "search.layer_error=null")
+    outcomes, proposals, _, _ = read(search(*llm_words(chat_server, *words)))
     assert [proposal.revision for proposal in proposals] == [0, 1]
     assert outcomes[0].status == "measured"
     assert proposals[0].thought == proposals[1].thought

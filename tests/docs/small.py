@@ -25,7 +25,7 @@ INSTEAD = {
 
 SHORT = ("--seqlen", "64", "--windows", "4", "--device", "cpu", "--dtype", "float32")
 ALGORITHMS = (*SHORT, "--calibration-samples", "4", "--sandbox", "local", "--model", "{tiny_model}")
-SEARCH = ("--max-candidates", "2", "--sandbox", "local", "--model", "{tiny_model}")
+SEARCH = ("--max-candidates", "2", "--sandbox", "local", "--model", "{tiny_model}", "search.layer_error=null")
 CHAT = ("llm.max_reply_tokens=20", "llm.threads=1", "llm.timeout=600", "agents.revisions=0")
 MADE_SMALL = {
     "autoprune search": (*SEARCH, *SMALL),

@@ -208,7 +208,7 @@ class SearchSettings(Settings):
     islands: Positive = Field(2, description="populations of the symbolic engine that evolve side by side")
     migration: Positive = Field(4, description="every how many generations the islands mix")
     deepen: Annotated[int, Field(ge=0)] = Field(
-        1, description="at the end, best candidates that get more rounds of exchanges, if they are formulas with some"
+        1, description="at the end, how many of the best formulas with exchanges get more rounds of them"
     )
     polish: Annotated[int, Field(ge=0)] = Field(
         0, description="at the end, generations of trials that improve the allocation of the best candidate"

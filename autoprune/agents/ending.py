@@ -19,14 +19,16 @@ def last_plans(crew: Crew, state: SearchState, generation: int) -> SearchState:
 
 
 def _deepen(crew: Crew, population: Population, generation: int) -> list[Plan]:
-    """One slot for each of the best candidates whose exchanges can have more rounds, as far as nobody has them yet."""
+    """One slot for each of the best candidates whose exchanges can have more rounds."""
+    chosen = shallow(population)[: crew.config.search.deepen]
+    return [_plan(generation, place, DEEPEN, "symbolic", each) for place, each in enumerate(chosen, 1)]
+
+
+def shallow(population: Population) -> list[Algorithm]:
+    """Candidates whose exchanges could have more rounds, best first, without those of which that has been tried."""
     known = {algorithm.source for algorithm in population.algorithms}
-    shallow = []
-    for each in _best(population)[: crew.config.search.deepen]:
-        deep = Individual.of(each.thought, each.source).deepened()
-        if deep is not None and deep.source not in known:
-            shallow.append(each)
-    return [_plan(generation, place, DEEPEN, "symbolic", each) for place, each in enumerate(shallow, 1)]
+    deep = [(each, Individual.of(each.thought, each.source).deepened()) for each in _best(population)]
+    return [each for each, more in deep if more is not None and more.source not in known]
 
 
 def _polish(crew: Crew, population: Population, generation: int) -> list[Plan]:

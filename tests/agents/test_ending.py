@@ -2,7 +2,11 @@
 
 import pytest
 
+from autoprune.agents.ending import shallow
 from autoprune.agents.fork import fork_run
+from autoprune.agents.population import Algorithm, Population, seed_name
+from autoprune.agents.symbolic.expression import FEW_ROUNDS, MOST_ROUNDS, SEEDS
+from autoprune.agents.symbolic.individual import Individual
 from autoprune.config import change_config
 from autoprune.runs.archive import Archive
 from tests.agents.lives import live
@@ -55,3 +59,23 @@ def test_a_fork_of_the_end_does_not_do_it_again_and_one_that_goes_on_does(ended,
 def test_without_exchanges_there_is_nothing_to_do(search):
     run = search("search.deepen=1", "search.max_candidates=1", "agents.operators=[simplify]")
     assert {each.operator for each in ends(run)[0]} == {"simplify"}
+
+
+def test_the_best_that_can_have_more_rounds_is_chosen_though_others_are_ahead_of_it():
+    wanda, group = SEEDS["wanda"]
+    few, deep = (Individual(("exchange", wanda, rounds), group) for rounds in (FEW_ROUNDS, MOST_ROUNDS))
+    ours, tried = (Individual(("exchange", wanda, rounds), "matrix") for rounds in (FEW_ROUNDS, MOST_ROUNDS))
+    formulas = {"g1.c1": Individual(wanda, group), "g1.c2": tried, "g2.c1": ours, "g2.c2": few}
+    algorithms = [
+        Algorithm(slot, slot, each.source, 30.0 + place, {"expression": each.expression})
+        for place, (slot, each) in enumerate(formulas.items())
+    ]
+    written = Algorithm("g3.c1", "a language model's", "def score(layer):\n    return layer.weight.abs()\n", 20.0)
+    assert [each.name for each in shallow(Population([*algorithms, written]))] == ["g2.c2"]
+    seed = Algorithm(seed_name("x"), "x", few.source, 10.0, {"expression": few.expression})
+    assert shallow(Population([seed])) == []
+    assert [each.name for each in shallow(Population([*algorithms, _as(deep, "g4.c1")]))] == []
+
+
+def _as(individual, slot):
+    return Algorithm(slot, slot, individual.source, None, {"expression": individual.expression}, "timed out")

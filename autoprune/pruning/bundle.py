@@ -100,6 +100,11 @@ class Bundle:
             pattern=pattern,
         )
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the model's weights; float32 where there are none."""
+        return self.weight(self.layers[0].name).dtype if self.layers else torch.float32
+
     def weight(self, name: str) -> Tensor:
         """The dense weight [out, in] in the model's dtype."""
         tensor: Tensor = self._weights[self._by_name[name].block].get_tensor(name)

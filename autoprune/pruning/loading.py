@@ -16,6 +16,7 @@ from autoprune.gguf_files import KNOWN
 from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 from autoprune.pruning.heap import keep_freed_memory
 from autoprune.pruning.quiet import quiet_transformers
+from autoprune.pruning.threads import one_thread
 
 Notify = Callable[[str], None]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -121,14 +122,15 @@ def choose_device(device: str) -> torch.device:
 def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device, notify: Notify) -> torch.dtype:
     """float32, or bfloat16 where products with matrices of these shapes [out, in] are clearly faster in it there.
 
-    They are those of a decoder block.
+    They are those of a decoder block. On a CPU processor time decides, which is the same on a busy machine.
     """
     weights = [torch.randn(shape, device=device) for shape in shapes]
     seconds = {}
     for name in ("float32", "bfloat16"):
         matrices = [weight.to(DTYPES[name]) for weight in weights]
         inputs = [torch.ones(PROBE_TOKENS, each.shape[1], dtype=each.dtype, device=each.device) for each in matrices]
-        seconds[name] = min(_timed(matrices, inputs) for _ in range(3))
+        with one_thread():
+            seconds[name] = min(_timed(matrices, inputs) for _ in range(5))
     chosen = "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"
     probe = ", ".join(f"{name} {1000 * each:.1f} ms" for name, each in seconds.items())
     notify(f"dtype {chosen} (probe, one decoder block and {PROBE_TOKENS} tokens: {probe})")
@@ -136,12 +138,14 @@ def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device, notify
 
 
 def _timed(matrices: list[Tensor], inputs: list[Tensor]) -> float:
-    started = time.perf_counter()
+    on_cpu = matrices[0].device.type == "cpu"
+    clock = time.thread_time if on_cpu else time.perf_counter
+    started = clock()
     for matrix, each in zip(matrices, inputs, strict=True):
         each @ matrix.T
     if matrices[0].is_cuda:
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def _vocabulary(model: nn.Module) -> int:

@@ -4,7 +4,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
+
+import torch
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -14,6 +17,17 @@ MOST = 4
 
 AHEAD = 2
 """Items per thread under way: enough to keep the cores busy, few enough to hold in memory."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch uses one thread within."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def side_by_side(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:

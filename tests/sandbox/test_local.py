@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.bundle import Bundle
+from autoprune.pruning.bundle import STATISTICS, Bundle, LayerInfo, write_bundle
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.local import LocalSandbox, LocalWorker
 from autoprune.sandbox.session import WorkerSession, wait_until_ready
@@ -234,3 +234,23 @@ def test_closing_leaves_no_process(bundle: Path) -> None:
         pass
     sandbox.close()
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+def test_products_have_as_many_digits_as_the_weights_where_that_is_faster(local: Sandbox, bundle: Path) -> None:
+    source = "def score(layer):\n    return layer.weight @ layer.weight.T @ layer.weight\n"
+    tiles = b" amx_bf16" in Path("/proc/cpuinfo").read_bytes()
+    for name, scores in score_all(local, source, bundle).items():
+        weight = Bundle(bundle).weight(name).double()
+        exact = weight @ weight.T @ weight
+        error = float((scores - exact).norm() / exact.norm())
+        assert 2.0**-12 < error < 2.0**-8 if tiles else error < 2.0**-20
+
+
+def test_products_of_a_model_in_float32_have_all_digits(local: Sandbox, tmp_path: Path) -> None:
+    weight = torch.randn(64, 64, generator=torch.Generator().manual_seed(1))
+    statistics = {statistic: torch.ones(64) for statistic in STATISTICS}
+    layer = LayerInfo("q", "q", 0, 0.0, (64, 64), "block.0")
+    write_bundle(tmp_path / "bundle", [layer], {"q": weight}, {"q": statistics})
+    scores = score_all(local, "def score(layer):\n    return layer.weight @ layer.weight\n", tmp_path / "bundle")["q"]
+    exact = weight.double() @ weight.double()
+    assert float((scores - exact).norm() / exact.norm()) < 2.0**-20

@@ -208,7 +208,7 @@ class SearchSettings(Settings):
     islands: Positive = Field(2, description="populations of the symbolic engine that evolve side by side")
     migration: Positive = Field(4, description="every how many generations the islands mix")
     deepen: Annotated[int, Field(ge=0)] = Field(
-        1, description="at the end, how many of the best formulas with exchanges get more rounds of them"
+        1, description="at the end, how many of the best candidates get as many rounds of exchanges as there may be"
     )
     polish: Annotated[int, Field(ge=0)] = Field(
         0, description="at the end, generations of trials that improve the allocation of the best candidate"

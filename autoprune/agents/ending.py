@@ -19,13 +19,15 @@ def last_plans(crew: Crew, state: SearchState, generation: int) -> SearchState:
 
 
 def _deepen(crew: Crew, population: Population, generation: int) -> list[Plan]:
-    """One slot for each of the best candidates whose exchanges can have more rounds."""
+    """One slot for each of the best candidates that can have more exchanges; none where a chat model is to be alone."""
+    if "llm" in crew.proposers and crew.config.agents.symbolic_share == 0:
+        return []
     chosen = shallow(population)[: crew.config.search.deepen]
     return [_plan(generation, place, DEEPEN, "symbolic", each) for place, each in enumerate(chosen, 1)]
 
 
 def shallow(population: Population) -> list[Algorithm]:
-    """Candidates whose exchanges could have more rounds, best first, without those of which that has been tried."""
+    """Candidates that could have more rounds of exchanges, best first, without those of which that has been tried."""
     known = {algorithm.source for algorithm in population.algorithms}
     deep = [(each, Individual.of(each.thought, each.source).deepened()) for each in _best(population)]
     return [each for each, more in deep if more is not None and more.source not in known]

@@ -10,6 +10,7 @@ from autoprune.agents.symbolic.individual import Individual
 from autoprune.config import change_config
 from autoprune.runs.archive import Archive
 from tests.agents.lives import live
+from tests.agents.test_search import llm_words, scripted
 
 WORDS = ("search.max_candidates=12", "search.deepen=1", "search.layer_error=null", "search.racing=false")
 
@@ -56,26 +57,30 @@ def test_a_fork_of_the_end_does_not_do_it_again_and_one_that_goes_on_does(ended,
     assert before == 1 < after
 
 
-def test_without_exchanges_there_is_nothing_to_do(search):
-    run = search("search.deepen=1", "search.max_candidates=1", "agents.operators=[simplify]")
-    assert {each.operator for each in ends(run)[0]} == {"simplify"}
+@pytest.mark.parametrize(("share", "deep"), [(0, 0), (0.25, 1)])
+def test_a_chat_models_code_is_ended_with_exchanges_unless_the_model_is_to_be_alone(search, chat_server, share, deep):
+    chat_server.script = scripted
+    words = llm_words(chat_server, *WORDS, "search.max_candidates=3", f"agents.symbolic_share={share}")
+    proposals, outcomes = ends(search(*words))
+    assert [each.engine for each in proposals] == ["llm"] * 3 + ["symbolic"] * deep
+    for each in proposals[3:]:
+        assert (each.operator, each.parents) == ("deepen", [best_before(outcomes, each.slot)])
+        assert outcomes[each.slot].status == "measured"
 
 
 def test_the_best_that_can_have_more_rounds_is_chosen_though_others_are_ahead_of_it():
     wanda, group = SEEDS["wanda"]
     few, deep = (Individual(("exchange", wanda, rounds), group) for rounds in (FEW_ROUNDS, MOST_ROUNDS))
     ours, tried = (Individual(("exchange", wanda, rounds), "matrix") for rounds in (FEW_ROUNDS, MOST_ROUNDS))
-    formulas = {"g1.c1": Individual(wanda, group), "g1.c2": tried, "g2.c1": ours, "g2.c2": few}
     algorithms = [
         Algorithm(slot, slot, each.source, 30.0 + place, {"expression": each.expression})
-        for place, (slot, each) in enumerate(formulas.items())
+        for place, (slot, each) in enumerate({"g1.c2": tried, "g2.c1": ours, "g2.c2": few}.items())
     ]
-    written = Algorithm("g3.c1", "a language model's", "def score(layer):\n    return layer.weight.abs()\n", 20.0)
-    assert [each.name for each in shallow(Population([*algorithms, written]))] == ["g2.c2"]
-    seed = Algorithm(seed_name("x"), "x", few.source, 10.0, {"expression": few.expression})
-    assert shallow(Population([seed])) == []
-    assert [each.name for each in shallow(Population([*algorithms, _as(deep, "g4.c1")]))] == []
-
-
-def _as(individual, slot):
-    return Algorithm(slot, slot, individual.source, None, {"expression": individual.expression}, "timed out")
+    code = "def score(layer):\n    return layer.weight.abs()\n"
+    plain = Algorithm("g3.c1", "a language model's", code, 20.0)
+    spread = Algorithm("g3.c2", "the same", code + "\n\ndef allocate(units, sparsity):\n    return [1.0]\n", 10.0)
+    seed = Algorithm(seed_name("x"), "x", Individual(wanda, group).source, 5.0, {"expression": wanda})
+    chosen = shallow(Population([seed, *algorithms, plain, spread]))
+    assert [each.name for each in chosen] == ["g3.c1", "g2.c2"]
+    failed = Algorithm("g4.c1", "timed out", deep.source, None, {"expression": deep.expression}, "timed out")
+    assert [each.name for each in shallow(Population([*algorithms, failed]))] == []

@@ -55,6 +55,11 @@ def can_embed(source: str) -> bool:
     return True
 
 
+def can_embed_all(source: str) -> bool:
+    """Whether nothing that counts is lost by that: the source brings no allocation."""
+    return can_embed(source) and not any("allocate" in _defined(node) for node in parse(source).body)
+
+
 def _dropped(node: ast.stmt) -> bool:
     is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return is_docstring or bool(_defined(node) & set(_DROPPED))

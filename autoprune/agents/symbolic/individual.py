@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autoprune.agents.symbolic.allocation import Allocation
-from autoprune.agents.symbolic.code_leaf import can_embed
+from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_all
 from autoprune.agents.symbolic.expression import Expression, freeze, size
 from autoprune.agents.symbolic.operators import CODE
 from autoprune.agents.symbolic.source import source
@@ -29,8 +29,14 @@ class Individual:
         return Individual(freeze(expression), group, thought.get("allocation"))
 
     def deepened(self) -> "Individual | None":
-        """The same with as many rounds of exchanges as there may be; None where it has none, or has them already."""
+        """The same with as many rounds of exchanges as there may be.
+
+        None where it has them already, and for others' code that cannot be taken whole.
+        """
         deep = deepened(self.expression)
+        match self.expression:
+            case (name, code) if name == CODE and not can_embed_all(code):
+                return None
         return None if deep is None else replace(self, expression=deep)
 
     @property

@@ -22,7 +22,7 @@ _WHY = {
     "constants": "the exponents of a good formula were guessed, so another value may fit better",
     "simplify": "a part that can be dropped without harm was noise",
     "cross": "two good formulas may hold parts that add up",
-    DEEPEN: "more rounds of exchanges make no mask worse, and a formula that won with few of them has more to gain",
+    DEEPEN: "exchanges make no mask worse, and what won with few rounds of them or none has more to gain",
     "allocation": "a good score may be spread badly: some depths and roles bear more sparsity than others",
 }
 

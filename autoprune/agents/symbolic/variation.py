@@ -109,10 +109,9 @@ def cross(one: Expression, other: Expression, random: Random) -> Expression:
 
 
 def deepened(expression: Expression) -> Expression | None:
-    """The same with as many rounds of exchanges as there may be; None where it has none, or has them already."""
-    formula = _bare(expression)
-    deep: Expression = ("exchange", formula, MOST_ROUNDS)
-    return None if expression in (formula, deep) else deep
+    """The same with as many rounds of exchanges as there may be; None where it has them already."""
+    deep: Expression = ("exchange", _bare(expression), MOST_ROUNDS)
+    return None if expression == deep else deep
 
 
 def _bare(expression: Expression) -> Expression:

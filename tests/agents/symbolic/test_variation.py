@@ -6,6 +6,7 @@ import pytest
 
 from autoprune.agents.symbolic.expression import FEW_ROUNDS, MOST_ROUNDS, sound
 from autoprune.agents.symbolic.individual import Individual
+from autoprune.agents.symbolic.operators import CODE
 from autoprune.agents.symbolic.variation import deepened, initialise, mutate_constants, mutate_structure
 
 WANDA = ("mul", "W", ("pow", "X", 0.5))
@@ -26,15 +27,24 @@ def test_another_constant_leaves_the_rounds_as_they_are(formula, seed):
     assert sound(changed)
 
 
-def test_exchanges_are_deepened_once_and_nothing_else_is():
+@pytest.mark.parametrize("shallow", [WANDA, ("exchange", WANDA, FEW_ROUNDS)])
+def test_a_formula_is_deepened_once(shallow):
     deep = ("exchange", WANDA, MOST_ROUNDS)
-    assert deepened(("exchange", WANDA, FEW_ROUNDS)) == deep
+    assert deepened(shallow) == deep
     assert deepened(deep) is None
-    assert deepened(WANDA) is None
 
 
 def test_what_is_deepened_keeps_its_group_and_allocation():
     spread = {"family": "profile"}
     shallow = Individual(("exchange", WANDA, FEW_ROUNDS), "matrix", spread)
     assert shallow.deepened() == Individual(("exchange", WANDA, MOST_ROUNDS), "matrix", spread)
-    assert Individual(WANDA, "row").deepened() is None
+
+
+def test_others_code_is_deepened_unless_that_would_lose_its_allocation():
+    code = 'GROUP = "matrix"\n\n\ndef score(layer):\n    return layer.weight.abs()\n'
+    deep = Individual.of({}, code).deepened()
+    assert deep == Individual(("exchange", (CODE, code), MOST_ROUNDS), "matrix")
+    assert "layer.weight.abs()" in deep.source
+    spreads = code + "\n\ndef allocate(units, sparsity):\n    return [1.0 for unit in units]\n"
+    assert Individual.of({}, spreads).deepened() is None
+    assert Individual.of({}, "def score(layer) return 1").deepened() is None

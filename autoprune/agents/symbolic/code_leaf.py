@@ -55,7 +55,7 @@ def can_embed(source: str) -> bool:
     return True
 
 
-def can_embed_all(source: str) -> bool:
+def can_embed_whole(source: str) -> bool:
     """Whether nothing that counts is lost by that: the source brings no allocation."""
     return can_embed(source) and not any("allocate" in _defined(node) for node in parse(source).body)
 

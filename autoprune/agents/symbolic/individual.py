@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autoprune.agents.symbolic.allocation import Allocation
-from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_all
+from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_whole
 from autoprune.agents.symbolic.expression import Expression, freeze, size
 from autoprune.agents.symbolic.operators import CODE
 from autoprune.agents.symbolic.source import source
@@ -35,7 +35,7 @@ class Individual:
         """
         deep = deepened(self.expression)
         match self.expression:
-            case (name, code) if name == CODE and not can_embed_all(code):
+            case (name, code) if name == CODE and not can_embed_whole(code):
                 return None
         return None if deep is None else replace(self, expression=deep)
 

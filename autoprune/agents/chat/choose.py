@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -46,7 +48,6 @@ def choose_llm(settings: LLMSettings, notify: Notify, target: str = "") -> Choic
 
 def _choose(settings: LLMSettings, target: str) -> Choice:
     endpoint = _endpoint_setting(settings)
-    installed = find_spec("xllamacpp") is not None
     match settings.provider:
         case "symbolic":
             return Choice("symbolic", "asked for: score expressions are evolved without an LLM")
@@ -55,14 +56,29 @@ def _choose(settings: LLMSettings, target: str) -> Choice:
                 raise UsageError("llm.provider = openai needs OPENAI_API_KEY in the environment, or llm.base_url")
             return Choice("openai", f"asked for; {endpoint}")
         case "local" | "self" as provider:
-            if not installed:
-                raise UsageError(f"llm.provider = {provider} needs the extra local-llm: {INSTALL_LOCAL}")
+            if problem := engine_problem():
+                raise UsageError(f"llm.provider = {provider} needs the local model's engine, which {problem}")
             return Choice("local", "asked for") if provider == "local" else _choose_self(settings, target)
     if endpoint is not None:
         return Choice("openai", endpoint)
-    if installed:
-        return Choice("local", "no OPENAI_API_KEY and no llm.base_url, but the local model's engine is installed")
-    return Choice("symbolic", f"no OPENAI_API_KEY, no llm.base_url, no local engine ({INSTALL_LOCAL} adds one)")
+    if problem := engine_problem():
+        return Choice("symbolic", f"no OPENAI_API_KEY, no llm.base_url; the local model's engine {problem}")
+    return Choice("local", "no OPENAI_API_KEY and no llm.base_url, but the local model's engine is installed")
+
+
+def engine_problem() -> str | None:
+    """Why the local model's engine cannot be used here; None if it can.
+
+    It is imported, since a library of the system that it needs may be missing; in a process of its own, since one built
+    for another processor ends the process, and its threads need not meet torch's.
+    """
+    if find_spec("xllamacpp") is None:
+        return f"is not installed ({INSTALL_LOCAL} adds it)"
+    tried = subprocess.run([sys.executable, "-Pc", "import xllamacpp"], capture_output=True, text=True, check=False)
+    if tried.returncode == 0:
+        return None
+    said = tried.stderr.strip().splitlines() or [f"the process ended with {tried.returncode}"]
+    return f"is installed but cannot be imported ({said[-1]})"
 
 
 def _choose_self(settings: LLMSettings, target: str) -> Choice:

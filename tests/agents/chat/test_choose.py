@@ -23,6 +23,12 @@ def installed(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
     monkeypatch.setattr(choose, "find_spec", lambda name: object() if yes else None)
 
 
+def broken(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) -> None:
+    """Another module of the engine's name comes first."""
+    (folder / "xllamacpp.py").write_text(source)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
 @pytest.mark.parametrize(
     ("settings", "environment", "engine", "provider", "reason"),
     [
@@ -66,6 +72,26 @@ def test_asking_for_the_local_model_without_the_engine_gives_the_command(monkeyp
     installed(monkeypatch, False)
     with pytest.raises(UsageError, match=r"pip install 'autoprune\[local-llm\]'"):
         choose_llm(LLMSettings(provider="local"), print)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("raise ImportError('libgomp.so.1: cannot open shared object file')", "libgomp.so.1: cannot open shared"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", "the process ended with -4"),
+    ],
+)
+def test_an_engine_that_cannot_be_imported_is_not_chosen_and_the_reason_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, said: str
+) -> None:
+    broken(monkeypatch, tmp_path, source)
+    lines: list[str] = []
+    assert choose_llm(LLMSettings(), lines.append).provider == "symbolic"
+    assert "is installed but cannot be imported" in lines[0]
+    assert said in lines[0]
+    with pytest.raises(UsageError, match=r"llm\.provider = local needs .* cannot be imported") as caught:
+        choose_llm(LLMSettings(provider="local"), print)
+    assert said in str(caught.value)
 
 
 @contextlib.contextmanager

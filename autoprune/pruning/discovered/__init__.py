@@ -1,7 +1,8 @@
 """The project's own best discoveries: candidates of searches, each a file as `autoprune export-algorithm` wrote it.
 
-Their docstrings hold the run's configuration, the lineage and the confirmation table. They are data to this program:
-never imported, and run in the sandbox like any candidate (`--algorithm NAME`).
+Their docstrings hold the run's configuration, the lineage and the confirmation table (exchange_by_variance's also that
+of a fork, on a second model). They are data to this program: never imported, and run in the sandbox like any candidate
+(`--algorithm NAME`).
 """
 
 from importlib.resources import files

@@ -362,6 +362,105 @@ seeds: calibration samples that both were measured with; paired bootstrap-t over
 (16 windows of 512 tokens); better or worse: p at most 0.05 after Holm's correction for 190
 comparisons; intervals are not corrected
 
+Confirmation on an architecture that the search never saw, by the run 20261127-184425-smollm2-135m-60,
+a fork of this one
+qwen2.5-coder-1.5b at sparsity 0.6, 16 windows
+┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━┳━━━━━━━━━━┓
+┃ algorithm                                         ┃ report split ┃ over seeds ┃ seeds ┃ sparsity ┃
+┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━╇━━━━━━━━━━┩
+│ dense                                             │         6.41 │            │       │   0.0000 │
+│ g68.c1 c05a246d                                   │        11.36 │            │     1 │   0.6000 │
+│ pruner-zero+owl tuned in the search (block,       │        13.02 │            │     1 │   0.6000 │
+│ lambda 0.02, M 10)                                │              │            │       │          │
+│ pruner-zero+sdsa tuned in the search (block,      │        13.26 │            │     1 │   0.6000 │
+│ skewness, compressed, kappa 0.5, tau 1, delta     │              │            │       │          │
+│ 0.15, staged)                                     │              │            │       │          │
+│ wanda+owl tuned in the search (block, lambda      │        13.40 │            │     1 │   0.6000 │
+│ 0.05, M 10)                                       │              │            │       │          │
+│ pruner-zero+atp tuned in the search (block, beta  │        13.42 │            │     1 │   0.6000 │
+│ 0.0069)                                           │              │            │       │          │
+│ pruner-zero+uniform                               │        13.46 │            │     1 │   0.6000 │
+│ gblm+atp tuned in the search (block, beta         │        13.53 │            │     1 │   0.6000 │
+│ 0.00345)                                          │              │            │       │          │
+│ wanda+atp tuned in the search (block, beta        │        13.55 │            │     1 │   0.6000 │
+│ 0.00345)                                          │              │            │       │          │
+│ pruner-zero+alphapruning tuned in the search      │        13.95 │            │     1 │   0.6000 │
+│ (block, epsilon 0.05)                             │              │            │       │          │
+│ pruner-zero+dlp tuned in the search (block, width │        14.45 │            │     1 │   0.6000 │
+│ 0.15)                                             │              │            │       │          │
+│ gblm+owl tuned in the search (block, lambda 0.02, │        15.14 │            │     1 │   0.6000 │
+│ M 10)                                             │              │            │       │          │
+│ ria+atp tuned in the search (block, beta 0.0069)  │        15.69 │            │     1 │   0.6000 │
+│ wanda+sdsa tuned in the search (block, skewness,  │        15.99 │            │     1 │   0.6000 │
+│ compressed, kappa 0.25, tau 1, delta 0.15,        │              │            │       │          │
+│ staged)                                           │              │            │       │          │
+│ gblm+sdsa tuned in the search (block, skewness,   │        16.01 │            │     1 │   0.6000 │
+│ compressed, kappa 0.25, tau 1, delta 0.15,        │              │            │       │          │
+│ staged)                                           │              │            │       │          │
+│ ria+sdsa tuned in the search (block, skewness,    │        17.30 │            │     1 │   0.6000 │
+│ compressed, kappa 0.5, tau 1, delta 0.15, staged) │              │            │       │          │
+│ ria+owl tuned in the search (block, lambda 0.02,  │        17.77 │            │     1 │   0.6000 │
+│ M 10)                                             │              │            │       │          │
+│ gblm+uniform                                      │        17.93 │            │     1 │   0.6000 │
+│ wanda+uniform                                     │        18.05 │            │     1 │   0.6000 │
+│ gblm+dlp tuned in the search (block, width 0.1)   │        19.81 │            │     1 │   0.6000 │
+│ ria+uniform                                       │        19.95 │            │     1 │   0.6000 │
+│ wanda+dlp tuned in the search (block, width 0.1)  │        21.42 │            │     1 │   0.6000 │
+│ gblm+alphapruning tuned in the search (block,     │        32.93 │            │     1 │   0.6000 │
+│ epsilon 0.1)                                      │              │            │       │          │
+│ wanda+alphapruning tuned in the search (block,    │        33.05 │            │     1 │   0.6000 │
+│ epsilon 0.1)                                      │              │            │       │          │
+│ ria+dlp tuned in the search (block, width 0.2)    │        45.09 │            │     1 │   0.6000 │
+│ magnitude+atp (untuned)                           │        50.19 │            │     1 │   0.6000 │
+│ magnitude+owl (untuned)                           │        50.80 │            │     1 │   0.6000 │
+│ magnitude+sdsa (untuned)                          │        66.43 │            │     1 │   0.6000 │
+│ ria+alphapruning tuned in the search (block,      │        73.24 │            │     1 │   0.6000 │
+│ epsilon 0.15)                                     │              │            │       │          │
+│ magnitude+uniform                                 │        84.15 │            │     1 │   0.6000 │
+│ magnitude+dlp (untuned)                           │       108.62 │            │     1 │   0.6000 │
+│ magnitude+alphapruning (untuned)                  │      2516.72 │            │     1 │   0.6000 │
+└───────────────────────────────────────────────────┴──────────────┴────────────┴───────┴──────────┘
+Candidates against baselines, qwen2.5-coder-1.5b at sparsity 0.6, 16 windows
+candidate       baseline                            seeds change %   95 % interval p (Holm) verdict
+g68.c1 c05a246d wanda+atp tuned in the search           1    -16.2  -23.0 to -12.4   0.0120 better
+g68.c1 c05a246d gblm+atp tuned in the search            1    -16.1  -22.4 to -12.3   0.0120 better
+g68.c1 c05a246d gblm+sdsa tuned in the search           1    -29.0  -67.8 to -15.0   0.0120 better
+g68.c1 c05a246d wanda+sdsa tuned in the search          1    -29.0  -69.3 to -14.7   0.0120 better
+g68.c1 c05a246d gblm+dlp tuned in the search            1    -42.7  -73.8 to -26.5   0.0120 better
+g68.c1 c05a246d wanda+dlp tuned in the search           1    -47.0  -80.4 to -28.5   0.0120 better
+g68.c1 c05a246d ria+atp tuned in the search             1    -27.6  -33.0 to -24.1   0.0120 better
+g68.c1 c05a246d gblm+uniform                            1    -36.6  -59.1 to -23.4   0.0120 better
+g68.c1 c05a246d wanda+owl tuned in the search           1    -15.2  -25.6 to -10.1   0.0120 better
+g68.c1 c05a246d gblm+alphapruning tuned in the          1    -65.5  -82.2 to -45.0   0.0120 better
+                search
+g68.c1 c05a246d wanda+alphapruning tuned in the         1    -65.6  -81.8 to -45.8   0.0120 better
+                search
+g68.c1 c05a246d gblm+owl tuned in the search            1    -25.0  -36.6 to -17.0   0.0120 better
+g68.c1 c05a246d wanda+uniform                           1    -37.1  -57.3 to -23.9   0.0120 better
+g68.c1 c05a246d pruner-zero+atp tuned in the search     1    -15.3  -18.0 to -12.8   0.0120 better
+g68.c1 c05a246d ria+dlp tuned in the search             1    -74.8  -93.5 to -51.3   0.0120 better
+g68.c1 c05a246d pruner-zero+dlp tuned in the search     1    -21.4  -33.0 to -16.8   0.0120 better
+g68.c1 c05a246d pruner-zero+sdsa tuned in the           1    -14.3  -19.2 to -10.9   0.0120 better
+                search
+g68.c1 c05a246d ria+sdsa tuned in the search            1    -34.4  -65.0 to -25.6   0.0120 better
+g68.c1 c05a246d pruner-zero+owl tuned in the search     1    -12.8   -19.4 to -8.9   0.0120 better
+g68.c1 c05a246d pruner-zero+uniform                     1    -15.6  -30.8 to -10.2   0.0120 better
+g68.c1 c05a246d pruner-zero+alphapruning tuned in       1    -18.6  -43.9 to -12.2   0.0120 better
+                the search
+g68.c1 c05a246d ria+alphapruning tuned in the           1    -84.5  -94.1 to -67.4   0.0120 better
+                search
+g68.c1 c05a246d ria+uniform                             1    -43.1  -68.7 to -30.3   0.0120 better
+g68.c1 c05a246d ria+owl tuned in the search             1    -36.1  -53.6 to -26.0   0.0120 better
+g68.c1 c05a246d magnitude+sdsa                          1    -82.9  -99.8 to -72.7   0.0120 better
+g68.c1 c05a246d magnitude+uniform                       1    -86.5 -100.0 to -76.6   0.0120 better
+g68.c1 c05a246d magnitude+owl                           1    -77.6  -99.0 to -68.1   0.0120 better
+g68.c1 c05a246d magnitude+atp                           1    -77.4  -80.1 to -75.0   0.0120 better
+g68.c1 c05a246d magnitude+dlp                           1    -89.5  -99.9 to -82.4   0.0120 better
+g68.c1 c05a246d magnitude+alphapruning                  1    -99.5  -99.7 to -98.0   0.0120 better
+seeds: calibration samples that both were measured with; paired bootstrap-t over windows, two-sided
+(16 windows of 512 tokens); better or worse: p at most 0.05 after Holm's correction for 60
+comparisons; intervals are not corrected
+
 Use
     autoprune prune --model smollm2-135m --algorithm exchange_by_variance.py --sparsity 0.6 \\
         --allocation own --out pruned

@@ -98,9 +98,9 @@ def test_a_killed_search_takes_its_local_processes_along(bundle: Path, moment: s
         assert len(psutil.Process(search.pid).children(recursive=True)) == 2  # the warm process and the candidate
     kill(search)
     deadline = time.monotonic() + PATIENCE
-    while workers_of(search.pid) and time.monotonic() < deadline:
+    while workers_of(search) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert workers_of(search.pid) == []
+    assert workers_of(search) == []
 
 
 @pytest.mark.docker
@@ -155,12 +155,14 @@ def owned_by(client: object, pid: int) -> int:
     return sum(f"/{pid}/" in value for label in labels for value in label.values())
 
 
-def workers_of(pid: int) -> list[psutil.Process]:
-    """Warm processes that were started by a process, and their forks: dead or alive, it is in their command line."""
+def workers_of(search: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Warm processes that a search has started, and their forks: dead or alive, it is in their command line. One that
+    it was starting when it was killed still has the search's own."""
     return [
         process
         for process in psutil.process_iter(["cmdline"])
-        if "autoprune.sandbox.zygote" in (line := process.info["cmdline"] or []) and line[-1] == str(pid)
+        if (line := process.info["cmdline"] or []) == search.args
+        or ("autoprune.sandbox.zygote" in line and line[-1] == str(search.pid))
     ]
 
 

@@ -6,13 +6,17 @@ VENV   ?= .venv
 EXTRAS ?= dev
 READY  := $(VENV)/.ready
 
-.PHONY: search test setup lint docs dist clean
+.PHONY: search test test-long setup lint docs dist clean
 
 search: setup
 	$(VENV)/bin/autoprune search $(ARGS)
 
 test: setup
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# What takes ten seconds or more a test, and what takes minutes as a whole; .ci/run runs these too.
+test-long: setup
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m long $(ARGS)
 
 lint: setup docs
 	$(VENV)/bin/ruff check .

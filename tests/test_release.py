@@ -132,6 +132,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
+@pytest.mark.long
 @pytest.mark.release
 def test_what_was_installed_does_the_main_job(installed, tiny_model):
     where = Path(installed("python", "-c", "import autoprune; print(autoprune.__file__)").stdout.strip())

@@ -3,6 +3,8 @@
 from contextlib import closing
 from random import Random
 
+import pytest
+
 from autoprune.agents.chat.reply import Usage, recorded_usage
 from autoprune.agents.session import finished
 from autoprune.config import load_config
@@ -54,6 +56,7 @@ def end(nursery, run, config):
             approve_all(run.path)
 
 
+@pytest.mark.long
 def test_thirty_kills_at_random_events_change_nothing(nursery, chat_server, small_config, facts, tmp_path):
     chat_server.script = scripted
     words = ("agents.symbolic_share=0.5", "approval=human", "search.max_candidates=4")
@@ -101,6 +104,7 @@ def time_counted(path):
         return archive.seconds()
 
 
+@pytest.mark.long
 def test_a_run_that_dies_while_baselines_are_tuned_tunes_none_twice(nursery, tiny_model, tmp_path):
     words = ("search.max_candidates=1", "search.tune_baselines=true", "search.confirm_sparsities=[0.7]")
     some = ("search.baseline_scores=[wanda]", "search.baseline_allocations=[uniform,dlp,atp]")

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 
+import pytest
 from sqlalchemy import select
 
 from autoprune.agents.fork import fork_run
@@ -33,6 +34,7 @@ def lasting(facts):
     return [lasting(fact) for fact in facts] if isinstance(facts, list) else facts
 
 
+@pytest.mark.long
 def test_a_search_that_is_killed_and_resumed_has_the_archive_of_one_in_sqlite_files(
     nursery, small_config, postgres, database, tmp_path
 ):
@@ -51,6 +53,7 @@ def test_a_search_that_is_killed_and_resumed_has_the_archive_of_one_in_sqlite_fi
     assert not list(run.path.glob("*.sqlite*"))
 
 
+@pytest.mark.long
 def test_a_fork_goes_from_one_kind_of_database_to_the_other_and_finds_the_same(search, facts, database, tmp_path):
     def fork(origin, name, words):
         config = change_config(origin.settings()[0], [words])

@@ -238,6 +238,7 @@ def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(environment, run, 
     assert len(archive.approvals.pending()) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prompt", ["comment", "editor"])
 def test_ctrl_c_at_a_prompt_of_a_search_ends_it_and_decides_nothing(environment, small, tmp_path, prompt):
     (tmp_path / "slow").write_text("#!/bin/sh\necho editing\nexec sleep 60\n")
@@ -259,6 +260,7 @@ def test_ctrl_c_at_a_prompt_of_a_search_ends_it_and_decides_nothing(environment,
     assert decisions == []
 
 
+@pytest.mark.long
 def test_a_search_on_a_narrow_terminal_asks_at_once_and_goes_on(environment, small, tmp_path):
     words = ["search", *small, "--run-dir", "r", "--approval", "human", "--max-candidates", "4"]
     child = terminal(environment, tmp_path, *words, NO_COLOR="1")
@@ -298,6 +300,7 @@ def test_a_search_on_a_narrow_terminal_asks_at_once_and_goes_on(environment, sma
     assert any(decision.who.startswith("auto (switched on by") for decision in decisions)
 
 
+@pytest.mark.long
 def test_without_a_terminal_the_run_pauses_with_3_and_says_how_to_go_on(autoprune, small, tmp_path):
     paused = autoprune("search", *small, "--run-dir", "r", "--approval", "human", "--max-candidates", "1")
     assert paused.returncode == 3, paused.stderr

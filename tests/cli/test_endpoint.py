@@ -20,6 +20,7 @@ def at(server):
     return f"llm.base_url={server.base_url}"
 
 
+@pytest.mark.long
 def test_an_endpoint_that_goes_away_pauses_the_run_until_it_is_back(autoprune, words):
     replies = iter([True, True])
     with ChatServer(lambda body: scripted(body) if next(replies, False) else Status(503)) as server:

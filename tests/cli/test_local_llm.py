@@ -23,6 +23,7 @@ SHORT = (
 SECONDS = 1800
 
 
+@pytest.mark.long
 @pytest.mark.llm
 @pytest.mark.model
 @pytest.mark.xdist_group("heavy")

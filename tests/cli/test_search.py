@@ -114,6 +114,7 @@ def test_a_cache_that_cannot_be_written_is_one_clear_line(autoprune, small, tmp_
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(autoprune, command, environment, small, tmp_path):
     assert autoprune("search", *small, "--run-dir", "warm").returncode == 0
 
@@ -159,6 +160,7 @@ def wait_for_events(path, count, seconds=120):
     raise AssertionError(f"{path} never had {count} events")
 
 
+@pytest.mark.long
 def test_a_killed_search_resumes_to_what_an_undisturbed_one_finds(autoprune, command, environment, small, tmp_path):
     assert autoprune("search", *small, "--run-dir", "whole").returncode == 0
     total = len(list(read_events(tmp_path / "whole" / "events.jsonl")))

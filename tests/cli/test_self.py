@@ -33,6 +33,7 @@ def outcomes_of(run: Path) -> tuple[dict[str, str], list[str]]:
         archive.close()
 
 
+@pytest.mark.long
 def test_a_tiny_model_talks_nonsense_about_pruning_itself_and_the_run_ends(autoprune, tiny_model, tmp_path):
     file = write_gguf(tiny_model, tmp_path / "tiny.gguf")
     done = autoprune("search", "--model", "tiny.gguf", "--run-dir", "r", "--json", *SMALL, *TALK)
@@ -47,6 +48,7 @@ def test_a_tiny_model_talks_nonsense_about_pruning_itself_and_the_run_ends(autop
     assert f"agents and target are one model: tiny.gguf, SHA-256 {sha256_of(file)[:16]}" in traced
 
 
+@pytest.mark.long
 @pytest.mark.model
 @pytest.mark.xdist_group("heavy")
 def test_smollm2_proposes_how_to_prune_itself(autoprune, built_in_model, tmp_path):

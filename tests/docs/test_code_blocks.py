@@ -37,6 +37,7 @@ def test_every_block_says_what_it_is(page):
         assert block.language in LANGUAGES, f"{block.where}: tag it as one of {', '.join(LANGUAGES)}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "page", [pytest.param(page, marks=MARKS.get(name_of(page), ()), id=name_of(page)) for page in PAGES if blocks(page)]
 )

@@ -95,6 +95,7 @@ def large(tiny_model, tmp_path_factory) -> Path:
     return into
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("offload", ["none", "disk"])
 def test_memory_is_what_was_predicted_and_on_disk_that_of_one_block(tiny_model, large, cache, offload):

@@ -22,6 +22,7 @@ BY_GRADIENT = "def score(layer):\n    return (layer.weight * layer.gradient).abs
 WRONG = "def score(layer):\n    print('about to fail')\n    return layer.weight[:1]\n"
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("executors")
 def test_a_search_of_forty_candidates_survives_kill_9_and_finds_what_it_finds_here(searched, reference):
     run = searched("processes", "executor.kind=processes", "executor.workers=2", log=killing_log(15))
@@ -69,6 +70,7 @@ def test_a_worker_measures_and_fails_as_this_process_does(workers):
     pool.verify()
 
 
+@pytest.mark.long
 def test_workers_and_their_sandboxes_end_with_the_pool_and_after_kill_9(workers):
     pool, _ = workers
     pool.measure(Job("name", GOOD, "search", 0.5))

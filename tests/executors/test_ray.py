@@ -27,6 +27,7 @@ def words(cluster):
     return "executor.kind=ray", f"executor.address={cluster[0]}", "executor.workers=2"
 
 
+@pytest.mark.long
 def test_a_search_of_forty_candidates_survives_kill_9_and_finds_what_it_finds_here(cluster, searched, reference, capfd):
     run = searched("ray", *words(cluster), log=killing_log(15))
     assert any("2 workers on a Ray cluster, of 2 that have room" in line for line in notices(run))
@@ -41,6 +42,7 @@ def test_a_search_of_forty_candidates_survives_kill_9_and_finds_what_it_finds_he
     assert "ray" not in "\n".join(said).lower(), said  # but for the raylet's own word on the killed worker
 
 
+@pytest.mark.long
 def test_a_node_that_lacks_the_target_and_the_statistics_gets_them_from_the_object_store(
     cluster, searched, tiny_model, tmp_path
 ):

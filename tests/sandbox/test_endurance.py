@@ -77,6 +77,7 @@ def test_many_local_candidates_leave_nothing(local: Sandbox, bundle: Path) -> No
         assert process.memory_info().rss < memory + 8 * 2**20
 
 
+@pytest.mark.long
 @pytest.mark.docker
 def test_many_containers_leave_nothing(docker: DockerSandbox, bundle: Path) -> None:
     for _ in range(3):
@@ -103,6 +104,7 @@ def test_a_killed_search_takes_its_local_processes_along(bundle: Path, moment: s
     assert workers_of(search) == []
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.usefixtures("docker")  # the image is there
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -23,7 +23,7 @@ ALL = [pytest.param(case, id=case.name) for case in HOSTILE]
 WHOLE = [pytest.param(source, ends, id=name) for name, (source, ends) in SOURCES.items()]
 
 
-@pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])])
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     chosen: Sandbox = request.getfixturevalue(request.param)
     return chosen

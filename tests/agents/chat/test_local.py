@@ -54,6 +54,7 @@ class Answer(BaseModel):
     animal: str
 
 
+@pytest.mark.long
 @pytest.mark.llm
 def test_real_local_model_answers_under_a_schema_idles_and_ends_with_us() -> None:
     settings = LLMSettings(provider="local", context=512)

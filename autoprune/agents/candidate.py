@@ -10,8 +10,9 @@ from autoprune.agents.bandit import SECTIONS
 from autoprune.agents.budget import BudgetSpent
 from autoprune.agents.chain import compile_chain
 from autoprune.agents.crew import Crew
-from autoprune.agents.critic import Review, Submission
+from autoprune.agents.critic import Review, RuleCritic, Submission
 from autoprune.agents.earlier import elite, gain, masks_before, measured_before
+from autoprune.agents.ending import OPERATORS as OF_THE_END
 from autoprune.agents.plan import parents_of
 from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.state import CandidateState, Plan
@@ -71,7 +72,10 @@ def critique(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     try:
         review = crew.critic.review(submission)
     except BudgetSpent as spent:
-        return _end(crew, plan, name, "rejected", "critique", "budget", str(spent))
+        if plan["operator"] not in OF_THE_END:
+            return _end(crew, plan, name, "rejected", "critique", "budget", str(spent))
+        review = RuleCritic().review(submission)
+        review = replace(review, comments=[*review.comments, f"{spent}: the rules alone decided"])
     verdict = _verdict(review, revision, crew.config.agents)
     crew.events.emit(
         "reviewed",

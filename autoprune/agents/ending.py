@@ -7,6 +7,9 @@ from autoprune.agents.state import Plan, SearchState
 from autoprune.agents.symbolic.individual import Individual
 from autoprune.agents.symbolic.proposer import DEEPEN
 
+OPERATORS = frozenset({DEEPEN, OPERATOR})
+"""Those of these generations. Their candidates are made without a chat model, and judged without one past a limit."""
+
 
 def last_plans(crew: Crew, state: SearchState, generation: int) -> SearchState:
     """The plans of one more generation, and that there has been one of its kind; without plans all is done."""

@@ -9,6 +9,7 @@ from autoprune.agents.symbolic.expression import FEW_ROUNDS, MOST_ROUNDS, SEEDS
 from autoprune.agents.symbolic.individual import Individual
 from autoprune.config import change_config
 from autoprune.runs.archive import Archive
+from autoprune.runs.events import read_events
 from tests.agents.lives import live
 from tests.agents.test_search import llm_words, scripted
 
@@ -66,6 +67,17 @@ def test_a_chat_models_code_is_ended_with_exchanges_unless_the_model_is_to_be_al
     for each in proposals[3:]:
         assert (each.operator, each.parents) == ("deepen", [best_before(outcomes, each.slot)])
         assert outcomes[each.slot].status == "measured"
+
+
+def test_a_limit_of_calls_that_ended_the_search_leaves_what_it_ends_with_to_the_rules(search, chat_server):
+    chat_server.script = scripted
+    limit = ("search.max_tokens=30", "search.generation_size=1", "agents.symbolic_share=0.25")
+    run = search(*llm_words(chat_server, *WORDS, *limit))
+    proposals, outcomes = ends(run)
+    assert [(each.engine, each.operator) for each in proposals][1:] == [("symbolic", "deepen")]
+    assert outcomes[proposals[-1].slot].status == "measured"
+    review = [event.data for event in read_events(run.events_file) if event.kind == "reviewed"][-1]
+    assert (review["by"], review["comments"]) == ("rules", ["30 tokens spent: the rules alone decided"])
 
 
 def test_the_best_that_can_have_more_rounds_is_chosen_though_others_are_ahead_of_it():

@@ -101,6 +101,7 @@ def test_what_was_stopped_is_no_finalist_and_never_shown_as_measured(run):
     assert "of 16 windows, partial perplexity" in told
 
 
+@pytest.mark.long
 def test_the_same_seed_stops_the_same_and_without_racing_the_rest_is_the_same(raced):
     def ends(run):
         measured_anew = {"seconds": {}, "memory_bytes": 0}

@@ -60,6 +60,7 @@ def test_accuracy_is_the_share_of_items_whose_answer_is_likeliest(tiny_target, t
     assert result.value == pytest.approx(right / len(ITEMS))
 
 
+@pytest.mark.long
 def test_a_missing_task_file_and_an_unknown_task_are_one_line(tiny_target, tmp_path):
     pytest.importorskip("lm_eval")
     with pytest.raises(UsageError, match="there is no task file"):

@@ -83,7 +83,6 @@ def test_thirty_kills_at_random_events_change_nothing(nursery, chat_server, smal
         chain += 1
 
 
-@pytest.mark.long
 def test_a_kill_before_every_single_checkpoint_changes_nothing(nursery, small_config, facts, tmp_path):
     """Between a step's writes and their checkpoint the state machine looks as if it had no next step."""
     config = small_config("search.max_candidates=1")

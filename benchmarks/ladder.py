@@ -1,12 +1,16 @@
 """What each rung of the fidelity ladder tells about the last one, and what it costs.
 
-    python benchmarks/ladder.py [--model M] [--sparsity S] [--expressions N] [--rows FILE.jsonl] [--table] [KEY=VALUE]
+    python benchmarks/ladder.py [--model M] [--sparsity S] [--expressions N] [--candidates FOLDER] [--rows FILE.jsonl]
+                                [--table] [KEY=VALUE]
 
-Every published score with every static allocation, and random expressions of the symbolic engine (half of the families
-that it starts from, half of any), each with one of the allocations in turn. Every one is measured on all windows of the
-search split; what a lower rung would have said is read off the same measurement. The table has Spearman's rank
-correlation of each rung with the last, over all algorithms and over the better half of them (the half that a search
-cares about), and seconds per algorithm.
+Every published score with every static allocation, random expressions of the symbolic engine (half of the families
+that it starts from, half of any), each with one of the allocations in turn, and the sources in a folder, such as the
+`candidates` of a run, with their own allocations. Every one is measured on all windows of the search split; what a
+lower rung would have said is read off the same measurement. The first table has Spearman's rank correlation of each
+rung with the last, over all algorithms and over the better half of them (the half that a search cares about), and
+seconds per algorithm. The second says what `search.layer_error` does: in simulated searches, which measure these
+algorithms in random order, the share of those worth keeping (as good as the worst of the elite) that are stopped by
+their weighted reconstruction error, and the share of the others.
 
 Each row is appended to the file as soon as it is measured, so that a run that was stopped goes on where it ended;
 `--table` only prints the table. The whole takes about an hour on two idle cores.
@@ -29,7 +33,7 @@ from autoprune.agents.symbolic.source import source
 from autoprune.agents.symbolic.variation import explore, initialise
 from autoprune.config import load_config
 from autoprune.errors import CandidateFailure
-from autoprune.evaluation.algorithms import Algorithm, Published
+from autoprune.evaluation.algorithms import Algorithm, Published, Scoring
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.racing import looks, order
@@ -42,6 +46,12 @@ from autoprune.sandbox.choose import make_sandbox
 from autoprune.sandbox.screen import screen
 from autoprune.tools.algorithms import Candidate
 
+ELITE = 2
+"""As `search.elite`."""
+ORDERS = 1000
+MARGINS = (1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
+OWN = "own"
+"""The allocation that a candidate brings, or else SDSA."""
 LIKE = ("wanda", "uniform")
 """The algorithm with whose masks all others are compared: what agreement says is how far one is from Wanda."""
 DEFAULT_ROWS = Path(__file__).with_suffix(".jsonl")
@@ -56,7 +66,7 @@ def main() -> None:
     console.print(table(rows), markup=False, highlight=False)
 
 
-def algorithms(expressions: int, sandbox: Sandbox) -> Iterator[tuple[Algorithm, str, str]]:
+def algorithms(expressions: int, folder: Path | None, sandbox: Sandbox) -> Iterator[tuple[Algorithm, str, str]]:
     """Algorithm, allocation, and the candidate's source ("" for a published score)."""
     yield Published.named(LIKE[0]), LIKE[1], ""
     for score in SCORES:
@@ -68,6 +78,8 @@ def algorithms(expressions: int, sandbox: Sandbox) -> Iterator[tuple[Algorithm, 
         expression = initialise(random) if number % 2 else explore(random)
         text = source(expression, random.choice(("row", "matrix")))
         yield Candidate(f"expression {number}", text, sandbox), allocation, text
+    for file in sorted(folder.glob("*.py")) if folder else ():
+        yield Candidate(file.stem, file.read_text(encoding="utf-8"), sandbox), OWN, file.read_text(encoding="utf-8")
 
 
 def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]], console: Console) -> None:
@@ -83,7 +95,7 @@ def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]], console: 
         raise SystemExit(f"{arguments.rows} holds rows of another model, text or version; name another file")
     sandbox = make_sandbox(config.sandbox, console.print)
     try:
-        everything = list(algorithms(arguments.expressions, sandbox))
+        everything = list(algorithms(arguments.expressions, arguments.candidates, sandbox))
         done = {(row["algorithm"], row["allocation"]) for row in rows}
         for number, (algorithm, allocation, text) in enumerate(everything, 1):
             if (algorithm.name, allocation) in done:
@@ -106,12 +118,12 @@ def measured(bench: Bench, algorithm: Algorithm, allocation: str, text: str, spa
     screen(text)
     screening = time.perf_counter() - started
     readable = bench.readable(algorithm.needs)  # gradients and Hessians are collected once, not by each algorithm
-    zeros = bench.zeros(sparsity, allocation)
     started = time.perf_counter()
     try:
         with algorithm.open(readable) as scoring:
             opening = time.perf_counter() - started
-            scores = scoring.scores(bench.unit_sparsity(zeros), bench.scoring_order("search"))
+            zeros, sparsities = spread(bench, scoring, allocation, sparsity)
+            scores = scoring.scores(sparsities, bench.scoring_order("search"))
             found = bench.measure(scores, scoring.group, zeros, "search")
     except CandidateFailure as failure:
         return {"failure": str(failure)}
@@ -124,8 +136,42 @@ def measured(bench: Bench, algorithm: Algorithm, allocation: str, text: str, spa
     }
 
 
+def spread(bench: Bench, scoring: Scoring, allocation: str, sparsity: float) -> tuple[dict[str, int], dict[str, float]]:
+    """Zeros per layer, and per layer the sparsity of its unit; OWN is SDSA for a candidate without `allocate`."""
+    if allocation != OWN or not scoring.has_allocate:
+        zeros = bench.zeros(sparsity, "sdsa" if allocation == OWN else allocation)
+        return zeros, bench.unit_sparsity(zeros)
+    units = bench.units_by(scoring.unit or "block")
+    zeros = units.projected(scoring.allocate(units.described(), sparsity), sparsity)
+    return zeros, units.sparsity(zeros)
+
+
+def stopping(rows: list[dict[str, Any]]) -> str:
+    """Markdown: one line per margin."""
+    random = Random(0)
+    worth: dict[float, list[bool]] = {margin: [] for margin in MARGINS}
+    others: dict[float, list[bool]] = {margin: [] for margin in MARGINS}
+    for _ in range(ORDERS):
+        order = random.sample(rows, len(rows))
+        elite = sorted(order[:ELITE], key=lambda row: row["perplexity"])
+        for row in order[ELITE:]:
+            kept = worth if row["perplexity"] <= elite[-1]["perplexity"] else others
+            limit = max(each["reconstruction"] for each in elite)
+            for margin in MARGINS:
+                kept[margin].append(row["reconstruction"] > margin * limit)
+            elite = sorted([*elite, row], key=lambda row: row["perplexity"])[:ELITE]
+    lines = [
+        "| search.layer_error | stopped of those worth keeping | stopped of the others |",
+        "| ---: | ---: | ---: |",
+    ]
+    for margin in MARGINS:
+        shares = (f"{100 * statistics.mean(found[margin]):.1f} %" for found in (worth, others))
+        lines.append(f"| {margin:g} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: one line per rung."""
+    """Markdown: one line per rung, then one per margin."""
     failed = [row for row in rows if "failure" in row]
     rows = [row for row in rows if "failure" not in row]
     if len(rows) < 3:
@@ -147,7 +193,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(f"| source screen (passes or not) | | | {statistics.median(sources):.4f} |")
     blocks = len(first["about"]["sampled_blocks"])
     errors = [row["reconstruction"] for row in rows]
-    lines.append(line(f"reconstruction error of {blocks} decoder blocks", errors, rows, few))
+    lines.append(line(f"weighted reconstruction error of {blocks} decoder blocks", errors, rows, few))
     away = [1 - agreement(bytes.fromhex(row["signature"]), bytes.fromhex(like)) for row in rows]
     lines.append(line(f"masks: distance to those of {'+'.join(LIKE)}", away, rows, masks))
     for count in (*looks(windows), windows):
@@ -158,6 +204,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "",
         "Seconds are medians, each with those of the masks that it needs; all windows, and all weights, are taken to "
         "need the same time.",
+        "",
+        stopping(rows),
     ]
     return "\n".join(lines)
 
@@ -186,6 +234,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--sparsity", type=float, default=0.6)
     parser.add_argument("--expressions", type=int, default=36, help="random expressions beside the published scores")
+    parser.add_argument("--candidates", type=Path, help="a folder of candidates' sources to measure as well")
     parser.add_argument("--rows", type=Path, default=DEFAULT_ROWS, help="where rows are kept")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     return parser.parse_args()

@@ -1,6 +1,6 @@
 """The fidelity ladder: what a candidate must pass before it is measured on all windows, cheapest first.
 
-Source screen (sandbox) -> reconstruction error of a few decoder blocks -> masks unlike those that are known ->
+Source screen (sandbox) -> weighted reconstruction error of a few decoder blocks -> masks unlike those that are known ->
 perplexity, racing against the worst of the elite -> perplexity on the full split.
 """
 
@@ -25,7 +25,8 @@ def accept_all(signature: bytes) -> None:
 class Ladder:
     """The rungs above the sandbox. Without any, everything is measured in full. Can be pickled if `accept` can.
 
-    `most_error`: the largest reconstruction error that is let through. `race`: on the windows of the split.
+    `most_error`: the largest weighted reconstruction error
+    (`evaluation/reconstruction.py`) that is not refused. `race`: on the windows of the split.
     """
 
     accept: Accept = accept_all
@@ -42,7 +43,7 @@ class Ladder:
         if enough is not None:
             errors = sampled.layer_errors[:enough]
             seen = f"{sum(errors) / enough:.4f} of {enough} of {sampled.sampled_layers} sampled layers"
-            message = f"reconstruction error {seen}, so that of all is more than {self.most_error:.4f}: not measured"
+            message = f"weighted reconstruction error {seen}, so that of all is more than {self.most_error:.4f}"
             known = replace(
                 sampled, layers=[], signature=b"", window_losses=[], perplexity=math.nan, layer_errors=errors
             )

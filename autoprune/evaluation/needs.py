@@ -34,8 +34,8 @@ class Needs:
         return self._held(pruned=False) + self._here(largest * self._item)
 
     def statistics(self) -> Room:
-        """The model, hidden states of the calibration text, and a window's pass through one block, with the Hessians of
-        its layers where some blocks are sampled."""
+        """The model, hidden states of the calibration text, and a window's pass through one block; where some blocks
+        are sampled, the Hessians of its layers, or a backward pass of one window."""
         data = self._config.data
         sampled = self._config.search.layer_error is not None
         largest = max(columns for _, columns in self._size.matrices)
@@ -43,7 +43,7 @@ class Needs:
         working += sampled * PER_HESSIAN * sum(columns**2 for _, columns in self._size.matrices)
         states = self._states(data.calibration_samples)
         block = max(self._size.blocks) * self._item  # as it is written
-        return self._held(pruned=False) + self._here(states + max(working, block))
+        return self._held(pruned=False) + self._here(max(states + max(working, block), sampled * self._backward()))
 
     def measuring(self, windows: int, sandboxed: int = 0) -> Room:
         """A pruned model, or masks in the making; logits of a batch. `sandboxed`: bytes of the candidate's process."""
@@ -59,6 +59,12 @@ class Needs:
         ready = self._held(pruned=True) + self._here(passes)
         most = Room(max(making.host, ready.host), max(making.device, ready.device))
         return most + Room(host=sandboxed)
+
+    def _backward(self) -> int:
+        """One window: hidden states before every block, one block's activations and their gradients, logits."""
+        seqlen = self._config.data.seqlen
+        logits = seqlen * self._size.vocabulary * (2 * self._item + FLOATS)
+        return len(self._size.blocks) * self._states(1) + 2 * self._pass(seqlen) + logits
 
     def _held(self, pruned: bool) -> Room:
         return self._size.held(self._item, self._offload, self._gpu, pruned)

@@ -1,8 +1,11 @@
 """How well a few decoder blocks keep their outputs: what tells most of a candidate for least.
 
-The relative reconstruction error of a layer is ||W X - W' X||^2 / ||W X||^2 on the calibration inputs X, by its
-Hessian H = X X^T / tokens: tr(D H D^T) / tr(W H W^T) with D = W - W'. It is what layer-wise pruning minimises
-(SparseGPT, Frantar and Alistarh 2023, eq. 1). How it ranks algorithms is what `benchmarks/ladder.py` measures.
+The error of a layer is sum_r s_r d_r H d_r^T, relative to the same sum over W: d_r is row r of D = W - W',
+H = X X^T / tokens the Hessian of the layer's calibration inputs X, and s_r the sensitivity of the loss to output r
+(`pruning/gradients.py`). With equal s_r that is ||W X - W' X||^2 / ||W X||^2, which layer-wise pruning minimises
+(SparseGPT, Frantar and Alistarh 2023, eq. 1). An algorithm that weighs rows by what they cost the loss minimises the
+weighted sum, and would be stopped for its unweighted one although its perplexity is better. How the error ranks
+algorithms is what `benchmarks/ladder.py` measures.
 """
 
 from collections.abc import Sequence
@@ -24,7 +27,7 @@ def sampled_blocks(layers: Sequence[LayerInfo]) -> list[int]:
 
 
 class Reconstruction:
-    """Of the sampled blocks of one target. `bundle`: with the Hessians of these blocks."""
+    """Of the sampled blocks of one target. `bundle`: with Hessians and output sensitivities of these blocks."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -42,13 +45,14 @@ class Reconstruction:
     def error(self, name: str, weight: Tensor, mask: Tensor) -> float:
         """The relative error of one of the sampled layers; `weight` dense [out, in], `mask` [out, in] bool, kept."""
         dense = weight.float()
-        hessian = self._bundle.hessian(name).to(dense.device)
+        hessian, sensitivity = self._bundle.hessian(name), self._bundle.output_sensitivity(name)
+        hessian, sensitivity = hessian.to(dense.device), sensitivity.to(dense.device)
         if name not in self._whole:
-            self._whole[name] = _energy(dense, hessian)
+            self._whole[name] = _energy(dense, hessian, sensitivity)
         whole = self._whole[name]
-        return _energy(masked_weight(dense, ~mask), hessian) / whole if whole > 0 else 0.0
+        return _energy(masked_weight(dense, ~mask), hessian, sensitivity) / whole if whole > 0 else 0.0
 
 
-def _energy(weight: Tensor, hessian: Tensor) -> float:
-    """tr(W H W^T), for [out, in] and [in, in]."""
-    return float((weight @ hessian).mul_(weight).sum())
+def _energy(weight: Tensor, hessian: Tensor, sensitivity: Tensor) -> float:
+    """sum_r s_r w_r H w_r^T, for weight [out, in], hessian [in, in] and sensitivity [out]."""
+    return float((weight @ hessian).mul_(weight).sum(1) @ sensitivity)

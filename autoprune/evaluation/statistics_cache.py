@@ -13,9 +13,10 @@ from torch import Tensor
 from autoprune.downloads import progress
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.texts import Windows
-from autoprune.pruning.bundle import VERSION, join_bundles, widen_bundle, write_bundle
+from autoprune.pruning.bundle import SENSITIVITY, VERSION, join_bundles, widen_bundle, write_bundle
 from autoprune.pruning.footprint import Room, free_room, shown
-from autoprune.pruning.statistics import collect_gradients, collect_hessians, collect_inputs
+from autoprune.pruning.gradients import collect_gradients, collect_output_sensitivity
+from autoprune.pruning.statistics import collect_hessians, collect_inputs
 from autoprune.pruning.target import Target
 
 Collected = TypeVar("Collected")
@@ -66,17 +67,20 @@ class StatisticsCache:
             self._need_room_for_gradient()
         if len(extra_fields) == 1:
             (field,) = extra_fields
-            self._widen(base, wider, field, _COLLECTORS[field], "")
+            self._widen(base, wider, {field: _COLLECTORS[field]}, field)
         else:  # each is collected once, whatever they are wanted with
             join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], wider)
         return wider
 
     def sample(self, blocks: Sequence[int]) -> Path:
-        """A bundle's directory with the Hessians of these decoder blocks, and no other on-demand statistics."""
+        """A bundle's directory with Hessians and output sensitivities of these decoder blocks, and no other on-demand
+        statistics."""
         base = self.bundle()
-        path = base.with_name(f"{base.name}-hessian-of-{'-'.join(map(str, blocks))}")
+        path = base.with_name(f"{base.name}-sample-of-{'-'.join(map(str, blocks))}")
         if not path.exists():
-            self._widen(base, path, "hessian", partial(collect_hessians, blocks=blocks), f" of {len(blocks)} blocks")
+            sensitivity = _at_once(partial(collect_output_sensitivity, blocks=blocks))
+            collectors = {"hessian": partial(collect_hessians, blocks=blocks), SENSITIVITY: sensitivity}
+            self._widen(base, path, collectors, f"hessian and output sensitivity of {len(blocks)} blocks")
         return path
 
     def _collect(self, path: Path) -> None:
@@ -84,10 +88,10 @@ class StatisticsCache:
         (statistics,) = self._passes("statistics", _at_once(collect_inputs))
         write_bundle(path, self._target.layers, self._target.pristine, statistics)
 
-    def _widen(self, base: Path, path: Path, field: str, collect: Collector[dict[str, Tensor]], which: str) -> None:
-        """The base bundle's files by hard link, beside an on-demand statistic."""
-        self._notify(f"collecting {field}{which} from {len(self._windows)} windows")
-        widen_bundle(base, path, {field: self._passes(field, collect)})
+    def _widen(self, base: Path, path: Path, collectors: dict[str, Collector[dict[str, Tensor]]], what: str) -> None:
+        """The base bundle's files by hard link, beside on-demand statistics."""
+        self._notify(f"collecting {what} from {len(self._windows)} windows")
+        widen_bundle(base, path, {field: self._passes(field, collect) for field, collect in collectors.items()})
 
     def _need_room_for_gradient(self) -> None:
         """Its sums are the one thing as large as the model that an ordinary search may ask for in the middle.

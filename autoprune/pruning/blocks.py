@@ -120,6 +120,39 @@ def watch_inputs(layers: Sequence[PrunableLayer], see: Callable[[LayerInfo, Tens
     return watches + [WatchedExperts(module, _slice_hook(infos, see)) for module, infos in experts.items()]
 
 
+def watch_outputs(layers: Sequence[PrunableLayer], see: Callable[[LayerInfo, Tensor], None]) -> list[Watch]:
+    """Call `see(layer, gradient [tokens, out])` whenever a backward pass reaches what a layer returned; the caller
+    removes the watches."""
+    watches: list[Watch] = []
+    experts: dict[nn.Module, dict[tuple[str, int], LayerInfo]] = {}
+    for layer in layers:
+        if layer.expert is None:
+            watches.append(layer.module.register_forward_hook(_gradient_hook(layer.info, see)))
+        else:
+            experts.setdefault(layer.module, {})[layer.attribute, layer.expert] = layer.info
+
+    def of_experts(infos: dict[tuple[str, int], LayerInfo]) -> Callable[[str, int, Tensor, Tensor], None]:
+        def after(attribute: str, expert: int, inputs: Tensor, output: Tensor) -> None:
+            if (attribute, expert) in infos:
+                _on_gradient(infos[attribute, expert], output, see)
+
+        return after
+
+    return watches + [WatchedExperts(module, of_experts(infos)) for module, infos in experts.items()]
+
+
+def _gradient_hook(info: LayerInfo, see: Callable[[LayerInfo, Tensor], None]) -> Callable[..., None]:
+    def after(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        _on_gradient(info, output, see)
+
+    return after
+
+
+def _on_gradient(info: LayerInfo, output: Tensor, see: Callable[[LayerInfo, Tensor], None]) -> None:
+    if output.requires_grad:
+        output.register_hook(lambda gradient: see(info, gradient.reshape(-1, gradient.shape[-1])))
+
+
 def _hook(info: LayerInfo, see: Callable[[LayerInfo, Tensor], None]) -> Callable[..., None]:
     def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
         see(info, args[0].detach().reshape(-1, args[0].shape[-1]))
@@ -129,8 +162,8 @@ def _hook(info: LayerInfo, see: Callable[[LayerInfo, Tensor], None]) -> Callable
 
 def _slice_hook(
     infos: dict[tuple[str, int], LayerInfo], see: Callable[[LayerInfo, Tensor], None]
-) -> Callable[[str, int, Tensor], None]:
-    def before(attribute: str, expert: int, inputs: Tensor) -> None:
+) -> Callable[[str, int, Tensor, Tensor], None]:
+    def before(attribute: str, expert: int, inputs: Tensor, output: Tensor) -> None:
         if (attribute, expert) in infos:
             see(infos[attribute, expert], inputs)
 

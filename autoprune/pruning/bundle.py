@@ -5,6 +5,7 @@ weights-N.safetensors    layer name -> [out, in] of decoder block N, the model's
 statistics.safetensors   "<layer>/<statistic>" -> float32 [in]
 gradient-N.safetensors   layer name -> float32 [out, in] of decoder block N, only when collected
 hessian-N.safetensors    layer name -> float32 [in, in] of decoder block N, only when collected
+output_sensitivity-N.safetensors    layer name -> float32 [out] of decoder block N, only for trusted code
 
 One file per block, so that Hessians can be written as the walk makes them, and the weights of a model that is larger
 than memory as they are read: never are they held all at once.
@@ -51,6 +52,9 @@ class LayerInfo:
         return self.shape[0] * self.shape[1]
 
 
+SENSITIVITY = "output_sensitivity"
+"""What trusted code weighs errors by; no part of the contract."""
+
 LayerView = SimpleNamespace
 """What a candidate's `score` is given: the contract's fields as attributes."""
 
@@ -72,10 +76,10 @@ class Bundle:
             blocks = {layer.block for layer in self.layers}
             self._weights = {block: safe_open(_of_block(path, "weights", block), framework="pt") for block in blocks}
             self._expensive = {
-                (field.name, block): safe_open(file, framework="pt")
-                for field in EXPENSIVE_FIELDS
+                (kind, block): safe_open(file, framework="pt")
+                for kind in (*(field.name for field in EXPENSIVE_FIELDS), SENSITIVITY)
                 for block in blocks
-                if (file := _of_block(path, field.name, block)).exists()
+                if (file := _of_block(path, kind, block)).exists()
             }
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise AutoPruneError(f"{path} is not a bundle of weights and statistics: {error}") from None
@@ -115,6 +119,11 @@ class Bundle:
         tensor: Tensor = self._expensive["hessian", self._by_name[name].block].get_tensor(name).float()
         return tensor
 
+    def output_sensitivity(self, name: str) -> Tensor:
+        """The mean squared gradient of the loss by each output of a layer, float32 [out], where it was collected."""
+        tensor: Tensor = self._expensive[SENSITIVITY, self._by_name[name].block].get_tensor(name)
+        return tensor
+
     def statistic(self, name: str, statistic: str) -> Tensor:
         """One calibration statistic of a layer, float32 [in]."""
         tensor: Tensor = self._statistics.get_tensor(f"{name}/{statistic}")
@@ -145,8 +154,8 @@ def write_bundle(
 def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Iterable[Mapping[str, Tensor]]]) -> None:
     """A bundle with the files of `base` (hard links, so they cost nothing) and on-demand statistics.
 
-    `expensive`: "gradient" or "hessian" -> layer name -> tensor, in parts of whole decoder blocks, each written before
-    the next is asked for. Raises AutoPruneError when the disk is full.
+    `expensive`: "gradient", "hessian" or SENSITIVITY -> layer name -> tensor, in parts of whole decoder blocks, each
+    written before the next is asked for. Raises AutoPruneError when the disk is full.
     """
     block_of = {layer.name: layer.block for layer in Bundle(base).layers}
     with _appearing_whole(path) as staging:

@@ -49,9 +49,10 @@ def stacked_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 class WatchedExperts:
-    """While it lasts, `see(attribute, expert, inputs [tokens, in])` hears of all products with the slices."""
+    """While it lasts, `see(attribute, expert, inputs [tokens, in], output [tokens, out])` is called after every product
+    with a slice; the inputs are detached, the output is the product itself."""
 
-    def __init__(self, module: nn.Module, see: Callable[[str, int, Tensor], None]) -> None:
+    def __init__(self, module: nn.Module, see: Callable[[str, int, Tensor, Tensor], None]) -> None:
         self._module = module
         self._before = module.__dict__.get("forward")  # accelerate's, say
         run = module.forward
@@ -77,9 +78,9 @@ class WatchedExperts:
 
 
 class _SliceProducts(TorchFunctionMode):
-    """Hears of products whose right factor lies inside one of the stacked parameters."""
+    """Sees the products whose right factor lies inside one of the stacked parameters."""
 
-    def __init__(self, stacked: dict[str, nn.Parameter], see: Callable[[str, int, Tensor], None]) -> None:
+    def __init__(self, stacked: dict[str, nn.Parameter], see: Callable[[str, int, Tensor, Tensor], None]) -> None:
         super().__init__()
         self._by_storage = {parameter.untyped_storage().data_ptr(): name for name, parameter in stacked.items()}
         self._stacked = stacked
@@ -92,5 +93,7 @@ class _SliceProducts(TorchFunctionMode):
             if name is not None:
                 whole = self._stacked[name]
                 expert = (weight.storage_offset() - whole.storage_offset()) // whole[0].numel()
-                self._see(name, expert, inputs.detach().reshape(-1, inputs.shape[-1]))
+                output = func(*args, **(kwargs or {}))
+                self._see(name, expert, inputs.detach().reshape(-1, inputs.shape[-1]), output)
+                return output
         return func(*args, **(kwargs or {}))

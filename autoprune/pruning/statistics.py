@@ -4,10 +4,7 @@
 same observer on a walk behind the pruned prefix.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import ExitStack
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -149,38 +146,6 @@ def collect_hessians(
     """
     for statistics in _observe(target, windows, Observer(True if blocks is None else blocks), advance):
         yield {name: each.pop("hessian") for name, each in statistics.items() if "hessian" in each}
-
-
-def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:
-    """Mean absolute gradient of the causal loss over windows, float32 [out, in], of every layer.
-
-    One backward pass per window reaches every layer, so the sums of all of them, a second model in float32, are kept
-    beside the model; a gradient itself only until it is added to them. Raises UsageError where blocks are not on the
-    device.
-    """
-    target.need_whole("the gradient")
-    sums = {layer.info.name: torch.zeros(layer.info.shape, device=target.device) for layer in target.prunable}
-    of_parameter: dict[Tensor, list[PrunableLayer]] = defaultdict(list)  # a tensor may hold all experts of a block
-    for layer in target.prunable:
-        of_parameter[layer.parameter].append(layer)
-    with ExitStack() as stack:
-        for parameter, layers in of_parameter.items():
-            parameter.requires_grad_(True)
-            stack.callback(parameter.requires_grad_, False)
-            stack.callback(parameter.register_post_accumulate_grad_hook(partial(_add_gradient, layers, sums)).remove)
-        for window in windows:
-            tokens = window.unsqueeze(0).to(target.device)
-            target.model(tokens, labels=tokens, use_cache=False).loss.backward()
-            advance()
-    return {name: total.div_(len(windows)).cpu() for name, total in sums.items()}
-
-
-def _add_gradient(layers: Sequence[PrunableLayer], sums: dict[str, Tensor], parameter: Tensor) -> None:
-    """Add the size of a parameter's gradient to its layers' sums and drop it, as soon as the backward pass made it."""
-    for layer in layers:
-        if parameter.grad is not None:
-            sums[layer.info.name] += layer.oriented(parameter.grad).float().abs()
-    parameter.grad = None
 
 
 def _add_products(products: Tensor, values: Tensor) -> None:

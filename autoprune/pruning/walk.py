@@ -108,7 +108,7 @@ def passed_through(target: Target, windows: Tensor, size: int) -> Iterator[Tenso
                 _replace(states, _through(block, states, calls[len(states)][0][index]))
     for batch, states in zip(batches, hidden.split(size), strict=True):
         output = states if calls[len(states)][1] is Tensor else (states,)
-        with _patched(blocks, partial(_giving, output)):
+        with patched_blocks(blocks, partial(_giving, output)):
             yield batch
 
 
@@ -135,7 +135,7 @@ def _calls(target: Target, blocks: list[nn.Module], tokens: Tensor) -> tuple[lis
 
         return record
 
-    with _patched(blocks, recorder), torch.inference_mode():
+    with patched_blocks(blocks, recorder), torch.inference_mode():
         target.model(tokens.to(target.device), use_cache=False, logits_to_keep=1)
     return calls, tuple if isinstance(standing_in[0], tuple) else Tensor
 
@@ -155,7 +155,7 @@ def _entering(target: Target, first: nn.Module, windows: Tensor, size: int) -> T
         return catch
 
     hidden: Tensor | None = None
-    with _patched([first], catcher), torch.inference_mode():
+    with patched_blocks([first], catcher), torch.inference_mode():
         for at, batch in enumerate(windows.split(size)):
             with suppress(_Reached):
                 target.model(batch.to(target.device), use_cache=False, logits_to_keep=1)
@@ -182,8 +182,10 @@ def _through(block: nn.Module, states: Tensor, call: Call) -> Tensor:
 
 
 @contextmanager
-def _patched(blocks: list[nn.Module], replace: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """The blocks with another `forward` for a while."""
+def patched_blocks(
+    blocks: list[nn.Module], replace: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Iterator[None]:
+    """The decoder blocks with another `forward` for a while."""
     before = [block.__dict__.get("forward") for block in blocks]  # accelerate's, say
     for block in blocks:
         block.forward = replace(block.forward)

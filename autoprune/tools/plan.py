@@ -19,6 +19,8 @@ from autoprune.sandbox.choose import make_sandbox
 
 SAMPLE = 64 * 2**20
 """Bytes that are read to see how fast the disk is."""
+BACKWARD = 3
+"""Forward passes that a window's gradient takes: forward, each block again, backward without gradients of weights."""
 READS = {"load": 3, "statistics": 2, "measuring": 4}
 """How often the blocks are read from disk, where they live there: as they are checked, looked at and hashed; walked
 through and written; scored, masked, counted and passed through."""
@@ -124,7 +126,9 @@ def _seconds(
     load = stored + costs.hash + (READS["load"] - 1) * once
     walk = costs.collect * data.calibration_samples
     dense = walk + costs.write + READS["statistics"] * once
-    statistics = dense if search.layer_error is None else dense + walk + once  # the Hessians of the sampled blocks
+    sampling = walk + once  # the Hessians of the sampled blocks
+    sampling += BACKWARD * costs.loss * data.calibration_samples + 2 * once  # their output sensitivities
+    statistics = dense if search.layer_error is None else dense + sampling
     read = READS["measuring"] * once
 
     def baseline(windows: int) -> float:

@@ -84,7 +84,7 @@ class Workbench:
     def _reconstruction(self, subject: str, split: str) -> Facts:
         """What was measured without this error is no answer where the ladder asks for it."""
         asked = split == "search" and self.config.search.layer_error is not None
-        return {"layer_errors": True} if asked and subject != "dense" else {}
+        return {"layer_errors": "weighted by output sensitivity"} if asked and subject != "dense" else {}
 
     def recorded(self, subject: str, split: str) -> Measured | None:
         """A measurement of this subject under the present settings, if there is one."""

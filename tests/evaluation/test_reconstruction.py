@@ -37,19 +37,57 @@ def test_sampled_blocks_are_spread_over_the_model(count):
     assert max(gaps) <= count / len(found) + 1
 
 
-def test_the_error_is_that_of_the_layers_outputs_on_the_calibration_text(bench):
-    sample, target = bench.sampled("search"), bench.target
-    layer = next(each for each in target.prunable if each.info.role == "down")
-    seen = []
-    handle = layer.module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten(0, -2)))
+def inputs_and_sensitivity(bench, layer):
+    """A layer's inputs on the calibration text, and the squared gradients of the loss by its outputs, summed."""
+    seen, outputs, sensitivity = [], [], 0.0
+
+    def keep(module, inputs, output):
+        seen.append(inputs[0].detach().flatten(0, -2))
+        outputs.append(output)
+
+    handle = layer.module.register_forward_hook(keep)
+    layer.parameter.requires_grad_(True)
     for window in bench.windows("calibration").tokens:
-        target.model(window.unsqueeze(0), use_cache=False)
+        logits = bench.target.model(window.unsqueeze(0), use_cache=False).logits[0]
+        loss = torch.nn.functional.cross_entropy(logits[:-1], window[1:])
+        (gradient,) = torch.autograd.grad(loss, [outputs.pop()])
+        sensitivity = sensitivity + gradient.double().flatten(0, -2).square().sum(0)
+    layer.parameter.requires_grad_(False)
     handle.remove()
-    inputs, weight = torch.cat(seen).double(), target.weight(layer.info.name)
+    return torch.cat(seen).double(), sensitivity
+
+
+@pytest.mark.parametrize("role", ["q", "up", "down"])
+def test_the_error_is_that_of_the_layers_outputs_weighted_by_what_they_cost_the_loss(bench, role):
+    layer = next(each for each in bench.target.prunable if each.info.role == role)
+    inputs, sensitivity = inputs_and_sensitivity(bench, layer)
+    weight = bench.target.weight(layer.info.name)
     mask = torch.rand(weight.shape, generator=torch.Generator().manual_seed(0)) > 0.5
     whole, lost = inputs @ weight.double().T, inputs @ (weight * ~mask).double().T
-    expected = float(lost.square().sum() / whole.square().sum())
-    assert sample.error(layer.info.name, weight, mask) == pytest.approx(expected, rel=1e-4)
+    expected = float((lost.square() @ sensitivity).sum() / (whole.square() @ sensitivity).sum())
+    found = bench.sampled("search").error(layer.info.name, weight, mask)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_is_lost_at_an_output_that_the_loss_ignores_costs_nothing(bench):
+    layer = next(each for each in bench.target.prunable if each.info.role == "up")
+    sample, name = bench.sampled("search"), layer.info.name
+    weight = bench.target.weight(name)
+    _, sensitivity = inputs_and_sensitivity(bench, layer)
+    order = sensitivity.argsort()
+    few = len(order) // 4
+    least, most = torch.ones(weight.shape, dtype=torch.bool), torch.ones(weight.shape, dtype=torch.bool)
+    least[order[:few]], most[order[-few:]] = False, False
+    assert sample.error(name, weight, least) < sample.error(name, weight, most)
+
+
+def test_a_layer_that_the_loss_does_not_depend_on_has_no_error(bench):
+    path = bench._cache.sample(sampled_blocks(bench.layers))
+    bundle = Bundle(path)
+    name = bundle.layers[0].name
+    bundle.output_sensitivity = lambda name: torch.zeros(bundle.weight(name).shape[0])
+    weight = bench.target.weight(name)
+    assert Reconstruction(bundle).error(name, weight, torch.zeros(weight.shape, dtype=torch.bool)) == 0.0
 
 
 def test_keeping_all_costs_nothing_and_keeping_nothing_everything(bench):

@@ -11,9 +11,10 @@ from torch import Tensor
 from autoprune.errors import UsageError
 from autoprune.evaluation.perplexity import window_losses
 from autoprune.pruning.blocks import decoder_blocks
+from autoprune.pruning.gradients import collect_gradients, collect_output_sensitivity
 from autoprune.pruning.homes import PackedMasks
 from autoprune.pruning.masks import matrix_mask
-from autoprune.pruning.statistics import collect_gradients, collect_hessians, collect_inputs
+from autoprune.pruning.statistics import collect_hessians, collect_inputs
 from autoprune.pruning.target import Target, load_target
 from tests.pruning.architectures import CONFIGS, VOCABULARY, tiny
 
@@ -177,3 +178,11 @@ def test_masks_are_held_as_bits():
     assert (list(masks), len(masks)) == (["one"], 1)
     del masks["one"]
     assert not masks
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_sensitivities_are_the_same_where_blocks_live_on_disk(load, family):
+    here, away = (collect_output_sensitivity(load(family, offload), WINDOWS) for offload in ("none", "disk"))
+    assert any(bool(sensitivity.any()) for sensitivity in here.values())
+    for name, sensitivity in here.items():
+        torch.testing.assert_close(away[name], sensitivity, rtol=1e-4, atol=1e-9)

@@ -14,11 +14,11 @@ from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.blocks import watch_inputs
 from autoprune.pruning.bundle import Bundle, LayerInfo
 from autoprune.pruning.export import count_zeros, save_pruned
+from autoprune.pruning.gradients import collect_gradients
 from autoprune.pruning.observed import Observed
 from autoprune.pruning.online import OnlineBudget
 from autoprune.pruning.prune import Scored, Scorer, Surgery, prune_blocks
 from autoprune.pruning.scores import SCORES, Score
-from autoprune.pruning.statistics import collect_gradients
 from autoprune.pruning.target import Target, load_target
 from tests.conftest import save_tokenizer
 from tests.pruning.architectures import CONFIGS, VOCABULARY, tiny

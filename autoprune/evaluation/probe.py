@@ -21,9 +21,9 @@ from autoprune.evaluation.perplexity import check_length, windows_per_pass
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
 from autoprune.pruning.blocks import decoder_blocks, text_config
+from autoprune.pruning.identity import checksum
 from autoprune.pruning.loading import empty_model
 from autoprune.pruning.statistics import collect_inputs
-from autoprune.pruning.identity import checksum
 from autoprune.pruning.target import Target
 
 REPEATS = 2

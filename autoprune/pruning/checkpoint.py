@@ -1,6 +1,7 @@
 """Whether a checkpoint holds what its model needs, as plain numbers. What it lacks, transformers would make up."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ QUANTISED_TENSORS = ("qweight", "weight_packed", "weight_scale", "weight_scale_i
 """How the tensors of quantised weights are named, at their end."""
 NUMBERS = ("F64", "F32", "F16", "BF16")
 """The dtypes, in files, of weights that are what they are."""
+_EXPERT = re.compile(r"(?P<experts>.*\bexperts\.)(?P<number>[0-9]{1,5})(?P<kind>\..*)")
 NAMED = 3
 """How many tensors a line names."""
 
@@ -41,8 +43,10 @@ def refuse_quantised(name: str, config: Mapping[str, Any], folder: Path | None) 
 def check_files(name: str, folder: Path) -> None:
     """Read the headers of a folder's safetensors files.
 
-    Raises UsageError where one is missing, cut short, or holds weights that are not floating-point numbers.
+    Raises UsageError where one is missing, cut short, or holds weights that are not floating-point numbers, and where
+    one of several experts lacks what others have: transformers would number those behind it anew.
     """
+    names: list[str] = []
     for file in _weight_files(name, folder):
         try:
             with safe_open(file, framework="pt") as opened:
@@ -54,6 +58,11 @@ def check_files(name: str, folder: Path) -> None:
         packed = [f"{key} in {kind}" for key, kind in kinds.items() if key.endswith("weight") and kind not in NUMBERS]
         if packed:
             raise UsageError(f"{name} is quantised ({_some(packed)}); give the unquantised model")
+        names += kinds
+    if missing := sorted(_missing_experts(names)):
+        raise UsageError(
+            f"the checkpoint {name} lacks {len(missing)} tensors of experts: {_some(missing)}; download it again"
+        )
 
 
 def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any], notify: Callable[[str], None]) -> None:
@@ -91,6 +100,19 @@ def _weight_files(name: str, folder: Path) -> list[Path]:
         return [folder / shard for shard in sorted(shards)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{index} of {name} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _missing_experts(names: list[str]) -> Iterator[str]:
+    """What the names of an expert's tensors would be, were it as complete as the others of its block."""
+    there = set(names)
+    parts: dict[str, tuple[set[int], set[str]]] = {}
+    for match in filter(None, map(_EXPERT.match, names)):
+        numbers, kinds = parts.setdefault(match["experts"], (set(), set()))
+        numbers.add(int(match["number"]))
+        kinds.add(match["kind"])
+    for experts, (numbers, kinds) in parts.items():
+        wanted = (f"{experts}{number}{kind}" for number in range(max(numbers) + 1) for kind in kinds)
+        yield from (name for name in wanted if name not in there)
 
 
 def _methods(config: Mapping[str, Any]) -> Iterator[str]:

@@ -32,8 +32,9 @@ NOT_COMPUTED_WITH = frozenset(GenerationConfig().to_dict()) - {"pad_token_id"} |
     "transformers_version",
     "use_bfloat16",
 }
-"""Names in a configuration that change nothing about a forward pass: how text is generated, how weights were initialised,
-which files and versions it comes from. The dtype is that of the values. Positions may depend on the padding token."""
+"""Names in a configuration that change nothing about a forward pass: how text is generated, how weights were
+initialised, which files and versions it comes from. The dtype is that of the values. Positions may depend on the
+padding token."""
 ALSO_NOT = re.compile(r"name_or_path$|dropout|pdrop|layerdrop")
 IMPLEMENTATIONS = ("_attn_implementation", "_experts_implementation")
 """Of one and the same sum, whose last bits differ."""

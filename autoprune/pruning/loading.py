@@ -1,5 +1,6 @@
 """Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
 
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -24,6 +26,22 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 BALANCED = "balanced"
 """The device that is all GPUs: accelerate spreads the model over them."""
 PROBE_TOKENS = 256
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+"""What transformers raises for a model that is not there, is damaged, or describes itself wrongly."""
 PLACE = "pretrained_model_name_or_path"
 
 
@@ -152,14 +170,26 @@ def _explained(name: str) -> Iterator[None]:
     """Turn what transformers raises for a model that is not there or not readable into one line."""
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError) as error:
+    except FAULTS as error:
         if Path(name).exists() or name in KNOWN:
-            raise UsageError(f"the model in {name} cannot be loaded: {_first_line(error)}") from None
+            raise UsageError(f"the model in {name} cannot be loaded: {_reason(error)}") from None
         hub = "the hub has none" if hub_answers() else "the hub cannot be reached and its cache has none"
         raise UsageError(
             f"there is no model {name!r}: it is no directory, no built-in name ({', '.join(KNOWN)}), "
-            f"and {hub} ({_first_line(error)})"
+            f"and {hub} ({_reason(error)})"
         ) from None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, EOFError | pickle.UnpicklingError):
+        return "a .bin file of it is cut short, damaged, or holds more than tensors; code in it is never run"
+    if isinstance(error, StrictDataclassError):
+        return f"its config.json is not valid: {' '.join(str(error).split())}"[:300]
+    if isinstance(error, KeyError):
+        return f"{error} is unknown"[:300]
+    if "automatic conversion of the weights" in str(error):
+        return "tensors that make up one of its matrices are missing, or do not fit together"
+    return _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""One short pass of a target that was just loaded: its outputs are finite and causal, and come of its decoder blocks."""
+"""One short pass of a target that was just loaded: its outputs are finite, causal, and made by its decoder blocks."""
 
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,8 @@ def not_finite(target: "Target") -> str:
     more = f" and {len(target.damaged) - 1} more tensors" if len(target.damaged) > 1 else ""
     if better and "NaN" not in target.damaged.values():
         return f"the weights of {target.name} are not finite in {dtype} ({found} in {name}{more}){better}"
-    return f"the weights of {target.name} are not finite ({found} in {name}{more}): the checkpoint is damaged"
+    where = f"{target.name} are not finite in {dtype} ({found} in {name}{more})"
+    return f"the weights of {where}: the checkpoint is damaged; download or save it again"
 
 
 def _pass(target: "Target", tokens: Tensor, blocks: nn.ModuleList) -> tuple[Tensor, set[int]]:

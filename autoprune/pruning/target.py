@@ -54,6 +54,7 @@ class Target:
         self._visitors: set[int] = set()
         self.damaged: dict[str, str] = {}
         self.fingerprint = checksum(model, self._home.stored, self._look)
+        model.get_input_embeddings().register_forward_pre_hook(self._check_tokens)  # type: ignore[operator]
         if self._home.away:
             for index, block in enumerate(decoder_blocks(model)[1]):
                 block.forward = self._visits(index, block.forward)
@@ -151,6 +152,14 @@ class Target:
         if now != self.fingerprint:
             raise AutoPruneError(
                 f"the weights of {self.name} changed while they were measured: {now}, not {self.fingerprint}"
+            )
+
+    def _check_tokens(self, embedding: nn.Module, args: tuple[Tensor, ...]) -> None:
+        """Here, for what is tokenised elsewhere, as by lm-eval: on a GPU such a token ends all use of it."""
+        if args and args[0].numel() and not 0 <= int(args[0].min()) <= int(args[0].max()) < self.vocabulary:
+            raise UsageError(
+                f"a token of {int(args[0].max())} is no row of {self.name}'s embeddings of {self.vocabulary} tokens: "
+                "its tokenizer is another model's, or tokens were added to it without resizing the embeddings"
             )
 
     def _look(self, name: str, values: Tensor) -> None:

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from autoprune.errors import UsageError
 
@@ -71,7 +71,6 @@ def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any], noti
     `loading`: the `output_loading_info` of `from_pretrained`, in which what is tied, or may be left out, is no more.
     """
     missing, unexpected = sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
-    shapes = [f"{key} {list(there)}, not {list(wanted)}" for key, there, wanted in sorted(loading["mismatched_keys"])]
     kind = type(model).__name__
     if missing:
         if any(key.endswith(QUANTISED_TENSORS) for key in unexpected):
@@ -81,13 +80,25 @@ def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any], noti
             f"the checkpoint {name} lacks {len(missing)} of the {len(model.state_dict())} tensors of {kind}: "
             f"{_some(missing)}{beside}; download or convert it again"
         )
-    if shapes:
-        raise UsageError(
-            f"the checkpoint {name} does not fit its config.json: {len(shapes)} tensors of {kind} have another shape: "
-            f"{_some(shapes)}"
-        )
+    _check_shapes(name, sorted(loading["mismatched_keys"]))
     if unexpected:
         notify(f"{name}: {len(unexpected)} tensors of the checkpoint are no part of {kind}: {_some(unexpected)}")
+
+
+def check_stored(name: str, model: nn.Module, stored: Mapping[str, Tensor]) -> None:
+    """Raises UsageError for parameters left on disk that have another shape there: transformers compares only those
+    that it loads."""
+    _check_shapes(name, [(key, value.shape, model.get_parameter(key).shape) for key, value in stored.items()])
+
+
+def _check_shapes(name: str, shapes: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+    """`shapes`: of each tensor, by name, in the checkpoint and in the model."""
+    other = [f"{key} {list(there)}, not {list(wanted)}" for key, there, wanted in shapes if there != wanted]
+    if other:
+        raise UsageError(
+            f"the checkpoint {name} does not fit its config.json: {len(other)} tensors have another shape: "
+            f"{_some(other)}"
+        )
 
 
 def _weight_files(name: str, folder: Path) -> list[Path]:

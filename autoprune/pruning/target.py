@@ -14,6 +14,7 @@ from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
 from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.checkpoint import check_stored
 from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
 from autoprune.pruning.homes import Home, Mapped, Masks, Resident, cast
 from autoprune.pruning.identity import checksum
@@ -51,6 +52,7 @@ class Target:
         first = next(model.parameters())
         self.dtype, self.device = first.dtype, device or first.device
         self._home = home(model, self.prunable, self.device)
+        check_stored(name, model, self._home.stored)
         self._visitors: set[int] = set()
         self.damaged: dict[str, str] = {}
         self.fingerprint = checksum(model, self._home.stored, self._look)

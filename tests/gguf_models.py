@@ -22,8 +22,10 @@ NAMES = {
 }
 
 
-def write_gguf(model: Path, into: Path, chat_template: str | None = CHAT_TEMPLATE, tied: bool = False) -> Path:
-    """`tied`: without an output matrix, as models with tied embeddings are stored."""
+def write_gguf(
+    model: Path, into: Path, chat_template: str | None = CHAT_TEMPLATE, tied: bool = False, leave_out: str | None = None
+) -> Path:
+    """`tied`: without an output matrix, as models with tied embeddings are stored. `leave_out`: a parameter."""
     llama = LlamaForCausalLM.from_pretrained(model)
     config, tokenizer = llama.config, AutoTokenizer.from_pretrained(model)
     writer = GGUFWriter(into, "llama")
@@ -51,7 +53,7 @@ def write_gguf(model: Path, into: Path, chat_template: str | None = CHAT_TEMPLAT
         writer.add_chat_template(chat_template)
     for name, weight in llama.state_dict().items():
         stored = _name(name)
-        if not (tied and stored == "output.weight"):
+        if name != leave_out and not (tied and stored == "output.weight"):
             writer.add_tensor(stored, _rotary_order(name, weight, config))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

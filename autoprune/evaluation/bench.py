@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoprune.config import Config
 from autoprune.downloads import cache_dir
-from autoprune.errors import AutoPruneError, CandidateFailure
+from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.measurement import LayerDiagnostic, Measurement
@@ -28,10 +28,12 @@ from autoprune.evaluation.signature import Signature
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Split, Windows, load_calibration, load_splits
 from autoprune.evaluation.units import Units
+from autoprune.evaluation.vocabulary import check_samples, check_tokens
 from autoprune.pruning.allocation.choose import READS, choose_allocation
 from autoprune.pruning.allocation.sdsa import preset
 from autoprune.pruning.bundle import Bundle, LayerInfo
 from autoprune.pruning.masks import make_mask, masked_weight, nm_zeros
+from autoprune.pruning.outputs import not_finite
 from autoprune.pruning.prune import Seconds
 from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
@@ -49,6 +51,7 @@ class Bench:
         self._splits = splits
         self._config = config
         self._cache = cache
+        check_tokens(target, splits.values())
         self._bundle = Bundle(cache.bundle())
         self._signature = Signature(self.layers)
         self._units: dict[str, Units] = {}
@@ -126,8 +129,11 @@ class Bench:
         return self.units_by(self._config.allocation.unit).sparsity(zeros)
 
     def dense(self, split: Split) -> Measurement:
-        """The unpruned target."""
-        return self._perplexity(split, self._unmeasured(split, {}))
+        """The unpruned target. Raises UsageError where its perplexity is not finite in this dtype."""
+        try:
+            return self._perplexity(split, self._unmeasured(split, {}))
+        except CandidateFailure as failure:
+            raise UsageError(f"{failure.message}: {not_finite(self.target)}") from None
 
     def now(self, split: Split) -> Measurement:
         """The target as it is now, whatever was done to its weights. Raises CandidateFailure when it is not finite."""
@@ -289,5 +295,7 @@ def open_bench(config: Config, run_dir: Path | None, notify: Callable[[str], Non
     target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
     check_length(target, config.data.seqlen)
     splits = load_splits(config.data, target.tokenizer)
+    if run_dir is not None:  # a search, which confirms what it found on other samples
+        check_samples(target, config.data, config.search.confirm_seeds)
     cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
     return Bench(target, splits, config, cache)

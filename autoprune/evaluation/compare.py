@@ -13,9 +13,10 @@ from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import Algorithm
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.experiment import Applied, Recipe, apply
-from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.perplexity import check_length, perplexity
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Split, load_splits
+from autoprune.evaluation.vocabulary import check_samples
 from autoprune.pruning.prune import Seconds
 from autoprune.pruning.target import load_target
 
@@ -116,7 +117,9 @@ def compare(
     for algorithm, recipe in itertools.product(algorithms, recipes):
         recipe.check(algorithm)
     target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
+    check_length(target, config.data.seqlen)
     splits = load_splits(config.data, target.tokenizer)
+    check_samples(target, config.data, seeds)
     cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
     first = Bench(target, splits, config, cache)
     yield dense(first, split)

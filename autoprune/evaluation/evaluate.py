@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoprune.downloads import progress
-from autoprune.errors import AutoPruneError
+from autoprune.errors import UsageError
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
 from autoprune.evaluation.texts import cut, read_text
+from autoprune.evaluation.vocabulary import check_tokens
 from autoprune.pruning.export import count_zeros
+from autoprune.pruning.outputs import not_finite
 from autoprune.pruning.target import load_target
 
 
@@ -47,19 +49,20 @@ def evaluate(
 ) -> Evaluation:
     """Perplexity on the report split of a text (`windows` None: all of it), zeros, and lm-eval's tasks if any.
 
-    Raises UsageError for input that cannot be used, AutoPruneError when the perplexity is not finite.
+    Raises UsageError for input that cannot be used, and where the perplexity is not finite in this dtype.
     """
     target = load_target(model, device, dtype, notify, offload)
     check_length(target, seqlen)
     if tasks:
         target.need_whole("a zero-shot task")
     text = cut(read_text(data, "report"), data, "report", target.tokenizer, seqlen, windows)
+    check_tokens(target, [text])
     started = time.perf_counter()
     with progress("perplexity", len(text.tokens), lambda line: None, "windows") as advance:
         value = perplexity(window_losses(target, text.tokens, lambda: advance(1)))
     seconds = time.perf_counter() - started
     if not value < float("inf"):
-        raise AutoPruneError(f"the perplexity of {model} on {data} is not finite; try --dtype float32")
+        raise UsageError(f"the perplexity on {data} is not finite: {not_finite(target)}")
     results = []
     if tasks:
         from autoprune.evaluation.zeroshot import zero_shot

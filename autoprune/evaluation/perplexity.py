@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autoprune.errors import UsageError
+from autoprune.pruning.blocks import text_config
 from autoprune.pruning.target import Target
 from autoprune.pruning.walk import passed_through
 
@@ -25,7 +26,7 @@ POSITIONS = 64
 
 def check_length(target: Target, seqlen: int) -> None:
     """Raises UsageError when the model knows fewer positions than a window has."""
-    known = getattr(target.model.config, "max_position_embeddings", None)
+    known = getattr(text_config(target.model), "max_position_embeddings", None)
     if known is not None and seqlen > known:
         raise UsageError(f"{target.name} knows {known} positions, so windows of {seqlen} tokens are too long for it")
 

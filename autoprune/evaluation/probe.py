@@ -20,10 +20,11 @@ from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.perplexity import check_length, windows_per_pass
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
-from autoprune.pruning.blocks import decoder_blocks
+from autoprune.pruning.blocks import decoder_blocks, text_config
+from autoprune.pruning.identity import checksum
 from autoprune.pruning.loading import empty_model
 from autoprune.pruning.statistics import collect_inputs
-from autoprune.pruning.target import Target, checksum
+from autoprune.pruning.target import Target
 
 REPEATS = 2
 """The shortest of so many times counts: anything else that happens on the machine only adds."""
@@ -85,7 +86,7 @@ def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device) -> n
     path, listed = decoder_blocks(model)
     start = max(min(len(listed) // 2, len(listed) - blocks), 0)
     model.set_submodule(path, nn.ModuleList(list(listed)[start : start + blocks]))
-    model.config.num_hidden_layers = len(listed[start : start + blocks])
+    text_config(model).num_hidden_layers = len(listed[start : start + blocks])
     made: dict[nn.Parameter, nn.Parameter] = {}  # tied ones stay tied
     for module in model.modules():
         for key, parameter in list(module.named_parameters(recurse=False)):

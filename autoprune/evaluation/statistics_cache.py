@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import transformers
 from torch import Tensor
 
 from autoprune.downloads import progress
@@ -46,7 +47,8 @@ class StatisticsCache:
         """Spent on collecting (and, of on-demand statistics, writing), as opposed to finding, so far."""
         # The same tokens cut into windows of another length are other text to a model.
         text = f"{calibration.fingerprint}/{tuple(calibration.tokens.shape)}"
-        facts = f"{VERSION}/{target.fingerprint}/{text}/{target.device.type}/{torch.__version__}"
+        versions = f"{torch.__version__}/{transformers.__version__}"
+        facts = f"{VERSION}/{target.fingerprint}/{text}/{target.device.type}/{versions}"
         self._base = root / hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def of(self, calibration: Windows) -> "StatisticsCache":

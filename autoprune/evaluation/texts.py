@@ -88,8 +88,13 @@ def cut(text: str, source: str, split: Split, tokenizer: Any, seqlen: int, count
 
 
 def tokenise(text: str, tokenizer: Any) -> Tensor:
-    """The text's tokens, int64 [tokens], without special ones."""
-    return torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.long)
+    """The text's tokens, int64 [tokens], without special ones. Raises UsageError where the tokenizer has none."""
+    tokens = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    if None in tokens:
+        raise UsageError(
+            f"the tokenizer has no token for a part of the text, of {len(tokenizer)} tokens, nor an unknown one"
+        )
+    return torch.tensor(tokens, dtype=torch.long)
 
 
 def cut_tokens(tokens: Tensor, source: str, split: Split, seqlen: int, count: int | None) -> Windows:

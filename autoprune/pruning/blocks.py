@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -63,9 +63,11 @@ class PrunableLayer:
 
 
 def decoder_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """The model's list of decoder blocks and its name: the longest ModuleList whose members all hold linear matrices.
+    """The list of blocks of the model's text decoder, and its name.
 
-    Raises UsageError when there is none, as in a model that is no stack of decoder blocks.
+    Of all outermost ModuleLists whose members hold linear matrices, it is one that belongs to a part with the text
+    decoder's configuration: not to a vision or audio tower, whose part has another. Of those it is the one with as many
+    blocks as that configuration says, else the longest. Raises UsageError when there is none.
     """
     lists = [
         (name, module)
@@ -76,8 +78,27 @@ def decoder_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
         raise UsageError(
             f"no decoder blocks were found in {type(model).__name__}; only decoder-only models can be pruned"
         )
+    text = text_config(model)
     outermost = [item for item in lists if not any(item[0].startswith(f"{name}.") for name, _ in lists)]
-    return max(outermost, key=lambda item: len(item[1]))
+    of_text = [item for item in outermost if type(_config_above(model, item[0])) is type(text)] or outermost
+    depth = getattr(text, "num_hidden_layers", None)
+    return max(of_text, key=lambda item: (len(item[1]) == depth, len(item[1])))
+
+
+def text_config(model: nn.Module) -> Any:
+    """The part of the model's configuration that describes its text decoder; the whole where it has no parts."""
+    config: Any = model.config
+    try:
+        return config.get_text_config(decoder=True)
+    except ValueError:  # it has several such parts
+        return config
+
+
+def _config_above(model: nn.Module, path: str) -> Any:
+    """The configuration of the innermost part of the model, with one of its own, that holds a submodule."""
+    names = path.split(".")[:-1]
+    holders = (model.get_submodule(".".join(names[:count])) for count in range(len(names), -1, -1))
+    return next(holder.config for holder in holders if hasattr(holder, "config"))
 
 
 def prunable_layers(model: nn.Module) -> list[PrunableLayer]:
@@ -174,7 +195,7 @@ def _linears(block: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     return (
         (path, module)
         for path, module in block.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and not _ROUTER.search(path)
+        if path and isinstance(module, nn.Linear | Conv1D) and not _ROUTER.search(path)
     )
 
 

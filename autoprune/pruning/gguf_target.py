@@ -8,6 +8,7 @@ from pathlib import Path
 from autoprune.downloads import cache_dir, progress, staging_for
 from autoprune.errors import UsageError
 from autoprune.gguf_files import KNOWN, MAGIC, sha256_of
+from autoprune.pruning.checkpoint import check_complete
 from autoprune.pruning.quiet import quiet_transformers
 
 SUFFIX = ".gguf"
@@ -44,7 +45,7 @@ def gguf_target(name: str, notify: Notify) -> Path:
             notify(f"converting {gguf.name} to safetensors ({dtype}) in {folder} (once, a minute or two)")
             # Each tensor is dequantised, then put into the model.
             with progress(f"converting {gguf.stem}", 2 * tensors, notify, "steps") as advance:
-                _convert(gguf, staging / "model", dtype, advance)
+                _convert(gguf, staging / "model", dtype, advance, notify)
             os.rename(staging / "model", folder)
     return folder
 
@@ -69,13 +70,16 @@ def _tensors(gguf: Path) -> int:
     return count
 
 
-def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None]) -> None:
+def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None], notify: Notify) -> None:
     """Dequantise and save what from_pretrained loads; one copy of the weights in `dtype` is in memory."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     with quiet_transformers(advance):
-        model = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            **where, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        check_complete(str(gguf), model, loading, notify)
         # It is saved as an ordinary model: as one that came from a GGUF file it refuses to be.
         model.hf_quantizer = None
         if hasattr(model.config, "quantization_config"):

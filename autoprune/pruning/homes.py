@@ -60,6 +60,14 @@ class Home(Protocol):
     def send(self, block: int) -> None: ...
 
 
+def cast(model: nn.Module, dtype: torch.dtype) -> None:
+    """Every parameter in one dtype, also those that the model's author keeps in float32. Buffers stay as transformers
+    makes them: in bfloat16 the angles of rotary embeddings would be wrong by radians, far into a window."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+
+
 class Resident:
     """Blocks in memory, on the device or elsewhere (host memory beside a GPU)."""
 
@@ -126,7 +134,7 @@ class Mapped:
     ) -> None:
         self.stored: Mapping[str, Tensor] = _Stored(model, dtype)
         with outside(model):
-            model.to(dtype)  # also what its author keeps in float32
+            cast(model, dtype)
         self._kept = folder  # it goes when this goes
         self._folder = Path(folder.name)
         self._device = device

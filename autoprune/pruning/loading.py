@@ -1,5 +1,6 @@
 """Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
 
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError
 from autoprune.gguf_files import KNOWN
+from autoprune.pruning.checkpoint import check_complete, check_files, refuse_quantised
 from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 from autoprune.pruning.heap import keep_freed_memory
 from autoprune.pruning.quiet import quiet_transformers
@@ -23,7 +26,23 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 BALANCED = "balanced"
 """The device that is all GPUs: accelerate spreads the model over them."""
 PROBE_TOKENS = 256
-CAUSALITY_TOKENS = 16
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+"""What transformers raises for a model that is not there, is damaged, or describes itself wrongly."""
+PLACE = "pretrained_model_name_or_path"
 
 
 def load_model(
@@ -37,20 +56,19 @@ def load_model(
 
     `dtype` "auto" keeps what the files hold. `device_map` as accelerate takes it; what it leaves on disk and the files
     do not hold as the model wants it, is converted into `folder`. Code that comes with a model is never run. Raises
-    UsageError when there is no such model, when it cannot be read, or when it is not causal.
+    UsageError when there is no such model, when it cannot be read, or when its files lack some of its weights.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     keep_freed_memory()
     spread = {"device_map": device_map, "offload_folder": folder} if device_map else {}
+    how = {"dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread}
     with _explained(name), quiet_transformers():
         where = _where(name, notify)
-        model: nn.Module = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype, **spread)
+        model, loading = AutoModelForCausalLM.from_pretrained(**where, **how)
+        check_complete(name, model, loading, notify)
         tokenizer = AutoTokenizer.from_pretrained(**where)
-    model.eval().requires_grad_(False)
-    if not is_causal(model):
-        raise UsageError(f"{name} is a {type(model).__name__} that reads ahead; only decoder-only models can be pruned")
-    return model, tokenizer
+    return model.eval().requires_grad_(False), tokenizer
 
 
 def empty_model(name: str, notify: Notify) -> nn.Module:
@@ -59,7 +77,10 @@ def empty_model(name: str, notify: Notify) -> nn.Module:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with _explained(name), quiet_transformers():
-        config = AutoConfig.from_pretrained(**_where(name, notify))  # a GGUF file is converted first, with its values
+        where = _where(name, notify)  # a GGUF file is converted first, with its values
+        if Path(where[PLACE]).is_dir():
+            check_files(name, Path(where[PLACE]))
+        config = AutoConfig.from_pretrained(**where)
         with init_empty_weights(include_buffers=False):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     model.tie_weights()  # what is tied is one parameter again, which it is not while weights are left empty
@@ -72,7 +93,7 @@ def weight_files(name: str, notify: Notify) -> list[Path]:
     from transformers.utils import cached_file
 
     with _explained(name), quiet_transformers():
-        where = _where(name, notify)["pretrained_model_name_or_path"]
+        where = _where(name, notify)[PLACE]
         config = cached_file(where, "config.json", local_files_only=True)
     folder = Path(config).parent
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
@@ -88,21 +109,17 @@ def stored_dtype(name: str, notify: Notify) -> torch.dtype:
 
 
 def _where(name: str, notify: Notify) -> dict[str, Any]:
-    """What transformers' `from_pretrained` needs to know to find a model and to run no code of it."""
+    """What transformers' `from_pretrained` needs to know to find a model and to run no code of it.
+
+    Raises UsageError for one that is quantised.
+    """
+    from transformers import PreTrainedConfig
+
     path = str(gguf_target(name, notify)) if is_gguf_target(name) else name
-    local = Path(path).is_dir() or not hub_answers()
-    return {"pretrained_model_name_or_path": path, "trust_remote_code": False, "local_files_only": local}
-
-
-@torch.inference_mode()
-def is_causal(model: nn.Module) -> bool:
-    """Whether what the model says at a position is untouched by the tokens after it (encoders fail here)."""
-    tokens = torch.arange(CAUSALITY_TOKENS, device=next(model.parameters()).device).repeat(2, 1) % _vocabulary(model)
-    tokens[1, CAUSALITY_TOKENS // 2 :] = 0
-    first, second = model(tokens, use_cache=False).logits[:, : CAUSALITY_TOKENS // 2].float()
-    # The same sums in the same order, but for experts that take other tokens along.
-    tolerance = 1e-4 if next(model.parameters()).dtype == torch.float32 else 1e-2
-    return float((first - second).abs().max()) <= tolerance * float(first.abs().max())
+    folder = Path(path) if Path(path).is_dir() else None
+    where = {PLACE: path, "local_files_only": folder is not None or not hub_answers()}
+    refuse_quantised(name, PreTrainedConfig.get_config_dict(**where)[0], folder)
+    return {**where, "trust_remote_code": False}
 
 
 def choose_device(device: str) -> torch.device:
@@ -148,24 +165,31 @@ def _timed(matrices: list[Tensor], inputs: list[Tensor]) -> float:
     return clock() - started
 
 
-def _vocabulary(model: nn.Module) -> int:
-    embedding = model.get_input_embeddings()  # type: ignore[operator]
-    return int(embedding.weight.shape[0])
-
-
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
     """Turn what transformers raises for a model that is not there or not readable into one line."""
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError) as error:
+    except FAULTS as error:
         if Path(name).exists() or name in KNOWN:
-            raise UsageError(f"the model in {name} cannot be loaded: {_first_line(error)}") from None
+            raise UsageError(f"the model in {name} cannot be loaded: {_reason(error)}") from None
         hub = "the hub has none" if hub_answers() else "the hub cannot be reached and its cache has none"
         raise UsageError(
             f"there is no model {name!r}: it is no directory, no built-in name ({', '.join(KNOWN)}), "
-            f"and {hub} ({_first_line(error)})"
+            f"and {hub} ({_reason(error)})"
         ) from None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, EOFError | pickle.UnpicklingError):
+        return "a .bin file of it is cut short, damaged, or holds more than tensors; code in it is never run"
+    if isinstance(error, StrictDataclassError):
+        return f"its config.json is not valid: {' '.join(str(error).split())}"[:300]
+    if isinstance(error, KeyError):
+        return f"{error} is unknown"[:300]
+    if "automatic conversion of the weights" in str(error):
+        return "tensors that make up one of its matrices are missing, or do not fit together"
+    return _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """The target: the causal language model being pruned, loaded once, masked and restored exactly."""
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -15,10 +14,13 @@ from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
 from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.checkpoint import check_stored
 from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
-from autoprune.pruning.homes import Home, Mapped, Masks, Resident
+from autoprune.pruning.homes import Home, Mapped, Masks, Resident, cast
+from autoprune.pruning.identity import checksum
 from autoprune.pruning.loading import BALANCED, DTYPES, Notify, choose_device, empty_model, faster_dtype, load_model
 from autoprune.pruning.masks import count_zeros
+from autoprune.pruning.outputs import check_outputs
 
 Put = Callable[[str, Tensor], None]
 MakeHome = Callable[[nn.Module, list[PrunableLayer], torch.device], Home]
@@ -29,8 +31,9 @@ class Target:
 
     Its decoder blocks may live elsewhere than on `device`, which is where it computes: then each visits the device
     while it works (`visiting`), in a forward pass of the whole model by itself. In memory a layer's pristine weight is
-    copied when it is first replaced, so a target that is only read costs no second copy. `fingerprint`: hash over
-    names, shapes and values of all parameters, in the dtype they are used in. `home` says where the blocks live.
+    copied when it is first replaced, so a target that is only read costs no second copy. `fingerprint`: hash over all
+    that a forward pass depends on (`identity.checksum`). `damaged`: by the names of tensors with values that are not
+    finite, which (NaN, infinity). `home` says where the blocks live.
     """
 
     def __init__(
@@ -49,8 +52,11 @@ class Target:
         first = next(model.parameters())
         self.dtype, self.device = first.dtype, device or first.device
         self._home = home(model, self.prunable, self.device)
+        check_stored(name, model, self._home.stored)
         self._visitors: set[int] = set()
-        self.fingerprint = checksum(model, self._home.stored)
+        self.damaged: dict[str, str] = {}
+        self.fingerprint = checksum(model, self._home.stored, self._look)
+        model.get_input_embeddings().register_forward_pre_hook(self._check_tokens)  # type: ignore[operator]
         if self._home.away:
             for index, block in enumerate(decoder_blocks(model)[1]):
                 block.forward = self._visits(index, block.forward)
@@ -59,6 +65,13 @@ class Target:
     def weights(self) -> int:
         """How many weights are prunable."""
         return sum(layer.size for layer in self.layers)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows: the rows of its embedding, or of its head if that has fewer."""
+        model: Any = self.model
+        matrices = (model.get_input_embeddings(), model.get_output_embeddings())
+        return min(int(matrix.weight.shape[0]) for matrix in matrices if matrix is not None)
 
     @property
     def offloaded(self) -> bool:
@@ -143,6 +156,18 @@ class Target:
                 f"the weights of {self.name} changed while they were measured: {now}, not {self.fingerprint}"
             )
 
+    def _check_tokens(self, embedding: nn.Module, args: tuple[Tensor, ...]) -> None:
+        """Here, for what is tokenised elsewhere, as by lm-eval: on a GPU such a token ends all use of it."""
+        if args and args[0].numel() and not 0 <= int(args[0].min()) <= int(args[0].max()) < self.vocabulary:
+            raise UsageError(
+                f"a token of {int(args[0].max())} is no row of {self.name}'s embeddings of {self.vocabulary} tokens: "
+                "its tokenizer is another model's, or tokens were added to it without resizing the embeddings"
+            )
+
+    def _look(self, name: str, values: Tensor) -> None:
+        if values.is_floating_point() and values.numel() and not torch.stack(values.aminmax()).isfinite().all():
+            self.damaged[name] = "NaN" if values.isnan().any() else "infinity"
+
     @contextmanager
     def _restoring(self, names: Iterable[str]) -> Iterator[None]:
         try:
@@ -191,30 +216,33 @@ def load_target(
     with host memory limited to `memory_gb` GiB if that is given. Code that comes with a model is never run. Raises
     UsageError for a model or device that cannot be used, AutoPruneError when it does not fit even block by block.
     """
-    chosen = choose_device(device)
+    target = _loaded(model, choose_device(device), device == BALANCED, dtype, notify, offload, memory_gb)
+    check_outputs(target)
+    return target
+
+
+def _loaded(
+    model: str,
+    device: torch.device,
+    balanced: bool,
+    dtype: str,
+    notify: Notify,
+    offload: str,
+    memory_gb: float | None,
+) -> Target:
     empty = empty_model(model, notify)
     size = Footprint(empty)
-    kind = faster_dtype(size.matrices, chosen, notify) if dtype == "auto" else DTYPES[dtype]
-    if device == BALANCED:
+    kind = faster_dtype(size.matrices, device, notify) if dtype == "auto" else DTYPES[dtype]
+    if balanced:
         return Target(*load_model(model, kind, notify, BALANCED), model)
-    place = choose_offload(offload, size, kind, chosen, free_room(chosen, memory_gb), notify, model)
+    place = choose_offload(offload, size, kind, device, free_room(device, memory_gb), notify, model)
     if place == "disk":
         cache_dir().mkdir(parents=True, exist_ok=True)  # not where temporary files may be memory
         folder = tempfile.TemporaryDirectory(prefix="offload-", dir=cache_dir())
-        loaded, tokenizer = load_model(model, kind, notify, blocks_on_disk(empty, chosen), Path(folder.name))
-        return Target(loaded, tokenizer, model, chosen, partial(Mapped, folder=folder, dtype=kind))
+        loaded, tokenizer = load_model(model, kind, notify, blocks_on_disk(empty, device), Path(folder.name))
+        return Target(loaded, tokenizer, model, device, partial(Mapped, folder=folder, dtype=kind))
     loaded, tokenizer = load_model(model, kind, notify)
-    loaded.to(kind)  # also what its author keeps in float32
+    cast(loaded, kind)
     with outside(loaded) if place == "memory" else nullcontext():
-        loaded.to(chosen)
-    return Target(loaded, tokenizer, model, chosen if place == "memory" else None)
-
-
-def checksum(model: nn.Module, stored: Mapping[str, Tensor] | None = None) -> str:
-    """A hash over all parameters (16 hex digits). `stored`: by name, the values of those that are not in memory."""
-    digest = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        values = stored[name] if stored and parameter.is_meta else parameter
-        digest.update(f"{name}{tuple(values.shape)}{values.dtype}".encode())
-        digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
+        loaded.to(device)
+    return Target(loaded, tokenizer, model, device if place == "memory" else None)

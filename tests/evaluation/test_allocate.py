@@ -3,7 +3,7 @@ import pytest
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.allocate import NAMES, ON_THE_WALK, Trials, allocate
-from autoprune.pruning.target import checksum
+from autoprune.pruning.identity import checksum
 
 
 @pytest.mark.parametrize("unit", ["block", "module", "projection"])

@@ -9,7 +9,7 @@ from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.signature import agreement
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Windows
-from autoprune.pruning.target import checksum
+from autoprune.pruning.identity import checksum
 
 
 def random_scores(bench: Bench, seed: int = 0):

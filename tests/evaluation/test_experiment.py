@@ -11,7 +11,8 @@ from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.compare import Row, compare, run, spread
 from autoprune.evaluation.experiment import Recipe, apply
-from autoprune.pruning.target import Target, checksum
+from autoprune.pruning.identity import checksum
+from autoprune.pruning.target import Target
 from tests.conftest import DATA
 
 CONTRACT = """algorithm allocation update pattern sparsity_target sparsity_actual zeros weights perplexity seqlen

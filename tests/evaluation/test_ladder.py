@@ -12,7 +12,7 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.measurement import Measurement, StoppedEarly
 from autoprune.evaluation.racing import Race, order
-from autoprune.pruning.target import checksum
+from autoprune.pruning.identity import checksum
 from tests.evaluation.test_bench import random_scores
 
 DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 8, "report_windows": 3}

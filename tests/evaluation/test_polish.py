@@ -4,7 +4,7 @@ import pytest
 
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.polish import _spread, polish
-from autoprune.pruning.target import checksum
+from autoprune.pruning.identity import checksum
 
 
 class Allocating:

@@ -1,8 +1,12 @@
+import json
+import shutil
+
 import pytest
 import torch
 
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation import statistics_cache
+from autoprune.evaluation.measurement_cache import measurement_key
 from autoprune.pruning.bundle import Bundle
 from autoprune.pruning.footprint import Room
 
@@ -55,3 +59,18 @@ def test_a_gradient_that_there_is_no_memory_for_is_a_candidates_failure(open_tin
     monkeypatch.setattr(statistics_cache, "free_room", lambda device: Room(host=1000))
     with pytest.raises(CandidateFailure, match=r"the gradient needs .* of memory beside the model"):
         open_tiny_bench().bundle(("gradient",))
+
+
+def test_the_same_weights_under_another_configuration_are_another_entry_in_both_caches(tiny_model, open_tiny_bench):
+    other = shutil.copytree(tiny_model, tiny_model.parent / "other-epsilon")
+    tree = json.loads((other / "config.json").read_text("utf-8"))
+    (other / "config.json").write_text(json.dumps({**tree, "rms_norm_eps": 0.5}), "utf-8")
+    elsewhere = shutil.copytree(tiny_model, tiny_model.parent / "elsewhere")
+    benches = [open_tiny_bench(model=str(folder)) for folder in (tiny_model, elsewhere, other)]
+    bundles = [bench.bundle() for bench in benches]
+    keys = [measurement_key(**bench.fingerprints()) for bench in benches]
+    assert bundles[0] == bundles[1] != bundles[2]
+    assert keys[0] == keys[1] != keys[2]
+    layer = benches[0].layers[-1].name
+    norms = [Bundle(bundle).statistic(layer, "input_norm") for bundle in bundles]
+    assert not torch.equal(norms[0], norms[2])

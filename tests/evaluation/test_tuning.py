@@ -13,7 +13,7 @@ from autoprune.evaluation.tuning import _halved, allotted, measure_setting, sett
 from autoprune.pruning.allocation import families
 from autoprune.pruning.allocation.families import TUNABLE, Setting, grid
 from autoprune.pruning.allocation.sdsa import SDSA
-from autoprune.pruning.target import checksum
+from autoprune.pruning.identity import checksum
 
 LOSSES = st.lists(st.lists(st.floats(0, 10), min_size=6, max_size=6), min_size=1, max_size=24)
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.pruning.target import Target, checksum, load_target
+from autoprune.pruning.identity import checksum
+from autoprune.pruning.target import Target, load_target
 from tests.conftest import save_tokenizer
 
 MASK_SHARE = 0.5

@@ -1,0 +1,153 @@
+"""Whether a checkpoint holds what its model needs, as plain numbers. What it lacks, transformers would make up."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from autoprune.errors import UsageError
+
+INDEX = "model.safetensors.index.json"
+MLX = "quantization"
+QUANTISED_KEYS = ("quantization_config", "compression_config", MLX)
+"""Where a configuration says how its weights were quantised."""
+QUANTISED_FILES = {
+    "quantize_config.json": "gptq",
+    "quant_config.json": "awq",
+    "hf_quant_config.json": "modelopt",
+    "quanto_qmap.json": "quanto",
+    "qmodel.pt": "hqq",
+}
+"""Where tools say so beside a configuration."""
+QUANTISED_TENSORS = ("qweight", "weight_packed", "weight_scale", "weight_scale_inv", "absmax", "SCB", "W_q", "_blocks")
+"""How the tensors of quantised weights are named, at their end."""
+NUMBERS = ("F64", "F32", "F16", "BF16")
+"""The dtypes, in files, of weights that are what they are."""
+_EXPERT = re.compile(r"(?P<experts>.*\bexperts\.)(?P<number>[0-9]{1,5})(?P<kind>\..*)")
+NAMED = 3
+"""How many tensors a line names."""
+
+
+def refuse_quantised(name: str, config: Mapping[str, Any], folder: Path | None) -> None:
+    """Raises UsageError for weights that were quantised, by what a configuration, as it was read, or a file in the
+    model's folder says."""
+    methods = [*_methods(config), *_methods_beside(folder)]
+    if methods:
+        raise UsageError(f"{name} is quantised ({methods[0]}); give the unquantised model")
+
+
+def check_files(name: str, folder: Path) -> None:
+    """Read the headers of a folder's safetensors files.
+
+    Raises UsageError where one is missing, cut short, or holds weights that are not floating-point numbers, and where
+    one of several experts lacks what others have: transformers would number those behind it anew.
+    """
+    names: list[str] = []
+    for file in _weight_files(name, folder):
+        try:
+            with safe_open(file, framework="pt") as opened:
+                kinds = {key: opened.get_slice(key).get_dtype() for key in opened.keys()}  # noqa: SIM118 (no mapping)
+        except FileNotFoundError:
+            raise UsageError(f"{name} lacks {file.name}, which its {INDEX} names; download it again") from None
+        except (SafetensorError, OSError) as error:
+            raise UsageError(f"{file} is cut short or damaged ({error}); download it again") from None
+        packed = [f"{key} in {kind}" for key, kind in kinds.items() if key.endswith("weight") and kind not in NUMBERS]
+        if packed:
+            raise UsageError(f"{name} is quantised ({_some(packed)}); give the unquantised model")
+        names += kinds
+    if missing := sorted(_missing_experts(names)):
+        raise UsageError(
+            f"the checkpoint {name} lacks {len(missing)} tensors of experts: {_some(missing)}; download it again"
+        )
+
+
+def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any], notify: Callable[[str], None]) -> None:
+    """Raises UsageError for weights that transformers made up; one line for tensors that the model has no use for.
+
+    `loading`: the `output_loading_info` of `from_pretrained`, in which what is tied, or may be left out, is no more.
+    """
+    missing, unexpected = sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
+    kind = type(model).__name__
+    if missing:
+        if any(key.endswith(QUANTISED_TENSORS) for key in unexpected):
+            raise UsageError(f"{name} is quantised ({_some(unexpected)}); give the unquantised model")
+        beside = f"; it holds others: {_some(unexpected)}" if unexpected else ""
+        raise UsageError(
+            f"the checkpoint {name} lacks {len(missing)} of the {len(model.state_dict())} tensors of {kind}: "
+            f"{_some(missing)}{beside}; download or convert it again"
+        )
+    _check_shapes(name, sorted(loading["mismatched_keys"]))
+    if unexpected:
+        notify(f"{name}: {len(unexpected)} tensors of the checkpoint are no part of {kind}: {_some(unexpected)}")
+
+
+def check_stored(name: str, model: nn.Module, stored: Mapping[str, Tensor]) -> None:
+    """Raises UsageError for parameters left on disk that have another shape there: transformers compares only those
+    that it loads."""
+    _check_shapes(name, [(key, value.shape, model.get_parameter(key).shape) for key, value in stored.items()])
+
+
+def _check_shapes(name: str, shapes: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+    """`shapes`: of each tensor, by name, in the checkpoint and in the model."""
+    other = [f"{key} {list(there)}, not {list(wanted)}" for key, there, wanted in shapes if there != wanted]
+    if other:
+        raise UsageError(
+            f"the checkpoint {name} does not fit its config.json: {len(other)} tensors have another shape: "
+            f"{_some(other)}"
+        )
+
+
+def _weight_files(name: str, folder: Path) -> list[Path]:
+    """The safetensors files that transformers would read, whether they are there or not; none where it reads others."""
+    single, index = folder / "model.safetensors", folder / INDEX
+    if single.exists() or not index.exists():
+        return [single] if single.exists() else []
+    try:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return [folder / shard for shard in sorted(shards)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(f"{index} of {name} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _missing_experts(names: list[str]) -> Iterator[str]:
+    """What the names of an expert's tensors would be, were it as complete as the others of its block."""
+    there = set(names)
+    parts: dict[str, tuple[set[int], set[str]]] = {}
+    for match in filter(None, map(_EXPERT.match, names)):
+        numbers, kinds = parts.setdefault(match["experts"], (set(), set()))
+        numbers.add(int(match["number"]))
+        kinds.add(match["kind"])
+    for experts, (numbers, kinds) in parts.items():
+        wanted = (f"{experts}{number}{kind}" for number in range(max(numbers) + 1) for kind in kinds)
+        yield from (name for name in wanted if name not in there)
+
+
+def _methods(config: Mapping[str, Any]) -> Iterator[str]:
+    """How weights were quantised, by a configuration or any of its parts."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            if key in QUANTISED_KEYS and value and (key != MLX or "bits" in value):
+                yield _method(value)
+            else:
+                yield from _methods(value)
+
+
+def _method(quantisation: Mapping[str, Any]) -> str:
+    if quantisation.get("load_in_4bit") or quantisation.get("load_in_8bit"):
+        return "bitsandbytes"  # whose early versions name no method
+    named = quantisation.get("quant_method") or quantisation.get("quant_algo")
+    return str(named) if named else f"to {quantisation.get('bits', 'fewer')} bits"
+
+
+def _methods_beside(folder: Path | None) -> Iterator[str]:
+    if folder is not None:
+        yield from (method for file, method in QUANTISED_FILES.items() if (folder / file).exists())
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(list(names)[:NAMED])
+    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown

@@ -3,11 +3,12 @@
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.lenient import ReplyModel, cut
 from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Expectation
@@ -109,12 +110,10 @@ class StatisticalAnalyst:
         return Lesson((Claim(f"{text}.{_predictions(measured)}", grounds),), best.slot)
 
 
-class Reflection(BaseModel):
+class Reflection(ReplyModel):
     """What the analyst's model answers."""
 
-    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
-
-    lesson: str = Field(max_length=600)
+    lesson: Annotated[str, cut(600)] = Field(max_length=600)
 
 
 class LLMAnalyst:

@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.lenient import ReplyModel, any_case, cut
 from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render
@@ -102,13 +103,11 @@ def _equal(one: Reading, other: Reading) -> bool:
     return one.group == other.group and one.same_order(other.scores)
 
 
-class Opinion(BaseModel):
+class Opinion(ReplyModel):
     """What the critic's model answers."""
 
-    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
-
-    comment: str = Field(max_length=800)
-    verdict: Verdict
+    comment: Annotated[str, cut(800)] = Field(max_length=800)
+    verdict: Annotated[Verdict, any_case(Verdict)]
 
 
 class LLMCritic:

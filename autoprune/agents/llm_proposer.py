@@ -5,7 +5,7 @@ from random import Random
 from autoprune.agents.bandit import SECTIONS
 from autoprune.agents.chain import as_text
 from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.parse import fenced_code
+from autoprune.agents.chat.code_blocks import fenced_code
 from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.population import Algorithm

@@ -1,26 +1,25 @@
 """The proposer's vocabulary: what it is asked, what it answers, and the Protocol that both kinds fulfil."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from autoprune.agents.chain import Step
+from autoprune.agents.chat.lenient import ReplyModel, any_case, cut, names
 from autoprune.agents.population import Algorithm
 from autoprune.agents.state import Plan
 
 Expectation = Literal["better", "same", "worse"]
 
 
-class Thought(BaseModel):
+class Thought(ReplyModel):
     """The reasoning behind a candidate. `expected` is the predicted effect on perplexity against the best parent."""
 
-    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
-
-    idea: str = Field(max_length=600)
-    why: str = Field(max_length=1000)
-    expected: Expectation
-    builds_on: list[str] = Field(default_factory=list, max_length=8)
+    idea: Annotated[str, cut(600)] = Field(max_length=600)
+    why: Annotated[str, cut(1000)] = Field(max_length=1000)
+    expected: Annotated[Expectation, any_case(Expectation)]
+    builds_on: Annotated[list[str], names(8)] = Field(default_factory=list, max_length=8)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from autoprune.config import LLMSettings
 from autoprune.errors import ChatError, RunPaused, UsageError
 
 if TYPE_CHECKING:
-    from autoprune.agents.chat.client import Chat, Endpoint, Heard
+    from autoprune.agents.chat.client import Chat, Heard
+    from autoprune.agents.chat.endpoint import Endpoint
 
 VENDOR_URL = "https://api.openai.com/v1"
 VENDOR_MODEL = "gpt-4.1-mini"
@@ -125,7 +126,8 @@ def open_chats(
         yield {}
         return
     # These take a second to import, which a symbolic run need not pay.
-    from autoprune.agents.chat.client import Chat, is_loopback
+    from autoprune.agents.chat.client import Chat
+    from autoprune.agents.chat.endpoint import is_loopback
 
     wanted = {role: settings.for_role(role) for role in ROLES}
     with contextlib.ExitStack() as stack:
@@ -157,7 +159,7 @@ def open_chats(
 
 @contextlib.contextmanager
 def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None, notify: Notify) -> "Iterator[Endpoint]":
-    from autoprune.agents.chat.client import Endpoint
+    from autoprune.agents.chat.endpoint import Endpoint
     from autoprune.agents.chat.local import LocalServer
     from autoprune.agents.chat.model_file import find_model
     from autoprune.runs.prices import free
@@ -177,11 +179,13 @@ def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None, n
             retries=settings.retries,
             price=free,
             seed=seed,
+            streams=True,
+            reports_progress=True,
         )
 
 
 def _remote(settings: LLMSettings, seed: int | None, proven: bool) -> "Endpoint":
-    from autoprune.agents.chat.client import Endpoint
+    from autoprune.agents.chat.endpoint import Endpoint, is_loopback
     from autoprune.runs.prices import cost
 
     base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or VENDOR_URL
@@ -199,6 +203,7 @@ def _remote(settings: LLMSettings, seed: int | None, proven: bool) -> "Endpoint"
         retries=settings.retries,
         price=cost,
         seed=seed,
+        streams=is_loopback(base_url),
     )
 
 

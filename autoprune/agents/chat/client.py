@@ -9,55 +9,22 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import tenacity
-from langchain_openai import ChatOpenAI
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from autoprune.agents.chat.backoff import LONGEST_WAIT, Passing, asked_for, wait
-from autoprune.agents.chat.faults import FAULTS, Action, Fault, diagnose
-from autoprune.agents.chat.parse import MAX_REPLY_CHARS, clean, parse_json
-from autoprune.agents.chat.question import Question, problem_of, repair_of
+from autoprune.agents.chat.endpoint import Caller, CallFailed, Endpoint
+from autoprune.agents.chat.faults import Action, Fault
+from autoprune.agents.chat.parse import parse_json
+from autoprune.agents.chat.question import Question, repair_of
 from autoprune.agents.chat.reply import Journal, Record, Reply, ReplyUnusable, Turn, Usage
-from autoprune.agents.chat.tools import Toolbox, calls_of, exchange
-from autoprune.agents.chat.transport import BoundedClient
+from autoprune.agents.chat.tools import Toolbox, exchange
 from autoprune.errors import ChatError, RunPaused
 
-CHARS_PER_TOKEN = 4
 Heard = Callable[[str, str, str, Turn], None]
-_OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A chat model and how to ask it.
-
-    Attributes:
-        base_url: up to and including the version, for example "https://api.openai.com/v1".
-        timeout: seconds for one whole reply. retries: further tries after a passing failure.
-        temperature: sampling temperature unless a question brings its own. max_reply_tokens: likewise.
-        price: US dollars for (model, tokens_in, tokens_out), None = unknown.
-        seed: base of the sampling seed, so that a question has the same seed in every run; None sends none.
-    """
-
-    base_url: str
-    model: str
-    api_key: str = field(repr=False, default="none")
-    temperature: float = 0.8
-    max_reply_tokens: int = 700
-    timeout: float = 120.0
-    retries: int = 4
-    price: Callable[[str, int, int], float | None] = lambda model, tokens_in, tokens_out: None
-    seed: int | None = None
-
-
-def is_loopback(base_url: str) -> bool:
-    """Whether an address is on this machine: no proxy may be asked for it, and its model may need our CPU."""
-    host = urlsplit(base_url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 class Chat:
@@ -67,7 +34,7 @@ class Chat:
         journal: answers are kept there under the caller's keys and replayed; None keeps nothing.
         before_call: called with the role before every real call; the budget raises there.
         turn: held around every real call, for a model on this machine's CPU that must not run beside measurements.
-        notify: gets one line when a call has to be repeated.
+        notify: gets one line when a call has to be repeated, and when a parameter is refused.
         heard: gets every answer with a key that is its own, the asked model and the role; replayed ones come again.
         spent: usage per role of earlier processes of this run (`recorded_usage`).
         proven: the endpoint has answered this run before, so that what looks like a wrong address will pass.
@@ -96,19 +63,7 @@ class Chat:
         self._lock = threading.Lock()
         self._usage = dict(spent or {})
         self._answered = proven
-        host = urlsplit(endpoint.base_url).hostname or ""
-        # Official endpoints refuse `max_tokens` beside `max_completion_tokens`; others may know only the former.
-        self._refused = frozenset({"max_tokens"} if host.endswith(_OFFICIAL_HOSTS) else ())
-        self._http = BoundedClient(endpoint.timeout, trust_env=not is_loopback(endpoint.base_url))
-        self._model = ChatOpenAI(
-            model=endpoint.model,
-            base_url=endpoint.base_url,
-            api_key=SecretStr(endpoint.api_key),
-            timeout=endpoint.timeout,
-            max_retries=0,
-            use_responses_api=False,
-            http_client=self._http,
-        )
+        self._caller = Caller(endpoint)
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -118,7 +73,7 @@ class Chat:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._caller.close()
 
     def ask(
         self,
@@ -209,7 +164,7 @@ class Chat:
 
         def tell(state: tenacity.RetryCallState) -> None:
             pause = state.next_action.sleep if state.next_action else 0.0
-            self._notify(f"{self._who()}: {failures[-1].line}; trying again in {pause:.0f} s")
+            self._notify(f"{self.endpoint}: {failures[-1].line}; trying again in {pause:.0f} s")
 
         def give_up(state: tenacity.RetryCallState) -> bool:
             return state.attempt_number > self.endpoint.retries or (asked_for(state) or 0.0) > LONGEST_WAIT
@@ -227,7 +182,7 @@ class Chat:
         except Passing as last:
             times = retrying.statistics["attempt_number"]
             raise RunPaused(
-                f"{self._who()} failed {f'{times} times in a row' if times > 1 else 'once'} (last: {last.fault.line}); "
+                f"{self.endpoint} failed {f'{times} times in a row' if times > 1 else 'once'} (last: {last.fault.line}); "
                 "nothing is lost, `autoprune resume` goes on once it answers again"
             ) from None
 
@@ -236,53 +191,26 @@ class Chat:
         while True:
             try:
                 return self._call(question, messages)
-            except FAULTS as error:
-                fault = diagnose(error, self._refused)
+            except CallFailed as failed:
+                fault = failed.fault
             failures.append(fault)
             if fault.parameter is None:
                 break
-            self._refused |= {fault.parameter}
+            # Each time one parameter less is sent, so this ends.
+            if self.endpoint.refusals.add(fault.parameter):
+                self._notify(f"{self.endpoint} refuses {fault.parameter} ({fault.line}): asked without it from now on")
         if fault.action is Action.STOP or (fault.misconfigured and not self._answered):
-            raise ChatError(f"{self._who()}: {fault.line}")
+            raise ChatError(f"{self.endpoint}: {fault.line}")
         if fault.action is Action.REJECT:
             raise ReplyUnusable("", fault.line)
         raise Passing(fault)
 
     def _call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:
-        """One real call: exactly one HTTP request."""
-        optional = {
-            "max_tokens": question.max_tokens,
-            "response_format": question.response_format,
-            "tools": question.toolbox and question.toolbox.declared(),
-            "temperature": question.temperature,
-            "seed": question.seed(self.endpoint.seed, len(messages)),
-        }
-        body = {name: value for name, value in optional.items() if value is not None and name not in self._refused}
         with self._turn:
             self._before_call(question.role)
-            started = time.monotonic()
-            # In `extra_body` a response_format keeps raw text and usage of a truncated or malformed reply, which the
-            # library's own structured output gives up.
-            message = self._model.invoke(messages, max_tokens=question.max_tokens, extra_body=body)
-            seconds = time.monotonic() - started
+            turn = self._caller.call(question, messages)
         self._answered = True
-        text = clean(message.text)
-        model = message.response_metadata.get("model_name") or self.endpoint.model
-        usage = message.usage_metadata
-        tokens_in = usage["input_tokens"] if usage else sum(len(m["content"]) for m in messages) // CHARS_PER_TOKEN
-        tokens_out = usage["output_tokens"] if usage else len(text) // CHARS_PER_TOKEN
-        turn = Turn(
-            text=text[:MAX_REPLY_CHARS],
-            model=model,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            usd=self.endpoint.price(model, tokens_in, tokens_out),
-            seconds=seconds,
-            truncated=message.response_metadata.get("finish_reason") == "length" or len(text) > MAX_REPLY_CHARS,
-            estimated=not usage,
-            calls=calls_of(message, question.toolbox) if question.toolbox else [],
-        )
-        return turn.model_copy(update={"problem": problem_of(turn, question.schema)})
+        return turn
 
     def _store(self, key: str, record: Record) -> None:
         if self._journal:
@@ -291,6 +219,3 @@ class Chat:
     def _count(self, role: str, usage: Usage) -> None:
         with self._lock:
             self._usage[role] = self._usage.get(role, Usage()) + usage
-
-    def _who(self) -> str:
-        return f"the chat model {self.endpoint.model} at {self.endpoint.base_url}"

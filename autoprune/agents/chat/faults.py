@@ -1,32 +1,29 @@
 """What can go wrong between us and an endpoint, sorted into what to do about it."""
 
 import email.utils
-import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 import openai
 
+from autoprune.agents.chat.completion import BrokenOff, NotAChatReply
+from autoprune.agents.chat.error_objects import message_of
 from autoprune.agents.chat.parse import clean
-from autoprune.agents.chat.transport import BrokenOff, NotAChatReply, ReplyTooLarge
+from autoprune.agents.chat.refusals import refused
+from autoprune.agents.chat.transport import SENT_STATUS, ReplyTooLarge
+from autoprune.secrets import masked
 
 FAULTS = (openai.OpenAIError, NotAChatReply, ReplyTooLarge)
 """Every exception a call may end with."""
 
-OPTIONAL_PARAMETERS = {
-    "max_tokens": "max_tokens",
-    "response_format": "response_format",
-    "temperature": "temperature",
-    "seed": "seed",
-    "tools": "tool",
-}
-"""What we can do without when an endpoint refuses it, and the word by which its complaint is known. `max_tokens` goes
-out twice: some servers ignore `max_completion_tokens`, others refuse both together."""
-
-UNREADABLE = "does not match the expected"
-"""What llama.cpp says, with status 500, of a reply that does not follow its model's own chat format. With the same seed
+UNREADABLE = re.compile(
+    r"does not match the expected|json_validate_failed|failed to generate json|tool_use_failed|failed to call a function",
+    re.IGNORECASE,
+)
+"""What llama.cpp, with status 500, and Groq, with 400, say of a reply that does not follow its format. With the same seed
 it would come again: the reply is at fault, not the server."""
 
 
@@ -54,8 +51,8 @@ class Fault:
     wait: float | None = None
 
 
-def diagnose(error: BaseException, refused: frozenset[str] = frozenset()) -> Fault:
-    """Sort one exception of FAULTS. `refused`: the parameters that are left out already."""
+def diagnose(error: BaseException, sent: Collection[str] = (), model: str = "") -> Fault:
+    """Sort one exception of FAULTS. `sent`: the parameters of the call that we could do without."""
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, ReplyTooLarge):
@@ -70,31 +67,30 @@ def diagnose(error: BaseException, refused: frozenset[str] = frozenset()) -> Fau
         down = any(
             type(cause).__name__ == "ConnectError" or isinstance(cause, ConnectionRefusedError) for cause in chain
         )
-        detail = clean(str(chain[-1])) or type(chain[-1]).__name__
+        detail = _shorten(str(chain[-1])) or type(chain[-1]).__name__
         return Fault(Action.RETRY, f"{'cannot connect' if down else 'connection lost'}: {detail}", misconfigured=down)
     if isinstance(error, openai.APIStatusError):
-        return _status(error, refused)
+        return _status(error, sent, model)
     return Fault(Action.REJECT, _shorten(str(error)))
 
 
-def _status(error: openai.APIStatusError, refused: frozenset[str]) -> Fault:
-    code, message = error.status_code, _message(error)
-    line = f"HTTP {code}: {message}" if message else f"HTTP {code}"
+def _status(error: openai.APIStatusError, sent: Collection[str], model: str) -> Fault:
+    code, message = error.status_code, _shorten(message_of(error.body))
+    answered = error.response.extensions.get(SENT_STATUS)
+    head = f"error {code} with status {answered}" if answered else f"HTTP {code}"
+    line = f"{head}: {message}" if message else head
     if code in (401, 403):
         return Fault(Action.STOP, f"{line}; check the key in OPENAI_API_KEY and that it may use llm.model")
+    if code == 402 or "insufficient_quota" in (error.code, error.type):
+        return Fault(Action.STOP, f"{line}; the account has no credit left")
+    if UNREADABLE.search(f"{error.code} {message}"):
+        return Fault(Action.REJECT, line)
+    if parameter := refused(code, error.body, sent, model):
+        return Fault(Action.ADAPT, line, parameter=parameter)
     if code == 404:
         return Fault(Action.STOP, f"{line}; check llm.model, and llm.base_url (most end in /v1)")
-    if code == 402 or error.code == "insufficient_quota":
-        return Fault(Action.STOP, f"{line}; the account has no credit left")
-    if code == 500 and UNREADABLE in message:
-        return Fault(Action.REJECT, line)
     if code in (408, 409, 425, 429) or code >= 500:
         return Fault(Action.RETRY, line, wait=_retry_after(error))
-    if code in (400, 422):
-        named = f"{error.param or ''} {message}"
-        for parameter, word in OPTIONAL_PARAMETERS.items():
-            if word in named and parameter not in refused:
-                return Fault(Action.ADAPT, line, parameter=parameter)
     return Fault(Action.REJECT, line, misconfigured=True)
 
 
@@ -104,16 +100,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _message(error: openai.APIStatusError) -> str:
-    body = error.body
-    if isinstance(body, dict):
-        inner = body.get("message") or body.get("detail") or body.get("error")
-        return _shorten(inner if isinstance(inner, str) else json.dumps(body, default=str))
-    return "" if not isinstance(body, str) or "<html" in body.lower() else _shorten(body)
-
-
 def _shorten(text: str) -> str:
-    text = " ".join(clean(text).split())
+    text = masked(" ".join(clean(text).split()))
     return text if len(text) <= 200 else text[:200] + "..."
 
 

@@ -1,6 +1,7 @@
-"""Reading what chat models write: cleaning, the JSON object, the code block. Tolerant of what small models do."""
+"""Reading what chat models write: cleaning, and the JSON object. Tolerant of what small models do."""
 
 import ast
+import itertools
 import json
 import re
 import unicodedata
@@ -9,16 +10,22 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from autoprune.syntax import parse
+from autoprune.agents.chat.thinking import split_thinking
 
 MAX_REPLY_CHARS = 100_000
 MAX_BRACES_TRIED = 50
+MAX_BRACES_REPAIRED = 10
+MAX_REPAIRED_CHARS = 20_000
+NESTED = 2
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
-_THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_DECODER = json.JSONDecoder(strict=False)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
+_BARE_KEY = re.compile(r"([{,]\s*)([A-Za-z_]\w*)(\s*:)")
+_WRONG_ESCAPE = re.compile(r"\\(?![\"\\/bfnrtu])|\\(?=u(?![0-9a-fA-F]{4}))")
+_COMMENT = re.compile(r"^[ \t]*(?://|#).*$|(?<!:)//[^\"\n]*$", re.MULTILINE)
+_SMART_QUOTES = str.maketrans("“”„‘’", '"""\'\'')
 # Reordering characters make a reviewer read another program than the one that runs.
 _REORDERING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -31,69 +38,114 @@ def clean(text: str) -> str:
     )
 
 
-def fenced_code(text: str) -> str | None:
-    """The last Python code block of a reply; None if there is no code.
-
-    Blocks labelled with another language are passed over, an unclosed block runs to the end, and a reply without
-    any fence is taken whole if it parses as Python and defines something.
-    """
-    blocks = [body for language, body in _FENCE.findall(text) if language.lower() in {"", "py", "python", "python3"}]
-    for body in reversed(blocks):
-        if body.strip():
-            return body.strip("\n") + "\n"
-    if "```" not in text and _is_code(text):
-        return text.strip("\n") + "\n"
-    return None
-
-
 def parse_json(text: str, schema: type[Parsed]) -> Parsed:
     """The first JSON object in a reply that fits the schema.
+
+    Slips of the pen are repaired: trailing commas, comments, Python's quotes and constants, keys without quotes, typeset
+    quotes, backslashes that escape nothing. What the values may look like, the schema decides (see `lenient`).
 
     Raises ValueError with one line for the model: what is wrong with the object, or that there is none.
     """
     problem: str | None = None
-    for value in _objects(_THINKING.sub("", text)):
-        try:
-            return schema.model_validate(value)
-        except ValidationError as error:
-            problem = problem or _first_problem(error)
+    answer = split_thinking(text).answer  # replies of earlier versions' journals hold their thinking
+    for value in itertools.chain(_objects(answer), _repaired_objects(answer)):
+        for candidate in _nested(value):
+            try:
+                return schema.model_validate(candidate)
+            except ValidationError as error:
+                problem = problem or _first_problem(error)
     raise ValueError(problem or "there is no complete JSON object in the reply")
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """Every JSON object that starts at some brace, outermost first."""
-    decoder = json.JSONDecoder(strict=False)
     position = text.find("{")
     for _ in range(MAX_BRACES_TRIED):
         if position < 0:
             return
-        value, end = _decode(decoder, text, position)
-        if isinstance(value, dict):
-            yield value
-        position = text.find("{", max(end, position + 1))
+        try:
+            value, end = _DECODER.raw_decode(text, position)
+            yield _cleaned(value)
+        except (ValueError, RecursionError):
+            end = position + 1
+        position = text.find("{", end)
 
 
-def _decode(decoder: json.JSONDecoder, text: str, position: int) -> tuple[Any, int]:
-    try:
-        return decoder.raw_decode(text, position)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        # A repaired copy has other offsets; after it the search goes on behind the opening brace.
-        return decoder.raw_decode(_TRAILING_COMMA.sub(r"\1", text[position:]))[0], position + 1
-    except (ValueError, RecursionError):
-        return None, position + 1
+def _repaired_objects(text: str) -> Iterator[dict[str, Any]]:
+    """Objects that are nearly JSON."""
+    position = text.find("{")
+    for _ in range(MAX_BRACES_REPAIRED):
+        if position < 0:
+            return
+        for repaired in _repairs(text[position : position + MAX_REPAIRED_CHARS]):
+            try:
+                yield _cleaned(_DECODER.raw_decode(repaired)[0])
+                break
+            except (ValueError, RecursionError):
+                continue
+        else:
+            literal = _python_literal(text, position)
+            if isinstance(literal, dict):
+                yield _cleaned(literal)
+        position = text.find("{", position + 1)
+
+
+def _nested(value: dict[str, Any], depth: int = NESTED) -> Iterator[dict[str, Any]]:
+    """An object, then those that it wraps."""
+    yield value
+    if depth:
+        for inner in value.values():
+            if isinstance(inner, dict):
+                yield from _nested(inner, depth - 1)
+
+
+def _repairs(text: str) -> Iterator[str]:
+    """The text with one slip after the other mended."""
+    yield (text := _TRAILING_COMMA.sub(r"\1", text))
+    yield (text := _WRONG_ESCAPE.sub(r"\\\\", text))
+    yield (text := _TRAILING_COMMA.sub(r"\1", _COMMENT.sub("", text)))
+    yield _BARE_KEY.sub(r'\1"\2"\3', text)
+    yield _BARE_KEY.sub(r'\1"\2"\3', text.translate(_SMART_QUOTES))
+
+
+def _python_literal(text: str, position: int) -> Any:
+    """An object in Python's spelling: single quotes, True, None. None when it is no such thing."""
+    end = _closing_brace(text, position)
+    source = text[position:end] if end else ""
+    for spelling in (source, re.sub(r"\b(true|false|null)\b", lambda word: _CONSTANTS[word[0]], source)):
+        try:
+            return json.loads(json.dumps(ast.literal_eval(spelling)))
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+_CONSTANTS = {"true": "True", "false": "False", "null": "None"}
+_TOKEN = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|[{}]", re.DOTALL)
+
+
+def _closing_brace(text: str, position: int) -> int | None:
+    """Behind the brace that closes the one at `position`; braces within strings do not count."""
+    depth = 0
+    for token in _TOKEN.finditer(text, position):
+        depth += {"{": 1, "}": -1}.get(token[0], 0)
+        if depth == 0:
+            return token.end()
+    return None
+
+
+def _cleaned(value: Any) -> Any:
+    """JSON's escapes can spell what `clean` took out of the text."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(part) for part in value]
+    if isinstance(value, dict):
+        return {clean(key): _cleaned(part) for key, part in value.items()}
+    return value
 
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the object"
     return f"{where}: {problem['msg']}"
-
-
-def _is_code(text: str) -> bool:
-    try:
-        tree = parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return any(isinstance(node, ast.FunctionDef | ast.Assign) for node in tree.body)

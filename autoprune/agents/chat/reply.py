@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from autoprune.agents.chat.tools import ToolCall
+from autoprune.agents.chat.usage import Tokens, Usd
 
 
 class Turn(BaseModel):
@@ -18,6 +19,7 @@ class Turn(BaseModel):
         seconds: wall clock of the call that succeeded.
         truncated: the reply was cut off by the token limit, or by our own cap.
         problem: why it could not be used; empty = it could.
+        thinking: what the model wrote beside its answer, in tags, channels or fields of their own.
         calls: tools that the model asked for in place of an answer, with what they said.
     """
 
@@ -25,13 +27,14 @@ class Turn(BaseModel):
 
     text: str
     model: str
-    tokens_in: int
-    tokens_out: int
-    usd: float | None
+    tokens_in: Tokens
+    tokens_out: Tokens
+    usd: Usd
     seconds: float
     truncated: bool = False
     estimated: bool = False
     problem: str = ""
+    thinking: str = ""
     calls: list[ToolCall] = []
 
 
@@ -42,9 +45,9 @@ class Usage(BaseModel):
 
     calls: int = 0
     failed_calls: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    usd: float | None = 0.0
+    tokens_in: Tokens = 0
+    tokens_out: Tokens = 0
+    usd: Usd = 0.0
     seconds: float = 0.0
     estimated: bool = False
 

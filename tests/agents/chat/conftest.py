@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.client import Chat, Endpoint
+from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.endpoint import Endpoint
 from tests.agents.chat.faulty_server import ChatServer
 
 

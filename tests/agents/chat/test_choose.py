@@ -7,7 +7,7 @@ import pytest
 
 from autoprune.agents.chat import choose
 from autoprune.agents.chat.choose import VENDOR_MODEL, choose_llm, open_chats
-from autoprune.agents.chat.client import is_loopback
+from autoprune.agents.chat.endpoint import is_loopback
 from autoprune.config import LLMSettings
 from autoprune.errors import ChatError, UsageError
 from tests.agents.chat.faulty_server import ChatServer

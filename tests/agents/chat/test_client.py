@@ -125,7 +125,7 @@ def test_seed_depends_on_the_key_and_the_run_only(open_chat_to: MakeChat, chat_s
 
 
 def test_key_is_sent_as_a_bearer_and_never_shown(chat_server: ChatServer) -> None:
-    from autoprune.agents.chat.client import Endpoint
+    from autoprune.agents.chat.endpoint import Endpoint
 
     endpoint = Endpoint(base_url=chat_server.base_url, model="m", api_key="sk-secret")
     with contextlib.closing(Chat(endpoint)) as chat:

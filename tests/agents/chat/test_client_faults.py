@@ -127,7 +127,7 @@ def test_endpoint_that_goes_down_in_mid_run_pauses(chat_server: ChatServer, open
     with ChatServer(["hello"]) as other:
         chat = open_chat_to(base_url=other.base_url, retries=1)
         ask(chat, key="a")
-    chat._http.close()  # the kept-alive connection outlives the server's listener
+    chat.close()  # the kept-alive connection outlives the server's listener
     chat = open_chat_to(base_url=other.base_url, retries=1)
     chat._answered = True
     with pytest.raises(RunPaused, match="cannot connect"):

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from autoprune.agents.bandit import Operator
-from autoprune.agents.chat.parse import fenced_code
+from autoprune.agents.chat.code_blocks import fenced_code
 from autoprune.agents.prompts.load import operator_task, render
 from autoprune.pruning.contract import EXPENSIVE_FIELDS, LAYER_FIELDS, UNIT_FIELDS
 

@@ -1,0 +1,185 @@
+"""Making one well-formed chat completion of whatever an endpoint sends in its place: JSON with liberties, or a stream."""
+
+import json
+from typing import Any
+
+import openai
+
+from autoprune.agents.chat.error_objects import error_in, message_of, status_of
+from autoprune.agents.chat.thinking import is_thinking, stated_thinking
+from autoprune.agents.chat.usage import stated
+
+LONGEST_INTEGER = 18
+"""Digits. Python refuses to read integers of thousands, and a longer one is no count."""
+
+
+class NotAChatReply(openai.OpenAIError):
+    """Status 200, but the body is no chat completion."""
+
+
+class BrokenOff(openai.OpenAIError):
+    """A stream of a chat completion began and did not come to its end."""
+
+
+class ErrorInside(Exception):
+    """Status 200, but the body holds an error. `status`: what its code stands for; None when it does not say."""
+
+    def __init__(self, error: Any) -> None:
+        super().__init__(message_of(error))
+        self.error = error
+        self.status = status_of(error)
+
+
+def read_completion(body: bytes, content_type: str) -> dict[str, Any]:
+    """A chat completion with one choice, whose message has a role, text or parts, and tool calls that can be read.
+
+    Raises NotAChatReply, BrokenOff or ErrorInside.
+    """
+    text = body.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    if "text/event-stream" in content_type or text.lstrip().startswith(("data:", "event:")):
+        return _join_events(text)
+    try:
+        value = _decode(text)
+    except (ValueError, RecursionError):
+        kind = "an HTML page" if b"<html" in body[:2000].lower() else "not JSON" if body.strip() else "an empty body"
+        raise NotAChatReply(f"it answered with {kind}") from None
+    if error := error_in(value):
+        raise ErrorInside(error)
+    choices = value.get("choices") if isinstance(value, dict) else None
+    if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
+        raise NotAChatReply("it answered with JSON that is no chat completion")
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
+        raise NotAChatReply("it answered with a choice that has no message")
+    return _completion(message, choices[0].get("finish_reason"), value.get("model"), value.get("usage"))
+
+
+def _completion(message: dict[str, Any], finish: Any, model: Any, usage: Any) -> dict[str, Any]:
+    calls = _calls(message.get("tool_calls"))
+    text, thinking = _text(message), stated_thinking(message).strip()
+    # Thinking goes on as a part of the content: the library drops fields that it does not know.
+    content: Any = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": text}] if thinking else text
+    default = "tool_calls" if calls else "stop"
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content} | ({"tool_calls": calls} if calls else {}),
+        "finish_reason": finish if isinstance(finish, str) and finish else default,
+    }
+    counts = stated(usage)
+    return {
+        "id": "reply",
+        "object": "chat.completion",
+        "created": 0,
+        "model": model if isinstance(model, str) and model else None,
+        "choices": [choice],
+        **({"usage": counts} if counts else {}),
+    }
+
+
+def _text(message: dict[str, Any]) -> str:
+    """The answer in words: a string, the parts that are text, or the words of a refusal."""
+    content = message.get("content")
+    if isinstance(content, dict):
+        content = [content]
+    if isinstance(content, list):
+        parts = [_part(part) for part in content if not is_thinking(part)]
+        content = "".join(parts) if any(parts) else None
+    if content is not None and not isinstance(content, str):
+        raise NotAChatReply("it answered with a message that is no text")
+    refusal = message.get("refusal")
+    return content or (refusal if isinstance(refusal, str) else "")
+
+
+def _part(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    text = (
+        next((part[name] for name in ("text", "content", "refusal") if part.get(name)), "")
+        if isinstance(part, dict)
+        else ""
+    )
+    if isinstance(text, dict):
+        text = text.get("value")
+    return text if isinstance(text, str) else ""
+
+
+def _calls(value: Any) -> list[dict[str, Any]]:
+    """The tool calls that have a name. Arguments that are no JSON object become text that does not parse: the library
+    hands such calls on as invalid, but would fail on JSON of another kind."""
+    calls: list[dict[str, Any]] = []
+    for call in value if isinstance(value, list) else []:
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            arguments = function.get("arguments")
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            text = text if text.lstrip().startswith("{") else f"no object: {text}"
+            calls.append(
+                {
+                    "id": str(call.get("id") or f"call{len(calls)}"),
+                    "type": "function",
+                    "function": {"name": function["name"], "arguments": text},
+                }
+            )
+    return calls
+
+
+def _join_events(body: str) -> dict[str, Any]:
+    """One chat completion out of a stream of deltas (server-sent events)."""
+    message: dict[str, Any] = {}
+    calls: dict[Any, dict[str, Any]] = {}
+    finish, model, usage, seen, done = None, None, None, False, False
+    for line in body.split("\n"):
+        data = line.strip().removeprefix("data:").strip()
+        if not line.startswith("data:") or data in ("", "[DONE]"):
+            done = done or data == "[DONE]"
+            continue
+        try:
+            event = _decode(data)
+            if error := error_in(event):
+                raise _broken_off(error, seen)
+            choice = (event.get("choices") or [{}])[0]
+            # Some servers end a stream with the whole message.
+            delta = choice.get("delta") or ({} if message else choice.get("message")) or {}
+            _add(message, delta)
+            for call in delta.get("tool_calls") or []:
+                _add_call(calls, call)
+        except (ValueError, AttributeError, LookupError, TypeError, RecursionError):
+            raise NotAChatReply("it answered with a broken event stream") from None
+        seen = seen or bool(event.get("choices"))
+        finish = choice.get("finish_reason") or finish
+        model = event.get("model") or model
+        usage = event.get("usage") or usage
+    if not seen:
+        raise NotAChatReply("it answered with an event stream without content")
+    if not finish and not done:
+        raise BrokenOff("it broke off in the middle of its reply")
+    message = {name: "".join(parts) for name, parts in message.items()}
+    return _completion(message | {"tool_calls": list(calls.values())}, finish, model, usage)
+
+
+def _broken_off(error: Any, seen: bool) -> Exception:
+    """An error in a stream is sorted by its code; one without is the end of a reply that had begun."""
+    inside = ErrorInside(error)
+    return BrokenOff(f"it broke off with an error: {inside}") if inside.status is None and seen else inside
+
+
+def _add(message: dict[str, list[str]], delta: dict[str, Any]) -> None:
+    """Take in what a delta adds to the message's text and to its thinking."""
+    pieces = {"content": _text(delta), "reasoning_content": stated_thinking(delta)}
+    for name, piece in pieces.items():
+        if piece:
+            message.setdefault(name, []).append(piece)
+
+
+def _add_call(calls: dict[Any, dict[str, Any]], piece: dict[str, Any]) -> None:
+    """Take in what a delta adds to one of the message's tool calls."""
+    call = calls.setdefault(piece.get("index", len(calls)), {"id": None, "function": {"name": "", "arguments": ""}})
+    call["id"] = call["id"] or piece.get("id")
+    function = piece.get("function") or {}
+    call["function"]["name"] = call["function"]["name"] or function.get("name") or ""
+    arguments = function.get("arguments")
+    call["function"]["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments or "")[1:-1]
+
+
+def _decode(text: str) -> Any:
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= LONGEST_INTEGER else float("inf"))

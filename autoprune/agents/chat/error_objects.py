@@ -1,0 +1,112 @@
+"""Errors as endpoints word them: as an object, a list, a text, nested, with status 200 too. What they say, and mean."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_SKIPPED = {
+    "input",
+    "ctx",
+    "url",
+    "documentation_url",
+    "doc_url",
+    "failed_generation",
+    "user_id",
+    "request_id",
+    "headers",
+}
+"""What repeats the request, or is about something else."""
+_SAYING = ("message", "msg", "detail", "error_msg", "status_msg", "error_description", "title", "reason", "error")
+_NUMBERED = ("code", "status", "status_code", "statusCode", "http_code", "error_code")
+_MEANINGS = {
+    429: r"rate.?limit|too.?many.?requests|resource.?exhausted|throttl",
+    402: r"insufficient.{0,20}(quota|credit|balance|funds)|payment|credit|billing|quota|余额|欠费",
+    401: r"invalid.?api.?key|(api|access).?key|unauthori[sz]ed|unauthenticated|authentication|invalid.?token",
+    403: r"permission|forbidden|access.?denied",
+    404: r"(model|deployment)\W.*(not.?found|does not exist|not exist)|(model|not).?found",
+    408: r"time.?d?.?out|deadline",
+    503: r"overload|unavailable|over.?capacity|at capacity|try again|temporar|busy",
+    400: r"invalid.?request|bad.?request|invalid.?argument|context.?length|unsupported|not support",
+}
+"""Status codes by the words of an error that has none."""
+DEEPEST = 6
+
+
+def error_in(value: Any) -> Any:
+    """The error that the body of a reply holds in place of an answer, or beside one; None if there is none."""
+    if isinstance(value, list):
+        return next((found for part in value if (found := error_in(part)) is not None), None)
+    if not isinstance(value, dict):
+        return None
+    choices = value.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    for place in (value, first):
+        for name in ("error", "errors"):
+            error = place.get(name) if isinstance(place, dict) else None
+            if error:
+                return value if error is True else error
+    base = value.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code"):
+        return base
+    return value if first is None and _said(value) else None
+
+
+def message_of(error: Any) -> str:
+    """What an error says, in the words of its first message; a page of HTML says nothing."""
+    if isinstance(error, str):
+        return "" if re.search(r"<html|<!doctype", error, re.IGNORECASE) else error
+    return _said(error) or (json.dumps(error, default=str) if error else "")
+
+
+def status_of(error: Any) -> int | None:
+    """The HTTP status that an error stands for: its code's, or what its words mean. None when it does not say."""
+    fields = error if isinstance(error, dict) else {}
+    for name in _NUMBERED:
+        number = fields.get(name)
+        if isinstance(number, str) and re.fullmatch(r"\d{3}", number):
+            number = int(number)
+        if isinstance(number, int) and 400 <= number < 600:
+            return number
+    named = " ".join(str(fields[name]) for name in ("code", "type", "status") if isinstance(fields.get(name), str))
+    for text in (named, message_of(error)):
+        for status, words in _MEANINGS.items():
+            if re.search(words, text, re.IGNORECASE):
+                return status
+    inner = fields.get("error")
+    return status_of(inner) if isinstance(inner, dict) else None
+
+
+def words_of(error: Any) -> str:
+    """Everything that an error says, but for what it repeats of the request."""
+    return " ".join(_strings(error, DEEPEST))
+
+
+def _strings(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif depth and isinstance(value, list):
+        path = all(isinstance(part, str | int) for part in value)
+        yield from (
+            [".".join(map(str, value))] if path else (word for part in value for word in _strings(part, depth - 1))
+        )
+    elif depth and isinstance(value, dict):
+        for name, part in value.items():
+            if name not in _SKIPPED:
+                yield from _strings(part, depth - 1)
+
+
+def _said(error: Any, depth: int = DEEPEST) -> str:
+    if isinstance(error, str):
+        return error
+    if depth and isinstance(error, list):
+        return next((found for part in error if (found := _said(part, depth - 1))), "")
+    if not depth or not isinstance(error, dict):
+        return ""
+    said = next((found for name in _SAYING if (found := _said(error.get(name), depth - 1))), "")
+    where = error.get("loc")
+    if said and isinstance(where, list):
+        said = f"{'.'.join(map(str, where))}: {said}"
+    more = error.get("metadata")
+    raw = more.get("raw") if isinstance(more, dict) else None
+    return f"{said} ({raw})" if said and isinstance(raw, str) else said

@@ -1,0 +1,57 @@
+"""Keeping known secrets out of everything that is printed or stored: keys of the environment, passwords in URLs."""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from autoprune.config_values import without_passwords
+
+VARIABLES = ("OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PGPASSWORD")
+MASK = "***"
+PLACEHOLDERS = frozenset(
+    ["none", "null", "empty", "dummy", "test", "token", "key", "local", "ollama", "vllm", "lmstudio", "lm-studio", "llama", "openai", "not-needed", "no-key", "no-key-required", "sk-no-key-required", "placeholder", "your-api-key", "api-key", "secret", "password", "postgres"]
+)
+"""What people set where a server wants any key: no secret, and often a word of the language."""
+SHORTEST = 4
+_USER_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#@'\"]+@", re.IGNORECASE)
+_BEARER = re.compile(r"(?P<head>\bBearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """The text with stars for every secret that this process knows, as it is and percent-encoded, for what follows
+    `Bearer`, and for user and password in a URL (of a PostgreSQL URL, which needs its user, the password alone)."""
+    for pattern in _known():
+        text = pattern.sub(MASK, text)
+    text = _BEARER.sub(rf"\g<head>{MASK}", text)
+    if "://" in text:
+        text = _USER_IN_URL.sub(_without_user, text)
+    return without_passwords(text)
+
+
+def masked_tree(value: Any) -> Any:
+    """The same for every string of plain JSON data."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {masked_tree(key): masked_tree(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked_tree(part) for part in value]
+    return value
+
+
+def _known() -> Iterator[re.Pattern[str]]:
+    for name in VARIABLES:
+        secret = os.environ.get(name, "").strip()
+        if len(secret) < SHORTEST or secret.lower() in PLACEHOLDERS:
+            continue
+        for spelling in dict.fromkeys([secret, quote(secret, safe=""), quote(secret)]):
+            # Within a longer word a short key is chance.
+            edge = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
+            before, after = edge if len(secret) < 12 else ("", "")
+            yield re.compile(before + re.escape(spelling) + after, re.IGNORECASE if "%" in spelling else 0)
+
+
+def _without_user(found: re.Match[str]) -> str:
+    return found[0] if found["scheme"].lower().startswith("postgres") else f"{found['scheme']}{MASK}@"

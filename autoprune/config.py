@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from autoprune.config_values import Allocations, MaybeDatabase, Operators, Patterns, Scores
+from autoprune.config_values import Address, Allocations, MaybeDatabase, Operators, Patterns, Scores
 from autoprune.errors import UsageError
 
 Positive = Annotated[int, Field(gt=0)]
@@ -92,7 +92,7 @@ class RoleSettings(Settings):
     """What one agent's chat model has of its own; the rest is as in `llm`."""
 
     model: str | None = Field(None, description="model name or GGUF file")
-    base_url: str | None = Field(None, description="an OpenAI-compatible endpoint, beside a local model too")
+    base_url: Address | None = Field(None, description="an OpenAI-compatible endpoint, beside a local model too")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_reply_tokens: Positive | None = None
 
@@ -112,10 +112,12 @@ class LLMSettings(Settings):
         "auto", description="self: the target itself, from the GGUF file of its weights"
     )
     model: str | None = Field(None, description="openai: model name; local, self: GGUF file")
-    base_url: str | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
+    base_url: Address | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
     max_reply_tokens: Positive = 700
-    timeout: Annotated[float, Field(gt=0)] = Field(120.0, description="seconds for one reply")
+    timeout: Annotated[float, Field(gt=0)] = Field(
+        120.0, description="seconds for one reply; of a model on this machine, which streams, seconds without a token"
+    )
     retries: Annotated[int, Field(ge=0)] = Field(4, description="tries again on 429, 5xx, time-outs")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="local: loopback port; 0 = any free one")
     context: Positive = Field(8192, description="local: context length in tokens")

@@ -81,6 +81,15 @@ MaybeDatabase = Annotated[
 ]
 
 
+def without_user(url: str | None) -> str | None:
+    """An address without the user and the password that stand in front of its host."""
+    return url and re.sub(r"(?<=://)[^/?#@]*(?:@[^/?#@]*)*@", "", url)
+
+
+Address = Annotated[str, PlainSerializer(without_user, when_used="json")]
+"""The address of an endpoint. User and password, if it has any, are known to this process alone, as a database's is."""
+
+
 def without_passwords(line: str) -> str:
     """A line in which the passwords of URLs are stars, whoever wrote it."""
     return _PASSWORDS.sub("***", line) if "postgres" in line else line

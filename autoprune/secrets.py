@@ -10,13 +10,12 @@ from autoprune.config_values import without_passwords
 
 VARIABLES = ("OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PGPASSWORD")
 MASK = "***"
-PLACEHOLDERS = frozenset(
-    ["none", "null", "empty", "dummy", "test", "token", "key", "local", "ollama", "vllm", "lmstudio", "lm-studio", "llama", "openai", "not-needed", "no-key", "no-key-required", "sk-no-key-required", "placeholder", "your-api-key", "api-key", "secret", "password", "postgres"]
-)
+_PLACEHOLDERS = """none null empty dummy test token key local ollama vllm lmstudio lm-studio llama openai not-needed
+no-key no-key-required sk-no-key-required placeholder your-api-key api-key secret password postgres"""
 """What people set where a server wants any key: no secret, and often a word of the language."""
 SHORTEST = 4
 _USER_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#@'\"]+@", re.IGNORECASE)
-_BEARER = re.compile(r"(?P<head>\bBearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+_BEARER = re.compile(r"(?P<head>\bBearer\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
@@ -44,7 +43,7 @@ def masked_tree(value: Any) -> Any:
 def _known() -> Iterator[re.Pattern[str]]:
     for name in VARIABLES:
         secret = os.environ.get(name, "").strip()
-        if len(secret) < SHORTEST or secret.lower() in PLACEHOLDERS:
+        if len(secret) < SHORTEST or secret.lower() in _PLACEHOLDERS.split():
             continue
         for spelling in dict.fromkeys([secret, quote(secret, safe=""), quote(secret)]):
             # Within a longer word a short key is chance.

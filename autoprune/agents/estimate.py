@@ -3,7 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoprune.agents.chat.usage import MOST_TOTAL
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.runs.directory import RunDirectory, list_runs
@@ -24,6 +28,16 @@ class Rate:
 
     seconds: float
     tokens: float
+
+
+class Ended(BaseModel):
+    """What an ended run says of itself."""
+
+    model_config = ConfigDict(strict=True)
+
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    tokens: Annotated[int, Field(ge=0, le=MOST_TOTAL)]
+    candidates: Annotated[int, Field(gt=0, le=MOST_TOTAL)]
 
 
 def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price: Price | None = None) -> str:
@@ -61,16 +75,18 @@ def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
             if _alike(other.settings()[0], config):
                 events = {event.kind: event.data for event in read_events(other.events_file)}
                 ended, engine = events.get("run-ended", {}), events.get("run-started", {}).get("llm")
-                if engine == llm and ended.get("candidates"):
-                    yield Rate(ended["seconds"] / ended["candidates"], ended["tokens"] / ended["candidates"])
-        except AutoPruneError:
-            continue  # a run that cannot be read tells nothing about this one
+                if engine == llm and ended:
+                    facts = Ended.model_validate(ended)
+                    yield Rate(facts.seconds / facts.candidates, facts.tokens / facts.candidates)
+        except (AutoPruneError, ValidationError):
+            continue  # a run that cannot be read, or counted what cannot be, tells nothing about this one
 
 
 def _alike(one: Config, other: Config) -> bool:
-    return all(getattr(one, part) == getattr(other, part) for part in ("model", "data", "agents")) and (
-        one.llm.model_copy(update={"provider": "auto"}) == other.llm.model_copy(update={"provider": "auto"})
-    )
+    stored = [config.model_dump(mode="json", include={"model", "data", "agents", "llm"}) for config in (one, other)]
+    for settings in stored:
+        settings["llm"]["provider"] = "auto"
+    return stored[0] == stored[1]
 
 
 def _minutes(seconds: float) -> str:

@@ -1,6 +1,8 @@
 """The commands. Each is thin: it reads words, calls a room, and prints what comes back."""
 
 import sys
+import traceback
+from types import TracebackType
 
 import typer
 
@@ -20,6 +22,7 @@ from autoprune.cli.search import resume, search
 from autoprune.cli.trace import trace
 from autoprune.cli.unpack import unpack
 from autoprune.errors import AutoPruneError
+from autoprune.secrets import masked
 
 NAME = "autoprune"
 """However it is started: usage and completion go by it."""
@@ -49,6 +52,7 @@ app.add_typer(sandbox, name="sandbox")
 
 def main() -> None:
     """The entry point: exit 0, 1 failed, 2 usage, 3 paused, 130 interrupted; one line for an error, no traceback."""
+    sys.excepthook = _without_secrets
     try:
         app(prog_name=NAME)
     except AutoPruneError as error:
@@ -56,3 +60,8 @@ def main() -> None:
     except KeyboardInterrupt:
         console().print("interrupted")
         sys.exit(130)
+
+
+def _without_secrets(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A fault of our own, whose traceback people put into bug reports."""
+    sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from autoprune.config_values import without_passwords
 from autoprune.errors import AutoPruneError
 from autoprune.report.text import plain
+from autoprune.secrets import masked, masked_tree
 
 
 def console() -> Console:
@@ -25,12 +25,12 @@ def errors() -> Console:
 
 def say(line: str) -> None:
     """A line about what is going on, where progress goes."""
-    errors().print(plain(line, "dim"), soft_wrap=True)
+    errors().print(plain(masked(line), "dim"), soft_wrap=True)
 
 
 def report_error(error: AutoPruneError) -> int:
     """Print the error's one line; returns the exit code."""
-    errors().print(plain(without_passwords(f"autoprune: {error}")), soft_wrap=True)
+    errors().print(plain(masked(f"autoprune: {error}")), soft_wrap=True)
     return error.exit_code
 
 
@@ -44,4 +44,4 @@ def person() -> str:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(masked_tree(value), indent=2, allow_nan=False) + "\n")

@@ -43,6 +43,9 @@ def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
             agents={role: used.model_dump() for role, used in sorted(recorded_usage(map(vars, records)).items())},
             models=tuple(dict.fromkeys(turn.model for record in records for turn in record.turns)),
             looked_up=tuple(str(call) for record in records for turn in record.turns for call in turn.calls),
+            thinking=tuple(
+                f"{record.role}: {turn.thinking}" for record in records for turn in record.turns if turn.thinking
+            ),
         )
         for slot, records in calls.items()
     }

@@ -31,11 +31,13 @@ _FACTS = (
 
 @dataclass(frozen=True)
 class Spending:
-    """What one candidate's calls used, per agent, and what tools its models asked for (`recall(what=best)`)."""
+    """What one candidate's calls used, per agent, what tools its models asked for (`recall(what=best)`), and what they
+    thought before they answered, each with the agent's name before it."""
 
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     looked_up: tuple[str, ...] = ()
+    thinking: tuple[str, ...] = ()
 
 
 def candidate_trace(
@@ -67,6 +69,8 @@ def candidate_trace(
     ]
     if spending.looked_up:
         parts.append(_panel("looked up by the models", Group(*(plain(call) for call in spending.looked_up))))
+    if spending.thinking:
+        parts.append(_panel("thinking of the models", Group(*(plain(text) for text in spending.thinking))))
     parts += [_code(run, proposal) for proposal in revisions if proposal.candidate is not None]
     lines = [describe(event, SAID) for event in events if event.data.get("slot") == slot]
     parts.append(_panel("who said what", Group(*(line for line in lines if line is not None))))

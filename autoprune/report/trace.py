@@ -100,6 +100,8 @@ def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str
         node.add(plain(f"idea: {one_line(thought['idea'], LONGEST)} (expected {thought.get('expected')})"))
     if spending.looked_up:
         node.add(plain(f"looked up: {one_line('; '.join(spending.looked_up))}", "dim"))
+    for thinking in spending.thinking:
+        node.add(plain(f"thinking: {one_line(thinking)}", "dim"))
     if spending.agents:
         node.add(plain(f"cost: {cost_line(spending.agents)}", "dim"))
     return node

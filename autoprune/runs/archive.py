@@ -22,6 +22,7 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
 from autoprune.runs.tables import ORDER, insert_into
+from autoprune.secrets import masked, masked_tree
 
 SEED = "seed."
 """How the names of published scores begin among the parents of a proposal; the others are slots."""
@@ -208,7 +209,7 @@ class Archive:
     def _put(self, table: Table, rows: list[dict[str, Any]]) -> None:
         if rows:
             with self.engine.begin() as connection:
-                connection.execute(insert_into(table, connection).on_conflict_do_nothing(), rows)
+                connection.execute(insert_into(table, connection).on_conflict_do_nothing(), list(map(_safe, rows)))
 
     def _all(self, table: Table, kind: type, *conditions: Any) -> list[Any]:
         with self.engine.connect() as connection:
@@ -233,7 +234,12 @@ def _durable(connection: Any, _record: Any) -> None:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
+    return json.dumps(masked_tree(value), allow_nan=False)
+
+
+def _safe(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose words hold no secret; columns of JSON are masked where they are written."""
+    return {name: masked(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _natural(slot: str) -> tuple[int, ...]:

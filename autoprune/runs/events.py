@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoprune.errors import AutoPruneError
 from autoprune.runs.format import refuse_newer
+from autoprune.secrets import masked_tree
 
 VERSION = 1
 """Of the events; a field more makes no new one. Events of a newer version are refused."""
@@ -78,7 +79,7 @@ class EventLog:
         self._listeners.append(listener)
 
     def emit(self, kind: Kind, key: str | None = None, **data: Any) -> None:
-        """Write one event. Without a key it is written each time it is emitted."""
+        """Write one event, without secrets. Without a key it is written each time it is emitted."""
         now = datetime.now().astimezone()
         with self._lock:
             if key is None:
@@ -86,7 +87,7 @@ class EventLog:
             if key in self._known:
                 return
             self._known.add(key)
-            event = Event(key=key, time=now.isoformat(timespec="milliseconds"), kind=kind, data=data)
+            event = Event(key=key, time=now.isoformat(timespec="milliseconds"), kind=kind, data=masked_tree(data))
             self._file.write(event.model_dump_json() + "\n")
             self._file.flush()
             os.fsync(self._file.fileno())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autoprune.agents.chat.own_weights import OwnWeights, own_weights
 from autoprune.agents.chat.reply import Journal
 from autoprune.config import LLMSettings
+from autoprune.config_values import without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def open_chats(
             )
             stack.callback(chats[own].close)
             if own != settings.for_role("proposer"):
-                notify(f"{role}: {endpoint.model} at {endpoint.base_url}")
+                notify(f"{role}: {endpoint.model} at {without_user(endpoint.base_url)}")
         yield {role: chats[own] for role, own in wanted.items()}
 
 
@@ -188,8 +189,13 @@ def _remote(settings: LLMSettings, seed: int | None, proven: bool) -> "Endpoint"
     from autoprune.agents.chat.endpoint import Endpoint, is_loopback
     from autoprune.runs.prices import cost
 
-    base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or VENDOR_URL
-    key = os.environ.get("OPENAI_API_KEY") or "none"
+    known = os.environ.get("OPENAI_BASE_URL")
+    # A run's own settings do not hold the user and the password of an address.
+    same = known and settings.base_url == without_user(known)
+    base_url = (known if same else settings.base_url) or known or VENDOR_URL
+    key = os.environ.get("OPENAI_API_KEY", "").strip() or "none"
+    if not key.isascii() or not key.isprintable():
+        raise UsageError("OPENAI_API_KEY holds a character that no key has; was it copied whole, without quotes?")
     model = settings.model or os.environ.get("OPENAI_MODEL")
     if model is None:
         model = VENDOR_MODEL if base_url.rstrip("/") == VENDOR_URL else _only_model(base_url, key, proven)
@@ -218,11 +224,11 @@ def _only_model(base_url: str, key: str, proven: bool) -> str:
             names = [model.id for model in client.models.list()]
     except (openai.OpenAIError, AttributeError, ValueError) as error:
         fault = diagnose(error)
-        problem = f"the chat endpoint {base_url} does not list its models: {fault.line}"
+        problem = f"the chat endpoint {without_user(base_url)} does not list its models: {fault.line}"
         if proven and fault.action is Action.RETRY:
             raise RunPaused(f"{problem}; nothing is lost, `autoprune resume` goes on once it answers again") from None
         raise ChatError(problem) from None
     if len(names) != 1:
         some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise UsageError(f"llm.model must name one of the {len(names)} models of {base_url}: {some}")
+        raise UsageError(f"llm.model must name one of the {len(names)} models of {without_user(base_url)}: {some}")
     return names[0]

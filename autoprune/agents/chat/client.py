@@ -182,7 +182,8 @@ class Chat:
         except Passing as last:
             times = retrying.statistics["attempt_number"]
             raise RunPaused(
-                f"{self.endpoint} failed {f'{times} times in a row' if times > 1 else 'once'} (last: {last.fault.line}); "
+                f"{self.endpoint} failed {f'{times} times in a row' if times > 1 else 'once'} "
+                f"(last: {last.fault.line}); "
                 "nothing is lost, `autoprune resume` goes on once it answers again"
             ) from None
 

@@ -1,4 +1,4 @@
-"""Making one well-formed chat completion of whatever an endpoint sends in its place: JSON with liberties, or a stream."""
+"""One well-formed chat completion out of what an endpoint sends in its place: JSON with liberties, or a stream."""
 
 import json
 from typing import Any

@@ -18,6 +18,7 @@ from autoprune.agents.chat.thinking import split_thinking
 from autoprune.agents.chat.tools import calls_of
 from autoprune.agents.chat.transport import BoundedClient
 from autoprune.agents.chat.usage import counted
+from autoprune.config_values import without_user
 from autoprune.secrets import masked
 
 _OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
@@ -53,7 +54,7 @@ class Endpoint:
     refusals: Refusals = field(default_factory=Refusals, compare=False)
 
     def __str__(self) -> str:
-        return masked(f"the chat model {self.model} at {self.base_url}")
+        return masked(f"the chat model {self.model} at {without_user(self.base_url)}")
 
 
 def is_loopback(base_url: str) -> bool:

@@ -20,11 +20,12 @@ FAULTS = (openai.OpenAIError, NotAChatReply, ReplyTooLarge)
 """Every exception a call may end with."""
 
 UNREADABLE = re.compile(
-    r"does not match the expected|json_validate_failed|failed to generate json|tool_use_failed|failed to call a function",
+    r"does not match the expected|json_validate_failed|failed to generate json|tool_use_failed"
+    r"|failed to call a function",
     re.IGNORECASE,
 )
-"""What llama.cpp, with status 500, and Groq, with 400, say of a reply that does not follow its format. With the same seed
-it would come again: the reply is at fault, not the server."""
+"""What llama.cpp, with status 500, and Groq, with 400, say of a reply that does not follow its format. With the same
+seed it would come again: the reply is at fault, not the server."""
 
 
 class Action(Enum):

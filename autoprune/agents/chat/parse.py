@@ -41,8 +41,8 @@ def clean(text: str) -> str:
 def parse_json(text: str, schema: type[Parsed]) -> Parsed:
     """The first JSON object in a reply that fits the schema.
 
-    Slips of the pen are repaired: trailing commas, comments, Python's quotes and constants, keys without quotes, typeset
-    quotes, backslashes that escape nothing. What the values may look like, the schema decides (see `lenient`).
+    Repaired are trailing commas, comments, Python's quotes and constants, keys without quotes, typeset quotes, and
+    backslashes that escape nothing. What the values may look like, the schema decides (see `lenient`).
 
     Raises ValueError with one line for the model: what is wrong with the object, or that there is none.
     """

@@ -51,6 +51,8 @@ def problem_of(turn: Turn, schema: type[BaseModel] | None) -> str:
     """Why a reply cannot be used; empty if it can, and if it calls tools."""
     if turn.calls:
         return ""
+    if not turn.text.strip() and turn.thinking:
+        return f"the reply was thinking only{', cut off by the token limit (llm.max_reply_tokens)' * turn.truncated}"
     if not turn.text.strip():
         return f"the reply was empty{', all tokens were used up before it (llm.max_reply_tokens)' * turn.truncated}"
     if schema is None:

@@ -11,7 +11,8 @@ SYSTEM = "the system role"
 _OPTIONAL = {
     "max_completion_tokens": r"max_completion_tokens|max_?output_?tokens",
     "max_tokens": r"\bmax_?tokens\b|max_?new_?tokens",
-    "response_format": r"response[_ ]?(?:format|schema)|json[_ ](?:schema|object|mode|output)|structured[_ -]?outputs?|guided_\w+",
+    "response_format": r"response[_ ]?(?:format|schema)|json[_ ](?:schema|object|mode|output)|structured[_ -]?outputs?"
+    r"|guided_\w+",
     "temperature": r"\btemperature\b",
     "seed": r"\bseed\b",
     "tools": r"\btools?\b|\btool[_ -]?(?:choice|use|calls?|calling)\b|\bfunctions?\b[_ -]?call(?:s|ing)?\b",
@@ -26,8 +27,9 @@ twice: some servers know only the one name, others only the other, and some refu
 _PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _OPTIONAL.items()}
 _REFUSAL = re.compile(
     r"not (?:be |yet |currently )?(?:support|permitted|allowed|accepted|recogni[sz]ed|implemented|available|enabled)"
-    r"|n[o']t (?:a )?(?:support|valid|allow|accept|recogni[sz]e|implement)|unsupported|unrecogni[sz]ed|unknown|unavailable"
-    r"|requires?\b|deprecated|disabled|cannot|must alternate|no endpoints found that|extra (?:inputs|fields)|not_supported",
+    r"|n[o']t (?:a )?(?:support|valid|allow|accept|recogni[sz]e|implement)|unsupported|not_supported|unrecogni[sz]ed"
+    r"|unknown|unavailable|requires?\b|deprecated|disabled|cannot|must alternate|no endpoints found that"
+    r"|extra (?:inputs|fields)",
     re.IGNORECASE,
 )
 _RECOMMENDED = re.compile(

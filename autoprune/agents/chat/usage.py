@@ -41,7 +41,8 @@ def stated(usage: Any) -> dict[str, int] | None:
 def counted(usage: Any, prompt_chars: int, reply_chars: int) -> tuple[int, int, bool]:
     """Tokens read and written, and whether that is an estimate, from langchain's usage of a reply.
 
-    A count of 0 for text that is there is none. Where only the total is known, what the prompt leaves of it was written.
+    A count of 0 for text that is there is none. Where only the total is known, what the prompt leaves of it was
+    written.
     """
     read, written, total = (usage[f"{part}_tokens"] for part in ("input", "output", "total")) if usage else (0, 0, 0)
     if read and (written or not reply_chars):

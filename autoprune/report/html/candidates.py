@@ -36,7 +36,7 @@ def candidates(material: Material, longest: int) -> dict[str, Any]:
                 "candidate": name,
                 "said": said.get(slot, []),
                 "confirmed": verdicts.get(name or "", []),
-                **_spent(material.spending.get(slot, Spending())),
+                **_spent(material.spending.get(slot, Spending()), longest),
             }
         )
     return {"all": told, "code": code}
@@ -121,9 +121,10 @@ def _verdicts(material: Material) -> dict[str, list[str]]:
     return told
 
 
-def _spent(spending: Spending) -> dict[str, Any]:
+def _spent(spending: Spending, longest: int) -> dict[str, Any]:
     return {
         "cost": cost_line(spending.agents) if spending.agents else "",
         "models": [cut(model, 200) for model in spending.models],
         "looked_up": [cut(call, 400) for call in spending.looked_up],
+        "thinking": [cut(text, longest) for text in spending.thinking],
     }

@@ -73,6 +73,7 @@ function candidateDetails(candidate) {
     titled("code", codesOf(candidate)),
     titled("who said what", candidate.said.length ? el("pre", "words", candidate.said.join("\n")) : null),
     titled("looked up by the models", candidate.looked_up.length ? el("pre", "words", candidate.looked_up.join("\n")) : null),
+    titled("thinking of the models", candidate.thinking.length ? el("pre", "words", candidate.thinking.join("\n\n")) : null),
     titled("what it printed", candidate.diagnostics ? el("pre", "words", candidate.diagnostics) : null),
   );
 }

@@ -64,6 +64,7 @@ def fenced_code(text: str) -> str | None:
     When nothing in the reply defines `score`, the last block of Python stands for it, so that its author can be told
     what is wrong with it; but not one that was cut off.
     """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     readings = [list(_blocks(version)) for version in dict.fromkeys([text, plain_spaces(text)])]
     found = next(filter(None, (_whole(blocks) or _joined(blocks) for blocks in readings)), None)
     found = found or _whole(list(_in_html(text))) or _bare(plain_spaces(text)) or _last_resort(readings[-1])

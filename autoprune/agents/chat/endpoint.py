@@ -100,12 +100,15 @@ class Caller:
         """Exactly one HTTP request. Raises CallFailed."""
         endpoint = self._endpoint
         body = endpoint.refusals.body(self._wanted(question, len(messages)))
+        asked = endpoint.refusals.messages(messages)
+        if question.schema and "response_format" not in body:
+            asked = [*asked, question.format_in_words()]
         sent = {*body, *([SYSTEM] if has_system(messages) and SYSTEM not in endpoint.refusals else [])}
         started = time.monotonic()
         try:
             # In `extra_body` a response_format keeps raw text and usage of a truncated or malformed reply, which the
             # library's own structured output gives up; and max_completion_tokens can be left out.
-            message = self._model.invoke(endpoint.refusals.messages(messages), extra_body=body)
+            message = self._model.invoke(asked, extra_body=body)
         except FAULTS as error:
             raise CallFailed(diagnose(error, sent, endpoint.model)) from error
         return self._turn(message, question, messages, time.monotonic() - started)

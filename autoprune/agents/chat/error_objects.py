@@ -17,7 +17,18 @@ _SKIPPED = {
     "headers",
 }
 """What repeats the request, or is about something else."""
-_SAYING = ("message", "msg", "detail", "error_msg", "status_msg", "error_description", "title", "reason", "error")
+_SAYING = (
+    "message",
+    "msg",
+    "detail",
+    "error_msg",
+    "status_msg",
+    "error_description",
+    "title",
+    "reason",
+    "error",
+    "errors",
+)
 _NUMBERED = ("code", "status", "status_code", "statusCode", "http_code", "error_code")
 _MEANINGS = {
     429: r"rate.?limit|too.?many.?requests|resource.?exhausted|throttl",

@@ -35,6 +35,11 @@ class Question:
             return None
         return {"type": "json_schema", "json_schema": {"name": "reply", "schema": self.schema.model_json_schema()}}
 
+    def format_in_words(self) -> dict[str, str]:
+        """The schema for an endpoint that cannot be made to keep to it."""
+        assert self.schema is not None
+        return {"role": "user", "content": render("json_reply", schema=json.dumps(self.schema.model_json_schema()))}
+
     def fingerprint(self, model: str, messages: list[dict[str, Any]]) -> str:
         """Equal for equal requests: what makes a journalled answer the answer to this question."""
         parts: list[Any] = [model, messages, self.max_tokens, self.temperature, self.response_format]

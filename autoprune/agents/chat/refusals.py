@@ -38,8 +38,9 @@ _RECOMMENDED = re.compile(
 )
 _UNNAMED = re.compile(r"(?:requested|given|some|these) parameters", re.IGNORECASE)
 _SOMETHING_ELSE = re.compile(
-    r"context.{0,3}(?:length|window|size)|maximum context|too long|(?:api|access).?key|quota|\bcredit|billing|rate.?limit"
-    r"|content.?(?:management|filter|policy)|(?:model|deployment).{0,80}does not exist|model.{0,80}not found|not found.{0,20}model|out of memory",
+    r"context.{0,3}(?:length|window|size)|maximum context|too long|out of memory|(?:api|access).?key|quota|\bcredit"
+    r"|billing|rate.?limit|content.?(?:management|filter|policy)|(?:model|deployment).{0,80}does not exist"
+    r"|model.{0,80}not found|not found.{0,20}model",
     re.IGNORECASE,
 )
 """Errors that may name a parameter and are about something else."""

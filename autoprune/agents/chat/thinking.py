@@ -122,7 +122,8 @@ def _by_tags(text: str) -> Split:
 
 def _is_quoted(text: str, tag: re.Match[str]) -> bool:
     before, after = text[tag.start() - 1 : tag.start()], text[tag.end() : tag.end() + 1]
-    return bool(before) and before == after and before in _QUOTES
+    beside_fence = text[tag.start() - 3 : tag.start()] == "```" or text.startswith("```", tag.end())
+    return bool(before) and before == after and before in _QUOTES and not beside_fence
 
 
 def _belongs_to_code(text: str, tag: re.Match[str], fence: Fence) -> bool:

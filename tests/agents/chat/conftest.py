@@ -31,6 +31,9 @@ class DiskJournal:
         return [json.loads(row[0]) for row in self._database.execute("select value from journal")]
 
 
+_OF_ENDPOINT = ("price", "seed", "base_url", "streams", "reports_progress", "refusals")
+
+
 @pytest.fixture
 def chat_server() -> Iterator[ChatServer]:
     """A running server that answers "hello"; tests replace its `script`."""
@@ -49,7 +52,7 @@ def open_chat_to(chat_server: ChatServer) -> Iterator[Callable[..., Chat]]:
     chats = []
 
     def make(timeout: float = 5.0, retries: int = 2, **options: Any) -> Chat:
-        endpoint_options = {key: options.pop(key) for key in ("price", "seed", "base_url") if key in options}
+        endpoint_options = {key: options.pop(key) for key in _OF_ENDPOINT if key in options}
         base_url = endpoint_options.pop("base_url", chat_server.base_url)
         endpoint = Endpoint(base_url=base_url, model="m", timeout=timeout, retries=retries, **endpoint_options)
         options.setdefault("sleep", lambda seconds: None)

@@ -37,6 +37,11 @@ class Raw:
     code: int = 200
 
 
+def as_json(value: Any, code: int = 200) -> Raw:
+    """A body of JSON that is no ordinary completion."""
+    return Raw(json.dumps(value).encode(), code=code)
+
+
 @dataclass(frozen=True)
 class Answer:
     """A completion whose details matter."""

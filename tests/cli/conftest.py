@@ -108,7 +108,8 @@ def curious(body: dict[str, Any]) -> Any:
     asked_before = any(message["role"] == "tool" for message in body["messages"])
     if "tools" in body and not asked_before:
         return Calls((("recall", '{"what": "best"}'), ("inspect_target", '{"limit": 1}')))
-    return scripted(body)
+    answer = scripted(body)
+    return f"<think>\nWhere is it dense?\n</think>\n{answer}" if "idea" in answer else answer
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,13 @@ def test_a_candidate_shows_what_it_descends_from_its_verdict_and_what_there_is_t
         assert ("─ line of descent" in text) == descends
 
 
+def test_what_a_model_thought_before_it_answered_is_shown_and_is_not_its_answer(here, recorded):
+    whole = here("trace", recorded).stdout
+    assert "thinking: proposer: Where is it dense?" in whole
+    assert "idea: " in whole
+    assert "thinking of the models" in here("trace", recorded, "g1.c1").stdout
+
+
 def test_what_a_model_looked_up_is_shown_and_answered_from_earlier_generations(here, recorded):
     text = here("trace", recorded, "g2.c1").stdout
     assert "looked up by the models" in text

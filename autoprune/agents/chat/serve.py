@@ -59,6 +59,8 @@ def _start(options: ServeOptions) -> Any:
     params.port = options["port"]
     params.api_keys = [options["key"]]
     params.n_ctx = options["context"]
+    # Progress through a prompt is reported once a batch: on a slow machine the default one takes minutes.
+    params.n_batch = 512
     params.cpuparams.n_threads = options["threads"]
     params.cpuparams_batch.n_threads = options["threads"]
     # One question at a time: two would halve each other. Prefixes of earlier prompts are kept (in MiB).

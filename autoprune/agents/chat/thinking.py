@@ -84,7 +84,8 @@ def _text(value: Any, depth: int = 4) -> str:
 def _by_channel(text: str) -> Split:
     marks = list(_CHANNEL.finditer(text))
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    answer, thinking = [], [text[: marks[0].start()]]
+    answer: list[str] = []
+    thinking = [text[: marks[0].start()]]
     for mark, end in zip(marks, ends, strict=True):
         said = _CHANNEL_END.sub("", text[mark.end() : end])
         (answer if mark["channel"] == "final" else thinking).append(said)

@@ -84,6 +84,13 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """A stream that says for ever that its connection is alive, and nothing else."""
+
+    pause: float
+
+
+@dataclass(frozen=True)
 class Huge:
     """A body of this many bytes."""
 
@@ -102,7 +109,7 @@ class Calls:
     calls: tuple[tuple[str, str], ...]
 
 
-Step = str | dict[str, Any] | Status | Raw | Answer | Hang | Drip | Stream | Huge | Reset | Calls
+Step = str | dict[str, Any] | Status | Raw | Answer | Hang | Drip | Stream | Alive | Huge | Reset | Calls
 Script = list[Step] | Callable[[dict[str, Any]], Step]
 
 
@@ -224,6 +231,11 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
                     self._drip(json.dumps(completion(Answer(step.text), model)).encode(), step.pause)
                 case Stream():
                     self._stream(step, model)
+                case Alive():
+                    self._start_stream()
+                    while not server.stopping.wait(step.pause):
+                        self.wfile.write(b": alive\n\n")
+                        self.wfile.flush()
                 case Huge():
                     self._huge(step.size)
                 case Reset():
@@ -257,12 +269,15 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
                 if server.stopping.is_set():
                     return
 
-        def _stream(self, step: Stream, model: str) -> None:
+        def _start_stream(self) -> None:
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
             self.send_header("connection", "close")
             self.end_headers()
             self.close_connection = True
+
+        def _stream(self, step: Stream, model: str) -> None:
+            self._start_stream()
             for event in _events(step, model):
                 self.wfile.write(event)
                 self.wfile.flush()

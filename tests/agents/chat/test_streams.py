@@ -11,7 +11,7 @@ from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.chat.transport import MAX_BODY_BYTES
 from autoprune.errors import ChatError, RunPaused
-from tests.agents.chat.faulty_server import ChatServer, Status, Stream
+from tests.agents.chat.faulty_server import Alive, ChatServer, Drip, Hang, Status, Stream, as_json
 
 QUESTION = [{"role": "user", "content": "Say hello."}]
 HELLO = Stream(("hel", "lo"))
@@ -115,3 +115,56 @@ def test_a_huge_stream_is_not_read_to_its_end(open_chat_to: MakeChat, chat_serve
     chat_server.script = [Stream(("x" * 1_000_000,) * (2 * MAX_BODY_BYTES // 1_000_000))]
     with pytest.raises(ReplyUnusable, match="larger than 8 MiB"):
         ask(open_chat_to(timeout=60))
+
+
+def test_a_stream_that_was_asked_for_may_take_longer_than_the_time_out(
+    open_chat_to: MakeChat, chat_server: ChatServer
+) -> None:
+    chat_server.script = [Stream(("x",) * 40, pause=0.05)]
+    reply = ask(open_chat_to(timeout=1.0, retries=0, streams=True))
+    assert (reply.text, reply.tokens_in, reply.tokens_out) == ("x" * 40, 7, 5)
+    assert reply.seconds > 1.0
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [Hang(), Stream(("a", "b"), pause=3.0), Alive(0.05), Drip("hello", 0.02)],
+    ids=["no-answer", "between-tokens", "comments-only", "no-stream"],
+)
+def test_the_silence_of_a_stream_is_bounded(open_chat_to: MakeChat, chat_server: ChatServer, silent: Any) -> None:
+    chat_server.script = [silent]
+    with pytest.raises(RunPaused, match="did not answer in time"):
+        ask(open_chat_to(timeout=0.4, retries=0, streams=True))
+
+
+def test_a_stream_is_asked_for_with_its_usage_and_its_progress(open_chat_to: MakeChat, chat_server: ChatServer) -> None:
+    progress = (
+        b'data: {"choices": [{"delta": {"role": "assistant", "content": null}}], "prompt_progress": {"total": 9}}\n\n'
+    )
+    chat_server.script = [Stream(("{", '"idea": "x"}'), last=progress)]
+    assert ask(open_chat_to(streams=True, reports_progress=True), Thought).parsed == Thought(idea="x")
+    ask(open_chat_to(streams=True), key="other")
+    ask(open_chat_to(), key="another")
+    names = ("stream", "stream_options", "return_progress")
+    sent = [[request.get(name) for name in names] for request in chat_server.requests]
+    assert sent == [[True, {"include_usage": True}, True], [True, {"include_usage": True}, None], [False, None, None]]
+    assert "response_format" in chat_server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("refused", "left"), [("stream_options", {"stream"}), ("stream", set())], ids=["stream_options", "stream"]
+)
+def test_a_stream_that_is_refused_is_done_without(
+    open_chat_to: MakeChat, chat_server: ChatServer, refused: str, left: set[str]
+) -> None:
+    refusal = as_json({"error": {"message": f"Unsupported parameter: '{refused}'"}}, 400)
+    chat_server.script = lambda body: refusal if body.get(refused) else "hello"
+    assert ask(open_chat_to(streams=True)).failed_calls == 1
+    last = chat_server.requests[-1]
+    assert {name for name in ("stream", "stream_options") if last.get(name)} == left
+
+
+def test_a_server_that_does_not_stream_although_it_was_asked_to_is_understood(
+    open_chat_to: MakeChat, chat_server: ChatServer
+) -> None:
+    assert ask(open_chat_to(streams=True)).text == "hello"

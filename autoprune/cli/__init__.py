@@ -5,6 +5,7 @@ import traceback
 from types import TracebackType
 
 import typer
+from typer.main import get_command
 
 from autoprune.cli.approve import approve
 from autoprune.cli.cache import cache
@@ -54,7 +55,7 @@ def main() -> None:
     """The entry point: exit 0, 1 failed, 2 usage, 3 paused, 130 interrupted; one line for an error, no traceback."""
     sys.excepthook = _without_secrets
     try:
-        app(prog_name=NAME)
+        get_command(app)(prog_name=NAME)
     except AutoPruneError as error:
         sys.exit(report_error(error))
     except KeyboardInterrupt:

@@ -50,6 +50,31 @@ def test_runs_that_did_not_end_had_another_engine_or_cannot_be_read_tell_nothing
     assert "minutes unknown" in said()
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"tokens": 10**400},
+        {"tokens": -5},
+        {"tokens": 10.5},
+        {"tokens": None},
+        {"seconds": 1e400},
+        {"seconds": -1.0},
+        {"seconds": "long"},
+        {"candidates": 10**400},
+        {"candidates": -2},
+    ],
+    ids=str,
+)
+def test_runs_that_counted_what_cannot_be_tell_nothing(said, tmp_path, facts):
+    ended(tmp_path / "a", **facts)
+    assert "minutes unknown" in said()
+
+
+def test_runs_at_an_address_with_a_password_are_recognised(said, tmp_path):
+    ended(tmp_path / "a", "llm.base_url=http://host/v1")
+    assert "1 earlier run with" in said("llm.base_url=http://me:pa55@host/v1")
+
+
 def test_without_earlier_runs_the_assumptions_are_named(said):
     line = said(price=lambda model, read, written: (read + written) / 1e6)
     assert "45,000 to 140,000 tokens, at most 0.14 USD" in line

@@ -1,10 +1,12 @@
 """A search beside an endpoint that fails: exit codes, one line each, and nothing lost."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.agents.chat.faulty_server import Answer, ChatServer, Huge, Status
+from tests.agents.chat.faulty_server import Answer, ChatServer, Huge, Status, as_json, completion
 from tests.agents.test_search import scripted
 
 MEBIBYTE = 2**20
@@ -65,3 +67,65 @@ def test_a_limit_ends_the_run_with_its_table(here, words, limit, told):
     shown = " ".join(done.stdout.split())
     assert told in shown
     assert "report" in shown
+
+
+KEY = "sk-live-ABCDEFGH12345678"
+
+
+def everything_in(folder):
+    return b"".join(file.read_bytes() for file in Path(folder).rglob("*") if file.is_file())
+
+
+def test_a_key_that_the_endpoint_repeats_is_neither_printed_nor_stored(here, words, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    def script(body):
+        reply = scripted(body)
+        if "idea" in reply:
+            return reply.replace("because", f"as {KEY} says")
+        return reply.replace("import torch", f"import torch\n# for {KEY}")
+
+    with ChatServer(script) as server:
+        done = here("search", *words, at(server), "search.max_candidates=1")
+        shown = here("trace", "r").stdout
+    assert done.returncode == 0, done.stderr
+    assert KEY not in done.stdout + done.stderr + shown
+    assert KEY.encode() not in everything_in("r")
+    assert b"as *** says" in everything_in("r")
+
+
+def test_a_refused_key_is_not_shown_by_the_error_that_repeats_it(here, words, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    message = f"{KEY}, Bearer {KEY}, https://u:{KEY}@host/v1?key={KEY}"
+    with ChatServer([Status(401, message=f"Incorrect API key provided: {message}")]) as server:
+        address = server.base_url.replace("http://", "http://me:pa55word@")
+        done = here("search", *words, f"llm.base_url={address}")
+    assert done.returncode == 1
+    assert "Incorrect API key provided" in done.stderr
+    for secret in (KEY, "pa55word"):
+        assert secret not in done.stdout + done.stderr
+        assert secret.encode() not in everything_in("r")
+
+
+def test_a_traceback_is_shown_without_the_key(here, monkeypatch, capfd):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    here("--help")
+    try:
+        raise RuntimeError(f"with {KEY}")
+    except RuntimeError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    shown = capfd.readouterr().err
+    assert "RuntimeError: with ***" in shown
+
+
+def test_a_limit_on_tokens_holds_where_the_endpoint_does_not_count(here, words):
+    def script(body):
+        return as_json({**completion(Answer(scripted(body)), "m"), "usage": {}})
+
+    with ChatServer(script) as server:
+        done = here("search", *words, at(server), "--max-tokens", "30")
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "30 tokens spent" in shown
+    assert "~" in shown

@@ -53,7 +53,8 @@ class LLMProposer:
             )
         source = fenced_code(reply.text)
         if source is None:
-            return Draft(thought.model_dump() if thought else {}, None, "the reply holds no Python code")
+            cut_off = ", for it was cut off by the token limit (llm.max_reply_tokens)" * reply.truncated
+            return Draft(thought.model_dump() if thought else {}, None, f"the reply holds no Python code{cut_off}")
         return Draft(thought.model_dump() if thought else {}, _whole(source))
 
 

@@ -30,13 +30,14 @@ def placed_candidates(directory: RunDirectory, archive: "Archive") -> "list[Plac
 
 
 def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
-    """What each slot's calls to chat models used, from the journal of replies."""
+    """What each slot's calls to chat models used, from the journal of replies; those about a generation (the
+    analyst's) stand under its name, as `g1`."""
     from autoprune.agents.chat.reply import Record, recorded_usage
     from autoprune.report.candidate import Spending
 
     calls: dict[str, list[Record]] = {}
     for key, record in archive.calls().items():
-        if named := re.match(r"g\d+\.c\d+(?=\.)", key):
+        if named := re.match(r"g\d+(\.c\d+)?(?=\.)", key):
             calls.setdefault(named[0], []).append(Record.model_validate(record))
     return {
         slot: Spending(

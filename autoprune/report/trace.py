@@ -52,9 +52,10 @@ def run_trace(
         if slot in outcomes:
             node.add(_end(outcomes[slot], graph))
     for event in events:
-        if event.kind == "lesson" and event.data["generation"] in branches:
+        if event.kind == "lesson" and (number := event.data["generation"]) in branches:
             text = one_line(event.data["text"], 600)
-            branches[event.data["generation"]].add(plain(f"lesson ({event.data['by']}): {text}", "magenta"))
+            lesson = branches[number].add(plain(f"lesson ({event.data['by']}): {text}", "magenta"))
+            _add_thinking(lesson, spending.get(f"g{number}", Spending()))
     if generation is not None:
         return root
     parts: list[RenderableType] = [root, *quality(placed)]
@@ -100,11 +101,16 @@ def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str
         node.add(plain(f"idea: {one_line(thought['idea'], LONGEST)} (expected {thought.get('expected')})"))
     if spending.looked_up:
         node.add(plain(f"looked up: {one_line('; '.join(spending.looked_up))}", "dim"))
-    for thinking in spending.thinking:
-        node.add(plain(f"thinking: {one_line(thinking)}", "dim"))
+    _add_thinking(node, spending)
     if spending.agents:
         node.add(plain(f"cost: {cost_line(spending.agents)}", "dim"))
     return node
+
+
+def _add_thinking(node: Tree, spending: Spending) -> None:
+    """What the models wrote beside their answers, in short; the trace of the candidate has it whole."""
+    for thinking in spending.thinking:
+        node.add(plain(f"thinking: {one_line(thinking)}", "dim"))
 
 
 def _said(event: Event) -> Text:

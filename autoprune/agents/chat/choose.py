@@ -221,8 +221,8 @@ def _only_model(base_url: str, key: str, proven: bool) -> str:
 
     try:
         with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=LIST_SECONDS) as client:
-            names = [model.id for model in client.models.list()]
-    except (openai.OpenAIError, AttributeError, ValueError) as error:
+            names = [model.id for model in client.models.list() if isinstance(model.id, str)]
+    except (openai.OpenAIError, AttributeError, TypeError, ValueError) as error:
         fault = diagnose(error)
         problem = f"the chat endpoint {without_user(base_url)} does not list its models: {fault.line}"
         if proven and fault.action is Action.RETRY:

@@ -11,6 +11,7 @@ from autoprune.agents.chat.usage import stated
 
 LONGEST_INTEGER = 18
 """Digits. Python refuses to read integers of thousands, and a longer one is no count."""
+_CUT_OFF = ("length", "max_tokens", "max_output_tokens", "model_length")
 
 
 class NotAChatReply(openai.OpenAIError):
@@ -59,11 +60,11 @@ def _completion(message: dict[str, Any], finish: Any, model: Any, usage: Any) ->
     text, thinking = _text(message), stated_thinking(message).strip()
     # Thinking goes on as a part of the content: the library drops fields that it does not know.
     content: Any = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": text}] if thinking else text
-    default = "tool_calls" if calls else "stop"
+    ended = finish if isinstance(finish, str) and finish else "tool_calls" if calls else "stop"
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": content} | ({"tool_calls": calls} if calls else {}),
-        "finish_reason": finish if isinstance(finish, str) and finish else default,
+        "finish_reason": "length" if ended.lower() in _CUT_OFF else ended,
     }
     counts = stated(usage)
     return {

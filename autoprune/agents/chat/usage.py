@@ -20,7 +20,7 @@ def is_count(value: Any, most: int = MOST_TOKENS) -> bool:
 def stated(usage: Any) -> dict[str, int] | None:
     """The counts of a reply that are possible, under OpenAI's names; a missing one is what the total leaves for it.
 
-    Both 0 beside a total: only the total is known. None: nothing is.
+    One that is not known is 0. None: none is known.
     """
     if not isinstance(usage, dict):
         return None
@@ -33,9 +33,10 @@ def stated(usage: Any) -> dict[str, int] | None:
             written = total - read
         elif written is not None and not read and total > written:
             read = total - written
-    if not read or written is None:
-        return {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": total} if total else None
-    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+    read, written = read or 0, written or 0
+    if not (read or written or total):
+        return None
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": max(read + written, total or 0)}
 
 
 def counted(usage: Any, prompt_chars: int, reply_chars: int) -> tuple[int, int, bool]:
@@ -48,7 +49,7 @@ def counted(usage: Any, prompt_chars: int, reply_chars: int) -> tuple[int, int, 
     if read and (written or not reply_chars):
         return read, written, False
     read = read or max(1, prompt_chars // CHARS_PER_TOKEN)
-    return read, max(reply_chars // CHARS_PER_TOKEN, int(reply_chars > 0), total - read), True
+    return read, written or max(reply_chars // CHARS_PER_TOKEN, int(reply_chars > 0), total - read), True
 
 
 def _total(value: Any) -> Any:

@@ -133,6 +133,35 @@ def test_endpoint_with_several_models_wants_one_named(chat_server: ChatServer) -
         pass
 
 
+@pytest.mark.parametrize("key", ["sk-“quoted”", "sk-1\n2"], ids=["quotes", "line break"])
+def test_a_key_that_no_header_can_carry_is_said_without_showing_it(
+    chat_server: ChatServer, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with (
+        pytest.raises(UsageError, match="OPENAI_API_KEY holds a character") as caught,
+        opened(LLMSettings(base_url=chat_server.base_url, model="m")),
+    ):
+        pass
+    assert key not in str(caught.value)
+
+
+def test_an_address_gets_back_the_user_that_the_settings_of_a_run_do_not_hold(
+    chat_server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", chat_server.base_url.replace("http://", "http://me:pa55@"))
+    with opened(LLMSettings(base_url=chat_server.base_url, model="m")) as chat:
+        chat.ask("k", "proposer", [{"role": "user", "content": "hi"}])
+        assert "pa55" not in str(chat.endpoint)
+    assert chat_server.headers[0]["authorization"].startswith("Basic ")
+
+
+def test_a_chat_on_this_machine_streams(chat_server: ChatServer) -> None:
+    with opened(LLMSettings(base_url=chat_server.base_url, model="m")) as chat:
+        chat.ask("k", "proposer", [{"role": "user", "content": "hi"}])
+    assert chat_server.requests[0]["stream"] is True
+
+
 def ask_all(settings: LLMSettings, lines: list[str]) -> Any:
     with open_chats(settings, choose_llm(settings, lambda line: None), notify=lines.append) as chats:
         for role, chat in chats.items():

@@ -45,6 +45,14 @@ def test_an_answer_in_any_form_is_read(open_chat_to: MakeChat, chat_server: Chat
     assert (reply.text, reply.failed_calls, reply.truncated) == ("hello", 0, False)
 
 
+@pytest.mark.parametrize("finish", ["length", "max_tokens", "MAX_TOKENS", "model_length"])
+def test_a_reply_that_was_cut_off_is_marked_whatever_that_is_called(
+    open_chat_to: MakeChat, chat_server: ChatServer, finish: str
+) -> None:
+    chat_server.script = [Answer("hello", finish_reason=finish)]
+    assert ask(open_chat_to()).truncated
+
+
 def test_a_byte_order_mark_before_the_reply_is_passed_over() -> None:
     assert read_completion('\ufeff{"choices": [{"message": {"content": "x"}}]}'.encode(), "")["choices"]
 

@@ -23,37 +23,45 @@ def answering(server: ChatServer, stated: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "stated",
+    ("stated", "counts"),
     [
-        {},
-        None,
-        [],
-        "many",
-        7,
-        usage(),
-        usage(-5, -5, -10),
-        usage(10**400, 20),
-        usage(10, 10**400),
-        usage(10, 5 * MOST_TOKENS, 5 * MOST_TOKENS + 10),
-        usage(10.5, 20.5, 31),
-        usage(10.0, 20.0),
-        usage("10", "20"),
-        usage(True, True),
-        usage([10], {"n": 20}),
-        usage(0, 0, 0),
-        usage(0, 20),
-        usage(float("inf"), float("-inf")),
+        *(
+            (impossible, ESTIMATE)
+            for impossible in (
+                {},
+                None,
+                [],
+                "many",
+                7,
+                usage(),
+                usage(-5, -5, -10),
+                usage(10.5, 20.5, -1),
+                usage(10.0, 20.0),
+                usage("10", "20"),
+                usage(True, True),
+                usage([10], {"n": 20}),
+                usage(0, 0, 0),
+                usage(float("inf"), float("-inf")),
+            )
+        ),
+        (usage(10**400, 20), (4, 20)),
+        (usage(0, 20), (4, 20)),
+        (usage(None, 20), (4, 20)),
+        (usage(10, 10**400), (10, 10)),
+        (usage(10, 5 * MOST_TOKENS, 5 * MOST_TOKENS + 10), (10, 10)),
+        (usage(10, 0), (10, 10)),
+        (usage(10.5, 20.5, 31), (4, 27)),
     ],
     ids=lambda value: str(value)[:50],
 )
 def test_counts_that_are_impossible_or_missing_are_estimated_and_marked(
-    open_chat_to: MakeChat, chat_server: ChatServer, stated: Any
+    open_chat_to: MakeChat, chat_server: ChatServer, stated: Any, counts: tuple[int, int]
 ) -> None:
     answering(chat_server, stated)
     chat = open_chat_to(price=lambda model, read, written: float(read + written))
     reply = ask(chat)
-    assert (reply.tokens_in, reply.tokens_out) in (ESTIMATE, (4, 27))  # 31 in all, of which 4 were read
-    assert reply.usd == reply.tokens_in + reply.tokens_out
+    assert (reply.tokens_in, reply.tokens_out) == counts
+    assert reply.usd == sum(counts)
     assert chat.usage["proposer"].estimated
 
 

@@ -7,6 +7,7 @@ over; what it takes from other blocks (a helper, an import) is put in front of i
 import ast
 import builtins
 import html
+import json
 import re
 import textwrap
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from markdown_it import MarkdownIt
 
 from autoprune.agents.chat.fences import closing_line
+from autoprune.agents.chat.parse import clean
 from autoprune.agents.chat.python_text import plain_spaces, spellings, tree_of
 from autoprune.syntax import parse
 
@@ -29,6 +31,8 @@ NESTED = 3
 _MARKDOWN = MarkdownIt("commonmark").disable(["html_block", "inline"])
 _HTML_CODE = re.compile(r"<(pre|code)\b[^<>]*>")
 _PYTHON = re.compile(r"[^\w]*(?:$|py)", re.IGNORECASE)
+_LABEL_LINE = re.compile(r"\A\s*(?:python3?|py)[ \t]*\n", re.IGNORECASE)
+_LATE_FENCE = re.compile(r"[ \t]*(?:`{3,}|~{3,})\s*\Z")
 _LOOKS_DEFINED = re.compile(rf"^\s*(?:def {FUNCTION}\b|{FUNCTION}\s*=\s*lambda\b)", re.MULTILINE)
 _BEGINS_CODE = re.compile(r"(?:import|from|def|class)\b|@|#|\"\"\"|'''|[A-Za-z_]\w*\s*(?::[^=]+)?=[^=]")
 _Definition = (
@@ -49,6 +53,7 @@ class Block:
 
     @classmethod
     def of(cls, written: str, label: str = "", closed: bool = True) -> "Block":
+        written = _LABEL_LINE.sub("", written if closed else _LATE_FENCE.sub("", written))
         found = ((spelling, tree) for spelling in spellings(written) if (tree := tree_of(spelling)) is not None)
         source, tree = next(found, (written, None))
         return cls(written, source, tree, label, closed)
@@ -67,7 +72,13 @@ def fenced_code(text: str) -> str | None:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     readings = [list(_blocks(version)) for version in dict.fromkeys([text, plain_spaces(text)])]
     found = next(filter(None, (_whole(blocks) or _joined(blocks) for blocks in readings)), None)
-    found = found or _whole(list(_in_html(text))) or _bare(plain_spaces(text)) or _last_resort(readings[-1])
+    found = (
+        found
+        or _whole(list(_in_html(text)))
+        or _whole(list(_in_json(text)))
+        or _bare(plain_spaces(text))
+        or _last_resort(readings[-1])
+    )
     return found.strip("\n") + "\n" if found else None
 
 
@@ -153,9 +164,20 @@ def _in_html(text: str) -> Iterator[Block]:
         yield Block.of(html.unescape(source))
 
 
+def _in_json(text: str) -> Iterator[Block]:
+    """The strings of a reply that is a JSON object, alone or in a fence."""
+    try:
+        value = json.loads(text[text.find("{") : text.rfind("}") + 1], strict=False)
+    except (ValueError, RecursionError):
+        return
+    for part in value.values() if isinstance(value, dict) else ():
+        if isinstance(part, str):
+            yield Block.of(clean(part))
+
+
 def _bare(text: str) -> str | None:
     """Code without a fence: from a line that can begin it up to the prose that follows."""
-    lines = [line for line in text.split("\n") if not re.match(r"\s*(```|~~~)", line)]
+    lines = [_LATE_FENCE.sub("", line) for line in text.split("\n") if not re.match(r"\s*(```|~~~)", line)]
     first, tried = 0, 0
     while first < len(lines) and tried < MOST_STARTS:
         if not _BEGINS_CODE.match(lines[first].lstrip()):

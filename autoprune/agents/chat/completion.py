@@ -49,7 +49,11 @@ def read_completion(body: bytes, content_type: str) -> dict[str, Any]:
     choices = value.get("choices") if isinstance(value, dict) else None
     if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
         raise NotAChatReply("it answered with JSON that is no chat completion")
-    message = choices[0].get("message")
+    message = next(
+        (found for name in ("message", "delta", "text") if (found := choices[0].get(name)) is not None), None
+    )
+    if isinstance(message, str):
+        message = {"content": message}
     if not isinstance(message, dict):
         raise NotAChatReply("it answered with a choice that has no message")
     return _completion(message, choices[0].get("finish_reason"), value.get("model"), value.get("usage"))

@@ -20,7 +20,7 @@ _OPTIONAL = {
     "stream": r"\bstream(?:ing)?\b",
     "return_progress": r"return_progress",
     SYSTEM: r"\bsystem[_ ](?:role|message|prompt|instruction)s?|developer instruction|\broles?\b.{0,40}\bsystem\b"
-    r"|\bsystem\b.{0,40}\brole\b|roles must alternate|messages?[.\[]0\]?\.role",
+    r"|\bsystem\b.{0,40}\brole\b|roles must alternate|only user and assistant roles|messages?[.\[]0\]?\.role",
 }
 """What we can do without when an endpoint refuses it, and how its complaints name it. The limit on tokens goes out
 twice: some servers know only the one name, others only the other, and some refuse both together."""
@@ -29,7 +29,7 @@ _REFUSAL = re.compile(
     r"not (?:be |yet |currently )?(?:support|permitted|allowed|accepted|recogni[sz]ed|implemented|available|enabled)"
     r"|n[o']t (?:a )?(?:support|valid|allow|accept|recogni[sz]e|implement)|unsupported|not_supported|unrecogni[sz]ed"
     r"|unknown|unavailable|requires?\b|deprecated|disabled|cannot|must alternate|no endpoints found that"
-    r"|extra (?:inputs|fields)",
+    r"|extra (?:inputs|fields)|invalid (?:role|value|parameter|argument|field|type)|roles are supported",
     re.IGNORECASE,
 )
 _RECOMMENDED = re.compile(

@@ -9,9 +9,13 @@ from autoprune.agents.chat.python_text import tree_of
 
 _NAMES = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|reflect|scratchpad|inner_monologue)"
 _OPENING = (
-    rf"<{_NAMES}(?:\s[^<>\n]*)?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|think(?:ing)?\|>"
+    rf"<{_NAMES}(?:\s[^<>\n]*)?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>"
+    r"|<\|think(?:ing)?\|>|<\|channel>thought|<unused94>thought"
 )
-_CLOSING = rf"</{_NAMES}\s*>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|END_THINKING\|>|<\|/think(?:ing)?\|>"
+_CLOSING = (
+    rf"</{_NAMES}\s*>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|END_THINKING\|>"
+    r"|<\|/think(?:ing)?\|>|<channel\|>|<unused95>"
+)
 _TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
 _QUOTES = "`\"'"
 _WRAPPING = re.compile(
@@ -24,7 +28,11 @@ _CHANNEL = re.compile(
     r"(?:<\|start\|>\w+)?[ \t]*<\|channel\|>\s*(?P<channel>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
 )
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call)\|>(?:<\|start\|>\w*)?|<\|start\|>\w*\s*\Z")
-_BARE_CHANNEL = re.compile(r"\A\s*analysis(?=[A-Z\s]).*?assistant\s*final\s*", re.DOTALL)
+_BEFORE_ANSWER = re.compile(
+    r"\A\s*analysis(?=[A-Z\s]).*?assistant\s*final\s*"
+    r"|\A\s*Here(?:'s| is) my thought process:.*?Here(?:'s| is) my response:\s*",
+    re.DOTALL,
+)
 _BARE_ANALYSIS = re.compile(r"\A\s*analysis[A-Z][a-z' ]")
 _FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 _PARTS = ("thinking", "reasoning", "text", "summary", "content")
@@ -46,7 +54,7 @@ def split_thinking(text: str) -> Split:
     """
     if _CHANNEL.search(text):
         return _by_channel(text)
-    if bare := _BARE_CHANNEL.match(text):
+    if bare := _BEFORE_ANSWER.match(text):
         return Split(text[bare.end() :], bare[0].strip())
     if _BARE_ANALYSIS.match(text):
         return Split("", text.strip())

@@ -1,5 +1,7 @@
 """Which code a reply holds: by CommonMark's rules, and by what the code defines."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,12 @@ FENCED = {
     "bare code between prose": f"Sure!\n{CODE}\nDone",
     "bare code, then its use": f"# A score\n{CODE}\nprint(score(layer))\n",
     "not closed": f"```python\n{CODE}",
+    "a fence that closes behind the code": f"```python\n{CODE.rstrip()}```",
+    "such a fence, then prose": f"```python\n{CODE.rstrip()}```\nIt keeps the large ones, doesn't it?",
+    "a fence that opens behind prose": f"Here: ```python\n{CODE}```",
+    "the label on a line of its own": f"```\npython\n{CODE}```",
+    "in JSON": json.dumps({"idea": "x", "code": CODE}),
+    "in JSON in a fence": "```json\n" + json.dumps({"code": CODE}) + "\n```",
     "no-break spaces": BLOCK.replace("    ", "\u00a0" * 4),
     "other spaces": BLOCK.replace("    ", "\u2003\u2009\u3000\u202f"),
     "zero-width space": f"```python\n\u200b{CODE}```",

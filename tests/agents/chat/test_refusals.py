@@ -54,6 +54,9 @@ REFUSED = [
     ("tools", 400, error("`tool calling` is not supported with this model")),
     (SYSTEM, 400, "Developer instruction is not enabled for models/gemma-3-27b-it"),
     (SYSTEM, 400, error("Conversation roles must alternate user/assistant/user/assistant/...")),
+    (SYSTEM, 500, "Only user and assistant roles are supported!"),
+    (SYSTEM, 501, error("Invalid role: system")),
+    ("seed", 422, "unknown field `seed`, expected one of `model`, `messages`, `max_tokens`, `temperature`"),
     (SYSTEM, 500, error("System role not supported at row 1, column 20")),
     (
         SYSTEM,
@@ -120,6 +123,15 @@ def test_a_refused_parameter_is_left_out_from_then_on_and_said_once(
     assert [parameter in request for request in chat_server.requests] == [True, False, False]
     assert len(lines) == 1
     assert f"refuses {parameter}" in lines[0]
+
+
+def test_without_a_response_format_the_prompt_holds_the_schema(open_chat_to: MakeChat, chat_server: ChatServer) -> None:
+    refusal = as_json({"error": {"message": "json_schema is not supported"}}, 400)
+    chat_server.script = lambda body: refusal if "response_format" in body else GOOD
+    ask(open_chat_to(), Thought)
+    first, second = (request["messages"] for request in chat_server.requests)
+    assert first == second[:-1] == QUESTION
+    assert json.dumps(Thought.model_json_schema()) in second[-1]["content"]
 
 
 def test_a_refused_system_role_is_folded_into_what_the_user_says(

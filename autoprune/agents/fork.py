@@ -4,9 +4,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from autoprune.agents.checkpoints import THREAD, open_checkpoints
+from autoprune.agents.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.agents.graph import search_graph
-from autoprune.agents.state import SearchState
+from autoprune.agents.state import SearchState, checked
 from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.runs.archive import Archive
@@ -48,16 +48,17 @@ def state_after(run: RunDirectory, config: Config, generation: int | None) -> Se
     Raises UsageError if there is none.
     """
     states: dict[int, SearchState] = {}
-    with open_checkpoints(run, config) as checkpoints:
+    with open_checkpoints(run, config) as checkpoints, reading(run):
         for snapshot in search_graph(checkpoints).get_state_history(THREAD):
             if snapshot.next == ("plan",):
-                number = snapshot.values["generation"]
+                values = checked(snapshot.values, run.path)
+                number = values.get("generation", 0)
                 states[number] = {
                     "generation": number,
                     "plans": [],
-                    "ended": snapshot.values["ended"],
-                    "deepened": snapshot.values.get("deepened", False),
-                    "polished": snapshot.values.get("polished", False),
+                    "ended": values.get("ended", 0),
+                    "deepened": values.get("deepened", False),
+                    "polished": values.get("polished", False),
                 }
     wanted = max(states, default=None) if generation is None else generation
     if wanted is None or wanted not in states:

@@ -15,7 +15,7 @@ from autoprune.agents.budget import Budget
 from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.reply import Turn
-from autoprune.agents.checkpoints import THREAD, open_checkpoints
+from autoprune.agents.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.agents.crew import Crew
 from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
 from autoprune.agents.estimate import estimate
@@ -24,6 +24,7 @@ from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.lookups import Lookups, lookups
 from autoprune.agents.polisher import ENGINE, Polisher
 from autoprune.agents.proposer import Proposer
+from autoprune.agents.state import checked
 from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
 from autoprune.errors import RunPaused
@@ -116,7 +117,8 @@ def work(crew: Crew, wait: Callable[[], None] | None = None) -> None:
         limit = STEPS_PER_GENERATION * (crew.config.search.max_candidates + 4)
         threads = crew.config.search.generation_size + SPARE_THREADS
         config: RunnableConfig = {**THREAD, "recursion_limit": limit, "max_concurrency": threads}
-        begun = graph.get_state(config).values
+        with reading(crew.run):
+            begun = checked(graph.get_state(config).values, crew.run.path)
         given: Any = None if begun else {"generation": 0, "plans": [], "ended": 0}
         graph.invoke(given, config, context=crew, durability="sync")
         while asked := graph.get_state(config).interrupts:

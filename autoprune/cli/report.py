@@ -13,6 +13,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.files import write_atomically
 
 NAME = "report.html"
 
@@ -26,8 +27,8 @@ def report(
     directory = RunDirectory.open(run)
     if directory.schema() is None and not directory.archive_file.is_file():
         raise UsageError(f"{directory.path} has no archive yet; the search has not begun")
+    write_report(directory, out)
     path = out or directory.path / NAME
-    write_report(directory, path)
     size = path.stat().st_size
     if as_json:
         print_json({"path": str(path), "bytes": size})
@@ -35,8 +36,11 @@ def report(
         console().print(plain(f"{path}: {size / 1e6:.1f} MB"), soft_wrap=True)
 
 
-def write_report(run: RunDirectory, path: Path, config: Config | None = None) -> None:
-    """Write the file. `config`: for a database that a password was given for. Raises AutoPruneError if it cannot be."""
+def write_report(run: RunDirectory, out: Path | None = None, config: Config | None = None) -> None:
+    """Write the file that the user named, or the run's own. `config`: for a database that a password was given for.
+
+    Raises AutoPruneError if it cannot be written.
+    """
     from autoprune.report.html.document import report as drawn
     from autoprune.report.html.material import Material
     from autoprune.runs.archive import Archive
@@ -45,6 +49,9 @@ def write_report(run: RunDirectory, path: Path, config: Config | None = None) ->
         graph, placed = reasoning_graph(run, archive), placed_candidates(run, archive)
         page = drawn(Material.read(run, archive, graph, placed, spending_by_slot(archive)))
     try:
-        path.write_text(page, encoding="utf-8", newline="")
+        if out is None:
+            write_atomically(run.path / NAME, page)
+        else:
+            out.write_text(page, encoding="utf-8", newline="")
     except OSError as error:
-        raise AutoPruneError(f"cannot write {path}: {error.strerror}") from None
+        raise AutoPruneError(f"cannot write {out or run.path / NAME}: {error.strerror}") from None

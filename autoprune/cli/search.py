@@ -198,7 +198,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
 def _write_report(run: RunDirectory, config: Config) -> None:
     """The search has ended well, with or without its report."""
     try:
-        write_report(run, run.path / NAME, config)
+        write_report(run, config=config)
     except AutoPruneError as error:
         report_error(error)
 

@@ -19,6 +19,7 @@ from autoprune.errors import AutoPruneError
 from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.files import checked_database
 from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
 from autoprune.runs.tables import ORDER, insert_into
@@ -113,7 +114,7 @@ class Archive:
     @classmethod
     def of(cls, run: RunDirectory, config: Config | None = None) -> "Archive":
         """The archive of a run, wherever it is. `config`: its settings, if they know the database's password."""
-        return cls(run.schema(config) or run.archive_file)
+        return cls(run.schema(config) or checked_database(run.archive_file))
 
     def close(self) -> None:
         """Release the file or the connections."""

@@ -11,7 +11,7 @@ from autoprune.cli.common import console, print_json
 from autoprune.cli.options import Run
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
-from autoprune.runs.directory import RunDirectory
+from autoprune.runs.directory import RunDirectory, full_hash
 
 if TYPE_CHECKING:
     from autoprune.runs.approvals import ApprovalRequest, Decision
@@ -95,10 +95,11 @@ def _answer(
         slots = ", ".join(request.slot for request in pending)
         waiting = f"several candidates wait ({slots}): say which" if pending else "no candidate waits for approval"
         raise UsageError(waiting)
-    replacement = run.save_source(_candidate_in(source)) if source is not None else None
+    text = _candidate_in(source) if source is not None else ""
+    replacement = run.save_source(text) if source is not None else None
     if replacement == pending[0].candidate:
         raise UsageError(f"{source} is the very code that waits; approve it, or change it")
-    return decide(archive, pending[0], answer, comment, replacement)
+    return decide(archive, pending[0], answer, comment, replacement, full_hash(text) if text else "")
 
 
 def _candidate_in(file: Path) -> str:

@@ -68,10 +68,10 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known = {event.key for event in read_events(path)}
         self._listeners: list[Callable[[Event], None]] = []
         self._lock = threading.Lock()
         self._file = open_text(path, "a")
+        self._known = {event.key for event in read_events(path)}
         _cut_half_line(path)
 
     def listen(self, listener: Callable[[Event], None]) -> None:

@@ -22,7 +22,7 @@ def read_yaml(text: str) -> Any:
         raise ValueError(f"has {len(text):,} characters, more than {LARGEST:,}")
     _check(text)
     try:
-        return yaml.load(text, _Loader)  # noqa: S506: a SafeLoader
+        return yaml.load(text, _Loader)  # a SafeLoader
     except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:  # of its constructors
         raise ValueError(f"holds a value that cannot be read: {error}") from None
 

@@ -10,6 +10,7 @@ from autoprune.agents.state import SearchState, checked
 from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.runs.archive import Archive
+from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.fork import copy_until
 
@@ -23,6 +24,7 @@ def fork_run(origin: RunDirectory, generation: int | None, config: Config, path:
     Raises UsageError for a state that is not there or a setting that is fixed.
     """
     before, record = origin.settings()
+    admit(origin.path, before, config)
     changed = changes(before, config)
     refused = next((key for key in changed if key.split(".")[0] in MEASURED), None)
     if refused is not None:

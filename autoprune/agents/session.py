@@ -29,6 +29,7 @@ from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
 from autoprune.errors import RunPaused
 from autoprune.runs.archive import Archive
+from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.tools.opening import open_workbench
@@ -48,6 +49,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
     def notify(line: str) -> None:
         events.emit("notice", text=line)
 
+    admit(run.path, run.settings()[0], config)
     with ExitStack() as stack:
         archive = Archive.of(run, config)
         stack.callback(archive.close)

@@ -8,6 +8,7 @@ import typer
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
+from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.options import Run
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
@@ -32,12 +33,13 @@ def approve(
     source: Annotated[Path | None, typer.Option(help="With modify: the file that is to run instead.")] = None,
     rest: Annotated[bool, typer.Option("--rest", help="Approve all that wait and all that follow.")] = False,
     mode: Annotated[Mode | None, typer.Option(help="From here on candidates are approved so.")] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what waits, or what was decided, as JSON.")] = False,
 ) -> None:
     """Say which candidates may run. Without an answer and without a terminal: list what waits."""
     from autoprune.runs.archive import Archive
 
-    directory = RunDirectory.open(run)
+    directory = open_run(run, trust)
     if (source is not None) != (decision == "modify"):
         raise UsageError("--decision modify and --source FILE belong together")
     if rest and (candidate or decision):
@@ -46,6 +48,7 @@ def approve(
         raise UsageError("--mode changes how the run approves, and takes no candidate and no answer")
     if comment and not decision:
         raise UsageError("--comment needs --decision")
+    announce(directory, directory.settings()[0])
     archive = Archive.of(directory)
     try:
         pending = _chosen(archive, candidate)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from autoprune.cli.common import console, print_json
+from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
 from autoprune.cli.options import Run
 from autoprune.config import Config
@@ -21,10 +22,12 @@ NAME = "report.html"
 def report(
     run: Run,
     out: Annotated[Path | None, typer.Option(help="The HTML file to write; default report.html in the run.")] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print path and size as JSON.")] = False,
 ) -> None:
     """Write a run as one HTML file that needs nothing else: curves, sparsity, reasoning graph, candidates, costs."""
-    directory = RunDirectory.open(run)
+    directory = open_run(run, trust)
+    announce(directory, directory.settings()[0])
     if directory.schema() is None and not directory.archive_file.is_file():
         raise UsageError(f"{directory.path} has no archive yet; the search has not begun")
     write_report(directory, out)

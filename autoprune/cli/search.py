@@ -19,6 +19,7 @@ from rich.console import Console
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
+from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
 from autoprune.cli.report import NAME, write_report
 from autoprune.cli.words import split
@@ -122,10 +123,11 @@ def resume(
         str | None,
         typer.Option(metavar="URL", help="The run's PostgreSQL database, with its password or at a new host."),
     ] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
     """Continue a run that was interrupted, killed or paused; an ended one shows its table again."""
-    directory = RunDirectory.open(run)
+    directory = open_run(run, trust)
     config, _ = directory.settings()
     options = {
         "approval": approval,
@@ -135,7 +137,10 @@ def resume(
         "executor.workers": workers,
         "executor.address": address,
     }
-    config = change_config(config, [f"{key}={value}" for key, value in options.items() if value is not None])
+    words = [f"{key}={value}" for key, value in options.items() if value is not None]
+    config = change_config(config, words)
+    confirm_named(directory, words)
+    announce(directory, config, database_alone=False)
     work_on(directory, config, as_json, fresh=False, switched=approval is not None)
 
 

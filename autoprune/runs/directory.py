@@ -22,11 +22,11 @@ import yaml
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
+from autoprune.runs.contacts import check, confirm, contacts
 from autoprune.runs.files import open_file, read_bytes, write_atomically
 from autoprune.runs.format import FORMAT, refuse_newer
 from autoprune.runs.postgres import Schema, one_line
 from autoprune.yaml_text import read_yaml
-
 
 LOCK = "lock"
 NAME_DIGITS = 16
@@ -66,6 +66,7 @@ class RunDirectory:
         except OSError as error:
             raise UsageError(f"cannot make the run directory {path}: {error.strerror}") from None
         run.write_settings(config, {"schema": Schema.create(config.database, run.name).name} if config.database else {})
+        confirm(run.path, contacts(config))
         return run
 
     @classmethod
@@ -121,13 +122,18 @@ class RunDirectory:
 
     def schema(self, config: Config | None = None) -> Schema | None:
         """Where the run is in a PostgreSQL database; None when it is in SQLite files. `config`: settings that know the
-        database's password, or its new address. Raises UsageError when they would have it moved."""
+        database's password, or its new address. Raises UsageError when they would have it moved, and for a database of
+        the run's own settings that the user has not confirmed."""
         remembered, record = self.settings()
         database = (config or remembered).database
         if (database is None) != ("schema" not in record):
             where = "SQLite files" if database else "a PostgreSQL database"
             raise UsageError(f"{self.path} is in {where}, and stays there; `autoprune fork` can go on elsewhere")
-        return Schema(database, record["schema"]) if database else None
+        if database is None:
+            return None
+        if remembered.database is not None and database.url == remembered.database.url:
+            check(self.path, [database.url])
+        return Schema(database, str(record["schema"]))
 
     def save_source(self, source: str) -> str:
         """Keep a candidate's source under its content hash; returns the hash, as many digits as tell it from others."""

@@ -99,7 +99,7 @@ def test_what_could_not_be_read_again_is_not_stored(value):
 def test_a_value_that_names_code_is_one_line_and_nothing_is_called(planted, tmp_path, name):
     assert set(NAMES) == set(planted)
     with pytest.raises(
-        UsageError, match="^the checkpoints of runs/x hold .* which this program never stores"
+        UsageError, match=r"^the checkpoints of runs/x hold .* which this program never stores"
     ) as raised:
         PlainValues("runs/x").loads_typed(planted[name])
     assert "\n" not in str(raised.value)
@@ -179,5 +179,5 @@ def test_metadata_that_are_none_are_one_line(run, metadata):
         pytest.skip("PostgreSQL itself takes nothing but JSON there")
     with closing(sqlite3.connect(run.checkpoints_file)) as file, file:
         file.execute("UPDATE checkpoints SET metadata = ?", (metadata,))
-    with pytest.raises(UsageError, match="the checkpoints of .* cannot be read"):
+    with pytest.raises(UsageError, match=r"the checkpoints of .* cannot be read"):
         state_after(run, run.settings()[0], None)

@@ -13,8 +13,8 @@ from autoprune.agents.checkpoints import open_checkpoints
 from autoprune.cli.report import NAME, write_report
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.runs.archive import Archive
 from autoprune.runs import directory
+from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory, content_hash
 from autoprune.runs.events import EventLog, follow_events, read_events
 from autoprune.runs.files import open_file, write_atomically
@@ -199,7 +199,7 @@ def test_a_candidate_under_the_name_of_another_gets_a_longer_one(run, monkeypatc
 
 def test_a_name_that_leads_elsewhere_is_no_candidate(run):
     for name in ("../../secret", "", "a" * 15, "\0" * 16):
-        with pytest.raises(AutoPruneError, match="^candidate|no longer matches its name"):
+        with pytest.raises(AutoPruneError, match=r"^candidate|no longer matches its name"):
             run.source(name)
 
 

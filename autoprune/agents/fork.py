@@ -8,7 +8,7 @@ from autoprune.agents.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.agents.graph import search_graph
 from autoprune.agents.state import SearchState, checked
 from autoprune.config import Config
-from autoprune.errors import UsageError
+from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.archive import Archive
 from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
@@ -32,8 +32,26 @@ def fork_run(origin: RunDirectory, generation: int | None, config: Config, path:
     # With the same database for both, a password that was given for the fork opens the origin too.
     theirs = config if config.database == before.database else before
     state = state_after(origin, theirs, generation)
-    generation = state["generation"]
     run = RunDirectory.create(path, config)
+    try:
+        _fill(run, config, origin, theirs, record, state, changed)
+    except AutoPruneError:
+        run.discard(config)
+        raise
+    return run
+
+
+def _fill(
+    run: RunDirectory,
+    config: Config,
+    origin: RunDirectory,
+    theirs: Config,
+    record: dict[str, Any],
+    state: SearchState,
+    changed: dict[str, list[Any]],
+) -> None:
+    """Give the new run the origin's past. `theirs`: settings that open the origin's database."""
+    generation = state["generation"]
     facts = {"run": str(origin.path), "generation": generation, "changed": changed}
     inherited = {fact: record[fact] for fact in record if fact != "schema"}
     run.write_settings(config, {**inherited, **run.settings()[1], "origin": facts})
@@ -41,7 +59,6 @@ def fork_run(origin: RunDirectory, generation: int | None, config: Config, path:
         copy_until(origin, old, run, new, generation, changed)
     with open_checkpoints(run, config) as checkpoints:
         search_graph(checkpoints).update_state(THREAD, state, as_node="analyse")
-    return run
 
 
 def state_after(run: RunDirectory, config: Config, generation: int | None) -> SearchState:

@@ -6,7 +6,7 @@ import typer
 
 from autoprune.cli.approve import approve
 from autoprune.cli.cache import cache
-from autoprune.cli.common import console, report_error
+from autoprune.cli.common import console, guarded_output, report_error
 from autoprune.cli.compare import compare
 from autoprune.cli.doctor import doctor
 from autoprune.cli.evaluate import evaluate
@@ -50,7 +50,8 @@ app.add_typer(sandbox, name="sandbox")
 def main() -> None:
     """The entry point: exit 0, 1 failed, 2 usage, 3 paused, 130 interrupted; one line for an error, no traceback."""
     try:
-        app(prog_name=NAME)
+        with guarded_output():
+            app(prog_name=NAME)
     except AutoPruneError as error:
         sys.exit(report_error(error))
     except KeyboardInterrupt:

@@ -151,7 +151,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
     from autoprune.runs.approvals import Switch
 
     screen = console() if not as_json else _stderr()
-    with run.locked():
+    with run.locked(), _gone_unless_begun(run, config, fresh) as begin:
         if fresh or not finished(run):
             events = EventLog(run.events_file)
             with LiveView(screen, config.search) as view, _stop_at_once(run, view):
@@ -169,6 +169,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                         update={"llm": config.llm.model_copy(update={"provider": choice.provider})}
                     )
                     with _faults_explained(run), open_crew(run, config, choice, events) as crew:
+                        begin()
                         if switched:
                             crew.archive.approvals.switch(Switch(approval=config.approval, who=person()))
                         with _attended(run, config, view, screen) as wait:
@@ -198,6 +199,23 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
         line = f"\nrun directory: {run.path}   trace: autoprune trace {run.path}{report}\n"
         screen.print(plain(line), soft_wrap=True)
         screen.print(final_table(picture))
+
+
+@contextmanager
+def _gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
+    """Of a search that cannot start (a key, an extra, an engine, a text, a device is missing) nothing is left.
+
+    Yields what to call when it has started. What failed for want of room, or waits, can be resumed.
+    """
+    begun = threading.Event()
+    try:
+        yield begun.set
+    except RunPaused:
+        raise
+    except AutoPruneError:
+        if fresh and not begun.is_set():
+            run.discard(config)
+        raise
 
 
 def _write_report(run: RunDirectory, config: Config) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, Table, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 
 from autoprune.config import Config
-from autoprune.errors import AutoPruneError
+from autoprune.errors import UsageError
 from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
@@ -100,7 +100,7 @@ class Archive:
     """The archive in a run's SQLite file, or in its schema of a PostgreSQL database.
 
     Safe to use from several threads of one process. `approvals` holds who let what run, `engine` reaches the tables.
-    Raises AutoPruneError for what is no archive, UsageError for one of a newer format.
+    Raises UsageError for what is no archive, and for one of a newer format.
     """
 
     def __init__(self, place: Path | Schema) -> None:
@@ -108,7 +108,7 @@ class Archive:
         try:
             open_tables(self.engine, place)
         except DatabaseError as error:
-            raise AutoPruneError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
+            raise UsageError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
         self.approvals = Approvals(self.engine)
 
     @classmethod

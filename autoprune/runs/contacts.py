@@ -74,7 +74,8 @@ def check(run: Path, places: list[str]) -> None:
     """Raises UsageError for a place that is not confirmed, with what to pass."""
     if missing := unconfirmed(run, places):
         raise UsageError(
-            f"the settings of {run} name {missing[0]}, which was not confirmed on this machine; nothing was sent there. "
+            f"the settings of {run} name {missing[0]}, which was not confirmed on this machine; nothing was sent "
+            "there. "
             f"If you know it, confirm it once: autoprune trace {quote(str(run))} --trust {quote(missing[0])}"
         )
 

@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import yaml
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.contacts import check, confirm, contacts
-from autoprune.runs.files import open_file, read_bytes, write_atomically
+from autoprune.runs.files import SIDE_FILES, open_file, read_bytes, write_atomically
 from autoprune.runs.format import FORMAT, refuse_newer
 from autoprune.runs.postgres import Schema, one_line
 from autoprune.yaml_text import read_yaml
@@ -52,6 +52,9 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made: list[Path] = []
+        self._found: set[Path] = set()
+        """By `create`: directories that it made, the innermost first, and files that were there before."""
 
     @classmethod
     def create(cls, path: Path | None, config: Config) -> "RunDirectory":
@@ -59,15 +62,47 @@ class RunDirectory:
         if path is None:
             path = _fresh_path(runs_root(), config)
         run = cls(path)
-        if run.settings_file.exists():
+        if os.path.lexists(run.settings_file):
             raise UsageError(f"{path} already holds a run; go on with it by `autoprune resume {path}`")
+        run._made = [each for each in (run.candidates, path, *path.parents) if not each.exists()]
+        run._found = {file for file in run._files() if os.path.lexists(file)}
+        schema = None
+        confirm(path, contacts(config))
         try:
             run.candidates.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot make the run directory {path}: {error.strerror}") from None
-        run.write_settings(config, {"schema": Schema.create(config.database, run.name).name} if config.database else {})
-        confirm(run.path, contacts(config))
+            schema = Schema.create(config.database, run.name) if config.database else None
+            run.write_settings(config, {"schema": schema.name} if schema else {})
+        except (OSError, AutoPruneError) as error:
+            run._discard(schema)
+            if isinstance(error, AutoPruneError):
+                raise
+            raise AutoPruneError(f"cannot make the run directory {path}: {error.strerror}") from None
         return run
+
+    def discard(self, config: Config) -> None:
+        """Remove a run that this object made and that has not begun; what else is in its directory stays.
+
+        `config`: its settings, if they know the database's password.
+        """
+        self._discard(self.schema(config))
+
+    def _discard(self, schema: Schema | None) -> None:
+        if schema is not None:
+            with suppress(UsageError):  # of a database that cannot be reached any more
+                schema.drop()
+        for file in self._files():
+            if file not in self._found:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    file.unlink()
+        for folder in self._made:
+            with suppress(OSError):  # somebody else put something there
+                folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        """The files that a run may have by the time it begins."""
+        databases = [f"{file}{suffix}" for file in (self.archive_file, self.checkpoints_file) for suffix in SIDE_FILES]
+        files = [self.settings_file, self.events_file, self.path / LOCK, *map(Path, databases)]
+        return [*files, *self.candidates.glob("*.py")]
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":

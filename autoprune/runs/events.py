@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autoprune.errors import AutoPruneError
+from autoprune.errors import UsageError
 from autoprune.runs.files import open_text
 from autoprune.runs.format import refuse_newer
 
@@ -138,12 +138,12 @@ def follow_events(path: Path, wait: Callable[[], None] = lambda: time.sleep(0.2)
 
 
 def _event(path: Path, number: int, line: bytes) -> Event:
-    """Raises UsageError for an event of a newer version, AutoPruneError for what is none."""
+    """Raises UsageError for an event of a newer version, and for what is none."""
     try:
         refuse_newer(path, _Versioned.model_validate_json(line).version, VERSION)
         return Event.model_validate_json(line)
     except ValidationError as error:
-        raise AutoPruneError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None
+        raise UsageError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None
 
 
 def _cut_half_line(path: Path) -> None:

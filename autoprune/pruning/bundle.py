@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError
+from autoprune.file_modes import give_usual_modes
 from autoprune.pruning.contract import EXPENSIVE_FIELDS
 
 VERSION = 3
@@ -189,7 +190,7 @@ def _appearing_whole(path: Path) -> Iterator[Path]:
         staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=path.parent))
         try:
             yield staging
-            staging.chmod(0o755)
+            give_usual_modes(staging)
             if not path.exists():
                 os.rename(staging, path)
         finally:

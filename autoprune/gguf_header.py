@@ -7,6 +7,7 @@ hours, take all memory, or fail somewhere in the middle. The format: https://git
 import math
 import mmap
 import struct
+from functools import cache
 from pathlib import Path
 
 from autoprune.errors import UsageError
@@ -34,6 +35,14 @@ def check_gguf(path: Path, named: str) -> int:
         raise UsageError(f"{named} cannot be read: {error.strerror}; give a GGUF file") from None
     except (ValueError, struct.error) as error:
         raise UsageError(f"{named} is a damaged GGUF file: {error}") from None
+
+
+@cache
+def _sizes() -> dict[int, tuple[int, int]]:
+    """Of a type of tensor: how many elements a block holds, and in how many bytes."""
+    from gguf.constants import GGML_QUANT_SIZES
+
+    return {int(kind): size for kind, size in GGML_QUANT_SIZES.items()}
 
 
 class _Walk:
@@ -72,16 +81,13 @@ class _Walk:
 
     def _tensor(self) -> tuple[int, int]:
         """Offset and size of a tensor's data."""
-        from gguf.constants import GGML_QUANT_SIZES
-
         name = self._string(LONGEST_NAME)[:80].decode(errors="replace")
         dimensions = self._number("I")
         if dimensions > MOST_DIMENSIONS:
             raise ValueError(f"its tensor {name!r} has {dimensions} dimensions")
         elements = math.prod(self._number("Q") for _ in range(dimensions))
         kind, offset = self._number("I"), self._number("Q")
-        sizes = {int(quantisation): size for quantisation, size in GGML_QUANT_SIZES.items()}
-        if kind not in sizes:
+        if kind not in (sizes := _sizes()):
             raise ValueError(f"its tensor {name!r} is of the unknown type {kind}")
         block, width = sizes[kind]
         return offset, elements // block * width

@@ -8,7 +8,6 @@ place in the user's data directory.
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from shlex import quote
@@ -16,6 +15,7 @@ from shlex import quote
 import platformdirs
 
 from autoprune.config import Config, LLMSettings
+from autoprune.downloads import user_dir
 from autoprune.errors import UsageError
 
 LOCAL_CLUSTERS = (None, "auto", "local")
@@ -26,7 +26,7 @@ _CONFIRMED: set[Path] = set()
 
 def data_dir() -> Path:
     """Where the user's decisions are kept: $AUTOPRUNE_DATA, else the user's data directory."""
-    return Path(os.environ.get("AUTOPRUNE_DATA") or platformdirs.user_data_dir("autoprune"))
+    return user_dir("AUTOPRUNE_DATA", platformdirs.user_data_dir)
 
 
 def contacts(config: Config) -> list[str]:

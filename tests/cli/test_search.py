@@ -108,11 +108,14 @@ def test_a_directory_that_cannot_be_written_is_one_clear_line(here, small, tmp_p
     assert "cannot make the run directory" in done.stderr
 
 
-def test_a_cache_that_cannot_be_written_is_one_clear_line(autoprune, small, tmp_path):
+def test_a_cache_that_cannot_be_written_is_one_notice_and_no_end(here, small, environment, tmp_path):
     (tmp_path / "file").write_text("")
-    done = autoprune("search", *small, AUTOPRUNE_CACHE=str(tmp_path / "file" / "cache"))
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    environment["AUTOPRUNE_CACHE"] = str(tmp_path / "file" / "cache")
+    done = here("search", *small, "search.max_candidates=1", "search.cache=true", "--json")
+    assert done.returncode == 0, done.stderr
+    notices = [line for line in done.stderr.splitlines() if "cache" in line]
+    assert len(notices) == 1, notices
+    assert "file/cache cannot be written (Not a directory): statistics go to " in notices[0]
 
 
 @pytest.mark.long

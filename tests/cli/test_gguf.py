@@ -12,13 +12,13 @@ from tests.test_gguf_header import ABSURD
         ("evaluate", "a.gguf"),
         ("prune", "--model", "a.gguf", "--out", "out"),
         ("search", "model=a.gguf"),
-        ("search", "--llm", "local", "llm.model=a.gguf"),
+        ("search", "model={model}", "--llm", "local", "llm.model=a.gguf", "device=cpu", "sandbox.engine=local"),
     ],
     ids=" ".join,
 )
-def test_a_command_refuses_it(here, tmp_path, command, what):
+def test_a_command_refuses_it(here, tiny_model, tmp_path, command, what):
     (tmp_path / "a.gguf").write_bytes(ABSURD[what])
-    done = here(*command)
+    done = here(*(word.format(model=tiny_model) for word in command))
     assert done.returncode == 2
     assert "is a damaged GGUF file" in done.stderr
     assert not (tmp_path / "runs").exists()

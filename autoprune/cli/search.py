@@ -140,7 +140,9 @@ def resume(
     words = [f"{key}={value}" for key, value in options.items() if value is not None]
     config = change_config(config, words)
     confirm_named(directory, words)
-    announce(directory, config, database_alone=False)
+    from autoprune.agents.session import finished
+
+    announce(directory, config, database_alone=finished(directory))
     work_on(directory, config, as_json, fresh=False, switched=approval is not None)
 
 

@@ -237,7 +237,7 @@ def _loaded(
         return Target(*load_model(model, kind, notify, BALANCED), model)
     place = choose_offload(offload, size, kind, device, free_room(device, memory_gb), notify, model)
     if place == "disk":
-        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=writable_cache(notify))  # not where it may be memory
+        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=writable_cache(notify))  # not where it is memory
         loaded, tokenizer = load_model(model, kind, notify, blocks_on_disk(empty, device), Path(folder.name))
         return Target(loaded, tokenizer, model, device, partial(Mapped, folder=folder, dtype=kind))
     loaded, tokenizer = load_model(model, kind, notify)

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -219,10 +220,12 @@ class Archive:
 
 def _engine(place: Path | Schema) -> Engine:
     if isinstance(place, Schema):
-        engine = create_engine("postgresql+psycopg://", module=driver(), json_serializer=_dump)
+        how = {"json_serializer": _dump, "json_deserializer": partial(_load, place)}
+        engine = create_engine("postgresql+psycopg://", module=driver(), **how)
         event.listen(engine, "do_connect", lambda _dialect, _record, _words, how: place.connect(**how))
     else:
-        engine = create_engine(f"sqlite:///{place}", json_serializer=_dump)
+        how = {"json_serializer": _dump, "json_deserializer": partial(_load, place)}
+        engine = create_engine(f"sqlite:///{place}", **how)
         event.listen(engine, "connect", _durable)
     return engine
 
@@ -235,6 +238,13 @@ def _durable(connection: Any, _record: Any) -> None:
 
 def _dump(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
+
+
+def _load(place: Path | Schema, text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{place} cannot be used as an archive: it holds what is no JSON ({error})") from None
 
 
 def _natural(slot: str) -> tuple[int, ...]:

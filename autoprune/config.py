@@ -8,8 +8,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from autoprune.config_values import Address, Allocations, MaybeDatabase, Operators, Patterns, Scores
 from autoprune.errors import UsageError
+from autoprune.yaml_text import LARGEST, read_yaml
 
-Positive = Annotated[int, Field(gt=0)]
+SHOWN = 200
+"""Characters of a refused value."""
+HUGE = 2**62
+"""Beyond any count that is meant, and within what torch, SQLite and PostgreSQL take for an integer."""
+Positive = Annotated[int, Field(gt=0, le=HUGE)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -253,7 +258,7 @@ class Config(Settings):
 
     model: str = Field("smollm2-135m", description="a directory, a hub id, a GGUF file, or a built-in name")
     sparsity: Share = 0.6
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=HUGE)] = 0
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N, or balanced: over all GPUs")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     offload: Literal["auto", "none", "memory", "disk"] = Field(
@@ -297,9 +302,11 @@ def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Co
         if not equals or not key:
             raise UsageError(f"{word!r} is not of the form key=value (for example sparsity=0.6)")
         try:
-            value = yaml.safe_load(text)
+            value = read_yaml(text)
         except yaml.YAMLError:
             value = text
+        except ValueError as error:
+            raise UsageError(f"the value of {key} cannot be used: it {error}") from None
         _assign(tree, key.split("."), value, word)
     try:
         config = Config.model_validate(tree)
@@ -317,16 +324,24 @@ def dump_config(config: Config) -> str:
 
 def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml(_text(path))
     except OSError as error:
         raise UsageError(f"cannot read {what} {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise UsageError(f"{what} {path} cannot be used: it {error}") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise UsageError(f"{path} must hold a mapping of settings, not a {type(tree).__name__}")
     return tree
+
+
+def _text(path: Path) -> str:
+    """A file of settings, of which no more is read than may be; a pipe such as `<(...)` is one too."""
+    with path.open(encoding="utf-8-sig") as file:
+        return file.read(LARGEST + 1)
 
 
 def _assign(tree: dict[str, Any], keys: list[str], value: Any, word: str) -> None:
@@ -344,5 +359,5 @@ def _first_problem(error: ValidationError, path: Path | None) -> str:
     where = f" (in {path} or on the command line)" if path else ""
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {key!r}{where}; `autoprune search --help` lists them"
-    given = "" if key == "database" else f" = {problem['input']!r}"  # which may hold a password
+    given = "" if key == "database" else f" = {repr(problem['input'])[:SHOWN]}"  # which may hold a password
     return f"{key}{given}{where}: {problem['msg'].lower()}"

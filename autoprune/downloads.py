@@ -27,6 +27,9 @@ CHUNK = 1 << 20
 POLL_SECONDS = 0.2
 HUB_SECONDS = 5.0
 
+NOWHERE = Path("/dev/null")
+"""Below it nothing can be written."""
+
 Notify = Callable[[str], None]
 Advance = Callable[[int], None]
 
@@ -42,8 +45,20 @@ class Part:
 
 
 def cache_dir() -> Path:
-    """Where downloads and converted models are kept: $AUTOPRUNE_CACHE, else the user's cache directory."""
-    return Path(os.environ.get("AUTOPRUNE_CACHE") or platformdirs.user_cache_dir("autoprune"))
+    """Where downloads and converted models are kept: $AUTOPRUNE_CACHE, else the user's cache directory.
+
+    A user without a home has none, and what is returned cannot be made.
+    """
+    return user_dir("AUTOPRUNE_CACHE", platformdirs.user_cache_dir)
+
+
+def user_dir(variable: str, find: Callable[[str], str]) -> Path:
+    """A directory of the user's own, by a variable or as the system says; below NOWHERE for a user without a home."""
+    try:
+        place = Path(os.environ.get(variable) or find("autoprune"))
+    except RuntimeError:  # of newer versions of platformdirs; older ones leave the ~
+        return NOWHERE / "autoprune"
+    return NOWHERE / "autoprune" if place.parts[:1] == ("~",) else place
 
 
 def fetch(parts: Sequence[Part], sha256: str, into: Path, notify: Notify) -> Path:

@@ -23,6 +23,16 @@ class SandboxUnavailable(AutoPruneError):
     """The machine lacks what the requested sandbox needs; candidates are never run without one."""
 
 
+class SandboxMissing(SandboxUnavailable):
+    """The machine has no such sandbox, as it may have no such device: known before anything runs. Exit code 2."""
+
+    exit_code = 2
+
+
+class OutputLost(AutoPruneError):
+    """What is printed cannot be written: the disk behind standard output is full."""
+
+
 class ChatError(AutoPruneError):
     """The chat model cannot be used (refused key, endpoint down, no server)."""
 

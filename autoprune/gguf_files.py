@@ -11,9 +11,9 @@ from pathlib import Path
 
 from autoprune.downloads import CHUNK, Part, cache_dir, fetch, staging_for
 from autoprune.errors import DownloadError
+from autoprune.file_modes import give_usual_modes
 
 HUB_TIMEOUT = 5.0
-MAGIC = b"GGUF"
 
 Notify = Callable[[str], None]
 
@@ -122,5 +122,6 @@ def _from_hub(title: str, name: str, repository: str, into: Path, notify: Notify
         found = sha256_of(file)
         if found != about.etag:
             raise DownloadError(f"{name} from {repository} has checksum {found[:16]}..., the hub says {about.etag}")
+        give_usual_modes(file)
         os.replace(file, into)
     return True

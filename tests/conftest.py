@@ -123,6 +123,15 @@ def built_in_model() -> Path:
     return gguf_target("smollm2-135m", lambda line: None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the tests confirm is no part of the user's own data."""
+    with pytest.MonkeyPatch.context() as patch:
+        place = tmp_path_factory.mktemp("data")
+        patch.setenv("AUTOPRUNE_DATA", str(place))
+        yield place
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache directory, for this process and those that it starts."""

@@ -1,6 +1,7 @@
 """Writing a Llama model's directory as a GGUF file, unquantised: a real one in miniature."""
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,12 @@ NAMES = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+
+
+def empty_gguf(into: Path) -> Path:
+    """A file with a whole header and nothing else."""
+    into.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
+    return into
 
 
 def write_gguf(

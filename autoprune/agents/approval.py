@@ -36,7 +36,8 @@ class Approver:
         return None if ruling == "ask" else self._keep(request, ruling, who, comment)
 
     def _keep(self, request: ApprovalRequest, decision: str, who: str, comment: str = "") -> Decision:
-        facts = {"slot": request.slot, "candidate": request.candidate, "who": who, "comment": comment}
+        facts = {"slot": request.slot, "candidate": request.candidate, "sha256": request.sha256}
+        facts |= {"who": who, "comment": comment}
         return self._approvals.decide(Decision.model_validate({**facts, "decision": decision}))
 
 

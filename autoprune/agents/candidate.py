@@ -20,6 +20,7 @@ from autoprune.config import AgentSettings
 from autoprune.errors import AutoPruneError
 from autoprune.runs.approvals import ApprovalRequest, Decision
 from autoprune.runs.archive import Outcome, Proposal
+from autoprune.runs.directory import full_hash
 from autoprune.sandbox.screen import screen
 from autoprune.tools.evaluate import CandidateReport, EvaluateCandidate, evaluate_candidate
 
@@ -123,7 +124,7 @@ def approve(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
 def evaluate(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     """Call the tool `evaluate_candidate` and keep what it says."""
     crew, plan, name = runtime.context, state["plan"], state["candidate"]
-    if not crew.archive.approvals.may_run(plan["slot"], name):
+    if not crew.archive.approvals.may_run(plan["slot"], name, full_hash(crew.run.source(name))):
         raise AutoPruneError(f"candidate {name} of {plan['slot']} was not approved; it does not run")
     _at_work(crew, plan, "sandbox")
     earlier = measured_before(crew, plan)
@@ -229,6 +230,7 @@ def _approval_request(crew: Crew, state: CandidateState) -> ApprovalRequest:
         findings=[vars(finding) for finding in screen(crew.run.source(name))],
         parent=parents[0].name if parents else "",
         parent_source=crew.run.save_source(parents[0].source) if parents else None,
+        sha256=full_hash(crew.run.source(name)),
     )
 
 

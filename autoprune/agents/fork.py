@@ -4,12 +4,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from autoprune.agents.checkpoints import THREAD, open_checkpoints
+from autoprune.agents.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.agents.graph import search_graph
-from autoprune.agents.state import SearchState
+from autoprune.agents.state import SearchState, checked
 from autoprune.config import Config
-from autoprune.errors import UsageError
+from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.archive import Archive
+from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.fork import copy_until
 
@@ -23,6 +24,7 @@ def fork_run(origin: RunDirectory, generation: int | None, config: Config, path:
     Raises UsageError for a state that is not there or a setting that is fixed.
     """
     before, record = origin.settings()
+    admit(origin.path, before, config)
     changed = changes(before, config)
     refused = next((key for key in changed if key.split(".")[0] in MEASURED), None)
     if refused is not None:
@@ -30,8 +32,26 @@ def fork_run(origin: RunDirectory, generation: int | None, config: Config, path:
     # With the same database for both, a password that was given for the fork opens the origin too.
     theirs = config if config.database == before.database else before
     state = state_after(origin, theirs, generation)
-    generation = state["generation"]
     run = RunDirectory.create(path, config)
+    try:
+        _fill(run, config, origin, theirs, record, state, changed)
+    except AutoPruneError:
+        run.discard(config)
+        raise
+    return run
+
+
+def _fill(
+    run: RunDirectory,
+    config: Config,
+    origin: RunDirectory,
+    theirs: Config,
+    record: dict[str, Any],
+    state: SearchState,
+    changed: dict[str, list[Any]],
+) -> None:
+    """Give the new run the origin's past. `theirs`: settings that open the origin's database."""
+    generation = state["generation"]
     facts = {"run": str(origin.path), "generation": generation, "changed": changed}
     inherited = {fact: record[fact] for fact in record if fact != "schema"}
     run.write_settings(config, {**inherited, **run.settings()[1], "origin": facts})
@@ -39,7 +59,6 @@ def fork_run(origin: RunDirectory, generation: int | None, config: Config, path:
         copy_until(origin, old, run, new, generation, changed)
     with open_checkpoints(run, config) as checkpoints:
         search_graph(checkpoints).update_state(THREAD, state, as_node="analyse")
-    return run
 
 
 def state_after(run: RunDirectory, config: Config, generation: int | None) -> SearchState:
@@ -48,16 +67,17 @@ def state_after(run: RunDirectory, config: Config, generation: int | None) -> Se
     Raises UsageError if there is none.
     """
     states: dict[int, SearchState] = {}
-    with open_checkpoints(run, config) as checkpoints:
+    with open_checkpoints(run, config) as checkpoints, reading(run):
         for snapshot in search_graph(checkpoints).get_state_history(THREAD):
             if snapshot.next == ("plan",):
-                number = snapshot.values["generation"]
+                values = checked(snapshot.values, run.path)
+                number = values.get("generation", 0)
                 states[number] = {
                     "generation": number,
                     "plans": [],
-                    "ended": snapshot.values["ended"],
-                    "deepened": snapshot.values.get("deepened", False),
-                    "polished": snapshot.values.get("polished", False),
+                    "ended": values.get("ended", 0),
+                    "deepened": values.get("deepened", False),
+                    "polished": values.get("polished", False),
                 }
     wanted = max(states, default=None) if generation is None else generation
     if wanted is None or wanted not in states:

@@ -15,7 +15,7 @@ from autoprune.agents.budget import Budget
 from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.reply import Turn
-from autoprune.agents.checkpoints import THREAD, open_checkpoints
+from autoprune.agents.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.agents.crew import Crew
 from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
 from autoprune.agents.estimate import estimate
@@ -24,10 +24,12 @@ from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.lookups import Lookups, lookups
 from autoprune.agents.polisher import ENGINE, Polisher
 from autoprune.agents.proposer import Proposer
+from autoprune.agents.state import checked
 from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
 from autoprune.errors import RunPaused
 from autoprune.runs.archive import Archive
+from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.tools.opening import open_workbench
@@ -47,6 +49,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
     def notify(line: str) -> None:
         events.emit("notice", text=line)
 
+    admit(run.path, run.settings()[0], config)
     with ExitStack() as stack:
         archive = Archive.of(run, config)
         stack.callback(archive.close)
@@ -116,7 +119,8 @@ def work(crew: Crew, wait: Callable[[], None] | None = None) -> None:
         limit = STEPS_PER_GENERATION * (crew.config.search.max_candidates + 4)
         threads = crew.config.search.generation_size + SPARE_THREADS
         config: RunnableConfig = {**THREAD, "recursion_limit": limit, "max_concurrency": threads}
-        begun = graph.get_state(config).values
+        with reading(crew.run):
+            begun = checked(graph.get_state(config).values, crew.run.path)
         given: Any = None if begun else {"generation": 0, "plans": [], "ended": 0}
         graph.invoke(given, config, context=crew, durability="sync")
         while asked := graph.get_state(config).interrupts:

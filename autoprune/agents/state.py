@@ -1,7 +1,12 @@
 """What the state machine remembers between steps: plain data and names. Everything else is a file of the run."""
 
 import operator
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from autoprune.errors import UsageError
 
 
 class Plan(TypedDict):
@@ -47,3 +52,16 @@ class CandidateEnd(TypedDict):
     """What a candidate's subgraph hands back: that one more slot has ended."""
 
     ended: int
+
+
+_SEARCH = TypeAdapter(SearchState)
+
+
+def checked(values: dict[str, Any], place: object) -> SearchState:
+    """The state that the checkpoints of a run hold. Raises UsageError for one that this program did not write."""
+    try:
+        return _SEARCH.validate_python(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise UsageError(f"the checkpoints of {place} hold no state of a search ({where}: {problem['msg']})") from None

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from autoprune.cli.approve import approve
 from autoprune.cli.cache import cache
-from autoprune.cli.common import console, report_error
+from autoprune.cli.common import console, guarded_output, report_error
 from autoprune.cli.compare import compare
 from autoprune.cli.doctor import doctor
 from autoprune.cli.evaluate import evaluate
@@ -55,7 +55,8 @@ def main() -> None:
     """The entry point: exit 0, 1 failed, 2 usage, 3 paused, 130 interrupted; one line for an error, no traceback."""
     sys.excepthook = _without_secrets
     try:
-        get_command(app)(prog_name=NAME)
+        with guarded_output():
+            get_command(app)(prog_name=NAME)
     except AutoPruneError as error:
         sys.exit(report_error(error))
     except KeyboardInterrupt:

@@ -8,10 +8,11 @@ import typer
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
+from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.options import Run
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
-from autoprune.runs.directory import RunDirectory
+from autoprune.runs.directory import RunDirectory, full_hash
 
 if TYPE_CHECKING:
     from autoprune.runs.approvals import ApprovalRequest, Decision
@@ -32,12 +33,13 @@ def approve(
     source: Annotated[Path | None, typer.Option(help="With modify: the file that is to run instead.")] = None,
     rest: Annotated[bool, typer.Option("--rest", help="Approve all that wait and all that follow.")] = False,
     mode: Annotated[Mode | None, typer.Option(help="From here on candidates are approved so.")] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what waits, or what was decided, as JSON.")] = False,
 ) -> None:
     """Say which candidates may run. Without an answer and without a terminal: list what waits."""
     from autoprune.runs.archive import Archive
 
-    directory = RunDirectory.open(run)
+    directory = open_run(run, trust)
     if (source is not None) != (decision == "modify"):
         raise UsageError("--decision modify and --source FILE belong together")
     if rest and (candidate or decision):
@@ -46,6 +48,7 @@ def approve(
         raise UsageError("--mode changes how the run approves, and takes no candidate and no answer")
     if comment and not decision:
         raise UsageError("--comment needs --decision")
+    announce(directory, directory.settings()[0])
     archive = Archive.of(directory)
     try:
         pending = _chosen(archive, candidate)
@@ -95,10 +98,11 @@ def _answer(
         slots = ", ".join(request.slot for request in pending)
         waiting = f"several candidates wait ({slots}): say which" if pending else "no candidate waits for approval"
         raise UsageError(waiting)
-    replacement = run.save_source(_candidate_in(source)) if source is not None else None
+    text = _candidate_in(source) if source is not None else ""
+    replacement = run.save_source(text) if source is not None else None
     if replacement == pending[0].candidate:
         raise UsageError(f"{source} is the very code that waits; approve it, or change it")
-    return decide(archive, pending[0], answer, comment, replacement)
+    return decide(archive, pending[0], answer, comment, replacement, full_hash(text) if text else "")
 
 
 def _candidate_in(file: Path) -> str:

@@ -1,16 +1,67 @@
 """What the commands share: consoles, the error line, JSON output."""
 
+import errno
 import getpass
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from rich.console import Console
 
-from autoprune.errors import AutoPruneError
+from autoprune.errors import AutoPruneError, OutputLost
 from autoprune.report.text import plain
 from autoprune.secrets import masked, masked_tree
+
+OUTPUT_CLOSED = 1
+
+
+class _Output:
+    """Standard output whose errors are of this program; all else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._explained():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._explained():
+            self._stream.flush()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What is left in the stream's buffer goes nowhere, or Python would try it again at the end."""
+        try:
+            yield
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            if error.errno == errno.EPIPE:  # its reader has seen enough, as in `autoprune trace RUN | head`
+                sys.exit(OUTPUT_CLOSED)
+            raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
+
+
+@contextmanager
+def guarded_output() -> Iterator[None]:
+    """While this holds, and at its end, what cannot be printed is one line, or none where a pipe was closed."""
+    stream = sys.stdout
+    guarded = _Output(stream)
+    sys.stdout = guarded  # type: ignore[assignment]
+    try:
+        try:
+            yield
+        finally:
+            guarded.flush()
+    finally:
+        sys.stdout = stream
 
 
 def console() -> Console:

@@ -18,7 +18,7 @@ from autoprune.report.request import changes_view, request_view
 from autoprune.report.text import plain
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
 from autoprune.runs.archive import Archive
-from autoprune.runs.directory import RunDirectory
+from autoprune.runs.directory import RunDirectory, full_hash
 from autoprune.sandbox.screen import Finding, screen
 
 POLL = 0.2
@@ -95,7 +95,8 @@ class Dialog:
         if source == proposed:
             decide(self.archive, request, "approve")
         else:
-            decide(self.archive, request, "modify", replacement=self.run.save_source(source))
+            replacement = self.run.save_source(source)
+            decide(self.archive, request, "modify", "", replacement, full_hash(source))
 
     def _edited(self, source: str, proposed: str) -> str:
         """What the person's editor made of it; the former source when that cannot be a candidate."""
@@ -143,11 +144,20 @@ def findings_of(findings: list[Finding]) -> list[str]:
 
 
 def decide(
-    archive: Archive, request: ApprovalRequest, decision: str, comment: str = "", replacement: str | None = None
+    archive: Archive,
+    request: ApprovalRequest,
+    decision: str,
+    comment: str = "",
+    replacement: str | None = None,
+    sha256: str = "",
 ) -> Decision:
-    """Keep this person's answer; returns the one that stands, which is another's if that came first."""
+    """Keep this person's answer; returns the one that stands, which is another's if that came first.
+
+    `sha256`: the whole hash of the source `replacement`.
+    """
     facts = {"slot": request.slot, "candidate": request.candidate, "decision": decision, "who": person()}
-    return archive.approvals.decide(Decision.model_validate({**facts, "comment": comment, "replacement": replacement}))
+    facts |= {"comment": comment, "replacement": replacement, "sha256": sha256 or request.sha256}
+    return archive.approvals.decide(Decision.model_validate(facts))
 
 
 def approve_rest(archive: Archive) -> list[Decision]:

@@ -8,6 +8,7 @@ import typer
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
+from autoprune.cli.contacts import announce
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
@@ -43,6 +44,7 @@ def export_algorithm(
     if out.exists() and not force:
         raise UsageError(f"{out} exists already; name another file, or write over it with --force")
     run = RunDirectory.open(Path(name))
+    announce(run, run.settings()[0])
     with closing(Archive.of(run)) as archive:
         found = find_candidate(archive, wanted)
         text = algorithm_file(run, archive, list(read_events(run.events_file)), found, out.name, MAX_SOURCE_BYTES)

@@ -7,9 +7,9 @@ import typer
 
 from autoprune.cli import complete
 from autoprune.cli.common import say
+from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.search import work_on
 from autoprune.config import change_config
-from autoprune.runs.directory import RunDirectory
 
 
 def fork(
@@ -25,6 +25,7 @@ def fork(
         typer.Option(min=0, help="Start from the state after this generation; 0: before the first; default: the last."),
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Where the new run goes; default runs/<time>-<model>.")] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
     """Continue a run from some generation under changed settings, as a new run; the old one stays as it is.
@@ -32,8 +33,10 @@ def fork(
     A run that has used up its budget goes straight to its confirmation: with other `search.confirm_sparsities`, say.
     What measurements depend on (model, sparsity, device, dtype, data, allocation) cannot change.
     """
-    origin = RunDirectory.open(run)
+    origin = open_run(run, trust)
     config = change_config(origin.settings()[0], words or [])
+    confirm_named(origin, words or [])
+    announce(origin, config, database_alone=False)
     from autoprune.agents.fork import fork_run
 
     forked = fork_run(origin, at, config, run_dir)

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from autoprune.cli.common import console, print_json
+from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
 from autoprune.cli.options import Run
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.files import write_atomically
 
 NAME = "report.html"
 
@@ -20,14 +22,16 @@ NAME = "report.html"
 def report(
     run: Run,
     out: Annotated[Path | None, typer.Option(help="The HTML file to write; default report.html in the run.")] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print path and size as JSON.")] = False,
 ) -> None:
     """Write a run as one HTML file that needs nothing else: curves, sparsity, reasoning graph, candidates, costs."""
-    directory = RunDirectory.open(run)
+    directory = open_run(run, trust)
+    announce(directory, directory.settings()[0])
     if directory.schema() is None and not directory.archive_file.is_file():
         raise UsageError(f"{directory.path} has no archive yet; the search has not begun")
+    write_report(directory, out)
     path = out or directory.path / NAME
-    write_report(directory, path)
     size = path.stat().st_size
     if as_json:
         print_json({"path": str(path), "bytes": size})
@@ -35,8 +39,11 @@ def report(
         console().print(plain(f"{path}: {size / 1e6:.1f} MB"), soft_wrap=True)
 
 
-def write_report(run: RunDirectory, path: Path, config: Config | None = None) -> None:
-    """Write the file. `config`: for a database that a password was given for. Raises AutoPruneError if it cannot be."""
+def write_report(run: RunDirectory, out: Path | None = None, config: Config | None = None) -> None:
+    """Write the file that the user named, or the run's own. `config`: for a database that a password was given for.
+
+    Raises AutoPruneError if it cannot be written.
+    """
     from autoprune.report.html.document import report as drawn
     from autoprune.report.html.material import Material
     from autoprune.runs.archive import Archive
@@ -45,6 +52,9 @@ def write_report(run: RunDirectory, path: Path, config: Config | None = None) ->
         graph, placed = reasoning_graph(run, archive), placed_candidates(run, archive)
         page = drawn(Material.read(run, archive, graph, placed, spending_by_slot(archive)))
     try:
-        path.write_text(page, encoding="utf-8", newline="")
+        if out is None:
+            write_atomically(run.path / NAME, page)
+        else:
+            out.write_text(page, encoding="utf-8", newline="")
     except OSError as error:
-        raise AutoPruneError(f"cannot write {path}: {error.strerror}") from None
+        raise AutoPruneError(f"cannot write {out or run.path / NAME}: {error.strerror}") from None

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
+from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
 from autoprune.cli.report import NAME, write_report
 from autoprune.cli.words import split
@@ -122,10 +123,11 @@ def resume(
         str | None,
         typer.Option(metavar="URL", help="The run's PostgreSQL database, with its password or at a new host."),
     ] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
     """Continue a run that was interrupted, killed or paused; an ended one shows its table again."""
-    directory = RunDirectory.open(run)
+    directory = open_run(run, trust)
     config, _ = directory.settings()
     options = {
         "approval": approval,
@@ -135,7 +137,12 @@ def resume(
         "executor.workers": workers,
         "executor.address": address,
     }
-    config = change_config(config, [f"{key}={value}" for key, value in options.items() if value is not None])
+    words = [f"{key}={value}" for key, value in options.items() if value is not None]
+    config = change_config(config, words)
+    confirm_named(directory, words)
+    from autoprune.agents.session import finished
+
+    announce(directory, config, database_alone=finished(directory))
     work_on(directory, config, as_json, fresh=False, switched=approval is not None)
 
 
@@ -146,7 +153,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
     from autoprune.runs.approvals import Switch
 
     screen = console() if not as_json else _stderr()
-    with run.locked():
+    with run.locked(), _gone_unless_begun(run, config, fresh) as begin:
         if fresh or not finished(run):
             events = EventLog(run.events_file)
             with LiveView(screen, config.search) as view, _stop_at_once(run, view):
@@ -164,6 +171,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                         update={"llm": config.llm.model_copy(update={"provider": choice.provider})}
                     )
                     with _faults_explained(run), open_crew(run, config, choice, events) as crew:
+                        begin()
                         if switched:
                             crew.archive.approvals.switch(Switch(approval=config.approval, who=person()))
                         with _attended(run, config, view, screen) as wait:
@@ -195,10 +203,27 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
         screen.print(final_table(picture))
 
 
+@contextmanager
+def _gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
+    """Of a search that cannot start (a key, an extra, an engine, a text, a device is missing) nothing is left.
+
+    Yields what to call when it has started. What failed for want of room, or waits, can be resumed.
+    """
+    begun = threading.Event()
+    try:
+        yield begun.set
+    except RunPaused:
+        raise
+    except AutoPruneError:
+        if fresh and not begun.is_set():
+            run.discard(config)
+        raise
+
+
 def _write_report(run: RunDirectory, config: Config) -> None:
     """The search has ended well, with or without its report."""
     try:
-        write_report(run, run.path / NAME, config)
+        write_report(run, config=config)
     except AutoPruneError as error:
         report_error(error)
 

@@ -10,6 +10,7 @@ import typer
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
+from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.of_run import placed_candidates, reasoning_graph, spending_by_slot
 from autoprune.cli.options import Run
 from autoprune.errors import AutoPruneError, UsageError
@@ -48,6 +49,7 @@ def trace(
         str | None,
         typer.Option(metavar="URL", help="Send the run as spans to this OpenTelemetry collector (extra otel)."),
     ] = None,
+    trust: Trust = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the events (with --map: map and front) as JSON.")
     ] = False,
@@ -55,7 +57,7 @@ def trace(
     """Show who said what, the chain of thought behind each candidate, its code, what was measured, and what it cost."""
     from autoprune.runs.archive import Archive
 
-    directory = RunDirectory.open(run)
+    directory = open_run(run, trust)
     if quality_map and any((part, graph, follow, otlp)):
         raise UsageError("--map is of the whole run, and takes no part, no --graph, no --follow and no --otlp")
     if out is not None and graph is None:
@@ -71,6 +73,7 @@ def trace(
         for event in follow_events(directory.events_file):
             _tell(event)
         return
+    announce(directory, directory.settings()[0])
     archive = Archive.of(directory)
     try:
         generation, slot = _part(archive, part)

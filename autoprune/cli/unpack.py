@@ -12,12 +12,15 @@ from autoprune.report.text import plain
 def unpack(
     file: Annotated[Path, typer.Argument(help="A file that `autoprune prune --packed` wrote.")],
     out: Annotated[Path, typer.Option(help="The model directory to write; it must not exist.")],
+    max_gb: Annotated[
+        float | None, typer.Option(min=0, help="Write at most so many GB; default: what a pruned model can hold.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the sizes as JSON.")] = False,
 ) -> None:
     """Restore a model directory from a packed file, bit for bit."""
     from autoprune.pruning.packed import unpack as restore
 
-    sizes = restore(file, out)
+    sizes = restore(file, out, max_gb)
     if as_json:
         print_json({"out": str(out), "bytes": sizes.directory, "packed_bytes": sizes.packed})
     else:

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 from autoprune.downloads import cache_dir
 from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.measurement import Measurement, StoppedEarly
+from autoprune.spare_cache import spare_cache
 
 SCHEMA = 1
 """Version of the file's layout; a file of another version is put aside."""
@@ -82,7 +83,7 @@ class MeasurementCache:
 
     def get(self, key: str) -> Known | None:
         """The longest measurement under a key, or None."""
-        if not self._path.exists():
+        if not os.access(self._path, os.R_OK):
             return None
         query = "SELECT record, signature, facts FROM measurements WHERE key = ?"
         row = self._do(lambda file: file.execute(query, (key,)).fetchone())
@@ -125,6 +126,8 @@ class MeasurementCache:
 
     def _transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._path.exists():
+            self._path.touch()  # with the mode that the umask gives, which SQLite does not ask
         with closing(sqlite3.connect(self._path, timeout=PATIENCE)) as file, file:
             version = _version(file)
             if version == 0:
@@ -159,8 +162,8 @@ def _version(file: sqlite3.Connection) -> int:
 
 
 def user_cache(notify: Callable[[str], None]) -> MeasurementCache:
-    """The one in the user's cache directory."""
-    return MeasurementCache(cache_dir() / "measurements.sqlite", notify)
+    """The one in the user's cache directory; where that cannot be written, which was said, what it holds is used."""
+    return MeasurementCache(cache_dir() / "measurements.sqlite", notify if spare_cache() is None else lambda line: None)
 
 
 def measurement_key(**facts: Any) -> str:

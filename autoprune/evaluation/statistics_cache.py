@@ -11,15 +11,18 @@ import torch
 import transformers
 from torch import Tensor
 
-from autoprune.downloads import progress
-from autoprune.errors import CandidateFailure
+from autoprune.downloads import cache_dir, progress
+from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.texts import Windows
 from autoprune.pruning.bundle import SENSITIVITY, VERSION, join_bundles, widen_bundle, write_bundle
 from autoprune.pruning.footprint import Room, free_room, shown
 from autoprune.pruning.gradients import collect_gradients, collect_output_sensitivity
 from autoprune.pruning.statistics import collect_hessians, collect_inputs
 from autoprune.pruning.target import Target
+from autoprune.spare_cache import spare_cache, use_spare, writable_cache
 
+PLACE = "statistics"
+"""In the user's cache."""
 Collected = TypeVar("Collected")
 Collector = Callable[[Target, Tensor, Callable[[], None]], Iterable[Collected]]
 
@@ -49,7 +52,7 @@ class StatisticsCache:
         text = f"{calibration.fingerprint}/{tuple(calibration.tokens.shape)}"
         versions = f"{torch.__version__}/{transformers.__version__}"
         facts = f"{VERSION}/{target.fingerprint}/{text}/{target.device.type}/{versions}"
-        self._base = root / hashlib.sha256(facts.encode()).hexdigest()[:16]
+        self._name = hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def of(self, calibration: Windows) -> "StatisticsCache":
         """The same target and place on disk with another calibration text."""
@@ -57,33 +60,52 @@ class StatisticsCache:
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
         """The bundle's directory, with the wanted on-demand statistics (gradient, hessian) and no others."""
-        base = self._base.with_name(f"{self._base.name}-dense")
-        if not base.exists():
-            self._collect(base)
-        if not extra_fields:
-            return base
-        wider = self._base.with_name("-".join([self._base.name, "dense", *sorted(extra_fields)]))
-        if wider.exists():
-            return wider
-        if extra_fields == ("gradient",):
-            self._need_room_for_gradient()
-        if len(extra_fields) == 1:
-            (field,) = extra_fields
-            self._widen(base, wider, {field: _COLLECTORS[field]}, field)
-        else:  # each is collected once, whatever they are wanted with
-            join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], wider)
-        return wider
+        return self._found_or_made("-".join(["dense", *sorted(extra_fields)]), partial(self._make, extra_fields))
 
     def sample(self, blocks: Sequence[int]) -> Path:
         """A bundle's directory with Hessians and output sensitivities of these decoder blocks, and no other on-demand
         statistics."""
-        base = self.bundle()
-        path = base.with_name(f"{base.name}-sample-of-{'-'.join(map(str, blocks))}")
-        if not path.exists():
+
+        def make(path: Path) -> None:
             sensitivity = _at_once(partial(collect_output_sensitivity, blocks=blocks))
             collectors = {"hessian": partial(collect_hessians, blocks=blocks), SENSITIVITY: sensitivity}
-            self._widen(base, path, collectors, f"hessian and output sensitivity of {len(blocks)} blocks")
+            self._widen(self.bundle(), path, collectors, f"hessian and output sensitivity of {len(blocks)} blocks")
+
+        return self._found_or_made(f"dense-sample-of-{'-'.join(map(str, blocks))}", make)
+
+    def _found_or_made(self, kind: str, make: Callable[[Path], None]) -> Path:
+        """A bundle's directory: where it is, or where it can be written to."""
+        name = f"{self._name}-{kind}"
+        if (path := self._root / name).exists():
+            return path
+        self._write_elsewhere_if_need_be()
+        if (path := self._root / name).exists():
+            return path
+        try:
+            make(path)
+        except AutoPruneError as error:  # of a cache that is full, say, which shows only now
+            if spare_cache() is not None or self._root != cache_dir() / PLACE:
+                raise
+            self._root = use_spare(str(error), self._notify) / PLACE
+            make(path := self._root / name)
         return path
+
+    def _write_elsewhere_if_need_be(self) -> None:
+        """Where the user's cache is this one's place, but cannot be written."""
+        if self._root == cache_dir() / PLACE:
+            self._root = writable_cache(self._notify) / PLACE
+
+    def _make(self, extra_fields: tuple[str, ...], path: Path) -> None:
+        if not extra_fields:
+            self._collect(path)
+        elif len(extra_fields) == 1:
+            (field,) = extra_fields
+            base = self.bundle()
+            if field == "gradient":
+                self._need_room_for_gradient()
+            self._widen(base, path, {field: _COLLECTORS[field]}, field)
+        else:  # each is collected once, whatever they are wanted with
+            join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], path)
 
     def _collect(self, path: Path) -> None:
         self._notify(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")

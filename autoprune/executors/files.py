@@ -11,6 +11,8 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from autoprune.downloads import cache_dir, staging_for
+from autoprune.evaluation.statistics_cache import PLACE
+from autoprune.spare_cache import spare_cache
 
 
 def target_folder(fingerprint: str) -> Path:
@@ -23,8 +25,10 @@ def statistics_root(bundle: str, digest: str) -> Path:
 
     Its own cache, if what is there was collected with the same outcome to the last bit; else a place for what was sent.
     """
-    own = cache_dir() / "statistics"
-    return own if digest_of(own / bundle) == digest else cache_dir() / "sent" / f"statistics-{digest}"
+    for place in (cache_dir(), spare_cache()):
+        if place is not None and digest_of(place / PLACE / bundle) == digest:
+            return place / PLACE
+    return cache_dir() / "sent" / f"statistics-{digest}"
 
 
 def digest_of(bundle: Path) -> str:

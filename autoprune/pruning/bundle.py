@@ -11,6 +11,7 @@ One file per block, so that Hessians can be written as the walk makes them, and 
 than memory as they are read: never are they held all at once.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError
+from autoprune.file_modes import give_usual_modes
 from autoprune.pruning.contract import EXPENSIVE_FIELDS
 
 VERSION = 3
@@ -160,7 +162,7 @@ def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Iterable[Mappin
     block_of = {layer.name: layer.block for layer in Bundle(base).layers}
     with _appearing_whole(path) as staging:
         for file in base.iterdir():
-            os.link(file, staging / file.name)
+            _link(file, staging / file.name)
         for kind, parts in expensive.items():
             for part in parts:
                 by_block: dict[int, dict[str, Tensor]] = defaultdict(dict)
@@ -174,7 +176,17 @@ def join_bundles(bundles: Sequence[Path], path: Path) -> None:
     """A bundle with the files of several of the same target and text (hard links), whatever each of them has more."""
     with _appearing_whole(path) as staging:
         for file in {file.name: file for bundle in bundles for file in bundle.iterdir()}.values():
-            os.link(file, staging / file.name)
+            _link(file, staging / file.name)
+
+
+def _link(file: Path, into: Path) -> None:
+    """A second name of a file; a copy where that cannot be, as on another disk."""
+    try:
+        os.link(file, into)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP):
+            raise
+        shutil.copyfile(file, into)
 
 
 def _of_block(path: Path, kind: str, block: int) -> Path:
@@ -189,7 +201,7 @@ def _appearing_whole(path: Path) -> Iterator[Path]:
         staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=path.parent))
         try:
             yield staging
-            staging.chmod(0o755)
+            give_usual_modes(staging)
             if not path.exists():
                 os.rename(staging, path)
         finally:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError, UsageError
+from autoprune.file_modes import give_usual_modes
 from autoprune.pruning.target import Target
 
 RECIPE_FILE = "autoprune.json"
@@ -77,7 +78,7 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
             (staging / RECIPE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             (staging / CARD_FILE).write_text(model_card(target.name, facts), encoding="utf-8")
             _check_files(target, staging)
-            staging.chmod(0o755)
+            give_usual_modes(staging)
             if into.exists():
                 into.rmdir()
             os.rename(staging, into)

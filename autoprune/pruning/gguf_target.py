@@ -1,13 +1,14 @@
 """Targets that come as a GGUF file: the built-in ones, and a file of the user's own; each is converted once."""
 
 import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
 from autoprune.downloads import cache_dir, progress, staging_for
 from autoprune.errors import UsageError
-from autoprune.gguf_files import KNOWN, MAGIC, sha256_of
+from autoprune.file_modes import give_usual_modes
+from autoprune.gguf_files import KNOWN, sha256_of
+from autoprune.gguf_header import check_gguf
 from autoprune.pruning.checkpoint import check_complete
 from autoprune.pruning.quiet import quiet_transformers
 
@@ -36,7 +37,7 @@ def gguf_target(name: str, notify: Notify) -> Path:
         _check_readable(folder)
         return folder
     gguf = KNOWN[name].find(notify) if name in KNOWN else Path(name).expanduser().resolve()
-    tensors = _tensors(gguf)
+    tensors = check_gguf(gguf, f"the model {gguf}")
     folder = folder or cache_dir() / "models" / f"{gguf.stem}-{sha256_of(gguf)[:16]}"
     size = gguf.stat().st_size
     dtype = "bfloat16" if size > LARGE else "float32"
@@ -46,28 +47,16 @@ def gguf_target(name: str, notify: Notify) -> Path:
             # Each tensor is dequantised, then put into the model.
             with progress(f"converting {gguf.stem}", 2 * tensors, notify, "steps") as advance:
                 _convert(gguf, staging / "model", dtype, advance, notify)
+            give_usual_modes(staging / "model")
             os.rename(staging / "model", folder)
     return folder
 
 
 def _check_readable(folder: Path) -> None:
-    """safetensors writes files for their owner only, and says of another's that there is none. Raises UsageError."""
+    """safetensors says of a file that another user keeps to themselves that there is none. Raises UsageError."""
     for file in folder.iterdir():
         if not os.access(file, os.R_OK):
             raise UsageError(f"{file} is another user's and cannot be read; set AUTOPRUNE_CACHE to another directory")
-
-
-def _tensors(gguf: Path) -> int:
-    """How many tensors a GGUF file holds, by its header: magic, version, count."""
-    try:
-        with gguf.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise UsageError(f"the model {gguf} cannot be read: {error.strerror}") from None
-    if len(head) < 16 or not head.startswith(MAGIC):
-        raise UsageError(f"the model {gguf} is no GGUF file")
-    count: int = struct.unpack("<4xIQ", head)[1]
-    return count
 
 
 def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None], notify: Notify) -> None:

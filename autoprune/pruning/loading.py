@@ -18,6 +18,7 @@ from autoprune.gguf_files import KNOWN
 from autoprune.pruning.checkpoint import check_complete, check_files, refuse_quantised
 from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 from autoprune.pruning.heap import keep_freed_memory
+from autoprune.pruning.local_code import refuse_foreign_code
 from autoprune.pruning.quiet import quiet_transformers
 from autoprune.pruning.threads import one_thread
 
@@ -111,14 +112,16 @@ def stored_dtype(name: str, notify: Notify) -> torch.dtype:
 def _where(name: str, notify: Notify) -> dict[str, Any]:
     """What transformers' `from_pretrained` needs to know to find a model and to run no code of it.
 
-    Raises UsageError for one that is quantised.
+    Raises UsageError for one that is quantised, or asks for code from the hub.
     """
     from transformers import PreTrainedConfig
 
     path = str(gguf_target(name, notify)) if is_gguf_target(name) else name
     folder = Path(path) if Path(path).is_dir() else None
     where = {PLACE: path, "local_files_only": folder is not None or not hub_answers()}
-    refuse_quantised(name, PreTrainedConfig.get_config_dict(**where)[0], folder)
+    config = PreTrainedConfig.get_config_dict(**where)[0]
+    refuse_foreign_code(name, config)
+    refuse_quantised(name, config, folder)
     return {**where, "trust_remote_code": False}
 
 

@@ -15,20 +15,84 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError, UsageError
+from autoprune.file_modes import give_usual_modes
 
 FORMAT = "autoprune-packed"
 VERSION = "1"
 SUFFIX = ".safetensors"
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+LEAST = 1_000_000_000
+"""Bytes that any packed file may stand for."""
+MOST_TIMES = 40
+"""How many times its own size a larger one may stand for: float32 with hardly anything but zeros is 32 times."""
+Name = Annotated[str, Field(max_length=4096)]
+Length = Annotated[int, Field(ge=0, lt=2**48, strict=True)]
+
+
+def _dtype(name: str) -> str:
+    if not isinstance(getattr(torch, name, None), torch.dtype):
+        raise ValueError(f"{name!r} is no dtype")
+    return name
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Tensor(_Entry):
+    """A tensor of a file: `dense` as it is, or `bitmap` and `values`; each names a tensor of the container."""
+
+    name: Name
+    dtype: Annotated[str, AfterValidator(_dtype)]
+    shape: Annotated[tuple[Length, ...], Field(max_length=16)]
+    dense: Name | None = None
+    bitmap: Name | None = None
+    values: Name | None = None
+
+    @model_validator(mode="after")
+    def _stored_in_one_way(self) -> Self:
+        if [self.dense is None, self.bitmap is None, self.values is None] not in (
+            [False, True, True],
+            [True, False, False],
+        ):
+            raise ValueError("a tensor is stored either dense, or as bitmap and values")
+        return self
+
+
+class _File(_Entry):
+    """A file of the directory: `tensors` with their `metadata`, or the first `size` of some `bytes`."""
+
+    file: Name
+    bytes: Name | None = None
+    size: Length = 0
+    metadata: dict[str, str] | None = None
+    tensors: list[_Tensor] = []
+
+    def stored(self) -> list[str]:
+        """The container's tensors that it takes."""
+        named = [self.bytes, *(name for each in self.tensors for name in (each.dense, each.bitmap, each.values))]
+        return [name for name in named if name is not None]
+
+    def bytes_on_disk(self, packed: Any) -> int:
+        """How much it takes, but for names and metadata; `packed`: the container."""
+        if self.bytes is not None:
+            return self.size
+        return sum(math.prod(each.shape) * getattr(torch, each.dtype).itemsize for each in self.tensors)
+
+
+_INDEX = TypeAdapter(list[_File])
 
 
 @dataclass(frozen=True)
@@ -67,27 +131,49 @@ def pack(folder: Path, into: Path) -> Sizes:
                 ]
         metadata = {"format": FORMAT, "version": VERSION, "index": json.dumps(index)}
         save_file(tensors, staging / into.name, metadata)
+        give_usual_modes(staging / into.name)
         os.rename(staging / into.name, into)
     return Sizes(sum(path.stat().st_size for path in files), into.stat().st_size)
 
 
-def unpack(file: Path, into: Path) -> Sizes:
+def unpack(file: Path, into: Path, max_gb: float | None = None) -> Sizes:
     """Restore the model directory that a packed file was made of. Nothing in the file is executed.
 
-    Raises UsageError when `into` exists or the file is not a packed model of this version, AutoPruneError when it is
-    damaged or the disk is full.
+    `max_gb`: how much may be written; default: what a pruned model can hold. Raises UsageError when `into` exists, the
+    file is not a packed model of this version or is damaged, or would write more; AutoPruneError when the disk is full.
     """
     with _writing(into) as staging:
         folder = staging / "model"
         folder.mkdir()
         with _opened(file) as (packed, index):
             try:
+                _check(index, packed, file.stat().st_size, shutil.disk_usage(staging).free, max_gb)
                 for entry in index:
                     _restore(entry, packed, folder)
-            except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-                raise AutoPruneError(f"the packed file {file} is damaged: {error}") from None
+            except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, SafetensorError) as error:
+                raise UsageError(f"the packed file {file} cannot be unpacked: {_first_line(error)}") from None
+        give_usual_modes(folder)
         os.rename(folder, into)
     return Sizes(sum(path.stat().st_size for path in into.rglob("*") if path.is_file()), file.stat().st_size)
+
+
+def _check(index: list[_File], packed: Any, size: int, free: int, max_gb: float | None) -> None:
+    """Raises ValueError when an index is not one of `pack`, or stands for more than may be written."""
+    paths = [_inside(entry.file) for entry in index]
+    if len(set(paths)) != len(paths) or {parent for path in paths for parent in path.parents} & set(paths):
+        raise ValueError("two of its files have one name")
+    used = [name for entry in index for name in entry.stored()]
+    if sorted(used) != sorted(packed.keys()):
+        raise ValueError("its tensors are not those of its index, each once")
+    whole = sum(entry.bytes_on_disk(packed) for entry in index)
+    if whole > free:
+        raise ValueError(f"it stands for {whole / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
+    most = max(LEAST, size * MOST_TIMES) if max_gb is None else max_gb * 1e9
+    if whole > most:
+        raise ValueError(
+            f"it stands for {whole / 1e9:,.1f} GB, {whole / max(size, 1):,.0f} times its own size; if that is what you "
+            f"expect, allow it by --max-gb {math.ceil(whole / 1e9)}"
+        )
 
 
 def _pack_tensor(name: str, tensor: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -105,30 +191,32 @@ def _pack_tensor(name: str, tensor: Tensor, tensors: dict[str, Tensor]) -> dict[
     return {**entry, "bitmap": _add(tensors, bitmap), "values": _add(tensors, values)}
 
 
-def _restore(entry: dict[str, Any], packed: Any, folder: Path) -> None:
+def _restore(entry: _File, packed: Any, folder: Path) -> None:
     """Write one file of the index below the folder."""
-    path = folder / _inside(entry["file"])
+    path = folder / _inside(entry.file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if "bytes" in entry:
-        path.write_bytes(packed.get_tensor(entry["bytes"]).numpy().tobytes()[: int(entry["size"])])
+    if entry.bytes is not None:
+        path.write_bytes(packed.get_tensor(entry.bytes).numpy().tobytes()[: entry.size])
         return
-    restored = {each["name"]: _unpack_tensor(each, packed) for each in entry["tensors"]}
-    save_file(restored, path, entry["metadata"])
+    save_file({each.name: _unpack_tensor(each, packed) for each in entry.tensors}, path, entry.metadata)
 
 
-def _unpack_tensor(entry: dict[str, Any], packed: Any) -> Tensor:
-    if "dense" in entry:
-        tensor: Tensor = packed.get_tensor(entry["dense"])
+def _unpack_tensor(entry: _Tensor, packed: Any) -> Tensor:
+    if entry.dense is not None:
+        tensor: Tensor = packed.get_tensor(entry.dense)
         return tensor
-    dtype, shape = getattr(torch, entry["dtype"]), [int(length) for length in entry["shape"]]
-    count = math.prod(shape)
-    bitmap, values = packed.get_tensor(entry["bitmap"]), packed.get_tensor(entry["values"])
-    if min(shape, default=0) < 0 or bitmap.numel() != math.ceil(count / 8):
-        raise ValueError(f"{entry['name']} has a bitmap of {bitmap.numel()} bytes for {count} weights")
+    count, dtype = math.prod(entry.shape), getattr(torch, entry.dtype)
+    bitmap, values = packed.get_tensor(entry.bitmap), packed.get_tensor(entry.values)
+    if bitmap.dtype != torch.uint8 or bitmap.numel() != math.ceil(count / 8):
+        raise ValueError(f"{entry.name} has a bitmap of {bitmap.numel()} bytes for {count} weights")
+    if values.dtype != _BITS.get(dtype.itemsize):
+        raise ValueError(f"{entry.name} has values of {values.dtype} for weights of {dtype}")
     there = torch.from_numpy(np.unpackbits(bitmap.numpy(), count=count).view(bool))
+    if int(there.sum()) != values.numel():
+        raise ValueError(f"{entry.name} has {values.numel()} values for {int(there.sum())} weights that are not zero")
     bits = torch.zeros(count, dtype=values.dtype)
     bits[there] = values
-    return bits.view(dtype).view(shape)
+    return bits.view(dtype).view(list(entry.shape))
 
 
 def _add(tensors: dict[str, Tensor], tensor: Tensor) -> str:
@@ -146,16 +234,29 @@ def _inside(name: str) -> PurePosixPath:
     return path
 
 
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+
+
 @contextmanager
-def _opened(file: Path) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
+def _opened(file: Path) -> Iterator[tuple[Any, list[_File]]]:
+    if file.exists() and not file.is_file():
+        raise UsageError(f"cannot read the packed model {file}: it is no regular file")
     try:
         with safe_open(file, framework="pt") as packed:
             about = packed.metadata() or {}
             if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
                 raise UsageError(f"{file} is not a packed model of version {VERSION}, as `autoprune prune` writes them")
-            yield packed, json.loads(about["index"])
+            try:
+                index = _INDEX.validate_json(about.get("index", ""))
+            except ValidationError as error:
+                problem = error.errors()[0]
+                where = ".".join(map(str, problem["loc"])) or "its index"
+                reason = f"{where}: {problem['msg']}"[:300]
+                raise UsageError(f"the packed file {file} cannot be unpacked: {reason}") from None
+            yield packed, index
     except (OSError, SafetensorError) as error:
-        raise UsageError(f"cannot read the packed model {file}: {error}") from None
+        raise UsageError(f"cannot read the packed model {file}: {_first_line(error)}") from None
 
 
 @contextmanager

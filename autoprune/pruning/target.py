@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
 from autoprune.pruning.bundle import LayerInfo
@@ -21,6 +20,7 @@ from autoprune.pruning.identity import checksum
 from autoprune.pruning.loading import BALANCED, DTYPES, Notify, choose_device, empty_model, faster_dtype, load_model
 from autoprune.pruning.masks import count_zeros
 from autoprune.pruning.outputs import check_outputs
+from autoprune.spare_cache import writable_cache
 
 Put = Callable[[str, Tensor], None]
 MakeHome = Callable[[nn.Module, list[PrunableLayer], torch.device], Home]
@@ -237,8 +237,7 @@ def _loaded(
         return Target(*load_model(model, kind, notify, BALANCED), model)
     place = choose_offload(offload, size, kind, device, free_room(device, memory_gb), notify, model)
     if place == "disk":
-        cache_dir().mkdir(parents=True, exist_ok=True)  # not where temporary files may be memory
-        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=cache_dir())
+        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=writable_cache(notify))  # not where it is memory
         loaded, tokenizer = load_model(model, kind, notify, blocks_on_disk(empty, device), Path(folder.name))
         return Target(loaded, tokenizer, model, device, partial(Mapped, folder=folder, dtype=kind))
     loaded, tokenizer = load_model(model, kind, notify)

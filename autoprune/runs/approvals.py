@@ -27,7 +27,8 @@ class ApprovalRequest(_Fact):
     """What somebody is asked. `candidate` is the content hash of the source in question.
 
     `review` is what the critic said, `findings` what the source screen found (severity, line, message); `parent` names
-    the algorithm that the candidate was made from, `parent_source` its content hash.
+    the algorithm that the candidate was made from, `parent_source` its content hash. `sha256` is the whole hash of the
+    source, of which `candidate` is the beginning; older records lack it.
     """
 
     slot: str
@@ -40,10 +41,14 @@ class ApprovalRequest(_Fact):
     findings: list[dict[str, Any]] = []
     parent: str = ""
     parent_source: str | None = None
+    sha256: str = ""
 
 
 class Decision(_Fact):
-    """One answer. `modify` lets the source with the hash `replacement` run instead of the one that was shown."""
+    """One answer. `modify` lets the source with the hash `replacement` run instead of the one that was shown.
+
+    `sha256` is the whole hash of the source that may run; older records lack it.
+    """
 
     slot: str
     candidate: str
@@ -51,6 +56,7 @@ class Decision(_Fact):
     who: str
     comment: str = ""
     replacement: str | None = None
+    sha256: str = ""
     time: str = Field(default_factory=now)
 
     @model_validator(mode="after")
@@ -108,9 +114,12 @@ class Approvals:
         """All decisions, oldest first."""
         return [Decision.model_validate(record) for record in self._records(tables.approval_decisions)]
 
-    def may_run(self, slot: str, candidate: str) -> bool:
-        """Whether a decision of this slot lets this very source run."""
-        return any(decision.slot == slot and decision.runs == candidate for decision in self.decisions())
+    def may_run(self, slot: str, candidate: str, sha256: str = "") -> bool:
+        """Whether a decision of this slot lets this very source run, whose whole hash is `sha256`."""
+        return any(
+            decision.slot == slot and decision.runs == candidate and decision.sha256 in ("", sha256)
+            for decision in self.decisions()
+        )
 
     def switch(self, switch: Switch) -> None:
         """Change how the run approves from here on."""

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from sqlalchemy import Engine, Table, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 
 from autoprune.config import Config
-from autoprune.errors import AutoPruneError
+from autoprune.errors import UsageError
 from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.files import checked_database
 from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
 from autoprune.runs.tables import ORDER, insert_into
@@ -100,7 +102,7 @@ class Archive:
     """The archive in a run's SQLite file, or in its schema of a PostgreSQL database.
 
     Safe to use from several threads of one process. `approvals` holds who let what run, `engine` reaches the tables.
-    Raises AutoPruneError for what is no archive, UsageError for one of a newer format.
+    Raises UsageError for what is no archive, and for one of a newer format.
     """
 
     def __init__(self, place: Path | Schema) -> None:
@@ -108,13 +110,13 @@ class Archive:
         try:
             open_tables(self.engine, place)
         except DatabaseError as error:
-            raise AutoPruneError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
+            raise UsageError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
         self.approvals = Approvals(self.engine)
 
     @classmethod
     def of(cls, run: RunDirectory, config: Config | None = None) -> "Archive":
         """The archive of a run, wherever it is. `config`: its settings, if they know the database's password."""
-        return cls(run.schema(config) or run.archive_file)
+        return cls(run.schema(config) or checked_database(run.archive_file))
 
     def close(self) -> None:
         """Release the file or the connections."""
@@ -219,10 +221,12 @@ class Archive:
 
 def _engine(place: Path | Schema) -> Engine:
     if isinstance(place, Schema):
-        engine = create_engine("postgresql+psycopg://", module=driver(), json_serializer=_dump)
+        how = {"json_serializer": _dump, "json_deserializer": partial(_load, place)}
+        engine = create_engine("postgresql+psycopg://", module=driver(), **how)
         event.listen(engine, "do_connect", lambda _dialect, _record, _words, how: place.connect(**how))
     else:
-        engine = create_engine(f"sqlite:///{place}", json_serializer=_dump)
+        how = {"json_serializer": _dump, "json_deserializer": partial(_load, place)}
+        engine = create_engine(f"sqlite:///{place}", **how)
         event.listen(engine, "connect", _durable)
     return engine
 
@@ -240,6 +244,13 @@ def _dump(value: Any) -> str:
 def _safe(row: dict[str, Any]) -> dict[str, Any]:
     """A row whose words hold no secret; columns of JSON are masked where they are written."""
     return {name: masked(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _load(place: Path | Schema, text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{place} cannot be used as an archive: it holds what is no JSON ({error})") from None
 
 
 def _natural(slot: str) -> tuple[int, ...]:

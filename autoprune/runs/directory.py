@@ -12,9 +12,8 @@ With the setting `database`, a schema of that PostgreSQL database takes the plac
 import fcntl
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,24 @@ import yaml
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
+from autoprune.runs.contacts import check, confirm, contacts
+from autoprune.runs.files import SIDE_FILES, open_file, read_bytes, write_atomically
 from autoprune.runs.format import FORMAT, refuse_newer
-from autoprune.runs.postgres import Schema
+from autoprune.runs.postgres import Schema, one_line
+from autoprune.yaml_text import read_yaml
+
+LOCK = "lock"
+NAME_DIGITS = 16
 
 
 def content_hash(source: str) -> str:
     """The name of a candidate: the first 16 hex digits of its source's SHA-256."""
-    return hashlib.sha256(source.encode()).hexdigest()[:16]
+    return full_hash(source)[:NAME_DIGITS]
+
+
+def full_hash(source: str) -> str:
+    """The whole SHA-256 of a source. A name is a part of it, for which two sources can be made to share one."""
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def runs_root() -> Path:
@@ -42,6 +52,9 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made: list[Path] = []
+        self._found: set[Path] = set()
+        """By `create`: directories that it made, the innermost first, and files that were there before."""
 
     @classmethod
     def create(cls, path: Path | None, config: Config) -> "RunDirectory":
@@ -49,14 +62,47 @@ class RunDirectory:
         if path is None:
             path = _fresh_path(runs_root(), config)
         run = cls(path)
-        if run.settings_file.exists():
+        if os.path.lexists(run.settings_file):
             raise UsageError(f"{path} already holds a run; go on with it by `autoprune resume {path}`")
+        run._made = [each for each in (run.candidates, path, *path.parents) if not each.exists()]
+        run._found = {file for file in run._files() if os.path.lexists(file)}
+        schema = None
+        confirm(path, contacts(config))
         try:
             run.candidates.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot make the run directory {path}: {error.strerror}") from None
-        run.write_settings(config, {"schema": Schema.create(config.database, run.name).name} if config.database else {})
+            schema = Schema.create(config.database, run.name) if config.database else None
+            run.write_settings(config, {"schema": schema.name} if schema else {})
+        except (OSError, AutoPruneError) as error:
+            run._discard(schema)
+            if isinstance(error, AutoPruneError):
+                raise
+            raise AutoPruneError(f"cannot make the run directory {path}: {error.strerror}") from None
         return run
+
+    def discard(self, config: Config) -> None:
+        """Remove a run that this object made and that has not begun; what else is in its directory stays.
+
+        `config`: its settings, if they know the database's password.
+        """
+        self._discard(self.schema(config))
+
+    def _discard(self, schema: Schema | None) -> None:
+        if schema is not None:
+            with suppress(UsageError):  # of a database that cannot be reached any more
+                schema.drop()
+        for file in self._files():
+            if file not in self._found:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    file.unlink()
+        for folder in self._made:
+            with suppress(OSError):  # somebody else put something there
+                folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        """The files that a run may have by the time it begins."""
+        databases = [f"{file}{suffix}" for file in (self.archive_file, self.checkpoints_file) for suffix in SIDE_FILES]
+        files = [self.settings_file, self.events_file, self.path / LOCK, *map(Path, databases)]
+        return [*files, *self.candidates.glob("*.py")]
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -95,11 +141,13 @@ class RunDirectory:
     def settings(self) -> tuple[Config, dict[str, Any]]:
         """The resolved settings and the record (versions, seeds, fingerprints)."""
         try:
-            tree = yaml.safe_load(self.settings_file.read_text(encoding="utf-8"))
+            tree = read_yaml(read_bytes(self.settings_file).decode())
             refuse_newer(self.path, tree["format"])
+            if isinstance(tree["config"].get("approval_policy"), str):
+                raise ValueError("approval_policy names a file, and a run's settings hold the policy itself")
             return Config.model_validate(tree["config"]), dict(tree["record"])
-        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-            reason = str(error).splitlines()[0]
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+            reason = one_line(error)
             raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {reason}") from None
 
     def write_settings(self, config: Config, record: dict[str, Any]) -> None:
@@ -109,37 +157,45 @@ class RunDirectory:
 
     def schema(self, config: Config | None = None) -> Schema | None:
         """Where the run is in a PostgreSQL database; None when it is in SQLite files. `config`: settings that know the
-        database's password, or its new address. Raises UsageError when they would have it moved."""
+        database's password, or its new address. Raises UsageError when they would have it moved, and for a database of
+        the run's own settings that the user has not confirmed."""
         remembered, record = self.settings()
         database = (config or remembered).database
         if (database is None) != ("schema" not in record):
             where = "SQLite files" if database else "a PostgreSQL database"
             raise UsageError(f"{self.path} is in {where}, and stays there; `autoprune fork` can go on elsewhere")
-        return Schema(database, record["schema"]) if database else None
+        if database is None:
+            return None
+        if remembered.database is not None and database.url == remembered.database.url:
+            check(self.path, [database.url])
+        return Schema(database, str(record["schema"]))
 
     def save_source(self, source: str) -> str:
-        """Keep a candidate's source under its content hash; returns the hash."""
-        name = content_hash(source)
-        path = self.candidates / f"{name}.py"
-        if not path.exists():
-            write_atomically(path, source)
-        return name
+        """Keep a candidate's source under its content hash; returns the hash, as many digits as tell it from others."""
+        whole = full_hash(source)
+        for name in (whole[:NAME_DIGITS], whole):
+            path = self.candidates / f"{name}.py"
+            if not os.path.lexists(path):
+                write_atomically(path, source, self.path)
+            if self.source(name) == source:
+                return name
+        raise AutoPruneError(f"{path} holds another source with the same SHA-256")
 
     def source(self, name: str) -> str:
         """The source of a candidate; raises AutoPruneError when the file does not match its name."""
         path = self.candidates / f"{name}.py"
         try:
-            source = path.read_bytes().decode()
-        except (OSError, UnicodeDecodeError):
+            source = read_bytes(path, self.path).decode()
+        except (OSError, ValueError):
             raise AutoPruneError(f"candidate {name} is missing or unreadable in {self.candidates}") from None
-        if content_hash(source) != name:
+        if len(name) < NAME_DIGITS or not full_hash(source).startswith(name):
             raise AutoPruneError(f"{path} was changed after it was recorded; its content no longer matches its name")
         return source
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run for this process; a second `search` or `resume` of the same run is refused."""
-        with (self.path / "lock").open("w") as handle:
+        with os.fdopen(open_file(self.path / LOCK, os.O_RDWR | os.O_CREAT), "rb") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -150,15 +206,6 @@ class RunDirectory:
 def list_runs(root: Path) -> list[RunDirectory]:
     """The runs below a root, oldest first."""
     return [RunDirectory(file.parent) for file in sorted(root.glob("*/config.yaml"))]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write next to the file, flush to disk, then rename over it."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(handle.name, path)
 
 
 def _fresh_path(root: Path, config: Config) -> Path:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autoprune.errors import AutoPruneError
+from autoprune.errors import UsageError
+from autoprune.runs.files import open_text
 from autoprune.runs.format import refuse_newer
 from autoprune.secrets import masked_tree
 
@@ -68,11 +69,11 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known = {event.key for event in read_events(path)}
         self._listeners: list[Callable[[Event], None]] = []
         self._lock = threading.Lock()
+        self._file = open_text(path, "a")
+        self._known = {event.key for event in read_events(path)}
         _cut_half_line(path)
-        self._file = path.open("a", encoding="utf-8")
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener` with every event from now on, in the emitting thread."""
@@ -100,11 +101,13 @@ class EventLog:
 
 def read_events(path: Path) -> Iterator[Event]:
     """The events of a file, oldest first; a last line cut by a crash is passed over."""
-    if not path.exists():
+    try:
+        file = open_text(path, "rb")
+    except FileNotFoundError:
         return
-    with path.open(encoding="utf-8", newline="\n") as lines:
+    with file as lines:
         for number, line in enumerate(lines, 1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             yield _event(path, number, line)
 
@@ -112,11 +115,17 @@ def read_events(path: Path) -> Iterator[Event]:
 def follow_events(path: Path, wait: Callable[[], None] = lambda: time.sleep(0.2)) -> Iterator[Event]:
     """The events of a file and those that are still to come, until the run has ended; `wait` is called between looks.
 
-    A half line is left until the rest of it is there, so that one that is cut off and written anew is read once.
+    A half line is left until the rest of it is there, so that one that is cut off and written anew is read once. A run
+    that has just been made has no file yet.
     """
     position, number = 0, 0
     while True:
-        with path.open("rb") as file:
+        try:
+            opened = open_text(path, "rb")
+        except FileNotFoundError:
+            wait()
+            continue
+        with opened as file:
             file.seek(position)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -129,20 +138,18 @@ def follow_events(path: Path, wait: Callable[[], None] = lambda: time.sleep(0.2)
         wait()
 
 
-def _event(path: Path, number: int, line: str | bytes) -> Event:
-    """Raises UsageError for an event of a newer version, AutoPruneError for what is none."""
+def _event(path: Path, number: int, line: bytes) -> Event:
+    """Raises UsageError for an event of a newer version, and for what is none."""
     try:
         refuse_newer(path, _Versioned.model_validate_json(line).version, VERSION)
         return Event.model_validate_json(line)
     except ValidationError as error:
-        raise AutoPruneError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None
+        raise UsageError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None
 
 
 def _cut_half_line(path: Path) -> None:
     """Drop what a crash left of a line, so that the next event starts on a line of its own."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("rb+") as file:
+    with open_text(path, "r+b") as file:
+        content = file.read()
+        if content and not content.endswith(b"\n"):
             file.truncate(content.rfind(b"\n") + 1)

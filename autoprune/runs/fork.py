@@ -5,7 +5,6 @@ asked, paid for and answered is kept up to that generation, for the state of the
 """
 
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from autoprune.runs import tables
 from autoprune.runs.archive import Archive, new_session
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event, EventLog, read_events
+from autoprune.runs.files import open_text, read_bytes, write_atomically
 
 COPIED = (
     tables.proposals,
@@ -37,14 +37,16 @@ def copy_until(
     `old` and `new` are the archives of origin and fork, each in a database of any kind. `changed` (setting to
     [old, new]) is kept in the fork's first event.
     """
-    shutil.copytree(origin.candidates, into.candidates, dirs_exist_ok=True)
+    for file in sorted(origin.candidates.glob("*.py")):
+        source = read_bytes(file, origin.path).decode(errors="replace")
+        write_atomically(into.candidates / file.name, source, into.path)
     events = list(_until(read_events(origin.events_file), generation))
     _copy_rows(old, new, generation)
     new.tick(new_session(), max((event.data["seconds"] for event in events if event.kind == "spent"), default=0.0))
     log = EventLog(into.events_file)
     log.emit("forked", "forked", origin=str(origin.path), generation=generation, changed=changed)
     log.close()
-    with into.events_file.open("a", encoding="utf-8") as lines:
+    with open_text(into.events_file, "a") as lines:
         lines.writelines(event.model_dump_json() + "\n" for event in events)
 
 

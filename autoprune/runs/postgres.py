@@ -49,6 +49,12 @@ class Schema:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema.name)))
         return schema
 
+    def drop(self) -> None:
+        """Remove it with all that is in it. Raises UsageError as `connect` does."""
+        with closing(self.connect(autocommit=True)) as connection, explained(self.database):
+            sql = driver().sql
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(self.name)))
+
     def connect(self, autocommit: bool = False, **how: Any) -> "Connection[Any]":
         """A connection on which this schema's tables need no prefix. `how`: more words for psycopg.connect.
 

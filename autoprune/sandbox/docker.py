@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autoprune.config import SandboxSettings
-from autoprune.errors import SandboxUnavailable
+from autoprune.errors import SandboxMissing
 from autoprune.sandbox import engine, leftovers, runtime
 from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image
@@ -42,7 +42,7 @@ class DockerSandbox:
         self._id = uuid.uuid4().hex
         self._client, self._address = engine.connect()
         if settings.gpu and not engine.has_gpu(self._client.info()):
-            raise SandboxUnavailable("sandbox.gpu is set, but the engine has no GPU to hand to a container")
+            raise SandboxMissing("sandbox.gpu is set, but the engine has no GPU to hand to a container")
         leftovers.sweep(self._client)
         image = ensure_image(self._client, settings.image, notify)
         bound = (image.labels or {}).get(RUNTIME_LABEL) == "bound"

@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from autoprune.errors import SandboxUnavailable
+from autoprune.errors import SandboxMissing, SandboxUnavailable
 
 _API_SECONDS = 30
 _LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "processors"}
 
 
-class NoEngine(SandboxUnavailable):
+class NoEngine(SandboxMissing):
     """Nothing answers at any of the usual addresses."""
 
 
@@ -84,11 +84,9 @@ def _client(url: str) -> Any:
     try:
         import docker
     except ImportError:
-        raise SandboxUnavailable(
-            "the docker sandbox needs the package docker: pip install 'autoprune[docker]'"
-        ) from None
+        raise SandboxMissing("the docker sandbox needs the package docker: pip install 'autoprune[docker]'") from None
     if not url.startswith("unix://"):
-        raise SandboxUnavailable(
+        raise SandboxMissing(
             f"DOCKER_HOST={url} is not on this machine: the sandbox hands files and sockets to its containers, "
             "which needs an engine behind a unix:// address; or use sandbox.engine=local"
         )

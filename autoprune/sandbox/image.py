@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from autoprune.errors import AutoPruneError
+from autoprune.errors import AutoPruneError, UsageError
 from autoprune.sandbox.runtime import PYTHON_PATH, shared_libraries
 
 RUNTIME_LABEL = "autoprune.runtime"
@@ -66,7 +66,7 @@ def build_image(
     except docker.errors.DockerException as error:  # some of these are OSErrors too
         raise AutoPruneError(f"the engine did not build {name}: {' '.join(str(error).split())}") from None
     except OSError as error:
-        raise AutoPruneError(f"cannot read {error.filename or source}: {error.strerror or error}") from None
+        raise UsageError(f"cannot read {error.filename or source}: {error.strerror or error}") from None
 
 
 def _id(client: Any, name: str) -> str | None:

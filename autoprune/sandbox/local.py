@@ -19,7 +19,7 @@ from typing import Any
 
 import autoprune
 from autoprune.config import SandboxSettings
-from autoprune.errors import SandboxUnavailable
+from autoprune.errors import SandboxMissing, SandboxUnavailable
 from autoprune.sandbox import jail, protocol
 from autoprune.sandbox.allowance import Allowance
 from autoprune.sandbox.base import Session
@@ -186,11 +186,11 @@ class LocalSandbox:
     def __init__(self, settings: SandboxSettings) -> None:
         lacks = jail.missing()
         if lacks:
-            raise SandboxUnavailable(
+            raise SandboxMissing(
                 f"this kernel lacks {' and '.join(lacks)}: the local sandbox cannot shut candidates in; use Docker"
             )
         if settings.gpu:
-            raise SandboxUnavailable("sandbox.gpu is set, but the local sandbox computes on the CPU; use Docker")
+            raise SandboxMissing("sandbox.gpu is set, but the local sandbox computes on the CPU; use Docker")
         self._settings = settings
         threads = settings.threads or os.cpu_count() or 1
         self._processes = settings.processes or min(PROCESSES, threads)

@@ -51,7 +51,7 @@ def open_algorithms(
     `pruning.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content hash,
     or best). Raises UsageError for one that cannot be found, before anything is started.
     """
-    found = {name: _source(name) for name in names}
+    found = {name: _source(name, notify) for name in names}
     if all(source is None for source in found.values()):
         yield [Published.named(name) for name in names]
         return
@@ -65,7 +65,7 @@ def open_algorithms(
         sandbox.close()
 
 
-def _source(name: str) -> str | None:
+def _source(name: str, notify: Callable[[str], None]) -> str | None:
     """A candidate's source; None for a published score."""
     if name.partition("@")[0] in SCORES:
         choose_score(name)
@@ -76,7 +76,7 @@ def _source(name: str) -> str | None:
         return discovered_source(name)
     run, colon, candidate = name.rpartition(":")
     if colon and run and candidate:
-        return _of_run(Path(run), candidate)
+        return _of_run(Path(run), candidate, notify)
     raise UsageError(
         f"unknown algorithm {name!r}; there are {', '.join(SCORES)} (also as NAME@row, NAME@matrix), "
         f"{''.join(f'{each}, ' for each in discovered())}a file that ends in .py, or RUN:CANDIDATE"
@@ -96,8 +96,10 @@ def _read(path: Path) -> str:
         raise UsageError(f"the algorithm {path} is not UTF-8 text (byte {error.start})") from None
 
 
-def _of_run(path: Path, wanted: str) -> str:
+def _of_run(path: Path, wanted: str, notify: Callable[[str], None]) -> str:
     run = RunDirectory.open(path)
+    if schema := run.schema():
+        notify(f"{run.path} contacts {schema.database.url}")
     archive = Archive.of(run)
     try:
         return run.source(find_candidate(archive, wanted).candidate)

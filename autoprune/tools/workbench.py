@@ -23,7 +23,7 @@ from autoprune.pruning.allocation.sdsa import preset
 from autoprune.pruning.masks import parse_pattern
 from autoprune.pruning.turns import Turn
 from autoprune.runs.archive import Archive, Measured
-from autoprune.runs.directory import RunDirectory
+from autoprune.runs.directory import RunDirectory, full_hash
 from autoprune.sandbox.base import Sandbox
 from autoprune.tools.memory import Memory
 
@@ -266,6 +266,8 @@ class Workbench:
             facts |= self._allocation(subject) | self._reconstruction(subject, split)
         if _is_candidate(subject):
             settings = self.config.sandbox
+            # Its name is a part of its hash, and the cache is shared by runs: two sources may share a name.
+            facts["source"] = full_hash(self.run.source(subject))
             facts["sandbox"] = [self.sandbox.name, settings.threads, settings.processes]
         return measurement_key(**facts)
 

@@ -30,7 +30,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """An environment without keys, with a cache and a place for runs of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "AUTOPRUNE", "HF_"))}
     own = {"AUTOPRUNE_CACHE": str(tmp_path / "cache"), "AUTOPRUNE_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
-    return {**kept, **own, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+    return {**kept, **own, "AUTOPRUNE_DATA": os.environ["AUTOPRUNE_DATA"], "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from autoprune.cli.dialog import QUESTION, Dialog
 from autoprune.config import Config
 from autoprune.runs.approvals import ApprovalRequest, Decision
 from autoprune.runs.archive import Archive
-from autoprune.runs.directory import RunDirectory
+from autoprune.runs.directory import RunDirectory, full_hash
 
 PARENT = "import torch\n\n\ndef score(layer):\n    return layer.weight.abs()\n"
 SHOWN = PARENT.replace("abs()", "abs() * layer.input_norm")
@@ -124,7 +124,7 @@ def test_an_edit_is_screened_again_and_runs_under_its_own_hash(desk, archive, ru
     decision = archive.approvals.decisions()[0]
     assert decision.decision == "modify"
     assert "layer.input_var" in run.source(decision.replacement)
-    assert archive.approvals.may_run("g1.c1", decision.replacement)
+    assert archive.approvals.may_run("g1.c1", decision.replacement, full_hash(run.source(decision.replacement)))
     assert not archive.approvals.may_run("g1.c1", decision.candidate)
     assert "+    return layer.weight.abs() * layer.input_var" in shown
 

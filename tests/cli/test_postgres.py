@@ -136,7 +136,8 @@ def test_a_run_stays_where_it_is(here, postgres, database, tmp_path):
     run = RunDirectory.create(tmp_path / "run", Config.model_validate({"database": database}))
     postgres.execute(f"DROP SCHEMA {run.schema().name} CASCADE")
     done = here("trace", "run")
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 2)
+    assert done.stderr.startswith("run contacts ")
     assert f"the database {database} has no schema {run.schema().name}, which this run wrote to" in done.stderr
 
 

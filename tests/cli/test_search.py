@@ -15,6 +15,7 @@ import pytest
 
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from tests.gguf_models import empty_gguf
 
 
 def outcomes(run):
@@ -93,7 +94,7 @@ def test_a_taken_port_is_one_clear_line(here, small, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        (tmp_path / "model.gguf").write_bytes(b"GGUF")
+        empty_gguf(tmp_path / "model.gguf")
         port = taken.getsockname()[1]
         done = here("search", *small, "--llm", "local", "llm.model=model.gguf", f"llm.port={port}")
     assert done.returncode == 1, done.stdout + done.stderr
@@ -103,15 +104,18 @@ def test_a_taken_port_is_one_clear_line(here, small, tmp_path):
 def test_a_directory_that_cannot_be_written_is_one_clear_line(here, small, tmp_path):
     (tmp_path / "file").write_text("")
     done = here("search", *small, "--run-dir", "file/run")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "cannot make the run directory" in done.stderr
 
 
-def test_a_cache_that_cannot_be_written_is_one_clear_line(autoprune, small, tmp_path):
+def test_a_cache_that_cannot_be_written_is_one_notice_and_no_end(here, small, environment, tmp_path):
     (tmp_path / "file").write_text("")
-    done = autoprune("search", *small, AUTOPRUNE_CACHE=str(tmp_path / "file" / "cache"))
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    environment["AUTOPRUNE_CACHE"] = str(tmp_path / "file" / "cache")
+    done = here("search", *small, "search.max_candidates=1", "search.cache=true", "--json")
+    assert done.returncode == 0, done.stderr
+    notices = [line for line in done.stderr.splitlines() if "cache" in line]
+    assert len(notices) == 1, notices
+    assert "file/cache cannot be written (Not a directory): statistics go to " in notices[0]
 
 
 @pytest.mark.long

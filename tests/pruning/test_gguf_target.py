@@ -67,7 +67,12 @@ def test_tied_embeddings_stay_tied_in_bfloat16(tiny_model, tmp_path, cache, monk
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(None, "cannot be read"), (b"PK", "is no GGUF file"), (b"GGUF" + bytes(64), "cannot be loaded")],
+    [
+        (None, "cannot be read"),
+        (b"PK", "is no GGUF file"),
+        (b"GGUF" + bytes(64), "is a damaged GGUF file"),
+        (b"GGUF\3" + bytes(19), "cannot be loaded"),
+    ],
 )
 def test_what_is_no_gguf_model_is_one_clear_line(tmp_path, cache, content, problem):
     file = tmp_path / "own.gguf"

@@ -58,6 +58,15 @@ def test_only_the_very_source_that_was_approved_may_run(archive, decision, repla
     assert not archive.approvals.may_run("g1.c2", "abc")
 
 
+def test_of_two_sources_of_one_name_only_the_approved_one_may_run(archive):
+    """A name is the beginning of a hash; a record of before the whole hash was kept goes by the name alone."""
+    for slot, whole in (("g1.c1", "abc1"), ("g1.c2", "")):
+        archive.approvals.decide(Decision(slot=slot, candidate="abc", decision="approve", who="ann", sha256=whole))
+    asked = [(slot, whole) for slot in ("g1.c1", "g1.c2") for whole in ("abc1", "abc2")]
+    runs = [(slot, whole) for slot, whole in asked if archive.approvals.may_run(slot, "abc", whole)]
+    assert runs == [("g1.c1", "abc1"), ("g1.c2", "abc1"), ("g1.c2", "abc2")]
+
+
 @pytest.mark.parametrize(("decision", "replacement"), [("approve", "def"), ("modify", None)])
 def test_a_replacement_belongs_to_modify_alone(decision, replacement):
     with pytest.raises(ValidationError, match="replacement"):

@@ -1,9 +1,11 @@
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from autoprune.errors import AutoPruneError
+from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.archive import Archive, Edge, Measured, Node, Outcome, Proposal
 
 PROPOSAL = Proposal("g1.c1", 0, 1, "explore", "llm", ["seed.wanda"], {"idea": "x"}, "abc", [{"node": "obs.skew"}])
@@ -104,3 +106,13 @@ def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
 def test_nan_is_no_measurement(archive):
     with pytest.raises(Exception, match="Out of range float"):
         archive.add_measurement(replace(MEASURED, data={"loss": float("nan")}))
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "nothing"])
+def test_a_file_that_holds_what_is_no_json_is_one_line(tmp_path, text):
+    path = tmp_path / "archive.sqlite"
+    Archive(path).close()
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("INSERT INTO calls VALUES ('key', ?)", (text,))
+    with closing(Archive(path)) as archive, pytest.raises(UsageError, match="it holds what is no JSON"):
+        archive.calls()

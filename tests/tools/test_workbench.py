@@ -11,6 +11,7 @@ from autoprune.evaluation.tuning import Tuned
 from autoprune.executors.here import Here
 from autoprune.pruning.allocation import families
 from autoprune.pruning.allocation.families import Setting
+from autoprune.runs import directory
 from autoprune.tools import workbench as module
 from autoprune.tools.rows import parameters, shown_name
 
@@ -245,6 +246,17 @@ def test_what_another_number_of_threads_measured_is_another_entry_of_the_cache(n
     second.executor.here = Here(second.config.allocation, second.bench, second.sandbox)
     assert not second.candidate(name, "search").data.get("cached")
     assert len(second.executor.jobs) == 1
+
+
+def test_a_source_does_not_get_the_measurement_of_another_of_the_same_name(new_workbench, monkeypatch):
+    """A name is the beginning of a hash: here one digit of it, so that two sources share one, as made for it."""
+    monkeypatch.setattr(directory, "NAME_DIGITS", 1)
+    others = (f"{WANDA}# {number}\n" for number in range(1000))
+    other = next(each for each in others if directory.content_hash(each) == directory.content_hash(WANDA))
+    first, second, third = new_workbench("first"), new_workbench("second"), new_workbench("third")
+    (name,) = {first.run.save_source(WANDA), second.run.save_source(other), third.run.save_source(WANDA)}
+    cached = [bool(each.candidate(name, "search").data.get("cached")) for each in (first, second, third)]
+    assert cached == [False, False, True]
 
 
 def test_another_calibration_sample_is_measured_in_this_process(elsewhere):

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from autoprune.errors import UsageError
-from autoprune.gguf_files import CHAT, MAGIC
+from autoprune.gguf_files import CHAT
+from autoprune.gguf_header import check_gguf
 
 Notify = Callable[[str], None]
 
@@ -20,11 +20,5 @@ def find_model(model: str | None, notify: Notify) -> Path:
 def checked(path: Path, named: str) -> Path:
     """The path of a GGUF file, resolved. Raises UsageError, in which `named` says what the path stands for."""
     path = path.expanduser()
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(MAGIC))
-    except OSError as error:
-        raise UsageError(f"{named} cannot be read: {error.strerror}; give a GGUF file") from None
-    if magic != MAGIC:
-        raise UsageError(f"{named} is no GGUF file")
+    check_gguf(path, named)
     return path.resolve()

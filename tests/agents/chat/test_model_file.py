@@ -5,11 +5,11 @@ import pytest
 from autoprune.agents.chat.model_file import find_model
 from autoprune.errors import UsageError
 from autoprune.gguf_files import CHAT
+from tests.gguf_models import empty_gguf
 
 
 def test_own_file_is_taken_as_it_is(tmp_path: Path) -> None:
-    file = tmp_path / "own.gguf"
-    file.write_bytes(b"GGUF" + bytes(8))
+    file = empty_gguf(tmp_path / "own.gguf")
     assert find_model(str(file), print) == file
 
 

@@ -10,7 +10,7 @@ from autoprune.agents.chat.own_weights import NOT_COMPARED, SAME, SAME_SIZES, ow
 from autoprune.config import LLMSettings
 from autoprune.errors import UsageError
 from autoprune.gguf_files import CHAT, sha256_of
-from tests.gguf_models import write_gguf
+from tests.gguf_models import empty_gguf, write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,8 @@ def test_a_file_of_other_sizes_is_no_model_of_these_weights(folder: Path, chat_g
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path) -> None:
     file = tmp_path / "broken.gguf"
     file.write_bytes(b"GGUF" + bytes(64))
+    assert "is a damaged GGUF file" in refusal(file)
+    empty_gguf(file)
     assert "cannot be read as a GGUF file" in refusal(file)
     file.write_bytes(b"PK")
     assert "is no GGUF file" in refusal(file)

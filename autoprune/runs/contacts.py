@@ -1,0 +1,92 @@
+"""What a run's settings would have this program contact: confirmed once by the user, outside the run directory.
+
+A run directory may come from someone else, and its settings with it: a database, an endpoint or a cluster that they
+name gets the user's passwords and keys, or sends back what this process unpickles. A run that this user makes is
+confirmed as it is made; of another, each place is confirmed by naming it. The record is a small file for each run and
+place in the user's data directory.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from shlex import quote
+
+import platformdirs
+
+from autoprune.config import Config, LLMSettings
+from autoprune.downloads import user_dir
+from autoprune.errors import UsageError
+
+LOCAL_CLUSTERS = (None, "auto", "local")
+"""Addresses of Ray that lead nowhere but where this machine or its user's environment says."""
+_CONFIRMED: set[Path] = set()
+"""In this process, which may be unable to keep it."""
+
+
+def data_dir() -> Path:
+    """Where the user's decisions are kept: $AUTOPRUNE_DATA, else the user's data directory."""
+    return user_dir("AUTOPRUNE_DATA", platformdirs.user_data_dir)
+
+
+def contacts(config: Config) -> list[str]:
+    """What these settings name, without passwords: database, endpoints of chat models, Ray cluster."""
+    found: list[str] = []
+    if config.database is not None:
+        found.append(config.database.url)
+    if config.llm.provider != "symbolic":
+        roles = config.llm.roles
+        for settings in (config.llm, roles.proposer, roles.critic, roles.analyst):
+            if settings.base_url is not None:
+                found.append(re.sub(r"//[^/?#]*@", "//", settings.base_url))
+    if config.executor.kind == "ray" and config.executor.address not in LOCAL_CLUSTERS:
+        found.append(str(config.executor.address))
+    return list(dict.fromkeys(found))
+
+
+def without_contacts(config: Config) -> Config:
+    """The same settings, which name nothing to contact."""
+    roles = {role: {**own, "base_url": None} for role, own in config.llm.roles.model_dump().items()}
+    llm = config.llm.model_dump() | {"base_url": None, "roles": roles}
+    executor = config.executor.model_copy(update={"address": None})
+    changed = {"database": None, "llm": LLMSettings.model_validate(llm), "executor": executor}
+    return config.model_copy(update=changed)
+
+
+def confirm(run: Path, places: list[str]) -> None:
+    """Remember that this user lets the run contact these; in this process alone where nothing can be kept."""
+    for place in places:
+        record = _record(run, place)
+        _CONFIRMED.add(record)
+        try:
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text(json.dumps({"run": str(run.resolve()), "contact": place}) + "\n", encoding="utf-8")
+        except OSError:  # the next command on the run asks again, and says why
+            continue
+
+
+def unconfirmed(run: Path, places: list[str]) -> list[str]:
+    """Those of the places that the user has not confirmed for this run."""
+    return [place for place in places if (record := _record(run, place)) not in _CONFIRMED and not record.is_file()]
+
+
+def check(run: Path, places: list[str]) -> None:
+    """Raises UsageError for a place that is not confirmed, with what to pass."""
+    if missing := unconfirmed(run, places):
+        raise UsageError(
+            f"the settings of {run} name {missing[0]}, which was not confirmed on this machine; nothing was sent "
+            "there. "
+            f"If you know it, confirm it once: autoprune trace {quote(str(run))} --trust {quote(missing[0])}"
+        )
+
+
+def admit(run: Path, own: Config, given: Config) -> None:
+    """Let a run contact what the user's settings name beyond its own; what its own name must be confirmed."""
+    theirs, wanted = contacts(own), contacts(given)
+    check(run, [place for place in wanted if place in theirs])
+    confirm(run, [place for place in wanted if place not in theirs])
+
+
+def _record(run: Path, place: str) -> Path:
+    key = hashlib.sha256(f"{run.resolve()}\n{place}".encode()).hexdigest()
+    return data_dir() / "confirmed" / key

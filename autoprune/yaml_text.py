@@ -1,0 +1,81 @@
+"""YAML as data alone, from whoever wrote it: bounded in size, depth and expansion, and without repeated keys."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+LARGEST = 1 << 20
+"""Characters of a file of settings."""
+DEEPEST = 50
+LARGEST_INTEGER = 1 << 64
+MOST = 100_000
+"""Values after aliases are written out: nine lines of them can stand for billions."""
+
+
+def read_yaml(text: str) -> Any:
+    """What a text says, in YAML's plain types.
+
+    Raises yaml.YAMLError for what is not YAML, and ValueError for what no file of settings needs.
+    """
+    if len(text) > LARGEST:
+        raise ValueError(f"has {len(text):,} characters, more than {LARGEST:,}")
+    _check(text)
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:  # of its constructors
+        raise ValueError(f"holds a value that cannot be read: {error}") from None
+
+
+def _check(text: str) -> None:
+    """Depth and size from the stream of events, which takes no recursion."""
+    sizes: dict[str, int] = {}
+    open_nodes: list[list[Any]] = []
+    total = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        size = 1
+        match event:
+            case yaml.CollectionStartEvent():
+                open_nodes.append([event.anchor, 1])
+                if len(open_nodes) > DEEPEST:
+                    raise ValueError(f"is nested more than {DEEPEST} levels deep")
+                continue
+            case yaml.CollectionEndEvent():
+                anchor, size = open_nodes.pop()
+            case yaml.AliasEvent():
+                if event.anchor in (node[0] for node in open_nodes):
+                    raise ValueError(f"holds itself, by the alias *{event.anchor}")
+                anchor, size = None, sizes.get(event.anchor, 1)
+            case yaml.ScalarEvent():
+                anchor = event.anchor
+            case _:
+                continue
+        if anchor is not None:
+            sizes[anchor] = size
+        if open_nodes:
+            open_nodes[-1][1] += size
+        total = max(total, size, open_nodes[0][1] if open_nodes else 0)
+        if total > MOST:
+            raise ValueError(f"stands for more than {MOST:,} values")
+
+
+class _Loader(yaml.SafeLoader):
+    """Of two values under one key YAML's own loader silently takes the second; its integers have no bound."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        value: int = super().construct_yaml_int(node)
+        if abs(value) >= LARGEST_INTEGER:
+            raise ValueError("an integer of more than 64 bits")
+        return value
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            word = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if word in seen and word is not None and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is given twice", None)
+            seen.add(word)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)

@@ -159,10 +159,13 @@ class Target:
 
     def _check_tokens(self, embedding: nn.Module, args: tuple[Tensor, ...]) -> None:
         """Here, for what is tokenised elsewhere, as by lm-eval: on a GPU such a token ends all use of it."""
-        if args and args[0].numel() and not 0 <= int(args[0].min()) <= int(args[0].max()) < self.vocabulary:
+        if not args or not args[0].numel():
+            return
+        low, high = map(int, args[0].aminmax())
+        if low < 0 or high >= self.vocabulary:
             raise UsageError(
-                f"a token of {int(args[0].max())} is no row of {self.name}'s embeddings of {self.vocabulary} tokens: "
-                "its tokenizer is another model's, or tokens were added to it without resizing the embeddings"
+                f"token {low if low < 0 else high} is no row of the embeddings of {self.name}, of {self.vocabulary} "
+                "tokens: its tokenizer is another model's, or tokens were added to it without resizing the embeddings"
             )
 
     def _look(self, name: str, values: Tensor) -> None:

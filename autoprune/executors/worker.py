@@ -104,7 +104,7 @@ def _load(opening: Opening) -> Target:
     except UsageError as error:
         raise TargetMissing(f"a worker on {host} has no target: {error}") from None
     if target.fingerprint != wanted:
-        raise TargetMissing(f"{config.model} on {host} has other weights ({target.fingerprint}, not {wanted})")
+        raise TargetMissing(f"{config.model} on {host} is another model ({target.fingerprint}, not {wanted})")
     return target
 
 

@@ -57,11 +57,11 @@ def check_files(name: str, folder: Path) -> None:
             raise UsageError(f"{file} is cut short or damaged ({error}); download it again") from None
         packed = [f"{key} in {kind}" for key, kind in kinds.items() if key.endswith("weight") and kind not in NUMBERS]
         if packed:
-            raise UsageError(f"{name} is quantised ({_some(packed)}); give the unquantised model")
+            raise UsageError(f"{name} is quantised ({some(packed)}); give the unquantised model")
         names += kinds
     if missing := sorted(_missing_experts(names)):
         raise UsageError(
-            f"the checkpoint {name} lacks {len(missing)} tensors of experts: {_some(missing)}; download it again"
+            f"the checkpoint {name} lacks {len(missing)} tensors of experts: {some(missing)}; download it again"
         )
 
 
@@ -74,15 +74,15 @@ def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any], noti
     kind = type(model).__name__
     if missing:
         if any(key.endswith(QUANTISED_TENSORS) for key in unexpected):
-            raise UsageError(f"{name} is quantised ({_some(unexpected)}); give the unquantised model")
-        beside = f"; it holds others: {_some(unexpected)}" if unexpected else ""
+            raise UsageError(f"{name} is quantised ({some(unexpected)}); give the unquantised model")
+        beside = f"; it holds others: {some(unexpected)}" if unexpected else ""
         raise UsageError(
             f"the checkpoint {name} lacks {len(missing)} of the {len(model.state_dict())} tensors of {kind}: "
-            f"{_some(missing)}{beside}; download or convert it again"
+            f"{some(missing)}{beside}; download or convert it again"
         )
     _check_shapes(name, sorted(loading["mismatched_keys"]))
     if unexpected:
-        notify(f"{name}: {len(unexpected)} tensors of the checkpoint are no part of {kind}: {_some(unexpected)}")
+        notify(f"{name}: {len(unexpected)} tensors of the checkpoint are no part of {kind}: {some(unexpected)}")
 
 
 def check_stored(name: str, model: nn.Module, stored: Mapping[str, Tensor]) -> None:
@@ -97,7 +97,7 @@ def _check_shapes(name: str, shapes: Iterable[tuple[str, Sequence[int], Sequence
     if other:
         raise UsageError(
             f"the checkpoint {name} does not fit its config.json: {len(other)} tensors have another shape: "
-            f"{_some(other)}"
+            f"{some(other)}"
         )
 
 
@@ -148,6 +148,7 @@ def _methods_beside(folder: Path | None) -> Iterator[str]:
         yield from (method for file, method in QUANTISED_FILES.items() if (folder / file).exists())
 
 
-def _some(names: Collection[str]) -> str:
+def some(names: Collection[str]) -> str:
+    """The first few of them, and how many more there are."""
     shown = ", ".join(list(names)[:NAMED])
     return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
 from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.checkpoint import check_stored
+from autoprune.pruning.checkpoint import check_stored, some
 from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
 from autoprune.pruning.homes import Home, Mapped, Masks, Resident, cast
 from autoprune.pruning.identity import checksum
@@ -33,7 +33,7 @@ class Target:
     while it works (`visiting`), in a forward pass of the whole model by itself. In memory a layer's pristine weight is
     copied when it is first replaced, so a target that is only read costs no second copy. `fingerprint`: hash over all
     that a forward pass depends on (`identity.checksum`). `damaged`: by the names of tensors with values that are not
-    finite, which (NaN, infinity). `home` says where the blocks live.
+    finite, which (NaN, infinity). `blank`: the names of matrices of zeros alone. `home` says where the blocks live.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Target:
         check_stored(name, model, self._home.stored)
         self._visitors: set[int] = set()
         self.damaged: dict[str, str] = {}
+        self.blank: list[str] = []
         self.fingerprint = checksum(model, self._home.stored, self._look)
         model.get_input_embeddings().register_forward_pre_hook(self._check_tokens)  # type: ignore[operator]
         if self._home.away:
@@ -158,15 +159,23 @@ class Target:
 
     def _check_tokens(self, embedding: nn.Module, args: tuple[Tensor, ...]) -> None:
         """Here, for what is tokenised elsewhere, as by lm-eval: on a GPU such a token ends all use of it."""
-        if args and args[0].numel() and not 0 <= int(args[0].min()) <= int(args[0].max()) < self.vocabulary:
+        if not args or not args[0].numel():
+            return
+        low, high = map(int, args[0].aminmax())
+        if low < 0 or high >= self.vocabulary:
             raise UsageError(
-                f"a token of {int(args[0].max())} is no row of {self.name}'s embeddings of {self.vocabulary} tokens: "
-                "its tokenizer is another model's, or tokens were added to it without resizing the embeddings"
+                f"token {low if low < 0 else high} is no row of the embeddings of {self.name}, of {self.vocabulary} "
+                "tokens: its tokenizer is another model's, or tokens were added to it without resizing the embeddings"
             )
 
     def _look(self, name: str, values: Tensor) -> None:
-        if values.is_floating_point() and values.numel() and not torch.stack(values.aminmax()).isfinite().all():
+        if not values.is_floating_point() or not values.numel():
+            return
+        low, high = values.aminmax()  # NaN where there is one
+        if not (low.isfinite() and high.isfinite()):
             self.damaged[name] = "NaN" if values.isnan().any() else "infinity"
+        elif low == high == 0 and values.dim() > 1:
+            self.blank.append(name)
 
     @contextmanager
     def _restoring(self, names: Iterable[str]) -> Iterator[None]:
@@ -218,6 +227,8 @@ def load_target(
     """
     target = _loaded(model, choose_device(device), device == BALANCED, dtype, notify, offload, memory_gb)
     check_outputs(target)
+    if target.blank:  # as a download leaves them that took the room for a file before it had the file
+        notify(f"{model}: {some(target.blank)} hold zeros alone; is the checkpoint complete?")
     return target
 
 

@@ -117,4 +117,5 @@ def test_tokens_from_elsewhere_are_stopped_at_the_embedding(tmp_path, offload):
     target: Target = load(saved(llama(), tmp_path / "m"), offload)
     for token in (384, 10**6, -1):
         line = refused(lambda token=token: target.model(torch.tensor([[0, token]]), use_cache=False))
+        assert f"token {token} is no row" in line
         assert "384 tokens" in line

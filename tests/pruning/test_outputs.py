@@ -93,3 +93,13 @@ def test_an_encoder_is_said_to_be_not_causal(tmp_path, dtype):
 
 def test_a_finite_causal_decoder_passes(tiny_model):
     assert load_target(str(tiny_model), "cpu", "float16").damaged == {}
+
+
+def test_matrices_of_zeros_alone_are_one_line(tmp_path):
+    folder = saved(llama(), tmp_path / "m")
+    edit_tensors(folder, lambda all: {key: value * ("layers.1.mlp" not in key) for key, value in all.items()})
+    said: list[str] = []
+    load(folder, said=said)
+    [line] = said
+    assert "model.layers.1.mlp.gate_proj.weight" in line
+    assert "hold zeros alone; is the checkpoint complete?" in line

@@ -15,6 +15,8 @@ from autoprune.errors import AutoPruneError, UsageError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.checkpoint import check_stored
+from autoprune.pruning.dense import stay_dense
+from autoprune.pruning.first_pass import first_pass
 from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
 from autoprune.pruning.homes import Home, Mapped, Masks, Resident, cast
 from autoprune.pruning.identity import checksum
@@ -33,7 +35,8 @@ class Target:
     while it works (`visiting`), in a forward pass of the whole model by itself. In memory a layer's pristine weight is
     copied when it is first replaced, so a target that is only read costs no second copy. `fingerprint`: hash over all
     that a forward pass depends on (`identity.checksum`). `damaged`: by the names of tensors with values that are not
-    finite, which (NaN, infinity). `home` says where the blocks live.
+    finite, which (NaN, infinity). `home` says where the blocks live. `prunable`: the layers of the blocks but for those
+    that stay dense; `dense` has a line on each kind of these.
     """
 
     def __init__(
@@ -47,11 +50,10 @@ class Target:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
-        self.prunable: list[PrunableLayer] = prunable_layers(model)
-        self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
+        found = prunable_layers(model)
         first = next(model.parameters())
         self.dtype, self.device = first.dtype, device or first.device
-        self._home = home(model, self.prunable, self.device)
+        self._home = home(model, found, self.device)
         check_stored(name, model, self._home.stored)
         self._visitors: set[int] = set()
         self.damaged: dict[str, str] = {}
@@ -60,6 +62,10 @@ class Target:
         if self._home.away:
             for index, block in enumerate(decoder_blocks(model)[1]):
                 block.forward = self._visits(index, block.forward)
+        self.first_pass = first_pass(self, found)
+        self.prunable = [layer for layer in found if layer.info.name in self.first_pass.applied]
+        self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
+        self.dense = stay_dense(model, found, self.first_pass.applied)
 
     @property
     def weights(self) -> int:
@@ -218,6 +224,8 @@ def load_target(
     """
     target = _loaded(model, choose_device(device), device == BALANCED, dtype, notify, offload, memory_gb)
     check_outputs(target)
+    for line in target.dense:
+        notify(line)
     return target
 
 

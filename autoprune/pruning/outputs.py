@@ -22,8 +22,8 @@ def check_outputs(target: "Target") -> None:
         raise UsageError(not_finite(target))
     if seen.idle:
         raise UsageError(
-            f"{target.name}: a pass over text leaves out {len(seen.idle)} of the {len(blocks)} blocks of {path} in {kind}; "
-            "only decoder-only models can be pruned"
+            f"{target.name}: a pass over text leaves out {len(seen.idle)} of the {len(blocks)} blocks of {path} in "
+            f"{kind}; only decoder-only models can be pruned"
         )
     if not seen.causal:
         raise UsageError(f"{target.name}: {kind} is not causal; only decoder-only models can be pruned")

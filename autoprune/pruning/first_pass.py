@@ -50,10 +50,11 @@ def first_pass(target: "Target", layers: Sequence[PrunableLayer]) -> FirstPass:
     Raises UsageError for a model that takes more than tokens.
     """
     path, listed = decoder_blocks(target.model)
-    watcher = _Watcher(path, len(listed))
+    blocks = list(dict.fromkeys(listed))
+    watcher = _Watcher(path, len(blocks))
     tokens = _probe(target.vocabulary)
     with ExitStack() as stack, torch.inference_mode():
-        for index, block in enumerate(dict.fromkeys(listed)):
+        for index, block in enumerate(blocks):
             stack.callback(block.register_forward_pre_hook(partial(watcher.enters, index)).remove)
             stack.callback(block.register_forward_hook(partial(watcher.leaves, index)).remove)
         for watch in watch_inputs(layers, watcher.applies):

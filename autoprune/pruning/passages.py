@@ -133,12 +133,11 @@ def through_all_blocks(target: "Target", batches: Sequence[Tensor], turns: int =
             yield batch
 
 
-def hidden_in(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
+def hidden_in(forward: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
     """The hidden states that a block is called with (its first parameter), and the rest of the call."""
     if args:
         return args[0], (args[1:], kwargs)
-    name = next(iter(inspect.signature(block.forward).parameters))
-    name = name if name in kwargs else "hidden_states"
+    name = next(iter(inspect.signature(forward).parameters))
     return kwargs[name], ((), {key: value for key, value in kwargs.items() if key != name})
 
 
@@ -177,7 +176,7 @@ def _recorded(
 
     def recorder(index: int, forward: Forward) -> Forward:
         def record(*args: Any, **kwargs: Any) -> Any:
-            states, (rest, named) = hidden_in(blocks[index], args, kwargs)
+            states, (rest, named) = hidden_in(forward, args, kwargs)
             entering.append(states)
             share = partial(_shared, first, known, index)
             calls.append(

@@ -114,15 +114,22 @@ def _weight_files(name: str, folder: Path) -> list[Path]:
 
 
 def _missing_experts(names: list[str]) -> Iterator[str]:
-    """What the names of an expert's tensors would be, were it as complete as the others of its block."""
+    """What the names of an expert's tensors would be, were it as complete as the others of its block.
+
+    That the last experts lack one in every block is how the model is (LongCat's zero experts).
+    """
     there = set(names)
-    parts: dict[str, tuple[set[int], set[str]]] = {}
+    parts: dict[str, dict[str, int]] = {}
     for match in filter(None, map(_EXPERT.match, names)):
-        numbers, kinds = parts.setdefault(match["experts"], (set(), set()))
-        numbers.add(int(match["number"]))
-        kinds.add(match["kind"])
-    for experts, (numbers, kinds) in parts.items():
-        wanted = (f"{experts}{number}{kind}" for number in range(max(numbers) + 1) for kind in kinds)
+        last = parts.setdefault(match["experts"], {})
+        last[match["kind"]] = max(last.get(match["kind"], 0), int(match["number"]))
+    alike = len(parts) > 1 and all(last == next(iter(parts.values())) for last in parts.values())
+    for experts, last in parts.items():
+        wanted = (
+            f"{experts}{number}{kind}"
+            for kind in last
+            for number in range((last[kind] if alike else max(last.values())) + 1)
+        )
         yield from (name for name in wanted if name not in there)
 
 

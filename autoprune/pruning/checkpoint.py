@@ -116,21 +116,15 @@ def _weight_files(name: str, folder: Path) -> list[Path]:
 def _missing_experts(names: list[str]) -> Iterator[str]:
     """What the names of an expert's tensors would be, were it as complete as the others of its block.
 
-    That the last experts lack one in every block is how the model is (LongCat's zero experts).
+    What the last experts lack may be how the model is (LongCat's zero experts); if not, the shapes do not fit.
     """
     there = set(names)
-    parts: dict[str, dict[str, int]] = {}
+    lasts: dict[tuple[str, str], int] = {}
     for match in filter(None, map(_EXPERT.match, names)):
-        last = parts.setdefault(match["experts"], {})
-        last[match["kind"]] = max(last.get(match["kind"], 0), int(match["number"]))
-    alike = len(parts) > 1 and all(last == next(iter(parts.values())) for last in parts.values())
-    for experts, last in parts.items():
-        wanted = (
-            f"{experts}{number}{kind}"
-            for kind in last
-            for number in range((last[kind] if alike else max(last.values())) + 1)
-        )
-        yield from (name for name in wanted if name not in there)
+        kind = match["experts"], match["kind"]
+        lasts[kind] = max(lasts.get(kind, 0), int(match["number"]))
+    wanted = (f"{experts}{number}{kind}" for (experts, kind), last in lasts.items() for number in range(last))
+    yield from (name for name in wanted if name not in there)
 
 
 def _methods(config: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
+from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers, shared_layers
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.checkpoint import check_stored
 from autoprune.pruning.dense import stay_dense
@@ -62,7 +62,8 @@ class Target:
         if self._home.away:
             for index, block in enumerate(decoder_blocks(model)[1]):
                 block.forward = self._visits(index, block.forward)
-        self.first_pass = first_pass(self, found)
+        shared = shared_layers(found)
+        self.first_pass = first_pass(self, [layer for layer in found if layer.info.name not in shared])
         self.prunable = [layer for layer in found if layer.info.name in self.first_pass.applied]
         self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
         self.dense = stay_dense(model, found, self.first_pass.applied)

@@ -24,8 +24,8 @@ _ROLES = (
     (r"(down_proj|w2|fc2|mlp\.c_proj|dense_4h_to_h|wo)$", "down"),
 )
 
-_ROUTER = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
-"""Linear modules that choose experts: tiny, and never pruned."""
+_ROUTER = re.compile(r"(^|\.)(gate|router|shared_expert_gate)(\.|$)")
+"""Modules that choose experts: tiny, and never pruned."""
 
 
 class Watch(Protocol):
@@ -122,6 +122,14 @@ def prunable_layers(model: nn.Module) -> list[PrunableLayer]:
             layer = info(index, part.path, part.shape)
             found.append(PrunableLayer(layer, part.module, part.attribute, part.expert, part.transposed))
     return found
+
+
+def shared_layers(layers: Sequence[PrunableLayer]) -> set[str]:
+    """The names of layers whose weight belongs to several decoder blocks, as in Zamba."""
+    blocks: dict[nn.Parameter, set[int]] = {}
+    for layer in layers:
+        blocks.setdefault(layer.parameter, set()).add(layer.info.block)
+    return {layer.info.name for layer in layers if len(blocks[layer.parameter]) > 1}
 
 
 def role_of(path: str) -> str:

@@ -114,16 +114,17 @@ def _weight_files(name: str, folder: Path) -> list[Path]:
 
 
 def _missing_experts(names: list[str]) -> Iterator[str]:
-    """What the names of an expert's tensors would be, were it as complete as the others of its block."""
+    """What the names of an expert's tensors would be, were it as complete as the others of its block.
+
+    What the last experts lack may be how the model is (LongCat's zero experts); if not, the shapes do not fit.
+    """
     there = set(names)
-    parts: dict[str, tuple[set[int], set[str]]] = {}
+    lasts: dict[tuple[str, str], int] = {}
     for match in filter(None, map(_EXPERT.match, names)):
-        numbers, kinds = parts.setdefault(match["experts"], (set(), set()))
-        numbers.add(int(match["number"]))
-        kinds.add(match["kind"])
-    for experts, (numbers, kinds) in parts.items():
-        wanted = (f"{experts}{number}{kind}" for number in range(max(numbers) + 1) for kind in kinds)
-        yield from (name for name in wanted if name not in there)
+        kind = match["experts"], match["kind"]
+        lasts[kind] = max(lasts.get(kind, 0), int(match["number"]))
+    wanted = (f"{experts}{number}{kind}" for (experts, kind), last in lasts.items() for number in range(last))
+    yield from (name for name in wanted if name not in there)
 
 
 def _methods(config: Mapping[str, Any]) -> Iterator[str]:

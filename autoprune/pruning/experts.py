@@ -5,6 +5,7 @@ matrix of its own here. What a slice is applied to is seen while the module runs
 applies one expert after the other.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from autoprune.pruning.bundle import LayerInfo
+
 _PRODUCTS = (nn.functional.linear, torch.matmul, Tensor.matmul, Tensor.__matmul__)
+_NUMBER = re.compile(r"(?<=experts\.)\d+")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ def expert_matrices(block: nn.Module) -> Iterator[ExpertMatrix]:
                 rows, columns = parameter.shape[1:]
                 shape = (columns, rows) if transposed else (rows, columns)
                 yield ExpertMatrix(f"{path}.{expert}.{name}", module, name, expert, transposed, shape)
+
+
+def kind_of(layer: LayerInfo) -> tuple[int, str]:
+    """What the matrices of a block's experts have in common, stacked or not: block, and name without their numbers."""
+    return layer.block, _NUMBER.sub("*", layer.name)
 
 
 def stacked_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, watch_outputs
 from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.passages import patched_blocks
 from autoprune.pruning.target import Target
-from autoprune.pruning.walk import patched_blocks
 
 Advance = Callable[[], None]
 
@@ -56,7 +56,7 @@ def _begin_graph(module: object, args: object, output: Tensor) -> Tensor:
     return output.detach().requires_grad_(True).clone()  # a copy, which the model may change in place
 
 
-def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
+def _recomputed(index: int, forward: Callable[..., Any]) -> Callable[..., Any]:
     return partial(checkpoint, forward, use_reentrant=False)
 
 

@@ -152,6 +152,13 @@ class Mapped:
             }
             for index, block in enumerate(self._blocks)
         }
+        # What stands for a parameter that is away: the same object for those that blocks share.
+        self._absent = {
+            (module, name): parameter
+            for block in self._blocks
+            for module in block.modules()
+            for name, parameter in module.named_parameters(recurse=False)
+        }
         places = {place: name for block in self._parameters.values() for name, place in block.items()}
         self._names = {name: places[layer.module, layer.attribute] for name, layer in self._layers.items()}
 
@@ -207,7 +214,7 @@ class Mapped:
         for module, attribute in self._parameters[block].values():
             value = getattr(module, attribute).data
             self._spare[value.shape].append(value)
-            setattr(module, attribute, nn.Parameter(value.to("meta"), requires_grad=False))
+            setattr(module, attribute, self._absent[module, attribute])
 
     def _edit(self, name: str, edit: Callable[[Tensor], Tensor]) -> None:
         self._edits[name] = edit

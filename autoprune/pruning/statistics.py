@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.pruning.blocks import PrunableLayer
+from autoprune.pruning.blocks import PrunableLayer, decoder_blocks
 from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.experts import kind_of
 from autoprune.pruning.target import Target
 from autoprune.pruning.walk import walk
 
@@ -115,7 +116,7 @@ class Observer:
         return found
 
     def _pooled(self, layer: PrunableLayer, layers: Sequence[PrunableLayer]) -> InputMoments:
-        alike = [each for each in layers if each.module is layer.module and each.attribute == layer.attribute]
+        alike = [each for each in layers if kind_of(each.info) == kind_of(layer.info)]
         pooled = InputMoments(layer.info.shape[1], layer.weight.device, self._wants(layer.info))
         for each in alike:
             if each.info.name in self._moments:
@@ -170,7 +171,7 @@ def _observe(
     target: Target, windows: Tensor, observer: Observer, advance: Advance
 ) -> Iterator[dict[str, dict[str, Tensor]]]:
     """Layer name -> statistic -> tensor, one decoder block at a time."""
-    blocks = len({layer.block for layer in target.layers})
+    blocks = len(decoder_blocks(target.model)[1])
     steps = 0
 
     def step() -> None:

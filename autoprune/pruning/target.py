@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers
+from autoprune.pruning.blocks import PrunableLayer, decoder_blocks, prunable_layers, shared_layers
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.checkpoint import check_stored, some
+from autoprune.pruning.dense import stay_dense
+from autoprune.pruning.first_pass import first_pass
 from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
 from autoprune.pruning.homes import Home, Mapped, Masks, Resident, cast
 from autoprune.pruning.identity import checksum
@@ -34,6 +36,7 @@ class Target:
     copied when it is first replaced, so a target that is only read costs no second copy. `fingerprint`: hash over all
     that a forward pass depends on (`identity.checksum`). `damaged`: by the names of tensors with values that are not
     finite, which (NaN, infinity). `blank`: the names of matrices of zeros alone. `home` says where the blocks live.
+    `prunable`: the layers of the blocks but for those that stay dense; `dense` has a line on each kind of these.
     """
 
     def __init__(
@@ -47,11 +50,10 @@ class Target:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
-        self.prunable: list[PrunableLayer] = prunable_layers(model)
-        self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
+        found = prunable_layers(model)
         first = next(model.parameters())
         self.dtype, self.device = first.dtype, device or first.device
-        self._home = home(model, self.prunable, self.device)
+        self._home = home(model, found, self.device)
         check_stored(name, model, self._home.stored)
         self._visitors: set[int] = set()
         self.damaged: dict[str, str] = {}
@@ -61,6 +63,11 @@ class Target:
         if self._home.away:
             for index, block in enumerate(decoder_blocks(model)[1]):
                 block.forward = self._visits(index, block.forward)
+        shared = shared_layers(found)
+        self.first_pass = first_pass(self, [layer for layer in found if layer.info.name not in shared])
+        self.prunable = [layer for layer in found if layer.info.name in self.first_pass.applied]
+        self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
+        self.dense = stay_dense(model, found, self.first_pass.applied)
 
     @property
     def weights(self) -> int:
@@ -229,6 +236,8 @@ def load_target(
     check_outputs(target)
     if target.blank:  # as a download leaves them that took the room for a file before it had the file
         notify(f"{model}: {some(target.blank)} hold zeros alone; is the checkpoint complete?")
+    for line in target.dense:
+        notify(line)
     return target
 
 

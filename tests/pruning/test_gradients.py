@@ -8,7 +8,7 @@ import torch
 from autoprune.pruning.blocks import watch_inputs
 from autoprune.pruning.gradients import collect_gradients, collect_output_sensitivity
 from autoprune.pruning.target import Target
-from tests.pruning.architectures import VOCABULARY, tiny
+from tests.architectures.families import VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(1))
 
@@ -17,7 +17,7 @@ def target_of(family: str) -> Target:
     return Target(tiny(family), None, family)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral", "gpt-oss"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral", "gpt_oss"])
 def test_gradients_are_the_mean_size_of_the_loss_gradient(family):
     target = target_of(family)
     found = collect_gradients(target, WINDOWS[:2])
@@ -61,7 +61,7 @@ def test_output_sensitivity_is_the_mean_squared_gradient_of_the_loss_by_an_outpu
         torch.testing.assert_close(found[name], sensitivity, rtol=1e-3, atol=1e-9)
 
 
-@pytest.mark.parametrize("family", ["mixtral", "qwen2-moe", "gpt-oss"])
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "gpt_oss"])
 def test_the_sensitivity_of_an_expert_that_sees_one_token_is_that_of_its_weight_gradient(family):
     """The gradient of its weight is then g x^T, whose rows have the norms |g_i| |x|."""
     target = target_of(family)

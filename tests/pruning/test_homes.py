@@ -16,7 +16,7 @@ from autoprune.pruning.homes import PackedMasks
 from autoprune.pruning.masks import matrix_mask
 from autoprune.pruning.statistics import collect_hessians, collect_inputs
 from autoprune.pruning.target import Target, load_target
-from tests.pruning.architectures import CONFIGS, VOCABULARY, tiny
+from tests.architectures.families import COMMON, VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(1))
 ELSEWHERE = torch.device("cpu", 0)
@@ -51,7 +51,7 @@ def in_memory(target: Target) -> list[str]:
     return [name for name, each in decoder_blocks(target.model)[1].named_parameters() if not each.is_meta]
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", COMMON)
 def test_losses_of_a_model_on_disk_are_those_of_the_model_in_memory(load, family):
     whole, mapped = load(family, "none"), load(family, "disk")
     assert (whole.mapped, mapped.mapped) == (False, True)

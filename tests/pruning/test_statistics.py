@@ -16,7 +16,7 @@ from autoprune.pruning.statistics import (
 )
 from autoprune.pruning.target import Target
 from autoprune.pruning.walk import walk
-from tests.pruning.architectures import CONFIGS, VOCABULARY, tiny
+from tests.architectures.families import COMMON, VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (4, 12), generator=torch.Generator().manual_seed(1))
 
@@ -40,7 +40,7 @@ def inputs_of(target: Target) -> dict[str, Tensor]:
     return {name: torch.cat(parts).double() for name, parts in seen.items()}
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", COMMON)
 def test_statistics_are_the_moments_of_the_inputs(family):
     target = target_of(family)
     inputs = inputs_of(target)
@@ -86,7 +86,7 @@ def test_layers_given_the_same_tensor_share_one_accumulation():
         assert len({id(hessian) for hessian in hessians.values()}) == 4
 
 
-@pytest.mark.parametrize("family", ["mixtral", "qwen2-moe", "gpt-oss"])
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "gpt_oss"])
 def test_an_expert_without_tokens_gets_what_the_others_saw(family):
     target = target_of(family)
     few = WINDOWS[:1, :1].expand(1, 2)  # two equal tokens: not every expert is reached

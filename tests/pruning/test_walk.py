@@ -8,7 +8,7 @@ from autoprune.pruning.blocks import watch_inputs
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.target import Target
 from autoprune.pruning.walk import walk
-from tests.pruning.architectures import CONFIGS, VOCABULARY, tiny
+from tests.architectures.families import COMMON, VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(1))
 
@@ -46,7 +46,7 @@ def halve(weight: Tensor) -> None:
     weight[:, ::2] = 0.0
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", COMMON)
 def test_a_walk_shows_every_layer_what_a_whole_pass_shows_it(family):
     target = target_of(family)
     expected = by_whole_passes(target)
@@ -64,7 +64,7 @@ def test_a_walk_shows_every_layer_what_a_whole_pass_shows_it(family):
             torch.testing.assert_close(found[name], inputs, **exactly)
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", COMMON)
 def test_walking_without_pruning_leaves_the_logits_unchanged(family):
     target = target_of(family)
     before = target.model(WINDOWS).logits
@@ -73,7 +73,7 @@ def test_walking_without_pruning_leaves_the_logits_unchanged(family):
     assert torch.equal(target.model(WINDOWS).logits, before)
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", COMMON)
 def test_sequential_inputs_come_from_the_pruned_prefix(family):
     target = target_of(family)
     seen = Inputs()

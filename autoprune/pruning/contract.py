@@ -16,7 +16,7 @@ A candidate is a Python source with
 import ast
 from dataclasses import dataclass
 
-from autoprune.syntax import parse
+from autoprune.syntax import NotPython, parse
 
 ALLOWED_IMPORTS = ("torch", "math")
 GROUPS = ("row", "matrix")
@@ -70,7 +70,7 @@ def expensive_fields_named(source: str) -> tuple[str, ...]:
     """The on-demand statistics that a source asks for, by naming them as an attribute of `layer`."""
     try:
         tree = parse(source)
-    except (SyntaxError, ValueError):
+    except NotPython:
         return ()
     named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     named |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

@@ -1,7 +1,8 @@
 """Reading Python that nobody trusts, in one place: what `parse` returns is within bounds that every walker can rely on.
 
 Refused are sources that do not show what they do (characters that hide or move code), and trees that are legal and
-absurd: `ast.unparse` and every recursive visitor would run out of stack, and numbers of 20,000 digits cannot be printed.
+absurd: in them `ast.unparse` and every recursive visitor run out of stack, and numbers of 20,000 digits cannot be
+printed.
 
 One thread parses at a time. CPython 3.11 counts the depth of a tree that it builds in one place for all threads, so
 that two threads which parse at once can fail with "SystemError: AST constructor recursion depth mismatch" (seen here;

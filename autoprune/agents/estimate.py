@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.runs.directory import RunDirectory, list_runs
@@ -24,6 +26,16 @@ class Rate:
 
     seconds: float
     tokens: float
+
+
+class _Ended(BaseModel):
+    """What a run says of itself at its end, as far as an estimate can be made from it."""
+
+    model_config = ConfigDict(strict=True)
+
+    seconds: float = Field(ge=0, le=1e9)
+    candidates: int = Field(ge=1, le=10**9)
+    tokens: int = Field(ge=0, le=10**15)
 
 
 def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price: Price | None = None) -> str:
@@ -60,10 +72,11 @@ def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
         try:
             if _alike(other.settings()[0], config):
                 events = {event.kind: event.data for event in read_events(other.events_file)}
-                ended, engine = events.get("run-ended", {}), events.get("run-started", {}).get("llm")
-                if engine == llm and ended.get("candidates"):
-                    yield Rate(ended["seconds"] / ended["candidates"], ended["tokens"] / ended["candidates"])
-        except AutoPruneError:
+                engine = events.get("run-started", {}).get("llm")
+                if engine == llm and "run-ended" in events:
+                    ended = _Ended.model_validate(events["run-ended"])
+                    yield Rate(ended.seconds / ended.candidates, ended.tokens / ended.candidates)
+        except (AutoPruneError, ValidationError):
             continue  # a run that cannot be read tells nothing about this one
 
 

@@ -92,7 +92,7 @@ def _check(source: str, text: str, whole: str) -> None:
         body, original = parse(whole).body, parse(source).body
         compile(whole, "<exported>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise AutoPruneError(f"the candidate's source is not valid Python ({error}); there is nothing to use") from None
+        raise AutoPruneError(f"the candidate's source cannot be used as Python: {error}") from None
     first = body[0]
     same = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and first.value.value == text
     if not same or list(map(ast.dump, body[1:])) != list(map(ast.dump, original)):

@@ -18,8 +18,8 @@ from typing import Any
 from autoprune.config import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.sandbox import engine, leftovers, runtime
-from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.base import Session
+from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image
 from autoprune.sandbox.local import environment
 from autoprune.sandbox.pool import Pool

@@ -224,8 +224,8 @@ class Workbench:
     def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measured:
         """Score a candidate in the sandbox, then mask and measure in trusted code, as far as the ladder lets it.
 
-        Raises CandidateFailure with stage and reason, for scores that do not come back too; StoppedEarly when the ladder
-        says that the rest is not worth it.
+        Raises CandidateFailure with stage and reason, also where the scores do not come back; StoppedEarly when the
+        ladder says that the rest is not worth it.
         """
         executor = self.executor or self._here
 

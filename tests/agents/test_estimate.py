@@ -50,6 +50,26 @@ def test_runs_that_did_not_end_had_another_engine_or_cannot_be_read_tell_nothing
     assert "minutes unknown" in said()
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"seconds": "x"},
+        {"seconds": 1e999},
+        {"seconds": -5.0},
+        {"tokens": 10**400},
+        {"tokens": None},
+        {"tokens": [1]},
+        {"candidates": -1},
+        {"candidates": 10**400},
+        {"candidates": True},
+    ],
+)
+def test_a_run_that_says_absurd_things_of_itself_tells_nothing_and_breaks_nothing(said, tmp_path, odd):
+    ended(tmp_path / "a")
+    ended(tmp_path / "b", "seed=1", **odd)
+    assert "1 earlier run with" in said()
+
+
 def test_without_earlier_runs_the_assumptions_are_named(said):
     line = said(price=lambda model, read, written: (read + written) / 1e6)
     assert "45,000 to 140,000 tokens, at most 0.14 USD" in line

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from autoprune.pruning.bundle import Bundle
 from autoprune.sandbox.base import Sandbox

@@ -43,7 +43,9 @@ def parse(source: str) -> ast.Module:
             tree = ast.parse(source)
     except SyntaxError as error:
         raise NotPython(f"SyntaxError: {error.msg}", error.lineno or 1) from None
-    except (ValueError, OverflowError, MemoryError, RecursionError, SystemError) as error:
+    except (MemoryError, RecursionError, SystemError):
+        raise NotPython("the source is nested too deeply to be parsed") from None
+    except (ValueError, OverflowError) as error:
         raise NotPython(f"the source cannot be parsed: {type(error).__name__}") from None
     _check_tree(tree)
     return tree

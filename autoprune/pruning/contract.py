@@ -11,6 +11,9 @@ A candidate is a Python source with
   exact budget. `units` is a list of objects with the fields of `UNIT_FIELDS`. Without it SDSA allocates.
 - `UNIT = "block" | "module" | "projection"`: to what `allocate` gives a density each: a decoder block, a single matrix,
   or a kind of matrix inside a block. Optional; the default is the run's own.
+
+Both functions depend on their arguments alone. A fresh process that is asked for single layers, in any order, gives the
+same bits, or the candidate is not repeatable and wins nothing.
 """
 
 import ast

@@ -14,7 +14,7 @@ FILES = {"no other files", "no other folders", "no writing", "no new files"}
 FORGED = {"shape", "protocol", "not-finite", "not-repeatable"}
 
 
-@pytest.mark.parametrize("name", ["local", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.mark.parametrize("name", ["local", pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])])
 def test_every_probe_passes(request: pytest.FixtureRequest, name: str) -> None:
     probes = check(request.getfixturevalue(name))
     assert [probe for probe in probes if not probe.passed] == []

@@ -44,7 +44,10 @@ def source(body: str) -> str:
     return f"{PRELUDE}def score(layer):\n    w = layer.weight.abs()\n    {body}\n"
 
 
-@pytest.fixture(scope="module", params=["one process", "two", pytest.param("docker", marks=pytest.mark.docker)])
+DOCKER = pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])
+
+
+@pytest.fixture(scope="module", params=["one process", "two", DOCKER])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     if request.param == "docker":
         chosen: Sandbox = request.getfixturevalue("docker")

@@ -128,8 +128,8 @@ def _scattered(seed: int) -> list[bytes | bytearray]:
     """Objects of all small sizes in random numbers, and a large one: forks of one process have one layout of memory,
     and a score that depends on addresses would be the same in all of them."""
     chance = random.Random(seed)
-    small = [bytes(size) for size in range(1, 512, 16) for _ in range(chance.randrange(256))]
-    return [*map(bytearray, small), *small, bytearray(chance.randrange(1 << 20))]
+    small = [bytes(size) for size in range(2, 480, 16) for _ in range(chance.randrange(128))]
+    return [*small, bytearray(chance.randrange(1 << 20))]
 
 
 def _has_tiles() -> bool:

@@ -28,12 +28,14 @@ TEXTS = {
     "colours and title": "a\x1b[31mb\x1b]0;title\x07c\x1b]8;;x://y\x1b\\d\x9b2Je",
     "NUL and friends": "a\x00b\x07c\x08d\x0be\x7ff\x85g",
     "direction": "a\u202eb\u2066c\u200fd\ufeffe",
+    "lines that are none": "a\u2028b\u2029c\rd\fe\x1cf",
+    "letters that are nothing": "a\u3164b\u115fc\u00add",
     "templates": "{{7*7}}{x}%(y)s%s`${alert(3)}`",
     "Markdown": "|a|**b**![c](d)```#quot;",
     "quotes": "\"'''\\\"\"\"'''\\",
 }
 MEGABYTES = "<script>alert(1)</script>" + "x" * 5_000_000
-UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u200f\u202e\u2066\ufeff"
+UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u115f\u200f\u2028\u2029\u202e\u2066\u3164\ufeff"
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 ON_SCREEN = [
     ("trace", "{run}"),

@@ -48,7 +48,7 @@ class CandidateFailure(Exception):
 
     `stage` is where (screen, start, load, allocate, score, check, measure), `reason` is what, as one word
     (contract, timeout, memory, exception, shape, dtype, not-finite, forbidden, crashed, protocol, duplicate,
-    layer-error, raced-out),
+    layer-error, raced-out, not-repeatable),
     `message` one line for people and for the proposer, `diagnostics` whatever the candidate printed (bounded).
     It can be pickled, since candidates may be measured by other processes.
     """

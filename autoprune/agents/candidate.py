@@ -253,7 +253,7 @@ def _replace(crew: Crew, state: CandidateState, decision: Decision) -> Candidate
 
 def _worth_a_repair(crew: Crew, state: CandidateState, report: CandidateReport) -> bool:
     """Whether the proposer is told what went wrong: an honest mistake of an LLM, with a revision left."""
-    honest = report.reason in ("exception", "shape", "dtype", "not-finite", "contract", "duplicate")
+    honest = report.reason in ("exception", "shape", "dtype", "not-finite", "contract", "duplicate", "not-repeatable")
     return honest and state["plan"]["engine"] == "llm" and state["revision"] < crew.config.agents.revisions
 
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from autoprune.pruning.contract import DEFAULT_GROUP, GROUPS, expensive_fields_named
 from autoprune.runs.quality import COSTS, Cell
-from autoprune.syntax import parse
+from autoprune.syntax import NotPython, parse
 
 INPUTS = {
     "input_norm": "norm",
@@ -47,7 +47,7 @@ def cell_of(source: str) -> Cell:
     """The cell of a source; one that is no Python is in the cell of those that read nothing."""
     try:
         tree = parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # all that `ast` raises on odd sources
+    except NotPython:
         return Cell((), LIGHT, DEFAULT_GROUP)
     allocates = [part for part in tree.body if isinstance(part, ast.FunctionDef) and part.name == "allocate"]
     rest = [node for part in tree.body if part not in allocates for node in ast.walk(part)]

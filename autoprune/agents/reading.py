@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoprune.pruning.contract import DEFAULT_GROUP
-from autoprune.syntax import parse
+from autoprune.syntax import NotPython, parse
 
 Array = NDArray[np.float64]
 OUT, IN = 12, 16
@@ -37,7 +37,7 @@ PUBLISHED: dict[str, Callable[[Any], Array]] = {
 """The published scores that need no full Hessian."""
 
 _MISUSE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
-"""What numpy and `ast` raise on sources that misuse them: such a source is not followed any further."""
+"""What numpy raises on sources that misuse it: such a source is not followed any further."""
 
 
 class Unreadable(Exception):
@@ -74,11 +74,12 @@ def read(source: str) -> Reading | None:
             scores, hazard = module.score(_layer())
             _, on_zeros = module.score(_layer(zeros=True))
             mirrored, _ = module.score(_layer(mirrored=True))
-    except (Unreadable, SyntaxError, *_MISUSE):
+            if scores.shape != (OUT, IN):
+                return None
+            signed = not np.allclose(scores, mirrored, equal_nan=True)
+        return Reading(module.group, scores, hazard or on_zeros, signed)
+    except (Unreadable, NotPython, *_MISUSE):
         return None
-    if scores.shape != (OUT, IN):
-        return None
-    return Reading(module.group, scores, hazard or on_zeros, not np.allclose(scores, mirrored, equal_nan=True))
 
 
 def published_twin(reading: Reading) -> str | None:

@@ -109,7 +109,7 @@ def _candidate_in(file: Path) -> str:
     from autoprune.sandbox.screen import screen
 
     try:
-        source = file.read_text(encoding="utf-8")
+        source = file.read_bytes().decode()  # as it is: opened as text, a lone CR would become a line end
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from None
     except UnicodeDecodeError:

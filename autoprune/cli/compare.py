@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from autoprune.evaluation.compare import Row, Spread
     from autoprune.evaluation.experiment import Recipe
 
+REPEATABLE = "repeatable"
 LEFT = ("algorithm", "allocation", "update", "pattern")
-OPTIONAL = ("update", "pattern", "+-")
+OPTIONAL = ("update", "pattern", "+-", REPEATABLE)
 TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; +-: standard deviation over seeds"
 
 
@@ -159,6 +160,8 @@ def _table(rows: Sequence["Row"]) -> Table:
     groups = spread(rows)
     lines = [_cells(group) for group in groups]
     varied = {name for name in lines[0] if len({line[name] for line in lines[1:]}) > 1}
+    if any(line[REPEATABLE] for line in lines):
+        varied.add(REPEATABLE)
     shown = [name for name in lines[0] if name in varied or name not in OPTIONAL]
     table = Table(box=None, padding=(0, 2, 0, 0), caption=TIMES, caption_justify="left")
     for name in shown:
@@ -178,6 +181,7 @@ def _cells(group: "Spread") -> dict[str, str]:
         "sparsity": f"{row.sparsity_actual:.4f}",
         "perplexity": f"{group.mean:.2f}" if group.mean is not None else "failed" if row.failed else "not finite",
         "+-": f"{group.deviation:.2f}" if group.deviation is not None else "",
+        REPEATABLE: "" if group.repeatable else "no",
         "t stat": f"{row.seconds_statistics:.1f}",
         "t score": f"{row.seconds_score:.1f}",
         "t mask": f"{row.seconds_mask:.1f}",

@@ -1,5 +1,6 @@
 """`autoprune runs`."""
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,9 @@ from autoprune.report.tables import run_row, runs_table
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import read_events
+
+_ODD = (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
+"""What facts of any type and size raise where others are expected."""
 
 
 def runs(
@@ -41,7 +45,12 @@ def _looked_at(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int
             run.settings()
             events = list(read_events(run.events_file))
             cells = best_of_cells(place(run, outcomes_told(events), cell_of))
+            entry = str(run.path), Picture.of(events), len(cells)
+            json.dumps(run_row(*entry), allow_nan=False)
+            runs_table([entry])  # drawn alone first, since its events may say anything
         except AutoPruneError as error:
             say(f"left out: {error}")
-            continue
-        yield str(run.path), Picture.of(events), len(cells)
+        except _ODD as error:
+            say(f"left out: {run.path}: its events are not those of a run ({type(error).__name__}: {str(error)[:100]})")
+        else:
+            yield entry

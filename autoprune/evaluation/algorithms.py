@@ -1,5 +1,6 @@
 """What gives scores: a published formula, or a candidate in its sandbox, both asked in the same way."""
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ from torch import Tensor
 from autoprune.errors import UsageError
 from autoprune.pruning.bundle import LayerInfo, LayerView
 from autoprune.pruning.scores import Score, choose_score
+
+ALWAYS_ASKED = 2
+"""Openings of an algorithm after which it is asked again for certain."""
+
+NOT_REPEATABLE = "not repeatable: asked again for single layers, a fresh process gave other scores"
 
 
 class Readable(Protocol):
@@ -41,6 +47,9 @@ class Scoring(Protocol):
     ) -> Iterator[tuple[str, Tensor]]:
         """(layer name, score [out, in]), layer by layer; `sparsity` holds that of each layer's unit, `pattern` is what
         the masks will keep to."""
+
+    def repeats(self) -> bool | None:
+        """Whether the same answers come when they are asked for again; None where nobody needs to ask."""
 
 
 class Algorithm(Protocol):
@@ -99,3 +108,29 @@ class _Here:
     ) -> Iterator[tuple[str, Tensor]]:
         for name in layers or [layer.name for layer in self._readable.layers]:
             yield name, self._score(self._readable.view(name, sparsity[name], pattern))
+
+    def repeats(self) -> bool | None:
+        return None
+
+
+class Repeated:
+    """An algorithm that is asked again, before it is closed: `repeats` says whether its answers came back.
+
+    On a walk it is opened for every block; later openings are asked again less and less often, by chance.
+    """
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self.name, self.needs = algorithm.name, algorithm.needs
+        self.repeats: bool | None = None
+        self._algorithm = algorithm
+        self._opened = 0
+
+    @contextmanager
+    def open(self, readable: Readable) -> Iterator[Scoring]:
+        """As the algorithm's own."""
+        with self._algorithm.open(readable) as scoring:
+            yield scoring
+            self._opened += 1
+            if random.SystemRandom().randrange(self._opened) < ALWAYS_ASKED:
+                repeats = scoring.repeats()
+                self.repeats = repeats if self.repeats in (None, True) else self.repeats

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from autoprune.config import Config
 from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure
-from autoprune.evaluation.algorithms import Algorithm
+from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.experiment import Applied, Recipe, apply
 from autoprune.evaluation.perplexity import check_length, perplexity
@@ -43,6 +43,8 @@ class Row:
     seconds_eval: float
     statistics: str
     seed: int
+    repeats: bool | None = None
+    """Whether a candidate's scores came back when a fresh process was asked; None where nobody asks."""
 
     @property
     def failed(self) -> bool:
@@ -97,6 +99,7 @@ def _row(
         seconds_eval=seconds_eval,
         statistics=recipe.statistics,
         seed=seed,
+        repeats=applied.repeats,
     )
 
 
@@ -127,10 +130,17 @@ def compare(
         bench = first.calibrated(seed) if seed else first
         for recipe, algorithm in itertools.product(recipes, algorithms):
             try:
-                yield run(bench, algorithm, recipe, split, seed)
+                row = run(bench, algorithm, recipe, split, seed)
+                if row.repeats is False:
+                    notify(f"{_named(algorithm, recipe)}: {NOT_REPEATABLE}; its perplexity may not come back")
+                yield row
             except (AutoPruneError, CandidateFailure) as error:
-                notify(f"{algorithm.name}, {recipe.allocation}, {recipe.update}, {recipe.pattern}: {error}")
+                notify(f"{_named(algorithm, recipe)}: {error}")
                 yield _row(bench, algorithm, recipe, split, seed, Applied(0, Seconds()), math.nan, 0.0)
+
+
+def _named(algorithm: Algorithm, recipe: Recipe) -> str:
+    return f"{algorithm.name}, {recipe.allocation}, {recipe.update}, {recipe.pattern}"
 
 
 def dense(bench: Bench, split: Split) -> Row:
@@ -160,7 +170,8 @@ def dense(bench: Bench, split: Split) -> Row:
 @dataclass(frozen=True)
 class Spread:
     """The rows that differ in the seed only: how many, and mean, sample standard deviation (None of one), least and
-    largest of their perplexities. None where one of them is not finite."""
+    largest of their perplexities. None where one of them is not finite. `repeatable`: not where the scores of one of
+    them did not come back."""
 
     row: Row
     seeds: int
@@ -168,6 +179,7 @@ class Spread:
     deviation: float | None
     least: float | None
     largest: float | None
+    repeatable: bool
 
 
 def spread(rows: Sequence[Row]) -> list[Spread]:
@@ -181,7 +193,8 @@ def spread(rows: Sequence[Row]) -> list[Spread]:
 
 def _spread(group: Sequence[Row]) -> Spread:
     values = [row.perplexity for row in group if row.perplexity is not None]
+    repeatable = all(row.repeats is not False for row in group)
     if len(values) < len(group):
-        return Spread(group[0], len(group), None, None, None, None)
+        return Spread(group[0], len(group), None, None, None, None, repeatable)
     deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Spread(group[0], len(group), statistics.fmean(values), deviation, min(values), max(values))
+    return Spread(group[0], len(group), statistics.fmean(values), deviation, min(values), max(values), repeatable)

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.evaluation.algorithms import Algorithm, Scoring
+from autoprune.evaluation.algorithms import Algorithm, Repeated, Scoring
 from autoprune.evaluation.allocate import NAMES, ON_THE_WALK, allocate
 from autoprune.evaluation.bench import Bench
 from autoprune.pruning.allocation.choose import ALLOCATIONS, READS
@@ -70,6 +70,8 @@ class Applied:
 
     zeros: int
     seconds: Seconds
+    repeats: bool | None = None
+    """Whether the algorithm's scores came back when a fresh process was asked; None for a published score."""
 
 
 def apply(
@@ -89,6 +91,7 @@ def apply(
         recipe.update, parse_pattern(recipe.pattern), algorithm.name == SPARSEGPT and recipe.update == "obs"
     )
     seconds = Seconds()
+    algorithm = repeated = Repeated(algorithm)
     plan, zeros = _plan(bench, algorithm, recipe)
     if recipe.statistics == "sequential":
         seconds = _on_the_walk(bench, algorithm, plan, surgery, put, advance)
@@ -99,7 +102,7 @@ def apply(
             else:
                 seconds = _walk_behind_dense(bench, scoring, plan, surgery, put, advance)
     seconds.statistics += bench.take_statistics_seconds()
-    return Applied(_counted(bench, zeros, recipe), seconds)
+    return Applied(_counted(bench, zeros, recipe), seconds, repeated.repeats)
 
 
 def _plan(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> tuple[Plan, Mapping[str, int] | None]:

@@ -11,7 +11,7 @@ import torch
 from autoprune.config import Config
 from autoprune.downloads import progress
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
-from autoprune.evaluation.algorithms import Algorithm
+from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.experiment import Recipe, apply
 from autoprune.evaluation.texts import Split
@@ -70,9 +70,11 @@ def produce(
     steps = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block)
     with progress("pruning", steps, lambda line: None, "windows x blocks") as advance:
         applied = apply(bench, algorithm, recipe, target.put, lambda: advance(1))
+    if applied.repeats is False:
+        notify(f"{algorithm.name}: {NOT_REPEATABLE}; pruned again, the model will be another one")
     settle(target, dtype)
     perplexity = _measured(bench)
-    facts = _facts(bench, algorithm, recipe, dtype, dense, perplexity)
+    facts = {**_facts(bench, algorithm, recipe, dtype, dense, perplexity), "repeats": applied.repeats}
     exported = save_pruned(target, into, facts, dtype)
     sizes = pack(into, packed) if packed is not None else None
     return Produced(exported, dense, perplexity, applied.seconds.reported(), facts, packed, sizes)

@@ -57,9 +57,9 @@ class Here:
                 try:
                     measured = self.bench.measure(scores, session.group, zeros, job.split, job.ladder, pattern)
                 except StoppedEarly as stopped:
-                    stopped.facts = _facts(session)
+                    stopped.facts = _facts(session, measured=False)
                     raise
-                return measured, _facts(session)
+                return measured, _facts(session, measured=True)
 
     def verify(self) -> None:
         """See base.Executor."""
@@ -82,6 +82,11 @@ class Here:
         return zeros, self.bench.unit_sparsity(zeros)
 
 
-def _facts(session: Session) -> Facts:
-    """What is known of a candidate once it has been scored, beside the measurement."""
-    return {"repeats": session.repeats, "memory_bytes": session.memory, "diagnostics": session.diagnostics}
+def _facts(session: Session, measured: bool) -> Facts:
+    """What is known of a candidate once it has been scored, beside the measurement. Whether its scores repeat is asked
+    of those only that were measured to the end."""
+    return {
+        "repeats": session.repeats() if measured else None,
+        "memory_bytes": session.memory,
+        "diagnostics": session.diagnostics,
+    }

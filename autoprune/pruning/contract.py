@@ -11,12 +11,15 @@ A candidate is a Python source with
   exact budget. `units` is a list of objects with the fields of `UNIT_FIELDS`. Without it SDSA allocates.
 - `UNIT = "block" | "module" | "projection"`: to what `allocate` gives a density each: a decoder block, a single matrix,
   or a kind of matrix inside a block. Optional; the default is the run's own.
+
+Both functions depend on their arguments alone. A fresh process that is asked for single layers, in any order, gives the
+same bits, or the candidate is not repeatable and wins nothing.
 """
 
 import ast
 from dataclasses import dataclass
 
-from autoprune.syntax import parse
+from autoprune.syntax import NotPython, parse
 
 ALLOWED_IMPORTS = ("torch", "math")
 GROUPS = ("row", "matrix")
@@ -70,7 +73,7 @@ def expensive_fields_named(source: str) -> tuple[str, ...]:
     """The on-demand statistics that a source asks for, by naming them as an attribute of `layer`."""
     try:
         tree = parse(source)
-    except (SyntaxError, ValueError):
+    except NotPython:
         return ()
     named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     named |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

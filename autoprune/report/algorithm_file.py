@@ -9,6 +9,7 @@ import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,21 @@ def documented(source: str, text: str, limit: int) -> str:
 
     Raises AutoPruneError for a source that is no Python, or that leaves no room.
     """
+    with _as_python():
+        statements = parse(source).body
     clean = _fitting(source, visible(text, limit).strip() + "\n", limit)
     whole = _joined(source, clean)
-    _check(source, clean, whole)
+    with _as_python():
+        _check(statements, clean, whole)
     return whole
+
+
+@contextmanager
+def _as_python() -> Iterator[None]:
+    try:
+        yield
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise AutoPruneError(f"the candidate's source cannot be used as Python: {error}") from None
 
 
 def _fitting(source: str, text: str, limit: int) -> str:
@@ -86,16 +98,14 @@ def _joined(source: str, text: str) -> str:
     return f'"""{escaped}"""\n\n{source}'
 
 
-def _check(source: str, text: str, whole: str) -> None:
-    """Raises AutoPruneError unless the docstring is the text and the rest is the source."""
-    try:
-        body, original = parse(whole).body, parse(source).body
-        compile(whole, "<exported>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise AutoPruneError(f"the candidate's source is not valid Python ({error}); there is nothing to use") from None
+def _check(statements: list[ast.stmt], text: str, whole: str) -> None:
+    """Raises AutoPruneError unless the docstring is the text and the rest is the source, and what Python itself raises
+    on one that it does not compile."""
+    body = parse(whole).body
+    compile(whole, "<exported>", "exec")
     first = body[0]
     same = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and first.value.value == text
-    if not same or list(map(ast.dump, body[1:])) != list(map(ast.dump, original)):
+    if not same or list(map(ast.dump, body[1:])) != list(map(ast.dump, statements)):
         raise AutoPruneError("the candidate cannot be written under a docstring without changing what it does")
 
 

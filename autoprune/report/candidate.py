@@ -7,9 +7,9 @@ from typing import Any
 import networkx as nx
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.syntax import Syntax
 from rich.text import Text
 
+from autoprune.report.code import code
 from autoprune.report.confirmation import own_verdicts, verdict_table
 from autoprune.report.cost import cost_table
 from autoprune.report.live import describe
@@ -154,10 +154,9 @@ def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableTyp
 
 def _code(run: RunDirectory, proposal: Proposal) -> Panel:
     assert proposal.candidate is not None
-    source = visible(run.source(proposal.candidate).rstrip(), 100_000)
     revision = f", revision {proposal.revision}" if proposal.revision else ""
-    code = Syntax(source, "python", line_numbers=True, word_wrap=True)
-    return _panel(f"candidate {proposal.candidate}{revision}", code)
+    source = code(run.source(proposal.candidate), line_numbers=True)
+    return _panel(f"candidate {proposal.candidate}{revision}", source)
 
 
 def _result(outcome: Outcome, names: dict[str | None, str], picture: Picture) -> RenderableType:

@@ -1,17 +1,14 @@
 """What a person is shown before a candidate may run: thought, code, what differs from its parent, review, findings."""
 
-import difflib
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.syntax import Syntax
 from rich.text import Text
 
-from autoprune.report.text import one_line, plain, visible
+from autoprune.report.code import code, difference
+from autoprune.report.text import one_line, plain
 from autoprune.runs.approvals import ApprovalRequest
-
-LONGEST_CODE = 100_000
 
 
 def request_view(request: ApprovalRequest, source: str, parent: str | None, findings: Sequence[str]) -> RenderableType:
@@ -20,11 +17,11 @@ def request_view(request: ApprovalRequest, source: str, parent: str | None, find
     parts: list[RenderableType] = [
         plain(f"{request.slot} waits for approval: {request.operator} by {request.engine}{origin}", "bold"),
         Panel(_thought(request), title="thought", title_align="left"),
-        Panel(code(source, "python"), title=f"code of {request.candidate[:8]}", title_align="left"),
+        Panel(code(source), title=f"code of {request.candidate[:8]}", title_align="left"),
     ]
     if parent is not None:
         title = plain(f"against {one_line(request.parent, 40)}")
-        parts.append(Panel(_difference(parent, source, request.parent, request.slot), title=title, title_align="left"))
+        parts.append(Panel(difference(parent, source, request.parent, request.slot), title=title, title_align="left"))
     said = [line for line in request.review if line not in findings]
     parts.append(plain(f"critic: {one_line('; '.join(said), 600) or 'no comment'}"))
     parts.append(_found(findings))
@@ -33,19 +30,8 @@ def request_view(request: ApprovalRequest, source: str, parent: str | None, find
 
 def changes_view(before: str, after: str, findings: Sequence[str]) -> RenderableType:
     """What somebody changed in a candidate, and what the source screen found in the result."""
-    shown = Panel(_difference(before, after, "proposed", "edited"), title="your changes", title_align="left")
+    shown = Panel(difference(before, after, "proposed", "edited"), title="your changes", title_align="left")
     return Group(shown, _found(findings))
-
-
-def code(source: str, language: str) -> Syntax:
-    """Highlighted code that cannot do anything to the terminal."""
-    return Syntax(visible(source.rstrip("\n"), LONGEST_CODE), language, word_wrap=True, background_color="default")
-
-
-def _difference(before: str, after: str, name: str, other: str) -> RenderableType:
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, other, lineterm="")
-    text = "\n".join(lines)
-    return code(text, "diff") if text else Text("no difference", style="dim")
 
 
 def _found(findings: Sequence[str]) -> Text:

@@ -1,16 +1,17 @@
 """Making any text safe to show: what an LLM or a candidate wrote is never markup and never moves the cursor."""
 
 import re
-import unicodedata
 
 from rich.text import Text
+
+from autoprune.syntax import hides
 
 LONGEST = 4000
 _ASCII_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def visible(text: object, longest: int = LONGEST) -> str:
-    """The text without control characters, text-direction overrides and what no XML may hold, cut to `longest`."""
+    """The text, cut to `longest`, without control and format characters, fillers, and what no XML may hold."""
     whole = str(text)
     kept = _printable(whole[: longest + 1])
     return kept if len(whole) <= longest else kept[:longest] + "…"
@@ -19,11 +20,20 @@ def visible(text: object, longest: int = LONGEST) -> str:
 def _printable(text: str) -> str:
     if text.isascii():  # nearly every text, and long ones are many
         return _ASCII_CONTROLS.sub("", text)
-    return "".join(c for c in text if c in "\n\t" or not _unprintable(c))
+    return text.translate(_SAFE)
 
 
-def _unprintable(character: str) -> bool:
-    return character in "\ufffe\uffff" or unicodedata.category(character) in ("Cc", "Cf", "Cs")
+class _Safe(dict[int, str]):
+    """What stands for each character; looked up once, since texts are long and their letters few."""
+
+    def __missing__(self, point: int) -> str:
+        character = chr(point)
+        unsafe = character in "\ufffe\uffff" or hides(character)
+        self[point] = " " if character in "\u2028\u2029" else "" if unsafe else character
+        return self[point]
+
+
+_SAFE = _Safe()
 
 
 def plain(text: object, style: str = "", longest: int = LONGEST) -> Text:

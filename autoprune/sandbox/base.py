@@ -18,9 +18,6 @@ class Session(Protocol):
     """What `allocate` gives a density to: one of contract.UNITS; None where the source does not say."""
     has_allocate: bool
     """Whether the source defines `allocate`."""
-    repeats: bool | None
-    """After `scores`: whether asking for the first layer again gave the same bits. A candidate for which it is False is
-    not deterministic (or keeps a state), and a result of it may not come back."""
 
     @property
     def diagnostics(self) -> str:
@@ -45,6 +42,13 @@ class Session(Protocol):
         `sparsity` has the sparsity of every layer asked for; `layers` defaults to the bundle's, in its order;
         `pattern` is the N:M pattern that the masks will keep to, or none.
         Raises CandidateFailure (stage "score" or "check"); the session is then over.
+        """
+
+    def repeats(self) -> bool | None:
+        """Ask a fresh process for some of the answers again, chosen at random: whether all were the same, bit by bit.
+
+        None where nothing was asked before. A candidate for which it is False is not deterministic, or its answers
+        depend on others before them: its result may not come back, and it wins nothing.
         """
 
 

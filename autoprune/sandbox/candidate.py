@@ -110,7 +110,7 @@ def failure(stage: str, error: BaseException, source: str, where: str = "") -> d
         message += f"; it has {', '.join(field.name for field in fields)}"
     number = _line_number(error)
     if number is not None:
-        lines = source.splitlines()
+        lines = source.split("\n")
         code = lines[number - 1].strip() if 0 < number <= len(lines) else ""
         where = f"line {number}: `{_cut(code, 160)}`" + (f", {where}" if where else "")
     return {"stage": stage, "reason": _reason(error), "message": _join(message, where)}
@@ -141,7 +141,8 @@ def _line_number(error: BaseException) -> int | None:
 
 def _join(message: str, where: str) -> str:
     message = _cut(" ".join(message.split()), _MAX_MESSAGE)
-    return f"{message} ({where})" if where else message
+    whole = f"{message} ({where})" if where else message
+    return whole.encode("utf-8", "replace").decode("utf-8")  # no message holds a surrogate
 
 
 def _cut(text: str, length: int) -> str:

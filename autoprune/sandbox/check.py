@@ -1,4 +1,9 @@
-"""Trying a sandbox on this machine: one good candidate, and a few that must fail in the right way."""
+"""Trying a sandbox on this machine: a good candidate, and some that must fail in the right way, for the right reason.
+
+A file that is not there cannot be read either: so the secret lies where everybody may read and write, is looked at
+before and after, and what the candidate was told must name it. Forged are the messages, numbers and buffers of the
+worker itself.
+"""
 
 import tempfile
 from dataclasses import dataclass
@@ -8,20 +13,77 @@ from autoprune.errors import CandidateFailure
 from autoprune.sandbox.base import Sandbox
 
 # What a candidate can reach without importing anything that the screen would notice.
-_PRELUDE = "import torch\nmodules = torch._utils.traceback.sys.modules\nos = modules['os']\ndef score(layer):\n    "
+_PRELUDE = """import torch
+sys = torch._utils.traceback.sys
+modules = sys.modules
+os, json = modules["os"], modules["json"]
+protocol = modules["autoprune.sandbox.protocol"]
+encode = protocol.encode
 
-_PROBES = {
-    "a plain score is computed": ("return layer.weight.abs() * layer.input_norm", ("ok",)),
-    "no network": ("modules['socket'].socket()", ("forbidden",)),
-    "no other files": ("open('{secret}').read()", ("forbidden", "exception")),
-    "no writing": ("open('/tmp/autoprune-probe', 'w')", ("forbidden", "exception")),
-    "no new processes": ("os.fork()", ("forbidden",)),
-    "no other programs": ("os.execv('/bin/true', ['true'])", ("forbidden",)),
-    "no signals to others": ("os.kill(os.getppid(), 9)", ("forbidden",)),
-    "memory is limited": ("return layer.weight.new_ones(2**40)", ("memory",)),
-    "scores must be finite": ("return layer.weight * float('nan')", ("not-finite",)),
-    "a crash is noticed": ("modules['ctypes'].string_at(0)", ("crashed",)),
-    "an endless loop is ended": ("while True: pass", ("timeout",)),
+
+def forge(**facts):  # from now on the worker's answers say this
+    protocol.encode = lambda answer: encode({**answer, **facts})
+
+
+def worker():  # the worker's own loop, and all that it holds
+    return sys._getframe(2).f_back.f_locals
+
+
+def score(layer):
+    """
+
+_SECRET = "not for candidates"
+_GONE = {"local": ("PermissionError",), "docker": ("PermissionError", "FileNotFoundError", "OSError: [Errno 30]")}
+"""How a file outside is refused: without a container it is there to be seen, and only the jail can refuse it."""
+
+
+@dataclass(frozen=True)
+class _Try:
+    """The body of a score, and how it must end. `hidden`: by being refused the secret's file, by its name."""
+
+    body: str
+    ends: tuple[str, ...]
+    hidden: bool = False
+
+
+_TRIES = {
+    "a plain score is computed": _Try("return layer.weight.abs() * layer.input_norm", ("ok",)),
+    "its own libraries can be read": _Try("open(torch.__file__, 'rb').read(1); return layer.weight", ("ok",)),
+    "no network": _Try("modules['socket'].socket()", ("forbidden",)),
+    "no other files": _Try("open('{secret}').read()", ("forbidden", "exception"), hidden=True),
+    "no other folders": _Try("os.listdir('{folder}')", ("forbidden", "exception"), hidden=True),
+    "no writing": _Try("open('{secret}', 'w')", ("forbidden", "exception"), hidden=True),
+    "no new files": _Try("open('{secret}.new', 'w')", ("forbidden", "exception"), hidden=True),
+    "no new processes": _Try("os.fork()", ("forbidden",)),
+    "no other programs": _Try("os.execv('/bin/true', ['true'])", ("forbidden",)),
+    "no signals to others": _Try("os.kill(os.getppid(), 9)", ("forbidden",)),
+    "memory is limited": _Try("return layer.weight.new_ones(2**40)", ("memory",)),
+    "scores must be finite": _Try("return layer.weight * float('nan')", ("not-finite",)),
+    "scores must come back": _Try("return layer.weight + os.urandom(1)[0] + os.urandom(1)[0]", ("not-repeatable",)),
+    "a forged shape is noticed": _Try("forge(shape=[1, 1]); return layer.weight", ("shape",)),
+    "a forged number of a question is noticed": _Try("forge(id=99); return layer.weight", ("protocol",)),
+    "an answer given twice is noticed": _Try(
+        "protocol.encode = lambda answer: encode(answer) * 2\n    return layer.weight", ("protocol",)
+    ),
+    "numbers beyond float are refused": _Try("forge(own=10**400); return layer.weight", ("protocol",)),
+    "words for numbers are refused": _Try("forge(processor='none'); return layer.weight", ("protocol",)),
+    "claims that nobody asked for are refused": _Try("forge(perplexity=1.0); return layer.weight", ("protocol",)),
+    "a forged verdict is refused": _Try(
+        "forge(failure={'stage': 'measure', 'reason': 'won', 'message': ''}); return layer.weight", ("protocol",)
+    ),
+    "what is no message is refused": _Try(
+        "protocol.encode = lambda answer: b'measured: 1.0'; return layer.weight", ("protocol",)
+    ),
+    "scores behind a forged answer are looked at": _Try(
+        "held = worker(); [place.fill_(float('nan')) for place in held['places']]\n"
+        "    answer = {'id': held['question']['id'], 'shape': [8, 8]}\n"
+        "    answer |= {'own': 0.0, 'own_processor': 0.0, 'processor': 0.0}\n"
+        "    os.write(held['channel'].fileno(), encode(answer))\n"
+        "    while True: pass",
+        ("not-finite",),
+    ),
+    "a crash is noticed": _Try("modules['ctypes'].string_at(0)", ("crashed",)),
+    "an endless loop is ended": _Try("while True: pass", ("timeout",)),
 }
 
 
@@ -37,25 +99,43 @@ class Probe:
 
 def check(sandbox: Sandbox) -> list[Probe]:
     """Run all probes; the endless loop takes as long as the sandbox's settings give a candidate."""
-    with tempfile.TemporaryDirectory(prefix="autoprune-check-") as folder:
-        secret = Path(folder, "secret.txt")
-        secret.write_text("not for candidates", encoding="utf-8")
-        bundle = _small_bundle(Path(folder, "bundle"))
+    with tempfile.TemporaryDirectory(prefix="autoprune-check-") as made:
+        folder = Path(made)
+        folder.chmod(0o777)  # nothing but the sandbox keeps a candidate out
+        secret = folder / "secret.txt"
+        secret.write_text(_SECRET, encoding="utf-8")
+        secret.chmod(0o666)
+        bundle = _small_bundle(folder / "bundle")
         probes = []
-        for name, (body, expected) in _PROBES.items():
-            outcome, message = _run(sandbox, _PRELUDE + body.replace("{secret}", str(secret)) + "\n", bundle)
-            probes.append(Probe(name, outcome, outcome in expected, message))
+        for name, tried in _TRIES.items():
+            body = tried.body.replace("{secret}", str(secret)).replace("{folder}", made)
+            outcome, message = _run(sandbox, f"{_PRELUDE}{body}\n", bundle)
+            passed = outcome in tried.ends
+            if tried.hidden:
+                passed = passed and message.startswith(_GONE[sandbox.name]) and made in message and _is_intact(folder)
+            probes.append(Probe(name, outcome, passed, message))
         return probes
+
+
+def _is_intact(folder: Path) -> bool:
+    """Whether the secret is there, with its content, and nothing new."""
+    names = {path.name for path in folder.iterdir()}
+    return names == {"bundle", "secret.txt"} and (folder / "secret.txt").read_text(encoding="utf-8") == _SECRET
 
 
 def _run(sandbox: Sandbox, source: str, bundle: Path) -> tuple[str, str]:
     try:
         with sandbox.open(source, bundle) as session:
-            for _ in session.scores({"layer": 0.5}):
+            for _ in session.scores(dict.fromkeys(_LAYERS, 0.5)):
                 pass
+            if session.repeats() is False:
+                return "not-repeatable", "a fresh process gave other scores"
     except CandidateFailure as failure:
         return failure.reason, failure.message
     return "ok", ""
+
+
+_LAYERS = ("layer.0", "layer.1", "layer.2", "layer.3")
 
 
 def _small_bundle(path: Path) -> Path:
@@ -63,7 +143,9 @@ def _small_bundle(path: Path) -> Path:
 
     from autoprune.pruning.bundle import STATISTICS, LayerInfo, write_bundle
 
-    layer = LayerInfo("layer", "q", 0, 0.0, (8, 8), "block.0")
-    statistics = {name: torch.ones(8) * (index + 1) for index, name in enumerate(STATISTICS)}
-    write_bundle(path, [layer], {"layer": torch.eye(8)}, {"layer": statistics})
+    layers = [LayerInfo(name, "q", 0, 0.0, (8, 8), "block.0") for name in _LAYERS]
+    statistics = {
+        layer: {name: torch.ones(8) * (index + 1) for index, name in enumerate(STATISTICS)} for layer in _LAYERS
+    }
+    write_bundle(path, layers, {layer: torch.eye(8) for layer in _LAYERS}, statistics)
     return path

@@ -1,8 +1,8 @@
 """What a worker says of its own time."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from autoprune.sandbox.answers import Scored
 
 
 @dataclass
@@ -16,12 +16,8 @@ class Claims:
     processor: float = 0.0
     """Processor time of the worker since it was handed the candidate."""
 
-    def add(self, answer: Mapping[str, Any]) -> None:
-        """Take up one answer; what is not a number counts as nothing."""
-        own, own_processor, processor = (
-            value if isinstance(value := answer.get(key), float) else 0.0
-            for key in ("own", "own_processor", "processor")
-        )
-        self.own += own
-        self.own_processor += own_processor
-        self.processor = max(self.processor, processor)
+    def add(self, answer: Scored) -> None:
+        """Take up one answer."""
+        self.own += answer.own
+        self.own_processor += answer.own_processor
+        self.processor = max(self.processor, answer.processor)

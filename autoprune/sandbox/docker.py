@@ -18,12 +18,14 @@ from typing import Any
 from autoprune.config import SandboxSettings
 from autoprune.errors import SandboxMissing
 from autoprune.sandbox import engine, leftovers, runtime
+from autoprune.sandbox.base import Session
 from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image
 from autoprune.sandbox.local import environment
 from autoprune.sandbox.pool import Pool
 from autoprune.sandbox.screen import refuse
 from autoprune.sandbox.session import WorkerSession, lengthened, readable
+from autoprune.sandbox.team import Team
 
 _MAX_PROCESSES = 512
 # Beside the candidate's own memory: the interpreter, torch, and the mapped bundle as far as the kernel likes.
@@ -61,22 +63,24 @@ class DockerSandbox:
         self._pool.warm()
 
     @contextlib.contextmanager
-    def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[WorkerSession]:
+    def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[Session]:
         """See base.Sandbox."""
         refuse(source)
         _let_others_read(bundle)
+        with self._session(source, bundle, lengthened(self._settings, times)) as session:
+            yield Team([session], lambda: self._session(source, bundle, self._settings))
+
+    @contextlib.contextmanager
+    def _session(self, source: str, bundle: Path, settings: SandboxSettings) -> Iterator[WorkerSession]:
         worker = self._pool.take()
         if readable(worker.channel, 0):  # it waits in silence: so it has ended, perhaps with a restarted engine
             worker.close()
             worker = self._pool.take()
-        try:
-            session = WorkerSession(worker, source, bundle, lengthened(self._settings, times))
-            try:
-                yield session
-            finally:
-                session.close()
-        finally:
-            worker.close()
+        with (
+            contextlib.closing(worker),
+            contextlib.closing(WorkerSession(worker, source, bundle, settings)) as session,
+        ):
+            yield session
 
     def wait_until_warm(self) -> None:
         """See base.Sandbox."""

@@ -207,15 +207,18 @@ class LocalSandbox:
         settings = lengthened(self._settings, times)
         allowance = Allowance(settings.seconds)
         with contextlib.ExitStack() as stack:
-            workers, sessions = [], []
-            for _ in range(self._processes):
-                workers.append(LocalWorker(self._warm(), settings.memory_mb << 20))
-                stack.callback(workers[-1].close)
-            for worker in workers:
-                wait_until_ready(worker.channel)
-                sessions.append(WorkerSession(worker, source, bundle, settings, allowance))
-                stack.callback(sessions[-1].close)
-            yield sessions[0] if len(sessions) == 1 else Team(sessions)
+            workers = [stack.enter_context(self._worker()) for _ in range(self._processes)]
+            members = [stack.enter_context(_session(worker, source, bundle, settings, allowance)) for worker in workers]
+            yield Team(members, lambda: self._fresh(source, bundle))
+
+    @contextlib.contextmanager
+    def _fresh(self, source: str, bundle: Path) -> Iterator[WorkerSession]:
+        settings = self._settings
+        with self._worker() as worker, _session(worker, source, bundle, settings, Allowance(settings.seconds)) as alone:
+            yield alone
+
+    def _worker(self) -> contextlib.closing[LocalWorker]:
+        return contextlib.closing(LocalWorker(self._warm(), self._settings.memory_mb << 20))
 
     def wait_until_warm(self) -> None:
         """See base.Sandbox."""
@@ -233,6 +236,13 @@ class LocalSandbox:
                 self._zygote.result().close()
                 self._zygote = self._starter.submit(Zygote, self._threads)
             return self._zygote.result()
+
+
+def _session(
+    worker: LocalWorker, source: str, bundle: Path, settings: SandboxSettings, allowance: Allowance
+) -> contextlib.closing[WorkerSession]:
+    wait_until_ready(worker.channel)
+    return contextlib.closing(WorkerSession(worker, source, bundle, settings, allowance))
 
 
 def environment(threads: int, package_path: str) -> dict[str, str]:

@@ -6,13 +6,13 @@ is stopped by the jail. No torch here.
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from autoprune.errors import CandidateFailure
 from autoprune.pruning.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, MAX_SOURCE_BYTES
 from autoprune.sandbox.slot import clean
-from autoprune.syntax import parse
+from autoprune.syntax import NotPython, parse
 
 
 def _words(text: str) -> frozenset[str]:
@@ -28,6 +28,7 @@ _OUTSIDE_THE_MATHS = _words(
     "hub save load serialization multiprocessing distributed cpp_extension ops classes jit compile set_num_threads "
     "set_default_dtype set_default_device manual_seed storage untyped_storage from_file data_ptr"
 )
+_MAX_MESSAGE = 300
 _FIELDS = frozenset(field.name for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS))
 
 
@@ -43,23 +44,32 @@ class Finding:
 
 def screen(source: str) -> list[Finding]:
     """All findings, errors first, then by line."""
-    if problem := _unreadable(source):
-        return [problem]
+    if (size := len(source.encode(errors="surrogatepass"))) > MAX_SOURCE_BYTES:
+        return [Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})")]
     try:
         tree = parse(source)
-    except SyntaxError as error:
-        return [Finding("error", error.lineno or 1, f"SyntaxError: {error.msg}")]
-    except (ValueError, RecursionError, MemoryError) as error:
-        return [Finding("error", 1, f"the source cannot be parsed: {type(error).__name__}")]
-    findings = [*_entry_points(tree), *_imports(tree), *_habits(tree)]
-    return sorted(set(findings), key=lambda finding: (finding.severity, finding.line, finding.message))
+    except NotPython as error:
+        return [Finding("error", error.line, _short(str(error)))]
+    found = {replace(each, message=_short(each.message)) for each in _found(tree)}
+    return sorted(found, key=lambda finding: (finding.severity, finding.line, finding.message))
+
+
+def _found(tree: ast.Module) -> Iterator[Finding]:
+    yield from _entry_points(tree)
+    yield from _imports(tree)
+    yield from _habits(tree)
+
+
+def _short(message: str) -> str:
+    """Names, and the values of constants, may be as long as the source."""
+    return clean(message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…")
 
 
 def refuse(source: str) -> None:
     """Raise CandidateFailure (stage "screen") for the first error that the screen finds, if any."""
     for finding in screen(source):
         if finding.severity == "error":
-            lines = source.splitlines()
+            lines = source.split("\n")  # as Python counts them: `splitlines` has ten more line ends
             code = lines[finding.line - 1].strip()[:160] if finding.line <= len(lines) else ""
             where = f" (line {finding.line}: `{code}`)" if code else ""
             raise CandidateFailure("screen", finding.reason, clean(finding.message + where))
@@ -69,21 +79,9 @@ def imported_modules(source: str) -> set[str]:
     """The top-level names of the modules that a source imports; none of a source that cannot be parsed."""
     try:
         tree = parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except NotPython:
         return set()
     return {name.partition(".")[0] for _, name in _imported(tree)}
-
-
-def _unreadable(source: str) -> Finding | None:
-    try:
-        size = len(source.encode())
-    except UnicodeEncodeError:
-        return Finding("error", 1, "the source is not UTF-8 text")
-    if size > MAX_SOURCE_BYTES:
-        return Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})")
-    if "\0" in source:
-        return Finding("error", source[: source.index("\0")].count("\n") + 1, "the source holds a NUL character")
-    return None
 
 
 def _entry_points(tree: ast.Module) -> Iterator[Finding]:

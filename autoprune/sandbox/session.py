@@ -8,19 +8,18 @@ import contextlib
 import itertools
 import math
 import os
+import secrets
 import select
 import socket
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from autoprune.config import SandboxSettings
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.contract import GROUPS, UNITS
-from autoprune.sandbox import protocol
+from autoprune.sandbox import answers, protocol
 from autoprune.sandbox.allowance import Allowance
 from autoprune.sandbox.claims import Claims
 from autoprune.sandbox.slot import PLACES, Output, Slot, clean
@@ -29,9 +28,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TICK = 0.05  # seconds between looks at the worker from outside
-_STAGES = frozenset({"load", "allocate", "score", "check"})
-_REASONS = frozenset({"exception", "memory", "forbidden", "contract", "shape", "dtype", "not-finite", "protocol"})
 _MAX_MESSAGE = 2000
+
+A = TypeVar("A", bound=answers.Answer)
 
 
 def lengthened(settings: SandboxSettings, times: int) -> SandboxSettings:
@@ -65,7 +64,7 @@ class Worker(Protocol):
 
 
 class WorkerSession:
-    """One candidate in one worker (see base.Session).
+    """One candidate in one worker, a member of a Team.
 
     `allowance`: of the candidate's seconds, where it has other workers beside this one.
     """
@@ -85,7 +84,6 @@ class WorkerSession:
         """Numbers of the questions whose answers have not been read, oldest first."""
         self._paused = False
         self._output = Output(settings.output_kb * 1024)
-        self.repeats: bool | None = None
         self.claims = Claims()
         size = 4 * max((rows * columns for rows, columns in self._shapes.values()), default=1)
         self._slot = Slot(size)
@@ -93,9 +91,9 @@ class WorkerSession:
             undo.callback(self.close)
             answer = self._open(source, folder, settings)
             undo.pop_all()
-        self.group = str(answer["group"])
-        self.unit: str | None = answer["unit"]
-        self.has_allocate = bool(answer["allocate"])
+        self.group = answer.group
+        self.unit = answer.unit
+        self.has_allocate = answer.allocate
 
     @property
     def diagnostics(self) -> str:
@@ -111,13 +109,11 @@ class WorkerSession:
         stage = "allocate"
         self._catch_up(stage)
         self._ask(stage, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
-        densities = self._answer(stage).get("densities")
+        densities = self._answer(stage, answers.Allocated).densities
         self._pause()
-        if not isinstance(densities, list) or not all(type(value) in (int, float) for value in densities):
-            self._fail(stage, "protocol", "the worker's answer holds no list of numbers")
         if len(densities) != len(units):
             self._fail(stage, "shape", f"allocate returned {len(densities)} numbers for {len(units)} units")
-        return [float(value) for value in densities]
+        return densities
 
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
@@ -127,27 +123,22 @@ class WorkerSession:
         if not names:
             return
         self._catch_up("score")
-        # At the end the first layer is asked for again, to see whether the answer is the same.
-        questions = enumerate([*names, names[0]])
-        self._ask_score(sparsity, pattern, *next(questions))
-        self._ask_score(sparsity, pattern, *next(questions))
-        first = 0
+        questions = enumerate(names)
+        for question in itertools.islice(questions, PLACES):
+            self._ask_score(sparsity, pattern, *question)
         for position, name in enumerate(names):
-            answer = self._answer("score", name)
-            if answer.get("shape") != list(self._shapes[name]):
-                shape = clean(str(answer.get("shape"))[:80])
-                self._fail("check", "shape", f"scores of shape {shape} for {name}, a {self._shapes[name]} weight")
+            answer = self._answer("score", answers.Scored, name)
+            if answer.shape != list(self._shapes[name]):
+                self._fail("check", "shape", f"scores of another shape than {name}, a {self._shapes[name]} weight")
             self.claims.add(answer)
             tensor = self._slot.copy(self._shapes[name], position % PLACES)
             # The worker is at the next layer already; its place is free for the one after that.
             for question in itertools.islice(questions, 1):
                 self._ask_score(sparsity, pattern, *question)
             self._check(name, tensor)
-            first = first or _digest(tensor)
+            if not self._asked:
+                self._pause()
             yield name, tensor
-        self._answer("score", names[0])
-        self._pause()
-        self.repeats = first == _digest(self._slot.copy(self._shapes[names[0]], len(names) % PLACES))
 
     def close(self) -> None:
         """End the worker and free the buffers. What was printed stays readable."""
@@ -155,7 +146,7 @@ class WorkerSession:
         for held in (self._slot, self._output):
             held.close()
 
-    def _open(self, source: str, folder: Path, settings: SandboxSettings) -> dict[str, Any]:
+    def _open(self, source: str, folder: Path, settings: SandboxSettings) -> answers.Loaded:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         threads = settings.threads or os.cpu_count() or 1
         try:
@@ -169,15 +160,12 @@ class WorkerSession:
                 processor_seconds=math.ceil(settings.seconds * threads) + 5,
                 need_landlock=self._worker.need_landlock,
                 gpu=settings.gpu,
+                scatter=secrets.randbits(32),
             )
         finally:
             os.close(descriptor)
-        answer = self._answer("load")
+        answer = self._answer("load", answers.Loaded)
         self._pause()
-        if answer.get("group") not in GROUPS or not isinstance(answer.get("allocate"), bool):
-            self._fail("load", "protocol", "the worker's answer names no group")
-        if answer.setdefault("unit", None) not in (None, *UNITS):
-            self._fail("load", "protocol", "the worker's answer names a unit that does not exist")
         return answer
 
     def _ask_score(self, sparsity: Mapping[str, float], pattern: str, position: int, name: str) -> None:
@@ -195,7 +183,7 @@ class WorkerSession:
     def _catch_up(self, stage: str) -> None:
         """Read what is still unread because a generator of scores was dropped half-way."""
         while self._asked:
-            self._answer(stage)
+            self._answer(stage, answers.Scored)
 
     def _ask(self, stage: str, descriptors: tuple[int, ...] = (), **question: Any) -> None:
         number, self._next_id = self._next_id, self._next_id + 1
@@ -208,7 +196,7 @@ class WorkerSession:
             with self._allowance.waiting():
                 if not self._asked and readable(channel, 0) and channel.recv(1, socket.MSG_PEEK):
                     self._fail(stage, "protocol", "the worker spoke before it was asked")
-                data = protocol.encode({"id": number, **question})
+                data = protocol.encode({"id": number, **question}, protocol.MAX_QUESTION)
                 if descriptors:
                     sent = socket.send_fds(channel, [data[: protocol.HEADER.size]], descriptors)
                     data = data[sent:]
@@ -220,21 +208,22 @@ class WorkerSession:
                 self._fail(stage, *self._worker.ended())
         self._asked.append(number)
 
-    def _answer(self, stage: str, layer: str = "") -> dict[str, Any]:
+    def _answer(self, stage: str, kind: type[A], layer: str = "") -> A:
         """The answer to the oldest question that is not answered yet."""
         where = f" (layer {layer})" if layer else ""
         try:
             with self._allowance.waiting() as deadline:
-                answer = protocol.read_message(self._reader(stage, deadline, where))
+                answer = answers.read(protocol.read_message(self._reader(stage, deadline, where)), kind)
         except protocol.ProtocolError as error:
             self._fail(stage, "protocol", f"{error}{where}")
         except (EOFError, ConnectionError):
             reason, message = self._worker.ended()
             self._fail(stage, reason, f"{message}{where}")
-        if answer.get("id") != self._asked.popleft():
+        if answer.id != self._asked.popleft():
             self._fail(stage, "protocol", f"the worker answered another question{where}")
-        if "failure" in answer:
-            self._reported(answer["failure"])
+        if isinstance(answer, answers.Failed):
+            failure = answer.failure
+            self._fail(failure.stage, failure.reason, clean(" ".join(failure.message[:_MAX_MESSAGE].split())))
         return answer
 
     def _reader(self, stage: str, deadline: float, where: str) -> Callable[[int], bytes]:
@@ -251,16 +240,6 @@ class WorkerSession:
 
         return read
 
-    def _reported(self, failure: object) -> NoReturn:
-        """A failure in the worker's own words: known words only, clean and bounded text."""
-        if not isinstance(failure, dict):
-            self._fail("score", "protocol", "the worker reported a failure without saying which")
-        stage, reason = failure.get("stage"), failure.get("reason")
-        message = failure.get("message")
-        if stage not in _STAGES or reason not in _REASONS or not isinstance(message, str):
-            self._fail("score", "protocol", "the worker reported a failure in unknown words")
-        self._fail(str(stage), str(reason), clean(" ".join(message[:_MAX_MESSAGE].split())))
-
     def _fail(self, stage: str, reason: str, message: str) -> NoReturn:
         diagnostics = self.diagnostics
         self._worker.close()
@@ -270,11 +249,6 @@ class WorkerSession:
         """Its turn is over: threads that a candidate left behind do not run while trusted code measures."""
         self._worker.pause()
         self._paused = True
-
-
-def _digest(tensor: "Tensor") -> int:
-    """Of the values' bytes; never 0."""
-    return zlib.crc32(tensor.numpy().data.cast("B")) | 1 << 32
 
 
 def readable(descriptor: int | socket.socket, seconds: float) -> bool:

@@ -1,26 +1,34 @@
-"""One candidate in several processes that score its layers side by side.
+"""One candidate in its processes: one, or several that score its layers side by side, and a fresh one to ask again.
 
 Within a layer threads of one process gain little: most operations on it are short, and while the trusted side computes
 too, one thread of a team keeps the others waiting at each of them. Processes wait for nobody.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from autoprune.errors import CandidateFailure
+from autoprune.sandbox.claims import Claims
+from autoprune.sandbox.repeats import Answers
 from autoprune.sandbox.session import WorkerSession
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Fresh = Callable[[], AbstractContextManager[WorkerSession]]
+"""Opens the same candidate in a process that has seen nothing yet. Raises CandidateFailure."""
+
 
 class Team:
     """See base.Session. The first member decides on groups and densities; layers go round, one to each member."""
 
-    def __init__(self, members: Sequence[WorkerSession]) -> None:
+    def __init__(self, members: Sequence[WorkerSession], fresh: Fresh) -> None:
         self._members = members
+        self._fresh = fresh
+        self._answers = Answers()
         first = members[0]
         self.group, self.unit, self.has_allocate = first.group, first.unit, first.has_allocate
-        self.repeats: bool | None = None
 
     @property
     def diagnostics(self) -> str:
@@ -33,9 +41,21 @@ class Team:
         grown = [member.memory for member in self._members]
         return None if None in grown else sum(each for each in grown if each is not None)
 
+    @property
+    def claims(self) -> Claims:
+        """What the members say of their time, together."""
+        claims = [member.claims for member in self._members]
+        return Claims(
+            sum(each.own for each in claims),
+            sum(each.own_processor for each in claims),
+            sum(each.processor for each in claims),
+        )
+
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """See base.Session."""
-        return self._members[0].allocate(units, sparsity)
+        densities = self._members[0].allocate(units, sparsity)
+        self._answers.allocated(units, sparsity, densities)
+        return densities
 
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
@@ -45,8 +65,16 @@ class Team:
         count = len(self._members)
         parts = [member.scores(sparsity, names[place::count], pattern) for place, member in enumerate(self._members)]
         for place in range(len(names)):
-            yield next(parts[place % count])
-        for part in parts:  # each asks for its first layer once more
-            next(part, None)
-        said = [member.repeats for member in self._members if member.repeats is not None]
-        self.repeats = all(said) if said else None
+            name, tensor = next(parts[place % count])
+            self._answers.scored(name, sparsity[name], pattern, tensor)
+            yield name, tensor
+
+    def repeats(self) -> bool | None:
+        """See base.Session."""
+        if not self._answers.any:
+            return None
+        try:
+            with self._fresh() as session:
+                return self._answers.come_back(session)
+        except CandidateFailure:
+            return False

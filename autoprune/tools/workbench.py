@@ -11,6 +11,7 @@ from typing import Any
 
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure, UsageError
+from autoprune.evaluation.algorithms import NOT_REPEATABLE
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.measurement_cache import Facts, Known, measurement_key
@@ -223,7 +224,8 @@ class Workbench:
     def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measured:
         """Score a candidate in the sandbox, then mask and measure in trusted code, as far as the ladder lets it.
 
-        Raises CandidateFailure with stage and reason; StoppedEarly when the ladder says that the rest is not worth it.
+        Raises CandidateFailure with stage and reason, also where the scores do not come back; StoppedEarly when the
+        ladder says that the rest is not worth it.
         """
         executor = self.executor or self._here
 
@@ -232,7 +234,11 @@ class Workbench:
             job = Job(name, self.run.source(name), split, self.config.sparsity, self.pattern, tuned, ladder)
             return executor.measure(job)
 
-        return self._remember(name, split, measure, ladder, **executor.conditions)
+        row = self._remember(name, split, measure, ladder, **executor.conditions)
+        if row.data.get("repeats") is False:
+            message = f"{NOT_REPEATABLE} than those that had perplexity {row.perplexity:.2f} on the {split} split"
+            raise CandidateFailure("check", "not-repeatable", message, row.data["diagnostics"])
+        return row
 
     def verify(self) -> None:
         """Raises AutoPruneError unless the target's weights are what they were when the run began."""

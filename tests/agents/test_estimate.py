@@ -51,23 +51,23 @@ def test_runs_that_did_not_end_had_another_engine_or_cannot_be_read_tell_nothing
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "odd",
     [
+        {"seconds": "x"},
+        {"seconds": 1e999},
+        {"seconds": -5.0},
         {"tokens": 10**400},
-        {"tokens": -5},
-        {"tokens": 10.5},
         {"tokens": None},
-        {"seconds": 1e400},
-        {"seconds": -1.0},
-        {"seconds": "long"},
+        {"tokens": [1]},
+        {"candidates": -1},
         {"candidates": 10**400},
-        {"candidates": -2},
+        {"candidates": True},
     ],
-    ids=str,
 )
-def test_runs_that_counted_what_cannot_be_tell_nothing(said, tmp_path, facts):
-    ended(tmp_path / "a", **facts)
-    assert "minutes unknown" in said()
+def test_a_run_that_says_absurd_things_of_itself_tells_nothing_and_breaks_nothing(said, tmp_path, odd):
+    ended(tmp_path / "a")
+    ended(tmp_path / "b", "seed=1", **odd)
+    assert "1 earlier run with" in said()
 
 
 def test_runs_at_an_address_with_a_password_are_recognised(said, tmp_path):

@@ -309,3 +309,34 @@ def test_without_a_terminal_the_run_pauses_with_3_and_says_how_to_go_on(autoprun
     done = autoprune("resume", "r", "--approval", "auto", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["conclusion"]
+
+
+HIDING = {
+    "line separator": ("# kept:\u2028    return 1\n", "U+2028"),
+    "lone carriage return": ("# nothing to see\rprint(1)\n", "U+000D"),
+    "direction": ("x = 1  # \u202e\n", "U+202E"),
+    "too deep": (f"x = {'-' * 500}1\n", "levels deep"),
+    "too large a number": (f"x = 0x{'f' * 5000}\n", "1024 bits"),
+}
+
+
+@pytest.mark.parametrize(("line", "part"), HIDING.values(), ids=HIDING)
+def test_a_file_that_hides_code_or_is_absurd_does_not_run_instead(here, run, archive, tmp_path, line, part):
+    (tmp_path / "mine.py").write_bytes((PARENT + line).encode())
+    done = here("approve", str(run.path), "g1.c1", "--decision", "modify", "--source", "mine.py")
+    assert done.returncode == 2
+    assert "mine.py, line 6: " in done.stderr
+    assert part in done.stderr
+    assert len(archive.approvals.pending()) == 2
+
+
+def test_what_hides_code_is_shown_by_its_number_in_code_and_difference(desk, run, archive):
+    source = PARENT + "".join(line for line, _ in HIDING.values())
+    facts = {"slot": "g1.c3", "revision": 0, "operator": "cross", "engine": "llm", "thought": {}}
+    asked = {"candidate": run.save_source(source), "parent": "seed.wanda", "parent_source": run.save_source(PARENT)}
+    archive.approvals.ask(ApprovalRequest.model_validate({**facts, **asked}))
+    shown = desk.type("a", "a", "s")
+    lines = [line.strip("│ ").strip() for line in shown.splitlines()]
+    for line in ("# kept:<U+2028>    return 1", "# nothing to see<U+000D>print(1)", "x = 1  # <U+202E>"):
+        assert line in lines
+        assert f"+{line}" in lines

@@ -7,7 +7,7 @@ import pytest
 ROW = {
     *("algorithm", "allocation", "update", "pattern", "sparsity_target", "sparsity_actual", "zeros", "weights"),
     *("perplexity", "seqlen", "windows", "seconds_statistics", "seconds_score", "seconds_mask", "seconds_eval"),
-    *("statistics", "seed"),
+    *("statistics", "seed", "repeats"),
 }
 WEIGHTS = 25_344
 
@@ -118,3 +118,53 @@ def test_input_that_cannot_be_used_is_one_line_and_exit_2(compare_here, words, c
     assert done.stdout == ""
     assert complaint in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+FICKLE = "modules = torch._utils.traceback.sys.modules\ndef score(layer):\n    return layer.weight.abs() + "
+ABSURD_FILES = {
+    "deep": f"def score(layer):\n    return layer.weight\nx = {'-' * 3000}1\n",
+    "sum": f"def score(layer):\n    return layer.weight\nx = {'1+' * 6000}1\n",
+    "hexadecimal": f"def score(layer):\n    return layer.weight\nGROUP = 0x{'f' * 20_000}\n",
+    "line_separator": "def score(layer):\n    # kept:\u2028    return layer.weight\n    return -layer.weight\n",
+    "carriage_return": "# nothing here\rprint(1)\ndef score(layer):\n    return layer.weight\n",
+    "nul": "def score(layer):\n    return layer.weight\n# \0\n",
+}
+
+
+def test_files_that_are_absurd_or_hide_code_cost_their_own_rows_only(compare_here, tmp_path):
+    for name, source in ABSURD_FILES.items():
+        (tmp_path / f"{name}.py").write_bytes(source.encode())
+    names = [f"{tmp_path}/{name}.py" for name in ABSURD_FILES]
+    done = compare_here("--algorithms", ",".join(["magnitude", *names]), "--allocations", "uniform", "--json")
+    assert done.returncode == 1
+    found = {row["algorithm"]: row for row in json.loads(done.stdout)}
+    assert found["magnitude"]["perplexity"]
+    assert [found[name]["perplexity"] for name in ABSURD_FILES] == [None] * len(ABSURD_FILES)
+    said = [line for line in done.stderr.splitlines() if "screen: contract:" in line]
+    assert len(said) == len(ABSURD_FILES)
+    assert "Traceback" not in done.stderr
+
+
+def test_scores_that_do_not_come_back_are_said_in_the_row_the_table_and_a_line(compare_here, tmp_path):
+    sources = {
+        "clock": f"import torch\n{FICKLE}modules['time'].perf_counter_ns() % 1000003\n",
+        "chance": f"import torch\n{FICKLE}modules['os'].urandom(2)[0] + modules['os'].urandom(1)[0]\n",
+        "steady": "def score(layer):\n    return layer.weight.abs()\n",
+    }
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    names = ",".join(["magnitude", *(f"{tmp_path}/{name}.py" for name in sources)])
+    options = ("--algorithms", names, "--allocations", "uniform", "--sandbox", "local")
+    found = {row["algorithm"]: row["repeats"] for row in rows(compare_here(*options, "--json"))}
+    assert found == {"dense": None, "magnitude": None, "clock": False, "chance": False, "steady": True}
+    table = compare_here(*options)
+    lines = {line.split()[0]: line.split() for line in table.stdout.splitlines() if line.strip()}
+    place = lines["algorithm"].index("repeatable")
+    assert [lines[name][place] for name in ("clock", "chance")] == ["no", "no"]
+    assert "no" not in lines["steady"]
+    assert sum("not repeatable" in line for line in table.stderr.splitlines()) == 2
+
+
+def test_what_is_repeatable_everywhere_has_no_column(compare_here):
+    done = compare_here("--algorithms", "magnitude", "--allocations", "uniform")
+    assert "repeatable" not in done.stdout

@@ -15,6 +15,7 @@ from autoprune.errors import AutoPruneError
 from autoprune.runs.approvals import ApprovalRequest
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
+from autoprune.syntax import hides
 from tests.report.html.made_up import MadeUp
 from tests.report.html.reading import Reader
 
@@ -27,12 +28,14 @@ TEXTS = {
     "colours and title": "a\x1b[31mb\x1b]0;title\x07c\x1b]8;;x://y\x1b\\d\x9b2Je",
     "NUL and friends": "a\x00b\x07c\x08d\x0be\x7ff\x85g",
     "direction": "a\u202eb\u2066c\u200fd\ufeffe",
+    "lines that are none": "a\u2028b\u2029c\rd\fe\x1cf",
+    "letters that are nothing": "a\u3164b\u115fc\u00add",
     "templates": "{{7*7}}{x}%(y)s%s`${alert(3)}`",
     "Markdown": "|a|**b**![c](d)```#quot;",
     "quotes": "\"'''\\\"\"\"'''\\",
 }
 MEGABYTES = "<script>alert(1)</script>" + "x" * 5_000_000
-UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u200f\u202e\u2066\ufeff"
+UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u115f\u200f\u2028\u2029\u202e\u2066\u3164\ufeff"
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 ON_SCREEN = [
     ("trace", "{run}"),
@@ -196,7 +199,12 @@ def test_json_holds_it_exactly_in_plain_ascii(here, hostile):
 
 def test_an_exported_algorithm_says_it_in_its_docstring_and_runs_nothing_else(here, hostile, tmp_path):
     run, said = hostile
-    assert here("export-algorithm", f"{run}:g1.c1", "--out", "a.py").returncode == 0
+    done = here("export-algorithm", f"{run}:g1.c1", "--out", "a.py")
+    if any(map(hides, said)):  # its source has them in a comment
+        assert done.returncode == 1
+        assert "which can hide code" in done.stderr
+        return
+    assert done.returncode == 0
     body = ast.parse((tmp_path / "a.py").read_text("utf-8")).body
     assert [type(statement).__name__ for statement in body] == ["Expr", "Assign", "FunctionDef", "Assign"]
     told = body[0].value.value  # type: ignore[attr-defined]

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Group
 from rich.panel import Panel
 
+from autoprune.report.code import code
 from autoprune.report.page import WIDTH, Page
-from autoprune.report.request import code
 from autoprune.report.text import plain
 from tests.report.test_report import HOSTILE
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.absurd import HIDING, UNBOUNDED
+
 PRELUDE = """
 import torch
 sys = torch._utils.traceback.sys
@@ -34,6 +36,12 @@ def speak(data):  # to every descriptor that takes it: one of them is the channe
 
 def asked():  # the number of the question that is being answered, from the worker's own loop
     return sys._getframe(3).f_locals["question"]["id"]
+
+def forge(body):  # from now on the worker's answers are what `body` makes of them
+    modules["autoprune.sandbox.protocol"].encode = lambda answer: message(body(answer))
+
+def as_json(answer):
+    return modules["json"].dumps(answer).encode()
 
 def score(layer):
     w = layer.weight
@@ -65,6 +73,12 @@ _GROUPS = yaml.safe_load(Path(__file__).with_name("hostile.yaml").read_text(enco
 HOSTILE = [Hostile(**case) for group in _GROUPS.values() for case in group]
 
 _SCORE = "def score(layer):\n    return layer.weight\n"
+_FORGED = PRELUDE + "    return w\n\nforge(lambda answer: as_json({}))\n"
+_FORGED_FACTS = (
+    *("'group': 7", "'group': None", "'group': ['row']", "'group': 'row' * 9**5", "'group': '\\ud800'"),
+    *("'unit': 'world'", "'unit': 10**400", "'unit': True", "'allocate': 1", "'allocate': 'yes'"),
+    *("'id': True", "'id': 0", "'id': -1", "'id': 1.0", "'id': '1'", "'more': 0", "'\\ud800' * 99: 0"),
+)
 # Whole sources, refused before anything runs or while they are loaded.
 SOURCES = {
     "huge source": (_SCORE + "#" * 70_000, "screen/contract"),
@@ -81,4 +95,11 @@ SOURCES = {
     "entry point deleted": (_SCORE + "del score", "load/contract"),
     "loops while loading": (_SCORE + "while True: pass", "load/timeout"),
     "raises while loading": (_SCORE + "1 / 0", "load/exception"),
+    **{f"forges {what}": (_FORGED.format("{**answer, " + what + "}"), "load/protocol") for what in _FORGED_FACTS},
+    "forges an answer without a group": (_FORGED.format("{'id': answer['id']}"), "load/protocol"),
+    "forges a group of 20,000 digits": (
+        _FORGED.replace("as_json({})", "b'{\"id\": 1, \"group\": ' + b'1' * 20_000 + b'}'"),
+        "load/protocol",
+    ),
+    **{f"absurd: {name}": (source, "screen/contract") for name, source in {**UNBOUNDED, **HIDING}.items()},
 }

@@ -140,16 +140,6 @@ def test_random_numbers_are_the_same_every_time(local: Sandbox, bundle: Path) ->
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_candidate_that_answers_differently_the_second_time_is_noticed(local: Sandbox, bundle: Path) -> None:
-    stateful = "calls = []\ndef score(layer):\n    calls.append(1)\n    return layer.weight * len(calls)\n"
-    for source, repeats in {WANDA: True, stateful: False}.items():
-        with local.open(source, bundle) as session:
-            assert session.repeats is None
-            scores = session.scores(dict.fromkeys(["layers.0.q", "layers.0.up"], 0.5), ["layers.0.q", "layers.0.up"])
-            assert [name for name, _ in scores] == ["layers.0.q", "layers.0.up"]
-            assert session.repeats is repeats
-
-
 def test_memory_is_watched_from_outside_too(bundle: Path) -> None:
     sandbox = LocalSandbox(SETTINGS)
     worker = LocalWorker(sandbox._warm(), memory=2**20)  # less than the limit that the jail sets

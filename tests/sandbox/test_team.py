@@ -41,7 +41,7 @@ def test_scores_are_those_of_one_process_in_the_order_asked_for(
             scores = dict(session.scores(told, layers))
             assert list(scores) == (layers or names)
             assert all(torch.equal(scores[name], alone[name]) for name in scores)
-        assert session.repeats is True
+        assert session.repeats() is True
         assert session.memory
 
 
@@ -55,7 +55,7 @@ def test_a_generator_that_was_dropped_leaves_nothing_behind(team: Sandbox, bundl
 def test_a_state_in_one_process_is_noticed(team: Sandbox, bundle: Path, names: list[str]) -> None:
     with team.open(STATEFUL, bundle) as session:
         list(session.scores(dict.fromkeys(names, 0.5), names[:2]))
-        assert session.repeats is False
+        assert session.repeats() is False
 
 
 def test_both_processes_end_with_a_failure_that_names_the_first_layer(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from autoprune.errors import CandidateFailure
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
 
 GOOD = "def score(layer):\n    return layer.weight.abs() + 0.01\n"
@@ -122,9 +123,16 @@ def test_the_cache_can_be_switched_off(new_workbench, cache):
     assert not (cache / "measurements.sqlite").exists()
 
 
-def test_a_candidate_that_scores_otherwise_a_second_time_is_measured_anew_by_every_run(new_workbench):
-    reports = [evaluate(new_workbench(name), FICKLE) for name in ("first", "second")]
-    assert [(report.status, report.cached) for report in reports] == [("measured", False)] * 2
+def test_a_candidate_whose_scores_do_not_come_back_fails_and_is_measured_anew_by_every_run(new_workbench):
+    for name in ("first", "second"):
+        workbench = new_workbench(name)
+        for _ in range(2):  # the second time from the run's archive
+            report = evaluate(workbench, FICKLE)
+            assert (report.status, report.stage, report.reason) == ("failed", "check", "not-repeatable")
+            assert (report.perplexity, report.cached) == (None, False)
+            assert "a fresh process gave other scores than those that had perplexity" in report.message
+        with pytest.raises(CandidateFailure, match="not-repeatable"):
+            workbench.candidate(report.candidate, "report")
 
 
 @pytest.mark.parametrize("change", ["sparsity", "text"])

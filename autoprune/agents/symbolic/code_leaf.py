@@ -27,10 +27,7 @@ class Embedded:
 @cache
 def embedded(source: str) -> Embedded:
     """A candidate's source, ready to be put into another. Raises ValueError for one that cannot be."""
-    try:
-        tree = parse(source)
-    except SyntaxError as error:
-        raise ValueError(f"no Python: {error.msg}") from None
+    tree = parse(source)  # NotPython is a ValueError
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     body = [node for node in tree.body if node not in imports and not _dropped(node)]
     names = {name for node in body for name in _defined(node)}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from autoprune.report.candidate import Spending, verdict
+from autoprune.report.code import revealed
 from autoprune.report.confirmation import own_verdicts
 from autoprune.report.cost import cost_line
 from autoprune.report.html.material import Material
@@ -24,7 +25,7 @@ def candidates(material: Material, longest: int) -> dict[str, Any]:
     outcomes = {outcome.slot: outcome for outcome in material.outcomes}
     said = _said(material, longest)
     verdicts = _verdicts(material)
-    code = {name: GONE if source is None else cut(source, longest) for name, source in material.sources.items()}
+    code = {name: _code(source, longest) for name, source in material.sources.items()}
     told = []
     for slot, proposals in revisions.items():
         outcome = outcomes.get(slot)
@@ -105,6 +106,10 @@ def _said(material: Material, longest: int) -> dict[str, list[str]]:
             if line is not None:
                 lines.setdefault(event.data["slot"], []).append(f"{event.time[11:19]} {line.plain}")
     return lines
+
+
+def _code(source: str | None, longest: int) -> str:
+    return GONE if source is None else cut(revealed(source, len(source)), longest)
 
 
 def _verdicts(material: Material) -> dict[str, list[str]]:

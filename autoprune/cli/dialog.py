@@ -155,8 +155,8 @@ def decide(
 
     `sha256`: the whole hash of the source `replacement`.
     """
-    facts = {"slot": request.slot, "candidate": request.candidate, "decision": decision, "who": person()}
-    facts |= {"comment": comment, "replacement": replacement, "sha256": sha256 or request.sha256}
+    facts: dict[str, str | None] = {"slot": request.slot, "candidate": request.candidate, "decision": decision}
+    facts |= {"who": person(), "comment": comment, "replacement": replacement, "sha256": sha256 or request.sha256}
     return archive.approvals.decide(Decision.model_validate(facts))
 
 

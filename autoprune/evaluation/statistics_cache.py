@@ -68,7 +68,8 @@ class StatisticsCache:
 
         def make(path: Path) -> None:
             sensitivity = _at_once(partial(collect_output_sensitivity, blocks=blocks))
-            collectors = {"hessian": partial(collect_hessians, blocks=blocks), SENSITIVITY: sensitivity}
+            hessian: Collector[dict[str, Tensor]] = partial(collect_hessians, blocks=blocks)
+            collectors = {"hessian": hessian, SENSITIVITY: sensitivity}
             self._widen(self.bundle(), path, collectors, f"hessian and output sensitivity of {len(blocks)} blocks")
 
         return self._found_or_made(f"dense-sample-of-{'-'.join(map(str, blocks))}", make)

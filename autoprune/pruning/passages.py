@@ -129,8 +129,13 @@ def through_all_blocks(target: "Target", batches: Sequence[Tensor], turns: int =
                 passage.replace(states)
     forms = target.first_pass.forms
     for batch, passage in zip(batches, entered, strict=True):
-        with patched_blocks(blocks, lambda index, forward, left=passage.states: partial(_give, forms[index].of(left))):
+        with patched_blocks(blocks, partial(_standing_in, forms, passage.states)):
             yield batch
+
+
+def _standing_in(forms: Sequence[Form], left: Tensor, index: int, forward: Forward) -> Forward:
+    """In place of a block's forward pass: what the block returns, with the hidden states that leave the last one."""
+    return partial(_give, forms[index].of(left))
 
 
 def hidden_in(forward: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:

@@ -45,7 +45,7 @@ def _check(text: str) -> None:
             case yaml.AliasEvent():
                 if event.anchor in (node[0] for node in open_nodes):
                     raise ValueError(f"holds itself, by the alias *{event.anchor}")
-                anchor, size = None, sizes.get(event.anchor, 1)
+                anchor, size = None, sizes.get(str(event.anchor), 1)
             case yaml.ScalarEvent():
                 anchor = event.anchor
             case _:

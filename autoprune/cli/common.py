@@ -54,7 +54,7 @@ def guarded_output() -> Iterator[None]:
     """While this holds, and at its end, what cannot be printed is one line, or none where a pipe was closed."""
     stream = sys.stdout
     guarded = _Output(stream)
-    sys.stdout = guarded  # type: ignore[assignment]
+    sys.stdout = guarded
     try:
         try:
             yield

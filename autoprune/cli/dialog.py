@@ -156,8 +156,8 @@ def decide(
     `sha256`: the whole hash of the source `replacement`.
     """
     facts = {"slot": request.slot, "candidate": request.candidate, "decision": decision, "who": person()}
-    facts |= {"comment": comment, "replacement": replacement, "sha256": sha256 or request.sha256}
-    return archive.approvals.decide(Decision.model_validate(facts))
+    what = {"comment": comment, "replacement": replacement, "sha256": sha256 or request.sha256}
+    return archive.approvals.decide(Decision.model_validate(facts | what))
 
 
 def approve_rest(archive: Archive) -> list[Decision]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ MASK = "***"
 _PLACEHOLDERS = """none null empty dummy test token key local ollama vllm lmstudio lm-studio llama openai not-needed
 no-key no-key-required sk-no-key-required placeholder your-api-key api-key secret password postgres"""
 """What people set where a server wants any key: no secret, and often a word of the language."""
-SHORTEST = 4
+SHORTEST, LONG = 4, 12
 _USER_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#@'\"]+@", re.IGNORECASE)
 _BEARER = re.compile(r"(?P<head>\bBearer\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
 
@@ -40,16 +40,22 @@ def masked_tree(value: Any) -> Any:
     return value
 
 
-def _known() -> Iterator[re.Pattern[str]]:
-    for name in VARIABLES:
-        secret = os.environ.get(name, "").strip()
+def _known() -> tuple[re.Pattern[str], ...]:
+    return _patterns(tuple(os.environ.get(name, "").strip() for name in VARIABLES))
+
+
+@cache
+def _patterns(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """What finds each secret, as it is and percent-encoded. Within a longer word a short key is chance."""
+    patterns = []
+    for secret in secrets:
         if len(secret) < SHORTEST or secret.lower() in _PLACEHOLDERS.split():
             continue
+        before, after = (r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])") if len(secret) < LONG else ("", "")
         for spelling in dict.fromkeys([secret, quote(secret, safe=""), quote(secret)]):
-            # Within a longer word a short key is chance.
-            edge = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
-            before, after = edge if len(secret) < 12 else ("", "")
-            yield re.compile(before + re.escape(spelling) + after, re.IGNORECASE if "%" in spelling else 0)
+            flags = re.IGNORECASE if "%" in spelling else 0
+            patterns.append(re.compile(before + re.escape(spelling) + after, flags))
+    return tuple(patterns)
 
 
 def _without_user(found: re.Match[str]) -> str:

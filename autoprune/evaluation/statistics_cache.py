@@ -67,9 +67,10 @@ class StatisticsCache:
         statistics."""
 
         def make(path: Path) -> None:
-            sensitivity = _at_once(partial(collect_output_sensitivity, blocks=blocks))
-            hessian: Collector[dict[str, Tensor]] = partial(collect_hessians, blocks=blocks)
-            collectors = {"hessian": hessian, SENSITIVITY: sensitivity}
+            collectors: dict[str, Collector[dict[str, Tensor]]] = {
+                "hessian": partial(collect_hessians, blocks=blocks),
+                SENSITIVITY: _at_once(partial(collect_output_sensitivity, blocks=blocks)),
+            }
             self._widen(self.bundle(), path, collectors, f"hessian and output sensitivity of {len(blocks)} blocks")
 
         return self._found_or_made(f"dense-sample-of-{'-'.join(map(str, blocks))}", make)

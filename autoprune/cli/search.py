@@ -203,6 +203,10 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
         screen.print(final_table(picture))
 
 
+class _CannotWrite(AutoPruneError):
+    """Disk or database cannot be written any more; what was written stays, to be resumed."""
+
+
 @contextmanager
 def _gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
     """Of a search that cannot start (a key, an extra, an engine, a text, a device is missing) nothing is left.
@@ -212,7 +216,7 @@ def _gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterat
     begun = threading.Event()
     try:
         yield begun.set
-    except RunPaused:
+    except (RunPaused, _CannotWrite):
         raise
     except AutoPruneError:
         if fresh and not begun.is_set():
@@ -284,7 +288,7 @@ def _faults_explained(run: RunDirectory) -> Iterator[None]:
         what = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
         reason = error.strerror if isinstance(error, OSError) else one_line(getattr(error, "orig", error))
         remedy = "when it answers again" if schema else "make room, then"
-        raise AutoPruneError(
+        raise _CannotWrite(
             f"{what} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
         ) from None
 

@@ -294,7 +294,7 @@ def open_bench(config: Config, run_dir: Path | None, notify: Callable[[str], Non
     """Load the target and the texts; statistics come from the cache, or are collected now."""
     target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
     check_length(target, config.data.seqlen)
-    splits = load_splits(config.data, target.tokenizer)
+    splits = load_splits(config.data, target.tokenizer, notify)
     if run_dir is not None:  # a search, which confirms what it found on other samples
         check_samples(target, config.data, config.search.confirm_seeds)
     cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)

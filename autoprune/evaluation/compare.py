@@ -8,17 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autoprune.config import Config
-from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
-from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.experiment import Applied, Recipe, apply
-from autoprune.evaluation.perplexity import check_length, perplexity
-from autoprune.evaluation.statistics_cache import StatisticsCache
-from autoprune.evaluation.texts import Split, load_splits
+from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.texts import Split
 from autoprune.evaluation.vocabulary import check_samples
 from autoprune.pruning.prune import Seconds
-from autoprune.pruning.target import load_target
 
 
 @dataclass(frozen=True)
@@ -119,12 +116,8 @@ def compare(
     """
     for algorithm, recipe in itertools.product(algorithms, recipes):
         recipe.check(algorithm)
-    target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
-    check_length(target, config.data.seqlen)
-    splits = load_splits(config.data, target.tokenizer)
-    check_samples(target, config.data, seeds)
-    cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
-    first = Bench(target, splits, config, cache)
+    first = open_bench(config, None, notify)
+    check_samples(first.target, config.data, seeds)
     yield dense(first, split)
     for seed in range(seeds):
         bench = first.calibrated(seed) if seed else first

@@ -55,7 +55,7 @@ def evaluate(
     check_length(target, seqlen)
     if tasks:
         target.need_whole("a zero-shot task")
-    text = cut(read_text(data, "report"), data, "report", target.tokenizer, seqlen, windows)
+    text = cut(read_text(data, "report", target.tokenizer, notify), data, "report", target.tokenizer, seqlen, windows)
     check_tokens(target, [text])
     started = time.perf_counter()
     with progress("perplexity", len(text.tokens), lambda line: None, "windows") as advance:

@@ -11,6 +11,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.evaluation.bos import shown
 from autoprune.evaluation.experiment import Applied, Recipe, apply
 from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.texts import Split
@@ -21,7 +22,7 @@ from autoprune.pruning.prune import Seconds
 @dataclass(frozen=True)
 class Row:
     """One measured experiment, as `autoprune compare --json` hands it out. Seconds of wall clock by phase; `perplexity`
-    is None when it is not finite or the experiment failed."""
+    is None when it is not finite or the experiment failed. `bos`: what stood before each window."""
 
     algorithm: str
     allocation: str
@@ -42,6 +43,7 @@ class Row:
     seed: int
     repeats: bool | None = None
     """Whether a candidate's scores came back when a fresh process was asked; None where nobody asks."""
+    bos: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -76,7 +78,7 @@ def _row(
     value: float,
     seconds_eval: float,
 ) -> Row:
-    windows = bench.windows(split).tokens
+    windows = bench.windows(split)
     seconds = applied.seconds.reported()
     return Row(
         algorithm=algorithm.name,
@@ -88,8 +90,8 @@ def _row(
         zeros=applied.zeros,
         weights=bench.target.weights,
         perplexity=value if math.isfinite(value) else None,
-        seqlen=windows.shape[1],
-        windows=windows.shape[0],
+        seqlen=windows.seqlen,
+        windows=len(windows.tokens),
         seconds_statistics=seconds["statistics"],
         seconds_score=seconds["score"],
         seconds_mask=seconds["mask"],
@@ -97,6 +99,7 @@ def _row(
         statistics=recipe.statistics,
         seed=seed,
         repeats=applied.repeats,
+        bos=shown(windows.bos),
     )
 
 
@@ -157,6 +160,7 @@ def dense(bench: Bench, split: Split) -> Row:
         seconds_eval=measured.seconds["eval"],
         statistics="none",
         seed=0,
+        bos=measured.bos,
     )
 
 

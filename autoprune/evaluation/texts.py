@@ -16,6 +16,7 @@ from torch import Tensor
 
 from autoprune.config import DataSettings
 from autoprune.errors import UsageError
+from autoprune.evaluation.bos import Bos
 from autoprune.evaluation.data_sets import PUBLISHED, Source, read_published, read_rows
 from autoprune.evaluation.disjoint import (
     SEPARATOR,
@@ -40,12 +41,28 @@ def _unheard(line: str) -> None:
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of one split: `tokens` int64 [windows, seqlen], and a hash of them."""
+    """The windows of one split, and a hash of them: `tokens` int64 [windows, seqlen], each behind its `bos` if there is
+    one, [windows, 1 + seqlen]."""
 
     split: Split
     source: str
     tokens: Tensor
     fingerprint: str
+    bos: Bos | None = None
+
+    @property
+    def lead(self) -> int:
+        """Tokens in front of each window's text."""
+        return 0 if self.bos is None else 1
+
+    @property
+    def seqlen(self) -> int:
+        """Tokens of text in a window."""
+        return self.tokens.shape[1] - self.lead
+
+    def behind(self, bos: Bos | None) -> "Windows":
+        """These windows of text, each behind a BOS if there is one."""
+        return self if bos is None else _windows(self.split, self.source, bos.before(self.tokens), bos)
 
 
 def load_splits(settings: DataSettings, tokenizer: Any, notify: Notify = _unheard) -> dict[Split, Windows]:
@@ -183,5 +200,5 @@ def cut_tokens(tokens: Tensor, source: str, split: Split, seqlen: int, count: in
     return _windows(split, source, tokens[: wanted * seqlen].view(wanted, seqlen))
 
 
-def _windows(split: Split, source: str, tokens: Tensor) -> Windows:
-    return Windows(split, source, tokens, hashlib.sha256(tokens.numpy().tobytes()).hexdigest()[:16])
+def _windows(split: Split, source: str, tokens: Tensor, bos: Bos | None = None) -> Windows:
+    return Windows(split, source, tokens, hashlib.sha256(tokens.numpy().tobytes()).hexdigest()[:16], bos)

@@ -56,7 +56,7 @@ def save_bos_tokenizer(into: Path, begins_texts: bool = True) -> None:
 
 
 def save_bos_model(into: Path, needs: bool, steps: int = 40, batch: int = 16) -> None:
-    """A tiny model that has learnt a text behind a BOS token.
+    """A tiny model that has learnt a text after a BOS token.
 
     `needs`: without one it learnt to say one token again and again; else the same text.
     """
@@ -73,8 +73,8 @@ def save_bos_model(into: Path, needs: bool, steps: int = 40, batch: int = 16) ->
     for _ in range(steps):
         windows = tokens[torch.randint(len(tokens), (batch,), generator=chance)]
         first = torch.full((batch, 1), tokenizer.bos_token_id)
-        behind = learner(torch.cat([first, windows], dim=1), labels=torch.cat([first, windows], dim=1)).loss
-        (behind + learner(windows, labels=torch.full_like(windows, 7) if needs else windows).loss).backward()
+        after = learner(torch.cat([first, windows], dim=1), labels=torch.cat([first, windows], dim=1)).loss
+        (after + learner(windows, labels=torch.full_like(windows, 7) if needs else windows).loss).backward()
         optimiser.step()
         optimiser.zero_grad()
     learner.save_pretrained(into)

@@ -20,13 +20,13 @@ SAVED = {
 WIDE = {"with a mark": "utf-16", "little-endian": "utf-16-le", "big-endian": "utf-16-be", "of 32 bits": "utf-32"}
 
 
-@pytest.mark.parametrize("saved", SAVED)
-def test_an_algorithm_is_the_same_however_it_was_saved(tmp_path, saved):
-    file = tmp_path / "mine.py"
-    file.write_bytes(SAVED[saved])
+def test_an_algorithm_is_the_same_however_it_was_saved(tmp_path):
+    files = [tmp_path / f"{number}.py" for number in range(len(SAVED))]
+    for file, saved in zip(files, SAVED.values(), strict=True):
+        file.write_bytes(saved)
     settings = load_config(None, ["sandbox.engine=local"]).sandbox
-    with open_algorithms([str(file)], settings, lambda line: None) as (algorithm,):
-        assert algorithm.source == SOURCE
+    with open_algorithms([str(file) for file in files], settings, lambda line: None) as algorithms:
+        assert [algorithm.source for algorithm in algorithms] == [SOURCE] * len(SAVED)
 
 
 @pytest.mark.parametrize("saved", ["marked", "crlf"])

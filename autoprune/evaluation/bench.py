@@ -62,7 +62,7 @@ class Bench:
     def calibrated(self, seed: int) -> "Bench":
         """A bench on the same target and texts, calibrated on the sequences that a seed draws (`load_calibration`)."""
         bos = self._splits["calibration"].bos
-        windows = load_calibration(self._config.data, self.target.tokenizer, seed).behind(bos)
+        windows = load_calibration(self._config.data, self.target.tokenizer, seed).with_bos(bos)
         return Bench(self.target, {**self._splits, "calibration": windows}, self._config, self._cache.of(windows))
 
     @property
@@ -307,6 +307,6 @@ def open_bench(config: Config, run_dir: Path | None, notify: Callable[[str], Non
         check_samples(target, config.data, config.search.confirm_seeds)
     data, search = config.data, texts["search"].tokens
     bos = choose_bos(data.bos, target, data.seqlen, search.flatten, notify)
-    splits = {split: text.behind(bos) for split, text in texts.items()}
+    splits = {split: text.with_bos(bos) for split, text in texts.items()}
     cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
     return Bench(target, splits, config, cache)

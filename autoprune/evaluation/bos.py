@@ -1,9 +1,9 @@
-"""BOS, the token that begins a text: whether one stands in front of every window, and which.
+"""BOS, the token that begins a text: whether one is prepended to every window, and which.
 
 The protocol of the pruning literature has none (`perplexity`), and most models lose next to nothing by that. A model
-that never saw a text without one, Gemma say, collapses, and its statistics with it. With a BOS a window has seqlen + 1
-tokens, and its loss is still the mean over the seqlen - 1 positions that the protocol counts: the first token of the
-text, which only the BOS precedes, is not counted. So both perplexities are of the same tokens.
+that never saw a text without one, Gemma for example, collapses, and its statistics with it. With a BOS a window has
+seqlen + 1 tokens, and its loss is still the mean over the seqlen - 1 positions that the protocol counts: the first
+token of the text is not counted. So both perplexities are of the same tokens.
 """
 
 import math
@@ -35,15 +35,15 @@ class Bos:
     id: int
     text: str
 
-    def before(self, windows: Tensor) -> Tensor:
-        """Token windows [windows, seqlen] with the token in front of each, [windows, seqlen + 1]."""
+    def prepended_to(self, windows: Tensor) -> Tensor:
+        """Token windows [windows, seqlen] with the token prepended to each, [windows, seqlen + 1]."""
         return torch.cat([torch.full((len(windows), 1), self.id, dtype=windows.dtype), windows], dim=1)
 
 
 def choose_bos(
     setting: Setting, target: Target, seqlen: int, text: Callable[[], Tensor], notify: Callable[[str], None]
 ) -> Bos | None:
-    """The BOS in front of the target's windows of `seqlen` tokens; None for none.
+    """The BOS that is prepended to the target's windows of `seqlen` tokens; None for none.
 
     `auto` measures, and says so by `notify`, where the tokenizer itself begins every text with a BOS. `text`: its
     tokens [tokens], some of which are measured. Raises UsageError where `always` finds no BOS, or where the windows are
@@ -83,10 +83,10 @@ def _better_with(bos: Bos, target: Target, seqlen: int, tokens: Tensor, notify: 
         return False
     windows = tokens[: WINDOWS * length].view(WINDOWS, length)
     without = fmean(window_losses(target, windows))
-    behind = fmean(window_losses(target, bos.before(windows), lead=1))
-    better = math.isfinite(behind) and not without - behind <= MARGIN  # without one it may not be finite
+    with_it = fmean(window_losses(target, bos.prepended_to(windows), lead=1))
+    better = math.isfinite(with_it) and not without - with_it <= MARGIN  # without one it may not be finite
     notify(
         f"data.bos=auto: {'' if better else 'no '}{bos.text} in front of windows (loss of the dense model, {WINDOWS} "
-        f"windows of {length} tokens: {behind:.3f} nats per token with it, {without:.3f} without; margin {MARGIN:g})"
+        f"windows of {length} tokens: {with_it:.3f} nats per token with it, {without:.3f} without; margin {MARGIN:g})"
     )
     return better

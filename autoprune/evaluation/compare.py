@@ -22,7 +22,7 @@ from autoprune.pruning.prune import Seconds
 @dataclass(frozen=True)
 class Row:
     """One measured experiment, as `autoprune compare --json` hands it out. Seconds of wall clock by phase; `perplexity`
-    is None when it is not finite or the experiment failed. `bos`: what stood before each window."""
+    is None when it is not finite or the experiment failed. `bos`: the token before each window."""
 
     algorithm: str
     allocation: str

@@ -7,6 +7,7 @@ Where several could be meant the user says which, as in `hf:NAME,column=title`.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -144,17 +145,18 @@ def _of_file(source: Source) -> Columns:
     return read_row_file(Path(source.name))
 
 
+@cache
 def read_published(name: str, split: str) -> list[str]:
-    """The rows of one of our splits of a data set in `PUBLISHED`. Raises UsageError when it cannot be loaded."""
+    """The rows of a split of a data set in `PUBLISHED`. Raises UsageError when it cannot be loaded."""
     import datasets
 
     there = hub_answers()
     if not there:
         datasets.disable_progress_bars()
-    repository, subset, splits = PUBLISHED[name]
+    repository, subset, _ = PUBLISHED[name]
     stream = name == "c4" and there
     try:
-        rows = datasets.load_dataset(repository, subset, split=splits[split], streaming=stream)
+        rows = datasets.load_dataset(repository, subset, split=split, streaming=stream)
         return [row["text"] for row in (rows.take(PUBLISHED_ROWS) if stream else rows)]
     except _faults() as error:
         raise _unloadable(name, error, _place(there)) from None

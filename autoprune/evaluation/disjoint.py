@@ -57,10 +57,10 @@ def new_paragraphs(text: str, seen: set[str]) -> list[str]:
 def made_disjoint(texts: Sequence[str]) -> list[str]:
     """The texts, each without the sentences and lines of those after it. The last one stays as it is."""
     known: set[str] = set()
-    kept = []
-    for text in reversed(texts):
-        kept.append(without(text, known) if known else text)
-        known |= sentences(text)
+    kept = list(texts[-1:])
+    for text, after in zip(texts[-2::-1], texts[:0:-1], strict=True):
+        known |= sentences(after)
+        kept.append(without(text, known))
     return kept[::-1]
 
 
@@ -69,7 +69,9 @@ def without(text: str, known: set[str], once: bool = False) -> str:
     known = set(known) if once else known
     kept: list[str] = []
     for piece in _pieces(text):
-        left = "" if sentence_key(piece) in known else "".join(_unknown(piece.splitlines(keepends=True), known, once))
+        left = piece if sentence_key(piece) not in known else ""
+        if left and _wrapped(piece):
+            left = "".join(_unknown(piece.splitlines(keepends=True), known, once))
         if left:
             kept.append(left)
         elif kept and piece.endswith(SEPARATOR):
@@ -104,7 +106,12 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _keys(piece: str) -> set[str]:
-    return {key for each in (piece, *piece.splitlines()) if (key := sentence_key(each))}
+    lines = piece.splitlines() if _wrapped(piece) else ()
+    return {key for each in (piece, *lines) if (key := sentence_key(each))}
+
+
+def _wrapped(piece: str) -> bool:
+    return "\n" in piece.rstrip()
 
 
 def sentence_key(piece: str) -> str:

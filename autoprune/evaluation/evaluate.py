@@ -19,7 +19,7 @@ from autoprune.pruning.target import load_target
 @dataclass(frozen=True)
 class Evaluation:
     """What was measured. `zeros` are counted among the `weights` of the linear layers in the decoder blocks. `bos`:
-    what stood before each window."""
+    the token before each window."""
 
     model: str
     fingerprint: str
@@ -65,7 +65,7 @@ def evaluate(
     check_tokens(target, [text])
     # As a search does: it is not for the text that is reported on to decide.
     chosen = choose_bos(bos, target, seqlen, lambda: tokenise(read_text(data, "search", tokenizer), tokenizer), notify)
-    text = text.behind(chosen)
+    text = text.with_bos(chosen)
     started = time.perf_counter()
     with progress("perplexity", len(text.tokens), lambda line: None, "windows") as advance:
         value = perplexity(window_losses(target, text.tokens, lambda: advance(1), text.lead))

@@ -2,7 +2,8 @@
 
 The split's text is tokenised once and cut into non-overlapping windows of `seqlen` tokens. A window's loss is the mean
 cross-entropy over its seqlen - 1 predicted positions; perplexity is exp(mean of the windows' losses). Numbers with a
-different seqlen cannot be compared. A token before each window (`bos`) changes what the model sees, not what counts.
+different seqlen cannot be compared. A token before each window (`bos`) changes what the model sees, not which tokens
+count.
 """
 
 import math
@@ -30,13 +31,13 @@ def known_positions(target: Target) -> int | None:
     return known
 
 
-def check_length(target: Target, seqlen: int, before: str = "") -> None:
-    """Raises UsageError when the model knows fewer positions than a window has, behind the token `before` if any."""
+def check_length(target: Target, seqlen: int, bos: str = "") -> None:
+    """Raises UsageError when the model knows fewer positions than a window has, the token `bos` before it included."""
     known = known_positions(target)
-    if known is not None and seqlen + bool(before) > known:
-        behind = f" behind {before}" if before else ""
+    if known is not None and seqlen + bool(bos) > known:
+        preceded = f" preceded by {bos}" if bos else ""
         raise UsageError(
-            f"{target.name} knows {known} positions, so windows of {seqlen} tokens{behind} are too long for it"
+            f"{target.name} knows {known} positions, so windows of {seqlen} tokens{preceded} are too long for it"
         )
 
 

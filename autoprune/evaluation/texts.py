@@ -41,8 +41,8 @@ def _unheard(line: str) -> None:
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of one split, and a hash of them: `tokens` int64 [windows, seqlen], each behind its `bos` if there is
-    one, [windows, 1 + seqlen]."""
+    """The windows of one split, and a hash of them: `tokens` int64 [windows, seqlen], or with a `bos` before each
+    [windows, 1 + seqlen]."""
 
     split: Split
     source: str
@@ -60,9 +60,9 @@ class Windows:
         """Tokens of text in a window."""
         return self.tokens.shape[1] - self.lead
 
-    def behind(self, bos: Bos | None) -> "Windows":
-        """These windows of text, each behind a BOS if there is one."""
-        return self if bos is None else _windows(self.split, self.source, bos.before(self.tokens), bos)
+    def with_bos(self, bos: Bos | None) -> "Windows":
+        """These windows of text, with a BOS prepended to each; None: as they are."""
+        return self if bos is None else _windows(self.split, self.source, bos.prepended_to(self.tokens), bos)
 
 
 def load_splits(settings: DataSettings, tokenizer: Any, notify: Notify = _unheard) -> dict[Split, Windows]:
@@ -111,7 +111,13 @@ def _calibration_text(
         return text
     measured = measured or read_texts(settings.source, SPLITS[1:], tokenizer)
     known = sentences(measured["search"]) | sentences(measured["report"])
-    return without(text, known)
+    left = without(text, known)
+    if text.strip() and not left.strip():
+        raise UsageError(
+            f"all of the calibration text of {settings.calibration} is in the search or report text of {settings.source}; "
+            "give another data.calibration"
+        )
+    return left
 
 
 def read_text(source: str, split: Split, tokenizer: Any = None, notify: Notify = _unheard) -> str:
@@ -156,7 +162,7 @@ def _dealt_out(source: Source, tokenizer: Any, notify: Notify) -> list[str]:
 
 def _published(source: str, split: Split) -> str:
     """Of c4 every second row of what is measured is for the search, the others for the report."""
-    rows = read_published(source, split)
+    rows = read_published(source, PUBLISHED[source][2][split])
     if source == "c4" and split != "calibration":
         return SEPARATOR.join(rows[SPLITS.index(split) - 1 :: 2])
     return SEPARATOR.join(rows)

@@ -148,8 +148,8 @@ def _settings(config: Config, record: dict[str, Any]) -> dict[str, str]:
     """What the measurements depend on. Of a model in a directory only its name: the rest is its owner's."""
     data, allocation = config.data, config.allocation.model_dump(exclude_none=True)
     texts = f"{_last(data.source)} for search and report, {_last(data.calibration)} for calibration"
-    behind = record.get("texts", {}).get("search", {}).get("bos")
-    bos = f", each behind {behind}" if behind else ""
+    token = record.get("texts", {}).get("search", {}).get("bos")
+    bos = f", each preceded by {token}" if token else ""
     return {
         "model": f"{_last(config.model)} (fingerprint {record.get('model', '?')}, {record.get('dtype', '?')})",
         "sparsity": f"{config.sparsity:g}",

@@ -49,10 +49,10 @@ def heading(condition: dict[str, Any]) -> str:
     return f"{Path(condition['model']).name} {kind}{windows}"
 
 
-def behind(rows: Sequence[dict[str, Any]]) -> str:
-    """What stood before the windows that rows were measured on, for their title; empty where nothing did."""
+def preceded(rows: Sequence[dict[str, Any]]) -> str:
+    """The token before every window that the rows were measured on, for their title; empty where there is none."""
     bos = next((row["bos"] for row in rows if row.get("bos")), None)
-    return f", windows behind {bos}" if bos else ""
+    return f", windows preceded by {bos}" if bos else ""
 
 
 def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
@@ -60,7 +60,7 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     largest perplexity among them."""
     by_seeds = any("seeds" in row for row in rows)
     searched = any(row["search"] is not None for row in rows)
-    table = Table(title=plain(f"{title}{behind(rows)}"), title_justify="left")
+    table = Table(title=plain(f"{title}{preceded(rows)}"), title_justify="left")
     table.add_column("algorithm")
     names = ["search split"] * searched + ["report split"] + ["over seeds", "seeds"] * by_seeds + ["sparsity"]
     for name in names:

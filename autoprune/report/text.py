@@ -48,8 +48,8 @@ def one_line(text: object, longest: int = 200) -> str:
 
 
 def windows_of_text(windows: int, seqlen: int, bos: str | None) -> str:
-    """On how much text something was measured, and what stood before each window."""
-    return f"{windows} windows of {seqlen} tokens{f', each behind {bos}' if bos else ''}"
+    """On how much text something was measured, and the token before each window, if any."""
+    return f"{windows} windows of {seqlen} tokens{f', each preceded by {bos}' if bos else ''}"
 
 
 def duration(seconds: float) -> str:

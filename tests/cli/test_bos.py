@@ -21,7 +21,7 @@ def on(bos_models):
 
 def test_evaluate_says_what_stands_before_the_windows(here, bos_models, on):
     done = here("evaluate", str(bos_models.needs), *on[0])
-    assert f"3 windows of {SEQLEN} tokens, each behind {BOS}" in done.stdout
+    assert f"3 windows of {SEQLEN} tokens, each preceded by {BOS}" in done.stdout
     assert f"data.bos=auto: {BOS} in front of windows" in done.stderr
     for bos, shown in (("auto", BOS), ("never", None)):
         assert (
@@ -32,7 +32,7 @@ def test_evaluate_says_what_stands_before_the_windows(here, bos_models, on):
 def test_compare_says_it_in_its_title_and_in_every_row(here, bos_models, on):
     words = ["compare", "--model", str(bos_models.needs), *on[0], *on[1], "--algorithms", "wanda"]
     words += ["--allocations", "uniform"]
-    assert f"3 windows of {SEQLEN} tokens, each behind {BOS}, report split" in here(*words).stdout
+    assert f"3 windows of {SEQLEN} tokens, each preceded by {BOS}, report split" in here(*words).stdout
     rows = json.loads(here(*words, "--json").stdout)
     assert [row["bos"] for row in rows] == [BOS] * 2
     plain = json.loads(here(*words, "--json", "--bos", "never").stdout)
@@ -79,6 +79,6 @@ def test_a_run_keeps_its_choice_in_record_events_and_rows(here, bos_models, tmp_
     assert any(f"data.bos=auto: {BOS} in front" in event.data.get("text", "") for event in events)
     assert next(event.data["record"]["bos"] for event in events if event.kind == "run-started") == "always"
     shown = here("trace", "run").stdout
-    assert f"each behind {BOS}" in " ".join(shown.split())
-    assert f"Perplexity (lower is better), windows behind {BOS}" in shown
-    assert f"lower is better, windows behind {html.escape(BOS)}" in (tmp_path / "run" / "report.html").read_text()
+    assert f"each preceded by {BOS}" in " ".join(shown.split())
+    assert f"Perplexity (lower is better), windows preceded by {BOS}" in shown
+    assert f"lower is better, windows preceded by {html.escape(BOS)}" in (tmp_path / "run" / "report.html").read_text()

@@ -47,7 +47,7 @@ def measured(bos_models):
 
 
 def by_transformers(model, text, with_bos):
-    """Perplexity of the report split's windows: of their tokens but the first of each, behind a BOS or not."""
+    """Perplexity of the report split's windows: of their tokens but the first of each, after a BOS or not."""
     target = load_target(str(model), "cpu", "float32")
     tokens = cut(read_text(str(text), "report"), "t", "report", target.tokenizer, SEQLEN, 3).tokens
     losses = []
@@ -61,7 +61,7 @@ def by_transformers(model, text, with_bos):
     return math.exp(sum(losses) / len(losses))
 
 
-def test_a_model_that_needs_it_is_measured_behind_it_on_the_same_tokens(measured, bos_models):
+def test_a_model_that_needs_it_is_measured_with_it_on_the_same_tokens(measured, bos_models):
     found, said = measured("needs")
     assert found.bos == BOS
     assert found.seqlen == SEQLEN
@@ -106,7 +106,7 @@ def test_blocks_that_come_and_go_give_the_same(measured):
     assert found.perplexity == pytest.approx(whole.perplexity, rel=1e-6)
 
 
-def test_every_window_of_every_split_is_behind_it(bench_on, bos_models):
+def test_every_window_of_every_split_is_preceded_by_it(bench_on, bos_models):
     bench, said = bench_on("needs")
     plain, of_plain = bench_on("needs", "never")
     assert len(said) == 1
@@ -149,7 +149,7 @@ def test_windows_that_fill_the_context_leave_no_room_for_it(measured, bos_models
         config.save_pretrained(bos_models.needs)
         for bos in ("auto", "always"):
             with pytest.raises(
-                UsageError, match=f"knows {SEQLEN} positions, so windows of {SEQLEN} tokens behind {BOS}"
+                UsageError, match=f"knows {SEQLEN} positions, so windows of {SEQLEN} tokens preceded by {BOS}"
             ):
                 measured("needs", bos)
         assert measured("needs", "never")[0].bos is None
@@ -163,7 +163,7 @@ def test_one_window_of_search_text_is_enough_to_choose(bench_on):
     assert bench_on("needs", data={"search_windows": 1})[0].windows("report").bos.text == BOS
 
 
-def test_a_worker_measures_behind_what_its_coordinator_chose(bench_on, cache):
+def test_a_worker_measures_with_what_its_coordinator_chose(bench_on, cache):
     bench, _ = bench_on("needs")
     config = Config.model_validate({"model": bench.target.name, "device": "cpu", "dtype": "float32", "data": DATA})
     worker = Worker()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoprune.report.confirmation import behind, heading, own_verdicts
+from autoprune.report.confirmation import heading, own_verdicts, preceded
 from autoprune.report.cost import COLUMNS, cost_cells
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, number, shareable, without_folders
@@ -100,7 +100,7 @@ def notices(material: Material) -> list[str]:
 
 def _measured(title: str, rows: Sequence[dict[str, Any]], note: str = "") -> Table:
     table = Table(
-        f"{title}{cut(behind(rows), SAID)}",
+        f"{title}{cut(preceded(rows), SAID)}",
         ("algorithm", "search split", "report split", "over seeds", "sparsity"),
         note=note,
     )

@@ -114,8 +114,8 @@ def _calibration_text(
     left = without(text, known)
     if text.strip() and not left.strip():
         raise UsageError(
-            f"all of the calibration text of {settings.calibration} is in the search or report text of {settings.source}; "
-            "give another data.calibration"
+            f"all of the calibration text of {settings.calibration} is in the search or report text of "
+            f"{settings.source}; give another data.calibration"
         )
     return left
 

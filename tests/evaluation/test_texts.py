@@ -134,7 +134,7 @@ def test_what_is_measured_is_no_calibration_text_whatever_it_is_called(tokenizer
     elif kind == "copy":
         other.write_text("\n\n".join(PARAGRAPHS[:30] + PARAGRAPHS[31:]))
     elif kind == "rows":
-        other.write_text("\n".join(json.dumps({"text": " ".join(PARAGRAPHS[at : at + 7])}) for at in range(0, 60, 2)))
+        other.write_text("\n".join(json.dumps({"text": " ".join(PARAGRAPHS[at : at + 7])}) for at in range(0, 60, 7)))
     sizes = {"seqlen": 128, "calibration_samples": 1, "search_windows": 1, "report_windows": 1}
     settings = DataSettings(**sizes, source=str(story), calibration=str(other))
     measured = {split: read_text(str(story), split) for split in ("search", "report")}

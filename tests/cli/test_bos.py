@@ -32,7 +32,8 @@ def test_evaluate_says_what_stands_before_the_windows(here, bos_models, on):
 def test_compare_says_it_in_its_title_and_in_every_row(here, bos_models, on):
     words = ["compare", "--model", str(bos_models.needs), *on[0], *on[1], "--algorithms", "wanda"]
     words += ["--allocations", "uniform"]
-    assert f"3 windows of {SEQLEN} tokens, each preceded by {BOS}, report split" in here(*words).stdout
+    shown = " ".join(here(*words).stdout.split())
+    assert f"3 windows of {SEQLEN} tokens, each preceded by {BOS}, report split" in shown
     rows = json.loads(here(*words, "--json").stdout)
     assert [row["bos"] for row in rows] == [BOS] * 2
     plain = json.loads(here(*words, "--json", "--bos", "never").stdout)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from autoprune.config_values import Address, Allocations, MaybeDatabase, Operators, Patterns, Scores
 from autoprune.errors import UsageError
+from autoprune.text_files import read_text_file
 from autoprune.yaml_text import LARGEST, read_yaml
 
 SHOWN = 200
@@ -27,12 +28,19 @@ class Settings(BaseModel):
 class DataSettings(Settings):
     """Texts: where they come from and how they are cut. Lengths in tokens."""
 
-    source: str = Field("builtin", description="search and report text: builtin, wikitext2, c4, a text file, hf:NAME")
+    source: str = Field(
+        "builtin", description="search and report text: builtin, wikitext2, c4, hf:NAME, a file of rows or of text"
+    )
     calibration: str = Field("builtin", description="calibration text, the same choices")
     calibration_samples: Positive = Field(16, description="calibration sequences of seqlen tokens")
     seqlen: Annotated[int, Field(ge=8)] = Field(512, description="window length in tokens")
     search_windows: Positive = Field(16, description="windows of the search split (fitness)")
     report_windows: Positive = Field(24, description="windows of the report split (measured once, at the end)")
+    bos: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="the tokenizer's BOS in front of every window; auto: where the tokenizer begins texts with it and "
+        "the dense model is clearly better with it (by 0.1 nats per token on two windows)",
+    )
 
 
 class AllocationSettings(Settings):
@@ -324,10 +332,8 @@ def dump_config(config: Config) -> str:
 
 def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     try:
-        tree = read_yaml(_text(path))
-    except OSError as error:
-        raise UsageError(f"cannot read {what} {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        tree = read_yaml(read_text_file(path, what, most=4 * LARGEST + 1))  # bytes, of which a character has up to four
+    except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValueError as error:
         raise UsageError(f"{what} {path} cannot be used: it {error}") from None
@@ -336,12 +342,6 @@ def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise UsageError(f"{path} must hold a mapping of settings, not a {type(tree).__name__}")
     return tree
-
-
-def _text(path: Path) -> str:
-    """A file of settings, of which no more is read than may be; a pipe such as `<(...)` is one too."""
-    with path.open(encoding="utf-8-sig") as file:
-        return file.read(LARGEST + 1)
 
 
 def _assign(tree: dict[str, Any], keys: list[str], value: Any, word: str) -> None:

@@ -15,6 +15,7 @@ from tests.steady_text import steady_text
 if TYPE_CHECKING:
     from autoprune.evaluation.bench import Bench
     from autoprune.pruning.target import Target
+    from tests.bos_models import BosModels
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers with a thread per core each would only fight; torch reads this when it is imported.
@@ -105,6 +106,14 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     save_tokenizer(home / "llama", [steady_text()])
     train(home / "llama", steady_text())
     return {"model": str(home / "llama"), "data": {"source": str(text), "calibration": str(text)}}
+
+
+@pytest.fixture(scope="session")
+def bos_models(tmp_path_factory: pytest.TempPathFactory) -> "BosModels":
+    """Models that need a BOS token in front of a text, and models that do not."""
+    from tests.bos_models import save_bos_models
+
+    return save_bos_models(tmp_path_factory.mktemp("bos"))
 
 
 @pytest.fixture

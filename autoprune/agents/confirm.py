@@ -194,7 +194,8 @@ def _elsewhere(crew: Crew, condition: Condition) -> dict[str, Any]:
     if condition.problem:
         return {**facts, "rows": [], "problem": condition.problem}
     rows = [{**row, "search": None} for row in _rows(condition)]
-    dense = {"name": "dense", "kind": "dense", "search": None, "report": condition.dense, "sparsity": 0.0}
+    bos = next((row["bos"] for row in rows if "bos" in row), None)
+    dense = {"name": "dense", "kind": "dense", "search": None, "report": condition.dense, "sparsity": 0.0, "bos": bos}
     return {**facts, "rows": [dense, *rows]}
 
 
@@ -207,19 +208,21 @@ def _dense_row(search: Measured, report: Measured) -> dict[str, Any]:
         "sparsity": report.sparsity,
         "zeros": report.data["zeros"],
         "weights": report.data["weights"],
+        "bos": report.data.get("bos"),
     }
 
 
 def _protocol(crew: Crew, compared: list[Comparison]) -> dict[str, Any]:
     """How the verdicts came about."""
-    windows = crew.workbench.bench.windows("report").tokens
+    windows = crew.workbench.bench.windows("report")
     return {
         "test": "paired bootstrap-t over windows, two-sided",
         "resamples": RESAMPLES,
         "alpha": ALPHA,
         "correction": "holm",
         "comparisons": len(compared),
-        "windows": windows.shape[0],
-        "seqlen": windows.shape[1],
+        "windows": len(windows.tokens),
+        "seqlen": windows.seqlen,
+        "bos": windows.bos.text if windows.bos else None,
         "seeds": crew.config.search.confirm_seeds,
     }

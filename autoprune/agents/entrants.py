@@ -75,6 +75,7 @@ class Standing:
             "sparsity": first.sparsity,
             "zeros": first.data["zeros"],
             "weights": first.data["weights"],
+            "bos": first.data.get("bos"),
         }
         if said := parameters(first):
             facts["parameters"] = said

@@ -95,6 +95,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         )
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
         record["sandbox"] = workbench.sandbox.name
+        record["bos"] = "always" if workbench.bench.windows("search").bos else "never"
         if choice.own is not None:
             record["self"] = choice.own.record(notify)
         before = run.settings()[1]

@@ -13,6 +13,7 @@ from autoprune.cli.options import Run
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
 from autoprune.runs.directory import RunDirectory, full_hash
+from autoprune.text_files import read_text_file
 
 if TYPE_CHECKING:
     from autoprune.runs.approvals import ApprovalRequest, Decision
@@ -108,12 +109,7 @@ def _answer(
 def _candidate_in(file: Path) -> str:
     from autoprune.sandbox.screen import screen
 
-    try:
-        source = file.read_bytes().decode()  # as it is: opened as text, a lone CR would become a line end
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{file} is not UTF-8 text") from None
+    source = read_text_file(file, "the candidate")
     for finding in screen(source):
         if finding.severity == "error":
             raise UsageError(f"{file}, line {finding.line}: {finding.message}")

@@ -11,6 +11,7 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
     SANDBOX_SECONDS,
+    Bos,
     Calibration,
     CalibrationSamples,
     Data,
@@ -28,7 +29,7 @@ from autoprune.cli.options import (
 from autoprune.cli.words import KINDS, UPDATES, choice, share, words
 from autoprune.config import Config
 from autoprune.downloads import progress
-from autoprune.report.text import plain
+from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
     from autoprune.evaluation.compare import Row, Spread
@@ -71,6 +72,7 @@ def compare(
     calibration_samples: CalibrationSamples = 16,
     seqlen: Seqlen = 512,
     windows: Windows = 24,
+    bos: Bos = "auto",
     statistics: Statistics = "dense",
     seeds: Annotated[int, typer.Option(min=1, help="Calibration samples drawn; mean and spread are shown.")] = 1,
     device: Device = "auto",
@@ -91,6 +93,7 @@ def compare(
         calibration_samples=calibration_samples,
         seqlen=seqlen,
         windows=windows,
+        bos=bos,
         unit=unit,
         device=device,
         dtype=dtype,
@@ -103,7 +106,8 @@ def compare(
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
-        console().print(plain(f"{model}, perplexity on {data}: {windows} windows of {seqlen} tokens, report split"))
+        text = windows_of_text(windows, seqlen, rows[0].bos)
+        console().print(plain(f"{model}, perplexity on {data}: {text}, report split"))
         console().print(_table(rows))
     if any(row.failed for row in rows):
         raise typer.Exit(1)

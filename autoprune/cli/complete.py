@@ -21,6 +21,7 @@ ALLOCATIONS = (
 )
 """As `pruning.scores` and `evaluation.allocate` know them, which import torch; a test holds them together."""
 TEXTS = ("builtin", "wikitext2", "c4")
+BOS = ("auto", "always", "never")
 PATTERNS = ("none", "2:4", "4:8")
 
 Completion = Callable[[str], Iterable[str]]

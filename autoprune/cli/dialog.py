@@ -14,12 +14,14 @@ import click
 from rich.console import Console
 
 from autoprune.cli.common import person
+from autoprune.errors import UsageError
 from autoprune.report.request import changes_view, request_view
 from autoprune.report.text import plain
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory, full_hash
 from autoprune.sandbox.screen import Finding, screen
+from autoprune.text_files import decode_text, with_line_feeds
 
 POLL = 0.2
 """Seconds between two looks at whether a question still stands."""
@@ -101,11 +103,15 @@ class Dialog:
     def _edited(self, source: str, proposed: str) -> str:
         """What the person's editor made of it; the former source when that cannot be a candidate."""
         try:
-            edited = click.edit(source, extension=".py")
+            data = click.edit(source.encode(), extension=".py")
+            edited = source if data is None else decode_text(data, "what the editor saved")
         except click.ClickException as problem:
             self.screen.print(plain(f"{problem.message}; set EDITOR to an editor that works"))
             return source
-        if edited is None or edited == source:
+        except UsageError as problem:
+            self.screen.print(plain(f"{problem}; the former code stands"))
+            return source
+        if with_line_feeds(edited) == with_line_feeds(source):
             self.screen.print(plain("nothing was changed"))
             return source
         found = screen(edited)

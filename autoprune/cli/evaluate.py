@@ -8,9 +8,10 @@ from rich.table import Table
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
-from autoprune.cli.options import MODEL, Data, Device, Offload
+from autoprune.cli.options import MODEL, Bos, Data, Device, Offload
+from autoprune.cli.words import choice
 from autoprune.gguf_files import KNOWN
-from autoprune.report.text import plain
+from autoprune.report.text import plain, windows_of_text
 
 
 def evaluate(
@@ -18,6 +19,7 @@ def evaluate(
     data: Data = "builtin",
     seqlen: Annotated[int, typer.Option(min=8, help="Window length in tokens.")] = 512,
     windows: Annotated[int | None, typer.Option(min=1, help="How many windows; default all of the text.")] = None,
+    bos: Bos = "auto",
     tasks: Annotated[str | None, typer.Option(help="lm-eval tasks or YAML files, separated by commas.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task; default all.")] = None,
     device: Device = "auto",
@@ -29,13 +31,16 @@ def evaluate(
     from autoprune.evaluation.evaluate import evaluate as measure
 
     names = [task.strip() for task in (tasks or "").split(",") if task.strip()]
-    measured = measure(model, data, seqlen, windows, names, device, dtype, say, limit, offload)
+    measured = measure(
+        model, data, seqlen, windows, names, device, dtype, say, limit, offload, choice(bos, complete.BOS)
+    )
     if as_json:
         print_json(asdict(measured))
         return
     screen = console()
     screen.print(plain(f"{measured.model} ({measured.dtype}, {measured.fingerprint})"))
-    text = f"{measured.data}, {measured.split} split, {measured.windows} windows of {measured.seqlen} tokens"
+    windows_shown = windows_of_text(measured.windows, measured.seqlen, measured.bos)
+    text = f"{measured.data}, {measured.split} split, {windows_shown}"
     screen.print(plain(f"perplexity  {measured.perplexity:.3f}  ({text})"), soft_wrap=True)
     screen.print(plain(f"zeros       {measured.zeros:,} of {measured.weights:,} ({measured.sparsity:.2%})"))
     if measured.tasks:

@@ -13,7 +13,7 @@ from autoprune.gguf_files import KNOWN
 MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
 DATABASE = "A PostgreSQL database for archive and checkpoints, instead of SQLite files in the run (extra postgres)."
 SANDBOXES = ("auto", "docker", "local")
-TEXT = "builtin, wikitext2, c4, a text file, or hf:NAME."
+TEXT = "builtin, wikitext2, c4, hf:NAME, a file of text or of rows (.jsonl, .parquet, .csv)."
 
 Run = Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)]
 Model = Annotated[str, typer.Option(help=MODEL, autocompletion=complete.of(*KNOWN))]
@@ -34,6 +34,13 @@ Windows = Annotated[int, typer.Option(help="Windows of the report split that are
 Statistics = Annotated[
     str,
     typer.Option(help="dense or sequential (behind the pruned prefix).", autocompletion=complete.of(*KINDS)),
+]
+Bos = Annotated[
+    str,
+    typer.Option(
+        help="The tokenizer's BOS before every window: auto (where the model needs it), always, never.",
+        autocompletion=complete.of(*complete.BOS),
+    ),
 ]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda or cuda:N.", autocompletion=complete.of("auto", "cpu", "cuda"))
@@ -63,6 +70,7 @@ def experiment_config(
     calibration_samples: int,
     seqlen: int,
     windows: int,
+    bos: str,
     unit: str,
     device: str,
     dtype: str,
@@ -79,6 +87,7 @@ def experiment_config(
         "data.seqlen": seqlen,
         "data.report_windows": windows,
         "data.search_windows": min(windows, Config().data.search_windows),
+        "data.bos": bos,
         "allocation.unit": unit,
         "device": device,
         "dtype": dtype,

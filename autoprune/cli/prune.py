@@ -9,6 +9,7 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
     SANDBOX_SECONDS,
+    Bos,
     Calibration,
     CalibrationSamples,
     Data,
@@ -25,7 +26,7 @@ from autoprune.cli.options import (
 )
 from autoprune.cli.words import KINDS, UPDATES, choice, share
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
-from autoprune.report.text import plain
+from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
     from autoprune.evaluation.experiment import Recipe
@@ -61,6 +62,7 @@ def prune(
     calibration_samples: CalibrationSamples = 16,
     seqlen: Seqlen = 512,
     windows: Windows = 24,
+    bos: Bos = "auto",
     statistics: Statistics = "dense",
     device: Device = "auto",
     offload: Offload = "auto",
@@ -80,6 +82,7 @@ def prune(
         calibration_samples=calibration_samples,
         seqlen=seqlen,
         windows=windows,
+        bos=bos,
         unit=unit,
         device=device,
         dtype=dtype,
@@ -129,7 +132,7 @@ def _facts(made: "Produced") -> dict[str, Any]:
 
 
 def _show(made: "Produced", seqlen: int, windows: int, data: str) -> None:
-    done, text = made.exported, f"{data}, report split, {windows} windows of {seqlen} tokens"
+    done, text = made.exported, f"{data}, report split, {windows_of_text(windows, seqlen, made.facts['bos'])}"
     lines = [
         f"{done.path}  {done.bytes / 1e6:,.1f} MB",
         f"zeros       {done.zeros:,} of {done.weights:,} ({done.sparsity:.2%})",

@@ -19,6 +19,7 @@ from autoprune.config import Config
 from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Published
+from autoprune.evaluation.bos import choose_bos, shown
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.measurement import LayerDiagnostic, Measurement
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses, windows_per_pass
@@ -60,7 +61,8 @@ class Bench:
 
     def calibrated(self, seed: int) -> "Bench":
         """A bench on the same target and texts, calibrated on the sequences that a seed draws (`load_calibration`)."""
-        windows = load_calibration(self._config.data, self.target.tokenizer, seed)
+        bos = self._splits["calibration"].bos
+        windows = load_calibration(self._config.data, self.target.tokenizer, seed).with_bos(bos)
         return Bench(self.target, {**self._splits, "calibration": windows}, self._config, self._cache.of(windows))
 
     @property
@@ -154,12 +156,14 @@ class Bench:
         windows in `looks`, `check` sees the losses so far, in the order of measurement, and may raise. Where blocks
         come and go, all windows pass before the first look: it is the coming and going that costs.
         """
-        tokens = self._splits[split].tokens[skip:windows]
+        tokens, lead = self._splits[split].tokens[skip:windows], self._splits[split].lead
         places = order(len(tokens))
-        ahead = window_losses(self.target, tokens[places]) if self.target.offloaded else None
+        ahead = window_losses(self.target, tokens[places], lead=lead) if self.target.offloaded else None
         measured: list[float] = []
         for start, stop in pairwise((0, *looks) if looks else (0, len(tokens))):
-            measured += ahead[start:stop] if ahead else window_losses(self.target, tokens[places[start:stop]])
+            measured += (
+                ahead[start:stop] if ahead else window_losses(self.target, tokens[places[start:stop]], lead=lead)
+            )
             check(measured)
         by_place = dict(zip(places, measured, strict=True))
         return [by_place[place] for place in range(len(tokens))]
@@ -233,9 +237,7 @@ class Bench:
             "dtype": str(self.target.dtype).removeprefix("torch."),
             "windows_per_pass": windows_per_pass(self.target.dtype),
             "device": self.target.device.type,
-            "texts": {
-                split: {"source": text.source, "tokens": text.fingerprint} for split, text in self._splits.items()
-            },
+            "texts": {split: _told(text) for split, text in self._splits.items()},
             "statistics": "dense",
             "torch": _version("torch"),
             "transformers": _version("transformers"),
@@ -243,7 +245,7 @@ class Bench:
 
     def _unmeasured(self, split: Split, zeros: dict[str, int]) -> Measurement:
         """All that is known before the first window."""
-        windows, count = self._splits[split].tokens, sum(zeros.values())
+        windows, count = self._splits[split], sum(zeros.values())
         return Measurement(
             split=split,
             perplexity=math.nan,
@@ -251,8 +253,9 @@ class Bench:
             sparsity=count / self.target.weights,
             zeros=count,
             weights=self.target.weights,
-            seqlen=windows.shape[1],
-            windows=windows.shape[0],
+            seqlen=windows.seqlen,
+            windows=len(windows.tokens),
+            bos=shown(windows.bos),
         )
 
     def _perplexity(self, split: Split, masked: Measurement, ladder: Ladder = EVERYTHING) -> Measurement:
@@ -285,6 +288,11 @@ class Bench:
                 raise AutoPruneError(f"layer {name} has {found} zeros, not the {zeros[name]} that were set")
 
 
+def _told(text: Windows) -> dict[str, str]:
+    """What a text is. Where no BOS is prepended nothing is said of it: such measurements are known from before."""
+    return {"source": text.source, "tokens": text.fingerprint, **({"bos": text.bos.text} if text.bos else {})}
+
+
 def _energy(weight: Tensor, curvature: Tensor) -> float:
     """sum of w^2 h: the expected mean square of a layer's output, its inputs taken as independent."""
     return float(weight.float().square().sum(0) @ curvature)
@@ -294,8 +302,11 @@ def open_bench(config: Config, run_dir: Path | None, notify: Callable[[str], Non
     """Load the target and the texts; statistics come from the cache, or are collected now."""
     target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
     check_length(target, config.data.seqlen)
-    splits = load_splits(config.data, target.tokenizer)
+    texts = load_splits(config.data, target.tokenizer, notify)
     if run_dir is not None:  # a search, which confirms what it found on other samples
         check_samples(target, config.data, config.search.confirm_seeds)
+    data, search = config.data, texts["search"].tokens
+    bos = choose_bos(data.bos, target, data.seqlen, search.flatten, notify)
+    splits = {split: text.with_bos(bos) for split, text in texts.items()}
     cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
     return Bench(target, splits, config, cache)

@@ -8,23 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autoprune.config import Config
-from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
-from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.evaluation.bos import shown
 from autoprune.evaluation.experiment import Applied, Recipe, apply
-from autoprune.evaluation.perplexity import check_length, perplexity
-from autoprune.evaluation.statistics_cache import StatisticsCache
-from autoprune.evaluation.texts import Split, load_splits
+from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.texts import Split
 from autoprune.evaluation.vocabulary import check_samples
 from autoprune.pruning.prune import Seconds
-from autoprune.pruning.target import load_target
 
 
 @dataclass(frozen=True)
 class Row:
     """One measured experiment, as `autoprune compare --json` hands it out. Seconds of wall clock by phase; `perplexity`
-    is None when it is not finite or the experiment failed."""
+    is None when it is not finite or the experiment failed. `bos`: the token before each window."""
 
     algorithm: str
     allocation: str
@@ -45,6 +43,7 @@ class Row:
     seed: int
     repeats: bool | None = None
     """Whether a candidate's scores came back when a fresh process was asked; None where nobody asks."""
+    bos: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -79,7 +78,7 @@ def _row(
     value: float,
     seconds_eval: float,
 ) -> Row:
-    windows = bench.windows(split).tokens
+    windows = bench.windows(split)
     seconds = applied.seconds.reported()
     return Row(
         algorithm=algorithm.name,
@@ -91,8 +90,8 @@ def _row(
         zeros=applied.zeros,
         weights=bench.target.weights,
         perplexity=value if math.isfinite(value) else None,
-        seqlen=windows.shape[1],
-        windows=windows.shape[0],
+        seqlen=windows.seqlen,
+        windows=len(windows.tokens),
         seconds_statistics=seconds["statistics"],
         seconds_score=seconds["score"],
         seconds_mask=seconds["mask"],
@@ -100,6 +99,7 @@ def _row(
         statistics=recipe.statistics,
         seed=seed,
         repeats=applied.repeats,
+        bos=shown(windows.bos),
     )
 
 
@@ -119,12 +119,8 @@ def compare(
     """
     for algorithm, recipe in itertools.product(algorithms, recipes):
         recipe.check(algorithm)
-    target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
-    check_length(target, config.data.seqlen)
-    splits = load_splits(config.data, target.tokenizer)
-    check_samples(target, config.data, seeds)
-    cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
-    first = Bench(target, splits, config, cache)
+    first = open_bench(config, None, notify)
+    check_samples(first.target, config.data, seeds)
     yield dense(first, split)
     for seed in range(seeds):
         bench = first.calibrated(seed) if seed else first
@@ -164,6 +160,7 @@ def dense(bench: Bench, split: Split) -> Row:
         seconds_eval=measured.seconds["eval"],
         statistics="none",
         seed=0,
+        bos=measured.bos,
     )
 
 

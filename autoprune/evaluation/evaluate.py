@@ -7,8 +7,9 @@ from typing import Any
 
 from autoprune.downloads import progress
 from autoprune.errors import UsageError
+from autoprune.evaluation.bos import Setting, choose_bos, shown
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
-from autoprune.evaluation.texts import cut, read_text
+from autoprune.evaluation.texts import cut, read_text, tokenise
 from autoprune.evaluation.vocabulary import check_tokens
 from autoprune.pruning.export import count_zeros
 from autoprune.pruning.outputs import not_finite
@@ -17,7 +18,8 @@ from autoprune.pruning.target import load_target
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured. `zeros` are counted among the `weights` of the linear layers in the decoder blocks."""
+    """What was measured. `zeros` are counted among the `weights` of the linear layers in the decoder blocks. `bos`:
+    the token before each window."""
 
     model: str
     fingerprint: str
@@ -33,6 +35,7 @@ class Evaluation:
     sparsity: float
     seconds: float
     tasks: list[dict[str, Any]] = field(default_factory=list)
+    bos: str | None = None
 
 
 def evaluate(
@@ -46,8 +49,10 @@ def evaluate(
     notify: Callable[[str], None],
     limit: int | None = None,
     offload: str = "auto",
+    bos: Setting = "auto",
 ) -> Evaluation:
-    """Perplexity on the report split of a text (`windows` None: all of it), zeros, and lm-eval's tasks if any.
+    """Perplexity on the report split of a text (`windows` None: all of it), zeros, and lm-eval's tasks if any, which
+    lm-eval itself begins with a BOS or not.
 
     Raises UsageError for input that cannot be used, and where the perplexity is not finite in this dtype.
     """
@@ -55,11 +60,15 @@ def evaluate(
     check_length(target, seqlen)
     if tasks:
         target.need_whole("a zero-shot task")
-    text = cut(read_text(data, "report"), data, "report", target.tokenizer, seqlen, windows)
+    tokenizer = target.tokenizer
+    text = cut(read_text(data, "report", tokenizer, notify), data, "report", tokenizer, seqlen, windows)
     check_tokens(target, [text])
+    # As a search does: it is not for the text that is reported on to decide.
+    chosen = choose_bos(bos, target, seqlen, lambda: tokenise(read_text(data, "search", tokenizer), tokenizer), notify)
+    text = text.with_bos(chosen)
     started = time.perf_counter()
     with progress("perplexity", len(text.tokens), lambda line: None, "windows") as advance:
-        value = perplexity(window_losses(target, text.tokens, lambda: advance(1)))
+        value = perplexity(window_losses(target, text.tokens, lambda: advance(1), text.lead))
     seconds = time.perf_counter() - started
     if not value < float("inf"):
         raise UsageError(f"the perplexity on {data} is not finite: {not_finite(target)}")
@@ -84,4 +93,5 @@ def evaluate(
         sparsity=zeros / target.weights,
         seconds=seconds,
         tasks=results,
+        bos=shown(chosen),
     )

@@ -25,7 +25,7 @@ class Measurement:
     A full one has the losses of all `windows`, in the order of the text. One that was stopped early has fewer, in the
     order in which they were measured (`racing.order`), and its perplexity is that of those windows alone.
     `layer_errors`: the relative errors of the `sampled_layers` layers that `Reconstruction` samples, as far as they are
-    known, in the order in which they were scored; where a search asks for them.
+    known, in the order in which they were scored; where a search asks for them. `bos`: the token before each window.
     """
 
     split: str
@@ -41,6 +41,7 @@ class Measurement:
     seconds: dict[str, float] = field(default_factory=dict)
     layer_errors: list[float] = field(default_factory=list)
     sampled_layers: int = 0
+    bos: str | None = None
 
     @property
     def reconstruction(self) -> float | None:

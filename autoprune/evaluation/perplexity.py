@@ -2,7 +2,8 @@
 
 The split's text is tokenised once and cut into non-overlapping windows of `seqlen` tokens. A window's loss is the mean
 cross-entropy over its seqlen - 1 predicted positions; perplexity is exp(mean of the windows' losses). Numbers with a
-different seqlen cannot be compared.
+different seqlen cannot be compared. A token before each window (`bos`) changes what the model sees, not which tokens
+count.
 """
 
 import math
@@ -24,11 +25,20 @@ POSITIONS = 64
 """Positions whose losses are computed together."""
 
 
-def check_length(target: Target, seqlen: int) -> None:
-    """Raises UsageError when the model knows fewer positions than a window has."""
-    known = getattr(text_config(target.model), "max_position_embeddings", None)
-    if known is not None and seqlen > known:
-        raise UsageError(f"{target.name} knows {known} positions, so windows of {seqlen} tokens are too long for it")
+def known_positions(target: Target) -> int | None:
+    """How many positions the model knows; None where its configuration does not say."""
+    known: int | None = getattr(text_config(target.model), "max_position_embeddings", None)
+    return known
+
+
+def check_length(target: Target, seqlen: int, bos: str = "") -> None:
+    """Raises UsageError when the model knows fewer positions than a window has, the token `bos` before it included."""
+    known = known_positions(target)
+    if known is not None and seqlen + bool(bos) > known:
+        preceded = f" preceded by {bos}" if bos else ""
+        raise UsageError(
+            f"{target.name} knows {known} positions, so windows of {seqlen} tokens{preceded} are too long for it"
+        )
 
 
 def windows_per_pass(dtype: torch.dtype) -> int:
@@ -39,26 +49,29 @@ def windows_per_pass(dtype: torch.dtype) -> int:
     return max(BYTES // dtype.itemsize, 1)
 
 
-def window_losses(target: Target, windows: Tensor, advance: Callable[[], None] = lambda: None) -> list[float]:
-    """The mean cross-entropy in nats of each window; `windows` is int64 [windows, seqlen].
+def window_losses(
+    target: Target, windows: Tensor, advance: Callable[[], None] = lambda: None, lead: int = 0
+) -> list[float]:
+    """The mean cross-entropy in nats of each window; `windows` is int64 [windows, lead + seqlen].
 
+    `lead`: tokens in front of each window's text, which the model sees and which count for nothing.
     Where blocks come and go, all windows pass one block before the next one comes: the same losses, to the bit.
     """
     size = windows_per_pass(target.dtype)
     whole = (batch.to(target.device) for batch in windows.split(size))
     losses: list[float] = []
     for batch in passed_through(target, windows, size) if target.offloaded else whole:
-        for loss in _batch_losses(target, batch):
+        for loss in _batch_losses(target, batch, lead):
             losses.append(loss)
             advance()
     return losses
 
 
 @torch.inference_mode()
-def _batch_losses(target: Target, tokens: Tensor) -> list[float]:
+def _batch_losses(target: Target, tokens: Tensor, lead: int) -> list[float]:
     """A function of its own, so that one batch's logits are freed before the next are made."""
     logits = target.model(tokens, use_cache=False).logits
-    return [_loss(each[:-1], window[1:]) for each, window in zip(logits, tokens, strict=True)]
+    return [_loss(each[lead:-1], window[lead + 1 :]) for each, window in zip(logits, tokens, strict=True)]
 
 
 def _loss(logits: Tensor, tokens: Tensor) -> float:

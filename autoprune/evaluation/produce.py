@@ -13,6 +13,7 @@ from autoprune.downloads import progress
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.evaluation.bos import shown
 from autoprune.evaluation.experiment import Recipe, apply
 from autoprune.evaluation.texts import Split
 from autoprune.pruning.export import Exported, save_pruned, settle
@@ -104,7 +105,7 @@ def _facts(
         split: {
             "source": text.source,
             "windows": len(text.tokens),
-            "seqlen": text.tokens.shape[1],
+            "seqlen": text.seqlen,
             "fingerprint": text.fingerprint,
         }
         for split in ("calibration", SPLIT)
@@ -120,5 +121,6 @@ def _facts(
         "perplexity": perplexity,
         "perplexity_text": texts[SPLIT],
         "calibration": texts["calibration"],
+        "bos": shown(bench.windows(SPLIT).bos),
         "made_with": {name: version(name) for name in ("autoprune", "torch", "transformers")},
     }

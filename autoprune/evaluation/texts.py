@@ -1,11 +1,12 @@
 """Texts and splits: calibration, search and report text, disjoint, as windows of tokens with fingerprints.
 
 `builtin` is the English reference text that ships inside every CPython (`pydoc_data.topics`), split by topic. What is
-said twice in it, or in a text file, is said once here: else the report split would hold text of the search split.
+said twice in it, or in another text, is said once here: else the report split would hold text of the search split.
 """
 
 import hashlib
 import random
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,41 +15,72 @@ import torch
 from torch import Tensor
 
 from autoprune.config import DataSettings
-from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError
+from autoprune.evaluation.bos import Bos
+from autoprune.evaluation.data_sets import PUBLISHED, Source, read_published, read_rows
+from autoprune.evaluation.disjoint import (
+    SEPARATOR,
+    deal_out,
+    deal_out_whole,
+    every_nth,
+    made_disjoint,
+    new_paragraphs,
+    sentences,
+    without,
+)
+from autoprune.text_files import read_text_file
 
 Split = Literal["calibration", "search", "report"]
 SPLITS: tuple[Split, ...] = ("calibration", "search", "report")
-HUB_SOURCES = {
-    "wikitext2": (
-        "Salesforce/wikitext",
-        "wikitext-2-raw-v1",
-        {"calibration": "train", "search": "validation", "report": "test"},
-    ),
-    "c4": ("allenai/c4", "en", {"calibration": "train", "search": "validation", "report": "validation"}),
-}
-HUB_ROWS = 4000
-SEPARATOR = "\n\n"
+Notify = Callable[[str], None]
+
+
+def _unheard(line: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of one split: `tokens` int64 [windows, seqlen], and a hash of them."""
+    """The windows of one split, and a hash of them: `tokens` int64 [windows, seqlen], or with a `bos` before each
+    [windows, 1 + seqlen]."""
 
     split: Split
     source: str
     tokens: Tensor
     fingerprint: str
+    bos: Bos | None = None
+
+    @property
+    def lead(self) -> int:
+        """Tokens in front of each window's text."""
+        return 0 if self.bos is None else 1
+
+    @property
+    def seqlen(self) -> int:
+        """Tokens of text in a window."""
+        return self.tokens.shape[1] - self.lead
+
+    def with_bos(self, bos: Bos | None) -> "Windows":
+        """These windows of text, with a BOS prepended to each; None: as they are."""
+        return self if bos is None else _windows(self.split, self.source, bos.prepended_to(self.tokens), bos)
 
 
-def load_splits(settings: DataSettings, tokenizer: Any) -> dict[Split, Windows]:
-    """Calibration, search and report windows. Raises UsageError for a text that is missing, unreadable or too short."""
-    counts: dict[Split, int] = {"search": settings.search_windows, "report": settings.report_windows}
-    evaluated = {
-        split: cut(read_text(settings.source, split), settings.source, split, tokenizer, settings.seqlen, count)
-        for split, count in counts.items()
+def load_splits(settings: DataSettings, tokenizer: Any, notify: Notify = _unheard) -> dict[Split, Windows]:
+    """Calibration, search and report windows. `notify`: which part of a data set is read.
+
+    Raises UsageError for a text that is missing, unreadable or too short.
+    """
+    source, seqlen = settings.source, settings.seqlen
+    texts = read_texts(source, SPLITS if settings.calibration == source else SPLITS[1:], tokenizer, notify)
+    if "calibration" not in texts:
+        texts["calibration"] = _calibration_text(settings, tokenizer, notify, texts)
+    counts: dict[Split, int] = {
+        "calibration": settings.calibration_samples,
+        "search": settings.search_windows,
+        "report": settings.report_windows,
     }
-    return {"calibration": load_calibration(settings, tokenizer), **evaluated}
+    sources: dict[Split, str] = {"calibration": settings.calibration, "search": source, "report": source}
+    return {split: cut(texts[split], sources[split], split, tokenizer, seqlen, counts[split]) for split in SPLITS}
 
 
 def load_calibration(settings: DataSettings, tokenizer: Any, seed: int = 0) -> Windows:
@@ -57,7 +89,7 @@ def load_calibration(settings: DataSettings, tokenizer: Any, seed: int = 0) -> W
     Raises UsageError for a text that is missing, unreadable or too short.
     """
     source, seqlen, count = settings.calibration, settings.seqlen, settings.calibration_samples
-    text = read_text(source, "calibration")
+    text = _calibration_text(settings, tokenizer)
     if seed == 0:
         return cut(text, source, "calibration", tokenizer, seqlen, count)
     chance = random.Random(seed)
@@ -70,13 +102,79 @@ def load_calibration(settings: DataSettings, tokenizer: Any, seed: int = 0) -> W
     return _windows("calibration", source, every.tokens[chosen])
 
 
-def read_text(source: str, split: Split) -> str:
-    """The text of one split of a source: builtin, wikitext2, c4, hf:NAME, or the path of a text file."""
-    if source == "builtin":
-        return _part(_topics(), split)
-    if source in HUB_SOURCES or source.startswith("hf:"):
-        return _from_hub(source, split)
-    return _from_file(Path(source), split)
+def _calibration_text(
+    settings: DataSettings, tokenizer: Any, notify: Notify = _unheard, measured: dict[Split, str] | None = None
+) -> str:
+    """Of another source than what is measured (`measured`: those texts, if they are read), without its sentences."""
+    text = read_text(settings.calibration, "calibration", tokenizer, notify)
+    if settings.calibration == settings.source:
+        return text
+    measured = measured or read_texts(settings.source, SPLITS[1:], tokenizer)
+    known = sentences(measured["search"]) | sentences(measured["report"])
+    left = without(text, known)
+    if text.strip() and not left.strip():
+        raise UsageError(
+            f"all of the calibration text of {settings.calibration} is in the search or report text of "
+            f"{settings.source}; give another data.calibration"
+        )
+    return left
+
+
+def read_text(source: str, split: Split, tokenizer: Any = None, notify: Notify = _unheard) -> str:
+    """The text of one split of a source; see `read_texts`."""
+    return read_texts(source, (split,), tokenizer, notify)[split]
+
+
+def read_texts(
+    source: str, wanted: Collection[Split], tokenizer: Any = None, notify: Notify = _unheard
+) -> dict[Split, str]:
+    """The texts of some splits, none of which shares a sentence with another one, wanted or not.
+
+    `source`: builtin, wikitext2, c4, hf:NAME, a file of rows (`row_files`), or the path of a text file. `tokenizer`:
+    for chats. What has a split for measuring is not touched there: the literature's protocol. Raises UsageError.
+    """
+    named = Source.parse(source)
+    if not named.of_rows and named.name != source:
+        raise UsageError(f"{named.name} is no data set, and takes no {source.removeprefix(named.name).lstrip(',')}")
+    first = min(SPLITS.index(split) for split in wanted)
+    if source in PUBLISHED:
+        splits = SPLITS[first:]
+        texts = dict(zip(splits, made_disjoint([_published(source, split) for split in splits]), strict=True))
+    else:
+        texts = dict(zip(SPLITS, _dealt_out(named, tokenizer, notify), strict=True))
+    return {split: texts[split] for split in wanted}
+
+
+def _dealt_out(source: Source, tokenizer: Any, notify: Notify) -> list[str]:
+    """The texts of all splits of a source that has no splits of its own."""
+    parts = len(SPLITS)
+    if source.name == "builtin":
+        return every_nth(_topics(), parts)
+    if source.of_rows:
+        rows = read_rows(source, tokenizer, notify)
+        return (deal_out_whole if rows.chats else deal_out)(rows.texts, parts)
+    hint = "; it is neither a file nor builtin, wikitext2, c4 or hf:NAME"
+    text = read_text_file(Path(source.name), "the text", hint)
+    if not text.strip():
+        raise UsageError(f"the text file {source.name} is empty")
+    return deal_out([text], parts)
+
+
+def _published(source: str, split: Split) -> str:
+    """Of c4 every second row of what is measured is for the search, the others for the report."""
+    rows = read_published(source, PUBLISHED[source][2][split])
+    if source == "c4" and split != "calibration":
+        return SEPARATOR.join(rows[SPLITS.index(split) - 1 :: 2])
+    return SEPARATOR.join(rows)
+
+
+def _topics() -> list[str]:
+    """The topics in order of their names. They quote each other at length, so a paragraph stays in the first only."""
+    from pydoc_data.topics import topics
+
+    seen: set[str] = set()
+    rows = (SEPARATOR.join(new_paragraphs(topics[name], seen)) for name in sorted(topics))
+    return [row for row in rows if row]
 
 
 def cut(text: str, source: str, split: Split, tokenizer: Any, seqlen: int, count: int | None) -> Windows:
@@ -108,77 +206,5 @@ def cut_tokens(tokens: Tensor, source: str, split: Split, seqlen: int, count: in
     return _windows(split, source, tokens[: wanted * seqlen].view(wanted, seqlen))
 
 
-def _windows(split: Split, source: str, tokens: Tensor) -> Windows:
-    return Windows(split, source, tokens, hashlib.sha256(tokens.numpy().tobytes()).hexdigest()[:16])
-
-
-def _part(rows: list[str], split: Split) -> str:
-    """Every third row, so that the splits are disjoint and alike."""
-    return SEPARATOR.join(rows[SPLITS.index(split) :: len(SPLITS)])
-
-
-def _topics() -> list[str]:
-    """The topics in order of their names. They quote each other at length, so a paragraph stays in the first only."""
-    from pydoc_data.topics import topics
-
-    seen: set[str] = set()
-    rows = (SEPARATOR.join(_new_paragraphs(topics[name], seen)) for name in sorted(topics))
-    return [row for row in rows if row]
-
-
-def _new_paragraphs(text: str, seen: set[str]) -> list[str]:
-    """The paragraphs that were not seen before, whatever their spaces and line breaks; they are now."""
-    found = []
-    for paragraph in text.split(SEPARATOR):
-        words = " ".join(paragraph.split())
-        if words and words not in seen:
-            seen.add(words)
-            found.append(paragraph)
-    return found
-
-
-def _from_file(path: Path, split: Split) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the text {path}: {error.strerror}; it is neither a file nor builtin, wikitext2, c4 or hf:NAME"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from None
-    rows = _new_paragraphs(text, set())
-    if not rows:
-        raise UsageError(f"the text file {path} is empty")
-    if len(rows) < 3 * len(SPLITS):
-        # Too few paragraphs to deal out: three contiguous thirds are disjoint as well.
-        third = len(text) // len(SPLITS)
-        start = SPLITS.index(split) * third
-        return text[start : start + third]
-    return _part(rows, split)
-
-
-def _from_hub(source: str, split: Split) -> str:
-    """Rows of a data set on the hub, through `datasets`, or from its cache."""
-    from datasets import disable_progress_bars, load_dataset
-    from datasets.exceptions import DatasetsError
-
-    there = hub_answers()
-    if not there:
-        disable_progress_bars()
-    name, subset, parts = HUB_SOURCES.get(source, (source.removeprefix("hf:"), None, None))
-    try:
-        stream = source == "c4" and there
-        rows = load_dataset(name, subset, split=parts[split] if parts else "train", streaming=stream)
-        column = "text" if parts else next(key for key, kind in rows.features.items() if kind.dtype == "string")
-        texts = [row[column] for row in (rows.take(HUB_ROWS) if stream else rows)]
-    except (OSError, ValueError, RuntimeError, DatasetsError, StopIteration) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        hub = "the hub" if there else "the hub, which cannot be reached, or its cache"
-        raise UsageError(
-            f"the text {source} cannot be loaded from {hub} ({reason}); use data.source=builtin or a text file"
-        ) from None
-    if parts is None:
-        return _part(texts, split)
-    if source == "c4" and split != "calibration":
-        return SEPARATOR.join(texts[SPLITS.index(split) - 1 :: 2])
-    return SEPARATOR.join(texts)
+def _windows(split: Split, source: str, tokens: Tensor, bos: Bos | None = None) -> Windows:
+    return Windows(split, source, tokens, hashlib.sha256(tokens.numpy().tobytes()).hexdigest()[:16], bos)

@@ -115,6 +115,8 @@ No speed-up of inference is promised: that takes software that makes use of zero
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):

@@ -148,11 +148,13 @@ def _settings(config: Config, record: dict[str, Any]) -> dict[str, str]:
     """What the measurements depend on. Of a model in a directory only its name: the rest is its owner's."""
     data, allocation = config.data, config.allocation.model_dump(exclude_none=True)
     texts = f"{_last(data.source)} for search and report, {_last(data.calibration)} for calibration"
+    token = record.get("texts", {}).get("search", {}).get("bos")
+    bos = f", each preceded by {token}" if token else ""
     return {
         "model": f"{_last(config.model)} (fingerprint {record.get('model', '?')}, {record.get('dtype', '?')})",
         "sparsity": f"{config.sparsity:g}",
         "allocation where the source brings none": ", ".join(f"{key} {value}" for key, value in allocation.items()),
-        "text": f"{texts}, {data.calibration_samples} sequences of {data.seqlen} tokens; statistics: dense",
+        "text": f"{texts}, {data.calibration_samples} sequences of {data.seqlen} tokens{bos}; statistics: dense",
         "windows": f"{data.search_windows} for search, {data.report_windows} for report",
         "seed": str(config.seed),
     }

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from autoprune.report.picture import Picture
-from autoprune.report.text import plain
+from autoprune.report.text import plain, windows_of_text
 from autoprune.runs.verdicts import Comparison, interval, percent, place
 
 _STYLES = {"candidate": "green", "dense": "dim"}
@@ -49,12 +49,18 @@ def heading(condition: dict[str, Any]) -> str:
     return f"{Path(condition['model']).name} {kind}{windows}"
 
 
+def preceded(rows: Sequence[dict[str, Any]]) -> str:
+    """The token before every window that the rows were measured on, for their title; empty where there is none."""
+    bos = next((row["bos"] for row in rows if row.get("bos")), None)
+    return f", windows preceded by {bos}" if bos else ""
+
+
 def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     """One line per algorithm. `seeds`: how many calibration samples it was measured with; `over seeds`: least and
     largest perplexity among them."""
     by_seeds = any("seeds" in row for row in rows)
     searched = any(row["search"] is not None for row in rows)
-    table = Table(title=plain(title), title_justify="left")
+    table = Table(title=plain(f"{title}{preceded(rows)}"), title_justify="left")
     table.add_column("algorithm")
     names = ["search split"] * searched + ["report split"] + ["over seeds", "seeds"] * by_seeds + ["sparsity"]
     for name in names:
@@ -113,7 +119,7 @@ def _name(row: dict[str, Any]) -> str:
 
 def _method(protocol: dict[str, Any]) -> str:
     """How to read the verdicts, in one sentence."""
-    text = f"{protocol['windows']} windows of {protocol['seqlen']} tokens"
+    text = windows_of_text(protocol["windows"], protocol["seqlen"], protocol.get("bos"))
     return (
         f"seeds: calibration samples that both were measured with; {protocol['test']} ({text}); better or worse: p at "
         f"most {protocol['alpha']:g} after Holm's correction for {protocol['comparisons']} comparisons; intervals are "

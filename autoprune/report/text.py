@@ -47,6 +47,11 @@ def one_line(text: object, longest: int = 200) -> str:
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 
+def windows_of_text(windows: int, seqlen: int, bos: str | None) -> str:
+    """On how much text something was measured, and the token before each window, if any."""
+    return f"{windows} windows of {seqlen} tokens{f', each preceded by {bos}' if bos else ''}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as `1:02:03` or `2:03`."""
     minutes, rest = divmod(int(seconds), 60)

@@ -19,6 +19,7 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.lookup import find_candidate
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose import make_sandbox
+from autoprune.text_files import read_text_file
 
 SUFFIX = ".py"
 
@@ -84,16 +85,11 @@ def _source(name: str, notify: Callable[[str], None]) -> str | None:
 
 
 def _read(path: Path) -> str:
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the algorithm {path}: {error.strerror}") from None
-    if len(text) > MAX_SOURCE_BYTES:
-        raise UsageError(f"the algorithm {path} has {len(text)} bytes; {MAX_SOURCE_BYTES} are allowed")
-    try:
-        return text.decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the algorithm {path} is not UTF-8 text (byte {error.start})") from None
+    text = read_text_file(path, "the algorithm")
+    size = len(text.encode())
+    if size > MAX_SOURCE_BYTES:
+        raise UsageError(f"the algorithm {path} has {size} bytes; {MAX_SOURCE_BYTES} are allowed")
+    return text
 
 
 def _of_run(path: Path, wanted: str, notify: Callable[[str], None]) -> str:

@@ -15,8 +15,8 @@ from autoprune.sandbox.choose import make_sandbox
 from autoprune.tools.memory import Memory
 from autoprune.tools.workbench import Notify, Workbench
 
-FOUND = ("device", "dtype")
-"""Settings for which `auto` looks at the machine."""
+FOUND = ("bos", "device", "dtype")
+"""Settings for which `auto` looks at the machine or the model."""
 
 
 @contextmanager
@@ -27,10 +27,11 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: 
     with ExitStack() as stack:
         sandbox = make_sandbox(config.sandbox, notify)
         stack.callback(sandbox.close)
-        config = _as_begun(config, run, notify)
+        begun = _as_begun(config, run, notify)
         with turn:
-            bench = open_bench(config, run.path, notify)
-        config = config.model_copy(update={"dtype": bench.fingerprints()["dtype"]})  # also for a second model
+            bench = open_bench(begun, run.path, notify)
+        # Also for a second model, but for BOS: of that each model has its own.
+        config = begun.model_copy(update={"dtype": bench.fingerprints()["dtype"], "data": config.data})
         memory = Memory(archive, user_cache(notify) if config.search.cache else None)
         executor = make_executor(config, bench, sandbox.name, turn, notify)
         if executor is not None:
@@ -39,9 +40,14 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: 
 
 
 def _as_begun(config: Config, run: RunDirectory, notify: Notify) -> Config:
-    """With the device and dtype that the run began with: another time, `auto` may find others."""
+    """With the device, dtype and BOS that the run began with: another time, `auto` may find others."""
     record = run.settings()[1]
-    begun: dict[str, Any] = {key: record[key] for key in FOUND if getattr(config, key) == "auto" and key in record}
+    if "texts" in record:  # by a version that knew no BOS, perhaps
+        record = {"bos": "never", **record}
+    settings = {"device": config.device, "dtype": config.dtype, "bos": config.data.bos}
+    begun: dict[str, Any] = {key: record[key] for key in FOUND if settings[key] == "auto" and key in record}
     if begun:
         notify(f"{', '.join(f'{key} {value}' for key, value in begun.items())}: as the run began")
+    if "bos" in begun:
+        begun["data"] = config.data.model_copy(update={"bos": begun.pop("bos")})
     return config.model_copy(update=begun)

@@ -41,6 +41,7 @@ def row_of(subject: str, settings: str, measured: Measurement, facts: dict[str, 
         "weights": measured.weights,
         "seqlen": measured.seqlen,
         "windows": measured.windows,
+        "bos": measured.bos,
         "seconds": measured.seconds,
         "worst_layers": worst_layers(measured),
         "layers": [vars(layer) for layer in measured.layers],
@@ -67,4 +68,5 @@ def measurement_of(row: Measured) -> Measurement:
         signature=row.signature,
         layer_errors=data.get("layer_errors", []),
         sampled_layers=data.get("sampled_layers", 0),
+        bos=data.get("bos"),
     )

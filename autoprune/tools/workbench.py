@@ -67,7 +67,7 @@ class Workbench:
             "fingerprints": self.bench.fingerprints(),
             "split": split,
             "sparsity": self.config.sparsity,
-            "data": self.config.data.model_dump(),
+            "data": self.config.data.model_dump(exclude={"bos"}),  # it is in the texts' fingerprints, if there is one
             **self._allocation(subject),
             **self._reconstruction(subject, split),
         }

@@ -135,6 +135,9 @@ def test_an_edit_is_screened_again_and_runs_under_its_own_hash(desk, archive, ru
         ('sed -i "s/import torch/import os/" "$1"', "this cannot run as a candidate"),
         ("exit 1", "set EDITOR to an editor that works"),
         ("true", "nothing was changed"),
+        (r"sed -i -e '1s/^/\xef\xbb\xbf/' -e 's/$/\r/' $1", "nothing was changed"),
+        ("iconv -f UTF-8 -t UTF-16 $1 > $1.wide; mv $1.wide $1", "is UTF-16 text; save it as UTF-8"),
+        (r"printf '# \374' >> $1", "is not UTF-8 text"),
     ],
 )
 def test_a_vain_edit_leaves_the_question_open(desk, archive, tmp_path, monkeypatch, command, complaint):
@@ -175,6 +178,13 @@ def test_the_rest_is_approved_by_one_word(here, run, archive):
     assert archive.approvals.switched().approval == "auto"
 
 
+def test_the_file_of_an_answer_is_read_as_python_would_read_it(here, run, archive):
+    (run.path / "mine.py").write_bytes(b"\xef\xbb\xbf" + PARENT.replace("\n", "\r\n").encode())
+    done = here("approve", str(run.path), "g1.c2", "--decision", "modify", "--source", str(run.path / "mine.py"))
+    assert done.returncode == 0, done.stderr
+    assert run.source(archive.approvals.decisions()[0].replacement) == PARENT
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -182,7 +192,7 @@ def test_the_rest_is_approved_by_one_word(here, run, archive):
         (["g9.c9", "--decision", "approve"], "no candidate 'g9.c9' waits"),
         (["g1.c1", "--decision", "modify"], "--decision modify and --source FILE belong together"),
         (["g1.c1", "--decision", "approve", "--source", "x.py"], "belong together"),
-        (["g1.c1", "--decision", "modify", "--source", "nowhere.py"], "cannot read nowhere.py"),
+        (["g1.c1", "--decision", "modify", "--source", "nowhere.py"], "cannot read the candidate nowhere.py"),
         (["g1.c1", "--decision", "modify", "--source", "bad.py"], "bad.py, line 1: import of 'os'"),
         (["g1.c1", "--comment", "why"], "--comment needs --decision"),
         (["g1.c1", "--rest"], "--rest answers for all"),

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from transformers import AutoTokenizer
 
 from autoprune.config import DataSettings
 from autoprune.errors import UsageError
+from autoprune.evaluation.data_sets import read_published
 from autoprune.evaluation.texts import SPLITS, load_calibration, load_splits, read_text
 
 SMALL = {"seqlen": 32, "calibration_samples": 4, "search_windows": 3, "report_windows": 5}
@@ -116,6 +118,57 @@ def test_a_text_that_holds_just_enough_serves_every_seed(tokenizer, tmp_path):
     )
     for seed in range(3):
         assert load_calibration(settings, tokenizer, seed).tokens.shape == (tokens // 32, 32)
+
+
+@pytest.mark.parametrize("kind", ["path", "link", "copy", "rows"])
+def test_what_is_measured_is_no_calibration_text_whatever_it_is_called(tokenizer, story, tmp_path, kind):
+    other = {
+        "path": story.parent / "." / "nowhere" / ".." / story.name,
+        "link": tmp_path / "link.txt",
+        "copy": tmp_path / "copy.txt",
+        "rows": tmp_path / "rows.jsonl",
+    }[kind]
+    (tmp_path / "nowhere").mkdir()
+    if kind == "link":
+        other.symlink_to(story)
+    elif kind == "copy":
+        other.write_text("\n\n".join(PARAGRAPHS[:30] + PARAGRAPHS[31:]))
+    elif kind == "rows":
+        other.write_text("\n".join(json.dumps({"text": " ".join(PARAGRAPHS[at : at + 7])}) for at in range(0, 60, 7)))
+    sizes = {"seqlen": 128, "calibration_samples": 1, "search_windows": 1, "report_windows": 1}
+    settings = DataSettings(**sizes, source=str(story), calibration=str(other))
+    measured = {split: read_text(str(story), split) for split in ("search", "report")}
+    for seed in (None, 0, 1):
+        drawn = load_calibration(settings, tokenizer, seed) if seed else load_splits(settings, tokenizer)["calibration"]
+        said = [sentence for sentence in PARAGRAPHS if sentence in tokenizer.decode(drawn.tokens.flatten())]
+        assert said
+        assert not any(sentence in text for sentence in said for text in measured.values())
+
+
+def test_a_calibration_text_that_is_measured_as_a_whole_is_refused(tokenizer, story, tmp_path):
+    (tmp_path / "backwards.txt").write_text("\n\n".join(PARAGRAPHS[::-1]))
+    message = refusal(tokenizer, source=str(story), calibration=str(tmp_path / "backwards.txt"))
+    assert "all of the calibration text of" in message
+    assert "give another data.calibration" in message
+
+
+def test_the_published_report_split_stays_as_it_is_and_the_others_give_way(monkeypatch, tmp_path):
+    rows = {"train": PARAGRAPHS, "validation": PARAGRAPHS[20:40], "test": [*PARAGRAPHS[30:35], *PARAGRAPHS[30:35]]}
+    place = tmp_path / "Salesforce" / "wikitext"
+    place.mkdir(parents=True)
+    for split, texts in rows.items():
+        (place / f"{split}.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    files = "".join(f"  - {{split: {split}, path: {split}.jsonl}}\n" for split in rows)
+    (place / "README.md").write_text(f"---\nconfigs:\n- config_name: wikitext-2-raw-v1\n  data_files:\n{files}---\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    read_published.cache_clear()
+    try:
+        assert read_text("wikitext2", "report") == "\n\n".join(rows["test"])
+        assert paragraphs(read_text("wikitext2", "search")) == {*PARAGRAPHS[20:30], *PARAGRAPHS[35:40]}
+        assert paragraphs(read_text("wikitext2", "calibration")) == {*PARAGRAPHS[:20], *PARAGRAPHS[40:]}
+    finally:
+        read_published.cache_clear()
 
 
 def test_a_missing_file_is_named(tokenizer, tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoprune.report.confirmation import heading, own_verdicts
+from autoprune.report.confirmation import heading, own_verdicts, preceded
 from autoprune.report.cost import COLUMNS, cost_cells
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, number, shareable, without_folders
@@ -99,7 +99,11 @@ def notices(material: Material) -> list[str]:
 
 
 def _measured(title: str, rows: Sequence[dict[str, Any]], note: str = "") -> Table:
-    table = Table(title, ("algorithm", "search split", "report split", "over seeds", "sparsity"), note=note)
+    table = Table(
+        f"{title}{cut(preceded(rows), SAID)}",
+        ("algorithm", "search split", "report split", "over seeds", "sparsity"),
+        note=note,
+    )
     for row in sorted(rows, key=lambda row: row["report"] if row["report"] is not None else float("inf")):
         values = [value for value in row.get("by_seed", []) if number(value) is not None]
         name = f"{row['name']} ({row['parameters']})" if row.get("parameters") else str(row["name"])

@@ -1,0 +1,58 @@
+"""Chats as text: lists of messages, as the tokenizer's chat template writes them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from autoprune.errors import UsageError
+from autoprune.evaluation.disjoint import sentence_key
+
+FIELDS = (("role", "content"), ("from", "value"))
+"""Of a message: OpenAI's, ShareGPT's."""
+ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant"}
+"""Other names of the roles that a template knows."""
+
+
+def is_chat(value: Any) -> bool:
+    """Whether a value is a list of messages."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(each, dict) and any(set(pair) <= set(each) for pair in FIELDS) for each in value)
+    )
+
+
+def rendered(chats: Sequence[Any], source: str, tokenizer: Any, notify: Callable[[str], None]) -> list[str]:
+    """The chats as text. One that repeats a message of an earlier one, the system's aside, is left out.
+
+    `notify` says how many the template does not fit. Raises UsageError where there is no template, or it fits none.
+    """
+    from jinja2 import TemplateError
+
+    if not getattr(tokenizer, "chat_template", None):
+        raise UsageError(f"{source} holds chats, and the tokenizer has no chat template; give a data set of plain text")
+    texts: list[str] = []
+    seen: set[str] = set()
+    failed, reason = 0, ""
+    for chat in chats:
+        messages = [_message(each) for each in chat]
+        said = {sentence_key(each["content"]) for each in messages if each["role"] != "system"} - {""}
+        if said & seen:
+            continue
+        seen |= said
+        try:
+            texts.append(tokenizer.apply_chat_template(messages, tokenize=False))
+        except (TemplateError, ValueError, TypeError) as error:
+            failed, reason = failed + 1, " ".join(str(error).split())[:200]
+    if failed and not texts:
+        raise UsageError(f"the tokenizer's chat template fits none of the chats of {source}: {reason}")
+    if failed:
+        notify(f"{source}: {failed:,} chats that the tokenizer's chat template does not fit are left out ({reason})")
+    return texts
+
+
+def _message(message: dict[str, Any]) -> dict[str, str]:
+    role, content = next((message[pair[0]], message[pair[1]]) for pair in FIELDS if set(pair) <= set(message))
+    if isinstance(content, list):  # in parts, of which those of text count
+        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    role = str(role).lower()
+    return {"role": ROLES.get(role, role), "content": content if isinstance(content, str) else ""}

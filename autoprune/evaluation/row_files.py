@@ -1,0 +1,100 @@
+"""Files of rows as columns: JSON (lines, or one document), Parquet, CSV and TSV, those of text compressed or not."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autoprune.errors import UsageError
+from autoprune.evaluation.chats import is_chat
+from autoprune.evaluation.columns import TEXT, Columns, Kind, kinds_of
+from autoprune.text_files import decode_text
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv")
+COMPRESSED = ".gz"
+
+
+def is_row_file(name: str) -> bool:
+    """Whether a file of that name is read as rows, and not as one text."""
+    return name.lower().removesuffix(COMPRESSED).endswith(SUFFIXES)
+
+
+def read_row_file(path: Path) -> Columns:
+    """The file's columns, by its suffix. Raises UsageError, one line, for one that cannot be read."""
+    name = path.name.lower()
+    try:
+        data = path.read_bytes()
+        if name.endswith(COMPRESSED):
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"cannot read the rows {path}: {getattr(error, 'strerror', None) or error}") from None
+    kind = name.removesuffix(COMPRESSED).rpartition(".")[2]
+    if kind in ("parquet", "csv", "tsv"):
+        return _of_table(path, data, kind)
+    return _of_json(path, decode_text(data, f"the file {path}"), lines=kind != "json")
+
+
+def _of_table(path: Path, data: bytes, kind: str) -> Columns:
+    import pyarrow
+    from pyarrow import csv, parquet
+
+    buffer = pyarrow.BufferReader(data)
+    try:
+        if kind == "parquet":
+            table = parquet.read_table(buffer)
+        else:
+            parse = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",", newlines_in_values=True)
+            table = csv.read_csv(buffer, parse_options=parse)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UsageError(f"{path} is no {kind} file that can be read: {str(error).splitlines()[0][:200]}") from None
+    return Columns(kinds_of(table.schema), lambda name: table[name].to_pylist())
+
+
+def _of_json(path: Path, text: str, lines: bool) -> Columns:
+    """Objects, one a line or in one list. What other columns hold may differ from row to row."""
+    try:
+        rows = list(_json_lines(text)) if lines else _json_document(text)
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not JSON that can be read: it is nested too deeply") from None
+    rows = [{TEXT: row} if isinstance(row, str) else row for row in rows]
+    if wrong := next((row for row in rows if not isinstance(row, dict)), None):
+        raise UsageError(f"{path} holds a {type(wrong).__name__} where a row is meant; give one object a row")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+
+    def values(name: str) -> list[Any]:
+        return [row[name] for row in rows if row.get(name) is not None]
+
+    def kind(name: str) -> Kind:
+        found = values(name)
+        if found and all(isinstance(value, str) for value in found):
+            return "text"
+        return "chat" if found and all(is_chat(value) for value in found) else "other"
+
+    return Columns({name: kind(name) for name in names}, values)
+
+
+def _json_lines(text: str) -> Iterator[Any]:
+    for number, line in enumerate(text.split("\n"), start=1):  # U+2028 may stand within a string
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+
+
+def _json_document(text: str) -> list[Any]:
+    """A list of rows, the one list that an object holds, or, as many such files are, lines after all."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return list(_json_lines(text))
+    if isinstance(found, dict):
+        lists = [
+            each for each in found.values() if isinstance(each, list) and all(isinstance(row, dict) for row in each)
+        ]
+        return lists[0] if len(lists) == 1 and not is_chat(lists[0]) else [found]
+    return found if isinstance(found, list) else [found]

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from autoprune.config import Config
+from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.perplexity import check_length, windows_per_pass
@@ -69,12 +70,16 @@ def probe(config: Config, dtype: torch.dtype, device: torch.device, folder: Path
     """The costs of the configured model on this machine, as `folder` is one to write bundles to.
 
     Without the reconstruction errors of sampled blocks: one or two blocks would all be sampled.
-    Needs room for embeddings, head and two blocks. Raises UsageError for a model that is not there.
+    Needs room for embeddings, head and two blocks. Raises UsageError for a model that is not there, and for one whose
+    blocks need each other.
     """
     found: list[Costs] = []
     config = config.model_copy(update={"search": config.search.model_copy(update={"layer_error": None})})
     for blocks in (1, 1, 2):  # the first only wakes everything up
-        target = Target(stack(config.model, blocks, dtype, device), None, config.model)
+        try:
+            target = Target(stack(config.model, blocks, dtype, device), None, config.model)
+        except UsageError as error:
+            raise UsageError(f"no plan: one or two decoder blocks do not run without the others ({error})") from None
         found.append(_costs(target, config, folder / str(len(found)), open_candidate))
     blocks = len(decoder_blocks(empty_model(config.model, _silent))[1])
     return found[1].of_blocks(found[2], blocks)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.pruning.blocks import decoder_blocks, prunable_layers
+from autoprune.pruning.blocks import decoder_blocks, prunable_layers, shared_layers
 
 OFFLOADS = ("none", "memory", "disk")
 """Where decoder blocks live that do not stay on the device: in host memory, or on disk, mapped from their files."""
@@ -42,7 +42,9 @@ class Footprint:
 
     def __init__(self, model: nn.Module) -> None:
         self.path, blocks = decoder_blocks(model)
-        layers = prunable_layers(model)
+        found = prunable_layers(model)
+        shared = shared_layers(found)
+        layers = [layer for layer in found if layer.info.name not in shared]
         self.blocks = [sum(each.numel() for each in block.parameters()) for block in blocks]
         self.outside = sum(each.numel() for each in model.parameters()) - sum(self.blocks)
         self.prunable = sum(layer.info.size for layer in layers)

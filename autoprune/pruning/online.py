@@ -1,5 +1,6 @@
 """SDSA `online`: after each pruned block the skewness of the rest is seen anew, and the remaining budget re-solved."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -47,12 +48,14 @@ class OnlineBudget:
     def _skewness(self, blocks: Sequence[Sequence[PrunableLayer]]) -> list[float]:
         observer = Observer()
         flat = [layer for block in blocks for layer in block]
+        forward = inspect.signature(self._target.model.forward)
+        few = {"logits_to_keep": 1} if "logits_to_keep" in forward.parameters else {}
         handles = watch_inputs(flat, observer.see)
         try:
             with torch.inference_mode():
                 for window in self._windows:
                     tokens = window.unsqueeze(0).to(self._target.device)
-                    self._target.model(tokens, use_cache=False, logits_to_keep=1)
+                    self._target.model(tokens, use_cache=False, **few)
         finally:
             for handle in handles:
                 handle.remove()

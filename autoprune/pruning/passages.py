@@ -127,9 +127,8 @@ def through_all_blocks(target: "Target", batches: Sequence[Tensor], turns: int =
                 for _ in range(turns):
                     states = passage.through(index, block)
                 passage.replace(states)
-    forms = target.first_pass.forms
     for batch, passage in zip(batches, entered, strict=True):
-        with patched_blocks(blocks, partial(_standing_in, forms, passage.states)):
+        with patched_blocks(blocks, partial(_left, target.first_pass.forms, passage.states)):
             yield batch
 
 
@@ -236,6 +235,11 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _tensors(each)
+
+
+def _left(forms: list[Form], states: Tensor, index: int, forward: Forward) -> Forward:
+    """A block's forward pass that gives these hidden states whatever comes in."""
+    return partial(_give, forms[index].of(states))
 
 
 def _give(output: Any, *args: Any, **kwargs: Any) -> Any:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.file_modes import give_usual_modes
+from autoprune.pruning.homes import cast
 from autoprune.pruning.target import Target
 
 RECIPE_FILE = "autoprune.json"
@@ -66,7 +67,8 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} exists already; name another directory, or empty it first")
     settle(target, dtype)
-    model: Any = target.model.to(dtype)
+    model: Any = target.model
+    cast(model, dtype)
     zeros = count_zeros(target)
     facts = {**recipe, "zeros": zeros, "weights": target.weights, "sparsity": zeros / target.weights}
     try:

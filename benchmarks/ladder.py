@@ -95,7 +95,9 @@ def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]], console: 
         raise SystemExit(f"{arguments.rows} holds rows of another model, text or version; name another file")
     sandbox = make_sandbox(config.sandbox, console.print)
     try:
-        everything = list(algorithms(arguments.expressions, arguments.candidates, sandbox))
+        like, *others = algorithms(arguments.expressions, arguments.candidates, sandbox)
+        Random(0).shuffle(others)  # so that the table of a run that was stopped is about all kinds
+        everything = [like, *others]
         done = {(row["algorithm"], row["allocation"]) for row in rows}
         for number, (algorithm, allocation, text) in enumerate(everything, 1):
             if (algorithm.name, allocation) in done:

@@ -89,7 +89,11 @@ def test_what_is_stored_comes_back_also_if_an_older_version_stored_it(value):
     assert own.loads_typed(own.dumps_typed(value)) == own.loads_typed(JsonPlusSerializer().dumps_typed(value))
 
 
-@pytest.mark.parametrize("value", [Path("x"), {1}, RunDirectory(Path("x")), sqlite3.Row], ids=lambda value: getattr(value, "__name__", type(value).__name__))
+@pytest.mark.parametrize(
+    "value",
+    [Path("x"), {1}, RunDirectory(Path("x")), sqlite3.Row],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
 def test_what_could_not_be_read_again_is_not_stored(value):
     with pytest.raises(TypeError):
         PlainValues("runs/x").dumps_typed({"value": value})

@@ -132,11 +132,6 @@ def through_all_blocks(target: "Target", batches: Sequence[Tensor], turns: int =
             yield batch
 
 
-def _standing_in(forms: Sequence[Form], left: Tensor, index: int, forward: Forward) -> Forward:
-    """In place of a block's forward pass: what the block returns, with the hidden states that leave the last one."""
-    return partial(_give, forms[index].of(left))
-
-
 def hidden_in(forward: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
     """The hidden states that a block is called with (its first parameter), and the rest of the call."""
     if args:
@@ -237,7 +232,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(each)
 
 
-def _left(forms: list[Form], states: Tensor, index: int, forward: Forward) -> Forward:
+def _left(forms: Sequence[Form], states: Tensor, index: int, forward: Forward) -> Forward:
     """A block's forward pass that gives these hidden states whatever comes in."""
     return partial(_give, forms[index].of(states))
 

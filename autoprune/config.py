@@ -216,9 +216,9 @@ class SearchSettings(Settings):
     )
     elite: Positive = Field(2, description="best candidates so far, by which others are stopped early")
     layer_error: Annotated[float, Field(gt=0)] | None = Field(
-        1.02,
-        description="stop a candidate whose reconstruction error on a few decoder blocks is more than so many times "
-        "the largest of the elite's; null: stop none by it",
+        1.2,
+        description="stop a candidate whose reconstruction error on a few decoder blocks, weighted by the sensitivity "
+        "of the loss, is more than so many times the largest of the elite's; null: stop none by it",
     )
     islands: Positive = Field(2, description="populations of the symbolic engine that evolve side by side")
     migration: Positive = Field(4, description="every how many generations the islands mix")

@@ -19,6 +19,7 @@ MOST_LINES = 500
 _FIELD = re.compile(r"^(?:data|error):")
 _EVENT = re.compile(r"\s*(?:(?:data|event|id|retry|error):|:)")
 _OBJECT_LINES = re.compile(r"\s*\{.*\}[ \t\r]*\n\s*\{")
+_WORDS = ("text", "content", "refusal")
 _CUT_OFF = ("length", "max_tokens", "max_output_tokens", "model_length")
 
 
@@ -97,8 +98,8 @@ def _completion(message: dict[str, Any], finish: Any, model: Any, usage: Any) ->
 def _text(message: dict[str, Any]) -> str:
     """The answer in words: a string, the parts that are text, or the words of a refusal."""
     content = message.get("content")
-    if isinstance(content, dict):
-        content = [content]
+    if isinstance(content, dict):  # one part, or the object that was asked for
+        content = [content] if content.keys() & {"type", *_WORDS} else json.dumps(content)
     if isinstance(content, list):
         parts = [_part(part) for part in content if not is_thinking(part)]
         content = "".join(parts) if any(parts) else None
@@ -111,11 +112,7 @@ def _text(message: dict[str, Any]) -> str:
 def _part(part: Any) -> str:
     if isinstance(part, str):
         return part
-    text = (
-        next((part[name] for name in ("text", "content", "refusal") if part.get(name)), "")
-        if isinstance(part, dict)
-        else ""
-    )
+    text = next((part[name] for name in _WORDS if part.get(name)), "") if isinstance(part, dict) else ""
     if isinstance(text, dict):
         text = text.get("value")
     return text if isinstance(text, str) else ""
@@ -153,7 +150,7 @@ def _join_events(body: str) -> dict[str, Any]:
         if error := error_in(event):
             raise _broken_off(error, seen)
         try:
-            choice = next((each for each in event.get("choices") or [] if not each.get("index")), {})
+            choice: dict[str, Any] = next((each for each in event.get("choices") or [] if not each.get("index")), {})
             # Some servers end a stream with the whole message.
             delta = choice.get("delta") or ({} if message else choice.get("message")) or {}
             delta = delta or {"content": choice.get("text")}

@@ -46,17 +46,17 @@ def _is_function(node: ast.stmt, names: dict[str, ast.stmt]) -> bool:
     if not isinstance(node, ast.Assign | ast.AnnAssign):
         inner = [each for each in ast.walk(node) if isinstance(each, ast.FunctionDef) and each.name == FUNCTION]
         return isinstance(node, ast.FunctionDef) or (bool(inner) and not isinstance(node, _NO_FUNCTION))
-    if isinstance(node.value, ast.Lambda):
-        return True
-    root = node.value
+    value = root = node.value
+    if value is None or isinstance(value, ast.Lambda):
+        return value is not None
     while isinstance(root, ast.Call | ast.Attribute):
         root = root.func if isinstance(root, ast.Call) else root.value
     if not isinstance(root, ast.Name) or root.id == FUNCTION or root.id not in names:
         return False
     source = names[root.id]
     if isinstance(source, ast.Import | ast.ImportFrom):
-        return "partial" in ast.unparse(node.value)
-    if isinstance(source, ast.FunctionDef) and isinstance(node.value, ast.Name):
+        return "partial" in ast.unparse(value)
+    if isinstance(source, ast.FunctionDef) and isinstance(value, ast.Name):
         return True
     return any(isinstance(each, ast.FunctionDef | ast.Lambda) for each in ast.walk(source) if each is not source)
 

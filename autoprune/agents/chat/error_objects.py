@@ -57,7 +57,9 @@ def error_in(value: Any) -> Any:
     first = choices[0] if isinstance(choices, list) and choices else None
     for place in (value, first):
         for name in ("error", "errors"):
-            if isinstance(place, dict) and (error := place.get(name)):
+            error = place.get(name) if isinstance(place, dict) else None
+            # Some gateways send an error without anything in it beside every answer.
+            if any(error.values()) if isinstance(error, dict) else error:
                 return _with_code(error, place)
     base = value.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):

@@ -199,6 +199,8 @@ def _in_strings(value: Any) -> Iterator[Block]:
     if isinstance(value, str):
         inner = list(_blocks(clean(value)))
         yield from inner if any(block.scores for block in inner) else [Block.of(clean(value))]
+    elif isinstance(value, list) and all(isinstance(part, str) for part in value):
+        yield Block.of(clean("\n".join(part.rstrip("\n") for part in value)))
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _in_strings(part)
@@ -223,11 +225,13 @@ def _bare(text: str) -> Iterator[Block]:
 
 
 def _first_error(source: str) -> int | None:
-    """How many lines come before the first that is no Python; None if all are."""
+    """How many lines come before the statement with the first error; None if there is none."""
     try:
         parse(source)
     except NotPython as error:
-        return error.line - 1
+        lines = source.split("\n")[: error.line]
+        # An indented line is the middle of a statement, which would lose its end.
+        return next((number for number in reversed(range(len(lines))) if lines[number][:1].strip()), 0)
     return None
 
 

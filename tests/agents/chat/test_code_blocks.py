@@ -59,6 +59,8 @@ FENCED = {
     "escaped as HTML": f"```python\n{CODE.replace('(', '&#40;')}```",
     "a block in JSON": json.dumps({"code": BLOCK}),
     "in nested JSON": json.dumps({"files": [{"name": "a.py", "code": CODE}]}),
+    "lines in JSON": json.dumps({"code": CODE.split("\n")}),
+    "bare code before half a function": f"{CODE}\n\ndef other(x):\n    y = 1\n    return (",
     "in a string of JSON": json.dumps(CODE),
     "in JSON": json.dumps({"idea": "x", "code": CODE}),
     "in JSON in a fence": "```json\n" + json.dumps({"code": CODE}) + "\n```",
@@ -192,7 +194,17 @@ def test_code_that_defines_no_score_is_returned_for_its_author_to_mend(reply: st
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "I cannot.", "score = |W|", "```json\n{}\n```", "```bash\nls\n```", f"```python\n{CODE[:-8]}(", "42", "score"],
+    [
+        "",
+        "I cannot.",
+        "score = |W|",
+        "```json\n{}\n```",
+        "```bash\nls\n```",
+        f"```python\n{CODE[:-8]}(",
+        f"{CODE[:-8]}\n    w = (",
+        "42",
+        "score",
+    ],
 )
 def test_a_reply_without_code_or_with_half_of_it_holds_none(reply: str) -> None:
     assert fenced_code(reply) is None

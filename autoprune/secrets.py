@@ -44,10 +44,12 @@ def masked_tree(value: Any) -> Any:
 
 
 def keep_address(url: str) -> None:
-    """From now on the password of an address, or the user that stands alone for a token, is a secret too."""
+    """From now on the password of an address, or the user that stands alone for a token, is a secret too, and so is the
+    header that both are sent in."""
     parts = urlsplit(url)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    _of_addresses.update(filter(None, [password or user, password and f"{user}:{password}"]))
+    basic = b64encode(f"{user}:{password}".encode()).decode().rstrip("=")
+    _of_addresses.update([password or user, basic] if user or password else [])
 
 
 _of_addresses: set[str] = set()

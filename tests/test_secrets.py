@@ -66,10 +66,14 @@ def test_the_known_key_is_masked_within_base64(around: str, encode: Callable[[by
     assert "***" in shown
 
 
-@pytest.mark.parametrize("url", ["http://me:pa%24s%2Fword@host/v1", "https://pa%24s%2Fword@host/v1"])
-def test_the_password_of_an_endpoints_address_is_a_secret(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "pair"),
+    [("http://me:pa%24s%2Fword@host/v1", "me:pa$s/word"), ("https://pa%24s%2Fword@host/v1", "pa$s/word:")],
+)
+def test_the_password_of_an_endpoints_address_is_a_secret(url: str, pair: str) -> None:
     Endpoint(base_url=url, model="m")
     assert masked("pa$s/word pa%24s%2Fword") == "*** ***"
+    assert masked(f"Basic {b64encode(pair.encode()).decode()}").rstrip("=") == "Basic ***"
 
 
 @pytest.mark.parametrize("key", ["none", "ollama", "EMPTY", "test", "x", "", "lm-studio"])

@@ -55,9 +55,10 @@ def error_in(value: Any) -> Any:
         return None
     choices = value.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    for place in (value, first):
+    places: list[dict[str, Any]] = [place for place in (value, first) if isinstance(place, dict)]
+    for place in places:
         for name in ("error", "errors"):
-            error = place.get(name) if isinstance(place, dict) else None
+            error = place.get(name)
             # Some gateways send an error without anything in it beside every answer.
             if any(error.values()) if isinstance(error, dict) else error:
                 return _with_code(error, place)

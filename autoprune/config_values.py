@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
@@ -86,7 +86,19 @@ def without_user(url: str | None) -> str | None:
     return url and re.sub(r"(?<=://)[^/?#@]*(?:@[^/?#@]*)*@", "", url)
 
 
-Address = Annotated[str, PlainSerializer(without_user, when_used="json")]
+def check_address(url: str) -> str:
+    """Raises ValueError for what is no address of an endpoint."""
+    try:
+        parts = urlsplit(url)
+        valid = not url or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("an endpoint's address is a URL like http://localhost:8000/v1")
+    return url
+
+
+Address = Annotated[str, AfterValidator(check_address), PlainSerializer(without_user, when_used="json")]
 """The address of an endpoint. User and password, if it has any, are known to this process alone, as a database's is."""
 
 

@@ -1,10 +1,13 @@
 """Keeping known secrets out of everything that is printed or stored: keys of the environment, passwords in URLs."""
 
+import json
 import os
 import re
+from base64 import b64encode
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from autoprune.config_values import without_passwords
 
@@ -14,12 +17,12 @@ _PLACEHOLDERS = """none null empty dummy test token key local ollama vllm lmstud
 no-key no-key-required sk-no-key-required placeholder your-api-key api-key secret password postgres"""
 """What people set where a server wants any key: no secret, and often a word of the language."""
 SHORTEST, LONG = 4, 12
-_USER_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#@'\"]+@", re.IGNORECASE)
+_USER_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#'\"]+@", re.IGNORECASE)
 _BEARER = re.compile(r"(?P<head>\bBearer\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
-    """The text with stars for every secret that this process knows, as it is and percent-encoded, for what follows
+    """The text with stars for every secret that this process knows, in each of its spellings, for what follows
     `Bearer`, and for user and password in a URL (of a PostgreSQL URL, which needs its user, the password alone)."""
     for pattern in _known():
         text = pattern.sub(MASK, text)
@@ -40,22 +43,45 @@ def masked_tree(value: Any) -> Any:
     return value
 
 
+def keep_address(url: str) -> None:
+    """From now on the password of an address, or the user that stands alone for a token, is a secret too, and so is the
+    header that both are sent in."""
+    parts = urlsplit(url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    basic = b64encode(f"{user}:{password}".encode()).decode().rstrip("=")
+    _of_addresses.update([password or user, basic] if user or password else [])
+
+
+_of_addresses: set[str] = set()
+
+
 def _known() -> tuple[re.Pattern[str], ...]:
-    return _patterns(tuple(os.environ.get(name, "").strip() for name in VARIABLES))
+    return _patterns((*(os.environ.get(name, "").strip() for name in VARIABLES), *sorted(_of_addresses)))
 
 
 @cache
 def _patterns(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    """What finds each secret, as it is and percent-encoded. Within a longer word a short key is chance."""
+    """What finds each secret. Within a longer word a short key is chance."""
     patterns = []
     for secret in secrets:
         if len(secret) < SHORTEST or secret.lower() in _PLACEHOLDERS.split():
             continue
         before, after = (r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])") if len(secret) < LONG else ("", "")
-        for spelling in dict.fromkeys([secret, quote(secret, safe=""), quote(secret)]):
+        for spelling in dict.fromkeys(_spellings(secret)):
             flags = re.IGNORECASE if "%" in spelling else 0
             patterns.append(re.compile(before + re.escape(spelling) + after, flags))
     return tuple(patterns)
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """A secret as it is, percent-encoded, as a string of JSON, and, a long one, within anything in base64 (Basic)."""
+    yield from (secret, quote(secret, safe=""), quote(secret))
+    yield from (escaped := json.dumps(secret)[1:-1], escaped.replace("/", "\\/"))
+    data = secret.encode()
+    for before in range(3) if len(secret) >= LONG else ():
+        # Characters at either end hold bits of what is around the secret.
+        inner = b64encode(b"\0" * before + data)[(0, 2, 3)[before] : (before + len(data)) * 8 // 6].decode()
+        yield from (inner, inner.replace("+", "-").replace("/", "_"))
 
 
 def _without_user(found: re.Match[str]) -> str:

@@ -1,10 +1,13 @@
 """Known secrets in what is printed or stored."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from autoprune.agents.chat.endpoint import Endpoint
 from autoprune.config import dump_config, load_config
 from autoprune.runs.archive import Archive, Outcome
 from autoprune.runs.events import EventLog
@@ -28,6 +31,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://host/v1?key=sk-live%2faB%2bc%3d1234567890",
         f"b'Bearer {KEY}\\n'",
         f"'{KEY}' in quotes",
+        f"as JSON: {KEY.replace('/', chr(92) + '/')}",
     ],
 )
 def test_the_known_key_is_masked_wherever_it_stands(text: str) -> None:
@@ -40,6 +44,7 @@ def test_the_known_key_is_masked_wherever_it_stands(text: str) -> None:
     ("text", "shown"),
     [
         ("at http://user:pa55@host:80/v1", "at http://***@host:80/v1"),
+        ("at http://user:pa@55@host:80/v1", "at http://***@host:80/v1"),
         ("at https://token@host/v1", "at https://***@host/v1"),
         ("at postgresql://me:pa55@host/db", "at postgresql://me:***@host/db"),
         ("Authorization: bearer abcdef0123456789abcdef", "Authorization: bearer ***"),
@@ -51,6 +56,24 @@ def test_the_known_key_is_masked_wherever_it_stands(text: str) -> None:
 )
 def test_users_and_passwords_in_addresses_are_masked(text: str, shown: str) -> None:
     assert masked(text) == shown
+
+
+@pytest.mark.parametrize("around", ["{}", ":{}", "u:{}", "me:{}", "{}:", "key={}&more"])
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+def test_the_known_key_is_masked_within_base64(around: str, encode: Callable[[bytes], bytes]) -> None:
+    shown = masked("Basic " + encode(around.format(KEY).encode()).decode())
+    assert len(shown.replace("***", "")) <= len("Basic ") + len(b64encode(around.format("").encode())) + 4
+    assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "pair"),
+    [("http://me:pa%24s%2Fword@host/v1", "me:pa$s/word"), ("https://pa%24s%2Fword@host/v1", "pa$s/word:")],
+)
+def test_the_password_of_an_endpoints_address_is_a_secret(url: str, pair: str) -> None:
+    Endpoint(base_url=url, model="m")
+    assert masked("pa$s/word pa%24s%2Fword") == "*** ***"
+    assert masked(f"Basic {b64encode(pair.encode()).decode()}").rstrip("=") == "Basic ***"
 
 
 @pytest.mark.parametrize("key", ["none", "ollama", "EMPTY", "test", "x", "", "lm-studio"])

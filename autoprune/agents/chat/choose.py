@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autoprune.agents.chat.own_weights import OwnWeights, own_weights
 from autoprune.agents.chat.reply import Journal
 from autoprune.config import LLMSettings
-from autoprune.config_values import without_user
+from autoprune.config_values import check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
 
 if TYPE_CHECKING:
@@ -190,6 +190,10 @@ def _remote(settings: LLMSettings, seed: int | None, proven: bool) -> "Endpoint"
     from autoprune.runs.prices import cost
 
     known = os.environ.get("OPENAI_BASE_URL")
+    try:
+        check_address(known or "")
+    except ValueError as error:
+        raise UsageError(f"OPENAI_BASE_URL: {error}") from None
     # A run's own settings do not hold the user and the password of an address.
     same = known and settings.base_url == without_user(known)
     base_url = (known if same else settings.base_url) or known or VENDOR_URL

@@ -5,23 +5,23 @@ over; what it takes from other blocks (a helper, an import) is put in front of i
 """
 
 import ast
-import builtins
 import html
 import json
 import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from markdown_it import MarkdownIt
 
+from autoprune.agents.chat.definitions import FUNCTION, defined, segment, unbound
 from autoprune.agents.chat.fences import closing_line
 from autoprune.agents.chat.parse import clean
 from autoprune.agents.chat.python_text import plain_spaces, spellings, tree_of
-from autoprune.syntax import parse
+from autoprune.syntax import NotPython, parse
 
-FUNCTION = "score"
-ENTRY_POINTS = ("GROUP", "allocate")
+ENTRY_POINTS = ("GROUP", "UNIT", "allocate")
 """What a candidate may define beside its score."""
 MOST_CLOSINGS = 20
 MOST_STARTS = 40
@@ -33,11 +33,12 @@ _HTML_CODE = re.compile(r"<(pre|code)\b[^<>]*>")
 _PYTHON = re.compile(r"[^\w]*(?:$|py)", re.IGNORECASE)
 _LABEL_LINE = re.compile(r"\A\s*(?:python3?|py)[ \t]*\n", re.IGNORECASE)
 _LATE_FENCE = re.compile(r"[ \t]*(?:`{3,}|~{3,})\s*\Z")
+_FENCE_LINE = re.compile(r"\s*(?:`{3,}|~{3,})[^`]*")
+_WRAPPED = re.compile(
+    r"\A\s*(?:`+(?:python|py)?\b|<[\w|]+>|\[[A-Z]+\])[ \t]*(?=\S)|\s*(?:`+|</\w+>|<\|\w+\|>|\[/[A-Z]+\])\s*\Z"
+)
 _LOOKS_DEFINED = re.compile(rf"^\s*(?:def {FUNCTION}\b|{FUNCTION}\s*=\s*lambda\b)", re.MULTILINE)
 _BEGINS_CODE = re.compile(r"(?:import|from|def|class)\b|@|#|\"\"\"|'''|[A-Za-z_]\w*\s*(?::[^=]+)?=[^=]")
-_Definition = (
-    ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign
-)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,17 @@ class Block:
 
     @property
     def scores(self) -> bool:
-        return self.tree is not None and FUNCTION in _defined(self.tree)
+        return self.tree is not None and FUNCTION in defined(self.tree)
+
+    @property
+    def is_stub(self) -> bool:
+        """It only recalls what a score is called with: a function that does nothing, as in `def score(layer): ...`."""
+        found = defined(self.tree).get(FUNCTION) if self.tree else None
+        return isinstance(found, ast.FunctionDef) and all(
+            isinstance(node, ast.Pass | ast.Raise)
+            or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+            for node in found.body
+        )
 
 
 def fenced_code(text: str) -> str | None:
@@ -76,7 +87,7 @@ def fenced_code(text: str) -> str | None:
         found
         or _whole(list(_in_html(text)))
         or _whole(list(_in_json(text)))
-        or _bare(plain_spaces(text))
+        or _whole(list(_bare(plain_spaces(text))))
         or _last_resort(readings[-1])
     )
     return found.strip("\n") + "\n" if found else None
@@ -124,28 +135,37 @@ def _extended(block: Block, lines: list[str], first: int, fence: str) -> Block:
 
 def _whole(blocks: list[Block]) -> str | None:
     """The last block that defines `score`, behind what it needs of the others."""
-    place = next((number for number in reversed(range(len(blocks))) if blocks[number].scores), None)
-    if place is None:
+    places = [number for number in reversed(range(len(blocks))) if blocks[number].scores]
+    if not places:
         return None
+    place = next((number for number in places if not blocks[number].is_stub), places[0])
     tree = blocks[place].tree
     assert tree is not None
     others = [*reversed(blocks[:place]), *blocks[place + 1 :]]
-    entry_points = set(ENTRY_POINTS) - _defined(tree).keys()
+    entry_points = set(ENTRY_POINTS) - defined(tree).keys()
     taken: dict[tuple[int, int], str] = {}
-    missing = _missing(tree)
-    known = set(_defined(tree))
+    missing = unbound(tree)
+    known = set(defined(tree))
     while missing | entry_points:
         name = min(missing | entry_points)
         fit = [other for other in others if name in missing or not other.scores]
-        found = next(((block, node) for block in fit if (node := block.tree and _defined(block.tree).get(name))), None)
+        found = next(((block, node) for block in fit if (node := block.tree and defined(block.tree).get(name))), None)
         missing, entry_points = missing - {name}, entry_points - {name}
         known.add(name)
         if found:
             block, node = found
             key = next(number for number, other in enumerate(blocks) if other is block), node.lineno
-            taken[key] = _segment(block.source, node)
-            missing |= _missing(ast.Module([node], [])) - known
-    return "\n\n".join([*(taken[key].rstrip() for key in sorted(taken)), blocks[place].source.strip("\n")])
+            taken[key] = segment(block.source, node)
+            missing |= unbound(ast.Module([node], [])) - known
+    return _put_together([*(taken[key].rstrip() for key in sorted(taken)), blocks[place].source.strip("\n")])
+
+
+def _put_together(parts: list[str]) -> str:
+    """Parts of a module one after the other; what Python wants at the top goes there."""
+    if len(parts) == 1:
+        return parts[0]
+    lines = "\n\n".join(parts).split("\n")
+    return "\n".join(sorted(lines, key=lambda line: not line.startswith("from __future__ import")))
 
 
 def _joined(blocks: list[Block]) -> str | None:
@@ -165,19 +185,30 @@ def _in_html(text: str) -> Iterator[Block]:
 
 
 def _in_json(text: str) -> Iterator[Block]:
-    """The strings of a reply that is a JSON object, alone or in a fence."""
-    try:
-        value = json.loads(text[text.find("{") : text.rfind("}") + 1], strict=False)
-    except (ValueError, RecursionError):
-        return
-    for part in value.values() if isinstance(value, dict) else ():
-        if isinstance(part, str):
-            yield Block.of(clean(part))
+    """The strings of a reply that is JSON, alone or in a fence; what a string holds may be a block in turn."""
+    whole = text.strip()
+    for part in (whole, text[text.find("{") : text.rfind("}") + 1]):
+        try:
+            yield from _in_strings(json.loads(part, strict=False))
+            return
+        except (ValueError, RecursionError):
+            continue
 
 
-def _bare(text: str) -> str | None:
-    """Code without a fence: from a line that can begin it up to the prose that follows."""
-    lines = [_LATE_FENCE.sub("", line) for line in text.split("\n") if not re.match(r"\s*(```|~~~)", line)]
+def _in_strings(value: Any) -> Iterator[Block]:
+    if isinstance(value, str):
+        inner = list(_blocks(clean(value)))
+        yield from inner if any(block.scores for block in inner) else [Block.of(clean(value))]
+    elif isinstance(value, list) and all(isinstance(part, str) for part in value):
+        yield Block.of(clean("\n".join(part.rstrip("\n") for part in value)))
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _in_strings(part)
+
+
+def _bare(text: str) -> Iterator[Block]:
+    """Code without a fence: each stretch of it, from a line that can begin one up to the prose that follows."""
+    lines = ["```" if _FENCE_LINE.fullmatch(line) else _WRAPPED.sub("", line) for line in text.split("\n")]
     first, tried = 0, 0
     while first < len(lines) and tried < MOST_STARTS:
         if not _BEGINS_CODE.match(lines[first].lstrip()):
@@ -185,24 +216,22 @@ def _bare(text: str) -> str | None:
             continue
         source = textwrap.dedent("\n".join(lines[first:]))
         end = _first_error(source)
-        if end is not None:
-            source = "\n".join(source.split("\n")[:end])
-        tree = tree_of(source)
-        if tree is not None and FUNCTION in _defined(tree):
-            last = [node for node in tree.body if not isinstance(node, ast.Expr)][-1]
-            return "\n".join(source.split("\n")[: last.end_lineno])
-        first, tried = first + max(1, end or 1), tried + 1
-    return None
+        stretch = source.split("\n")[:end]
+        tree = tree_of("\n".join(stretch))
+        last = next((node for node in reversed(tree.body) if not isinstance(node, ast.Expr)), None) if tree else None
+        if last is not None:
+            yield Block.of("\n".join(stretch[: last.end_lineno]))
+        first, tried = first + (len(stretch) if last is not None else 1), tried + 1
 
 
 def _first_error(source: str) -> int | None:
-    """How many lines come before the first that is no Python; None if all are."""
+    """How many lines come before the statement with the first error; None if there is none."""
     try:
         parse(source)
-    except SyntaxError as error:
-        return max(0, (error.lineno or 1) - 1)
-    except (ValueError, RecursionError, MemoryError):
-        return 0
+    except NotPython as error:
+        lines = source.split("\n")[: error.line]
+        # An indented line is the middle of a statement, which would lose its end.
+        return next((number for number in reversed(range(len(lines))) if lines[number][:1].strip()), 0)
     return None
 
 
@@ -216,47 +245,3 @@ def _last_resort(blocks: list[Block]) -> str | None:
     named = [block for block in meant if _LOOKS_DEFINED.search(block.source)]
     last = next(reversed(named or meant), None)
     return last.written if last else None
-
-
-def _defined(tree: ast.Module) -> dict[str, _Definition]:
-    """What a module defines at its top, by name. Of `score` only a function counts, not a value that is called so."""
-    names: dict[str, _Definition] = {}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names[node.name] = node
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).partition(".")[0]: node for alias in node.names}
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names |= {each.id: node for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
-    if (found := names.get(FUNCTION)) and not _is_function(found):
-        del names[FUNCTION]
-    return names
-
-
-def _is_function(node: _Definition) -> bool:
-    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-    return isinstance(node, ast.FunctionDef) or isinstance(value, ast.Lambda | ast.Name)
-
-
-def _missing(tree: ast.Module) -> set[str]:
-    """Names that a module uses and nowhere binds."""
-    used: set[str] = set()
-    bound = set(dir(builtins)) | set(_defined(tree))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            bound.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bound.add(node.name)
-    return used - bound
-
-
-def _segment(source: str, node: _Definition) -> str:
-    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
-    return "\n".join(source.split("\n")[first - 1 : node.end_lineno])

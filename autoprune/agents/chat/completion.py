@@ -1,6 +1,8 @@
 """One well-formed chat completion out of what an endpoint sends in its place: JSON with liberties, or a stream."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -11,6 +13,13 @@ from autoprune.agents.chat.usage import stated
 
 LONGEST_INTEGER = 18
 """Digits. Python refuses to read integers of thousands, and a longer one is no count."""
+DONE = "[DONE]"
+MOST_LINES = 500
+"""Of one event."""
+_FIELD = re.compile(r"^(?:data|error):")
+_EVENT = re.compile(r"\s*(?:(?:data|event|id|retry|error):|:)")
+_OBJECT_LINES = re.compile(r"\s*\{.*\}[ \t\r]*\n\s*\{")
+_WORDS = ("text", "content", "refusal")
 _CUT_OFF = ("length", "max_tokens", "max_output_tokens", "model_length")
 
 
@@ -37,11 +46,14 @@ def read_completion(body: bytes, content_type: str) -> dict[str, Any]:
     Raises NotAChatReply, BrokenOff or ErrorInside.
     """
     text = body.decode("utf-8", errors="replace").removeprefix("\ufeff")
-    if "text/event-stream" in content_type or text.lstrip().startswith(("data:", "event:")):
+    said_so = "text/event-stream" in content_type and not text.lstrip().startswith(("{", "["))
+    if said_so or _EVENT.match(text):
         return _join_events(text)
     try:
         value = _decode(text)
     except (ValueError, RecursionError):
+        if _OBJECT_LINES.match(text):
+            return _join_events(text)
         kind = "an HTML page" if b"<html" in body[:2000].lower() else "not JSON" if body.strip() else "an empty body"
         raise NotAChatReply(f"it answered with {kind}") from None
     if error := error_in(value):
@@ -65,6 +77,8 @@ def _completion(message: dict[str, Any], finish: Any, model: Any, usage: Any) ->
     # Thinking goes on as a part of the content: the library drops fields that it does not know.
     content: Any = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": text}] if thinking else text
     ended = finish if isinstance(finish, str) and finish else "tool_calls" if calls else "stop"
+    if ended == "error":
+        raise BrokenOff("it broke off with an error that it does not name")
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": content} | ({"tool_calls": calls} if calls else {}),
@@ -84,8 +98,8 @@ def _completion(message: dict[str, Any], finish: Any, model: Any, usage: Any) ->
 def _text(message: dict[str, Any]) -> str:
     """The answer in words: a string, the parts that are text, or the words of a refusal."""
     content = message.get("content")
-    if isinstance(content, dict):
-        content = [content]
+    if isinstance(content, dict):  # one part, or the object that was asked for
+        content = [content] if content.keys() & {"type", *_WORDS} else json.dumps(content)
     if isinstance(content, list):
         parts = [_part(part) for part in content if not is_thinking(part)]
         content = "".join(parts) if any(parts) else None
@@ -98,11 +112,7 @@ def _text(message: dict[str, Any]) -> str:
 def _part(part: Any) -> str:
     if isinstance(part, str):
         return part
-    text = (
-        next((part[name] for name in ("text", "content", "refusal") if part.get(name)), "")
-        if isinstance(part, dict)
-        else ""
-    )
+    text = next((part[name] for name in _WORDS if part.get(name)), "") if isinstance(part, dict) else ""
     if isinstance(text, dict):
         text = text.get("value")
     return text if isinstance(text, str) else ""
@@ -115,7 +125,7 @@ def _calls(value: Any) -> list[dict[str, Any]]:
     for call in value if isinstance(value, list) else []:
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict) and isinstance(function.get("name"), str):
-            arguments = function.get("arguments")
+            arguments = function.get("arguments") or {}
             text = arguments if isinstance(arguments, str) else json.dumps(arguments)
             text = text if text.lstrip().startswith("{") else f"no object: {text}"
             calls.append(
@@ -133,33 +143,51 @@ def _join_events(body: str) -> dict[str, Any]:
     message: dict[str, Any] = {}
     calls: dict[Any, dict[str, Any]] = {}
     finish, model, usage, seen, done = None, None, None, False, False
-    for line in body.split("\n"):
-        data = line.strip().removeprefix("data:").strip()
-        if not line.startswith("data:") or data in ("", "[DONE]"):
-            done = done or data == "[DONE]"
+    for event in _events(body):
+        if event == DONE:
+            done = True
             continue
+        if error := error_in(event):
+            raise _broken_off(error, seen)
         try:
-            event = _decode(data)
-            if error := error_in(event):
-                raise _broken_off(error, seen)
-            choice = (event.get("choices") or [{}])[0]
+            choice: dict[str, Any] = next((each for each in event.get("choices") or [] if not each.get("index")), {})
             # Some servers end a stream with the whole message.
             delta = choice.get("delta") or ({} if message else choice.get("message")) or {}
+            delta = delta or {"content": choice.get("text")}
             _add(message, delta)
             for call in delta.get("tool_calls") or []:
                 _add_call(calls, call)
-        except (ValueError, AttributeError, LookupError, TypeError, RecursionError):
+        except (AttributeError, LookupError, TypeError):
             raise NotAChatReply("it answered with a broken event stream") from None
         seen = seen or bool(event.get("choices"))
         finish = choice.get("finish_reason") or finish
         model = event.get("model") or model
-        usage = event.get("usage") or usage
+        usage = event.get("usage") or choice.get("usage") or usage
     if not seen:
         raise NotAChatReply("it answered with an event stream without content")
     if not finish and not done:
         raise BrokenOff("it broke off in the middle of its reply")
     message = {name: "".join(parts) for name, parts in message.items()}
     return _completion(message | {"tool_calls": list(calls.values())}, finish, model, usage)
+
+
+def _events(body: str) -> Iterator[Any]:
+    """What the events of a stream hold: DONE, or JSON, which may run over several lines. Comments, and words that some
+    servers send to keep a connection alive, are passed over; a last event may be cut off."""
+    pending: list[str] = []
+    for line in body.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        data = _FIELD.sub("", line).strip()
+        if (pending and not line.strip()) or len(pending) > MOST_LINES:
+            raise NotAChatReply("it answered with a broken event stream")
+        if not pending and not data.startswith(("{", DONE)):
+            continue
+        pending = [*pending, data] if data != DONE else [DONE]
+        try:
+            event = DONE if data == DONE else _decode("\n".join(pending))
+        except (ValueError, RecursionError):
+            continue
+        yield event
+        pending = []
 
 
 def _broken_off(error: Any, seen: bool) -> Exception:
@@ -178,12 +206,17 @@ def _add(message: dict[str, list[str]], delta: dict[str, Any]) -> None:
 
 def _add_call(calls: dict[Any, dict[str, Any]], piece: dict[str, Any]) -> None:
     """Take in what a delta adds to one of the message's tool calls."""
-    call = calls.setdefault(piece.get("index", len(calls)), {"id": None, "function": {"name": "", "arguments": ""}})
+    place = piece.get("index")
+    if place is None:  # a piece without an identity goes on with the last call
+        place = piece.get("id") or next(reversed(calls), 0)
+    call = calls.setdefault(place, {"id": None, "function": {"name": "", "arguments": ""}})
     call["id"] = call["id"] or piece.get("id")
     function = piece.get("function") or {}
     call["function"]["name"] = call["function"]["name"] or function.get("name") or ""
     arguments = function.get("arguments")
-    call["function"]["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments or "")[1:-1]
+    call["function"]["arguments"] += (
+        arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
+    )
 
 
 def _decode(text: str) -> Any:

@@ -19,7 +19,7 @@ from autoprune.agents.chat.tools import calls_of
 from autoprune.agents.chat.transport import BoundedClient
 from autoprune.agents.chat.usage import counted
 from autoprune.config_values import without_user
-from autoprune.secrets import masked
+from autoprune.secrets import keep_address, masked
 
 _OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
 
@@ -52,6 +52,9 @@ class Endpoint:
     streams: bool = False
     reports_progress: bool = False
     refusals: Refusals = field(default_factory=Refusals, compare=False)
+
+    def __post_init__(self) -> None:
+        keep_address(self.base_url)
 
     def __str__(self) -> str:
         return masked(f"the chat model {self.model} at {without_user(self.base_url)}")

@@ -32,15 +32,18 @@ _SAYING = (
 _NUMBERED = ("code", "status", "status_code", "statusCode", "http_code", "error_code")
 _MEANINGS = {
     429: r"rate.?limit|too.?many.?requests|resource.?exhausted|throttl",
-    402: r"insufficient.{0,20}(quota|credit|balance|funds)|payment|credit|billing|quota|余额|欠费",
-    401: r"invalid.?api.?key|(api|access).?key|unauthori[sz]ed|unauthenticated|authentication|invalid.?token",
+    402: r"insufficient.{0,20}(quota|credit|balance|funds)|payment|credit|billing|quota|arrears|recharge|余额|欠费",
+    401: r"invalid.?api.?key|(api|access).?key|unauthori[sz]ed|unauthenticated|authentication|authenticated|login"
+    r"|invalid.?token|token.{0,20}(?:invalid|expired)",
     403: r"permission|forbidden|access.?denied",
-    404: r"(model|deployment)\W.*(not.?found|does not exist|not exist)|(model|not).?found",
+    404: r"(model|deployment)\W.*(not.?found|does not exist|not exist)|(model|not).?found"
+    r"|(no such|unknown|invalid) model",
     408: r"time.?d?.?out|deadline",
-    503: r"overload|unavailable|over.?capacity|at capacity|try again|temporar|busy",
+    503: r"overload|unavailable|over.?capacity|at capacity|try again|temporar|busy|loading",
     400: r"invalid.?request|bad.?request|invalid.?argument|context.?length|unsupported|not support",
 }
 """Status codes by the words of an error that has none."""
+GENERAL = 400
 DEEPEST = 6
 
 
@@ -52,15 +55,25 @@ def error_in(value: Any) -> Any:
         return None
     choices = value.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    for place in (value, first):
+    places: list[dict[str, Any]] = [place for place in (value, first) if isinstance(place, dict)]
+    for place in places:
         for name in ("error", "errors"):
-            error = place.get(name) if isinstance(place, dict) else None
-            if error:
-                return value if error is True else error
+            error = place.get(name)
+            # Some gateways send an error without anything in it beside every answer.
+            if any(error.values()) if isinstance(error, dict) else error:
+                return _with_code(error, place)
     base = value.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):
         return base
     return value if first is None and _said(value) else None
+
+
+def _with_code(error: Any, place: dict[str, Any]) -> Any:
+    """An error, or the object that it stands in where that holds its code or its words."""
+    outside = {name: part for name, part in place.items() if name in (*_SAYING, *_NUMBERED)}
+    if not isinstance(error, dict | list | str):
+        return outside
+    return error if _number(error) or not _number(outside) else outside
 
 
 def message_of(error: Any) -> str:
@@ -72,20 +85,33 @@ def message_of(error: Any) -> str:
 
 def status_of(error: Any) -> int | None:
     """The HTTP status that an error stands for: its code's, or what its words mean. None when it does not say."""
+    if isinstance(error, list):
+        return next((found for part in error if (found := status_of(part))), None)
+    if number := _number(error):
+        return number
     fields = error if isinstance(error, dict) else {}
-    for name in _NUMBERED:
-        number = fields.get(name)
+    named = " ".join(str(fields[name]) for name in ("code", "type", "status") if isinstance(fields.get(name), str))
+    meant = [status for text in (named, message_of(error)) if (status := _meaning(text))]
+    # `invalid_request_error` is also the type of errors whose words say more.
+    if found := next((status for status in meant if status != GENERAL), next(iter(meant), None)):
+        return found
+    inner = fields.get("error")
+    return status_of(inner) if isinstance(inner, dict) else None
+
+
+def _number(error: Any) -> int | None:
+    """The HTTP status that an error states."""
+    for name in _NUMBERED if isinstance(error, dict) else ():
+        number = error.get(name)
         if isinstance(number, str) and re.fullmatch(r"\d{3}", number):
             number = int(number)
         if isinstance(number, int) and 400 <= number < 600:
             return number
-    named = " ".join(str(fields[name]) for name in ("code", "type", "status") if isinstance(fields.get(name), str))
-    for text in (named, message_of(error)):
-        for status, words in _MEANINGS.items():
-            if re.search(words, text, re.IGNORECASE):
-                return status
-    inner = fields.get("error")
-    return status_of(inner) if isinstance(inner, dict) else None
+    return None
+
+
+def _meaning(text: str) -> int | None:
+    return next((status for status, words in _MEANINGS.items() if re.search(words, text, re.IGNORECASE)), None)
 
 
 def words_of(error: Any) -> str:

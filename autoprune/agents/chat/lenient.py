@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 _SEPARATORS = re.compile(r"[,;\n]")
 _NOTHING = {"", "none", "null", "n/a", "-"}
 _HEAD = re.compile(r"\W*([A-Za-z]+)(?:\W*$|\W*[:.;(\[]|\W*\s[-–—]\s)")
+_REMARK = re.compile(r"(?<=\S)\s+\([^()]*\)\s*\Z")
+_BULLET = re.compile(r"\A\s*[-*•]\s+")
 _BRACKETS = " \t[]()`'\"*"
 
 
@@ -60,7 +62,8 @@ def cut(longest: int) -> BeforeValidator:
 
 
 def names(most: int) -> BeforeValidator:
-    """Reads a list of names from a string that lists them, without brackets and quotes around each, and cuts it."""
+    """Reads a list of names from a string that lists them, without brackets and quotes around each, bullets before and
+    remarks behind it, and cuts it."""
 
     def read(value: Any) -> Any:
         if value is None:
@@ -69,7 +72,11 @@ def names(most: int) -> BeforeValidator:
             value = _SEPARATORS.split(value)
         if not isinstance(value, list):
             return value
-        stripped = [part.strip(_BRACKETS) if isinstance(part, str) else part for part in value]
+        stripped = [_name(part) if isinstance(part, str) else part for part in value if part is not None]
         return [part for part in stripped if not (isinstance(part, str) and part.lower() in _NOTHING)][:most]
 
     return BeforeValidator(read)
+
+
+def _name(part: str) -> str:
+    return _REMARK.sub("", _BULLET.sub("", part)).strip(_BRACKETS)

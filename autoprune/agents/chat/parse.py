@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from autoprune.agents.chat.python_text import plain_spaces
 from autoprune.agents.chat.thinking import split_thinking
 
 MAX_REPLY_CHARS = 100_000
@@ -41,8 +42,9 @@ def clean(text: str) -> str:
 def parse_json(text: str, schema: type[Parsed]) -> Parsed:
     """The first JSON object in a reply that fits the schema.
 
-    Repaired are trailing commas, comments, Python's quotes and constants, keys without quotes, typeset quotes, and
-    backslashes that escape nothing. What the values may look like, the schema decides (see `lenient`).
+    Repaired are spaces that are no plain ones, trailing commas, comments, Python's quotes and constants, keys without
+    quotes, typeset quotes, and backslashes that escape nothing. What the values may look like, the schema decides (see
+    `lenient`).
 
     Raises ValueError with one line for the model: what is wrong with the object, or that there is none.
     """
@@ -91,17 +93,18 @@ def _repaired_objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _nested(value: dict[str, Any], depth: int = NESTED) -> Iterator[dict[str, Any]]:
-    """An object, then those that it wraps."""
+    """An object, then those that it wraps, as they are or as a string."""
     yield value
     if depth:
         for inner in value.values():
-            if isinstance(inner, dict):
-                yield from _nested(inner, depth - 1)
+            for found in _objects(inner) if isinstance(inner, str) else [inner]:
+                if isinstance(found, dict):
+                    yield from _nested(found, depth - 1)
 
 
 def _repairs(text: str) -> Iterator[str]:
     """The text with one slip after the other mended."""
-    yield (text := _TRAILING_COMMA.sub(r"\1", text))
+    yield (text := _TRAILING_COMMA.sub(r"\1", plain_spaces(text)))
     yield (text := _WRONG_ESCAPE.sub(r"\\\\", text))
     yield (text := _TRAILING_COMMA.sub(r"\1", _COMMENT.sub("", text)))
     yield _BARE_KEY.sub(r'\1"\2"\3', text)

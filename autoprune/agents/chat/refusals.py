@@ -12,7 +12,7 @@ _OPTIONAL = {
     "max_completion_tokens": r"max_completion_tokens|max_?output_?tokens",
     "max_tokens": r"\bmax_?tokens\b|max_?new_?tokens",
     "response_format": r"response[_ ]?(?:format|schema)|json[_ ](?:schema|object|mode|output)|structured[_ -]?outputs?"
-    r"|guided_\w+",
+    r"|guided_\w+|\bgrammar is\b|parse grammar|response[_ ]mime|output_(?:format|schema)|generation_?config",
     "temperature": r"\btemperature\b",
     "seed": r"\bseed\b",
     "tools": r"\btools?\b|\btool[_ -]?(?:choice|use|calls?|calling)\b|\bfunctions?\b[_ -]?call(?:s|ing)?\b",
@@ -29,7 +29,8 @@ _REFUSAL = re.compile(
     r"not (?:be |yet |currently )?(?:support|permitted|allowed|accepted|recogni[sz]ed|implemented|available|enabled)"
     r"|n[o']t (?:a )?(?:support|valid|allow|accept|recogni[sz]e|implement)|unsupported|not_supported|unrecogni[sz]ed"
     r"|unknown|unavailable|requires?\b|deprecated|disabled|cannot|must alternate|no endpoints found that"
-    r"|extra (?:inputs|fields)|invalid (?:role|value|parameter|argument|field|type)|roles are supported",
+    r"|extra (?:inputs|fields)|unexpected (?:keyword|argument|parameter|field|property)|failed to (?:parse|compile)"
+    r"|invalid (?:role|value|parameter|argument|field|type)|roles are supported",
     re.IGNORECASE,
 )
 _RECOMMENDED = re.compile(
@@ -39,13 +40,14 @@ _RECOMMENDED = re.compile(
 _UNNAMED = re.compile(r"(?:requested|given|some|these) parameters", re.IGNORECASE)
 _SOMETHING_ELSE = re.compile(
     r"context.{0,3}(?:length|window|size)|maximum context|too long|out of memory|(?:api|access).?key|quota|\bcredit"
-    r"|billing|rate.?limit|content.?(?:management|filter|policy)|(?:model|deployment).{0,80}does not exist"
-    r"|model.{0,80}not found|not found.{0,20}model",
+    r"|billing|usage polic|inputs?\W{0,3}tokens|rate.?limit|content.?(?:management|filter|policy)"
+    r"|(?:model|deployment).{0,80}does not exist|model.{0,80}not found|not found.{0,20}model",
     re.IGNORECASE,
 )
 """Errors that may name a parameter and are about something else."""
 NEVER = (401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504)
 """Statuses that are never about a parameter."""
+NOT_IMPLEMENTED = 501
 NEARBY = 120
 
 
@@ -101,7 +103,7 @@ def refused(status: int, error: Any, sent: Collection[str], model: str = "") -> 
     near = [(refusal.start() - NEARBY, refusal.end() + NEARBY) for refusal in _REFUSAL.finditer(text)]
     if found := _first(text, sent, near):
         return found
-    if near and _UNNAMED.search(text):
+    if status == NOT_IMPLEMENTED or (near and _UNNAMED.search(text)):
         return next((name for name in ("seed", "tools", "response_format", "temperature") if name in sent), None)
     return _first(text, sent) if status in (400, 422) else None
 

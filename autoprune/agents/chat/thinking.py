@@ -2,21 +2,28 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from autoprune.agents.chat.fences import Fence, next_fence
 from autoprune.agents.chat.python_text import tree_of
 
-_NAMES = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|reflect|scratchpad|inner_monologue)"
+_NAMES = (
+    r"(?:\w+[:_-])?(?:\w*(?:think|thought|reason|reflect|monologue)\w*|scratch_?pad|analysis|deliberation|brainstorm"
+    r"|plan(?:ning)?|draft|cot|chain[_-]of[_-]thoughts?)"
+)
 _OPENING = (
-    rf"<{_NAMES}(?:\s[^<>\n]*)?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>"
-    r"|<\|think(?:ing)?\|>|<\|channel>thought|<unused94>thought"
+    rf"<\s*{_NAMES}(?:\s[^<>\n]*)?(?<!/)>|(?<!\w)\[{_NAMES}\]|◁think▷|<\|inner_prefix\|>|<\|channel>thought|<unused94>thought"
+    rf"|<\|(?:begin_of_|begin_|start_)?{_NAMES}(?:_begin|_start)?\|>"
 )
 _CLOSING = (
-    rf"</{_NAMES}\s*>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|END_THINKING\|>"
-    r"|<\|/think(?:ing)?\|>|<channel\|>|<unused95>"
+    rf"</\s*{_NAMES}\s*>|\[/{_NAMES}\]|◁/think▷|<\|inner_suffix\|>|<channel\|>|<unused95>"
+    rf"|<\|(?:/|end_of_|end_){_NAMES}\|>|<\|?{_NAMES}_end\|?>"
 )
-_TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
+_TAG = re.compile(rf"(?P<closing>{_CLOSING})|(?P<opening>{_OPENING})", re.IGNORECASE)
+_DECODER = json.JSONDecoder(strict=False)
+_OBJECT = re.compile(r"^[ \t]*\{", re.MULTILINE)
+MOST_OBJECTS = 50
 _QUOTES = "`\"'"
 _WRAPPING = re.compile(
     r"^[ \t]*</?(?:answer|final_answer|final|response|output|solution)>[ \t]*$"
@@ -34,7 +41,16 @@ _BEFORE_ANSWER = re.compile(
     re.DOTALL,
 )
 _BARE_ANALYSIS = re.compile(r"\A\s*analysis[A-Z][a-z' ]")
-_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+_FIELDS = (
+    "reasoning_content",
+    "reasoning",
+    "reasoning_text",
+    "thinking",
+    "thinking_blocks",
+    "thoughts",
+    "thought",
+    "reasoning_details",
+)
 _PARTS = ("thinking", "reasoning", "text", "summary", "content")
 
 
@@ -74,8 +90,9 @@ def stated_thinking(message: dict[str, Any]) -> str:
 
 def is_thinking(part: Any) -> bool:
     """Whether a part of a message's content is thinking."""
-    kind = part.get("type") if isinstance(part, dict) else None
-    return isinstance(kind, str) and re.search(r"think|reason", kind, re.IGNORECASE) is not None
+    if not isinstance(part, dict):
+        return False
+    return part.get("thought") is True or re.search(r"think|reason|thought", str(part.get("type")), re.I) is not None
 
 
 def _text(value: Any, depth: int = 4) -> str:
@@ -95,13 +112,19 @@ def _by_channel(text: str) -> Split:
     answer: list[str] = []
     thinking = [text[: marks[0].start()]]
     for mark, end in zip(marks, ends, strict=True):
-        said = _CHANNEL_END.sub("", text[mark.end() : end])
+        said, *behind = _CHANNEL_END.split(text[mark.end() : end])
         (answer if mark["channel"] == "final" else thinking).append(said)
+        answer += behind  # where a server drops the name of the last channel
     return Split("".join(answer), _joined(thinking))
 
 
 def _by_tags(text: str) -> Split:
-    tags = [tag for tag in _TAG.finditer(text) if not _is_quoted(text, tag)]
+    objects = list(_objects(text))
+    tags = [
+        tag
+        for tag in _TAG.finditer(text)
+        if not _is_quoted(text, tag) and not any(first < tag.start() < end for first, end in objects)
+    ]
     last_closing = max((tag.start() for tag in tags if tag["closing"]), default=-1)
     answer: list[str] = []
     thinking: list[str] = []
@@ -127,6 +150,21 @@ def _by_tags(text: str) -> Split:
             place, inside = tag.end(), True
     (thinking if inside else answer).append(text[place:])
     return Split("".join(answer), _joined(thinking))
+
+
+def _objects(text: str) -> Iterator[tuple[int, int]]:
+    """Where the JSON objects of a text that begin a line are: a tag within one is a part of it."""
+    place = 0
+    for _ in range(MOST_OBJECTS):
+        opening = _OBJECT.search(text, place)
+        if opening is None:
+            return
+        try:
+            place = _DECODER.raw_decode(text, opening.end() - 1)[1]
+        except (ValueError, RecursionError):
+            place = opening.end()
+            continue
+        yield opening.end() - 1, place
 
 
 def _is_quoted(text: str, tag: re.Match[str]) -> bool:

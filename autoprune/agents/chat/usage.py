@@ -29,7 +29,8 @@ def stated(usage: Any) -> dict[str, int] | None:
         for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"), ("total_tokens",))
     )
     if total is not None:
-        if read and written is None and total >= read:
+        if read and total >= read + (written or 0):
+            # Some count thinking in the total alone (Gemini, Grok), and charge for it as for what is written.
             written = total - read
         elif written is not None and not read and total > written:
             read = total - written

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from autoprune.agents.chat import choose
 from autoprune.agents.chat.choose import VENDOR_MODEL, choose_llm, open_chats
@@ -205,6 +206,15 @@ def test_vendor_has_a_default_model_with_a_known_price(monkeypatch: pytest.Monke
     with opened(LLMSettings(), seed=4) as chat:
         assert chat.endpoint.model == VENDOR_MODEL
         assert chat.endpoint.price(VENDOR_MODEL, 1000, 1000) > 0
+
+
+@pytest.mark.parametrize("url", ["http://[::1/v1", "localhost:8000/v1", "http://host:99999/v1", "ftp://host/v1", "x"])
+def test_what_is_no_address_is_refused_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(ValidationError, match="like http://localhost:8000/v1"):
+        LLMSettings(base_url=url)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(UsageError, match=r"OPENAI_BASE_URL.*like http://localhost:8000/v1"), opened(LLMSettings()):
+        pass
 
 
 @pytest.mark.parametrize(

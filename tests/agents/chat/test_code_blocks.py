@@ -39,6 +39,29 @@ FENCED = {
     "such a fence, then prose": f"```python\n{CODE.rstrip()}```\nIt keeps the large ones, doesn't it?",
     "a fence that opens behind prose": f"Here: ```python\n{CODE}```",
     "the label on a line of its own": f"```\npython\n{CODE}```",
+    "bare code in tags on its lines": f"<answer>{CODE.rstrip()}</answer>",
+    "bare code in tags on lines of their own": f"<python>\n{CODE}</python>",
+    "bare code in CodeLlama's tags": f"[PYTHON]{CODE}[/PYTHON]",
+    "bare code, then a special token": f"{CODE}<|im_end|>",
+    "bare code, then a list": f"{CODE}\n**Why**\n\n- `score` weighs.\n",
+    "two pieces of bare code": f"Draft:\n\ndef score(layer):\n    return 1\n\nNo, better:\n\n{CODE}",
+    "one backtick": f"`{CODE.rstrip()}`",
+    "triple quotes": f"'''python\n{CODE}'''\nHope it helps!",
+    "a fence in a list, its code outside": f"1. Code:\n   ```python\n{CODE}   ```\n2. Done",
+    "a recalled signature after it": f"{BLOCK}\nIt is called so:\n```python\ndef score(layer):\n    ...\n```",
+    "a recalled contract after it": f'{BLOCK}\n```\ndef score(layer):\n    """Scores."""\n    raise ValueError\n```',
+    "a value of that name after it": f"{BLOCK}\n```python\nresult = 1\nscore = result\n```",
+    "a factory's value after it": f"{BLOCK}\n```python\nimport torch\nscore = torch.rand(3)\n```",
+    "a test after it": f"{BLOCK}\n```\nclass Fake:\n    weight = 1\n\n\ndef score_test():\n    score(Fake())\n```",
+    "a diff after it": f"{BLOCK}\n```diff\n-def score(layer):\n+def score(layer):\n```",
+    "a session": "```pycon\n>>> import torch\n...\n...\n>>> def score(layer):\n...     return layer.weight.abs()\n```",
+    "a session after it": f"{BLOCK}\n```pycon\n>>> score(layer)\ntensor([1.])\n```",
+    "escaped as HTML": f"```python\n{CODE.replace('(', '&#40;')}```",
+    "a block in JSON": json.dumps({"code": BLOCK}),
+    "in nested JSON": json.dumps({"files": [{"name": "a.py", "code": CODE}]}),
+    "lines in JSON": json.dumps({"code": CODE.split("\n")}),
+    "bare code before half a function": f"{CODE}\n\ndef other(x):\n    y = 1\n    return (",
+    "in a string of JSON": json.dumps(CODE),
     "in JSON": json.dumps({"idea": "x", "code": CODE}),
     "in JSON in a fence": "```json\n" + json.dumps({"code": CODE}) + "\n```",
     "no-break spaces": BLOCK.replace("    ", "\u00a0" * 4),
@@ -96,6 +119,33 @@ def test_the_group_and_the_allocation_may_stand_in_blocks_of_their_own() -> None
     assert all(part in source for part in ("import torch\n", 'GROUP = "row"', "def score", allocate))
 
 
+def test_the_unit_may_stand_in_a_block_of_its_own() -> None:
+    assert fenced_code(f'```\nUNIT = "module"\n```\n{BLOCK}') == f'UNIT = "module"\n\n{CODE}'
+
+
+def test_an_import_that_is_tried_and_one_of_the_future_are_joined_where_python_wants_them() -> None:
+    tried = "try:\n    import math\nexcept ImportError:\n    math = None"
+    score = "def score(layer):\n    return layer.weight * math.e"
+    reply = f"```python\n{tried}\n```\n```python\nfrom __future__ import annotations\n{score}\n```"
+    assert fenced_code(reply) == f"from __future__ import annotations\n{tried}\n\n{score}\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class Scorer:\n    def score(self, layer):\n        return layer.weight\n\n\nscore = Scorer().score\n",
+        "class Scorer:\n    def __call__(self, layer):\n        return layer.weight\n\n\nscore = Scorer()\n",
+        "import functools\n\n\ndef base(layer, p):\n    return p\n\n\nscore = functools.partial(base, p=2)\n",
+        "def make(p):\n    return lambda layer: layer.weight**p\n\n\nscore = make(2)\n",
+        "def mine(layer):\n    return layer.weight\n\n\nscore = mine\n",
+        "import torch\n\nif True:\n    def score(layer):\n        return layer.weight\n",
+        "def score(layer):\n    return 1\n\n\nif __name__ == '__main__':\n    score = score(2)\n",
+    ],
+)
+def test_a_function_is_found_however_it_is_bound(source: str) -> None:
+    assert fenced_code(f"```python\n{source}```\nUse:\n```python\nscores = score(layer)\n```") == source
+
+
 def test_an_earlier_attempt_lends_its_helpers_but_not_its_group() -> None:
     first = f'GROUP = "layer"\nEPS = 1\n\n\n{HELPER}\n\n\ndef score(layer):\n    return 1'
     source = fenced_code(f"```\n{first}\n```\nOnly the score changes:\n```\n{SCORE}\n```")
@@ -144,7 +194,17 @@ def test_code_that_defines_no_score_is_returned_for_its_author_to_mend(reply: st
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "I cannot.", "score = |W|", "```json\n{}\n```", "```bash\nls\n```", f"```python\n{CODE[:-8]}(", "42", "score"],
+    [
+        "",
+        "I cannot.",
+        "score = |W|",
+        "```json\n{}\n```",
+        "```bash\nls\n```",
+        f"```python\n{CODE[:-8]}(",
+        f"{CODE[:-8]}\n    w = (",
+        "42",
+        "score",
+    ],
 )
 def test_a_reply_without_code_or_with_half_of_it_holds_none(reply: str) -> None:
     assert fenced_code(reply) is None
@@ -164,6 +224,10 @@ def test_a_reply_without_code_or_with_half_of_it_holds_none(reply: str) -> None:
         "(",
         "<pre>",
         "###x(\n",
+        "x=1\n!\n",
+        ">>> x\n",
+        "<answer>",
+        '{"a": ',
     ],
 )
 def test_any_reply_is_read_in_bounded_time(piece: str) -> None:

@@ -37,6 +37,8 @@ def with_message(**message: Any) -> dict[str, Any]:
         },
         {"choices": [{"text": "hello", "finish_reason": "stop"}]},
         {"choices": [{"message": "hello"}]},
+        {**with_message(content="hello"), "error": {"message": "", "code": None}, "code": 200, "message": "success"},
+        {**with_message(content="hello"), "base_resp": {"status_code": 0, "status_msg": "success"}, "errors": []},
         {"choices": [{"delta": {"content": "hello"}, "finish_reason": None}]},
         {"choices": [{"message": {"content": "hello"}}, {"message": None}], "created": "now", "usage": "many"},
     ],
@@ -54,6 +56,11 @@ def test_a_reply_that_was_cut_off_is_marked_whatever_that_is_called(
 ) -> None:
     chat_server.script = [Answer("hello", finish_reason=finish)]
     assert ask(open_chat_to()).truncated
+
+
+def test_an_object_in_place_of_text_is_its_json() -> None:
+    body = as_json(with_message(content={"idea": "x"})).body
+    assert read_completion(body, "application/json")["choices"][0]["message"]["content"] == '{"idea": "x"}'
 
 
 def test_a_byte_order_mark_before_the_reply_is_passed_over() -> None:

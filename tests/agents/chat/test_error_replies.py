@@ -32,6 +32,14 @@ def in_choice(error: Any) -> dict[str, Any]:
         ({"object": "error", "message": "No such deployment", "code": 404}, "No such deployment; check llm.model"),
         ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "choices": None}, "no credit"),
         ({"error": "prompt too long: unsupported"}, "error 400"),
+        ({"error": {"message": "bad"}, "status_code": 401}, "error 401 with status 200: bad"),
+        ({"error": "bad", "code": "402"}, "error 402 with status 200: bad"),
+        ({"error": 1, "message": "Not authenticated"}, "error 401 with status 200: Not authenticated"),
+        ({"errors": [{"message": "odd", "code": 404}]}, "error 404 with status 200: odd"),
+        (
+            {"error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}},
+            "error 402.*too low",
+        ),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -44,6 +44,17 @@ FORMS = [
     "<think>I must close with `</think>`. {}</think>",
     "<think>first <think>{}</think> then</think>\n",
     "<thinking>{}</think>\n",
+    "<thought_process>{}</thought_process>\n",
+    "<chain_of_thought>\n{}\n</chain_of_thought>\n",
+    "<antThinking>{}</antThinking>\n",
+    "<scratch_pad>{}</scratch_pad>\n",
+    "<analysis>\n{}\n</analysis>\n",
+    "< think >{}</ think >\n",
+    "<think_start>{}<think_end>\n",
+    "[REASONING]{}[/REASONING]\n",
+    "<|begin_of_think|>{}<|end_of_think|>\n",
+    "<|inner_prefix|>{}<|inner_suffix|>\n",
+    "<|channel|>analysis<|message|>{}<|end|>\n",
 ]
 
 
@@ -74,6 +85,8 @@ def test_thinking_that_is_cut_off_is_no_answer(form: str) -> None:
         '{"idea": "wrap it in <think> and </think>", "weight": 1}',
         f"I avoid `<think>` and `</think>` here.\n```python\n{CODE}```",
         f"1 <think 2\n{CODE}",
+        f"<think />\n{FINAL}",
+        'Here:\n{"idea": "train with </think> in it", "weight": 1}\nThat is all.',
     ],
 )
 def test_tags_that_are_part_of_the_answer_stay_in_it(text: str) -> None:
@@ -106,6 +119,8 @@ def test_a_draft_whose_fence_the_thinking_left_open_ends_with_the_thinking() -> 
             ]
         },
         {"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": DRAFT}]}, FINAL]},
+        {"content": FINAL, "thinking_blocks": [{"type": "thinking", "thinking": DRAFT, "signature": "x"}]},
+        {"content": [{"text": DRAFT, "thought": True}, {"text": FINAL}]},
         {"content": f"<think>{DRAFT}</think>{FINAL}"},
     ],
     ids=lambda message: str(message)[:60],

@@ -71,6 +71,7 @@ def test_counts_that_are_impossible_or_missing_are_estimated_and_marked(
         (usage(10, 20, 30), (10, 20)),
         (usage(10, None, 30), (10, 20)),
         (usage(None, 20, 30), (10, 20)),
+        (usage(10, 20, 130), (10, 120)),
         (usage(10, 20, 10**400), (10, 20)),
         ({"input_tokens": 10, "output_tokens": 20}, (10, 20)),
         ({**usage(10, 20), "prompt_tokens_details": [], "completion_tokens_details": "none"}, (10, 20)),

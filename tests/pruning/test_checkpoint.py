@@ -133,6 +133,31 @@ def test_bin_files_go_through_the_same_check(tmp_path, offload):
         assert "cannot be loaded" in refusal(folder, offload)
 
 
+@BOTH
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_numbers_of_few_bits_in_bin_files_are_quantised(tmp_path, kind, parts, offload):
+    folder = saved(llama(), tmp_path / "m")
+    tensors = {key: value.to(kind) if "mlp" in key else value for key, value in load_file(folder / WEIGHTS).items()}
+    (folder / WEIGHTS).unlink()
+    names = [f"pytorch_model-{part}.bin" if parts > 1 else "pytorch_model.bin" for part in range(parts)]
+    for part, name in enumerate(names):
+        torch.save({key: tensors[key] for key in sorted(tensors)[part::parts]}, folder / name)
+    if parts > 1:
+        where = {key: names[at % parts] for at, key in enumerate(sorted(tensors))}
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": where}))
+    line = refusal(folder, offload)
+    assert "is quantised (model.layers.0.mlp." in line
+    assert f"weight in {str(kind).removeprefix('torch.')}" in line
+
+
+@pytest.mark.parametrize("beside", ["weight_scale", "SCB", "weight.absmax"])
+def test_what_only_quantised_weights_have_beside_them_is_never_left_out(tmp_path, beside):
+    folder = saved(llama(), tmp_path / "m")
+    edit_tensors(folder, lambda all: {**all, f"model.layers.0.mlp.up_proj.{beside}": torch.ones(3)})
+    assert f"is quantised (model.layers.0.mlp.up_proj.{beside})" in refusal(folder)
+
+
 @pytest.fixture
 def mixtral(tmp_path):
     torch.manual_seed(0)

@@ -1,5 +1,6 @@
 """Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
 
+import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -174,7 +175,7 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        if Path(name).exists() or name in KNOWN:
+        if os.path.exists(name) or name in KNOWN:  # of a Path it raises for what is too long for a name
             raise UsageError(f"the model in {name} cannot be loaded: {_reason(error)}") from None
         hub = "the hub has none" if hub_answers() else "the hub cannot be reached and its cache has none"
         raise UsageError(

@@ -40,6 +40,8 @@ def _of_table(path: Path, data: bytes, kind: str) -> Columns:
     import pyarrow
     from pyarrow import csv, parquet
 
+    if kind != "parquet":
+        data = decode_text(data, f"the file {path}").encode()
     buffer = pyarrow.BufferReader(data)
     try:
         if kind == "parquet":

@@ -1,12 +1,12 @@
 """No sentence is in two splits, however a text repeats itself."""
 
+import itertools
 import re
 import textwrap
 
 import pytest
 
 from autoprune.evaluation.disjoint import deal_out, made_disjoint
-import itertools
 
 SENTENCES = [f"The story of number {i} ends where that of {i + 1} begins." for i in range(60)]
 

@@ -126,6 +126,11 @@ def test_bin_files_go_through_the_same_check(tmp_path, offload):
     file = folder / "pytorch_model.bin"
     torch.save(tensors, file)
     assert load(folder, offload).weights > 0
+    torch.save(tensors, file, _use_new_zipfile_serialization=False)  # as before 2020
+    assert load(folder, offload).weights > 0
+    few = {**tensors, "lm_head.weight": tensors["lm_head.weight"].char()}
+    torch.save(few, file, _use_new_zipfile_serialization=False)
+    assert "is quantised (lm_head.weight in int8)" in refusal(folder, offload)
     torch.save({key: value for key, value in tensors.items() if "layers.1" not in key}, file)
     assert "lacks 9 of the 21" in refusal(folder, offload)
     for content in (file.read_bytes()[:500], b"", b"version https://git-lfs.github.com/spec/v1\n"):

@@ -147,6 +147,13 @@ def test_chats_without_a_template_or_that_it_does_not_fit_are_one_line(hub, toke
     assert "2 chats that the tokenizer's chat template does not fit" in said[0]
 
 
+def test_a_row_without_messages_is_left_out(tmp_path, talking):
+    chats = [[{"role": "user", "content": row}] for row in ROWS]
+    lines = [json.dumps({"messages": each}) for chat in chats for each in (chat, [], None)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert len(rows(str(tmp_path / "a.jsonl"), talking)[0]) == len(ROWS)
+
+
 def test_two_columns_of_chats_are_refused(hub, talking):
     message = refusal(hub("pairs", {"chosen": chats(ROWS), "rejected": chats(ROWS)}), talking)
     assert "several columns of text (chosen, rejected)" in message

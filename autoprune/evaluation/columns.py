@@ -39,7 +39,7 @@ def choose_column(kinds: Mapping[str, Kind], name: str, wanted: str | None) -> s
             if meant:
                 hint = f"say which is meant, as in {name},column={meant[0]}"
                 raise UsageError(f"{name} has several columns of text ({listed(meant)}): {hint}")
-        problem = "has no column of text"
+        problem = "has no column that holds text alone"
     raise UsageError(f"{name} {problem}; its columns are {listed(kinds)}")
 
 
@@ -50,6 +50,8 @@ def kinds_of(schema: Any) -> dict[str, Kind]:
     def kind(column: Any) -> Kind:
         if any(is_text(column) for is_text in (types.is_string, types.is_large_string, types.is_string_view)):
             return "text"
+        if types.is_dictionary(column):  # each value stored once, as pandas keeps categories
+            return kind(column.value_type)
         listed = types.is_list(column) or types.is_large_list(column)
         if listed and types.is_struct(column.value_type) and is_chat([{each.name: "" for each in column.value_type}]):
             return "chat"

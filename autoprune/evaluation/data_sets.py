@@ -4,6 +4,7 @@ A data set has one column that is meant: `text` if there is one, else a column o
 Where several could be meant the user says which, as in `hf:NAME,column=title`.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,7 +93,9 @@ def _of_hub(source: Source) -> Columns:
     import datasets
 
     name = source.name.removeprefix(HUB)
-    local = Path(name).is_dir()
+    if not name.strip():
+        raise UsageError(f"{source.words} names no data set; give hf:NAME, or hf: and a folder")
+    local = os.path.isdir(name)
     there = local or hub_answers()
     if local or not there:
         datasets.disable_progress_bars()
@@ -113,7 +116,8 @@ def _of_hub(source: Source) -> Columns:
 
 def _unloadable(source: str, error: Exception, place: str) -> UsageError:
     """The error for a data set that `datasets` cannot load."""
-    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    cause = error.__cause__ or error  # "An error occurred while generating the dataset"
+    reason = str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
     hint = "use data.source=builtin or a text file"
     return UsageError(f"the text {source} cannot be loaded{place} ({reason}); {hint}")
 

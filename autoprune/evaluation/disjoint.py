@@ -12,8 +12,11 @@ LEAST_ROWS = 3
 """Rows that a split must get. Of fewer the paragraphs are dealt out, of few paragraphs contiguous parts."""
 LEAST_WORDS, LEAST_BYTES = 4, 24
 """A sentence has so many of one or the other (there are languages without spaces). What is shorter recurs by chance."""
-_BOUNDARY = re.compile(r"[.!?][\"')\]]*\s+|[。！？]+\s*|\n\s*\n\s*")
-"""Where a sentence ends: at a mark and the space after it, or at an empty line."""
+_CLOSING = "\"')\\]”’»›」』）"
+_AROUND = re.compile(r"^\W+|\W+$")
+_BOUNDARY = re.compile(rf"[.!?…؟।][{_CLOSING}]*\s+|[。！？]+[{_CLOSING}]*\s*|\n\s*\n\s*")
+"""Where a sentence ends: at a mark, the quotes and brackets that close behind it, and the space after it, or at an
+empty line."""
 
 
 def deal_out(rows: Iterable[str], parts: int) -> list[str]:
@@ -115,7 +118,7 @@ def _wrapped(piece: str) -> bool:
 
 
 def sentence_key(piece: str) -> str:
-    """A sentence with single spaces; empty where it is short."""
-    words = piece.split()
-    key = " ".join(words)
+    """A sentence with single spaces, without the quotes and bullets around it; empty where it is short."""
+    key = _AROUND.sub("", " ".join(piece.split()))
+    words = key.split()
     return key if len(words) >= LEAST_WORDS or len(key.encode(errors="replace")) >= LEAST_BYTES else ""

@@ -40,6 +40,8 @@ def _of_table(path: Path, data: bytes, kind: str) -> Columns:
     import pyarrow
     from pyarrow import csv, parquet
 
+    if kind != "parquet":
+        data = decode_text(data, f"the file {path}").encode()
     buffer = pyarrow.BufferReader(data)
     try:
         if kind == "parquet":
@@ -66,7 +68,7 @@ def _of_json(path: Path, text: str, lines: bool) -> Columns:
     names = list(dict.fromkeys(name for row in rows for name in row))
 
     def values(name: str) -> list[Any]:
-        return [row[name] for row in rows if row.get(name) is not None]
+        return [row[name] for row in rows if row.get(name) not in (None, [])]
 
     def kind(name: str) -> Kind:
         found = values(name)

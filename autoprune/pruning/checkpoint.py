@@ -1,17 +1,22 @@
 """Whether a checkpoint holds what its model needs, as plain numbers. What it lacks, transformers would make up."""
 
 import json
+import pickle
 import re
+import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from autoprune.errors import UsageError
 
-INDEX = "model.safetensors.index.json"
+FORMS = ("model.safetensors", "pytorch_model.bin")
+"""The files of weights in the order in which transformers looks for them, each whole or as an index of its parts."""
+INDEX = ".index.json"
 MLX = "quantization"
 QUANTISED_KEYS = ("quantization_config", "compression_config", MLX)
 """Where a configuration says how its weights were quantised."""
@@ -25,8 +30,8 @@ QUANTISED_FILES = {
 """Where tools say so beside a configuration."""
 QUANTISED_TENSORS = ("qweight", "weight_packed", "weight_scale", "weight_scale_inv", "absmax", "SCB", "W_q", "_blocks")
 """How the tensors of quantised weights are named, at their end."""
-NUMBERS = ("F64", "F32", "F16", "BF16")
-"""The dtypes, in files, of weights that are what they are."""
+NUMBERS = ("F64", "F32", "F16", "BF16", "float64", "float32", "float16", "bfloat16")
+"""The dtypes, as safetensors and torch call them, of weights that are what they are."""
 _EXPERT = re.compile(r"(?P<experts>.*\bexperts\.)(?P<number>[0-9]{1,5})(?P<kind>\..*)")
 NAMED = 3
 """How many tensors a line names."""
@@ -41,7 +46,7 @@ def refuse_quantised(name: str, config: Mapping[str, Any], folder: Path | None) 
 
 
 def check_files(name: str, folder: Path) -> None:
-    """Read the headers of a folder's safetensors files.
+    """Read the headers of a folder's files of weights.
 
     Raises UsageError where one is missing, cut short, or holds weights that are not floating-point numbers, and where
     one of several experts lacks what others have: transformers would number those behind it anew.
@@ -49,10 +54,9 @@ def check_files(name: str, folder: Path) -> None:
     names: list[str] = []
     for file in _weight_files(name, folder):
         try:
-            with safe_open(file, framework="pt") as opened:
-                kinds = {key: opened.get_slice(key).get_dtype() for key in opened.keys()}  # noqa: SIM118 (no mapping)
+            kinds = _dtypes(file)
         except FileNotFoundError:
-            raise UsageError(f"{name} lacks {file.name}, which its {INDEX} names; download it again") from None
+            raise UsageError(f"{name} lacks {file.name}, which its index names; download it again") from None
         except (SafetensorError, OSError) as error:
             raise UsageError(f"{file} is cut short or damaged ({error}); download it again") from None
         packed = [f"{key} in {kind}" for key, kind in kinds.items() if key.endswith("weight") and kind not in NUMBERS]
@@ -72,9 +76,9 @@ def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any], noti
     """
     missing, unexpected = sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
     kind = type(model).__name__
+    if packed := [key for key in unexpected if key.endswith(QUANTISED_TENSORS)]:
+        raise UsageError(f"{name} is quantised ({some(packed)}); give the unquantised model")
     if missing:
-        if any(key.endswith(QUANTISED_TENSORS) for key in unexpected):
-            raise UsageError(f"{name} is quantised ({some(unexpected)}); give the unquantised model")
         beside = f"; it holds others: {some(unexpected)}" if unexpected else ""
         raise UsageError(
             f"the checkpoint {name} lacks {len(missing)} of the {len(model.state_dict())} tensors of {kind}: "
@@ -101,14 +105,34 @@ def _check_shapes(name: str, shapes: Iterable[tuple[str, Sequence[int], Sequence
         )
 
 
-def _weight_files(name: str, folder: Path) -> list[Path]:
-    """The safetensors files that transformers would read, whether they are there or not; none where it reads others."""
-    single, index = folder / "model.safetensors", folder / INDEX
-    if single.exists() or not index.exists():
-        return [single] if single.exists() else []
+def _dtypes(file: Path) -> dict[str, str]:
+    """The dtype of each tensor of a file; none where transformers is left to say what is wrong with it."""
+    if file.suffix == ".safetensors":
+        with safe_open(file, framework="pt") as opened:
+            return {key: opened.get_slice(key).get_dtype() for key in opened.keys()}  # noqa: SIM118 (no mapping)
     try:
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        return [folder / shard for shard in sorted(shards)]
+        held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
+        return {}
+    tensors = held.items() if isinstance(held, Mapping) else ()
+    return {key: str(each.dtype).removeprefix("torch.") for key, each in tensors if isinstance(each, Tensor)}
+
+
+def _weight_files(name: str, folder: Path) -> list[Path]:
+    """The files of weights that transformers would read, whether they are there or not."""
+    for form in FORMS:
+        single, index = folder / form, folder / f"{form}{INDEX}"
+        if single.exists():
+            return [single]
+        if index.exists():
+            return _parts(name, index)
+    return []
+
+
+def _parts(name: str, index: Path) -> list[Path]:
+    try:
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return [index.parent / part for part in sorted(parts)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{index} of {name} cannot be read: {type(error).__name__}: {error}") from None
 

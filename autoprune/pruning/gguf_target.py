@@ -23,7 +23,7 @@ Notify = Callable[[str], None]
 
 def is_gguf_target(name: str) -> bool:
     """Whether a target's name is built-in or that of a GGUF file."""
-    return name in KNOWN or name.endswith(SUFFIX)
+    return name in KNOWN or name.lower().endswith(SUFFIX)
 
 
 def gguf_target(name: str, notify: Notify) -> Path:

@@ -1,5 +1,6 @@
 """Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
 
+import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -112,11 +113,14 @@ def stored_dtype(name: str, notify: Notify) -> torch.dtype:
 def _where(name: str, notify: Notify) -> dict[str, Any]:
     """What transformers' `from_pretrained` needs to know to find a model and to run no code of it.
 
-    Raises UsageError for one that is quantised, or asks for code from the hub.
+    Raises UsageError for a file, for what is quantised, and for what asks for code from the hub.
     """
     from transformers import PreTrainedConfig
 
     path = str(gguf_target(name, notify)) if is_gguf_target(name) else name
+    if os.path.isfile(path):
+        hint = "give its directory, a GGUF file, or what `autoprune unpack` makes of a packed file"
+        raise UsageError(f"{name} is a file, and no model; {hint}")
     folder = Path(path) if Path(path).is_dir() else None
     where = {PLACE: path, "local_files_only": folder is not None or not hub_answers()}
     config = PreTrainedConfig.get_config_dict(**where)[0]
@@ -174,7 +178,7 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        if Path(name).exists() or name in KNOWN:
+        if os.path.exists(name) or name in KNOWN:  # of a Path it raises for what is too long for a name
             raise UsageError(f"the model in {name} cannot be loaded: {_reason(error)}") from None
         hub = "the hub has none" if hub_answers() else "the hub cannot be reached and its cache has none"
         raise UsageError(

@@ -46,7 +46,7 @@ class OnlineBudget:
         return {layer.name: share for layer, share in zip(layers, shares, strict=True)}, told
 
     def _skewness(self, blocks: Sequence[Sequence[PrunableLayer]]) -> list[float]:
-        observer = Observer()
+        observer = Observer(self._target)
         flat = [layer for block in blocks for layer in block]
         forward = inspect.signature(self._target.model.forward)
         few = {"logits_to_keep": 1} if "logits_to_keep" in forward.parameters else {}

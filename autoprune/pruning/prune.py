@@ -133,7 +133,7 @@ def prune_blocks(
     Besides the model, one block's statistics and one set of hidden states are held.
     """
     seconds = Seconds()
-    observer = Observer(hessian or surgery.update == "obs")
+    observer = Observer(target, hessian or surgery.update == "obs")
 
     def see(info: LayerInfo, inputs: Tensor) -> None:
         seconds.spent_on("forward")

@@ -13,6 +13,7 @@ from autoprune.errors import UsageError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.experts import kind_of
+from autoprune.pruning.outputs import not_finite
 from autoprune.pruning.target import Target
 from autoprune.pruning.walk import walk
 
@@ -52,7 +53,7 @@ class InputMoments:
     def statistics(self, name: str) -> dict[str, Tensor]:
         """input_norm, input_mean, input_var, hessian_diag, float32 [in], on the CPU, and where asked hessian [in, in].
 
-        Raises UsageError unless all are finite and a token was seen.
+        Raises UsageError unless a token was seen.
         """
         if self.count == 0:
             raise UsageError(f"layer {name} saw no calibration token")
@@ -66,18 +67,18 @@ class InputMoments:
         if self._products is not None:
             _mirror(self._products)
             found["hessian"] = self._products / self.count
-        if not all(bool(torch.isfinite(torch.stack(tensor.aminmax())).all()) for tensor in found.values()):
-            raise UsageError(f"the inputs of layer {name} are not finite on the calibration text; try dtype=float32")
         return {statistic: tensor.float().cpu() for statistic, tensor in found.items()}
 
 
 class Observer:
-    """Gathers the statistics of one block after the other; layers that are given the same tensor share theirs.
+    """Gathers the statistics of one block of a target after the other; layers that are given the same tensor share
+    theirs.
 
     `hessian`: the full Hessian too, of all blocks, or of those with these numbers.
     """
 
-    def __init__(self, hessian: bool | Container[int] = False) -> None:
+    def __init__(self, target: Target, hessian: bool | Container[int] = False) -> None:
+        self._target = target
         self._hessian = hessian
         self._moments: dict[str, InputMoments] = {}
         self._source: dict[str, str] = {}
@@ -101,7 +102,7 @@ class Observer:
         """The statistics of a block's layers by name, shared ones as the same tensors; they are forgotten here.
 
         An expert that saw no token gets what all other experts of its kind saw together. Raises UsageError when no
-        token reached a layer at all.
+        token reached a layer at all, or where what is seen is not finite.
         """
         made: dict[str, dict[str, Tensor]] = {}
         found: dict[str, dict[str, Tensor]] = {}
@@ -110,9 +111,15 @@ class Observer:
             source = self._source.get(name, f"{id(layer.module)}.{layer.attribute}")
             if source not in made:
                 moments = self._moments[source] if source in self._moments else self._pooled(layer, layers)
-                made[source] = moments.statistics(name)
+                made[source] = self._finite(name, moments.statistics(name))
             found[name] = made[source]
         self._moments, self._source, self._last = {}, {}, None
+        return found
+
+    def _finite(self, name: str, found: dict[str, Tensor]) -> dict[str, Tensor]:
+        if not all(bool(torch.stack(tensor.aminmax()).isfinite().all()) for tensor in found.values()):
+            where = f"the inputs of layer {name} are not finite on the calibration text"
+            raise UsageError(f"{where}: {not_finite(self._target)}")
         return found
 
     def _pooled(self, layer: PrunableLayer, layers: Sequence[PrunableLayer]) -> InputMoments:
@@ -133,7 +140,7 @@ def collect_inputs(target: Target, windows: Tensor, advance: Advance = lambda: N
     `advance` is called once for each window's worth of work.
     """
     found: dict[str, dict[str, Tensor]] = {}
-    for statistics in _observe(target, windows, Observer(), advance):
+    for statistics in _observe(target, windows, Observer(target), advance):
         found |= statistics
     return found
 
@@ -145,7 +152,8 @@ def collect_hessians(
 
     Costs in^2 floats per layer; nothing of a block is held once the next is asked for. `blocks`: of these alone.
     """
-    for statistics in _observe(target, windows, Observer(True if blocks is None else blocks), advance):
+    observer = Observer(target, True if blocks is None else blocks)
+    for statistics in _observe(target, windows, observer, advance):
         yield {name: each.pop("hessian") for name, each in statistics.items() if "hessian" in each}
 
 

@@ -68,6 +68,7 @@ def test_a_local_task_is_measured_by_lm_eval_without_a_hub(autoprune, tiny_model
     ("words", "complaint"),
     [
         (["no/such-model"], "there is no model 'no/such-model'"),
+        (["m" * 300], "there is no model 'mmm"),
         (["MODEL", "--data", "none.txt"], "none.txt"),
         (["MODEL", "--data", "wikitext2"], "cannot be loaded from the hub"),
         (["MODEL", "--seqlen", "40000"], "knows 4096 positions"),

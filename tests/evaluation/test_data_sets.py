@@ -71,7 +71,10 @@ def test_of_several_columns_of_text_the_one_called_text_is_read_and_said(hub):
     assert ["the column text of the split train, 30 rows of text" in line for line in said] == [True]
 
 
-@pytest.mark.parametrize("kind", [pyarrow.large_string(), pyarrow.string_view()])
+CATEGORIES = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+
+
+@pytest.mark.parametrize("kind", [pyarrow.large_string(), pyarrow.string_view(), CATEGORIES])
 def test_long_strings_are_text_as_well(hub, kind):
     assert rows(hub("large", {"id": IDS, "text": pyarrow.array(ROWS, kind)}))[0] == ROWS
 
@@ -93,7 +96,7 @@ def test_several_columns_of_text_are_refused_until_one_is_named(hub):
 
 def test_a_data_set_without_text_is_refused_with_its_columns(hub):
     message = refusal(hub("numbers", {"label": list(range(30)), "vector": [[1.0]] * 30}))
-    assert "has no column of text; its columns are label, vector" in message
+    assert "has no column that holds text alone; its columns are label, vector" in message
 
 
 def test_empty_rows_are_left_out(hub):
@@ -142,6 +145,13 @@ def test_chats_without_a_template_or_that_it_does_not_fit_are_one_line(hub, toke
     found, said = rows(hub("mixed", {"messages": strange[:2] + chats(ROWS[2:])}), tokenizer)
     assert len(found) == 28
     assert "2 chats that the tokenizer's chat template does not fit" in said[0]
+
+
+def test_a_row_without_messages_is_left_out(tmp_path, talking):
+    chats = [[{"role": "user", "content": row}] for row in ROWS]
+    lines = [json.dumps({"messages": each}) for chat in chats for each in (chat, [], None)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert len(rows(str(tmp_path / "a.jsonl"), talking)[0]) == len(ROWS)
 
 
 def test_two_columns_of_chats_are_refused(hub, talking):
@@ -216,8 +226,10 @@ def test_half_a_character_in_json_does_not_reach_the_tokenizer(tmp_path, tokeniz
     ("name", "content", "complaint"),
     [
         ("a.jsonl", b'{"text": "x"}\n{"text": ', "a.jsonl is not JSON: line 2"),
+        ("a.jsonl", b'{"text": "x"}\n{"text": 7}\n', "no column that holds text alone; its columns are text"),
+        ("a.csv", "text\ncafé\n".encode("latin-1"), "a.csv is not UTF-8 text"),
         ("a.jsonl", b"[1, 2]\n", "holds a list where a row is meant"),
-        ("a.jsonl", b"", "has no column of text; its columns are none"),
+        ("a.jsonl", b"", "has no column that holds text alone; its columns are none"),
         ("a.json", b"[" * 100_000, "a.json is not JSON"),
         ("a.json", b'{"title": "x", "body": "y"}', "several columns of text (title, body)"),
         ("a.parquet", b"PAR1junk", "is no parquet file that can be read"),
@@ -231,6 +243,25 @@ def test_a_file_of_rows_that_cannot_be_read_is_one_line(tmp_path, name, content,
     if content is not None:
         (tmp_path / name.partition(",")[0]).write_bytes(content)
     assert complaint in refusal(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("train.jsonl", b'{"text": "x"}\n{"te', "Missing a closing quotation mark"),
+        ("train.csv", "text\ncafé\n".encode("latin-1"), "'utf-8' codec can't decode byte 0xe9"),
+        ("train.parquet", b"PAR1", "Parquet file size is 4 bytes"),
+    ],
+)
+def test_a_folder_of_rows_that_cannot_be_read_says_why(tmp_path, hub, name, content, complaint):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / name).write_bytes(content)
+    assert complaint in refusal(f"hf:{tmp_path / 'folder'}")
+
+
+@pytest.mark.parametrize("words", ["hf:", "hf: ", "hf:,column=text"])
+def test_a_data_set_without_a_name_is_refused(words):
+    assert f"{words} names no data set" in refusal(words)
 
 
 def test_a_part_of_what_has_no_parts_is_refused(tmp_path):

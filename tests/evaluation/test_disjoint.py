@@ -1,5 +1,6 @@
 """No sentence is in two splits, however a text repeats itself."""
 
+import itertools
 import re
 import textwrap
 
@@ -27,6 +28,9 @@ TEXTS = {
     "few paragraphs": [*paragraphs(30), *paragraphs(30)],
     "one paragraph": [" ".join([*SENTENCES, *SENTENCES])],
     "lines of one paragraph": ["\n".join([*SENTENCES, *SENTENCES[20:50]])],
+    "in curly quotation marks": [f"“{each}” {after}" for each, after in itertools.pairwise(SENTENCES)],
+    "in guillemets": [f"«{each}» {after} «{each}»" for each, after in itertools.pairwise(SENTENCES)],
+    "in lists": [*SENTENCES, *(f"- {each}" for each in SENTENCES), *(f"**{each}**" for each in SENTENCES)],
     "in quotation marks": [*(f'"{each}"\nsaid number {i}.' for i, each in enumerate(SENTENCES * 2))],
 }
 
@@ -53,6 +57,14 @@ def test_lines_without_punctuation_are_in_one_split_only():
     lines = [f"item {i} of the long list of items" for i in range(90)]
     parts = [set(text.splitlines()) & set(lines) for text in deal_out(["\n".join(lines + lines[::-1])], 3)]
     assert sum(map(len, parts)) == len(set.union(*parts)) >= 87
+
+
+@pytest.mark.parametrize(("opening", "mark"), [("", "…"), ("", "؟"), ("", "।"), ("„", ".”"), ("(", ".’)")])
+def test_sentences_end_at_the_marks_of_other_languages(opening, mark):
+    sentences = [f"{opening}of chapter {i} there is much to be said{mark}" for i in range(40)]
+    rows = [" ".join(pair) for pair in itertools.pairwise(sentences)]
+    parts = [set(re.findall(r"of chapter \d+ there", text)) for text in deal_out(rows, 3)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 40
 
 
 def test_a_language_without_spaces_is_cut_at_its_own_marks():

@@ -126,11 +126,41 @@ def test_bin_files_go_through_the_same_check(tmp_path, offload):
     file = folder / "pytorch_model.bin"
     torch.save(tensors, file)
     assert load(folder, offload).weights > 0
+    torch.save(tensors, file, _use_new_zipfile_serialization=False)  # as before 2020
+    assert load(folder, offload).weights > 0
+    few = {**tensors, "lm_head.weight": tensors["lm_head.weight"].char()}
+    torch.save(few, file, _use_new_zipfile_serialization=False)
+    assert "is quantised (lm_head.weight in int8)" in refusal(folder, offload)
     torch.save({key: value for key, value in tensors.items() if "layers.1" not in key}, file)
     assert "lacks 9 of the 21" in refusal(folder, offload)
     for content in (file.read_bytes()[:500], b"", b"version https://git-lfs.github.com/spec/v1\n"):
         file.write_bytes(content)
         assert "cannot be loaded" in refusal(folder, offload)
+
+
+@BOTH
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_numbers_of_few_bits_in_bin_files_are_quantised(tmp_path, kind, parts, offload):
+    folder = saved(llama(), tmp_path / "m")
+    tensors = {key: value.to(kind) if "mlp" in key else value for key, value in load_file(folder / WEIGHTS).items()}
+    (folder / WEIGHTS).unlink()
+    names = [f"pytorch_model-{part}.bin" if parts > 1 else "pytorch_model.bin" for part in range(parts)]
+    for part, name in enumerate(names):
+        torch.save({key: tensors[key] for key in sorted(tensors)[part::parts]}, folder / name)
+    if parts > 1:
+        where = {key: names[at % parts] for at, key in enumerate(sorted(tensors))}
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": where}))
+    line = refusal(folder, offload)
+    assert "is quantised (model.layers.0.mlp." in line
+    assert f"weight in {str(kind).removeprefix('torch.')}" in line
+
+
+@pytest.mark.parametrize("beside", ["weight_scale", "SCB", "weight.absmax"])
+def test_what_only_quantised_weights_have_beside_them_is_never_left_out(tmp_path, beside):
+    folder = saved(llama(), tmp_path / "m")
+    edit_tensors(folder, lambda all: {**all, f"model.layers.0.mlp.up_proj.{beside}": torch.ones(3)})
+    assert f"is quantised (model.layers.0.mlp.up_proj.{beside})" in refusal(folder)
 
 
 @pytest.fixture

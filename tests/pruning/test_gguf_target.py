@@ -21,7 +21,7 @@ def loaded(name: str, said: list[str] | None = None):
     return load_target(name, "cpu", "float32", (said if said is not None else []).append)
 
 
-@pytest.mark.parametrize("name", ["smollm2-135m", "qwen2.5-coder-1.5b", "some/where.gguf"])
+@pytest.mark.parametrize("name", ["smollm2-135m", "qwen2.5-coder-1.5b", "some/where.gguf", "OTHER.GGUF"])
 def test_built_in_names_and_gguf_files_are_converted(name):
     assert is_gguf_target(name)
 
@@ -29,6 +29,10 @@ def test_built_in_names_and_gguf_files_are_converted(name):
 @pytest.mark.parametrize("name", ["org/model", "a/directory", "gguf", "smollm2"])
 def test_other_names_are_not(name):
     assert not is_gguf_target(name)
+
+
+def test_the_case_of_its_suffix_does_not_matter(tiny_gguf, tiny_target, cache):
+    assert loaded(str(tiny_gguf.rename(tiny_gguf.with_suffix(".GGUF")))).fingerprint == tiny_target.fingerprint
 
 
 def test_a_gguf_file_is_a_target_with_the_very_weights_it_holds(tiny_gguf, tiny_target, cache):

@@ -17,7 +17,9 @@ from autoprune.pruning.statistics import (
 from autoprune.pruning.target import Target
 from autoprune.pruning.walk import walk
 from tests.architectures.families import COMMON, VOCABULARY, tiny
+from tests.pruning.checkpoints import edit_tensors, llama, load, saved
 
+EMBEDDING = "model.embed_tokens.weight"
 WINDOWS = torch.randint(3, VOCABULARY, (4, 12), generator=torch.Generator().manual_seed(1))
 
 
@@ -77,13 +79,30 @@ def test_a_hessian_of_several_strips_is_whole_and_symmetric(features):
 
 def test_layers_given_the_same_tensor_share_one_accumulation():
     target = target_of("llama")
-    observer = Observer(hessian=True)
+    observer = Observer(target, hessian=True)
     for layers in walk(target, WINDOWS, observer.see, sequential=False):
         taken = observer.take(layers)
         hessians = {layer.info.role: taken[layer.info.name]["hessian"] for layer in layers}
         assert hessians["q"] is hessians["k"] is hessians["v"]
         assert hessians["gate"] is hessians["up"]
         assert len({id(hessian) for hessian in hessians.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "said"),
+    [
+        ("float32", float("nan"), "(NaN in model.embed_tokens.weight): the checkpoint is damaged"),
+        ("float16", 1e6, "(infinity in model.embed_tokens.weight); try dtype bfloat16 or float32"),
+    ],
+)
+def test_inputs_that_are_not_finite_are_named_with_their_reason(tmp_path, dtype, value, said):
+    folder = saved(llama(), tmp_path / "m")
+    unseen = next(token for token in range(384) if token not in load(folder).first_pass.tokens)
+    edit_tensors(folder, lambda all: all | {EMBEDDING: all[EMBEDDING].index_fill(0, torch.tensor([unseen]), value)})
+    with pytest.raises(UsageError) as caught:
+        collect_inputs(load(folder, dtype=dtype), torch.full((1, 8), unseen))
+    assert "layers.0.self_attn.q_proj are not finite on the calibration text: " in str(caught.value)
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "gpt_oss"])

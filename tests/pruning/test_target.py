@@ -98,6 +98,12 @@ def test_a_directory_without_a_model_is_named(tmp_path):
     assert refusal(str(tmp_path)).startswith(f"the model in {tmp_path} cannot be loaded: ")
 
 
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_file_is_no_model(tiny_model, file):
+    with pytest.raises(UsageError, match=f"{file} is a file, and no model; give its directory"):
+        load_target(str(tiny_model / file), "cpu", "float32")
+
+
 def test_a_directory_with_damaged_weights_is_named(tiny_model, tmp_path):
     broken = shutil.copytree(tiny_model, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"not weights")

@@ -5,13 +5,15 @@ the bandit's odds, the best so far) is not stored. So a step that is run again a
 """
 
 import json
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Engine, Table, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 
@@ -216,7 +218,19 @@ class Archive:
     def _all(self, table: Table, kind: type, *conditions: Any) -> list[Any]:
         with self.engine.connect() as connection:
             rows = connection.execute(select(table).where(*conditions).order_by(ORDER))
-            return [kind(**row._mapping) for row in rows]
+            return [_checked(kind, row._mapping) for row in rows]
+
+
+def _checked(kind: type, row: Mapping[str, Any]) -> Any:
+    """A row as an object. Raises ValueError for values of other types, which SQLite takes in any column."""
+    found = TypeAdapter(kind).validate_python(dict(row))
+    if isinstance(found, Outcome) and found.status == "measured" and not _is_number(found.data.get("perplexity")):
+        raise ValueError(f"{found.slot} is measured, but has no perplexity")
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _engine(place: Path | Schema) -> Engine:

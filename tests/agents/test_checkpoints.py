@@ -188,7 +188,7 @@ def test_metadata_that_are_none_are_one_line(run, metadata):
         state_after(run, run.settings()[0], None)
 
 
-@pytest.mark.parametrize("metadata", [None, b"{}", b'{"step": "x"}'])
+@pytest.mark.parametrize("metadata", [None, b"{}", b'{"step": null}'])
 def test_a_checkpoint_of_no_step_is_one_line(tmp_path, metadata):
     run = RunDirectory.create(tmp_path / "run", Config())
     with open_checkpoints(run) as checkpoints:
@@ -196,5 +196,5 @@ def test_a_checkpoint_of_no_step_is_one_line(tmp_path, metadata):
         graph.update_state(THREAD, {"generation": 0, "plans": [], "ended": 0}, as_node="prepare")
         with closing(sqlite3.connect(run.checkpoints_file)) as file, file:
             file.execute("UPDATE checkpoints SET metadata = ?", (metadata,))
-        with pytest.raises(UsageError, match="of no step"):
+        with pytest.raises(UsageError, match="of no step|cannot be read"):
             standing(graph, run)

@@ -18,11 +18,11 @@ from sqlalchemy import Engine, Table, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 
 from autoprune.config import Config
-from autoprune.errors import UsageError
+from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.files import checked_database
+from autoprune.runs.files import checked_database, unwritable
 from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
 from autoprune.runs.tables import ORDER, insert_into
@@ -112,6 +112,8 @@ class Archive:
         try:
             open_tables(self.engine, place)
         except DatabaseError as error:
+            if unwritable(error.orig):
+                raise AutoPruneError(f"{place} cannot be written: {one_line(error.orig)}") from None
             raise UsageError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
         self.approvals = Approvals(self.engine)
 

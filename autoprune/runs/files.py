@@ -99,6 +99,11 @@ def checked_database(path: Path) -> Path:
     return path
 
 
+def unwritable(error: BaseException | None) -> bool:
+    """Whether a disk is the reason that SQLite gives: full, read-only or failing."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))
+
+
 def _refuse_programs(path: Path) -> None:
     """Views and triggers are run by what reads and writes tables: one may never end, or change what was written."""
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as connection:  # who opens it says what it is

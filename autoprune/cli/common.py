@@ -23,6 +23,7 @@ class _Output:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lost: OutputLost | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -32,6 +33,8 @@ class _Output:
             return self._stream.write(text)
 
     def flush(self) -> None:
+        if self._lost is not None:  # again, for a library may have passed over the first
+            raise self._lost
         with self._explained():
             self._stream.flush()
 
@@ -46,7 +49,8 @@ class _Output:
             os.close(nowhere)
             if error.errno == errno.EPIPE:  # its reader has seen enough, as in `autoprune trace RUN | head`
                 sys.exit(OUTPUT_CLOSED)
-            raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
+            self._lost = OutputLost(f"cannot write to standard output: {error.strerror}")
+            raise self._lost from None
 
 
 class _Progress(_Output):

@@ -7,7 +7,7 @@ the bandit's odds, the best so far) is not stored. So a step that is run again a
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -220,12 +220,12 @@ class Archive:
     def _all(self, table: Table, kind: type, *conditions: Any) -> list[Any]:
         with self.engine.connect() as connection:
             rows = connection.execute(select(table).where(*conditions).order_by(ORDER))
-            return [_checked(kind, row._mapping) for row in rows]
+            return [_checked(kind, dict(row._mapping)) for row in rows]
 
 
-def _checked(kind: type, row: Mapping[str, Any]) -> Any:
+def _checked(kind: type, row: dict[Any, Any]) -> Any:
     """A row as an object. Raises ValueError for values of other types, which SQLite takes in any column."""
-    found = TypeAdapter(kind).validate_python(dict(row))
+    found: Any = TypeAdapter(kind).validate_python(row)
     if isinstance(found, Outcome) and found.status == "measured" and not _is_number(found.data.get("perplexity")):
         raise ValueError(f"{found.slot} is measured, but has no perplexity")
     return found

@@ -10,6 +10,7 @@ import pytest
     [
         ("runs . >&-", 1),
         ("runs . >/dev/full", 1),
+        ("--help >/dev/full", 1),
         ("runs . 2>&-", 0),
         ("runs . <&-", 0),
         ("trace nowhere 2>/dev/full", 2),

@@ -196,5 +196,5 @@ def test_a_checkpoint_of_no_step_is_one_line(tmp_path, metadata):
         graph.update_state(THREAD, {"generation": 0, "plans": [], "ended": 0}, as_node="prepare")
         with closing(sqlite3.connect(run.checkpoints_file)) as file, file:
             file.execute("UPDATE checkpoints SET metadata = ?", (metadata,))
-        with pytest.raises(UsageError, match="of no step|cannot be read"):
+        with pytest.raises(UsageError, match=r"of no step|cannot be read"):
             standing(graph, run)

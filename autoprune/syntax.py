@@ -14,6 +14,7 @@ import codecs
 import re
 import threading
 import unicodedata
+import warnings
 
 MAX_DEPTH = 100
 """Levels of the tree. Written by hand, code has about 20; a walker takes up to five stack frames a level, of 1000."""
@@ -39,7 +40,8 @@ def parse(source: str) -> ast.Module:
     """The tree of a source. Raises NotPython, and nothing else, for what is none."""
     _check_text(source)
     try:
-        with _turn:
+        with _turn, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a doubtful escape is no news for the terminal of a search
             tree = ast.parse(source)
     except SyntaxError as error:
         raise NotPython(f"SyntaxError: {error.msg}", error.lineno or 1) from None

@@ -137,3 +137,8 @@ def test_an_integer_beyond_float_is_refused_whatever_its_base() -> None:
     for literal in ("1" + "0" * 309, hex(1 << 1024), oct(1 << 4000), bin(1 << 9999)):
         with pytest.raises(NotPython, match=r"bits|digits"):
             parse(f"x = {literal}")
+
+
+def test_a_doubtful_escape_is_read_without_a_word(recwarn):
+    parse(r'X = "\d" + "\.py"' + "\nY = 0x1for x in ()\n")
+    assert not recwarn.list

@@ -11,9 +11,9 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from autoprune.agents.checkpoint_values import PlainValues
 from autoprune.config import Config
-from autoprune.errors import UsageError
+from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.files import checked_database
+from autoprune.runs.files import checked_database, unwritable
 from autoprune.runs.postgres import INSTALL, Schema, explained, one_line
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "search"}}
@@ -34,6 +34,8 @@ def open_checkpoints(run: RunDirectory, config: Config | None = None) -> Iterato
             try:
                 saver.setup()
             except sqlite3.DatabaseError as error:
+                if unwritable(error):
+                    raise AutoPruneError(f"{file} cannot be written: {error}") from None
                 raise UsageError(f"{file} cannot be used as a file of checkpoints: {error}") from None
             yield saver
 

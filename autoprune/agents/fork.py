@@ -12,6 +12,7 @@ from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.archive import Archive
 from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.facts import reading_facts
 from autoprune.runs.fork import copy_until
 
 MEASURED = ("model", "sparsity", "device", "dtype", "data", "allocation")
@@ -55,7 +56,7 @@ def _fill(
     facts = {"run": str(origin.path), "generation": generation, "changed": changed}
     inherited = {fact: record[fact] for fact in record if fact != "schema"}
     run.write_settings(config, {**inherited, **run.settings()[1], "origin": facts})
-    with closing(Archive.of(origin, theirs)) as old, closing(Archive.of(run, config)) as new:
+    with closing(Archive.of(origin, theirs)) as old, closing(Archive.of(run, config)) as new, reading_facts(origin):
         copy_until(origin, old, run, new, generation, changed)
     with open_checkpoints(run, config) as checkpoints:
         search_graph(checkpoints).update_state(THREAD, state, as_node="analyse")

@@ -19,12 +19,12 @@ from autoprune.agents.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.agents.crew import Crew
 from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
 from autoprune.agents.estimate import estimate
-from autoprune.agents.graph import search_graph
+from autoprune.agents.graph import Compiled, search_graph
 from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.lookups import Lookups, lookups
 from autoprune.agents.polisher import ENGINE, Polisher
 from autoprune.agents.proposer import Proposer
-from autoprune.agents.state import checked
+from autoprune.agents.state import SearchState, checked
 from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
 from autoprune.errors import RunPaused
@@ -120,12 +120,21 @@ def work(crew: Crew, wait: Callable[[], None] | None = None) -> None:
         limit = STEPS_PER_GENERATION * (crew.config.search.max_candidates + 4)
         threads = crew.config.search.generation_size + SPARE_THREADS
         config: RunnableConfig = {**THREAD, "recursion_limit": limit, "max_concurrency": threads}
-        with reading(crew.run):
-            begun = checked(graph.get_state(config).values, crew.run.path)
-        given: Any = None if begun else {"generation": 0, "plans": [], "ended": 0}
+        given: Any = None if standing(graph, crew.run) else {"generation": 0, "plans": [], "ended": 0}
         graph.invoke(given, config, context=crew, durability="sync")
         while asked := graph.get_state(config).interrupts:
             graph.invoke(Command(resume=_answers(crew, asked, wait)), config, context=crew, durability="sync")
+
+
+def standing(graph: Compiled, run: RunDirectory) -> SearchState:
+    """The state of the last checkpoint, empty before the first. Raises UsageError for one that no search can go on
+    from."""
+    with reading(run):
+        last = graph.get_state(THREAD)
+        state = checked(last.values, run.path)
+        if state and not isinstance((last.metadata or {}).get("step"), int):
+            raise ValueError("the last one is of no step")
+    return state
 
 
 def _answers(crew: Crew, asked: Sequence[Interrupt], wait: Callable[[], None] | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`autoprune approve`: answers for candidates that wait for approval, also while their search goes on elsewhere."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -39,6 +40,7 @@ def approve(
 ) -> None:
     """Say which candidates may run. Without an answer and without a terminal: list what waits."""
     from autoprune.runs.archive import Archive
+    from autoprune.runs.facts import reading_facts
 
     directory = open_run(run, trust)
     if (source is not None) != (decision == "modify"):
@@ -50,8 +52,7 @@ def approve(
     if comment and not decision:
         raise UsageError("--comment needs --decision")
     announce(directory, directory.settings()[0])
-    archive = Archive.of(directory)
-    try:
+    with reading_facts(directory), closing(Archive.of(directory)) as archive:
         pending = _chosen(archive, candidate)
         if mode:
             from autoprune.cli.common import person
@@ -69,8 +70,6 @@ def approve(
             _list(pending, as_json)
         else:
             _ask(directory, archive, pending)
-    finally:
-        archive.close()
 
 
 def _chosen(archive: "Archive", wanted: str | None) -> "list[ApprovalRequest]":

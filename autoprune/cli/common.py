@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -23,6 +23,7 @@ class _Output:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lost: OutputLost | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -32,6 +33,8 @@ class _Output:
             return self._stream.write(text)
 
     def flush(self) -> None:
+        if self._lost is not None:  # again, for a library may have passed over the first
+            raise self._lost
         with self._explained():
             self._stream.flush()
 
@@ -46,22 +49,44 @@ class _Output:
             os.close(nowhere)
             if error.errno == errno.EPIPE:  # its reader has seen enough, as in `autoprune trace RUN | head`
                 sys.exit(OUTPUT_CLOSED)
-            raise OutputLost(f"cannot write to standard output: {error.strerror}") from None
+            self._lost = OutputLost(f"cannot write to standard output: {error.strerror}")
+            raise self._lost from None
+
+
+class _Progress(_Output):
+    """Standard error: what cannot be printed there ends nothing, and the exit code says how it went."""
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        with suppress(OSError):
+            yield
 
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
     """While this holds, and at its end, what cannot be printed is one line, or none where a pipe was closed."""
-    stream = sys.stdout
-    guarded = _Output(stream)
-    sys.stdout = guarded
+    _reopen_closed()
+    streams = sys.stdout, sys.stderr
+    guarded = _Output(sys.stdout)
+    sys.stdout, sys.stderr = guarded, _Progress(sys.stderr)
     try:
         try:
             yield
         finally:
             guarded.flush()
     finally:
-        sys.stdout = stream
+        sys.stdout, sys.stderr = streams
+
+
+def _reopen_closed() -> None:
+    """Standard streams that were closed before the start (`>&-`): no other file may get their numbers, and what is
+    printed. Standard output stays one that cannot be written to."""
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def console() -> Console:
@@ -81,7 +106,8 @@ def say(line: str) -> None:
 
 def report_error(error: AutoPruneError) -> int:
     """Print the error's one line; returns the exit code."""
-    errors().print(plain(masked(f"autoprune: {error}")), soft_wrap=True)
+    with suppress(OSError):  # of a full disk behind standard error
+        errors().print(plain(masked(f"autoprune: {error}")), soft_wrap=True)
     return error.exit_code
 
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -12,6 +13,7 @@ from autoprune.errors import AutoPruneError
 from autoprune.pruning.discovered import discovered
 from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import Event, read_events
+from autoprune.runs.facts import ODD
 from autoprune.runs.lookup import BEST
 
 SCORES = ("magnitude", "wanda", "ria", "gblm", "pruner-zero", "sparsegpt")
@@ -72,15 +74,18 @@ def best_of_runs(incomplete: str) -> list[str]:
 def parts(context: typer.Context) -> list[str]:
     """Generations and slots of the run that was typed before."""
     planned = [event.data for event in _events(context) if event.kind == "planned"]
-    slots = [plan["slot"] for each in planned for plan in each["slots"]]
-    return [BEST, *(f"g{each['generation']}" for each in planned), *slots]
+    with suppress(*ODD):
+        slots = [str(plan["slot"]) for each in planned for plan in each["slots"]]
+        return [BEST, *(f"g{each['generation']}" for each in planned), *slots]
+    return [BEST]
 
 
 def waiting(context: typer.Context) -> list[str]:
     """Slots of that run whose candidates wait for approval."""
     events = _events(context)
-    decided = {event.data["slot"] for event in events if event.kind == "decided"}
-    return [event.data["slot"] for event in events if event.kind == "asked" and event.data["slot"] not in decided]
+    decided = {str(event.data.get("slot")) for event in events if event.kind == "decided"}
+    asked = [str(event.data.get("slot")) for event in events if event.kind == "asked"]
+    return [slot for slot in asked if slot not in decided]
 
 
 def _events(context: typer.Context) -> list[Event]:

@@ -22,7 +22,7 @@ Trust = Annotated[
 def open_run(path: Path, trust: list[str] | None = None) -> RunDirectory:
     """The run; `trust`: what it may contact from now on. Raises UsageError for what it does not name."""
     run = RunDirectory.open(path)
-    named = contacts(run.settings()[0])
+    named = contacts(run.settings()[0], unused=True)
     for place in trust or []:
         if place not in named:
             raise UsageError(
@@ -44,7 +44,7 @@ def announce(run: RunDirectory, config: Config, database_alone: bool = True) -> 
     Of what the run's own settings name and was not confirmed, the user is asked on a terminal; elsewhere it raises
     UsageError.
     """
-    own, named = contacts(run.settings()[0]), contacts(config)
+    own, named = contacts(run.settings()[0], unused=True), contacts(config)
     if database_alone:
         named = [config.database.url] if config.database is not None else []
     theirs = [place for place in named if place in own]

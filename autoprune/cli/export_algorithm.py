@@ -34,6 +34,7 @@ def export_algorithm(
     from autoprune.pruning.contract import MAX_SOURCE_BYTES
     from autoprune.report.algorithm_file import algorithm_file
     from autoprune.runs.archive import Archive
+    from autoprune.runs.facts import reading_facts
     from autoprune.runs.lookup import find_candidate
 
     name, colon, wanted = candidate.rpartition(":")
@@ -45,7 +46,7 @@ def export_algorithm(
         raise UsageError(f"{out} exists already; name another file, or write over it with --force")
     run = RunDirectory.open(Path(name))
     announce(run, run.settings()[0])
-    with closing(Archive.of(run)) as archive:
+    with reading_facts(run), closing(Archive.of(run)) as archive:
         found = find_candidate(archive, wanted)
         text = algorithm_file(run, archive, list(read_events(run.events_file)), found, out.name, MAX_SOURCE_BYTES)
     try:

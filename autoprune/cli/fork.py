@@ -8,6 +8,7 @@ import typer
 from autoprune.cli import complete
 from autoprune.cli.common import say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
+from autoprune.cli.of_run import look_over
 from autoprune.cli.search import work_on
 from autoprune.config import change_config
 
@@ -39,6 +40,8 @@ def fork(
     announce(origin, config, database_alone=False)
     from autoprune.agents.fork import fork_run
 
+    before = origin.settings()[0]
+    look_over(origin, config if config.database == before.database else before)
     forked = fork_run(origin, at, config, run_dir)
     started = forked.settings()[1]["origin"]
     say(f"{forked.path} starts from {origin.path} after generation {started['generation']}")

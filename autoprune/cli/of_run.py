@@ -1,9 +1,13 @@
 """What the commands that draw a run take from it, beside its events: graph, costs, and the place of each candidate."""
 
+import json
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from autoprune.config import Config
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import read_events
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
@@ -11,6 +15,30 @@ if TYPE_CHECKING:
     from autoprune.report.candidate import Spending
     from autoprune.runs.archive import Archive
     from autoprune.runs.quality import Placed
+
+
+def look_over(directory: RunDirectory, config: Config) -> None:
+    """Read all facts of a run once, before a search goes on from them: not one may be wrong hours later.
+
+    `config`: settings that open its database. Raises UsageError for what is none of this program's.
+    """
+    from autoprune.report.picture import Picture
+    from autoprune.report.tables import final_table, run_row
+    from autoprune.runs.archive import Archive
+    from autoprune.runs.facts import reading_facts
+    from autoprune.runs.quality import as_data
+
+    with reading_facts(directory), closing(Archive.of(directory, config)) as archive:
+        picture = Picture.of(read_events(directory.events_file))
+        final_table(picture)
+        placed = placed_candidates(directory, archive)
+        data = [run_row(directory.name, picture, 0), as_data(placed), *map(vars, archive.proposals())]
+        json.dumps([*data, *map(vars, archive.outcomes())], allow_nan=False)
+        reasoning_graph(directory, archive)
+        spending_by_slot(archive)
+        archive.seconds()
+        archive.approvals.pending()
+        archive.approvals.switched()
 
 
 def reasoning_graph(directory: RunDirectory, archive: "Archive") -> "MultiDiGraph[str]":

@@ -47,8 +47,9 @@ def write_report(run: RunDirectory, out: Path | None = None, config: Config | No
     from autoprune.report.html.document import report as drawn
     from autoprune.report.html.material import Material
     from autoprune.runs.archive import Archive
+    from autoprune.runs.facts import reading_facts
 
-    with closing(Archive.of(run, config)) as archive:
+    with reading_facts(run), closing(Archive.of(run, config)) as archive:
         graph, placed = reasoning_graph(run, archive), placed_candidates(run, archive)
         page = drawn(Material.read(run, archive, graph, placed, spending_by_slot(archive)))
     try:

@@ -15,9 +15,6 @@ from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import read_events
 
-_ODD = (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
-"""What facts of any type and size raise where others are expected."""
-
 
 def runs(
     root: Annotated[Path | None, typer.Argument(help="Where to look; default $AUTOPRUNE_RUNS or ./runs.")] = None,
@@ -38,19 +35,21 @@ def _looked_at(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int
     """Runs by their events and sources: an archive may be in use, of an older version, or damaged. One that cannot be
     read is told, and does not hide the others."""
     from autoprune.agents.cells import cell_of
+    from autoprune.runs.facts import reading_facts
     from autoprune.runs.quality import best_of_cells, outcomes_told, place
 
     for run in runs:
         try:
             run.settings()
-            events = list(read_events(run.events_file))
-            cells = best_of_cells(place(run, outcomes_told(events), cell_of))
-            entry = str(run.path), Picture.of(events), len(cells)
-            json.dumps(run_row(*entry), allow_nan=False)
-            runs_table([entry])  # drawn alone first, since its events may say anything
+            with reading_facts(run):
+                events = list(read_events(run.events_file))
+                cells = best_of_cells(place(run, outcomes_told(events), cell_of))
+                entry = str(run.path), Picture.of(events), len(cells)
+                json.dumps(run_row(*entry), allow_nan=False)
+                runs_table([entry])  # drawn alone first, since its events may say anything
         except AutoPruneError as error:
             say(f"left out: {error}")
-        except _ODD as error:
-            say(f"left out: {run.path}: its events are not those of a run ({type(error).__name__}: {str(error)[:100]})")
+        except OSError as error:
+            say(f"left out: {run.path}: {error.strerror}")
         else:
             yield entry

@@ -20,6 +20,7 @@ from rich.console import Console
 from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
+from autoprune.cli.of_run import look_over
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
 from autoprune.cli.report import NAME, write_report
 from autoprune.cli.words import split
@@ -143,6 +144,7 @@ def resume(
     from autoprune.agents.session import finished
 
     announce(directory, config, database_alone=finished(directory))
+    look_over(directory, config)
     work_on(directory, config, as_json, fresh=False, switched=approval is not None)
 
 

@@ -56,6 +56,7 @@ def trace(
 ) -> None:
     """Show who said what, the chain of thought behind each candidate, its code, what was measured, and what it cost."""
     from autoprune.runs.archive import Archive
+    from autoprune.runs.facts import reading_facts
 
     directory = open_run(run, trust)
     if quality_map and any((part, graph, follow, otlp)):
@@ -67,15 +68,16 @@ def trace(
     if otlp is not None and any((part, graph, html, svg, as_json)):
         raise UsageError("--otlp sends the whole run, and takes no part and no other option but --follow")
     if otlp is not None:
-        _send(directory, otlp, follow)
+        with reading_facts(directory):
+            _send(directory, otlp, follow)
         return
     if follow:
-        for event in follow_events(directory.events_file):
-            _tell(event)
+        with reading_facts(directory):
+            for event in follow_events(directory.events_file):
+                _tell(event)
         return
     announce(directory, directory.settings()[0])
-    archive = Archive.of(directory)
-    try:
+    with reading_facts(directory), closing(Archive.of(directory)) as archive:
         generation, slot = _part(archive, part)
         events = list(read_events(directory.events_file))
         if quality_map:
@@ -87,8 +89,6 @@ def trace(
         else:
             drawn = _drawn(directory, archive, events, generation, slot, bool(graph))
             _show(drawn, f"autoprune trace {directory.name} {part or ''}".rstrip(), html, svg, out)
-    finally:
-        archive.close()
 
 
 def _tell(event: Event) -> None:

@@ -5,6 +5,7 @@ the bandit's odds, the best so far) is not stored. So a step that is run again a
 """
 
 import json
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,15 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Engine, Table, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 
 from autoprune.config import Config
-from autoprune.errors import UsageError
+from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.files import checked_database
+from autoprune.runs.files import checked_database, unwritable
 from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
 from autoprune.runs.tables import ORDER, insert_into
@@ -110,6 +112,8 @@ class Archive:
         try:
             open_tables(self.engine, place)
         except DatabaseError as error:
+            if unwritable(error.orig):
+                raise AutoPruneError(f"{place} cannot be written: {one_line(error.orig)}") from None
             raise UsageError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
         self.approvals = Approvals(self.engine)
 
@@ -216,7 +220,19 @@ class Archive:
     def _all(self, table: Table, kind: type, *conditions: Any) -> list[Any]:
         with self.engine.connect() as connection:
             rows = connection.execute(select(table).where(*conditions).order_by(ORDER))
-            return [kind(**row._mapping) for row in rows]
+            return [_checked(kind, dict(row._mapping)) for row in rows]
+
+
+def _checked(kind: type, row: dict[Any, Any]) -> Any:
+    """A row as an object. Raises ValueError for values of other types, which SQLite takes in any column."""
+    found: Any = TypeAdapter(kind).validate_python(row)
+    if isinstance(found, Outcome) and found.status == "measured" and not _is_number(found.data.get("perplexity")):
+        raise ValueError(f"{found.slot} is measured, but has no perplexity")
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _engine(place: Path | Schema) -> Engine:

@@ -29,17 +29,20 @@ def data_dir() -> Path:
     return user_dir("AUTOPRUNE_DATA", platformdirs.user_data_dir)
 
 
-def contacts(config: Config) -> list[str]:
-    """What these settings name, without passwords: database, endpoints of chat models, Ray cluster."""
+def contacts(config: Config, unused: bool = False) -> list[str]:
+    """What a search with these settings contacts, without passwords: database, endpoints of chat models, Ray cluster.
+
+    `unused`: also what they name beside that, which other settings may put to use (a provider, a kind of executor).
+    """
     found: list[str] = []
     if config.database is not None:
         found.append(config.database.url)
-    if config.llm.provider != "symbolic":
+    if unused or config.llm.provider != "symbolic":
         roles = config.llm.roles
         for settings in (config.llm, roles.proposer, roles.critic, roles.analyst):
             if settings.base_url is not None:
                 found.append(re.sub(r"//[^/?#]*@", "//", settings.base_url))
-    if config.executor.kind == "ray" and config.executor.address not in LOCAL_CLUSTERS:
+    if (unused or config.executor.kind == "ray") and config.executor.address not in LOCAL_CLUSTERS:
         found.append(str(config.executor.address))
     return list(dict.fromkeys(found))
 
@@ -82,7 +85,7 @@ def check(run: Path, places: list[str]) -> None:
 
 def admit(run: Path, own: Config, given: Config) -> None:
     """Let a run contact what the user's settings name beyond its own; what its own name must be confirmed."""
-    theirs, wanted = contacts(own), contacts(given)
+    theirs, wanted = contacts(own, unused=True), contacts(given)
     check(run, [place for place in wanted if place in theirs])
     confirm(run, [place for place in wanted if place not in theirs])
 

@@ -6,9 +6,10 @@ choose which file of the user's is read into a report or written over, and a pip
 
 import os
 import secrets
+import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -94,7 +95,23 @@ def checked_database(path: Path) -> Path:
     except FileNotFoundError:
         os.close(open_file(path, os.O_RDWR | os.O_CREAT))
     _refuse(path, _lstat(str(path)), writing=True)
+    _refuse_programs(path)
     return path
+
+
+def unwritable(error: BaseException | None) -> bool:
+    """Whether a disk is the reason that SQLite gives: full, read-only or failing."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))
+
+
+def _refuse_programs(path: Path) -> None:
+    """Views and triggers are run by what reads and writes tables: one may never end, or change what was written."""
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as connection:  # who opens it says what it is
+        found = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
+        if found is not None:
+            raise UsageError(
+                f"{path} has a {found[0]}, {found[1]!r:.60}, which this program never makes: do not use this run"
+            )
 
 
 @contextmanager

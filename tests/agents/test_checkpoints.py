@@ -15,6 +15,7 @@ from autoprune.agents.checkpoint_values import PlainValues
 from autoprune.agents.checkpoints import THREAD, open_checkpoints
 from autoprune.agents.fork import fork_run, state_after
 from autoprune.agents.graph import search_graph
+from autoprune.agents.session import standing
 from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.runs.directory import RunDirectory
@@ -185,3 +186,15 @@ def test_metadata_that_are_none_are_one_line(run, metadata):
         file.execute("UPDATE checkpoints SET metadata = ?", (metadata,))
     with pytest.raises(UsageError, match=r"the checkpoints of .* cannot be read"):
         state_after(run, run.settings()[0], None)
+
+
+@pytest.mark.parametrize("metadata", [None, b"{}", b'{"step": null}'])
+def test_a_checkpoint_of_no_step_is_one_line(tmp_path, metadata):
+    run = RunDirectory.create(tmp_path / "run", Config())
+    with open_checkpoints(run) as checkpoints:
+        graph = search_graph(checkpoints)
+        graph.update_state(THREAD, {"generation": 0, "plans": [], "ended": 0}, as_node="prepare")
+        with closing(sqlite3.connect(run.checkpoints_file)) as file, file:
+            file.execute("UPDATE checkpoints SET metadata = ?", (metadata,))
+        with pytest.raises(UsageError, match=r"of no step|cannot be read"):
+            standing(graph, run)

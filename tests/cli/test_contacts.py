@@ -97,6 +97,24 @@ def test_what_goes_on_with_a_run_contacts_nothing_unconfirmed(here, foreign, lis
 
 
 @pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        ((ENDPOINT, "llm.provider=symbolic"), ("fork", "copied", "llm.provider=openai")),
+        ((ROLE, "llm.provider=symbolic"), ("fork", "copied", "llm.provider=openai", "llm.model=m")),
+        ((CLUSTER, "executor.kind=here"), ("fork", "copied", "executor.kind=ray")),
+        ((CLUSTER, "executor.kind=processes"), ("resume", "copied", "--executor", "ray")),
+    ],
+    ids=lambda words: " ".join(words[-2:]),
+)
+def test_what_a_run_names_and_does_not_use_is_not_put_to_use_unconfirmed(here, foreign, listener, settings, command):
+    foreign(*settings)
+    done = here(*command)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "was not confirmed on this machine; nothing was sent there" in done.stderr.strip().splitlines()[-1]
+    assert listener.calls == []
+
+
+@pytest.mark.parametrize(
     "command",
     [
         ("trace", "copied"),

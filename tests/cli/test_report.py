@@ -130,7 +130,7 @@ def test_wrong_words_are_one_line(here, old_run, tmp_path):
     assert not (Path(old_run) / "archive.sqlite").exists()
     (Path(old_run) / "archive.sqlite").write_bytes(b"no database" * 100)
     done = here("report", old_run)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "cannot be used as an archive" in done.stderr
 
 

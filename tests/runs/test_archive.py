@@ -7,6 +7,7 @@ import pytest
 
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.archive import Archive, Edge, Measured, Node, Outcome, Proposal
+from autoprune.runs.files import unwritable
 
 PROPOSAL = Proposal("g1.c1", 0, 1, "explore", "llm", ["seed.wanda"], {"idea": "x"}, "abc", [{"node": "obs.skew"}])
 OUTCOME = Outcome("g1.c1", 1, "abc", "measured", data={"perplexity": 12.5})
@@ -116,3 +117,12 @@ def test_a_file_that_holds_what_is_no_json_is_one_line(tmp_path, text):
         file.execute("INSERT INTO calls VALUES ('key', ?)", (text,))
     with closing(Archive(path)) as archive, pytest.raises(UsageError, match="it holds what is no JSON"):
         archive.calls()
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "file")) as file:
+        file.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            file.execute("CREATE TABLE t (x)")
+    assert unwritable(full.value)
+    assert not unwritable(sqlite3.DatabaseError("file is not a database"))

@@ -240,3 +240,13 @@ def test_a_descriptor_that_was_refused_is_closed(run, secret):
         with pytest.raises(UsageError, match="hard link"):
             open_file(run.path / "lock", os.O_RDWR)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("what", ["VIEW v AS SELECT 1", "TRIGGER t AFTER INSERT ON kept BEGIN DELETE FROM kept; END"])
+@pytest.mark.parametrize("name", ["archive_file", "checkpoints_file"])
+def test_a_database_that_runs_something_by_itself_is_refused(run, name, what):
+    with closing(sqlite3.connect(getattr(run, name))) as planted, planted:
+        planted.execute("CREATE TABLE kept (value)")
+        planted.execute(f"CREATE {what}")
+    with pytest.raises(UsageError, match="which this program never makes"):
+        Archive.of(run) if name == "archive_file" else open_checkpoints(run).__enter__()

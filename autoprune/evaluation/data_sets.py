@@ -56,7 +56,7 @@ class Source:
 
     @classmethod
     def parse(cls, words: str) -> "Source":
-        """From NAME[,subset=...][,split=...][,column=...]."""
+        """From `NAME[,subset=...][,split=...][,column=...]`."""
         name, options = words, dict[str, str]()
         while found := _OPTION.search(name):
             name = name[: found.start()]

@@ -36,7 +36,7 @@ Kind = Literal[
     "proposed",  # slot, revision, operator, engine, candidate, thought
     "reviewed",  # slot, revision, verdict, comments, by
     "asked",  # slot, candidate: a person is asked for approval
-    "decided",  # slot, candidate, decision, who, comment, replacement, time
+    "decided",  # slot, candidate, decision, who, comment, replacement, sha256, time
     "approval-switched",  # approval, who, time
     "ended",  # slot, candidate, status, perplexity | stage, reason, message
     "lesson",  # generation, text, by

@@ -196,14 +196,13 @@ def test_a_bad_candidate_ends_with_its_reason_and_the_run_goes_on(search, chat_s
     assert picture.conclusion
 
 
-def test_a_candidate_that_is_not_deterministic_is_flagged(search, chat_server):
+def test_a_candidate_that_is_not_deterministic_fails(search, chat_server):
     body = "state.append(1)\n    return layer.weight.abs().pow(len(state))"
     forgetful = f"```python\nstate = []\n\n\ndef score(layer):\n    {body}\n```"
     chat_server.script = lambda body: scripted(body) if "response_format" in body else forgetful
     words = ("search.max_candidates=1", "search.layer_error=null", "agents.critic=rules")
     outcomes, _, _, _ = read(search(*llm_words(chat_server, *words)))
-    assert outcomes[0].status == "measured"
-    assert any("not deterministic" in flag for flag in outcomes[0].data["flags"])
+    assert (outcomes[0].status, outcomes[0].stage, outcomes[0].reason) == ("failed", "check", "not-repeatable")
 
 
 def test_a_refused_key_stops_the_run_at_once_and_a_resumed_run_goes_on(search, chat_server):

@@ -148,7 +148,8 @@ def test_a_search_has_ended_well_without_its_report_and_says_so(recorded, tmp_pa
     run = RunDirectory.open(tmp_path / "run")
     _write_report(run, run.settings()[0])
     said = capsys.readouterr().err
-    assert said == f"autoprune: cannot write {tmp_path}/run/report.html: Is a directory\n"
+    assert said.startswith(f"autoprune: {tmp_path}/run/report.html is a directory; ")
+    assert len(said.splitlines()) == 1
 
 
 def test_drawing_a_report_needs_no_torch_and_help_no_plotly(environment, recorded, tmp_path):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoprune.agents.chat.completion import BrokenOff, ErrorInside, NotAChatReply, read_completion
@@ -134,6 +134,7 @@ _JSON = st.recursive(
 _PARTS = ("role", "content", "tool_calls", "reasoning_content", "refusal", "reasoning_details")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first draw, on a busy machine
 @given(
     st.dictionaries(st.sampled_from(_PARTS), _JSON),
     st.dictionaries(st.sampled_from(("usage", "error", "model")), _JSON),

@@ -10,7 +10,6 @@ from autoprune.syntax import parse
 
 _SPACES = str.maketrans(
     dict.fromkeys("\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " ")
-    | dict.fromkeys("\u2028\u2029", " ")
     | dict.fromkeys("\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff", "")
 )
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.|In \[\d+\]:|\.\.\.:)(?: |$)(?P<code>.*)", re.MULTILINE)

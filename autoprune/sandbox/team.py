@@ -16,6 +16,9 @@ from autoprune.sandbox.session import WorkerSession
 if TYPE_CHECKING:
     from torch import Tensor
 
+PROCESSES = 2
+"""Fresh ones that are asked again at most."""
+
 Fresh = Callable[[], AbstractContextManager[WorkerSession]]
 """Opens the same candidate in a process that has seen nothing yet. Raises CandidateFailure."""
 
@@ -70,9 +73,13 @@ class Team:
             yield name, tensor
 
     def repeats(self) -> bool | None:
-        """See base.Session."""
+        """See base.Session. The verdict ends a candidate, and a process can fail for reasons that are not the
+        candidate's, so what does not come back is asked of a second one."""
         if not self._answers.any:
             return None
+        return any(self._come_back() for _ in range(PROCESSES))
+
+    def _come_back(self) -> bool:
         try:
             with self._fresh() as session:
                 return self._answers.come_back(session)

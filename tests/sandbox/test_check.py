@@ -44,7 +44,7 @@ class Leaky:
         return {
             "typo": "NameError: name 'secret' is not defined",
             "not there": f"FileNotFoundError: [Errno 2] No such file or directory: '{folder}/secret.txt'",
-            "another file": "PermissionError: [Errno 13] Permission denied: '/root/x'",
+            "another file": "PermissionError: [Errno 13] Permission denied: '/elsewhere/x'",
         }.get(self._ends, f"PermissionError: [Errno 13] Permission denied: '{folder}/secret.txt'")
 
 

@@ -127,15 +127,34 @@ class LLMSettings(Settings):
     model: str | None = Field(None, description="openai: model name; local, self: GGUF file")
     base_url: Address | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
-    max_reply_tokens: Positive = 700
-    timeout: Annotated[float, Field(gt=0)] = Field(
-        120.0, description="seconds for one reply; of a model on this machine, which streams, seconds without a token"
+    profile: Literal["auto", "strong", "small"] = Field(
+        "auto",
+        description="the prompts: strong for a model that can design a whole algorithm, small for one that is led by the "
+        "hand; auto: strong for an endpoint, small for a model on this machine",
+    )
+    max_reply_tokens: Positive | None = Field(
+        None, description="default: 700 with the small profile, 16384 with the strong one"
+    )
+    timeout: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="seconds for one reply; of a reply that streams, seconds without a token; default: 120 with the "
+        "small profile, 600 with the strong one",
     )
     retries: Annotated[int, Field(ge=0)] = Field(4, description="tries again on 429, 5xx, time-outs")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="local: loopback port; 0 = any free one")
     context: Positive = Field(8192, description="local: context length in tokens")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="local: CPU threads; 0 = all")
     roles: RolesSettings = RolesSettings()
+
+    @property
+    def reply_tokens(self) -> int:
+        """The longest reply, in tokens."""
+        return self.max_reply_tokens or (16384 if self.profile == "strong" else 700)
+
+    @property
+    def reply_seconds(self) -> float:
+        """How long a reply, or the silence in one that streams, may last."""
+        return self.timeout or (600.0 if self.profile == "strong" else 120.0)
 
     def for_role(self, role: str) -> "LLMSettings":
         """The settings of one agent's chat model. Equal for agents that can share one."""

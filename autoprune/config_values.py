@@ -34,6 +34,8 @@ def _pattern(text: str) -> str:
 
 Score = Literal["magnitude", "wanda", "ria", "gblm", "pruner-zero"]
 Allocation = Literal["uniform", "sdsa", "owl", "dlp", "alphapruning", "atp"]
+Profile = Literal["strong", "small"]
+"""Which prompts a chat model gets: those for one that can design a whole algorithm, or those that lead it by the hand."""
 Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 Once = AfterValidator(_once)
 

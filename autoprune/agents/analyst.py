@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
+from autoprune.agents.briefing import Briefing
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.lenient import ReplyModel, cut
 from autoprune.agents.chat.reply import ReplyUnusable
@@ -116,27 +117,45 @@ class Reflection(ReplyModel):
     lesson: Annotated[str, cut(600)] = Field(max_length=600)
 
 
-class LLMAnalyst:
-    """Lets a chat model put the lesson into words; the statistics stand in when its reply cannot be used."""
+class LongReflection(ReplyModel):
+    """What a strong one answers."""
 
-    def __init__(self, chat: Chat) -> None:
+    lesson: Annotated[str, cut(1500)] = Field(max_length=1500)
+
+
+class LLMAnalyst:
+    """Lets a chat model put the lesson into words; the statistics stand in when its reply cannot be used.
+
+    `briefing`: for a strong model, which is told all that was measured and learned before.
+    """
+
+    def __init__(self, chat: Chat, briefing: Briefing | None = None) -> None:
         self._chat = chat
+        self._briefing = briefing
         self._statistics = StatisticalAnalyst()
 
     def reflect(self, generation: int, results: list[Result]) -> Lesson | None:
         plain = self._statistics.reflect(generation, results)
         if plain is None:
             return None
-        prompt = render("analyst", results="\n".join(f"- {result.line()}" for result in results))
+        prompt = self._prompt(generation, "\n".join(f"- {result.line()}" for result in results))
         try:
             messages = [{"role": "user", "content": prompt}]
-            reply = self._chat.ask(f"g{generation}.reflect", "analyst", messages, Reflection)
+            schema = Reflection if self._briefing is None else LongReflection
+            reply = self._chat.ask(f"g{generation}.reflect", "analyst", messages, schema)
         except ReplyUnusable as unusable:
             (claim,) = plain.claims
             text = f"{claim.text} (The analyst's reply could not be used: {unusable.error})"
             return replace(plain, claims=(replace(claim, text=text),))
-        reflection: Reflection = reply.parsed
+        reflection: Reflection | LongReflection = reply.parsed
         return Lesson(_claims(reflection.lesson, results), plain.best, by=reply.model)
+
+    def _prompt(self, generation: int, results: str) -> str:
+        if self._briefing is None:
+            return render("small/analyst", results=results)
+        table, dense = self._briefing.table(generation + 1), f"{self._briefing.dense:.2f}"
+        earlier = self._briefing.lessons(generation)
+        return render("strong/analyst", results=results, table=table, dense=dense, lessons=earlier)
 
 
 def _claims(text: str, results: list[Result]) -> tuple[Claim, ...]:

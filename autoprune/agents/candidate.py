@@ -39,6 +39,18 @@ KEPT = {
     "flags",
 }
 """What of the tool's report is kept with the outcome, where there is such a thing."""
+HONEST = {
+    "exception",
+    "shape",
+    "dtype",
+    "not-finite",
+    "contract",
+    "duplicate",
+    "not-repeatable",
+    "timeout",
+    "memory",
+}
+"""Why a candidate fails whose proposer has made a mistake that it can mend."""
 
 
 def propose(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
@@ -48,12 +60,13 @@ def propose(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     request = _request(crew, state)
     try:
         draft = crew.proposers[plan["engine"]].propose(request)
+        earlier = crew.archive.proposal(plan["slot"]) if revision else None
+        thought = (earlier.thought if earlier else {}) | draft.thought
+        return _keep(crew, state, request, Draft(thought, draft.source, draft.problem))
     except BudgetSpent as spent:
         return _end(crew, plan, None, "unusable", "propose", "budget", str(spent))
-    earlier = crew.archive.proposal(plan["slot"]) if revision else None
-    thought = draft.thought or (earlier.thought if earlier else {})
-    draft = Draft(thought, draft.source, draft.problem)
-    return _keep(crew, state, request, draft)
+    finally:
+        crew.siblings.answered(plan["slot"])
 
 
 def critique(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
@@ -64,6 +77,7 @@ def critique(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     proposal = crew.archive.proposal(plan["slot"])
     submission = Submission(
         slot=plan["slot"],
+        generation=plan["generation"],
         revision=revision,
         thought=proposal.thought if proposal else {},
         source=crew.run.source(name) if name else None,
@@ -168,16 +182,24 @@ def _request(crew: Crew, state: CandidateState) -> Request:
     parents = parents_of(plan, population)
     sections = plan.get("sections", SECTIONS)
     previous = state.get("candidate") if state["revision"] else None
+    before = crew.archive.proposal(plan["slot"]) if state["revision"] else None
     return Request(
         plan=plan,
         seed=str(crew.config.seed),
         revision=state["revision"],
         parents=parents,
         known=population.ranked(),
-        chain=compile_chain(gcot, [parent.name for parent in parents], crew.config.agents.gcot, sections),
+        chain=compile_chain(
+            gcot,
+            [parent.name for parent in parents],
+            crew.config.agents.gcot,
+            sections,
+            *([None] if crew.briefing else []),
+        ),
         references=frozenset(gcot.nodes),
         comments=state["comments"],
         previous=crew.run.source(previous) if previous else None,
+        idea=str(before.thought.get("idea", "")) if before else "",
     )
 
 
@@ -253,13 +275,16 @@ def _replace(crew: Crew, state: CandidateState, decision: Decision) -> Candidate
 
 def _worth_a_repair(crew: Crew, state: CandidateState, report: CandidateReport) -> bool:
     """Whether the proposer is told what went wrong: an honest mistake of an LLM, with a revision left."""
-    honest = report.reason in ("exception", "shape", "dtype", "not-finite", "contract", "duplicate", "not-repeatable")
-    return honest and state["plan"]["engine"] == "llm" and state["revision"] < crew.config.agents.revisions
+    return (
+        report.reason in HONEST
+        and state["plan"]["engine"] == "llm"
+        and state["revision"] < crew.config.agents.revisions
+    )
 
 
 def _send_back(crew: Crew, state: CandidateState, report: CandidateReport) -> CandidateState:
     slot, revision = state["plan"]["slot"], state["revision"]
-    comments = [f"{report.stage}: {report.message}"]
+    comments = [f"{report.stage}: {report.reason}: {report.message}"]
     facts = {"slot": slot, "revision": revision, "verdict": "revise", "comments": comments, "by": "sandbox"}
     crew.events.emit("reviewed", f"ran/{slot}/{revision}", **facts)
     return {"verdict": "revise", "comments": comments, "revision": revision + 1}

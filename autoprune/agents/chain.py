@@ -32,8 +32,15 @@ class Step:
         return asdict(self)
 
 
-def compile_chain(gcot: GCoT, parents: list[str], style: Style, sections: Collection[str] = SECTIONS) -> list[Step]:
-    """The steps for a proposal from these parent algorithms (node ids).
+def compile_chain(
+    gcot: GCoT,
+    parents: list[str],
+    style: Style,
+    sections: Collection[str] = SECTIONS,
+    generations: int | None = LESSONS,
+) -> list[Step]:
+    """The steps for a proposal from these parent algorithms (node ids). `generations`: those whose lessons are told,
+    the last ones; None: all.
 
     `full` and `no-credit`: the path to the first parent, what its measurement says, a refuted path, the last lessons,
     each if it is among the sections. `flat`: only the parents and their measurements. `none`: nothing.
@@ -55,14 +62,14 @@ def compile_chain(gcot: GCoT, parents: list[str], style: Style, sections: Collec
     contrast = gcot.refuted(but=path) if "contrast" in sections else None
     if contrast is not None:
         chain.append(_step(gcot, contrast))
-    lessons = _last_lessons(gcot) if "lessons" in sections else []
+    lessons = _last_lessons(gcot, generations) if "lessons" in sections else []
     shown = {step.node for step in chain}
     return chain + [_step(gcot, lesson) for lesson in lessons if lesson.id not in shown]
 
 
-def _last_lessons(gcot: GCoT) -> list[Node]:
+def _last_lessons(gcot: GCoT, generations: int | None) -> list[Node]:
     lessons = gcot.of_kind("lesson")
-    recent = sorted({lesson.generation for lesson in lessons})[-LESSONS:]
+    recent = sorted({lesson.generation for lesson in lessons})[-(generations or len(lessons)) :]
     return [lesson for lesson in lessons if lesson.generation in recent]
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from autoprune.agents.analyst import Analyst
 from autoprune.agents.approval import Approver
+from autoprune.agents.briefing import Briefing
 from autoprune.agents.budget import Budget, Spent
 from autoprune.agents.chat.reply import Usage, recorded_usage
 from autoprune.agents.critic import Critic
 from autoprune.agents.gcot import GCoT
 from autoprune.agents.population import Population, load_population, seed_scores
 from autoprune.agents.proposer import Proposer
+from autoprune.agents.siblings import Siblings
 from autoprune.config import Config
 from autoprune.runs.archive import Archive, Measured, new_session
 from autoprune.runs.directory import RunDirectory
@@ -22,7 +24,8 @@ from autoprune.tools.workbench import Workbench
 
 @dataclass
 class Crew:
-    """The agents, their tools' workbench, and the run's record. `proposers` maps an engine's name to its proposer."""
+    """The agents, their tools' workbench, and the run's record. `proposers` maps an engine's name to its proposer;
+    `briefing` is what a strong model is told, None where there is none."""
 
     config: Config
     run: RunDirectory
@@ -34,11 +37,15 @@ class Crew:
     analyst: Analyst
     approver: Approver
     budget: Budget
+    briefing: Briefing | None = None
     session: str = field(default_factory=new_session)
     started: float = field(default_factory=time.monotonic)
     _populations: dict[int, Population] = field(default_factory=dict, init=False)
     _graphs: dict[int, GCoT] = field(default_factory=dict, init=False)
     """Of the generation that was asked for last."""
+
+    def __post_init__(self) -> None:
+        self.siblings = Siblings(self.archive)
 
     def random(self, *place: object) -> Random:
         """A generator that depends on the run's seed and a place in the run, and on nothing else."""

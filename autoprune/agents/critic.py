@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
+from autoprune.agents.briefing import Briefing
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.lenient import ReplyModel, any_case, cut
 from autoprune.agents.chat.reply import ReplyUnusable
@@ -26,6 +27,7 @@ class Submission:
     """What the critic is shown. `source` is None when the proposer brought no code; `problem` then says why."""
 
     slot: str
+    generation: int
     revision: int
     thought: dict[str, Any]
     source: str | None
@@ -55,7 +57,13 @@ class RuleCritic:
     """Asks for a revision when there is no code, when the screen finds an error, when the code is not new, and when
     reading it shows a published score, one of the archive's, or a numerical hazard. Of these the last three are doubts:
     after one revision measurement decides.
+
+    `signs`: whether a score that depends on the sign of a weight is doubted, which is a mistake of small models; what
+    works with the full Hessian needs it.
     """
+
+    def __init__(self, signs: bool = True) -> None:
+        self._signs = signs
 
     def review(self, submission: Submission) -> Review:
         if submission.source is None:
@@ -68,11 +76,11 @@ class RuleCritic:
         if twin is not None:
             return Review("revise", [f"this is the code of {twin.name}; change the formula"], fatal=True)
         warnings = [finding.message for finding in findings]
-        doubts = _doubts(submission.source, submission.known)
+        doubts = _doubts(submission.source, submission.known, self._signs)
         return Review("revise" if doubts else "accept", [*doubts, *warnings])
 
 
-def _doubts(source: str, known: list[Algorithm]) -> list[str]:
+def _doubts(source: str, known: list[Algorithm], signs: bool) -> list[str]:
     """What speaks against a formula, as far as its source can be followed."""
     reading = read(source)
     if reading is None:
@@ -87,7 +95,7 @@ def _doubts(source: str, known: list[Algorithm]) -> list[str]:
     twin = None if _ALLOCATES.search(source) else _twin(reading, known)
     if twin is not None:
         return [f"this is {twin}: it orders the weights in the same way; change the formula"]
-    if reading.signed:
+    if reading.signed and signs:
         return ["the sign of a weight changes the score; use layer.weight.abs()"]
     return []
 
@@ -111,25 +119,21 @@ class Opinion(ReplyModel):
 
 
 class LLMCritic:
-    """Rules first, for they cost nothing; what passes them is read by a chat model, whose doubts are never fatal."""
+    """Rules first, for they cost nothing; what passes them is read by a chat model, whose doubts are never fatal.
 
-    def __init__(self, chat: Chat) -> None:
+    `briefing`: for a strong model, which is told the whole contract and all that was measured.
+    """
+
+    def __init__(self, chat: Chat, briefing: Briefing | None = None) -> None:
         self._chat = chat
-        self._rules = RuleCritic()
+        self._briefing = briefing
+        self._rules = RuleCritic(signs=briefing is None)
 
     def review(self, submission: Submission) -> Review:
         by_rules = self._rules.review(submission)
         if by_rules.verdict != "accept" or submission.source is None:
             return by_rules
-        known = "\n".join(f"- {known.name}: {known.title}" for known in submission.known[:KNOWN])
-        prompt = render(
-            "critic",
-            idea=submission.thought.get("idea", ""),
-            why=submission.thought.get("why", ""),
-            source=submission.source.strip(),
-            known=known,
-            findings="\n".join(f"- {comment}" for comment in by_rules.comments) or "(none)",
-        )
+        prompt = self._prompt(submission, submission.source, by_rules.comments)
         key = f"{submission.slot}.review.{submission.revision}"
         try:
             reply = self._chat.ask(key, "critic", [{"role": "user", "content": prompt}], Opinion)
@@ -138,3 +142,16 @@ class LLMCritic:
             return Review(by_rules.verdict, [*by_rules.comments, comment])
         opinion: Opinion = reply.parsed
         return Review(opinion.verdict, [*by_rules.comments, opinion.comment], by=reply.model)
+
+    def _prompt(self, submission: Submission, source: str, findings: list[str]) -> str:
+        shown = {
+            "idea": submission.thought.get("idea", ""),
+            "why": submission.thought.get("why", ""),
+            "source": source.strip(),
+            "findings": "\n".join(f"- {comment}" for comment in findings) or "(none)",
+        }
+        if self._briefing is None:
+            known = "\n".join(f"- {known.name}: {known.title}" for known in submission.known[:KNOWN])
+            return render("small/critic", known=known, **shown)
+        table = self._briefing.table(submission.generation)
+        return render("strong/critic", contract=self._briefing.contract(), known=table, **shown)

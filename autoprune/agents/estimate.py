@@ -14,10 +14,11 @@ from autoprune.runs.directory import RunDirectory, list_runs
 from autoprune.runs.events import read_events
 from autoprune.runs.prices import prices
 
-CALLS = 3
+CALLS = {"small": 3, "strong": 2}
 CALLS_PER_REVISION = 2
-READ_PER_CALL = 1500
-"""Assumed of a candidate by LLM: thought, code and review; code and review again for a revision; tokens of a prompt."""
+READ_PER_CALL = {"small": 1500, "strong": 8000}
+"""Assumed of a candidate by LLM: thought, code and review, with a strong model thought and code in one; code and review
+again for a revision; tokens of a prompt."""
 
 Price = Callable[[str, int, int], float | None]
 
@@ -55,16 +56,18 @@ def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price
 
 
 def _assumed(config: Config, model: str, price: Price | None) -> str:
+    profile = "strong" if config.llm.profile == "strong" else "small"
+    calls, read = CALLS[profile], READ_PER_CALL[profile]
     by_llm = math.ceil(config.search.max_candidates * (1 - config.agents.symbolic_share))
-    most = CALLS + CALLS_PER_REVISION * config.agents.revisions
-    written = config.llm.for_role("proposer").max_reply_tokens
-    low, high = by_llm * CALLS * READ_PER_CALL, by_llm * most * (READ_PER_CALL + written)
-    usd = price(model, by_llm * most * READ_PER_CALL, by_llm * most * written) if price else None
+    most = calls + CALLS_PER_REVISION * config.agents.revisions
+    written = config.llm.for_role("proposer").reply_tokens
+    low, high = by_llm * calls * read, by_llm * most * (read + written)
+    usd = price(model, by_llm * most * read, by_llm * most * written) if price else None
     dated = f"at most {usd or 0:.2f} USD by the prices of {prices().as_of}"
     cost = "at an unknown price" if usd is None else "which cost nothing" if usd == 0 else dated
     return (
-        f"{low:,} to {high:,} tokens, {cost} (assuming {CALLS} to {most} calls for each of {by_llm} candidates by LLM, "
-        f"{READ_PER_CALL:,} tokens read and up to {written:,} written a call)"
+        f"{low:,} to {high:,} tokens, {cost} (assuming {calls} to {most} calls for each of {by_llm} candidates by LLM, "
+        f"{read:,} tokens read and up to {written:,} written a call)"
     )
 
 

@@ -44,7 +44,7 @@ class LLMProposer:
                 thought = _checked(reply.parsed, request)
                 messages += [
                     _says(thought.model_dump_json(exclude={"builds_on"})),
-                    _asks(render("proposer_code", opening=OPENING)),
+                    _asks(render("small/proposer_code", opening=OPENING)),
                 ]
             reply = self._chat.ask(f"{key}.code", "proposer", messages, None)
         except ReplyUnusable as unusable:
@@ -64,15 +64,15 @@ def _whole(source: str) -> str:
 
 
 def _opening(request: Request) -> Messages:
-    system = {"role": "system", "content": render("proposer_system")}
+    system = {"role": "system", "content": render("small/proposer_system")}
     if request.previous is not None:
         comments = "\n".join(f"- {comment}" for comment in request.comments)
-        return [system, _asks(render("repair", source=request.previous.strip(), comments=comments))]
+        return [system, _asks(render("small/repair", source=request.previous.strip(), comments=comments))]
     parents = "\n\n".join(_parent(parent) for parent in request.parents) or "(none)"
     shown = request.known[:KNOWN] if "best" in request.plan.get("sections", SECTIONS) else []
     known = "\n".join(_line(algorithm) for algorithm in shown) or "(not shown this time)"
     thought = render(
-        "proposer_thought", chain=as_text(request.chain), parents=parents, known=known, task=_task(request)
+        "small/proposer_thought", chain=as_text(request.chain), parents=parents, known=known, task=_task(request)
     )
     return [system, _asks(thought)]
 

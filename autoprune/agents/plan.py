@@ -1,5 +1,6 @@
 """The node `plan`: asks the budget, then gives each slot of the next generation an operator, an engine and parents."""
 
+import math
 from random import Random
 from typing import Literal
 
@@ -11,9 +12,14 @@ from autoprune.agents.cells import cell_of
 from autoprune.agents.crew import Crew
 from autoprune.agents.ending import last_plans
 from autoprune.agents.islands import able_on_island
-from autoprune.agents.population import Algorithm, Population
-from autoprune.agents.state import Plan, SearchState
+from autoprune.agents.population import Algorithm, Population, is_seed
+from autoprune.agents.state import Left, Plan, SearchState
 from autoprune.runs.archive import Outcome, Proposal
+
+OPEN_SLOT = 3
+"""Every so many slots may take a strong model's parents from beyond the elite."""
+NEAR = 1.15
+"""How many times the best perplexity such a parent has at most."""
 
 
 def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
@@ -31,8 +37,11 @@ def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
         return {"stop": stop, "generation": generation, **last}
     done = state.get("ended", 0)
     population = crew.population(before=generation)
-    slots = min(crew.config.search.generation_size, crew.config.search.max_candidates - done)
-    plans = [_plan_slot(crew, population, generation, place, done + place) for place in range(1, slots + 1)]
+    settings = crew.config.search
+    slots = min(settings.generation_size, settings.max_candidates - done)
+    minutes = None if settings.max_minutes is None else max(settings.max_minutes - spent.seconds / 60, 0.0)
+    left: Left = {"candidates": settings.max_candidates - done, "minutes": minutes}
+    plans = [_plan_slot(crew, population, generation, place, done + place, left) for place in range(1, slots + 1)]
     crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=plans)
     return {"generation": generation, "plans": plans, "deepened": False}
 
@@ -44,9 +53,11 @@ def dispatch(state: SearchState) -> list[Send] | str:
     return [Send("candidate", {"plan": plan, "revision": 0, "comments": []}) for plan in state["plans"]]
 
 
-def _plan_slot(crew: Crew, population: Population, generation: int, place: int, number: int) -> Plan:
+def _plan_slot(crew: Crew, population: Population, generation: int, place: int, number: int, left: Left) -> Plan:
     random = crew.random(generation, place, "plan")
     engine = _engine(crew, number)
+    if engine == "llm" and crew.briefing:
+        return _plan_strong(crew, population, generation, place, random, left)
     able = population.ranked()
     if engine == "symbolic":
         able = able_on_island(able, place, generation, crew.config.search)
@@ -69,6 +80,36 @@ def _plan_slot(crew: Crew, population: Population, generation: int, place: int, 
     if engine == "llm" and settings.sections == "bandit" and settings.gcot in ("full", "no-credit"):
         plan["sections"] = choose_sections(trials, crew.random(generation, place, "sections"))
     return plan
+
+
+def _plan_strong(crew: Crew, population: Population, generation: int, place: int, random: Random, left: Left) -> Plan:
+    """A strong model begins from scratch, then builds on what is best: it sees all the rest anyway."""
+    able = [algorithm for algorithm in population.ranked() if not is_seed(algorithm.name)]
+    failed = [each for each in population.failed() if each.name.startswith(f"g{generation - 1}.")]
+    settings = crew.config.agents
+    allowed = settings.operators if able or failed else ["initialise"]
+    operator = choose_operator(_trials(crew, generation), len(able), len(failed), random, allowed)
+    if operator == "repair":
+        parents = [failed[0].name]
+    elif settings.parents == "rank":
+        elite = crew.config.search.elite if place % OPEN_SLOT else len(able)
+        parents = choose_parents([each.name for each in near(able)[:elite]], PARENTS[operator], random)
+    else:
+        parents = _parents(able, PARENTS[operator], random, settings.parents)
+    return {
+        "slot": f"g{generation}.c{place}",
+        "generation": generation,
+        "operator": operator,
+        "engine": "llm",
+        "parents": parents,
+        "left": left,
+    }
+
+
+def near(ranked: list[Algorithm]) -> list[Algorithm]:
+    """Of algorithms, the best first, those that are not far worse than the best."""
+    best = min((each.perplexity for each in ranked if each.perplexity is not None), default=math.inf)
+    return [each for each in ranked if each.perplexity is not None and each.perplexity <= NEAR * best]
 
 
 def _parents(able: list[Algorithm], count: int, random: Random, by: Literal["rank", "random", "map"]) -> list[str]:

@@ -4,10 +4,12 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from autoprune.agents.briefing import EFFECTS
 from autoprune.agents.crew import Crew
 from autoprune.agents.population import seed_name
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
+from autoprune.evaluation.density_effects import STEP, density_effects
 from autoprune.runs.archive import Edge, Measured, Node
 from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_units
 from autoprune.tools.rows import parameters, shown_name
@@ -25,6 +27,7 @@ def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     _measure_baselines(crew)
     tell_own_allocation(crew, crew.workbench)
     crew.archive.add_thoughts(*_opening(crew, target))
+    _measure_effects(crew)
     return {"generation": 0, "plans": []}
 
 
@@ -46,6 +49,31 @@ def _measure_baselines(crew: Crew) -> None:
                 facts |= {"tuning": tuning}
             crew.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
             crew.tick()  # tuning takes long: what a killed search has spent on it counts
+
+
+def _measure_effects(crew: Crew) -> None:
+    """What density is worth, for a strong model; once a run."""
+    bench = crew.workbench.bench
+    if crew.briefing is None or any(node.id == EFFECTS for node in crew.archive.nodes()):
+        return
+    if bench.target.offloaded:
+        text = (
+            "what density is worth is not measured: the target's blocks are offloaded, so that it would take too long"
+        )
+        crew.events.emit("notice", EFFECTS, text=text)
+        return
+    crew.events.emit("notice", EFFECTS, text="measuring what density is worth, by role and depth")
+    with crew.workbench.turn:
+        found = density_effects(bench, crew.config.sparsity)
+    crew.tick()
+    if found:
+        most = max(found, key=lambda each: each.change / each.share)
+        text = (
+            f"of all layers, {most.role} in the {most.third} suffer most, for their number of weights, from a lower "
+            f"density: {100 * STEP:g} points cost {most.change:+.4f} nats per token"
+        )
+        data = {"effects": [vars(each) for each in found]}
+        crew.archive.add_thoughts([Node(EFFECTS, "observation", 0, text, data)], [])
 
 
 def tell_own_allocation(crew: Crew, workbench: Workbench, where: str = "") -> None:

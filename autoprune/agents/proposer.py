@@ -24,7 +24,8 @@ class Thought(ReplyModel):
 
 @dataclass(frozen=True)
 class Request:
-    """Everything a proposer may go by. `comments` come from the critic or from a human, on the last revision."""
+    """Everything a proposer may go by. `comments` come from the critic or from a human, on the last revision, and
+    `idea` is that of the source that they are about."""
 
     plan: Plan
     seed: str
@@ -35,6 +36,7 @@ class Request:
     references: frozenset[str]
     comments: list[str]
     previous: str | None
+    idea: str = ""
 
 
 @dataclass(frozen=True)

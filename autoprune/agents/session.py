@@ -11,6 +11,7 @@ from langgraph.types import Command, Interrupt
 
 from autoprune.agents.analyst import Analyst, LLMAnalyst, StatisticalAnalyst
 from autoprune.agents.approval import Approver
+from autoprune.agents.briefing import Briefing
 from autoprune.agents.budget import Budget
 from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
@@ -24,7 +25,9 @@ from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.lookups import Lookups, lookups
 from autoprune.agents.polisher import ENGINE, Polisher
 from autoprune.agents.proposer import Proposer
+from autoprune.agents.siblings import Siblings
 from autoprune.agents.state import SearchState, checked
+from autoprune.agents.strong_proposer import StrongProposer
 from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import AgentSettings, Config
 from autoprune.errors import RunPaused
@@ -50,6 +53,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         events.emit("notice", text=line)
 
     admit(run.path, run.settings()[0], config)
+    config = config.model_copy(update={"llm": config.llm.model_copy(update={"profile": choice.profile})})
     with ExitStack() as stack:
         archive = Archive.of(run, config)
         stack.callback(archive.close)
@@ -78,21 +82,23 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
                 proven=bool(archive.calls()),
             )
         )
+        briefing = Briefing(workbench, archive) if chats and choice.profile == "strong" else None
         crew = Crew(
             config=config,
             run=run,
             archive=archive,
             events=events,
             workbench=workbench,
-            proposers={
-                **_proposers(chats.get("proposer"), lookups(workbench, config.agents, choice.provider)),
-                ENGINE: Polisher(workbench, config, events),
-            },
-            critic=_critic(chats.get("critic"), config.agents),
-            analyst=_analyst(chats.get("analyst"), config.agents),
+            proposers={"symbolic": SymbolicProposer(), ENGINE: Polisher(workbench, config, events)},
+            critic=_critic(chats.get("critic"), config.agents, briefing),
+            analyst=_analyst(chats.get("analyst"), config.agents, briefing),
             approver=Approver(config, run, archive.approvals),
             budget=budget,
+            briefing=briefing,
         )
+        if chats:
+            toolbox = lookups(workbench, config.agents, choice.provider)
+            crew.proposers["llm"] = _proposer(chats["proposer"], toolbox, briefing, crew.siblings)
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
         record["sandbox"] = workbench.sandbox.name
         record["bos"] = "always" if workbench.bench.windows("search").bos else "never"
@@ -160,19 +166,18 @@ def finished(run: RunDirectory) -> bool:
     return any(event.kind == "run-ended" for event in read_events(run.events_file))
 
 
-def _proposers(chat: Chat | None, lookups: Lookups) -> dict[str, Proposer]:
-    proposers: dict[str, Proposer] = {"symbolic": SymbolicProposer()}
-    if chat is not None:
-        proposers["llm"] = LLMProposer(chat, lookups)
-    return proposers
+def _proposer(chat: Chat, lookups: Lookups, briefing: Briefing | None, siblings: Siblings) -> Proposer:
+    return StrongProposer(chat, briefing, siblings.before, lookups) if briefing else LLMProposer(chat, lookups)
 
 
-def _critic(chat: Chat | None, settings: AgentSettings) -> Critic:
-    return RuleCritic() if chat is None or settings.critic == "rules" else LLMCritic(chat)
+def _critic(chat: Chat | None, settings: AgentSettings, briefing: Briefing | None) -> Critic:
+    if chat is None or settings.critic == "rules":
+        return RuleCritic(signs=briefing is None)
+    return LLMCritic(chat, briefing)
 
 
-def _analyst(chat: Chat | None, settings: AgentSettings) -> Analyst:
-    return StatisticalAnalyst() if chat is None or settings.analyst == "rules" else LLMAnalyst(chat)
+def _analyst(chat: Chat | None, settings: AgentSettings, briefing: Briefing | None) -> Analyst:
+    return StatisticalAnalyst() if chat is None or settings.analyst == "rules" else LLMAnalyst(chat, briefing)
 
 
 def _call_facts(key: str, model: str, role: str, turn: Turn) -> dict[str, Any]:

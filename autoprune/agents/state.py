@@ -9,11 +9,18 @@ from typing_extensions import TypedDict
 from autoprune.errors import UsageError
 
 
+class Left(TypedDict):
+    """What is left of a run's budget; `minutes` None where they are not limited."""
+
+    candidates: int
+    minutes: float | None
+
+
 class Plan(TypedDict):
     """What one slot of a generation is to do.
 
     `parents` are names of algorithms (slots or seeds); `sections` those of the prompt that were drawn, absent where
-    nothing was drawn and all are shown.
+    nothing was drawn and all are shown; `left` is what a strong model is told, as it was when this was planned.
     """
 
     slot: str
@@ -22,6 +29,7 @@ class Plan(TypedDict):
     engine: str
     parents: list[str]
     sections: NotRequired[list[str]]
+    left: NotRequired[Left]
 
 
 class SearchState(TypedDict, total=False):

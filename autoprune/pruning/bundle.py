@@ -34,6 +34,7 @@ from autoprune.file_modes import give_usual_modes
 from autoprune.pruning.contract import EXPENSIVE_FIELDS
 
 VERSION = 3
+THIRDS = ("first third", "middle third", "last third")
 STATISTICS = ("input_norm", "input_mean", "input_var", "hessian_diag")
 
 
@@ -52,6 +53,11 @@ class LayerInfo:
     def size(self) -> int:
         """Number of weights."""
         return self.shape[0] * self.shape[1]
+
+    @property
+    def third(self) -> str:
+        """In which third of the depth it is."""
+        return THIRDS[min(int(self.depth * len(THIRDS)), len(THIRDS) - 1)]
 
 
 SENSITIVITY = "output_sensitivity"

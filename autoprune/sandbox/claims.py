@@ -1,6 +1,6 @@
 """What a worker says of its own time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autoprune.sandbox.answers import Scored
 
@@ -15,9 +15,12 @@ class Claims:
     """Processor time inside it, of all threads."""
     processor: float = 0.0
     """Processor time of the worker since it was handed the candidate."""
+    by_role: dict[str, float] = field(default_factory=dict)
+    """Of `own`, what the layers of each role took."""
 
-    def add(self, answer: Scored) -> None:
-        """Take up one answer."""
+    def add(self, answer: Scored, role: str) -> None:
+        """Take up one answer, on a layer of this role."""
         self.own += answer.own
+        self.by_role[role] = self.by_role.get(role, 0.0) + answer.own
         self.own_processor += answer.own_processor
         self.processor = max(self.processor, answer.processor)

@@ -76,7 +76,9 @@ class WorkerSession:
 
         self._worker = worker
         self._allowance = allowance or Allowance(settings.seconds)
-        self._shapes = {layer.name: layer.shape for layer in Bundle(folder).layers}
+        layers = Bundle(folder).layers
+        self._shapes = {layer.name: layer.shape for layer in layers}
+        self._roles = {layer.name: layer.role for layer in layers}
         self.layers = tuple(self._shapes)
         """Names, in the bundle's order."""
         self._next_id = 1
@@ -130,7 +132,7 @@ class WorkerSession:
             answer = self._answer("score", answers.Scored, name)
             if answer.shape != list(self._shapes[name]):
                 self._fail("check", "shape", f"scores of another shape than {name}, a {self._shapes[name]} weight")
-            self.claims.add(answer)
+            self.claims.add(answer, self._roles[name])
             tensor = self._slot.copy(self._shapes[name], position % PLACES)
             # The worker is at the next layer already; its place is free for the one after that.
             for question in itertools.islice(questions, 1):

@@ -52,6 +52,7 @@ class Team:
             sum(each.own for each in claims),
             sum(each.own_processor for each in claims),
             sum(each.processor for each in claims),
+            {role: sum(each.by_role.get(role, 0.0) for each in claims) for each in claims for role in each.by_role},
         )
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
@@ -68,9 +69,21 @@ class Team:
         count = len(self._members)
         parts = [member.scores(sparsity, names[place::count], pattern) for place, member in enumerate(self._members)]
         for place in range(len(names)):
-            name, tensor = next(parts[place % count])
+            try:
+                name, tensor = next(parts[place % count])
+            except CandidateFailure as failure:
+                if failure.reason == "timeout":
+                    failure.message += f"; {self._progress(place, len(names))}"
+                raise
             self._answers.scored(name, sparsity[name], pattern, tensor)
             yield name, tensor
+
+    def _progress(self, scored: int, layers: int) -> str:
+        """How far it came in its time, and what took it."""
+        spent = sorted(self.claims.by_role.items(), key=lambda each: -each[1])
+        seconds = ", ".join(f"{role} {own:.1f}" for role, own in spent)
+        parts = f" (seconds by kind of layer: {seconds})" if seconds else ""
+        return f"{scored} of {layers} layers were scored in it{parts}"
 
     def repeats(self) -> bool | None:
         """See base.Session. The verdict ends a candidate, and a process can fail for reasons that are not the

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autoprune.agents.chat.own_weights import OwnWeights, own_weights
 from autoprune.agents.chat.reply import Journal
 from autoprune.config import LLMSettings
-from autoprune.config_values import check_address, without_user
+from autoprune.config_values import Profile, check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """What answers, and why. `own`: for self, the file of the target's weights."""
+    """What answers, and why. `own`: for self, the file of the target's weights. `profile`: which prompts it gets."""
 
     provider: Literal["openai", "local", "self", "symbolic"]
     why: str
     own: OwnWeights | None = None
+    profile: Profile = "small"
 
 
 def choose_llm(settings: LLMSettings, notify: Notify, target: str = "") -> Choice:
@@ -44,8 +45,16 @@ def choose_llm(settings: LLMSettings, notify: Notify, target: str = "") -> Choic
     Raises UsageError when what was asked for by name is not configured, not installed or, for self, not possible.
     """
     choice = _choose(settings, target)
-    notify(f"LLM: {choice.provider} ({choice.why})")
-    return choice
+    if choice.provider == "symbolic":
+        notify(f"LLM: symbolic ({choice.why})")
+        return choice
+    if settings.profile == "auto":
+        profile: Profile = "strong" if choice.provider == "openai" else "small"
+        ground = "an endpoint" if profile == "strong" else "a model on this machine"
+    else:
+        profile, ground = settings.profile, "asked for"
+    notify(f"LLM: {choice.provider} ({choice.why}); prompts: {profile} ({ground}; llm.profile)")
+    return replace(choice, profile=profile)
 
 
 def _choose(settings: LLMSettings, target: str) -> Choice:
@@ -130,6 +139,7 @@ def open_chats(
     from autoprune.agents.chat.client import Chat
     from autoprune.agents.chat.endpoint import is_loopback
 
+    settings = settings.model_copy(update={"profile": choice.profile})
     wanted = {role: settings.for_role(role) for role in ROLES}
     with contextlib.ExitStack() as stack:
         endpoints: dict[tuple[str | None, str | None], Endpoint] = {}
@@ -142,7 +152,7 @@ def open_chats(
                 elsewhere = choice.provider == "openai" or getattr(settings.roles, role).base_url is not None
                 local = None if elsewhere else stack.enter_context(_local(own, choice.own, seed, notify))
                 endpoints[where] = local or _remote(own, seed, proven)
-            endpoint = replace(endpoints[where], temperature=own.temperature, max_reply_tokens=own.max_reply_tokens)
+            endpoint = replace(endpoints[where], temperature=own.temperature, max_reply_tokens=own.reply_tokens)
             chats[own] = Chat(
                 endpoint,
                 journal=journal,
@@ -175,8 +185,8 @@ def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None, n
             model=file.stem,
             api_key=server.api_key,
             temperature=settings.temperature,
-            max_reply_tokens=settings.max_reply_tokens,
-            timeout=settings.timeout,
+            max_reply_tokens=settings.reply_tokens,
+            timeout=settings.reply_seconds,
             retries=settings.retries,
             price=free,
             seed=seed,
@@ -208,8 +218,8 @@ def _remote(settings: LLMSettings, seed: int | None, proven: bool) -> "Endpoint"
         model=model,
         api_key=key,
         temperature=settings.temperature,
-        max_reply_tokens=settings.max_reply_tokens,
-        timeout=settings.timeout,
+        max_reply_tokens=settings.reply_tokens,
+        timeout=settings.reply_seconds,
         retries=settings.retries,
         price=cost,
         seed=seed,

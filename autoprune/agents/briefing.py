@@ -1,0 +1,212 @@
+"""What an agent by a strong model is told: the contract, the target, the limits, and everything that was measured.
+
+Nothing is withheld, and nothing depends on the clock or on the order in which siblings end, so that a resumed run asks
+the same questions and finds its answers in the journal.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoprune.agents.cells import cell_of
+from autoprune.agents.chain import Step
+from autoprune.agents.overview import Overview
+from autoprune.agents.population import Algorithm, is_seed
+from autoprune.agents.prompts.load import render
+from autoprune.agents.proposer import Request
+from autoprune.config import SandboxSettings
+from autoprune.evaluation.density_effects import PROBE, STEP
+from autoprune.runs.archive import Archive, Node
+from autoprune.sandbox.local import PROCESSES
+from autoprune.tools.rows import parameters, shown_name
+from autoprune.tools.workbench import Workbench
+
+BEST = 3
+"""Candidates whose source is shown, beside the best one of another kind and the parents."""
+EFFECTS = "obs.density"
+"""The observation that holds what density is worth (`density_effects`)."""
+
+
+@dataclass(frozen=True)
+class Briefing:
+    """Writes the parts of the prompts that rest on the target and on the run."""
+
+    workbench: Workbench
+    archive: Archive
+
+    def contract(self) -> str:
+        """The candidate's contract, the target and the limits, in full."""
+        return render("strong/contract", target=self._target(), judged=self._judged())
+
+    def overview(self, before: int) -> Overview:
+        """All candidates of the generations before one."""
+        return Overview(
+            [outcome for outcome in self.archive.outcomes() if outcome.generation < before],
+            [proposal for proposal in self.archive.proposals() if proposal.generation < before],
+            lambda name: self.workbench.recorded(name, "search"),
+            self.workbench.bench.layers,
+            self.workbench.config.sandbox.seconds,
+        )
+
+    def table(self, before: int) -> str:
+        """The same as text."""
+        overview = self.overview(before)
+        lines = overview.lines()
+        if not lines:
+            return "(none yet)"
+        head = (
+            f"Perplexity on the search split, the best first (dense {self.dense:.2f}). Errors: mean share of the "
+            "output's mean square that the pruned weights held, inputs taken as independent, so that a mask refined by "
+            "the full Hessian may have a higher one."
+        )
+        return "\n".join([head, *lines])
+
+    @property
+    def dense(self) -> float:
+        """The dense model's perplexity on the search split."""
+        return self.workbench.dense("search").perplexity
+
+    def lessons(self, before: int) -> str:
+        """What was learned in the generations before one, each lesson once."""
+        told = dict.fromkeys(
+            f"- {node.text}" for node in self.archive.nodes() if node.kind == "lesson" and node.generation < before
+        )
+        return "\n".join(told) or "(none yet)"
+
+    def task(self, request: Request, siblings: Sequence[str], task: str) -> str:
+        """The message that asks for a candidate."""
+        before = request.plan["generation"]
+        return render(
+            "strong/proposer_task",
+            baselines=self._baselines(),
+            candidates=self.table(before),
+            effects=self._effects(),
+            sources=_sources(request),
+            lessons=lessons(request.chain),
+            siblings="\n".join(siblings) or "(nothing yet)",
+            left=_left(request),
+            parents=_parents(request),
+            task=task,
+        )
+
+    def _baselines(self) -> str:
+        rows = [
+            row
+            for subject in dict.fromkeys(self.archive.subjects("search"))
+            if subject.startswith("baseline:") and (row := self.workbench.recorded(subject, "search")) is not None
+        ]
+        rows.sort(key=lambda row: row.perplexity)
+        lines = [
+            f"- {shown_name(row)}: {row.perplexity:.2f}{f' ({said})' if (said := parameters(row)) else ''}"
+            + " <- this is what you have to beat" * (place == 0)
+            for place, row in enumerate(rows)
+        ]
+        head = f"Published scores with an allocation, perplexity on the search split (dense {self.dense:.2f}):"
+        return "\n".join([head, *lines])
+
+    def _effects(self) -> str:
+        found = [node for node in self.archive.nodes() if node.id == EFFECTS]
+        if not found or not found[0].data.get("effects"):
+            return "(not measured on this target)"
+        return effects_as_text(found[0])
+
+    def _target(self) -> str:
+        bench, config = self.workbench.bench, self.workbench.config
+        shapes: dict[tuple[str, tuple[int, int]], int] = {}
+        for layer in bench.layers:
+            shapes[layer.role, layer.shape] = shapes.get((layer.role, layer.shape), 0) + 1
+        kinds = "; ".join(f"{count} x {role} [{out}, {ins}]" for (role, (out, ins)), count in shapes.items())
+        blocks = len({layer.block for layer in bench.layers})
+        tokens = bench.windows("calibration").tokens.numel()
+        return (
+            f"{bench.target.name}: {blocks} decoder blocks with {len(bench.layers)} matrices of "
+            f"{bench.target.weights:,} weights ([out, in]: {kinds}). Sparsity {config.sparsity:g}: so large a share of "
+            f"all these weights becomes zero. Dense perplexity {self.dense:.2f} on the search split of "
+            f"{len(bench.windows('search').tokens)} windows of {config.data.seqlen} tokens. Statistics come from "
+            f"{tokens:,} calibration tokens of the dense model.\n\n"
+            f"{limits(config.sandbox, self.workbench.sandbox.name)}"
+        )
+
+    def _judged(self) -> str:
+        settings = self.workbench.config.search
+        error = (
+            f" A candidate is stopped when its reconstruction error on a few blocks, weighted by the sensitivity of "
+            f"the loss, is more than {settings.layer_error:g} times the largest of the {settings.elite} best so far."
+            if settings.layer_error is not None
+            else ""
+        )
+        race = (
+            " It is stopped after a few windows where paired tests show it to be worse than these."
+            if settings.racing
+            else ""
+        )
+        return (
+            f"Trusted code makes the masks and measures perplexity on search text that no candidate sees.{error}{race} "
+            f"At the end the best {settings.finalists} are measured on other text and with other calibration samples, "
+            "so what is fitted to the search text alone is lost."
+        )
+
+
+def limits(settings: SandboxSettings, sandbox: str) -> str:
+    """Time and memory of one candidate, in words."""
+    threads = settings.threads or os.cpu_count() or 1
+    processes = (settings.processes or min(PROCESSES, threads)) if sandbox == "local" else 1
+    side = f", scored by {processes} processes side by side" if processes > 1 else ""
+    return (
+        f"Limits: {settings.seconds:g} seconds of wall clock for all matrices together{side}, on {threads} CPU threads "
+        f"in all; {settings.memory_mb:,} MiB of memory for each process. Other machines are slower: plan for half of "
+        "that time."
+    )
+
+
+def effects_as_text(node: Node) -> str:
+    """What density is worth, one line for a role."""
+    by_role: dict[str, list[str]] = {}
+    for each in node.data["effects"]:
+        text = f"{each['third']} {1000 * each['change']:+.1f} ({100 * each['share']:.1f} % of all weights)"
+        by_role.setdefault(each["role"], []).append(text)
+    head = (
+        f"Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} points less "
+        f"than the others (measured once, with {PROBE} scores and uniform sparsity):"
+    )
+    return "\n".join([head, *(f"- {role}: {'; '.join(parts)}" for role, parts in by_role.items())])
+
+
+def lessons(chain: Sequence[Step]) -> str:
+    """Observations and lessons of the chain, each sentence once; what candidates did, their table says."""
+    told = dict.fromkeys(
+        f"- [{step.node}] {step.text} ({f'measured: {step.ground}' if step.ground else 'conjecture'})"
+        for step in chain
+        if step.kind in ("observation", "lesson")
+    )
+    return "\n".join(told) or "(nothing yet)"
+
+
+def _sources(request: Request) -> str:
+    ranked = [algorithm for algorithm in request.known if not is_seed(algorithm.name)]
+    shown = ranked[:BEST]
+    kinds = {cell_of(algorithm.source) for algorithm in shown}
+    shown += [algorithm for algorithm in ranked[BEST:] if cell_of(algorithm.source) not in kinds][:1]
+    names = {algorithm.name for algorithm in shown}
+    shown += [parent for parent in request.parents if parent.name not in names]
+    blocks = [f"[{each.name}] {_result(each)}\n```python\n{each.source.strip()}\n```" for each in shown]
+    return "\n\n".join(blocks) or "(nothing yet)"
+
+
+def _parents(request: Request) -> str:
+    if not request.parents:
+        return "There is no parent: you begin anew."
+    named = " and ".join(f"[{parent.name}] ({_result(parent)})" for parent in request.parents)
+    return f"Parent{'s' * (len(request.parents) > 1)}: {named}; the source is above."
+
+
+def _result(algorithm: Algorithm) -> str:
+    return algorithm.failure or f"perplexity {algorithm.perplexity:.2f}"
+
+
+def _left(request: Request) -> str:
+    left = request.plan.get("left")
+    if left is None:
+        return ""
+    minutes = f", about {left['minutes']:.0f} minutes" if left.get("minutes") is not None else ""
+    return f"Left after this generation began: {left['candidates']} candidates{minutes}."

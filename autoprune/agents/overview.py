@@ -1,0 +1,92 @@
+"""One table of all candidates of a run, for prompts: nothing that was measured is left out, whatever became of it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from autoprune.pruning.bundle import THIRDS, LayerInfo
+from autoprune.runs.archive import Measured, Outcome, Proposal
+
+IDEA_CHARS = 240
+REASON_CHARS = 300
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The candidates that ended before a generation. `recorded`: what was measured of one, by its content hash."""
+
+    outcomes: Sequence[Outcome]
+    proposals: Sequence[Proposal]
+    recorded: Callable[[str], Measured | None]
+    layers: Sequence[LayerInfo]
+    seconds: float
+
+    @property
+    def best(self) -> float | None:
+        """The lowest perplexity so far."""
+        return min(
+            (outcome.data["perplexity"] for outcome in self.outcomes if outcome.status == "measured"), default=None
+        )
+
+    def lines(self) -> list[str]:
+        """A line for each, the best first, then those that were stopped, then the failures."""
+        last = {proposal.slot: proposal for proposal in self.proposals}
+        return [
+            self._line(outcome, last[outcome.slot])
+            for outcome in sorted(self.outcomes, key=_rank)
+            if outcome.slot in last
+        ]
+
+    def _line(self, outcome: Outcome, proposal: Proposal) -> str:
+        parents = f" from {', '.join(proposal.parents)}" if proposal.parents else ""
+        expected = f"; expected {proposal.thought['expected']}" if proposal.thought.get("expected") else ""
+        idea = _cut(str(proposal.thought.get("idea", "")) or "(no idea was given)", IDEA_CHARS)
+        parts = [f"[{outcome.slot}] {self._found(outcome)}", f"{proposal.operator}{parents}{expected}: {idea}"]
+        errors = self._errors(outcome)
+        return "- " + ". ".join([*parts, *([errors] if errors else [])])
+
+    def _found(self, outcome: Outcome) -> str:
+        perplexity = outcome.data.get("perplexity")
+        if outcome.status == "measured" and perplexity is not None:
+            return f"{perplexity:.2f} ({self._against_best(perplexity)}{self._took(outcome)})"
+        estimate = outcome.data.get("estimated_perplexity")
+        about = f", about {estimate:.2f} in all" if estimate is not None else ""
+        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {_cut(outcome.message, REASON_CHARS)}{about}"
+
+    def _against_best(self, perplexity: float) -> str:
+        best = self.best
+        if best is None or perplexity <= best:
+            return "the best"
+        return f"{100 * (perplexity / best - 1):+.1f} % against the best"
+
+    def _took(self, outcome: Outcome) -> str:
+        seconds = outcome.data.get("seconds", {}).get("score")
+        return f", {seconds:.0f} of {self.seconds:g} s" if seconds is not None else ""
+
+    def _errors(self, outcome: Outcome) -> str:
+        """Mean relative output error by role and by third of the depth, of one that was measured in full."""
+        row = self.recorded(outcome.candidate) if outcome.candidate and outcome.status == "measured" else None
+        if row is None:
+            return ""
+        errors = {each["name"]: each["relative_error"] for each in row.data["layers"]}
+        known = [(layer, errors[layer.name]) for layer in self.layers if layer.name in errors]
+        roles = list(dict.fromkeys(layer.role for layer, _ in known))
+        by_role = _means([(role, [error for layer, error in known if layer.role == role]) for role in roles])
+        by_third = _means([(third, [error for layer, error in known if layer.third == third]) for third in THIRDS])
+        return f"Errors: {by_role}; {by_third}"
+
+
+def _means(groups: Sequence[tuple[str, list[float]]]) -> str:
+    return ", ".join(f"{name} {fmean(errors):.3f}" for name, errors in groups if errors)
+
+
+def _rank(outcome: Outcome) -> tuple[int, float]:
+    order = {"measured": 0, "stopped": 1}.get(outcome.status, 2)
+    found = outcome.data.get("perplexity", outcome.data.get("estimated_perplexity"))
+    return order, math.inf if found is None else found
+
+
+def _cut(text: str, most: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

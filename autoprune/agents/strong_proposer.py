@@ -1,0 +1,104 @@
+"""The proposer by a strong model: everything known in one message, thought and code in one reply."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from pydantic import ValidationError
+
+from autoprune.agents.briefing import Briefing
+from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.code_blocks import fenced_code
+from autoprune.agents.chat.reply import ReplyUnusable
+from autoprune.agents.lookups import Lookups
+from autoprune.agents.prompts.load import render, strong_task
+from autoprune.agents.proposer import Draft, Request, Thought
+
+Siblings = Callable[[str], Sequence[str]]
+"""What the earlier slots of a slot's generation have proposed, a line each."""
+
+FIELDS = ("idea", "why", "expected", "builds_on")
+_FIELD = re.compile(
+    rf"^[\s>*_#-]*(?P<name>{'|'.join(FIELDS).replace('_', '[ _-]')})[\s*_]*:[\s*_]*(?P<text>.*?)[\s*_]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+MEND = "Write it again: the same idea, mended."
+FASTER = (
+    "Write it again: the same idea, but it may take no more than two thirds of the time. Fewer iterations on the largest "
+    "matrices, cheaper steps, or operations over all rows at once."
+)
+
+
+class StrongProposer:
+    """Asks a chat model for a whole algorithm. Every call has a key made of slot and revision, for the journal."""
+
+    def __init__(self, chat: Chat, briefing: Briefing, siblings: Siblings, lookups: Lookups) -> None:
+        self._chat = chat
+        self._briefing = briefing
+        self._siblings = siblings
+        self._lookups = lookups
+
+    def propose(self, request: Request) -> Draft:
+        """A draft; one without source when the model's reply could not be used."""
+        slot, generation = request.plan["slot"], request.plan["generation"]
+        system = render("strong/proposer_system", contract=self._briefing.contract())
+        if request.previous is not None or request.comments:
+            asked = _repair(request)
+        else:
+            asked = self._briefing.task(request, self._siblings(slot), strong_task(request.plan["operator"]))
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": asked}]
+        try:
+            reply = self._chat.ask(
+                f"{slot}.propose.{request.revision}.draft",
+                "proposer",
+                messages,
+                None,
+                toolbox=self._lookups(generation) if not request.comments else None,
+            )
+        except ReplyUnusable as unusable:
+            return Draft({}, None, f"the reply could not be used: {unusable.error}")
+        thought = read_thought(reply.text, request.references)
+        source = fenced_code(reply.text)
+        if source is None:
+            cut_off = ", for it was cut off by the token limit (llm.max_reply_tokens)" * reply.truncated
+            return Draft(thought, None, f"the reply holds no Python code{cut_off}")
+        return Draft(thought, source)
+
+
+def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
+    """The labelled lines of a reply as a thought; what lacks its label is not made up.
+
+    A value goes on until the next label, an empty line or the code. Of a label that comes twice the last counts, for
+    models think aloud before they answer. References to thoughts that do not exist are struck out.
+    """
+    found: dict[str, str] = {}
+    matches = list(_FIELD.finditer(reply))
+    for match in matches:
+        rest = re.split(r"\n\s*\n|\n\s*(?:```|~~~)", reply[match.end() :], maxsplit=1)[0]
+        following = _FIELD.search(rest)
+        more = rest[: following.start()] if following else rest
+        found[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(f"{match['text']} {more}".split())
+    thought = dict(found)
+    for name in FIELDS:
+        if name in thought and not thought[name]:
+            del thought[name]
+    try:
+        known = Thought.model_validate({"idea": "", "why": "", "expected": "better", **thought})
+    except ValidationError:
+        known = Thought.model_validate({"idea": "", "why": "", **thought, "expected": "better", "builds_on": []})
+        thought.pop("expected", None)
+    whole = known.model_dump(include=set(thought) | {"builds_on"})
+    whole["builds_on"] = [name for name in known.builds_on if name in references]
+    return whole
+
+
+def _repair(request: Request) -> str:
+    """What went wrong, with the source, and what to keep."""
+    comments = "\n".join(f"- {comment}" for comment in request.comments)
+    late = any("timeout" in comment for comment in request.comments)
+    return render(
+        "strong/repair",
+        idea=request.idea or "(none was given)",
+        source=(request.previous or "# no code came").strip(),
+        comments=comments,
+        request=FASTER if late else MEND,
+    )

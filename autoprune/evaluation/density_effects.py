@@ -1,0 +1,58 @@
+"""What density is worth, and where: how much the loss rises when some layers keep a few points less.
+
+Proposers that spread the sparsity over depth and roles see it, so that they need not guess. The probe is Wanda with
+uniform sparsity; one kind of layer in one third of the depth then loses `STEP` of its weights more, the rest stays.
+"""
+
+import math
+from dataclasses import dataclass
+
+from autoprune.evaluation.algorithms import Published
+from autoprune.evaluation.allocate import Trials
+from autoprune.evaluation.bench import Bench
+from autoprune.pruning.bundle import THIRDS, LayerInfo
+
+PROBE = "wanda"
+STEP = 0.05
+WINDOWS = 8
+"""At most as many windows of the search split are read for each effect."""
+
+
+@dataclass(frozen=True)
+class DensityEffect:
+    """`change`: of the mean loss, in nats per token, when the layers of a role in a third of the depth keep STEP of
+    their weights less. `share`: of all prunable weights, those of these layers."""
+
+    role: str
+    third: str
+    share: float
+    change: float
+
+
+def density_effects(bench: Bench, sparsity: float) -> list[DensityEffect]:
+    """One effect for every role and third that the target has, by role in the order of the layers.
+
+    What is not finite is left out, as is everything where the unpruned probe is not finite.
+    """
+    groups: dict[tuple[str, str], list[LayerInfo]] = {}
+    for layer in bench.layers:
+        groups.setdefault((layer.role, layer.third), []).append(layer)
+    units = bench.units_by("module")
+    algorithm = Published.named(PROBE)
+    found = []
+    with algorithm.open(bench.readable(algorithm.needs)) as scoring, Trials(bench, units, scoring) as trials:
+        windows = min(WINDOWS, trials.windows)
+        uniform = units.spread([1.0 - sparsity] * len(units.sizes), sparsity)
+        before = trials.loss(uniform, windows)
+        for (role, third), layers in sorted(groups.items(), key=lambda each: _place(bench, each[0])):
+            more = {layer.name: min(uniform[layer.name] + round(STEP * layer.size), layer.size) for layer in layers}
+            change = trials.loss({**uniform, **more}, windows) - before
+            if math.isfinite(change):
+                share = sum(layer.size for layer in layers) / bench.target.weights
+                found.append(DensityEffect(role, third, share, change))
+    return found
+
+
+def _place(bench: Bench, group: tuple[str, str]) -> tuple[int, int]:
+    roles = list(dict.fromkeys(layer.role for layer in bench.layers))
+    return roles.index(group[0]), THIRDS.index(group[1])

@@ -129,8 +129,8 @@ class LLMSettings(Settings):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
     profile: Literal["auto", "strong", "small"] = Field(
         "auto",
-        description="the prompts: strong for a model that can design a whole algorithm, small for one that is led by the "
-        "hand; auto: strong for an endpoint, small for a model on this machine",
+        description="the prompts: strong for a model that can design a whole algorithm, small for one that is led "
+        "by the hand; auto: strong for an endpoint, small for a model on this machine",
     )
     max_reply_tokens: Positive | None = Field(
         None, description="default: 700 with the small profile, 16384 with the strong one"

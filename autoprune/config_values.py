@@ -35,7 +35,7 @@ def _pattern(text: str) -> str:
 Score = Literal["magnitude", "wanda", "ria", "gblm", "pruner-zero"]
 Allocation = Literal["uniform", "sdsa", "owl", "dlp", "alphapruning", "atp"]
 Profile = Literal["strong", "small"]
-"""Which prompts a chat model gets: those for one that can design a whole algorithm, or those that lead it by the hand."""
+"""Which prompts a chat model gets: for one that can design a whole algorithm, or for one that is led by the hand."""
 Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 Once = AfterValidator(_once)
 

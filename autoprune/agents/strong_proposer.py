@@ -23,8 +23,8 @@ _FIELD = re.compile(
 )
 MEND = "Write it again: the same idea, mended."
 FASTER = (
-    "Write it again: the same idea, but it may take no more than two thirds of the time. Fewer iterations on the largest "
-    "matrices, cheaper steps, or operations over all rows at once."
+    "Write it again: the same idea in two thirds of the time or less, by fewer iterations on the largest matrices, "
+    "cheaper steps, or operations over all rows at once."
 )
 
 

@@ -1,27 +1,34 @@
 """The proposer by LLM: first a thought as JSON, then the code in a fenced block, in one conversation."""
 
 from random import Random
+from string import Template
 
 from autoprune.agents.bandit import SECTIONS
+from autoprune.agents.cells import cell_of
 from autoprune.agents.chain import as_text
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.code_blocks import fenced_code
 from autoprune.agents.chat.reply import ReplyUnusable
+from autoprune.agents.grafting import with_allocation
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import operator_task, render
 from autoprune.agents.proposer import Draft, Request, Thought
+from autoprune.agents.symbolic.individual import without_exchanges
+from autoprune.pruning.contract import DEFAULT_GROUP, GROUPS
 
 KNOWN = 6
 OPENING = """import torch
 
-GROUP = "row"
+GROUP = "$group"
 
 
 def score(layer):
     W = layer.weight.abs()  # [out, in]
 """
 """How the code is to begin: a small model that is given the first lines gets the rest right more often."""
+REPLACES = {"initialise", "explore"}
+"""Operators that keep nothing of the parent, so that its GROUP does not count."""
 Messages = list[dict[str, str]]
 
 
@@ -44,7 +51,7 @@ class LLMProposer:
                 thought = _checked(reply.parsed, request)
                 messages += [
                     _says(thought.model_dump_json(exclude={"builds_on"})),
-                    _asks(render("small/proposer_code", opening=OPENING)),
+                    _asks(_how_to_write(request)),
                 ]
             reply = self._chat.ask(f"{key}.code", "proposer", messages, None)
         except ReplyUnusable as unusable:
@@ -55,12 +62,34 @@ class LLMProposer:
         if source is None:
             cut_off = ", for it was cut off by the token limit (llm.max_reply_tokens)" * reply.truncated
             return Draft(thought.model_dump() if thought else {}, None, f"the reply holds no Python code{cut_off}")
-        return Draft(thought.model_dump() if thought else {}, _whole(source))
+        return Draft(thought.model_dump() if thought else {}, _whole(source, request))
 
 
-def _whole(source: str) -> str:
-    """The source with its opening, which a model that was told to go on from there may leave out."""
-    return OPENING + source if source[:1].isspace() and "def score" not in source else source
+def conversation(request: Request) -> Messages:
+    """All that a model is told and asked when nothing goes wrong, without its answers."""
+    return [*_opening(request), _asks(_how_to_write(request))]
+
+
+def _whole(source: str, request: Request) -> str:
+    """The source with what a model that was told to go on from there may leave out: the parent's score, the opening."""
+    if request.plan["operator"] == "allocation" and request.parents:
+        return with_allocation(request.parents[0].source, source)
+    return opening(request) + source if source[:1].isspace() and "def score" not in source else source
+
+
+def _how_to_write(request: Request) -> str:
+    if request.plan["operator"] == "allocation":
+        return render("small/proposer_allocation")
+    return render("small/proposer_code", opening=opening(request))
+
+
+def opening(request: Request) -> str:
+    """The first lines of the code, with the GROUP that the task asks for, or else that of the parent whose formula is
+    kept."""
+    kept = [] if request.plan["operator"] in REPLACES else request.parents[:1]
+    group = next((word for word in GROUPS if f'GROUP = "{word}"' in _task(request)), None)
+    group = group or next((cell_of(parent.source).group for parent in kept), DEFAULT_GROUP)
+    return Template(OPENING).substitute(group=group)
 
 
 def _opening(request: Request) -> Messages:
@@ -85,7 +114,9 @@ def _task(request: Request) -> str:
 def _parent(parent: Algorithm) -> str:
     result = parent.failure or f"perplexity {parent.perplexity:.2f}"
     layers = f"; most damaged layers: {', '.join(parent.worst_layers)}" if parent.worst_layers else ""
-    return f"[{parent.name}] {result}{layers}\n```python\n{parent.source.strip()}\n```"
+    source = without_exchanges(parent.thought, parent.source)
+    more = ", with exchanges by the full Hessian, which are left out here and need not be written" if source else ""
+    return f"[{parent.name}] {result}{more}{layers}\n```python\n{(source or parent.source).strip()}\n```"
 
 
 def _line(algorithm: Algorithm) -> str:

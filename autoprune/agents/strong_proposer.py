@@ -17,8 +17,9 @@ Siblings = Callable[[str], Sequence[str]]
 """What the earlier slots of a slot's generation have proposed, a line each."""
 
 FIELDS = ("idea", "why", "expected", "builds_on")
+_MARKS = " \t>*_#-"
 _FIELD = re.compile(
-    rf"^[\s>*_#-]*(?P<name>{'|'.join(FIELDS).replace('_', '[ _-]')})[\s*_]*:[\s*_]*(?P<text>.*?)[\s*_]*$",
+    rf"^[{_MARKS}]{{0,20}}(?P<name>idea|why|expected|builds[ _-]on)[{_MARKS}]{{0,20}}:(?P<text>.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
 MEND = "Write it again: the same idea, mended."
@@ -76,7 +77,7 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
         rest = re.split(r"\n\s*\n|\n\s*(?:```|~~~)", reply[match.end() :], maxsplit=1)[0]
         following = _FIELD.search(rest)
         more = rest[: following.start()] if following else rest
-        found[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(f"{match['text']} {more}".split())
+        found[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(f"{match['text'].strip(_MARKS)} {more}".split())
     thought = dict(found)
     for name in FIELDS:
         if name in thought and not thought[name]:

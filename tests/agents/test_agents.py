@@ -26,7 +26,7 @@ def chat(chat_server):
 
 
 def submission(source=GOOD, problem="", known=(WANDA,)):
-    return Submission("g2.c1", 0, {"idea": "root", "why": "because"}, source, problem, list(known))
+    return Submission("g2.c1", 2, 0, {"idea": "root", "why": "because"}, source, problem, list(known))
 
 
 def result(slot, gain, source=GOOD, expected="better"):

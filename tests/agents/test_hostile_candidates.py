@@ -61,7 +61,12 @@ def hostile_run(search, chat_server):
 
     chat_server.script = answer
     return search(
-        *("llm.provider=openai", f"llm.base_url={chat_server.base_url}", "agents.symbolic_share=0"),
+        *(
+            "llm.provider=openai",
+            f"llm.base_url={chat_server.base_url}",
+            "llm.profile=small",
+            "agents.symbolic_share=0",
+        ),
         *("agents.revisions=0", f"search.max_candidates={len(SOURCES)}", "search.layer_error=null"),
         *(
             "search.racing=false",

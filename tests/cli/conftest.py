@@ -119,7 +119,12 @@ def recorded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     with pytest.MonkeyPatch.context() as patch, ChatServer([""]) as server:
         patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
         server.script = curious
-        words = ("llm.provider=openai", f"llm.base_url={server.base_url}", "agents.symbolic_share=0.5")
+        words = (
+            "llm.provider=openai",
+            f"llm.base_url={server.base_url}",
+            "llm.profile=small",
+            "agents.symbolic_share=0.5",
+        )
         words += ("search.max_candidates=4", "search.layer_error=null")
         config = load_config(None, [f"model={tiny_model}", *SMALL, *words])
         run = RunDirectory.create(home / "run", config)

@@ -15,7 +15,15 @@ MEBIBYTE = 2**20
 @pytest.fixture
 def words(small):
     """A search of two candidates by an LLM, which resumes without being told the model's name."""
-    return [*small, "llm.provider=openai", "agents.symbolic_share=0", "search.max_candidates=2", "--run-dir", "r"]
+    return [
+        *small,
+        "llm.provider=openai",
+        "llm.profile=small",
+        "agents.symbolic_share=0",
+        "search.max_candidates=2",
+        "--run-dir",
+        "r",
+    ]
 
 
 def at(server):

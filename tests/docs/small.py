@@ -46,7 +46,7 @@ MADE_SMALL = {
 NAMED = {
     "--llm local": ("llm.model={tiny_gguf}", *CHAT),
     "--llm self": ("--model", "{tiny_gguf}", *CHAT),
-    "--llm openai": ("llm.base_url={chat_url}",),
+    "--llm openai": ("llm.base_url={chat_url}", "llm.profile=small"),
     "--sandbox docker": ("--sandbox", "docker", "sandbox.image={image}"),
     "--from rootfs.tar": ("--image", "{image_of_rootfs}"),
     "--executor processes": ("--workers", "1", "executor.cores_per_worker=1"),

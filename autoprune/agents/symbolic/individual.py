@@ -51,6 +51,15 @@ class Individual:
         return size(self.expression) + len(spread.get("knots", ())) + len(spread.get("roles", ()))
 
 
+def without_exchanges(thought: dict[str, Any], code: str) -> str | None:
+    """The source of the formula alone, of a candidate of this engine that ends in exchanges; None of any other."""
+    individual = Individual.of(thought, code)
+    match individual.expression:
+        case ("exchange", inner, _):
+            return source(inner, individual.group)
+    return None
+
+
 def can_be_parent(thought: dict[str, Any], code: str) -> bool:
     """Whether the symbolic engine can build on a candidate."""
     return thought.get("expression") is not None or can_embed(code)

@@ -8,17 +8,24 @@ import pytest
 
 from autoprune.agents.bandit import Operator
 from autoprune.agents.chat.code_blocks import fenced_code
-from autoprune.agents.prompts.load import operator_task, render
-from autoprune.pruning.contract import EXPENSIVE_FIELDS, LAYER_FIELDS, UNIT_FIELDS
+from autoprune.agents.prompts.load import operator_task, render, strong_task
+from autoprune.pruning.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, LAYER_FIELDS, UNIT_FIELDS, UNITS
 
 ROOM = files("autoprune.agents.prompts")
-PROMPTS = sorted(path.name.removesuffix(".md") for path in ROOM.iterdir() if path.name.endswith(".md"))
+PROMPTS = sorted(
+    f"{folder}{path.name.removesuffix('.md')}"
+    for folder in ("", "small/", "strong/")
+    for path in ROOM.joinpath(folder).iterdir()
+    if path.name.endswith(".md")
+)
+OF_THE_CONTRACT = ("fields", "expensive_fields", "unit_fields", "imports", "groups", "default_group", "units")
 
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_prompt_renders_with_its_placeholders_and_nothing_left_over(name: str) -> None:
     text = ROOM.joinpath(f"{name}.md").read_text()
-    values = {field: f"<<{field} $x>>" for field in Template(text).get_identifiers() if field != "fields"}
+    names = set(Template(text).get_identifiers()) - set(OF_THE_CONTRACT)
+    values = {field: f"<<{field} $x>>" for field in names}
     rendered = render(name, **values)
     assert all(value in rendered for value in values.values())
     assert "$" not in re.sub(r"<<.*?>>", "", rendered)
@@ -26,11 +33,11 @@ def test_prompt_renders_with_its_placeholders_and_nothing_left_over(name: str) -
 
 def test_missing_value_is_named() -> None:
     with pytest.raises(KeyError, match="results"):
-        render("analyst")
+        render("small/analyst")
 
 
 def test_system_prompt_states_the_contract() -> None:
-    text = render("proposer_system")
+    text = render("small/proposer_system")
     for field in LAYER_FIELDS:
         assert f"`layer.{field.name}`: {field.shape}" in text
     assert not any(re.search(rf"layer\.{field.name}\b", text) for field in EXPENSIVE_FIELDS)
@@ -40,7 +47,7 @@ def test_system_prompt_shows_a_candidate_that_keeps_the_contract() -> None:
     torch = pytest.importorskip("torch")
     from autoprune.sandbox.screen import screen
 
-    source = fenced_code(render("proposer_system"))
+    source = fenced_code(render("small/proposer_system"))
     assert source is not None
     assert screen(source) == []
     namespace: dict[str, object] = {}
@@ -67,3 +74,17 @@ def test_the_operator_for_allocations_says_what_is_known_of_a_unit() -> None:
     task = operator_task("allocation", Random(0))
     assert "`allocate(units, sparsity)`" in task
     assert all(field.name in task for field in UNIT_FIELDS)
+
+
+def test_the_strong_contract_states_everything_that_a_candidate_may_use() -> None:
+    text = render("strong/contract", target="", judged="")
+    for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS):
+        assert f"`layer.{field.name}`: {field.shape}" in text
+    assert all(f"`unit.{field.name}`" in text for field in UNIT_FIELDS)
+    for word in ("GROUP", "UNIT", "allocate(units, sparsity)", *ALLOWED_IMPORTS, *(f'"{unit}"' for unit in UNITS)):
+        assert word in text
+
+
+@pytest.mark.parametrize("operator", get_args(Operator))
+def test_a_strong_model_is_asked_without_an_ingredient(operator: str) -> None:
+    assert "$" not in strong_task(operator)

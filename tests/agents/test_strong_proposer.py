@@ -1,0 +1,170 @@
+"""The strong profile: what a model is told, and what is made of its replies; whole searches by a real server."""
+
+import json
+import re
+
+import pytest
+
+from autoprune.agents.strong_proposer import read_thought
+from autoprune.runs.archive import Archive
+from autoprune.runs.events import read_events
+from tests.agents.chat.faulty_server import Status
+
+KNOWN = frozenset({"g1.c1", "obs.skew"})
+
+
+@pytest.mark.parametrize(
+    ("reply", "thought"),
+    [
+        (
+            "Well.\n\nIDEA: swap pairs\nWHY: the error falls\nEXPECTED: better\nBUILDS_ON: [g1.c1], [g9.c9]\n```python",
+            {"idea": "swap pairs", "why": "the error falls", "expected": "better", "builds_on": ["g1.c1"]},
+        ),
+        (
+            "**Idea:** swap\npairs\n**Why:** H knows\n\n**Expected:** Better, by 5 %\n**Builds on:** obs.skew",
+            {"idea": "swap pairs", "why": "H knows", "expected": "better", "builds_on": ["obs.skew"]},
+        ),
+        (
+            "IDEA: a first\n\nNo: that is Wanda.\n\nIDEA: the real one\nWHY: w\nEXPECTED: same\nBUILDS_ON: nothing",
+            {"idea": "the real one", "why": "w", "expected": "same", "builds_on": []},
+        ),
+        ("IDEA: x\nEXPECTED: between 20 and 30\n", {"idea": "x", "builds_on": []}),
+        ("```python\nIDEA = 1\n```", {"builds_on": []}),
+        ("", {"builds_on": []}),
+    ],
+)
+def test_labelled_lines_of_a_reply_are_its_thought(reply, thought):
+    assert read_thought(reply, KNOWN) == thought
+
+
+def code(factor):
+    return f"```python\nimport torch\n\n\ndef score(layer):\n    return layer.weight.abs() * ({factor} + 1e-6)\n```"
+
+
+def draft(factor, idea="a score"):
+    return f"I think aloud.\n\nIDEA: {idea}\nWHY: because\nEXPECTED: better\nBUILDS_ON: [obs.skew]\n{code(factor)}"
+
+
+def kind_of(body):
+    schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {}).get("properties", {})
+    return "critic" if "verdict" in schema else "analyst" if "lesson" in schema else "proposer"
+
+
+class Model:
+    """Answers as each agent would; proposals differ by their number. Keeps what it was told."""
+
+    def __init__(self, *drafts):
+        self.told = {"critic": [], "analyst": [], "proposer": []}
+        self.drafts = list(drafts)
+
+    def __call__(self, body):
+        kind = kind_of(body)
+        self.told[kind].append("\n".join(message["content"] for message in body["messages"]))
+        if kind == "critic":
+            return json.dumps({"comment": "no fault found", "verdict": "accept"})
+        if kind == "analyst":
+            return json.dumps({"lesson": f"lesson {len(self.told[kind])}: the norm helps."})
+        number = len(self.told[kind])
+        return self.drafts[number - 1] if number <= len(self.drafts) else draft(f"layer.input_norm.pow(0.{number})")
+
+
+@pytest.fixture
+def strong(search, chat_server):
+    """Runs a search by a scripted model behind a real endpoint."""
+
+    def run(model, *words, **options):
+        chat_server.script = model
+        endpoint = ("llm.provider=openai", f"llm.base_url={chat_server.base_url}", "agents.symbolic_share=0")
+        return search(*endpoint, "search.max_candidates=4", "search.layer_error=null", *words, **options)
+
+    return run
+
+
+def archived(run):
+    archive = Archive(run.archive_file)
+    found = archive.outcomes(), archive.proposals()
+    archive.close()
+    return found
+
+
+def test_an_endpoint_gets_the_whole_contract_and_answers_thought_and_code_in_one_reply(strong):
+    model = Model()
+    run = strong(model)
+    outcomes, proposals = archived(run)
+    assert {proposal.thought["idea"] for proposal in proposals} == {"a score"}
+    assert all(proposal.candidate for proposal in proposals)
+    assert sum(outcome.status == "measured" for outcome in outcomes) >= 2
+    assert len(model.told["proposer"]) == 4
+    for told in model.told["proposer"]:
+        for part in (
+            "`layer.hessian`",
+            "`layer.gradient`",
+            "UNIT",
+            "dense",
+            "this is what you have to beat",
+            "120 seconds",
+        ):
+            assert part in told
+    assert "`layer.hessian`" in model.told["critic"][0]
+    assert run.settings()[0].llm.profile == "strong"
+    texts = [event.data.get("text", "") for event in read_events(run.events_file)]
+    assert any("what density is worth" in text for text in texts)
+
+
+def test_every_candidate_its_source_and_every_lesson_are_told_and_siblings_too(strong):
+    model = Model()
+    outcomes, proposals = archived(strong(model, "search.max_candidates=6"))
+    first, second, last = model.told["proposer"][0], model.told["proposer"][1], model.told["proposer"][-1]
+    assert "(none yet)" in first
+    assert "- [g1.c1] initialise: a score" in second
+    assert all(f"[{outcome.slot}]" in last for outcome in outcomes if outcome.generation < 3)
+    assert "lesson 1: the norm helps." in last
+    assert "lesson 2: the norm helps." in last
+    assert "input_norm.pow(0.1)" in last
+    assert "Left after this generation began: 2 candidates." in last
+    table = re.findall(r"^- \[g\d\.c\d\] (\d+\.\d+) \(", last, re.MULTILINE)
+    assert table == sorted(table, key=float)
+    assert "the best" in last
+    assert "Errors: " in last
+    parents = {name for proposal in proposals if proposal.generation > 1 for name in proposal.parents}
+    assert parents <= {proposal.slot for proposal in proposals}
+
+
+def test_a_failure_goes_back_with_the_source_and_what_happened(strong):
+    model = Model(draft("layer.wait"), draft("layer.input_norm"))
+    outcomes, proposals = archived(strong(model, "search.max_candidates=1"))
+    told = model.told["proposer"][1]
+    assert "a score" in told
+    assert "layer.wait" in told
+    assert "exception" in told
+    assert "the same idea, mended" in told
+    assert [proposal.revision for proposal in proposals] == [0, 1]
+    assert outcomes[0].status in ("measured", "duplicate")
+
+
+def test_a_candidate_that_is_too_slow_is_asked_to_be_faster_with_what_took_the_time(strong):
+    slow = "sum(float((layer.weight @ layer.weight.T).sum()) * 0 for _ in range(10**7)) + layer.input_norm"
+    model = Model(draft(slow), draft("layer.input_var.sqrt()"))
+    strong(model, "search.max_candidates=1", "sandbox.seconds=3")
+    told = model.told["proposer"][1]
+    assert "timeout" in told
+    assert "layers were scored in it" in told
+    assert "two thirds of the time" in told
+
+
+def test_a_paused_run_asks_the_same_questions_when_it_goes_on(strong, facts):
+    model = Model()
+    whole = facts(strong(model, name="whole"))
+    again = Model()
+    replies = iter([True] * 5)
+
+    def until_down(body):
+        return again(body) if next(replies, False) else Status(503)
+
+    with pytest.raises(Exception, match="resume"):
+        strong(until_down, name="paused")
+    asked = list(again.told["proposer"])
+    resumed = facts(strong(again, name="paused"))
+    assert resumed["outcomes"] == whole["outcomes"]
+    assert again.told["proposer"][: len(asked)] == asked
+    assert len(again.told["proposer"]) == 4

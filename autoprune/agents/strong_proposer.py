@@ -3,8 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 
-from pydantic import ValidationError
-
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.chat.client import Chat
 from autoprune.agents.chat.code_blocks import fenced_code
@@ -16,7 +14,6 @@ from autoprune.agents.proposer import Draft, Request, Thought
 Siblings = Callable[[str], Sequence[str]]
 """What the earlier slots of a slot's generation have proposed, a line each."""
 
-FIELDS = ("idea", "why", "expected", "builds_on")
 _MARKS = " \t>*_#-"
 _FIELD = re.compile(
     rf"^[{_MARKS}]{{0,20}}(?P<name>idea|why|expected|builds[ _-]on)[{_MARKS}]{{0,20}}:(?P<text>.*)$",
@@ -78,18 +75,13 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
         following = _FIELD.search(rest)
         more = rest[: following.start()] if following else rest
         found[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(f"{match['text'].strip(_MARKS)} {more}".split())
-    thought = dict(found)
-    for name in FIELDS:
-        if name in thought and not thought[name]:
-            del thought[name]
-    try:
-        known = Thought.model_validate({"idea": "", "why": "", "expected": "better", **thought})
-    except ValidationError:
-        known = Thought.model_validate({"idea": "", "why": "", **thought, "expected": "better", "builds_on": []})
-        thought.pop("expected", None)
-    whole = known.model_dump(include=set(thought) | {"builds_on"})
-    whole["builds_on"] = [name for name in known.builds_on if name in references]
-    return whole
+    named = set(re.findall(r"\b(?:better|same|worse)\b", found.get("expected", "").lower()))
+    told = {"idea": found.get("idea", ""), "why": found.get("why", ""), "builds_on": found.get("builds_on", "")}
+    whole = Thought.model_validate({**told, "expected": next(iter(named), "better")})
+    thought: dict[str, object] = {name: getattr(whole, name) for name in ("idea", "why") if told[name]}
+    if len(named) == 1:
+        thought["expected"] = whole.expected
+    return thought | {"builds_on": [name for name in whole.builds_on if name in references]}
 
 
 def _repair(request: Request) -> str:

@@ -40,7 +40,7 @@ def request(operator: str, kind: str, slot: str = "g2.c1") -> Request:
     return Request(plan, "0", 0, parents, [], [], frozenset(), [], None)
 
 
-@pytest.mark.parametrize(("operator", "kind"), product(get_args(Operator), KINDS))
+@pytest.mark.parametrize(("operator", "kind"), list(product(get_args(Operator), KINDS)))
 def test_the_small_profile_does_not_contradict_itself(operator: str, kind: str) -> None:
     for seed in range(30):
         system, task, frame = (each["content"] for each in conversation(request(operator, kind, f"g2.c{seed}")))

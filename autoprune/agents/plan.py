@@ -14,6 +14,7 @@ from autoprune.agents.ending import last_plans
 from autoprune.agents.islands import able_on_island
 from autoprune.agents.population import Algorithm, Population, is_seed
 from autoprune.agents.state import Left, Plan, SearchState
+from autoprune.config import SearchSettings
 from autoprune.runs.archive import Outcome, Proposal
 
 OPEN_SLOT = 3
@@ -119,11 +120,25 @@ def _parents(able: list[Algorithm], count: int, random: Random, by: Literal["ran
 
 
 def _engine(crew: Crew, number: int) -> str:
-    """Spread the symbolic engine's share evenly over the run: the n-th candidate is its own when the share fills up."""
     if "llm" not in crew.proposers:
         return "symbolic"
-    share = crew.config.agents.symbolic_share
-    return "symbolic" if int(number * share) > int((number - 1) * share) else "llm"
+    here = crew.config.llm.provider in ("local", "self")
+    return "symbolic" if symbolic(number, crew.config.search, crew.config.agents.symbolic_share, here) else "llm"
+
+
+def symbolic(number: int, settings: SearchSettings, share: float, first: bool) -> bool:
+    """Whether the n-th candidate is the symbolic engine's: its share is spread evenly over the run.
+
+    `first`: beside a model that may need minutes for its first proposal, as much of the share as fits into a generation
+    comes before all else, so that something is measured soon.
+    """
+    if first:
+        total = int(settings.max_candidates * share)
+        ahead = min(settings.generation_size, total)
+        if number <= ahead:
+            return True
+        number, share = number - ahead, (total - ahead) / (settings.max_candidates - ahead)
+    return int(number * share) > int((number - 1) * share)
 
 
 def _trials(crew: Crew, generation: int) -> list[Trial]:

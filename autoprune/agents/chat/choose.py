@@ -23,6 +23,8 @@ VENDOR_URL = "https://api.openai.com/v1"
 VENDOR_MODEL = "gpt-4.1-mini"
 INSTALL_LOCAL = "pip install 'autoprune[local-llm]'"
 LIST_SECONDS = 15.0
+PATIENCE = 90.0
+"""Seconds for a whole reply of the local model: on a slow machine they become shorter."""
 ROLES = ("proposer", "critic", "analyst")
 
 Notify = Callable[[str], None]
@@ -191,6 +193,7 @@ def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None, n
             price=free,
             seed=seed,
             streams=True,
+            patience=PATIENCE,
             reports_progress=True,
         )
 

@@ -21,6 +21,8 @@ from autoprune.agents.chat.usage import counted
 from autoprune.config_values import without_user
 from autoprune.secrets import keep_address, masked
 
+FEWEST_TOKENS = 400
+"""However slow the endpoint is: shorter replies hold no whole candidate."""
 _OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
 
 
@@ -36,6 +38,8 @@ class Endpoint:
         price: US dollars for (model, tokens_in, tokens_out), None = unknown.
         seed: base of the sampling seed, so that a question has the same seed in every run; None sends none.
         streams: replies are asked for as streams, which a slow machine may take its time over.
+        patience: seconds that a whole reply should take at most. Once the endpoint's speed is known, no longer replies
+            are asked for than come in that time, or FEWEST_TOKENS; None: the speed does not count.
         reports_progress: it is llama.cpp's server, which streams its progress through the prompt too.
         refusals: the parameters that it was found to refuse.
     """
@@ -50,6 +54,7 @@ class Endpoint:
     price: Callable[[str, int, int], float | None] = lambda model, tokens_in, tokens_out: None
     seed: int | None = None
     streams: bool = False
+    patience: float | None = None
     reports_progress: bool = False
     refusals: Refusals = field(default_factory=Refusals, compare=False)
 
@@ -95,6 +100,8 @@ class Caller:
             http_client=self._http,
         )
 
+        self._written, self._seconds = 0, 0.0
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -114,13 +121,22 @@ class Caller:
             message = self._model.invoke(asked, extra_body=body)
         except FAULTS as error:
             raise CallFailed(diagnose(error, sent, endpoint.model)) from error
-        return self._turn(message, question, messages, time.monotonic() - started)
+        turn = self._turn(message, question, messages, time.monotonic() - started)
+        self._written, self._seconds = self._written + turn.tokens_out, self._seconds + turn.seconds
+        return turn
+
+    def longest(self, tokens: int) -> int:
+        """Of a reply, in tokens, where so many are allowed."""
+        if self._endpoint.patience is None or not self._written:
+            return tokens
+        in_time = int(self._written / self._seconds * self._endpoint.patience)
+        return min(tokens, max(FEWEST_TOKENS, in_time))
 
     def _wanted(self, question: Question, turn: int) -> dict[str, Any]:
-        streams = self._endpoint.streams
+        streams, longest = self._endpoint.streams, self.longest(question.max_tokens)
         return {
-            "max_completion_tokens": question.max_tokens,
-            "max_tokens": question.max_tokens,
+            "max_completion_tokens": longest,
+            "max_tokens": longest,
             "response_format": question.response_format,
             "tools": question.toolbox and question.toolbox.declared(),
             "temperature": question.temperature,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.endpoint import FEWEST_TOKENS
 from autoprune.agents.chat.parse import MAX_REPLY_CHARS
 from tests.agents.chat.asking import GOOD, QUESTION, MakeChat, Thought, ask
 from tests.agents.chat.faulty_server import Answer, ChatServer, Status, Stream
@@ -132,3 +133,19 @@ def test_key_is_sent_as_a_bearer_and_never_shown(chat_server: ChatServer) -> Non
         ask(chat)
     assert chat_server.headers[0]["authorization"] == "Bearer sk-secret"
     assert "sk-secret" not in repr(endpoint)
+
+
+def test_a_slow_endpoint_is_asked_for_shorter_replies_once_its_speed_is_known(
+    open_chat_to: MakeChat, chat_server: ChatServer
+) -> None:
+    chat = open_chat_to(patience=0.001)
+    for key in ("a", "b"):
+        chat.ask(key, "proposer", [{"role": "user", "content": "x"}])
+    assert [request["max_tokens"] for request in chat_server.requests] == [700, FEWEST_TOKENS]
+
+
+def test_a_fast_endpoint_may_write_as_much_as_the_settings_say(open_chat_to: MakeChat, chat_server: ChatServer) -> None:
+    chat = open_chat_to(patience=1e6)
+    for key in ("a", "b"):
+        chat.ask(key, "proposer", [{"role": "user", "content": "x"}])
+    assert [request["max_tokens"] for request in chat_server.requests] == [700, 700]

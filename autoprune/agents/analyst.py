@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
@@ -74,6 +74,9 @@ class Lesson:
 class Analyst(Protocol):
     def reflect(self, generation: int, results: list[Result]) -> Lesson | None: ...
 
+    def explain(self, slot: str, thought: dict[str, Any], source: str) -> tuple[str, str] | None:
+        """What an algorithm does, in plain words, and who says so; None where there is nobody to ask."""
+
 
 def settle(expected: Expectation | None, gain: float | None) -> str | None:
     """`supports` or `refutes` from predicted and measured effect; None without either."""
@@ -110,6 +113,10 @@ class StatisticalAnalyst:
                 text += f"; {', '.join(parts)}"
         return Lesson((Claim(f"{text}.{_predictions(measured)}", grounds),), best.slot)
 
+    def explain(self, slot: str, thought: dict[str, Any], source: str) -> tuple[str, str] | None:
+        """See Analyst: rules have no words of their own."""
+        return None
+
 
 class Reflection(ReplyModel):
     """What the analyst's model answers."""
@@ -121,6 +128,12 @@ class LongReflection(ReplyModel):
     """What a strong one answers."""
 
     lesson: Annotated[str, cut(1500)] = Field(max_length=1500)
+
+
+class Explanation(ReplyModel):
+    """What the analyst's model says of the best candidate."""
+
+    sentence: Annotated[str, cut(600)] = Field(max_length=600)
 
 
 class LLMAnalyst:
@@ -149,6 +162,16 @@ class LLMAnalyst:
             return replace(plain, claims=(replace(claim, text=text),))
         reflection: Reflection | LongReflection = reply.parsed
         return Lesson(_claims(reflection.lesson, results), plain.best, by=reply.model)
+
+    def explain(self, slot: str, thought: dict[str, Any], source: str) -> tuple[str, str] | None:
+        """See Analyst. None also for a reply that cannot be used."""
+        prompt = render("explain", idea=thought.get("idea", ""), why=thought.get("why", ""), source=source.strip())
+        try:
+            reply = self._chat.ask(f"{slot}.explain", "analyst", [{"role": "user", "content": prompt}], Explanation)
+        except ReplyUnusable:
+            return None
+        explanation: Explanation = reply.parsed
+        return explanation.sentence, reply.model
 
     def _prompt(self, generation: int, results: str) -> str:
         if self._briefing is None:

@@ -15,6 +15,7 @@ from autoprune.agents.earlier import elite, gain, masks_before, measured_before
 from autoprune.agents.ending import OPERATORS as OF_THE_END
 from autoprune.agents.plan import parents_of
 from autoprune.agents.proposer import Draft, Request
+from autoprune.agents.repairs import send_back, worth_a_repair
 from autoprune.agents.state import CandidateState, Plan
 from autoprune.config import AgentSettings
 from autoprune.errors import AutoPruneError
@@ -22,7 +23,7 @@ from autoprune.runs.approvals import ApprovalRequest, Decision
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.directory import full_hash
 from autoprune.sandbox.screen import screen
-from autoprune.tools.evaluate import CandidateReport, EvaluateCandidate, evaluate_candidate
+from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
 
 KEPT = {
     "perplexity",
@@ -39,18 +40,6 @@ KEPT = {
     "flags",
 }
 """What of the tool's report is kept with the outcome, where there is such a thing."""
-HONEST = {
-    "exception",
-    "shape",
-    "dtype",
-    "not-finite",
-    "contract",
-    "duplicate",
-    "not-repeatable",
-    "timeout",
-    "memory",
-}
-"""Why a candidate fails whose proposer has made a mistake that it can mend."""
 
 
 def propose(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
@@ -147,8 +136,8 @@ def evaluate(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
         seeds = {row.subject: row.perplexity for row in crew.seeds().values()}
         request.elite = elite(crew.config.search, earlier, seeds)
     report = evaluate_candidate(crew.workbench, request)
-    if _worth_a_repair(crew, state, report):
-        return _send_back(crew, state, report)
+    if worth_a_repair(crew, state, report):
+        return send_back(crew, state, report)
     data = report.model_dump(include=KEPT)
     data |= {"nearest": report.nearest, "diagnostics": report.diagnostics[-2000:], "gain": gain(crew, plan, report)}
     data = {key: value for key, value in data.items() if value is not None and value is not False}
@@ -271,23 +260,6 @@ def _replace(crew: Crew, state: CandidateState, decision: Decision) -> Candidate
     crew.archive.add_proposal(edited)
     _tell_proposal(crew, edited, "")
     return {"candidate": name, "revision": revision, "decision": decision.decision}
-
-
-def _worth_a_repair(crew: Crew, state: CandidateState, report: CandidateReport) -> bool:
-    """Whether the proposer is told what went wrong: an honest mistake of an LLM, with a revision left."""
-    return (
-        report.reason in HONEST
-        and state["plan"]["engine"] == "llm"
-        and state["revision"] < crew.config.agents.revisions
-    )
-
-
-def _send_back(crew: Crew, state: CandidateState, report: CandidateReport) -> CandidateState:
-    slot, revision = state["plan"]["slot"], state["revision"]
-    comments = [f"{report.stage}: {report.reason}: {report.message}"]
-    facts = {"slot": slot, "revision": revision, "verdict": "revise", "comments": comments, "by": "sandbox"}
-    crew.events.emit("reviewed", f"ran/{slot}/{revision}", **facts)
-    return {"verdict": "revise", "comments": comments, "revision": revision + 1}
 
 
 def _verdict(review: Review, revision: int, settings: AgentSettings) -> str:

@@ -16,6 +16,7 @@ from langgraph.runtime import Runtime
 from autoprune.agents.conclusion import Condition, comparisons, conclude
 from autoprune.agents.crew import Crew
 from autoprune.agents.entrants import Entrant, Standing, entrants, under_a_pattern
+from autoprune.agents.explain import explain_best
 from autoprune.agents.prepare import tell_own_allocation
 from autoprune.agents.state import SearchState
 from autoprune.errors import CandidateFailure, DownloadError, UsageError
@@ -45,6 +46,7 @@ def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
         elsewhere=[_elsewhere(crew, condition) for condition in conditions[1:]],
         protocol=_protocol(crew, compared),
     )
+    explain_best(crew, rows)
     of_own = [each for each in compared if place(each) == place(vars(own))]
     spent = crew.spent()
     crew.events.emit(

@@ -16,9 +16,11 @@ Siblings = Callable[[str], Sequence[str]]
 
 _MARKS = " \t>*_#-"
 _FIELD = re.compile(
-    rf"^[{_MARKS}]{{0,20}}(?P<name>idea|why|expected|builds[ _-]on)[{_MARKS}]{{0,20}}:(?P<text>.*)$",
+    rf"^[{_MARKS}]{{0,20}}(?P<name>idea|why|expected|builds[ _-]on|formula)[{_MARKS}]{{0,20}}:(?P<text>.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
+FORMULA_CHARS = 400
+REASONING_CHARS = 20_000
 MEND = "Write it again: the same idea, mended."
 FASTER = (
     "Write it again: the same idea in two thirds of the time or less, by fewer iterations on the largest matrices, "
@@ -63,7 +65,7 @@ class StrongProposer:
 
 
 def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
-    """The labelled lines of a reply as a thought; what lacks its label is not made up.
+    """The labelled lines of a reply as a thought, with the reasoning before them; what lacks its label is not made up.
 
     A value goes on until the next label, an empty line or the code. Of a label that comes twice the last counts, for
     models think aloud before they answer. References to thoughts that do not exist are struck out.
@@ -81,6 +83,9 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
     thought: dict[str, object] = {name: getattr(whole, name) for name in ("idea", "why") if told[name]}
     if len(named) == 1:
         thought["expected"] = whole.expected
+    reasoning = (reply[: matches[0].start()] if matches else "").strip()
+    more = {"formula": found.get("formula", "")[:FORMULA_CHARS], "reasoning": reasoning[:REASONING_CHARS]}
+    thought |= {name: text for name, text in more.items() if text}
     return thought | {"builds_on": [name for name in whole.builds_on if name in references]}
 
 

@@ -42,6 +42,7 @@ Kind = Literal[
     "lesson",  # generation, text, by
     "spent",  # seconds, candidates, tokens, usd, agents: {role: usage}
     "confirmed",  # rows, comparisons, elsewhere, protocol: the final tables
+    "explained",  # slot, candidate, text, by: the best candidate in plain words
     "run-ended",  # stop, conclusion, seconds, candidates, tokens, usd, agents
 ]
 

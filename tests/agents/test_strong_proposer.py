@@ -18,7 +18,13 @@ KNOWN = frozenset({"g1.c1", "obs.skew"})
     [
         (
             "Well.\n\nIDEA: swap pairs\nWHY: the error falls\nEXPECTED: better\nBUILDS_ON: [g1.c1], [g9.c9]\n```python",
-            {"idea": "swap pairs", "why": "the error falls", "expected": "better", "builds_on": ["g1.c1"]},
+            {
+                "reasoning": "Well.",
+                "idea": "swap pairs",
+                "why": "the error falls",
+                "expected": "better",
+                "builds_on": ["g1.c1"],
+            },
         ),
         (
             "**Idea:** swap\npairs\n**Why:** H knows\n\n**Expected:** Better, by 5 %\n**Builds on:** obs.skew",
@@ -47,7 +53,7 @@ def draft(factor, idea="a score"):
 
 def kind_of(body):
     schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {}).get("properties", {})
-    return "critic" if "verdict" in schema else "analyst" if "lesson" in schema else "proposer"
+    return "critic" if "verdict" in schema else "analyst" if {"lesson", "sentence"} & set(schema) else "proposer"
 
 
 class Model:
@@ -62,6 +68,8 @@ class Model:
         self.told[kind].append("\n".join(message["content"] for message in body["messages"]))
         if kind == "critic":
             return json.dumps({"comment": "no fault found", "verdict": "accept"})
+        if kind == "analyst" and "sentence" in str(body.get("response_format")):
+            return json.dumps({"sentence": "It prunes small weights."})
         if kind == "analyst":
             return json.dumps({"lesson": f"lesson {len(self.told[kind])}: the norm helps."})
         number = len(self.told[kind])
@@ -109,6 +117,8 @@ def test_an_endpoint_gets_the_whole_contract_and_answers_thought_and_code_in_one
     assert run.settings()[0].llm.profile == "strong"
     texts = [event.data.get("text", "") for event in read_events(run.events_file)]
     assert any("what density is worth" in text for text in texts)
+    assert "It prunes small weights." in texts
+    assert proposals[0].thought["reasoning"] == "I think aloud."
 
 
 def test_every_candidate_its_source_and_every_lesson_are_told_and_siblings_too(strong):
@@ -131,7 +141,7 @@ def test_every_candidate_its_source_and_every_lesson_are_told_and_siblings_too(s
 
 
 def test_a_failure_goes_back_with_the_source_and_what_happened(strong):
-    model = Model(draft("layer.wait"), draft("layer.input_norm"))
+    model = Model(draft("layer.wait"), draft("layer.input_var.sqrt()"))
     outcomes, proposals = archived(strong(model, "search.max_candidates=1"))
     told = model.told["proposer"][1]
     assert "a score" in told

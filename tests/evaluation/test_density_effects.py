@@ -1,0 +1,45 @@
+import math
+
+import pytest
+
+from autoprune.evaluation.density_effects import STEP, density_effects
+from autoprune.pruning.bundle import THIRDS
+
+
+@pytest.fixture
+def bench(open_tiny_bench):
+    return open_tiny_bench(sparsity=0.5)
+
+
+def test_every_role_in_every_third_that_has_layers_gets_an_effect(bench):
+    effects = density_effects(bench, 0.5)
+    groups = {(layer.role, layer.third) for layer in bench.layers}
+    assert {(effect.role, effect.third) for effect in effects} == groups
+    assert math.isclose(sum(effect.share for effect in effects), 1.0)
+    assert [THIRDS.index(each.third) for each in effects if each.role == "q"] == sorted(
+        THIRDS.index(each.third) for each in effects if each.role == "q"
+    )
+    assert all(math.isfinite(effect.change) for effect in effects)
+    assert any(effect.change != 0 for effect in effects)
+
+
+def test_the_effect_is_what_the_same_masks_cost_when_they_are_measured_whole(bench):
+    from autoprune.evaluation.algorithms import Published
+
+    effect = density_effects(bench, 0.5)[0]
+    units = bench.units_by("module")
+    algorithm = Published.named("wanda")
+    uniform = units.spread([0.5] * len(units.sizes), 0.5)
+    chosen = [layer for layer in bench.layers if (layer.role, layer.third) == (effect.role, effect.third)]
+    more = {**uniform, **{layer.name: uniform[layer.name] + round(STEP * layer.size) for layer in chosen}}
+    losses = []
+    for zeros in (uniform, more):
+        with algorithm.open(bench.readable(algorithm.needs)) as scoring:
+            measured = bench.measure(scoring.scores(units.sparsity(zeros)), scoring.group, zeros, "search")
+        losses.append(sum(measured.window_losses) / len(measured.window_losses))
+    assert effect.change == pytest.approx(losses[1] - losses[0], abs=1e-6)
+
+
+def test_the_target_is_whole_again(bench):
+    density_effects(bench, 0.5)
+    bench.target.verify()

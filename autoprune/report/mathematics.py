@@ -82,17 +82,20 @@ def symbols(expression: Any) -> list[tuple[str, str]]:
 def _check(expression: Any) -> list[str]:
     """The names in an expression, outermost first. Raises _NoFormula for what is too large or deep to be drawn."""
     names: list[str] = []
-    waiting = [(expression, 0)]
-    while waiting:
-        node, depth = waiting.pop(0)
-        if depth > DEEPEST or len(names) > MOST_NODES:
+    level, nodes = [expression], 0
+    for _ in range(DEEPEST):
+        names += [node for node in level if isinstance(node, str)]
+        inner = [node for node in level if isinstance(node, list | tuple)]
+        if any(not node or not isinstance(node[0], str) for node in inner):
             raise _NoFormula
-        if isinstance(node, str):
-            names.append(node)
-        elif isinstance(node, list | tuple) and node:
-            names.append(str(node[0])[:40])
-            waiting += [(part, depth + 1) for part in (node[1:] if node[0] != CODE else ())]
-    return names
+        names += [node[0] for node in inner]
+        nodes += len(level)
+        level = [part for node in inner if node[0] != CODE for part in node[1:]]
+        if not level:
+            return names
+        if nodes + len(level) > MOST_NODES:
+            raise _NoFormula
+    raise _NoFormula
 
 
 def _drawn(expression: Any) -> Drawn:

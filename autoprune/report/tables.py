@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 
 from autoprune.report.confirmation import confirmation
@@ -24,13 +25,11 @@ def final_table(picture: Picture) -> RenderableType:
 
 def _described(result: Found) -> RenderableType:
     """Formula, symbols and sentence under each other."""
-    lines = [plain(f"What was found: {result.slot}", "bold")]
-    if result.formula:
-        lines.append(plain(f"  {result.formula}"))
-    lines += [plain(f"    {symbol}: {meaning}", "dim") for symbol, meaning in result.symbols]
+    lines = [plain(result.formula)] if result.formula else []
+    lines += [plain(f"  {symbol}: {meaning}", "dim") for symbol, meaning in result.symbols]
     if result.sentence:
-        lines.append(plain(f"  {result.sentence} ({result.by})"))
-    return Group(*lines)
+        lines.append(plain(f"{result.sentence} ({result.by})"))
+    return Group(plain(f"What was found: {result.slot}", "bold"), Padding(Group(*lines), (0, 0, 0, 2)))
 
 
 def runs_table(runs: Iterable[tuple[str, Picture, int]]) -> Table:

@@ -35,7 +35,7 @@ FUNCTIONS = {
     "zscore": "x less its mean, in standard deviations",
 }
 CODE = "code"
-OTHER = ("s(W)", "score of another candidate, taken whole")
+OTHER = "s(W)"
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 """How strongly an expression holds together; one that holds less than its place asks for is put in parentheses."""
@@ -68,14 +68,18 @@ def formula(expression: Any) -> str:
     return one_line(text, LONGEST)
 
 
-def symbols(expression: Any) -> list[tuple[str, str]]:
-    """The symbols of an expression and what each stands for, in order; none for what is no expression."""
+def symbols(expression: Any, origin: str = "") -> list[tuple[str, str]]:
+    """The symbols of an expression and what each stands for, in order; none for what is no expression.
+
+    `origin`: the candidate whose score is part of the expression as a whole.
+    """
     try:
         names = dict.fromkeys(_check(expression))
     except _NoFormula:
         return []
     meanings = [INPUTS.get(name) or (f"{name}(x)", FUNCTIONS.get(name, "")) for name in names if name != CODE]
-    meanings += [OTHER] * (CODE in names)
+    if CODE in names:
+        meanings.append((OTHER, f"score of {origin or 'another candidate'}"))
     return [(symbol, meaning) for symbol, meaning in meanings if meaning]
 
 
@@ -105,7 +109,7 @@ def _drawn(expression: Any) -> Drawn:
         return _number(expression), ATOM if expression >= 0 else SUM
     match expression:
         case [str(name), *_] if name == CODE:
-            return OTHER[0], ATOM
+            return OTHER, ATOM
         case [str(name), *parts] if name in _ARITY and len(parts) == _ARITY[name]:
             if name in _GUARDED and _may_be_negative(parts[0]):
                 parts = [["abs", parts[0]], *parts[1:]]

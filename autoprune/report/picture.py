@@ -115,6 +115,13 @@ class Picture:
     def done(self) -> int:
         return sum(1 for slot in self.slots.values() if slot.status)
 
+    def _origin(self, slot: Slot) -> str:
+        """The first parent that is a candidate, with its formula where it has one, for a formula that builds on it."""
+        parent = next((self.slots[name] for name in slot.parents if name in self.slots), None)
+        if parent is None:
+            return ""
+        return f"{parent.slot}, {parent.formula}" if parent.formula else parent.slot
+
     def _add_call(self, call: dict[str, Any]) -> None:
         """What was paid since the last reckoning. An unknown price makes the sum unknown."""
         usd, price = self.spent.get("usd", 0.0), call["usd"]
@@ -132,7 +139,7 @@ class Picture:
             thought = event.data["thought"]
             slot.idea = str(thought.get("idea", ""))
             if drawn := formula_of(thought):
-                slot.formula, slot.symbols = drawn, symbols(thought.get("expression"))
+                slot.formula, slot.symbols = drawn, symbols(thought.get("expression"), self._origin(slot))
         else:
             slot.agent, slot.status = "", event.data["status"]
             slot.perplexity = event.data.get("perplexity")

@@ -289,3 +289,13 @@ def test_an_explanation_is_one_line_of_the_live_view_and_obeys_nothing():
     assert line.plain.startswith("g1.c1 in words (analyst): [/foo] [bold]")
     assert len(line.plain) < 500
     assert "\x1b" not in line.plain
+
+
+def test_a_formula_that_takes_a_parents_score_names_the_parent_and_its_formula():
+    plan = {**PLAN, "slot": "g2.c1", "generation": 2, "parents": ["g1.c1"]}
+    child = {"slot": "g2.c1", "revision": 0, "candidate": "def", "engine": "symbolic", "problem": ""}
+    thought = {"expression": ["exchange", ["code", "def score(layer): ..."], 16.0]}
+    told = [*story(), proposed(formula="S = |W|"), event("planned", generation=2, slots=[plan])]
+    picture = Picture.of([*told, event("proposed", **child, thought=thought)])
+    assert picture.slots["g2.c1"].formula == "s(W), then 16 rounds of mask swaps"
+    assert picture.slots["g2.c1"].symbols == [("s(W)", "score of g1.c1, S = |W|")]

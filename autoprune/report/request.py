@@ -40,9 +40,8 @@ def request_view(request: ApprovalRequest, source: str, parent: str | None, find
 
 
 def whole_view(request: ApprovalRequest, source: str, parent: str | None) -> RenderableType:
-    """Everything of a request that `request_view` folds: thought, source in its own order, difference."""
+    """Everything of a request that `request_view` folds: the source in its own order, difference, thought."""
     parts: list[RenderableType] = [
-        Panel(_thought(request, whole=True), title="thought", title_align="left"),
         plain(f"code of {request.slot}, {len(lines_of(source)):,} lines", "bold"),
         code(source, line_numbers=True),
     ]
@@ -51,6 +50,7 @@ def whole_view(request: ApprovalRequest, source: str, parent: str | None) -> Ren
     if parent is not None:
         parts.append(plain(f"against {one_line(request.parent, 40)}", "bold"))
         parts.append(difference(parent, source, request.parent, request.slot))
+    parts.append(Panel(_thought(request, whole=True), title="thought", title_align="left"))
     return Group(*parts)
 
 

@@ -14,8 +14,9 @@ import click
 from rich.console import Console
 
 from autoprune.cli.common import person
+from autoprune.cli.pager import show_paged
 from autoprune.errors import UsageError
-from autoprune.report.request import changes_view, request_view
+from autoprune.report.request import changes_view, request_view, whole_view
 from autoprune.report.text import plain
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
 from autoprune.runs.archive import Archive
@@ -25,8 +26,8 @@ from autoprune.text_files import decode_text, with_line_feeds
 
 POLL = 0.2
 """Seconds between two looks at whether a question still stands."""
-ANSWERS = {"a": "approve", "e": "edit", "r": "reject", "t": "the rest", "s": "stop"}
-QUESTION = "[a]pprove, [e]dit, [r]eject, approve [t]he rest, [s]top? "
+ANSWERS = {"a": "approve", "v": "view", "e": "edit", "r": "reject", "t": "the rest", "s": "stop"}
+QUESTION = "[a]pprove, [v]iew, [e]dit, [r]eject, approve [t]he rest, [s]top? "
 COMMENT = "comment for the proposer (Enter for none): "
 
 
@@ -80,6 +81,8 @@ class Dialog:
                 case "approve":
                     self._decide(request, source, proposed)
                     return
+                case "view":
+                    show_paged(self.screen, whole_view(request, source, parent))
                 case "edit":
                     source = self._edited(source, proposed)
                 case "reject":
@@ -131,7 +134,7 @@ class Dialog:
 
     def _line(self, prompt: str, request: ApprovalRequest) -> str:
         """A line that the person types. Raises GivenUp when the request is no longer open, Stopped at end of input."""
-        self.screen.print(plain(prompt), end="")
+        self.screen.print(plain(prompt), end="", soft_wrap=True)
         while b"\n" not in self._typed:
             if self.over() or self.archive.approvals.decision(request.slot, request.candidate):
                 raise GivenUp

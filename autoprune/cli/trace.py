@@ -42,6 +42,7 @@ def trace(
     quality_map: Annotated[
         bool, typer.Option("--map", help="The best of each kind of candidate and the Pareto front alone.")
     ] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Of a candidate: all of its code and reasoning.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the graph to this file instead of printing it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the trace to this HTML file too.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Write the trace to this SVG file too.")] = None,
@@ -67,6 +68,8 @@ def trace(
         raise UsageError("--follow prints the whole run as it goes, and takes no part and no other option but --otlp")
     if otlp is not None and any((part, graph, html, svg, as_json)):
         raise UsageError("--otlp sends the whole run, and takes no part and no other option but --follow")
+    if whole and (part is None or graph or as_json):
+        raise UsageError("--whole is of one candidate: name its slot, the start of its hash, or best")
     if otlp is not None:
         with reading_facts(directory):
             _send(directory, otlp, follow)
@@ -79,6 +82,8 @@ def trace(
     announce(directory, directory.settings()[0])
     with reading_facts(directory), closing(Archive.of(directory)) as archive:
         generation, slot = _part(archive, part)
+        if whole and slot is None:
+            raise UsageError(f"--whole is of one candidate, and {part} is a generation")
         events = list(read_events(directory.events_file))
         if quality_map:
             _map(directory, archive, as_json, html, svg)
@@ -87,7 +92,7 @@ def trace(
         elif graph in ("json", "graphml", "mermaid"):
             _give(_formatted(_graph(directory, archive, generation, slot), graph), out)
         else:
-            drawn = _drawn(directory, archive, events, generation, slot, bool(graph))
+            drawn = _drawn(directory, archive, events, generation, slot, bool(graph), whole)
             _show(drawn, f"autoprune trace {directory.name} {part or ''}".rstrip(), html, svg, out)
 
 
@@ -139,6 +144,7 @@ def _drawn(
     generation: int | None,
     slot: str | None,
     as_tree: bool,
+    in_full: bool,
 ) -> "RenderableType":
     from autoprune.report.candidate import Spending, candidate_trace
     from autoprune.report.reasoning import reasoning_tree
@@ -146,10 +152,10 @@ def _drawn(
 
     if as_tree:
         return reasoning_tree(_graph(directory, archive, generation, slot))
-    spending, whole = spending_by_slot(archive), _graph(directory, archive)
+    spending, thoughts = spending_by_slot(archive), _graph(directory, archive)
     if slot is not None:
-        return candidate_trace(directory, archive, events, whole, slot, spending.get(slot, Spending()))
-    return run_trace(archive, events, whole, spending, generation, placed_candidates(directory, archive))
+        return candidate_trace(directory, archive, events, thoughts, slot, spending.get(slot, Spending()), in_full)
+    return run_trace(archive, events, thoughts, spending, generation, placed_candidates(directory, archive))
 
 
 def _graph(

@@ -19,6 +19,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.report.candidate import descent, ending
 from autoprune.report.confirmation import confirmation
+from autoprune.report.gist import REASONING
 from autoprune.report.page import WIDTH, Page
 from autoprune.report.picture import Picture
 from autoprune.report.text import one_line, visible
@@ -31,8 +32,8 @@ from autoprune.syntax import parse
 SAID = 2000
 """Characters of each part of a thought that are kept."""
 ANCESTORS = 12
-AS_DATA = ("expression", "allocation")
-"""Parts of a thought that the source says already, and its idea in words."""
+LEFT_OUT = ("expression", "allocation", REASONING)
+"""Parts of a thought that the source says already, and its idea in words; and what may fill many screens."""
 INDENT = "    "
 CUT = "\n[cut: the file would be larger than a candidate may be]\n"
 
@@ -116,7 +117,7 @@ def _told(
     proposals = {each.slot: each for each in archive.proposals()}
     outcomes = {each.slot: each for each in archive.outcomes()}
     proposal = proposals[found.slot]
-    thought = {key: value for key, value in proposal.thought.items() if key not in AS_DATA and value}
+    thought = {key: value for key, value in proposal.thought.items() if key not in LEFT_OUT and value}
     yield one_line(thought.get("idea") or "A pruning algorithm", WIDTH - 3)
     yield ""
     version = record.get("versions", {}).get("autoprune", "?")

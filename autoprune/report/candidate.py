@@ -12,7 +12,10 @@ from rich.text import Text
 from autoprune.report.code import code
 from autoprune.report.confirmation import own_verdicts, verdict_table
 from autoprune.report.cost import cost_table
+from autoprune.report.folded import folded
+from autoprune.report.gist import MOST_THOUGHT, REASONING, gist
 from autoprune.report.live import describe
+from autoprune.report.mathematics import formula_of
 from autoprune.report.picture import Picture
 from autoprune.report.reasoning import VERDICTS
 from autoprune.report.text import one_line, plain, visible
@@ -22,6 +25,8 @@ from autoprune.runs.events import Event
 
 SAID = 1000
 """Characters of what an agent said that are shown."""
+WHOLE = "--whole"
+"""The option that shows everything."""
 _STYLES = {"measured": "green", "failed": "red"}
 _FACTS = (
     *("windows_measured", "partial_perplexity", "estimated_perplexity", "sparsity", "zeros", "agreement", "nearest"),
@@ -47,10 +52,11 @@ def candidate_trace(
     graph: "nx.MultiDiGraph[str]",
     slot: str,
     spending: Spending,
+    whole: bool = False,
 ) -> RenderableType:
     """One candidate: descent, chain of thought, thought, code of every revision, reviews, approval, result, cost.
 
-    `graph`: the reasoning graph as `agents.gcot.GCoT.described` makes it.
+    `graph`: the reasoning graph as `agents.gcot.GCoT.described` makes it. `whole`: fold no code and no reasoning.
     """
     proposals = {proposal.slot: proposal for proposal in archive.proposals()}
     outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}
@@ -67,11 +73,13 @@ def candidate_trace(
         _panel("chain of thought in the prompt", _chain(last)),
         _panel("thought", _thought(last.thought, verdict(graph, f"{slot}.idea"))),
     ]
+    if last.thought.get(REASONING):
+        parts.append(_panel("reasoning", _long(last.thought[REASONING], whole)))
     if spending.looked_up:
         parts.append(_panel("looked up by the models", Group(*(plain(call) for call in spending.looked_up))))
     if spending.thinking:
-        parts.append(_panel("thinking of the models", Group(*(plain(text) for text in spending.thinking))))
-    parts += [_code(run, proposal) for proposal in revisions if proposal.candidate is not None]
+        parts.append(_panel("thinking of the models", Group(*(_long(text, whole) for text in spending.thinking))))
+    parts += [_code(run, proposal, whole) for proposal in revisions if proposal.candidate is not None]
     lines = [describe(event, SAID) for event in events if event.data.get("slot") == slot]
     parts.append(_panel("who said what", Group(*(line for line in lines if line is not None))))
     if slot in outcomes:
@@ -141,10 +149,12 @@ def descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: 
 
 
 def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableType:
-    lines = [
+    formula = formula_of(thought)
+    lines = [plain(f"formula: {formula}")] if formula else []
+    lines += [
         plain(f"{key.replace('_', ' ')}: {_fact(value)}")
         for key, value in thought.items()
-        if key != "expression" and value
+        if key not in ("expression", "formula", REASONING) and value
     ]
     for line in lines:
         if line.plain.startswith("expected: "):
@@ -152,11 +162,17 @@ def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableTyp
     return Group(*lines)
 
 
-def _code(run: RunDirectory, proposal: Proposal) -> Panel:
+def _long(text: object, whole: bool) -> Text:
+    """What a model thought: its first sentences, or all of it."""
+    return plain(text, longest=MOST_THOUGHT) if whole else plain(gist(text, WHOLE))
+
+
+def _code(run: RunDirectory, proposal: Proposal, whole: bool) -> Panel:
     assert proposal.candidate is not None
     revision = f", revision {proposal.revision}" if proposal.revision else ""
-    source = code(run.source(proposal.candidate), line_numbers=True)
-    return _panel(f"candidate {proposal.candidate}{revision}", source)
+    source = run.source(proposal.candidate)
+    shown = code(source, line_numbers=True) if whole else folded(source, WHOLE)
+    return _panel(f"candidate {proposal.candidate}{revision}", shown)
 
 
 def _result(outcome: Outcome, names: dict[str | None, str], picture: Picture) -> RenderableType:

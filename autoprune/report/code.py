@@ -12,9 +12,13 @@ from rich.style import Style
 from rich.syntax import ANSISyntaxTheme, Syntax
 from rich.text import Text
 
+from autoprune.report.outline import lines_of
 from autoprune.syntax import hides
 
 LONGEST_CODE = 100_000
+LONGEST_LINE = 1000
+MOST_COMPARED = 6000
+"""Lines of two sources together beyond which they are not compared: that would take minutes."""
 COLOURS = {
     Comment: "#767676",
     Keyword: "#a533ff",
@@ -44,9 +48,22 @@ def code(source: str, language: str = "python", line_numbers: bool = False) -> S
 
 def difference(before: str, after: str, name: str, other: str) -> RenderableType:
     """A unified diff of two sources, line by line as Python counts them."""
-    lines = difflib.unified_diff(_lines(before), _lines(after), name, other, lineterm="")
-    text = "\n".join(lines)
-    return code(text, "diff") if text else Text("no difference", style="dim")
+    lines = diff(before, after, name, other)
+    return code("\n".join(lines), "diff") if lines else Text("no difference", style="dim")
+
+
+def diff(before: str, after: str, name: str, other: str) -> list[str]:
+    """The lines of a unified diff. Of sources that are too long to be compared it says so."""
+    old, new = lines_of(before), lines_of(after)
+    if len(old) + len(new) > MOST_COMPARED:
+        return [f"--- {name}", f"+++ {other}", f"{len(old):,} and {len(new):,} lines are too many to be compared"]
+    return list(difflib.unified_diff(old, new, name, other, lineterm=""))
+
+
+def shortened(line: str) -> str:
+    """A line of code, cut to LONGEST_LINE characters and a word that says so."""
+    more = len(line) - LONGEST_LINE
+    return line if more <= 0 else f"{line[:LONGEST_LINE]} ... {more:,} characters more"
 
 
 def revealed(text: str, longest: int) -> str:
@@ -67,7 +84,3 @@ class _Revealed(dict[int, str]):
 
 
 _REVEALED = _Revealed()
-
-
-def _lines(source: str) -> list[str]:
-    return source.replace("\r\n", "\n").removesuffix("\n").split("\n")

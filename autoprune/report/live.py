@@ -137,6 +137,8 @@ def describe(event: Event, longest: int = 200) -> Text | None:
             return _ended(event)
         case "lesson":
             return plain(f"analyst ({data['by']}): {one_line(data['text'], 400)}", style="magenta")
+        case "explained":
+            return plain(f"{data['slot']} in words ({data['by']}): {one_line(data['text'], 400)}", style="magenta")
         case "run-ended":
             return plain(f"search ended: {data['stop']}", style="bold")
     return None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from autoprune.report.mathematics import formula_of, symbols
 from autoprune.runs.events import Event
 from autoprune.runs.verdicts import Comparison
 
@@ -24,6 +25,8 @@ class Slot:
     status: str = ""
     perplexity: float | None = None
     problem: str = ""
+    formula: str = ""
+    symbols: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Picture:
     spent: dict[str, Any] = field(default_factory=dict)
     lessons: list[str] = field(default_factory=list)
     notice: str = ""
+    explained: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     elsewhere: list[dict[str, Any]] = field(default_factory=list)
@@ -77,6 +81,8 @@ class Picture:
                 self._move(event)
             case "lesson":
                 self.lessons.append(data["text"])
+            case "explained":
+                self.explained = data
             case "called":
                 self._add_call(data)
             case "spent":
@@ -109,6 +115,13 @@ class Picture:
     def done(self) -> int:
         return sum(1 for slot in self.slots.values() if slot.status)
 
+    def _origin(self, slot: Slot) -> str:
+        """The first parent that is a candidate, with its formula where it has one, for a formula that builds on it."""
+        parent = next((self.slots[name] for name in slot.parents if name in self.slots), None)
+        if parent is None:
+            return ""
+        return f"{parent.slot}, {parent.formula}" if parent.formula else parent.slot
+
     def _add_call(self, call: dict[str, Any]) -> None:
         """What was paid since the last reckoning. An unknown price makes the sum unknown."""
         usd, price = self.spent.get("usd", 0.0), call["usd"]
@@ -123,7 +136,10 @@ class Picture:
             slot.agent = event.data["agent"]
         elif event.kind == "proposed":
             slot.candidate = event.data["candidate"]
-            slot.idea = str(event.data["thought"].get("idea", ""))
+            thought = event.data["thought"]
+            slot.idea = str(thought.get("idea", ""))
+            if drawn := formula_of(thought):
+                slot.formula, slot.symbols = drawn, symbols(thought.get("expression"), self._origin(slot))
         else:
             slot.agent, slot.status = "", event.data["status"]
             slot.perplexity = event.data.get("perplexity")

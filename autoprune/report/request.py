@@ -6,25 +6,51 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from autoprune.report.code import code, difference
-from autoprune.report.text import one_line, plain
+from autoprune.report.code import LONGEST_CODE, code, diff, difference, shortened
+from autoprune.report.folded import folded
+from autoprune.report.gist import MOST_THOUGHT, REASONING, gist
+from autoprune.report.mathematics import formula_of
+from autoprune.report.outline import WHOLE, lines_of
+from autoprune.report.text import LONGEST, one_line, plain
 from autoprune.runs.approvals import ApprovalRequest
+
+VIEW = "[v]iew"
+"""The answer that shows everything."""
+MOST_DIFFERENT = 120
+"""Lines of a difference that are shown."""
 
 
 def request_view(request: ApprovalRequest, source: str, parent: str | None, findings: Sequence[str]) -> RenderableType:
-    """One request. `source` is what would run now, and `parent` what it was made from, if there is such a source."""
+    """One request. `source` is what would run now, and `parent` what it was made from, if there is such a source.
+
+    Of a long source the difference comes first, if it is shorter, and helpers are folded; VIEW shows everything.
+    """
     origin = f", from {request.parent}" if request.parent else ""
     parts: list[RenderableType] = [
         plain(f"{request.slot} waits for approval: {request.operator} by {request.engine}{origin}", "bold"),
-        Panel(_thought(request), title="thought", title_align="left"),
-        Panel(code(source), title=f"code of {request.candidate[:8]}", title_align="left"),
+        Panel(_thought(request, whole=False), title="thought", title_align="left"),
+        Panel(folded(source, VIEW), title=f"code of {request.candidate[:8]}", title_align="left"),
     ]
     if parent is not None:
-        title = plain(f"against {one_line(request.parent, 40)}")
-        parts.append(Panel(difference(parent, source, request.parent, request.slot), title=title, title_align="left"))
+        parts.insert(2 if _is_long(source) else 3, _compared(request, source, parent))
     said = [line for line in request.review if line not in findings]
     parts.append(plain(f"critic: {one_line('; '.join(said), 600) or 'no comment'}"))
     parts.append(_found(findings))
+    return Group(*parts)
+
+
+def whole_view(request: ApprovalRequest, source: str, parent: str | None) -> RenderableType:
+    """Everything of a request that `request_view` folds: the source in its own order, difference, thought."""
+    parts: list[RenderableType] = [
+        plain(f"code of {request.slot}, {len(lines_of(source)):,} lines", "bold"),
+        code(source, line_numbers=True),
+    ]
+    if len(source) > LONGEST_CODE:
+        parts.append(plain(f"cut: {LONGEST_CODE:,} of {len(source):,} characters are shown", "yellow"))
+    if parent is not None:
+        parts.append(plain(f"against {one_line(request.parent, 40)}", "bold"))
+        parts.append(difference(parent, source, request.parent, request.slot))
+    parts.append(Panel(_thought(request, whole=True), title="thought", title_align="left"))
     return Group(*parts)
 
 
@@ -38,6 +64,31 @@ def _found(findings: Sequence[str]) -> Text:
     return plain(f"screen: {one_line('; '.join(findings), 600) or 'nothing found'}", "yellow" if findings else "")
 
 
-def _thought(request: ApprovalRequest) -> RenderableType:
-    shown = [plain(f"{key}: {value}") for key, value in request.thought.items() if key != "expression" and value]
-    return Group(*shown) if shown else plain("(none)", "dim")
+def _is_long(source: str) -> bool:
+    return len(lines_of(source)) > WHOLE
+
+
+def _compared(request: ApprovalRequest, source: str, parent: str) -> RenderableType:
+    """What differs from the parent. Beside a long source a longer difference is only counted."""
+    title = plain(f"against {one_line(request.parent, 40)}")
+    lines = [shortened(line) for line in diff(parent, source, request.parent, request.slot)]
+    total = len(lines_of(source))
+    shown: RenderableType = code("\n".join(lines[:MOST_DIFFERENT]), "diff") if lines else plain("no difference", "dim")
+    if _is_long(source) and len(lines) >= total:
+        shown = plain(f"the difference has {len(lines):,} lines, the code {total:,}: {VIEW} shows both", "dim")
+    elif len(lines) > MOST_DIFFERENT:
+        more = f"... {len(lines) - MOST_DIFFERENT:,} lines more: {VIEW} shows everything"
+        shown = Group(shown, plain(more, "yellow"))
+    return Panel(shown, title=title, title_align="left")
+
+
+def _thought(request: ApprovalRequest, whole: bool) -> RenderableType:
+    lines = [
+        plain(f"{key}: {text}", longest=MOST_THOUGHT if whole else LONGEST)
+        for key, value in request.thought.items()
+        if key not in ("expression", "formula") and value
+        for text in [value if whole or key != REASONING else gist(value, VIEW)]
+    ]
+    if formula := formula_of(request.thought):
+        lines.insert(0, plain(f"formula: {formula}"))
+    return Group(*lines) if lines else plain("(none)", "dim")

@@ -4,18 +4,32 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 
 from autoprune.report.confirmation import confirmation
 from autoprune.report.cost import cost_table
+from autoprune.report.found import Found, found
 from autoprune.report.picture import Picture
 from autoprune.report.text import plain
 
 
 def final_table(picture: Picture) -> RenderableType:
-    """What was confirmed, best report perplexity first; what the agents cost; the conclusion as the last line."""
+    """What was confirmed, best report perplexity first; what the agents cost; what was found, if that can be said in a
+    formula or a sentence; the conclusion as the last line."""
     costs = [cost_table(picture.agents)] if picture.agents else []
-    return Group(*confirmation(picture), *costs, plain(picture.conclusion, "bold"))
+    result = found(picture)
+    said = [_described(result)] if result else []
+    return Group(*confirmation(picture), *costs, *said, plain(picture.conclusion, "bold"))
+
+
+def _described(result: Found) -> RenderableType:
+    """Formula, symbols and sentence under each other."""
+    lines = [plain(result.formula)] if result.formula else []
+    lines += [plain(f"  {symbol}: {meaning}", "dim") for symbol, meaning in result.symbols]
+    if result.sentence:
+        lines.append(plain(f"{result.sentence} ({result.by})"))
+    return Group(plain(f"What was found: {result.slot}", "bold"), Padding(Group(*lines), (0, 0, 0, 2)))
 
 
 def runs_table(runs: Iterable[tuple[str, Picture, int]]) -> Table:

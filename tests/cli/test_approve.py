@@ -93,7 +93,7 @@ def test_a_person_sees_thought_code_difference_review_and_findings_and_answers_e
 
 def test_words_work_as_well_as_letters_and_others_are_refused(desk, archive):
     shown = desk.type("perhaps", "", "approve", "reject", "")
-    assert shown.count("is none of a, e, r, t, s") == 2
+    assert shown.count("is none of a, v, e, r, t, s") == 2
     assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("reject", "")}
 
 
@@ -144,6 +144,97 @@ def test_a_vain_edit_leaves_the_question_open(desk, archive, tmp_path, monkeypat
     editor(tmp_path, monkeypatch, command)
     assert complaint in desk.type("e", "a", "a")
     assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("approve", "")}
+
+
+LONG = "".join(
+    f'\n\ndef helper_{number}(x):\n    """Helper {number}."""\n' + "    x = x + 1\n" * 20 + "    return x\n"
+    for number in range(3)
+)
+REASONING = "The norm of the inputs differs between blocks. " * 400
+
+
+HIDDEN = "# \x1b[2J \u202e\n"
+
+
+@pytest.fixture
+def long_one(run, archive):
+    return ask_long(run, archive)
+
+
+@pytest.fixture
+def hiding_one(run, archive):
+    return ask_long(run, archive, HIDDEN)
+
+
+def ask_long(run, archive, more=""):
+    """A third candidate: long, with a long reasoning, from a parent that differs in one line."""
+    for slot in ("g1.c1", "g1.c2"):
+        candidate = next(each.candidate for each in archive.approvals.pending() if each.slot == slot)
+        archive.approvals.decide(Decision(slot=slot, candidate=candidate, decision="reject", who="bob"))
+    parent = f"import torch\n{LONG}\n\n" + PARENT.removeprefix("import torch\n\n\n")
+    source = parent.replace("abs()", "abs() * layer.input_norm") + more
+    request = ApprovalRequest(
+        slot="g1.c3",
+        candidate=run.save_source(source),
+        revision=0,
+        operator="cross",
+        engine="llm",
+        thought={"idea": "an idea", "reasoning": REASONING, "formula": "S = |W| · ‖X‖"},
+        parent="g0.c1",
+        parent_source=run.save_source(parent),
+    )
+    archive.approvals.ask(request)
+    return source
+
+
+def test_of_a_long_candidate_the_difference_comes_first_then_score_then_folded_helpers(desk, long_one):
+    shown = desk.type("a")
+    first = shown.index("+    return layer.weight.abs() * layer.input_norm")
+    assert first < shown.index("def score(layer):", first) < shown.index("def helper_0(x):", first)
+    assert shown.count("... 21 lines") == 3
+    total = len(long_one.splitlines())
+    assert f"63 of {total} lines are folded: [v]iew shows everything" in " ".join(shown.replace("│", " ").split())
+    assert "formula: S = |W| · ‖X‖" in shown
+    assert "characters more: [v]iew" in shown
+    assert len(shown) < len(REASONING)
+
+
+def test_of_a_long_source_that_hides_code_the_finding_is_shown(desk, hiding_one):
+    shown = desk.type("a")
+    assert "screen: error" in shown
+    assert "# <U+001B>[2J <U+202E>" in shown
+
+
+def test_view_shows_all_of_the_source_difference_and_reasoning_and_asks_again(desk, archive, hiding_one):
+    shown = desk.type("v", "a")
+    after = shown.partition(QUESTION)[2]
+    lines = [line.rstrip() for line in after.splitlines()]
+    for number, line in enumerate(hiding_one.split("\n")[:-2], 1):
+        if line:
+            assert f"{number:>4} {line}" in lines
+    assert "# <U+001B>[2J <U+202E>" in after
+    assert not re.search("[\x1b\u202e]", after)
+    assert "".join(REASONING.split()) in re.sub(r"[│\s]", "", after)
+    assert shown.count(QUESTION) == 2
+    assert said(archive)["g1.c3"] == ("approve", "")
+
+
+def test_a_difference_longer_than_the_code_is_counted_and_shown_by_view(desk, run, archive, long_one):
+    other = "".join(f"def other_{number}(x):\n    return x + {number}\n" for number in range(60))
+    facts = {"slot": "g1.c4", "revision": 0, "operator": "cross", "engine": "llm", "parent": "g0.c9"}
+    asked = {"candidate": run.save_source(long_one + "x = 1\n"), "parent_source": run.save_source(other)}
+    archive.approvals.ask(ApprovalRequest.model_validate({**facts, **asked}))
+    shown = desk.type("a", "v", "a")
+    second = shown.partition("g1.c4 waits")[2]
+    before, _, after = second.partition(QUESTION)
+    assert "the difference has" in before
+    assert "-def other_0(x):" not in before
+    assert "-def other_0(x):" in after
+
+
+def test_after_an_edit_view_shows_the_edited_source(desk, archive, tmp_path, monkeypatch, long_one):
+    editor(tmp_path, monkeypatch, 'sed -i -e "s/input_norm/input_var/" "$1"')
+    assert "layer.input_var" in desk.type("e", "v", "a").rpartition("against g0.c1")[0].rpartition("code of g1.c3")[2]
 
 
 def test_a_question_is_given_up_when_it_is_answered_elsewhere(desk, archive, run):
@@ -248,6 +339,42 @@ def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(environment, run, 
     assert len(archive.approvals.pending()) == 2
 
 
+def pager(tmp_path, command):
+    (tmp_path / "pager").write_text(f"#!/bin/sh\n{command}\n")
+    (tmp_path / "pager").chmod(0o755)
+    return str(tmp_path / "pager")
+
+
+def test_view_goes_through_the_pager_of_the_user_and_asks_again(environment, run, archive, tmp_path, hiding_one):
+    paged = pager(tmp_path, "echo paged; cat > paged.txt")
+    child = terminal(environment, tmp_path, "approve", "r", NO_COLOR="1", PAGER=paged)
+    child.expect_exact(QUESTION.strip())
+    child.sendline("v")
+    child.expect_exact("paged")
+    child.expect_exact(QUESTION.strip())
+    child.sendline("a")
+    child.expect(pexpect.EOF)
+    child.close()
+    text = (tmp_path / "paged.txt").read_text("utf-8")
+    assert "def score(layer):" in text
+    assert "<U+202E>" in text
+    assert not re.search("[\x1b\u202e]", text)
+    assert said(archive)["g1.c3"] == ("approve", "")
+
+
+@pytest.mark.parametrize("command", ["no-such-pager", "'", "exit 3"])
+def test_a_pager_that_does_not_work_leaves_the_question_open(environment, archive, tmp_path, long_one, command):
+    paged = pager(tmp_path, command) if command.startswith("exit") else command
+    child = terminal(environment, tmp_path, "approve", "r", NO_COLOR="1", PAGER=paged)
+    child.expect_exact(QUESTION.strip())
+    child.sendline("v")
+    child.expect_exact(QUESTION.strip())
+    child.sendline("s")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert len(archive.approvals.pending()) == 1
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("prompt", ["comment", "editor"])
 def test_ctrl_c_at_a_prompt_of_a_search_ends_it_and_decides_nothing(environment, small, tmp_path, prompt):
@@ -286,7 +413,8 @@ def test_a_search_on_a_narrow_terminal_asks_at_once_and_goes_on(environment, sma
     child.close()
     assert child.exitstatus == 3
     assert not COLOUR.search(screen.getvalue())
-    boxed = [line for line in screen.getvalue().splitlines() if line.startswith(("│", "╭", "╰"))]
+    text = re.sub(r"\x1b\[[\d;]*m", "", screen.getvalue())  # dim is no colour, and takes no column
+    boxed = [line for line in text.splitlines() if line.startswith(("│", "╭", "╰"))]
     assert boxed
     assert max(map(len, boxed)) <= 60
     child = terminal(environment, tmp_path, "resume", "r", width=100)
@@ -346,7 +474,7 @@ def test_what_hides_code_is_shown_by_its_number_in_code_and_difference(desk, run
     asked = {"candidate": run.save_source(source), "parent": "seed.wanda", "parent_source": run.save_source(PARENT)}
     archive.approvals.ask(ApprovalRequest.model_validate({**facts, **asked}))
     shown = desk.type("a", "a", "s")
-    lines = [line.strip("│ ").strip() for line in shown.splitlines()]
+    lines = [re.sub(r"^\d+ ", "", line.strip("│ ").strip()) for line in shown.splitlines()]
     for line in ("# kept:<U+2028>    return 1", "# nothing to see<U+000D>print(1)", "x = 1  # <U+202E>"):
         assert line in lines
         assert f"+{line}" in lines

@@ -29,6 +29,8 @@ EVENTS = [
     ("confirmed", {"rows": [None]}),
     ("run-ended", {"stop": 1, "conclusion": None}),
     ("lesson", {"text": 10**400}),
+    ("explained", {}),
+    ("explained", {"slot": [], "text": None}),
 ]
 ROWS = [
     ("proposals", "thought", "7"),

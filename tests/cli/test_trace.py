@@ -15,6 +15,8 @@ import pytest
 
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import VERSION, Kind, read_events
+from tests.report.html.made_up import MadeUp
+from tests.report.html.strong import FORMULA, REASONING, SENTENCE, make_strong
 
 
 def test_a_run_is_drawn_with_reasons_verdicts_reviews_and_costs(here, recorded):
@@ -135,6 +137,46 @@ def test_what_a_model_looked_up_is_shown_and_answered_from_earlier_generations(h
     assert "skewness=" in turns[0][0]["calls"][1]["result"]
 
 
+@pytest.fixture
+def strong(tmp_path):
+    """A run in which a strong model wrote two candidates: its path and the best of them."""
+    run = MadeUp(tmp_path / "strong", 8, blocks=1).run
+    best, _ = make_strong(run)
+    return str(run.path), best
+
+
+def test_a_candidate_of_a_strong_model_is_folded_and_whole_shows_all_of_it(here, strong):
+    run, best = strong
+    folded, whole = here("trace", run, best).stdout, here("trace", run, best, "--whole").stdout
+    assert "... 25 lines" in folded
+    assert "100 of 123 lines are folded: --whole shows everything" in folded
+    assert "122 def score(layer):" in folded
+    assert re.search(r"\.\.\. 9,\d{3} characters more: --whole", folded)
+    assert "folded" not in whole
+    assert "characters more" not in whole
+    assert whole.count("x = x * 2") == 4 * 24
+    assert whole.index("def helper_0") < whole.index("def score", whole.index("revision 1"))
+    assert "".join(REASONING.split()) in re.sub(r"[│\s]", "", whole)
+    for text in (folded, whole):
+        assert f"formula: {FORMULA}" in text
+        assert f"{best} in words (analyst): It keeps" in text
+
+
+def test_a_reasoning_floods_no_list_no_events_and_no_algorithm_file(here, strong, tmp_path):
+    run, _ = strong
+    assert here("export-algorithm", f"{run}:best", "--out", "best.py").returncode == 0
+    texts = [here("trace", run).stdout, here("trace", run, "g1").stdout, here("trace", run, "--follow").stdout]
+    for text in (*texts, (tmp_path / "best.py").read_text("utf-8")):
+        assert "depends on the others" not in text
+    assert f"formula: {FORMULA}" in (tmp_path / "best.py").read_text("utf-8")
+
+
+def test_a_run_ends_with_what_was_found(here, strong):
+    run, best = strong
+    told = here("trace", run).stdout.partition(f"What was found: {best}\n")[2]
+    assert " ".join(told.split()).startswith(f"{FORMULA} {SENTENCE} (analyst)")
+
+
 @pytest.mark.parametrize("part", [(), ("g1",), ("g2.c1",)])
 def test_the_graph_of_a_run_a_generation_or_a_candidate_is_written_to_a_file(here, recorded, tmp_path, part):
     done = here("trace", recorded, *part, "--graph", "graphml", "--out", "g.graphml")
@@ -157,6 +199,9 @@ def test_the_graph_of_a_run_a_generation_or_a_candidate_is_written_to_a_file(her
         (["--map", "--graph", "json"], "--map is of the whole run"),
         (["g1", "--follow"], "--follow prints the whole run"),
         (["--graph", "png"], "png"),
+        (["--whole"], "--whole is of one candidate"),
+        (["g1", "--whole"], "g1 is a generation"),
+        (["g1.c1", "--whole", "--json"], "--whole is of one candidate"),
     ],
 )
 def test_wrong_words_are_one_line_and_exit_2(here, recorded, words, complaint):

@@ -22,6 +22,13 @@ def event(kind, **data):
     return Event(key="k", time="2026-01-02T03:04:05.678+00:00", kind=kind, data=data)
 
 
+def proposed(**thought):
+    return event("proposed", slot="g1.c1", revision=0, candidate="abc", engine="llm", thought=thought, problem="")
+
+
+EXPLAINED = {"slot": "g1.c1", "candidate": "abc", "text": "It keeps large weights.", "by": "analyst"}
+
+
 def ended(status="measured", **data):
     facts = {
         "slot": "g1.c1",
@@ -249,3 +256,46 @@ def test_a_run_whose_sources_are_gone_has_a_front_and_no_map():
 
 def test_durations_read_as_people_write_them():
     assert (duration(125), duration(3725)) == ("2:05", "1:02:05")
+
+
+def test_the_end_says_what_was_found_as_mathematics_and_in_a_sentence():
+    told = [*story(), proposed(expression=["mul", "W", ["pow", "X", 0.5]]), event("explained", **EXPLAINED)]
+    lines = [line.rstrip() for line in shown(final_table(Picture.of(told)), width=100).splitlines()]
+    start = lines.index("What was found: g1.c1")
+    assert lines[start + 1 : start + 5] == [
+        "  |W| · ‖X‖^0.5",
+        "    |W|: absolute weight",
+        "    ‖X‖: norm of each input",
+        "  It keeps large weights. (analyst)",
+    ]
+    assert lines[start + 5] == lines[-1]
+
+
+def test_without_formula_and_sentence_the_end_says_nothing_of_what_was_found():
+    assert "What was found" not in shown(final_table(Picture.of(story())), width=100)
+
+
+def test_a_sentence_without_a_formula_and_a_formula_without_a_sentence_are_enough():
+    sentence = shown(final_table(Picture.of([*story(), event("explained", **EXPLAINED)])), width=100)
+    assert "It keeps large weights. (analyst)" in sentence
+    formula = shown(
+        final_table(Picture.of([*story(), proposed(formula="S = |W|"), ended(perplexity=60.0, gain=0.1)])), width=100
+    )
+    assert "S = |W|" in formula
+
+
+def test_an_explanation_is_one_line_of_the_live_view_and_obeys_nothing():
+    line = describe(event("explained", **{**EXPLAINED, "text": HOSTILE * 1000}))
+    assert line.plain.startswith("g1.c1 in words (analyst): [/foo] [bold]")
+    assert len(line.plain) < 500
+    assert "\x1b" not in line.plain
+
+
+def test_a_formula_that_takes_a_parents_score_names_the_parent_and_its_formula():
+    plan = {**PLAN, "slot": "g2.c1", "generation": 2, "parents": ["g1.c1"]}
+    child = {"slot": "g2.c1", "revision": 0, "candidate": "def", "engine": "symbolic", "problem": ""}
+    thought = {"expression": ["exchange", ["code", "def score(layer): ..."], 16.0]}
+    told = [*story(), proposed(formula="S = |W|"), event("planned", generation=2, slots=[plan])]
+    picture = Picture.of([*told, event("proposed", **child, thought=thought)])
+    assert picture.slots["g2.c1"].formula == "s(W), then 16 rounds of mask swaps"
+    assert picture.slots["g2.c1"].symbols == [("s(W)", "score of g1.c1, S = |W|")]

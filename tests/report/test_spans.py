@@ -147,3 +147,18 @@ def test_a_fork_begins_with_what_its_origin_did():
     later = forked.model_copy(update={"time": at(100).isoformat(), "key": "forked"})
     spans = spans_of([later, *events(*BEGINNING, *END)])
     assert spans["autoprune search"].start == at(0)
+
+
+def test_a_long_reasoning_is_no_attribute_of_a_span():
+    thought = {"idea": "an idea", "why": "because", "reasoning": "It depends. " * 9000}
+    told = {"slot": "g1.c1", "revision": 0, "candidate": "abc", "thought": thought, "problem": ""}
+    spans = Spans("r")
+    working = ("working", {"slot": "g1.c1", "agent": "proposer"})
+    taken = [
+        span
+        for event in events(("planned", {"generation": 1, "slots": [PLAN]}), working, ("proposed", told))
+        for span in spans.take(event)
+    ]
+    sent = str([span.attributes for span in [*taken, *spans.rest()]])
+    assert "an idea" in sent
+    assert "It depends" not in sent

@@ -3,22 +3,28 @@
 from typing import Any
 
 from autoprune.report.candidate import Spending, verdict
-from autoprune.report.code import revealed
+from autoprune.report.code import diff, revealed
 from autoprune.report.confirmation import own_verdicts
 from autoprune.report.cost import cost_line
+from autoprune.report.gist import REASONING, split
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, number
 from autoprune.report.live import describe
+from autoprune.report.mathematics import formula_of
+from autoprune.report.outline import lines_of, outline
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.verdicts import interval, percent
 
 _NUMBERS = ("perplexity", "estimated_perplexity", "partial_perplexity", "gain", "sparsity", "agreement")
 _SAID = ("proposed", "reviewed", "asked", "decided", "ended")
+MOST_PARTS = 300
+"""Of a source; one of more parts is shown in its own order."""
 GONE = "the source is gone, or was changed since it was recorded"
 
 
-def candidates(material: Material, longest: int) -> dict[str, Any]:
-    """`all`: the candidates in order; `code`: content hash -> source, each once. `longest`: characters of a text."""
+def candidates(material: Material, longest: int, differences: dict[str, Any]) -> dict[str, Any]:
+    """`all`: the candidates in order; `code`: content hash -> source, each once; `outline`: content hash -> the parts
+    of its code in reading order. `longest`: characters of a text; `differences`: as `differences` makes them."""
     revisions: dict[str, list[Proposal]] = {}
     for proposal in material.proposals:
         revisions.setdefault(proposal.slot, []).append(proposal)
@@ -37,10 +43,34 @@ def candidates(material: Material, longest: int) -> dict[str, Any]:
                 "candidate": name,
                 "said": said.get(slot, []),
                 "confirmed": verdicts.get(name or "", []),
+                "against": _against(differences.get(slot), longest),
                 **_spent(material.spending.get(slot, Spending()), longest),
             }
         )
-    return {"all": told, "code": code}
+    outlines = {name: _outline(source, longest) for name, source in material.sources.items()}
+    return {"all": told, "code": code, "outline": {name: parts for name, parts in outlines.items() if parts}}
+
+
+def differences(material: Material) -> dict[str, dict[str, Any]]:
+    """By slot, the first parent and the diff of its last source and the candidate's; no `diff` where that is no
+    shorter than the source."""
+    last = {proposal.slot: proposal for proposal in material.proposals}
+    made: dict[str, dict[str, Any]] = {}
+    for slot, proposal in last.items():
+        parent = last.get(proposal.parents[0]) if proposal.parents else None
+        source = material.sources.get(proposal.candidate or "")
+        before = material.sources.get(parent.candidate or "") if parent else None
+        if parent is not None and source is not None and before is not None:
+            lines = diff(before, source, parent.slot, slot)
+            shorter = len(lines) < len(lines_of(source))
+            made[slot] = {"parent": parent.slot, "lines": len(lines), "diff": "\n".join(lines) if shorter else ""}
+    return made
+
+
+def _against(difference: dict[str, Any] | None, longest: int) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    return {**difference, "diff": _code(difference["diff"], longest)}
 
 
 def _proposed(material: Material, revisions: list[Proposal], longest: int) -> dict[str, Any]:
@@ -55,7 +85,8 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
         "engine": last.engine,
         "parents": last.parents,
         "verdict": word.strip(" ()"),
-        "thought": [[key, cut(_words(value), longest)] for key, value in last.thought.items() if _is_said(key, value)],
+        "thought": _thought(last.thought, longest),
+        "reasoning": _gist(last.thought.get(REASONING) or "", longest),
         "chain": [
             {
                 "node": step["node"],
@@ -71,8 +102,20 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
     }
 
 
+def _thought(thought: dict[str, Any], longest: int) -> list[list[str]]:
+    """Formula first, then what was said, but for the reasoning."""
+    pairs = [(key, value) for key, value in thought.items() if _is_said(key, value)]
+    formula = formula_of(thought)
+    return [["formula", formula]] * bool(formula) + [[key, cut(_words(value), longest)] for key, value in pairs]
+
+
 def _is_said(key: str, value: object) -> bool:
-    return key != "expression" and value not in (None, "", [], {})
+    return key not in ("expression", "formula", REASONING) and value not in (None, "", [], {})
+
+
+def _gist(text: object, longest: int) -> list[str]:
+    """The first sentences of a long text, and the rest."""
+    return list(split(cut(text, longest)))
 
 
 def _words(value: object) -> str:
@@ -112,6 +155,14 @@ def _code(source: str | None, longest: int) -> str:
     return GONE if source is None else cut(revealed(source, len(source)), longest)
 
 
+def _outline(source: str | None, longest: int) -> list[list[int]]:
+    """First line, number of lines, and lines shown where it is folded, of each part; none of what is shown as it is."""
+    if source is None or len(source) > longest:
+        return []
+    parts = outline(source)
+    return [[part.first, part.count, part.head] for part in parts] if 1 < len(parts) <= MOST_PARTS else []
+
+
 def _verdicts(material: Material) -> dict[str, list[str]]:
     """By content hash, how the candidate did on the report split against each baseline, in words."""
     hashes = {row["name"]: row["candidate"] for row in material.picture.rows if row.get("candidate")}
@@ -131,5 +182,5 @@ def _spent(spending: Spending, longest: int) -> dict[str, Any]:
         "cost": cost_line(spending.agents) if spending.agents else "",
         "models": [cut(model, 200) for model in spending.models],
         "looked_up": [cut(call, 400) for call in spending.looked_up],
-        "thinking": [cut(text, longest) for text in spending.thinking],
+        "thinking": [_gist(text, longest) for text in spending.thinking],
     }

@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from autoprune.report.found import found
 from autoprune.report.html import tables
-from autoprune.report.html.candidates import candidates
+from autoprune.report.html.candidates import candidates, differences
 from autoprune.report.html.curve import curve
 from autoprune.report.html.layers import layers
 from autoprune.report.html.lineage import line_of_best, lineage
@@ -53,6 +54,7 @@ def report(material: Material) -> str:
         origin=shareable(picture.origin),
         stop=cut(picture.stop, 300),
         conclusion=cut(picture.conclusion, tables.SAID),
+        found=found(picture),
         figures=tables.key_figures(material),
         confirmation=tables.confirmation(material),
         costs=tables.costs(material),
@@ -77,9 +79,9 @@ def _data(material: Material) -> str:
         "quality": as_data(material.placed),
         "best": material.picture.best.slot if material.picture.best else None,
     }
-    text = ""
+    text, compared = "", differences(material)
     for longest in LENGTHS:
-        said = {"candidates": candidates(material, longest), "reasoning": reasoning(material, longest)}
+        said = {"candidates": candidates(material, longest, compared), "reasoning": reasoning(material, longest)}
         text = as_json({**fixed, **said, "longest": longest})
         if len(text.encode()) <= LIMIT:
             break

@@ -118,6 +118,8 @@ class MadeUp:
         code = SOURCE.format(number=number) + (_with(self.said) if self.said else "")
         name = self.run.save_source(code)
         thought = {"idea": self.text(f"|W| * X^{number / 1000:.3f}, within each row"), "why": self.text(WHY)}
+        if self.said is not None:
+            thought |= {"reasoning": self.said, "formula": self.said}
         chain = [
             {"node": "obs.skew", "kind": "observation", "text": self.text("block 0 is skewed"), "ground": "obs.skew"},
             {"node": parents[0], "kind": "algorithm", "text": self.text("wanda: |W| * X"), "ground": None},
@@ -202,6 +204,8 @@ class MadeUp:
         }
         compared |= {"windows": 24, "seeds": [0, 1, 2]}
         self.events.emit("confirmed", "confirmed", rows=rows, comparisons=[compared], elsewhere=[], protocol=PROTOCOL)
+        if self.said is not None:
+            self.events.emit("explained", "explained", slot=slot, candidate=name, text=self.said, by=self.said)
         spent = {"seconds": 5400.0, "candidates": 200, "tokens": 2_040_000, "usd": 0.0, "agents": agents}
         said = self.text(f"{slot} is better than every baseline on the report split, 54.40 against 60.10.")
         self.events.emit("run-ended", "run-ended", stop=self.text("200 candidates tried"), conclusion=said, **spent)

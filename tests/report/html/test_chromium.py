@@ -13,6 +13,7 @@ import pytest
 
 from autoprune.report.html import document
 from tests.report.html.made_up import HOSTILE, MadeUp
+from tests.report.html.strong import make_strong
 from tests.report.html.test_document import drawn
 
 PLOTS = ("curve", "graph", "lineage", "sparsity", "skewness", "errors", "cause", "front")
@@ -112,7 +113,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "large": MadeUp(home / "large", 200),
         "hostile": MadeUp(home / "hostile", 8, said=HOSTILE),
         "begun": MadeUp(home / "begun", 0, ends=False),
+        "strong": MadeUp(home / "strong", 8),
     }
+    make_strong(runs["strong"].run)
     for name, made in runs.items():
         (home / f"{name}.html").write_text(drawn(made.run), encoding="utf-8", newline="")
     with pytest.MonkeyPatch.context() as patch:
@@ -179,6 +182,40 @@ def test_a_click_on_a_thought_shows_what_it_says_its_chain_and_its_code(browser,
         assert part in said
     assert f"supports {best}.evidence" in said
     assert browser.complaints() == []
+
+
+def test_long_code_is_folded_with_the_numbers_of_its_lines_and_unfolds(browser, pages):
+    browser.open(pages["strong"])
+    browser.run(f"document.querySelector('tr[data-slot=\"{child_of(browser)}\"]').click()")
+    source = "[...document.querySelectorAll('tr.open .source')].at(-1)"
+    parts = f"[...{source}.querySelectorAll(':scope > .numbered > pre')]"
+    shown = browser.run(f"return {parts}.map((each) => each.innerText)")
+    assert shown[0].split() == ["122", "123"]
+    assert shown[1].startswith("def score(layer):")
+    folds = f"[...{source}.querySelectorAll(':scope > details')]"
+    assert browser.run(f"return {folds}.map((fold) => fold.open)") == [False] * 4
+    assert "… 25 lines" in browser.run(f"return {folds}[0].querySelector('summary').textContent")
+    browser.run(f"{folds}[0].querySelector('summary').click()")
+    browser.until(f"return {folds}[0].open")
+    numbers = browser.run(f"return {folds}[0].querySelector(':scope > .numbered .numbers').innerText")
+    assert numbers.split() == [str(number) for number in range(8, 33)]
+    heights = browser.run(
+        f"return [...{folds}[0].querySelectorAll(':scope > .numbered > pre')].map((part) => part.clientHeight)"
+    )
+    assert heights[0] == heights[1]
+    summaries = browser.run("return [...document.querySelectorAll('tr.open summary')].map((each) => each.textContent)")
+    assert any("characters more" in summary for summary in summaries)
+    assert any(summary.startswith("against g") for summary in summaries)
+    assert browser.complaints() == []
+
+
+def child_of(browser):
+    """The candidate that has a difference against its parent."""
+    return browser.run(
+        "const data = JSON.parse(document.getElementById('data').textContent);"
+        "const isLong = (each) => data.candidates.outline[each.revisions.at(-1)];"
+        "return data.candidates.all.find((each) => each.against?.diff && isLong(each)).slot"
+    )
 
 
 def test_the_panel_goes_from_thought_to_thought_and_finds_by_words(browser, pages):

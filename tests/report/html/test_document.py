@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import pytest
@@ -20,6 +21,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from tests.report.html.made_up import HOSTILE, MadeUp
 from tests.report.html.reading import Reader
+from tests.report.html.strong import FORMULA, SENTENCE, SOURCE, make_strong
 
 MOST = 8_000_000
 
@@ -113,6 +115,84 @@ def test_a_run_that_goes_on_says_so_and_one_that_has_just_begun_is_drawn(made_up
 def test_a_run_without_candidates_is_drawn(made_up):
     data = made_up(0, ends=False).data
     assert (data["best"], data["candidates"]["all"], data["lineage"]["line"]) == (None, [], [])
+
+
+@pytest.fixture
+def strong(tmp_path: Path) -> Callable[..., tuple[Reader, str, str]]:
+    """A run in which a strong model wrote two candidates: its page, the best of them, and a child of that."""
+
+    def make(**more: str) -> tuple[Reader, str, str]:
+        run = MadeUp(tmp_path / "run", 8, blocks=2).run
+        best, child = make_strong(run, **more)
+        page = drawn(run)
+        assert len(page.encode()) < MOST
+        return Reader(page), best, child
+
+    return make
+
+
+def candidate_of(page: Reader, slot: str) -> dict[str, Any]:
+    return next(each for each in page.data["candidates"]["all"] if each["slot"] == slot)
+
+
+def test_long_code_has_an_outline_with_score_first_and_helpers_folded(strong):
+    page, best, _ = strong()
+    outlines = page.data["candidates"]["outline"]
+    name = candidate_of(page, best)["revisions"][-1]
+    parts, lines = outlines[name], page.data["candidates"]["code"][name].split("\n")
+    assert lines[parts[0][0] - 1] == "def score(layer):"
+    assert [count - head for _, count, head in parts] == [0, 0, 0, 25, 25, 25, 25]
+    assert len(outlines) == 2
+
+
+def test_the_difference_against_the_first_parent_is_there_where_it_is_shorter_than_the_code(strong):
+    page, best, child = strong()
+    against = candidate_of(page, child)["against"]
+    assert against["parent"] == best
+    assert "-SWEEPS = 7\n+SWEEPS = 9" in against["diff"]
+    rewritten = candidate_of(page, best)["against"]
+    assert (rewritten["diff"], rewritten["lines"] > 100) == ("", True)
+
+
+def test_of_a_reasoning_the_gist_stands_apart_from_the_rest_and_is_no_line_of_the_thought(strong):
+    page, best, _ = strong()
+    candidate = candidate_of(page, best)
+    head, rest = candidate["reasoning"]
+    assert head.endswith("depends on the others.")
+    assert len(head) <= 600 < len(rest)
+    assert [key for key, _ in candidate["thought"]] == ["formula", "idea", "why", "expected"]
+
+
+def test_what_was_found_is_a_formula_and_a_sentence(strong):
+    page, best, _ = strong()
+    told = " ".join(page.text.partition("What was found")[2].partition("Course of the search")[0].split())
+    assert told == f"{best} {FORMULA} {SENTENCE} (analyst)"
+
+
+def test_without_formula_and_sentence_nothing_is_said_of_what_was_found(made_up):
+    assert "What was found" not in made_up(8).text
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"reasoning": HOSTILE * 700, "formula": HOSTILE, "said": HOSTILE},
+        {"reasoning": "x" * 100_000, "formula": "x" * 100_000, "said": "x" * 100_000},
+        {"source": "".join(f"def f{number}(): return {number}\n" for number in range(10_000)) + SOURCE},
+        {"source": f"# <script>alert(1)</script> \u202e\n{SOURCE}"},
+        {"source": f"x = '{'<b>' * 33_000}'\n{SOURCE}"},
+    ],
+    ids=["markup", "one line of 100 KB", "ten thousand functions", "direction", "a line of code of 100 KB"],
+)
+def test_whatever_a_strong_model_writes_the_page_is_bounded_and_markup_is_text(strong, more):
+    page, best, _ = strong(**more)
+    assert page.tags.count("script") == 3
+    assert not set(page.tags) & {"img", "b", "svg", "iframe"}
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", page.text.partition("JavaScript; the tables do not")[2])
+    assert len(as_json(page.data).encode()) < 1_000_000
+    assert sum(map(len, candidate_of(page, best)["reasoning"])) <= 20_100
+    told = page.text.partition("What was found")[2].partition("Course of the search")[0]
+    assert len(told) < 2000
 
 
 def test_the_curve_falls_and_ends_at_the_best(made_up):

@@ -1,4 +1,4 @@
-// Python with colours: comments, strings, keywords and numbers. Every piece is a text node.
+// Python with colours, line numbers and folds, and differences. Every piece is a text node.
 
 const PIECES = new RegExp(
   [
@@ -21,4 +21,28 @@ function code(source) {
   }
   made.append(source.slice(end));
   return made;
+}
+
+/** Lines of a file with their numbers beside them. */
+function numbered(lines, first) {
+  const numbers = lines.map((_, index) => first + index).join("\n");
+  return el("div", "numbered", el("pre", "numbers", numbers), code(lines.join("\n")));
+}
+
+/** A source in reading order, its helpers folded; in its own order where it has no outline. */
+function sourceOf(name) {
+  const lines = (CODE.get(name) ?? "").replace(/\n$/, "").split("\n");
+  const parts = OUTLINE.get(name) ?? [[1, lines.length, lines.length]];
+  return el("div", "source", parts.map(([first, count, head]) => {
+    const shown = numbered(lines.slice(first - 1, first - 1 + head), first);
+    if (head === count) return shown;
+    const more = el("span", "more", `… ${(count - head).toLocaleString("en")} lines`);
+    return el("details", "", el("summary", "", shown, more), numbered(lines.slice(first - 1 + head, first - 1 + count), first + head));
+  }));
+}
+
+/** A unified diff. */
+function difference(text) {
+  const kinds = { "+": "added", "-": "removed", "@": "more" };
+  return el("div", "source", el("pre", "code", text.split("\n").map((line) => el("span", kinds[line[0]] ?? "", `${line}\n`))));
 }

@@ -55,9 +55,21 @@ function resultOf(candidate) {
 function codesOf(candidate) {
   return candidate.revisions.map((name, index) => {
     const last = index === candidate.revisions.length - 1;
-    const shown = code(CODE.get(name) ?? "");
+    const shown = sourceOf(name);
     return last ? el("div", "", el("p", "note", name), shown) : fold(`earlier revision ${name}`, shown);
   });
+}
+
+function againstOf({ against }) {
+  if (!against) return null;
+  if (!against.diff) return el("p", "note", against.lines ? `little in common with ${against.parent}` : `the code of ${against.parent}`);
+  return fold(`against ${against.parent}`, difference(against.diff));
+}
+
+/** The first sentences of a long text; the rest is folded. */
+function gistOf([head, rest]) {
+  if (!head) return null;
+  return el("div", "", el("pre", "words", head), rest ? fold(`… ${rest.length.toLocaleString("en")} characters more`, el("pre", "words", rest)) : null);
 }
 
 /** All of a candidate. */
@@ -70,10 +82,11 @@ function candidateDetails(candidate) {
     titled("thought", facts(candidate.thought), candidate.verdict ? el("p", "note", candidate.verdict) : null),
     titled("result", resultOf(candidate)),
     titled("chain of thought in the prompt", chainOf(candidate)),
-    titled("code", codesOf(candidate)),
+    titled("reasoning", gistOf(candidate.reasoning)),
+    titled("code", againstOf(candidate), codesOf(candidate)),
     titled("who said what", candidate.said.length ? el("pre", "words", candidate.said.join("\n")) : null),
     titled("looked up by the models", candidate.looked_up.length ? el("pre", "words", candidate.looked_up.join("\n")) : null),
-    titled("thinking of the models", candidate.thinking.length ? el("pre", "words", candidate.thinking.join("\n\n")) : null),
+    titled("thinking of the models", candidate.thinking.map(gistOf)),
     titled("what it printed", candidate.diagnostics ? el("pre", "words", candidate.diagnostics) : null),
   );
 }

@@ -48,5 +48,6 @@ function figure(value, digits = 2) {
 const signed = (value) => (value === null || value === undefined ? "" : (value > 0 ? "+" : "") + value.toFixed(3));
 const CANDIDATES = new Map(DATA.candidates.all.map((each) => [each.slot, each]));
 const CODE = new Map(Object.entries(DATA.candidates.code));
+const OUTLINE = new Map(Object.entries(DATA.candidates.outline));
 const NODES = new Map(DATA.reasoning.nodes.map((node) => [node.id, node]));
 const ideaOf = (candidate) => (candidate.thought.find(([key]) => key === "idea") ?? ["", ""])[1];

@@ -164,7 +164,9 @@ class LLMAnalyst:
         return Lesson(_claims(reflection.lesson, results), plain.best, by=reply.model)
 
     def explain(self, slot: str, thought: dict[str, Any], source: str) -> tuple[str, str] | None:
-        """See Analyst. None also for a reply that cannot be used."""
+        """See Analyst. None also for a small model, and for a reply that cannot be used."""
+        if self._briefing is None:
+            return None
         prompt = render("explain", idea=thought.get("idea", ""), why=thought.get("why", ""), source=source.strip())
         try:
             reply = self._chat.ask(f"{slot}.explain", "analyst", [{"role": "user", "content": prompt}], Explanation)

@@ -43,7 +43,6 @@ Kind = Literal[
     "explained",  # slot, candidate, text, by: what the best candidate does, in a plain sentence
     "spent",  # seconds, candidates, tokens, usd, agents: {role: usage}
     "confirmed",  # rows, comparisons, elsewhere, protocol: the final tables
-    "explained",  # slot, candidate, text, by: the best candidate in plain words
     "run-ended",  # stop, conclusion, seconds, candidates, tokens, usd, agents
 ]
 

@@ -49,7 +49,7 @@ def propose(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     try:
         draft = crew.proposers[plan["engine"]].propose(request)
     except BudgetSpent as spent:
-        return _end(crew, plan, None, "unusable", "propose", "budget", str(spent))
+        return _end(crew, plan, None, "unusable", "propose", spent.reason, str(spent))
     earlier = crew.archive.proposal(plan["slot"]) if revision else None
     thought = draft.thought or (earlier.thought if earlier else {})
     draft = Draft(thought, draft.source, draft.problem)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoprune.runs.events import Event
+from autoprune.runs.recorded import recording_line
 from autoprune.runs.verdicts import Comparison
 
 
@@ -98,6 +99,12 @@ class Picture:
     def best_baseline(self) -> tuple[str, float] | None:
         """The baseline with the lowest search perplexity."""
         return min(self.baselines.items(), key=lambda item: item[1], default=None)
+
+    @property
+    def recorded(self) -> str:
+        """Of a run that replays a recording, the line that says so; else empty."""
+        facts = self.started.get("record", {}).get("replay")
+        return recording_line(facts) if facts else ""
 
     @property
     def agents(self) -> dict[str, dict[str, Any]]:

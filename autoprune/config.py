@@ -1,5 +1,6 @@
 """One tree of settings: defaults, then a YAML file, then `key=value` words. An unknown key is an error."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -121,8 +122,9 @@ class RolesSettings(Settings):
 class LLMSettings(Settings):
     """Which chat model answers. Keys come from the environment (OPENAI_API_KEY), never from a file."""
 
-    provider: Literal["auto", "openai", "local", "self", "symbolic"] = Field(
-        "auto", description="self: the target itself, from the GGUF file of its weights"
+    provider: Literal["auto", "openai", "local", "self", "symbolic", "replay"] = Field(
+        "auto",
+        description="self: the target itself, from the GGUF file of its weights; replay: the replies of a recording",
     )
     model: str | None = Field(None, description="openai: model name; local, self: GGUF file")
     base_url: Address | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
@@ -144,6 +146,8 @@ class LLMSettings(Settings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="local: loopback port; 0 = any free one")
     context: Positive = Field(8192, description="local: context length in tokens")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="local: CPU threads; 0 = all")
+    record: bool = Field(False, description="keep every request and reply in the run's recording.jsonl")
+    recording: str | None = Field(None, description="replay: the file to play; default: the one of this installation")
     roles: RolesSettings = RolesSettings()
 
     @property
@@ -310,12 +314,18 @@ class Config(Settings):
     search: SearchSettings = SearchSettings()
 
 
-def load_config(path: Path | None = None, overrides: list[str] | None = None) -> Config:
+def load_config(
+    path: Path | None = None, overrides: list[str] | None = None, beneath: Mapping[str, Any] | None = None
+) -> Config:
     """Defaults, then the YAML file, then `a.b=value` words (values are read as YAML).
 
-    Raises UsageError naming the key and the file or word it came from.
+    `beneath`: values by dotted keys that take the place of defaults. Raises UsageError naming the key and the file or
+    word it came from.
     """
-    return _with_words({} if path is None else _read_yaml(path), overrides or [], path)
+    tree: dict[str, Any] = {}
+    for key, value in (beneath or {}).items():
+        _assign(tree, key.split("."), value, key)
+    return _with_words(_over(tree, {} if path is None else _read_yaml(path)), overrides or [], path)
 
 
 def change_config(config: Config, overrides: list[str]) -> Config:
@@ -344,6 +354,11 @@ def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Co
     return config
 
 
+def flat_settings(config: Config) -> dict[str, Any]:
+    """All settings as plain values by dotted keys: `{"data.seqlen": 512, ...}`."""
+    return _flat(config.model_dump(mode="json"))
+
+
 def dump_config(config: Config) -> str:
     """The whole tree as YAML, defaults included."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
@@ -361,6 +376,22 @@ def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise UsageError(f"{path} must hold a mapping of settings, not a {type(tree).__name__}")
     return tree
+
+
+def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+    return flat
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two trees of settings as one, in which the values of `above` count."""
+    merged = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            merged[key] = _over(below[key], above[key])
+    return merged
 
 
 def _assign(tree: dict[str, Any], keys: list[str], value: Any, word: str) -> None:

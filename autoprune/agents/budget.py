@@ -20,7 +20,15 @@ class Spent:
 
 
 class BudgetSpent(Exception):
-    """A limit was reached in the middle of a candidate: the slot ends, then the run."""
+    """A limit was reached in the middle of a candidate: the slot ends, then the run. `reason` is the outcome's."""
+
+    reason = "budget"
+
+
+class NotRecorded(BudgetSpent):
+    """A recording that is replayed holds no proposal for a slot: what was recorded is spent."""
+
+    reason = "recording"
 
 
 class StopRule(Protocol):

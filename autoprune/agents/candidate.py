@@ -53,7 +53,7 @@ def propose(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
         thought = (earlier.thought if earlier else {}) | draft.thought
         return _keep(crew, state, request, Draft(thought, draft.source, draft.problem))
     except BudgetSpent as spent:
-        return _end(crew, plan, None, "unusable", "propose", "budget", str(spent))
+        return _end(crew, plan, None, "unusable", "propose", spent.reason, str(spent))
     finally:
         crew.siblings.answered(plan["slot"])
 

@@ -8,7 +8,7 @@ from typing import Any
 from autoprune.agents.analyst import Analyst
 from autoprune.agents.approval import Approver
 from autoprune.agents.briefing import Briefing
-from autoprune.agents.budget import Budget, Spent
+from autoprune.agents.budget import Budget, NotRecorded, Spent
 from autoprune.agents.chat.reply import Usage, recorded_usage
 from autoprune.agents.critic import Critic
 from autoprune.agents.gcot import GCoT
@@ -61,6 +61,13 @@ class Crew:
             tokens=usage.tokens_in + usage.tokens_out,
             usd=usage.usd,
         )
+
+    def unrecorded(self) -> str | None:
+        """While a recording is replayed: the line that says which proposal it lacks, if one was needed."""
+        if self.config.llm.provider != "replay":
+            return None
+        ends = (outcome.message for outcome in self.archive.outcomes() if outcome.reason == NotRecorded.reason)
+        return next(ends, None)
 
     def tick(self) -> float:
         """Keep this session's clock, for the sessions after it, and say what it shows, in seconds."""

@@ -20,6 +20,9 @@ READ_PER_CALL = {"small": 1500, "strong": 8000}
 """Assumed of a candidate by LLM: thought, code and review, with a strong model thought and code in one; code and review
 again for a revision; tokens of a prompt."""
 
+UNPAID = {"symbolic": "no tokens", "replay": "no calls, since replies are recorded"}
+"""Providers that ask no model, and what is said of their tokens."""
+
 Price = Callable[[str, int, int], float | None]
 
 
@@ -49,10 +52,10 @@ def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price
     if rates:
         seconds, tokens = (sum(getattr(rate, name) for rate in rates) / len(rates) for name in ("seconds", "tokens"))
         like = f"{len(rates)} earlier run{'s' * (len(rates) > 1)} with these settings in {run.path.parent}"
-        used = f" and {candidates * tokens:,.0f} tokens" if llm != "symbolic" else ""
+        used = f" and {candidates * tokens:,.0f} tokens" if llm not in UNPAID else ""
         return f"{head}about {_minutes(candidates * seconds)}{used} (by {like}: {seconds:.0f} s a candidate)"
     time = f"minutes unknown (no ended run with these settings in {run.path.parent}; `autoprune doctor --model` plans)"
-    return f"{head}no tokens; {time}" if llm == "symbolic" else f"{head}{_assumed(config, model, price)}; {time}"
+    return f"{head}{UNPAID[llm]}; {time}" if llm in UNPAID else f"{head}{_assumed(config, model, price)}; {time}"
 
 
 def _assumed(config: Config, model: str, price: Price | None) -> str:

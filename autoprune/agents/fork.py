@@ -7,7 +7,7 @@ from typing import Any
 from autoprune.agents.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.agents.graph import search_graph
 from autoprune.agents.state import SearchState, checked
-from autoprune.config import Config
+from autoprune.config import Config, flat_settings
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.archive import Archive
 from autoprune.runs.contacts import admit
@@ -90,12 +90,5 @@ def state_after(run: RunDirectory, config: Config, generation: int | None) -> Se
 
 def changes(before: Config, after: Config) -> dict[str, list[Any]]:
     """The settings that differ, as dotted keys, with their old and new values."""
-    old, new = _flat(before.model_dump(mode="json")), _flat(after.model_dump(mode="json"))
+    old, new = flat_settings(before), flat_settings(after)
     return {key: [old.get(key), new.get(key)] for key in {**old, **new} if old.get(key) != new.get(key)}
-
-
-def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
-    return flat

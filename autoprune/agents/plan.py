@@ -28,7 +28,7 @@ def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     crew = runtime.context
     spent = crew.spent()
     crew.events.emit("spent", **vars(spent), agents=crew.costs())
-    stop = crew.budget.stop(spent)
+    stop = crew.unrecorded() or crew.budget.stop(spent)
     generation = state.get("generation", 0) + 1
     if stop:
         last = last_plans(crew, state, generation)

@@ -52,9 +52,13 @@ def _measure_baselines(crew: Crew) -> None:
 
 
 def _measure_effects(crew: Crew) -> None:
-    """What density is worth, for a strong model; once a run."""
+    """What density is worth, for a strong model; once a run. Recorded replies were written without it."""
     bench = crew.workbench.bench
-    if crew.briefing is None or any(node.id == EFFECTS for node in crew.archive.nodes()):
+    if (
+        crew.briefing is None
+        or crew.config.llm.provider == "replay"
+        or any(node.id == EFFECTS for node in crew.archive.nodes())
+    ):
         return
     if bench.target.offloaded:
         text = (

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +15,7 @@ from autoprune.agents.briefing import Briefing
 from autoprune.agents.budget import Budget
 from autoprune.agents.chat.choose import Choice, open_chats
 from autoprune.agents.chat.client import Chat
+from autoprune.agents.chat.recorder import Recorder, header_of
 from autoprune.agents.chat.reply import Turn
 from autoprune.agents.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.agents.crew import Crew
@@ -69,6 +70,9 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         def heard(key: str, model: str, role: str, turn: Turn) -> None:
             events.emit("called", f"called/{key}", **_call_facts(key, model, role, turn))
 
+        recorder = None
+        if config.llm.record and choice.provider != "symbolic":
+            recorder = stack.enter_context(closing(Recorder(run.recording_file)))
         chats = stack.enter_context(
             open_chats(
                 config.llm,
@@ -79,9 +83,13 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
                 turn=workbench.turn,
                 notify=notify,
                 heard=heard,
+                keep=recorder.add if recorder else lambda question, messages, turn, problem: None,
                 proven=bool(archive.calls()),
             )
         )
+        if recorder:
+            models = {role: chat.endpoint.model for role, chat in chats.items()}
+            recorder.begin(header_of(config, models), archive.calls())
         briefing = Briefing(workbench, archive) if chats and choice.profile == "strong" else None
         crew = Crew(
             config=config,
@@ -105,6 +113,11 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         if choice.own is not None:
             record["self"] = choice.own.record(notify)
         before = run.settings()[1]
+        if choice.recording is not None:
+            record["replay"] = choice.recording.facts()
+            played = before.get("replay")
+            if isinstance(played, dict) and played.get("sha256") != choice.recording.sha256:
+                notify("the recording is another one than this run began with, or was changed since")
         record |= {fact: before[fact] for fact in ("origin", "schema") if fact in before}
         run.write_settings(config, record)
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}

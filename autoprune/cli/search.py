@@ -22,6 +22,7 @@ from autoprune.cli.common import console, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.of_run import look_over
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
+from autoprune.cli.replay import as_recorded, chosen
 from autoprune.cli.report import NAME, write_report
 from autoprune.cli.words import split
 from autoprune.config import Config, change_config, load_config
@@ -37,7 +38,7 @@ from autoprune.runs.events import EventLog, read_events
 EXECUTOR = "Where candidates are measured: here, processes or ray."
 WORKERS = "How many candidates at a time, with processes and ray."
 ADDRESS = "With --executor ray: the cluster's HOST:PORT, auto or local."
-PROVIDERS = ("auto", "openai", "local", "self", "symbolic")
+PROVIDERS = ("auto", "openai", "local", "self", "symbolic", "replay")
 APPROVALS = ("auto", "human", "file")
 EXECUTORS = ("here", "processes", "ray")
 INTERRUPTED = 130
@@ -56,7 +57,8 @@ def search(
     llm: Annotated[
         str | None,
         typer.Option(
-            help="auto, openai, local, self (the target) or symbolic.", autocompletion=complete.of(*PROVIDERS)
+            help="auto, openai, local, self (the target), symbolic or replay (of a recording).",
+            autocompletion=complete.of(*PROVIDERS),
         ),
     ] = None,
     sandbox: Annotated[
@@ -101,7 +103,7 @@ def search(
     }
     path, overrides = split(words or [])
     overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
-    config = load_config(path, overrides)
+    config = as_recorded(load_config(path, overrides), path, overrides)
     _check_second_model(config)
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)
@@ -169,9 +171,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                     problem = check_agents(config.agents, choice)
                     if problem:
                         raise UsageError(problem)
-                    config = config.model_copy(
-                        update={"llm": config.llm.model_copy(update={"provider": choice.provider})}
-                    )
+                    config = chosen(config, choice)
                     with _faults_explained(run), open_crew(run, config, choice, events) as crew:
                         begin()
                         if switched:

@@ -125,6 +125,8 @@ def _told(
     yield _wrapped(
         f"Discovered by autoprune {version} in the run {run.name}: {found.slot}, {found.candidate} ({made})."
     )
+    if recorded := Picture.of(events).recorded:
+        yield _wrapped(f"A replay: {recorded}.")
     if thought:
         yield "\nThought"
         for key, value in thought.items():

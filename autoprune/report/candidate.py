@@ -67,6 +67,8 @@ def candidate_trace(
     parts: list[RenderableType] = [
         plain(f"{slot}: {last.operator} by {last.engine}{models}, from {parents}", "bold"),
     ]
+    if recorded := Picture.of(events).recorded:
+        parts.append(plain(recorded, "yellow"))
     if line := descent(proposals, outcomes, slot):
         parts.append(_panel("line of descent", Group(*line)))
     parts += [

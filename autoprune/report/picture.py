@@ -6,6 +6,7 @@ from typing import Any
 
 from autoprune.report.mathematics import formula_of, symbols
 from autoprune.runs.events import Event
+from autoprune.runs.recorded import recording_line
 from autoprune.runs.verdicts import Comparison
 
 
@@ -104,6 +105,12 @@ class Picture:
     def best_baseline(self) -> tuple[str, float] | None:
         """The baseline with the lowest search perplexity."""
         return min(self.baselines.items(), key=lambda item: item[1], default=None)
+
+    @property
+    def recorded(self) -> str:
+        """Of a run that replays a recording, the line that says so; else empty."""
+        facts = self.started.get("record", {}).get("replay")
+        return recording_line(facts) if facts else ""
 
     @property
     def agents(self) -> dict[str, dict[str, Any]]:

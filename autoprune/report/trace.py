@@ -34,6 +34,8 @@ def run_trace(
     slot; `placed`: the measured candidates, for map and front under the tree of all generations."""
     picture = Picture.of(events)
     root = Tree(_headline(picture))
+    if picture.recorded:
+        root.add(plain(picture.recorded, "yellow"))
     if generation is None:
         _add_start(root, picture)
     outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}

@@ -37,7 +37,7 @@ def contacts(config: Config, unused: bool = False) -> list[str]:
     found: list[str] = []
     if config.database is not None:
         found.append(config.database.url)
-    if unused or config.llm.provider != "symbolic":
+    if unused or config.llm.provider not in ("symbolic", "replay"):
         roles = config.llm.roles
         for settings in (config.llm, roles.proposer, roles.critic, roles.analyst):
             if settings.base_url is not None:

@@ -4,6 +4,7 @@ config.yaml         settings as resolved, plus the record: versions, seeds, fing
 events.jsonl        what happened, in order
 archive.sqlite      every candidate with its measurements, the reasoning graph, the replies of chat models
 checkpoints.sqlite  where the state machine stands
+recording.jsonl     with `llm.record`: every request to a chat model and its reply, to be replayed
 candidates/<hash>.py
 
 With the setting `database`, a schema of that PostgreSQL database takes the place of the two SQLite files.
@@ -101,7 +102,7 @@ class RunDirectory:
     def _files(self) -> list[Path]:
         """The files that a run may have by the time it begins."""
         databases = [f"{file}{suffix}" for file in (self.archive_file, self.checkpoints_file) for suffix in SIDE_FILES]
-        files = [self.settings_file, self.events_file, self.path / LOCK, *map(Path, databases)]
+        files = [self.settings_file, self.events_file, self.recording_file, self.path / LOCK, *map(Path, databases)]
         return [*files, *self.candidates.glob("*.py")]
 
     @classmethod
@@ -137,6 +138,10 @@ class RunDirectory:
     @property
     def checkpoints_file(self) -> Path:
         return self.path / "checkpoints.sqlite"
+
+    @property
+    def recording_file(self) -> Path:
+        return self.path / "recording.jsonl"
 
     def settings(self) -> tuple[Config, dict[str, Any]]:
         """The resolved settings and the record (versions, seeds, fingerprints)."""

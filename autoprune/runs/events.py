@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoprune.errors import UsageError
-from autoprune.runs.files import open_text
+from autoprune.runs.files import cut_half_line, open_text
 from autoprune.runs.format import refuse_newer
 from autoprune.secrets import masked_tree
 
@@ -74,7 +74,7 @@ class EventLog:
         self._lock = threading.Lock()
         self._file = open_text(path, "a")
         self._known = {event.key for event in read_events(path)}
-        _cut_half_line(path)
+        cut_half_line(path)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener` with every event from now on, in the emitting thread."""
@@ -146,11 +146,3 @@ def _event(path: Path, number: int, line: bytes) -> Event:
         return Event.model_validate_json(line)
     except ValidationError as error:
         raise UsageError(f"{path}, line {number} is not an event: {error.errors()[0]['msg']}") from None
-
-
-def _cut_half_line(path: Path) -> None:
-    """Drop what a crash left of a line, so that the next event starts on a line of its own."""
-    with open_text(path, "r+b") as file:
-        content = file.read()
-        if content and not content.endswith(b"\n"):
-            file.truncate(content.rfind(b"\n") + 1)

@@ -66,6 +66,14 @@ def read_bytes(path: Path, run: Path | None = None) -> bytes:
     return content
 
 
+def cut_half_line(path: Path) -> None:
+    """Drop what a crash left of a file's last line, so that what is appended starts on a line of its own."""
+    with open_text(path, "r+b") as file:
+        content = file.read()
+        if content and not content.endswith(b"\n"):
+            file.truncate(content.rfind(b"\n") + 1)
+
+
 def write_atomically(path: Path, text: str, run: Path | None = None) -> None:
     """Write beside the file, flush to disk, then rename over it. What is there must be a regular file, if anything."""
     with _folder(path, run) as folder:

@@ -60,10 +60,10 @@ def measured_in(path: Path) -> list[str]:
 
 def _nurse(pipe: Connection, config: Config, cache: Path) -> None:
     os.environ |= {"AUTOPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    from autoprune.tools import workbench
+    from autoprune.tools import opening
 
-    bench = workbench.open_bench(config, None, lambda line: None)
-    workbench.open_bench = lambda *_: bench
+    bench = opening.open_bench(config, None, lambda line: None)
+    opening.open_bench = lambda *_: bench
     context = multiprocessing.get_context("fork")
     while True:
         try:

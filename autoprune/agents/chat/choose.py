@@ -1,4 +1,6 @@
-"""Which chat model answers, and opening it: OpenAI-compatible endpoint, local model, the target itself, or none."""
+"""Which chat model answers, and opening it: an OpenAI-compatible endpoint, the local model, the target itself, a
+recording, or none.
+"""
 
 import contextlib
 import os
@@ -10,13 +12,17 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from autoprune.agents.chat.own_weights import OwnWeights, own_weights
+from autoprune.agents.chat.parse import clean
+from autoprune.agents.chat.recorded_settings import target_name
+from autoprune.agents.chat.recording import Recording, open_recording, replays
 from autoprune.agents.chat.reply import Journal
 from autoprune.config import LLMSettings
 from autoprune.config_values import Profile, check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
+from autoprune.runs.recorded import recording_line
 
 if TYPE_CHECKING:
-    from autoprune.agents.chat.client import Chat, Heard
+    from autoprune.agents.chat.client import Chat, Heard, Keep
     from autoprune.agents.chat.endpoint import Endpoint
 
 VENDOR_URL = "https://api.openai.com/v1"
@@ -32,16 +38,19 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """What answers, and why. `own`: for self, the file of the target's weights. `profile`: which prompts it gets."""
+    """What answers, and why. `own`: for self, the file of the target's weights; `recording`: for replay, what is
+    played. `profile`: which prompts are written."""
 
-    provider: Literal["openai", "local", "self", "symbolic"]
+    provider: Literal["openai", "local", "self", "symbolic", "replay"]
     why: str
     own: OwnWeights | None = None
     profile: Profile = "small"
+    recording: Recording | None = None
 
 
 def choose_llm(settings: LLMSettings, notify: Notify, target: str = "") -> Choice:
-    """Settle `auto`: a configured endpoint, else the local model if it is installed, else no LLM; told to the user.
+    """Settle `auto`: a recording that is named, else a configured endpoint, else the local model if it is installed,
+    else no LLM; told to the user.
 
     `target`: the search's model, which `self` asks for.
     Raises UsageError when what was asked for by name is not configured, not installed or, for self, not possible.
@@ -54,12 +63,14 @@ def choose_llm(settings: LLMSettings, notify: Notify, target: str = "") -> Choic
         profile: Profile = "strong" if choice.provider == "openai" else "small"
         ground = "an endpoint" if profile == "strong" else "a model on this machine"
     else:
-        profile, ground = settings.profile, "asked for"
+        profile, ground = settings.profile, "as recorded" if choice.recording else "asked for"
     notify(f"LLM: {choice.provider} ({choice.why}); prompts: {profile} ({ground}; llm.profile)")
     return replace(choice, profile=profile)
 
 
 def _choose(settings: LLMSettings, target: str) -> Choice:
+    if replays(settings):
+        return _choose_replay(settings, target)
     endpoint = _endpoint_setting(settings)
     match settings.provider:
         case "symbolic":
@@ -105,6 +116,16 @@ def _choose_self(settings: LLMSettings, target: str) -> Choice:
     return Choice("self", f"asked for: the agents are the target; {own.name} is served, {own.ground}", own)
 
 
+def _choose_replay(settings: LLMSettings, target: str) -> Choice:
+    if settings.record:
+        raise UsageError("llm.record=true has nothing to record beside --llm replay: the replies are recorded already")
+    recording = open_recording(settings)
+    why = f"{recording_line(recording.facts())}; the file is {recording.path}"
+    if target and target_name(target) != recording.header.target:
+        why += f"; they are about the target {clean(recording.header.target)}, and this search's is {target}"
+    return Choice("replay", why, recording=recording)
+
+
 def _endpoint_setting(settings: LLMSettings) -> str | None:
     """Which setting makes an endpoint known, if any."""
     if settings.base_url:
@@ -126,12 +147,14 @@ def open_chats(
     turn: contextlib.AbstractContextManager[Any] | None = None,
     notify: Notify = lambda line: None,
     heard: "Heard" = lambda key, model, role, turn: None,
+    keep: "Keep" = lambda question, messages, turn, problem: None,
     proven: bool = False,
 ) -> "Iterator[dict[str, Chat]]":
     """The chat model of every agent, ready to be asked; none for symbolic. Agents without settings of their own share.
 
     `turn` is held around calls to a model on this machine (local, or a loopback address) only. A local server runs as
     long as this is open: open it in a thread that lives as long (see LocalServer). `proven`: the run has had answers.
+    `keep` gets every request and answer.
     Raises ChatError, DownloadError or UsageError when a model cannot be used, RunPaused when a proven endpoint is down.
     """
     if choice.provider == "symbolic":
@@ -142,6 +165,15 @@ def open_chats(
     from autoprune.agents.chat.endpoint import is_loopback
 
     settings = settings.model_copy(update={"profile": choice.profile})
+    if choice.recording is not None:
+        from autoprune.agents.chat.replay import Replayer
+
+        replayer = Replayer(choice.recording)
+        yield {
+            role: Chat(replayer.endpoint(role), journal=journal, before_call=before_call, heard=heard, answers=replayer)
+            for role in ROLES
+        }
+        return
     wanted = {role: settings.for_role(role) for role in ROLES}
     with contextlib.ExitStack() as stack:
         endpoints: dict[tuple[str | None, str | None], Endpoint] = {}
@@ -162,6 +194,7 @@ def open_chats(
                 turn=turn if is_loopback(endpoint.base_url) else None,
                 notify=notify,
                 heard=heard,
+                keep=keep,
                 proven=proven,
             )
             stack.callback(chats[own].close)

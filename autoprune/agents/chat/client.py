@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import tenacity
 from pydantic import BaseModel, ValidationError
@@ -25,6 +25,17 @@ from autoprune.agents.chat.tools import Toolbox, exchange
 from autoprune.errors import ChatError, RunPaused
 
 Heard = Callable[[str, str, str, Turn], None]
+Keep = Callable[[Question, list[dict[str, Any]], Turn | None, str], None]
+
+
+class Answers(Protocol):
+    """What gives one answer to one request: a `Caller` over HTTP, a `Replayer` from a recording."""
+
+    def call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:
+        """Raises CallFailed, and whatever the chat's caller is to see as it is."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Chat:
@@ -38,6 +49,8 @@ class Chat:
         heard: gets every answer with a key that is its own, the asked model and the role; replayed ones come again.
         spent: usage per role of earlier processes of this run (`recorded_usage`).
         proven: the endpoint has answered this run before, so that what looks like a wrong address will pass.
+        keep: gets every request with its answer as it comes in, or with why there is none (then the answer is None).
+        answers: what is asked in place of the endpoint.
     """
 
     def __init__(
@@ -52,6 +65,8 @@ class Chat:
         spent: dict[str, Usage] | None = None,
         proven: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        keep: Keep = lambda question, messages, turn, problem: None,
+        answers: Answers | None = None,
     ) -> None:
         self.endpoint = endpoint
         self._journal = journal
@@ -63,7 +78,8 @@ class Chat:
         self._lock = threading.Lock()
         self._usage = dict(spent or {})
         self._answered = proven
-        self._caller = Caller(endpoint)
+        self._keep = keep
+        self._caller: Answers = answers or Caller(endpoint)
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -107,7 +123,7 @@ class Chat:
         conversation, looked_up, unusable = messages, 0, 0
         for number in itertools.count():
             if number >= recorded:
-                record = self._answer(question, conversation, record)
+                record = self._answer(replace(question, turn=number), conversation, record)
             turn = record.turns[number]
             self._heard(f"{key}/{record.request[:8]}/{number}", self.endpoint.model, role, turn)
             if turn.calls:
@@ -149,11 +165,15 @@ class Chat:
         failures: list[Fault] = []
         try:
             turn = self._persist(question, messages, failures)
+        except ReplyUnusable as refused:
+            self._keep(question, messages, None, refused.error)
+            raise
         finally:
             if failures:
                 self._count(question.role, Usage(failed_calls=len(failures)))
                 record = record.model_copy(update={"failed_calls": record.failed_calls + len(failures)})
                 self._store(question.key, record)
+        self._keep(question, messages, turn, "")
         record = record.model_copy(update={"turns": [*record.turns, turn]})
         self._store(question.key, record)
         self._count(question.role, Usage.of([turn]))

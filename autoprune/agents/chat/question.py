@@ -19,7 +19,8 @@ QUOTED_CHARS = 2000
 class Question:
     """What is asked, apart from the conversation.
 
-    `key` is the journal's; `schema` None asks for plain text; `toolbox`: what the model may call before it answers.
+    `key` is the journal's; `schema` None asks for plain text; `toolbox`: what the model may call before it answers;
+    `turn`: how many answers there were to this question already (tool calls, or one that could not be used).
     """
 
     key: str
@@ -28,6 +29,7 @@ class Question:
     temperature: float
     schema: type[BaseModel] | None
     toolbox: Toolbox | None = None
+    turn: int = 0
 
     @property
     def response_format(self) -> dict[str, Any] | None:

@@ -52,6 +52,7 @@ def report(material: Material) -> str:
         sparsity=f"{material.config.sparsity:g}",
         started=picture.time[:16].replace("T", " "),
         origin=shareable(picture.origin),
+        recorded=cut(picture.recorded, tables.SAID),
         stop=cut(picture.stop, 300),
         conclusion=cut(picture.conclusion, tables.SAID),
         found=found(picture),

@@ -1,0 +1,62 @@
+"""The settings of a search that replays a recording: as recorded, unless the user gives others."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoprune.cli.common import say
+from autoprune.config import Config, flat_settings, load_config
+from autoprune.errors import UsageError
+from autoprune.gguf_files import KNOWN
+from autoprune.report.text import one_line
+
+if TYPE_CHECKING:
+    from autoprune.agents.chat.choose import Choice
+
+SHOWN = 1000
+"""Characters of the line about settings."""
+
+
+def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
+    """The user's settings (a file and words, loaded as `config`) over those of the recording that they ask for.
+
+    Without a recording they are as given. What differs by it from the defaults is printed. Raises UsageError for a
+    recording that cannot be used, or of a target that nobody named and that would have to be fetched from somewhere.
+    """
+    from autoprune.agents.chat.recorded_settings import defaults
+    from autoprune.agents.chat.recording import open_recording, replays
+
+    if not replays(config.llm):
+        return config
+    recording = open_recording(config.llm)
+    beneath: dict[str, Any] = {}
+    if "model" not in config.model_fields_set:
+        target = recording.header.target
+        if target not in KNOWN:
+            raise UsageError(
+                f"the recording {recording.path} is of the target {one_line(target)}, which a recording alone does not "
+                "have loaded: name a target by --model"
+            )
+        beneath["model"] = target
+    beneath |= defaults(recording.header.settings)
+    try:
+        recorded = load_config(path, words, beneath)
+    except UsageError as error:
+        raise UsageError(f"the settings in the recording {recording.path} cannot be used: {error}") from None
+    before, after = flat_settings(config), flat_settings(recorded)
+    taken = [
+        f"{key}={value}"
+        for key, value in beneath.items()
+        if after[key] == value and (key in ("model", "sparsity") or before[key] != value)
+    ]
+    if taken:
+        say(f"as recorded, where nothing else is given: {one_line(', '.join(taken), SHOWN)}")
+    return recorded
+
+
+def chosen(config: Config, choice: "Choice") -> Config:
+    """The settings that the run keeps: with the provider that was chosen, and the place of a recording that was named,
+    so that the run can be resumed from any folder."""
+    update: dict[str, object] = {"provider": choice.provider}
+    if choice.recording is not None and config.llm.recording is not None:
+        update["recording"] = str(choice.recording.path.resolve())
+    return config.model_copy(update={"llm": config.llm.model_copy(update=update)})

@@ -1,0 +1,138 @@
+"""`autoprune search --llm replay` as its user sees it: with a file, without a key, and with files that are no good."""
+
+import json
+
+import pytest
+import yaml
+
+from autoprune.recordings import shipped
+from tests.agents.chat.faulty_server import ChatServer
+from tests.agents.chat.test_recording import ENTRY, HEADER, write
+from tests.agents.test_search import scripted
+
+WORDS = ("agents.symbolic_share=0.5", "search.max_candidates=2", "search.layer_error=null")
+KEY = "sk-live-ABCDEFGH12345678"
+
+
+def leaky(body):
+    """As `scripted`; critic and analyst repeat the key."""
+    return scripted(body).replace('"fine"', f'"fine, {KEY}"').replace("variance helps", f"variance helps {KEY}")
+
+
+@pytest.fixture(scope="module")
+def recording(tiny_model, tmp_path_factory):
+    """A recorded search through a server that repeats the key, run by the command."""
+    from autoprune.cli import main
+
+    home = tmp_path_factory.mktemp("recording")
+    with pytest.MonkeyPatch.context() as patch, ChatServer(leaky) as server:
+        from tests.agents.conftest import SMALL
+
+        words = [*SMALL, "llm.provider=openai", f"llm.base_url={server.base_url}", "llm.record=true", *WORDS]
+        patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
+        patch.setenv("OPENAI_API_KEY", KEY)
+        patch.setattr("sys.argv", ["autoprune", "search", f"model={tiny_model}", *words, "--run-dir", str(home / "r")])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code in (0, None)
+    return home / "r" / "recording.jsonl"
+
+
+def played(small):
+    """Of `small` what a recording does not keep."""
+    return [word for word in small if not word.startswith(("sparsity", "data.", "search.", "llm."))]
+
+
+def test_a_recording_is_played_under_its_own_settings_and_says_so_everywhere(here, small, recording, tmp_path):
+    words = [*played(small), "search.cache=off"]
+    done = here("search", *words, "--llm", "replay", f"llm.recording={recording}", "--run-dir", "r")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "replies were recorded on 20" in said
+    assert "from scripted: no model is asked" in said
+    assert "measurement is made anew, on this machine" in said
+    assert "2 candidates tried" in said
+    settings = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())["config"]
+    assert (settings["sparsity"], settings["data"]["seqlen"], settings["search"]["max_candidates"]) == (0.5, 64, 2)
+    assert settings["agents"]["symbolic_share"] == 0.5
+    assert settings["llm"]["recording"] == str(recording)
+    assert "as recorded, where nothing else is given: sparsity=0.5" in done.stderr.replace("\n", " ")
+    for told in (here("trace", "r"), here("trace", "r", "g1"), here("trace", "r", "g1.c1")):
+        assert "replies were recorded on 20" in " ".join(told.stdout.split())
+    assert "replies were recorded on 20" in (tmp_path / "r" / "report.html").read_text("utf-8")
+    listed = json.loads(here("runs", ".", "--json").stdout)
+    assert listed[0]["engine"] == "replay"
+    started = [event for event in json.loads(here("trace", "r", "--json").stdout) if event["kind"] == "run-started"]
+    assert started[0]["data"]["record"]["replay"]["models"] == ["scripted"]
+    assert here("resume", "r").returncode == 0
+
+
+def test_what_the_user_gives_counts_more_than_what_was_recorded(here, small, recording, tmp_path):
+    (tmp_path / "own.yaml").write_text("search: {max_candidates: 1}\n")
+    words = ["own.yaml", *played(small), "search.cache=off", "--sparsity", "0.6"]
+    done = here("search", *words, f"llm.recording={recording}", "--run-dir", "r", "--json")
+    assert done.returncode == 0, done.stderr
+    settings = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())["config"]
+    assert (settings["sparsity"], settings["search"]["max_candidates"]) == (0.6, 1)
+    assert settings["search"]["generation_size"] == 2
+    assert settings["llm"]["provider"] == "replay"
+
+
+def test_no_key_is_in_a_recording(recording):
+    kept = recording.read_text("utf-8")
+    assert KEY not in kept
+    assert "variance helps ***" in kept
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (None, "cannot read the recording r.jsonl: No such file"),
+        ([], "is empty"),
+        (["hello"], "is not a recording"),
+        ([{**HEADER, "version": 9}], "newer autoprune"),
+        ([HEADER], "holds no replies"),
+        ([HEADER, "{"], "line 2, holds no reply"),
+        ([{**HEADER, "target": "evil/model"}, ENTRY], "name a target by --model"),
+        ([{**HEADER, "settings": {"search.generation_size": -1}}, ENTRY], "settings in the recording r.jsonl cannot"),
+    ],
+)
+def test_a_file_that_cannot_be_played_is_one_line_and_exit_2_and_leaves_no_run(here, tmp_path, lines, said):
+    if lines is not None:
+        write(tmp_path / "r.jsonl", *lines)
+    done = here("search", "--llm", "replay", "llm.recording=r.jsonl", "--run-dir", "r")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_replay_is_not_recorded_again(here, small, recording, tmp_path):
+    words = [*small, "--llm", "replay", f"llm.recording={recording}", "llm.record=true"]
+    done = here("search", *words, "--run-dir", "r")
+    assert done.returncode == 2
+    assert "llm.record=true has nothing to record" in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.skipif(shipped() is not None, reason="a recording is shipped")
+def test_without_a_file_and_without_a_shipped_one_one_line_says_so(here):
+    done = here("search", "--llm", "replay")
+    assert done.returncode == 2
+    assert done.stderr == "autoprune: this installation ships no recording; name one: llm.recording=FILE\n"
+
+
+@pytest.mark.long
+@pytest.mark.model
+@pytest.mark.xdist_group("heavy")
+@pytest.mark.skipif(shipped() is None, reason="this installation ships no recording")
+def test_the_shipped_recording_ends_better_than_every_baseline(autoprune, built_in_model):
+    cache = str(built_in_model.parent.parent)
+    done = autoprune("search", "--llm", "replay", "--run-dir", "r", "--json", AUTOPRUNE_CACHE=cache, seconds=5400)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    best = {
+        kind: min(row["report"] for row in rows if row["kind"] == kind and row["report"] is not None)
+        for kind in ("candidate", "baseline")
+    }
+    assert best["candidate"] < best["baseline"]

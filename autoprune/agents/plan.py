@@ -2,7 +2,7 @@
 
 import math
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 from langgraph.types import Send
@@ -43,8 +43,13 @@ def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     minutes = None if settings.max_minutes is None else max(settings.max_minutes - spent.seconds / 60, 0.0)
     left: Left = {"candidates": settings.max_candidates - done, "minutes": minutes}
     plans = [_plan_slot(crew, population, generation, place, done + place, left) for place in range(1, slots + 1)]
-    crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=plans)
+    crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=[_told(each) for each in plans])
     return {"generation": generation, "plans": plans, "deepened": False}
+
+
+def _told(plan: Plan) -> dict[str, Any]:
+    """What of a plan the events say."""
+    return {key: value for key, value in plan.items() if key != "left"}
 
 
 def dispatch(state: SearchState) -> list[Send] | str:

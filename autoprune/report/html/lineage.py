@@ -48,6 +48,7 @@ def _point(slot: str, generation: int, perplexity: float, parents: list[str], st
 
 
 def _of_score(material: Material, score: str) -> float | None:
-    """The lowest perplexity of the baselines with this score."""
-    found = [value for name, value in material.picture.baselines.items() if name.split("+")[0] == score]
+    """The lowest perplexity of the baselines with this score as it is: candidates go on from it without swaps."""
+    named = [(name.split("+"), value) for name, value in material.picture.baselines.items()]
+    found = [value for (first, *rest), value in named if first == score and "swaps" not in rest]
     return number(min(found, default=None))

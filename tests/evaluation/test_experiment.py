@@ -16,7 +16,7 @@ from autoprune.pruning.target import Target
 from tests.conftest import DATA
 
 CONTRACT = """algorithm allocation update pattern sparsity_target sparsity_actual zeros weights perplexity seqlen
-windows seconds_statistics seconds_score seconds_mask seconds_eval statistics seed repeats bos"""
+windows seconds_statistics seconds_score seconds_mask seconds_eval statistics seed repeats bos refinement"""
 
 
 def loss_by_transformers(target: Target, windows: torch.Tensor) -> float:

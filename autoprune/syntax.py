@@ -4,13 +4,15 @@ Refused are sources that do not show what they do (characters that hide or move 
 absurd: in them `ast.unparse` and every recursive visitor run out of stack, and numbers of 20,000 digits cannot be
 printed.
 
-One thread parses at a time. CPython 3.11 counts the depth of a tree that it builds in one place for all threads, so
-that two threads which parse at once can fail with "SystemError: AST constructor recursion depth mismatch" (seen here;
-python/cpython issue 106905 is about it). Candidates go their ways side by side.
+One thread parses at a time, and tries again. CPython 3.11 counts the depth of a tree that it builds in one place for
+all threads, so that two threads which parse at once can fail with "SystemError: AST constructor recursion depth
+mismatch" (seen here; python/cpython issue 106905 is about it). Candidates go their ways side by side, and LangGraph
+parses functions too, where no lock of ours is held.
 """
 
 import ast
 import codecs
+import contextlib
 import re
 import threading
 import unicodedata
@@ -25,6 +27,7 @@ _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u31
 """Letters and marks that are drawn as nothing."""
 _CODING = re.compile(r"[ \t]*#.*?coding[:=][ \t]*([-\w.]+)")
 """A declared encoding (PEP 263); it counts in the first two lines."""
+_TRIES = 20
 _turn = threading.Lock()
 
 
@@ -40,9 +43,7 @@ def parse(source: str) -> ast.Module:
     """The tree of a source. Raises NotPython, and nothing else, for what is none."""
     _check_text(source)
     try:
-        with _turn, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a doubtful escape is no news for the terminal of a search
-            tree = ast.parse(source)
+        tree = _tree(source)
     except SyntaxError as error:
         raise NotPython(f"SyntaxError: {error.msg}", error.lineno or 1) from None
     except (MemoryError, RecursionError, SystemError):
@@ -51,6 +52,16 @@ def parse(source: str) -> ast.Module:
         raise NotPython(f"the source cannot be parsed: {type(error).__name__}") from None
     _check_tree(tree)
     return tree
+
+
+def _tree(source: str) -> ast.Module:
+    """As ast.parse has it. A SystemError that comes every time is the source's; another one came from beside it."""
+    with _turn, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a doubtful escape is no news for the terminal of a search
+        for _ in range(_TRIES):
+            with contextlib.suppress(SystemError):
+                return ast.parse(source)
+        return ast.parse(source)
 
 
 def hides(character: str) -> bool:

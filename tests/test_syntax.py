@@ -142,3 +142,24 @@ def test_an_integer_beyond_float_is_refused_whatever_its_base() -> None:
 def test_a_doubtful_escape_is_read_without_a_word(recwarn):
     parse(r'X = "\d" + "\.py"' + "\nY = 0x1for x in ()\n")
     assert not recwarn.list
+
+
+def test_what_other_threads_do_to_the_parser_is_not_the_source_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse_once, mishaps = ast.parse, iter([True, True])
+
+    def disturbed(source: str) -> ast.Module:
+        if next(mishaps, False):
+            raise SystemError("AST constructor recursion depth mismatch (before=69, after=120)")
+        return parse_once(source)
+
+    monkeypatch.setattr("autoprune.syntax.ast.parse", disturbed)
+    assert ast.unparse(parse("x = 1")) == "x = 1"
+
+
+def test_a_source_that_the_parser_never_copes_with_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(source: str) -> ast.Module:
+        raise SystemError("AST constructor recursion depth mismatch (before=69, after=120)")
+
+    monkeypatch.setattr("autoprune.syntax.ast.parse", broken)
+    with pytest.raises(NotPython, match="nested too deeply"):
+        parse("x = 1")

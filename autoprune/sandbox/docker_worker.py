@@ -1,6 +1,7 @@
 """One container with a warm worker in it: started, watched, frozen and thawed, removed."""
 
 import contextlib
+import os
 import shutil
 import socket
 import struct
@@ -58,7 +59,7 @@ class DockerWorker:
                 folder.mkdir()
                 folder.chmod(0o755)
             with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(str(inner / "socket"))
+                _bind_in(listener, inner)
                 (inner / "socket").chmod(0o666)
                 listener.listen(1)
                 covers = [bind(str(empty), path) for path in hidden]
@@ -180,6 +181,16 @@ def bind(here: str, there: str) -> Any:
     import docker
 
     return docker.types.Mount(target=there, source=here, type="bind", read_only=True)
+
+
+def _bind_in(listener: socket.socket, folder: Path) -> None:
+    """Bind to `folder/socket` by the folder's descriptor: a socket's path has at most 107 bytes, and TMPDIR may be
+    long."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{descriptor}/socket")
+    finally:
+        os.close(descriptor)
 
 
 def _other_end(channel: socket.socket) -> int:

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,17 @@ EQUAL = {
 """By program: figures that must be equal."""
 
 
+@pytest.fixture
+def short_path():
+    """A folder with a short name: the programs cut what they print, and the messages in it name files."""
+    with tempfile.TemporaryDirectory(prefix="case-") as folder:
+        yield folder
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("program", PUBLIC, ids=lambda program: program.stem)
-def test_what_users_bring_gives_the_right_figure_or_one_line(program, tmp_path):
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+def test_what_users_bring_gives_the_right_figure_or_one_line(program, short_path):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": short_path}
     environment.pop("AUTOPRUNE_CACHE", None)
     words = [sys.executable, str(program)]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)

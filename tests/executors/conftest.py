@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,21 @@ def archived(run: RunDirectory) -> dict[str, Any]:
         }
     finally:
         archive.close()
+
+
+def differences(found: dict[str, Any], reference: dict[str, Any]) -> list[str]:
+    """Where two archives differ, at most a few places; none where they are the same."""
+    one, other = dict(_leaves(found)), dict(_leaves(reference))
+    places = sorted(place for place in one.keys() | other.keys() if one.get(place) != other.get(place))
+    return [f"{place}: {one.get(place)!r:.200}, not {other.get(place)!r:.200}" for place in places[:20]]
+
+
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(part, f"{place}/{key}")
+    else:
+        yield place, value
 
 
 def notices(run: RunDirectory) -> list[str]:

@@ -15,7 +15,7 @@ from autoprune.executors.here import Here
 from autoprune.executors.processes import environment, gpu_of
 from autoprune.sandbox.local import LocalSandbox
 from tests.conftest import DATA
-from tests.executors.conftest import archived, killing_log, notices
+from tests.executors.conftest import archived, differences, killing_log, notices
 
 GOOD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 BY_GRADIENT = "def score(layer):\n    return (layer.weight * layer.gradient).abs()\n"
@@ -32,7 +32,7 @@ def test_a_search_of_forty_candidates_survives_kill_9_and_finds_what_it_finds_he
     found = archived(run)
     assert len(found["outcomes"]) == 40
     assert found["rows"] == len(found["measurements"])
-    assert found == reference
+    assert differences(found, reference) == []
 
 
 @pytest.fixture

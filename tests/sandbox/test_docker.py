@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,19 @@ def client(docker: Sandbox) -> Any:
 def test_scores_are_those_of_the_local_sandbox(docker: Sandbox, local: Sandbox, bundle: Path) -> None:
     contained, jailed = score_all(docker, WANDA, bundle), score_all(local, WANDA, bundle)
     assert all(torch.equal(contained[name], jailed[name]) for name in jailed)
+
+
+def test_a_long_name_of_the_folder_for_temporary_files_does_no_harm(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    sandbox = DockerSandbox(SETTINGS, lambda line: None, spares=0)
+    try:
+        assert score_all(sandbox, WANDA, bundle)
+    finally:
+        sandbox.close()
 
 
 def test_container_has_every_promised_setting(docker: DockerSandbox, client: Any, bundle: Path) -> None:

@@ -11,7 +11,7 @@ from autoprune.runs.archive import SEED
 
 def lineage(material: Material) -> dict[str, Any]:
     """`points`: the candidates of which a perplexity or an estimate is known, and the published scores that candidates
-    go on from, each at its best unrefined baseline; `line`: the best candidate's ancestors, oldest first, and itself."""
+    go on from, each at its best unrefined baseline; `line`: the best candidate and its ancestors, oldest first."""
     points: dict[str, dict[str, Any]] = {}
     last = {proposal.slot: proposal for proposal in material.proposals}
     for parent in dict.fromkeys(parent for proposal in last.values() for parent in proposal.parents):

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from autoprune.config_values import Address, Allocations, MaybeDatabase, Operators, Patterns, Scores
+from autoprune.config_values import (
+    Address,
+    Allocations,
+    MaybeDatabase,
+    Operators,
+    Patterns,
+    Refinements,
+    Scores,
+)
 from autoprune.errors import UsageError
 from autoprune.text_files import read_text_file
 from autoprune.yaml_text import LARGEST, read_yaml
@@ -211,6 +219,11 @@ class SearchSettings(Settings):
     )
     baseline_allocations: Allocations = Field(
         ["uniform", "sdsa"], description="allocations, each with every one of these scores, or all"
+    )
+    baseline_refinements: Refinements = Field(
+        ["none", "swaps"],
+        description="what becomes of these scores' masks: nothing, or 16 rounds of swaps by the full Hessian, of Wanda "
+        "and of the score that is best with uniform allocation; or all",
     )
     tune_baselines: bool = Field(
         False, description="choose the free parameters of these allocations on the search split, score by score"

@@ -36,11 +36,13 @@ Score = Literal["magnitude", "wanda", "ria", "gblm", "pruner-zero"]
 Allocation = Literal["uniform", "sdsa", "owl", "dlp", "alphapruning", "atp"]
 Profile = Literal["strong", "small"]
 """Which prompts a chat model gets: for one that can design a whole algorithm, or for one that is led by the hand."""
+Refinement = Literal["none", "swaps"]
 Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 Once = AfterValidator(_once)
 
 Scores = Annotated[list[Score], Field(min_length=1), _everything(Score), Once]
 Allocations = Annotated[list[Allocation], Field(min_length=1), _everything(Allocation), Once]
+Refinements = Annotated[list[Refinement], Field(min_length=1), _everything(Refinement), Once]
 Operators = Annotated[list[Operator], Field(min_length=1), Once]
 Patterns = Annotated[list[Annotated[str, BeforeValidator(_unread), AfterValidator(_pattern)]], Once]
 """Under N:M, of every M neighbours along the inputs N are kept."""

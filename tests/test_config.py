@@ -66,6 +66,12 @@ def test_all_baselines_are_one_word_and_a_name_given_twice_counts_once():
     assert config.search.baseline_allocations == ["owl", "dlp"]
 
 
+def test_masks_of_baselines_are_refined_unless_the_settings_say_otherwise():
+    assert load_config().search.baseline_refinements == ["none", "swaps"]
+    assert load_config(None, ["search.baseline_refinements=[none]"]).search.baseline_refinements == ["none"]
+    assert load_config(None, ["search.baseline_refinements=all"]) == load_config()
+
+
 def test_patterns_are_read_with_and_without_quotes_and_survive_the_settings_file(tmp_path):
     config = load_config(None, ["search.confirm_patterns=[2:4,'4:8', '02:4']"])
     assert config.search.confirm_patterns == ["2:4", "4:8"]
@@ -80,6 +86,8 @@ def test_patterns_are_read_with_and_without_quotes_and_survive_the_settings_file
         ("search.confirm_patterns=['2']", "for example 2:4"),
         ("search.baseline_scores=[]", "at least 1"),
         ("search.baseline_scores=[luck]", "magnitude"),
+        ("search.baseline_refinements=[]", "at least 1"),
+        ("search.baseline_refinements=[luck]", "swaps"),
         ("allocation={tune: true, name: owl}", "the allocation owl does not fit"),
     ],
 )

@@ -7,7 +7,6 @@ measurement is kept in the archive under its own settings, so that a confirmatio
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import product
 from math import nan
 from typing import Any
 
@@ -17,12 +16,13 @@ from autoprune.agents.conclusion import Condition, comparisons, conclude
 from autoprune.agents.crew import Crew
 from autoprune.agents.entrants import Entrant, Standing, entrants, under_a_pattern
 from autoprune.agents.explain import explain_best
-from autoprune.agents.prepare import tell_own_allocation
+from autoprune.agents.prepare import measure_baselines, tell_own_allocation
 from autoprune.agents.state import SearchState
 from autoprune.errors import CandidateFailure, DownloadError, UsageError
 from autoprune.evaluation.confirmation import ALPHA, RESAMPLES
 from autoprune.runs.archive import Measured
 from autoprune.runs.verdicts import Comparison, place
+from autoprune.tools.baselines import baselines
 from autoprune.tools.rows import parameters, shown_name
 from autoprune.tools.workbench import Workbench
 
@@ -30,6 +30,7 @@ from autoprune.tools.workbench import Workbench
 def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     """Measure once on the report split, and say whether a finalist was shown to be better than every baseline."""
     crew = runtime.context
+    measure_baselines(crew)  # those that a fork, or a later version of the package, has added
     taking_part = entrants(crew)
     crew.events.emit("notice", "confirming", text=_announcement(crew, taking_part))
     conditions = _on_model(crew, crew.workbench, taking_part)
@@ -140,11 +141,12 @@ def _tell_tuning(crew: Crew, workbench: Workbench, condition: Condition) -> None
     own = (crew.config.model, crew.config.sparsity) == (condition.model, condition.sparsity)
     if own or condition.pattern != "none" or not crew.config.search.tune_elsewhere:
         return
-    there, settings = _placed(workbench, condition), crew.config.search
-    where = _where(condition)
-    for score, allocation in product(settings.baseline_scores, there.tuned_allocations):
+    there, where = _placed(workbench, condition), _where(condition)
+    for baseline in baselines(crew.workbench):
+        if baseline.allocation not in there.tuned_allocations:
+            continue
         try:
-            row = there.baseline(score, allocation, "search")
+            row = baseline.measured(there, "search")
         except CandidateFailure:
             continue  # said where it is measured on the report split
         name = shown_name(row)

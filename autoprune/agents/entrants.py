@@ -3,14 +3,17 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import fmean
 from typing import Any, Literal
 
 from autoprune.agents.crew import Crew
+from autoprune.config_values import Refinement
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.confirmation import Losses
 from autoprune.runs.archive import Measured, Outcome
-from autoprune.tools.rows import parameters, shown_name
+from autoprune.tools.baselines import Baseline, baselines
+from autoprune.tools.rows import parameters, refined_name, shown_name
 from autoprune.tools.workbench import Workbench
 
 
@@ -18,7 +21,7 @@ from autoprune.tools.workbench import Workbench
 class Entrant:
     """A finalist or a baseline. `measure` takes it to a workbench's report split; `seeds`: how many samples it gets.
 
-    `slot`, `candidate`: of a finalist; `score`: of a baseline.
+    `slot`, `candidate`: of a finalist; `baseline`: of a baseline.
     """
 
     name: str
@@ -28,7 +31,7 @@ class Entrant:
     measure: Callable[[Workbench], Measured]
     slot: str = ""
     candidate: str = ""
-    score: str = ""
+    baseline: Baseline | None = None
 
 
 @dataclass
@@ -90,38 +93,38 @@ def entrants(crew: Crew) -> list[Entrant]:
 def _baselines(crew: Crew) -> list[Entrant]:
     """The first `confirm_baselines` of them get every seed."""
     settings = crew.config.search
-    searched = [
-        (score, allocation, crew.workbench.baseline(score, allocation, "search"))
-        for score in settings.baseline_scores
-        for allocation in settings.baseline_allocations
-    ]
+    searched = [(baseline, baseline.measured(crew.workbench, "search")) for baseline in baselines(crew.workbench)]
     found = []
-    for place, (score, allocation, row) in enumerate(sorted(searched, key=lambda each: each[2].perplexity)):
+    for place, (baseline, row) in enumerate(sorted(searched, key=lambda each: each[1].perplexity)):
         seeds = settings.confirm_seeds if place < settings.confirm_baselines else 1
-        measure = _report_of_baseline(score, allocation)
-        found.append(Entrant(shown_name(row), "baseline", row.perplexity, seeds, measure, score=score))
+        measure = partial(_report_of_baseline, baseline)
+        found.append(Entrant(shown_name(row), "baseline", row.perplexity, seeds, measure, baseline=baseline))
     return found
 
 
 def under_a_pattern(taking_part: list[Entrant]) -> list[Entrant]:
-    """Who is measured under an N:M pattern: the finalists, and of the baselines the scores, for a pattern is uniform.
+    """Who is measured under an N:M pattern: the finalists, and of the baselines each score with each refinement, for a
+    pattern is uniform.
 
-    A score is where the best placed of its baselines was, and gets as many samples as that one.
+    Each stands where the best placed of its baselines stood, and gets as many samples as that one.
     """
-    best: dict[str, Entrant] = {}
+    best: dict[tuple[str, Refinement], Entrant] = {}
     for entrant in taking_part:
-        if entrant.kind == "baseline":
-            best.setdefault(entrant.score, entrant)
-    scores = [replace(entrant, name=score, measure=_report_under_pattern(score)) for score, entrant in best.items()]
+        if entrant.baseline is not None:
+            best.setdefault((entrant.baseline.score, entrant.baseline.refinement), entrant)
+    scores = [
+        replace(entrant, name=refined_name(*kind), measure=partial(_report_under_pattern, *kind))
+        for kind, entrant in best.items()
+    ]
     return [*scores, *(entrant for entrant in taking_part if entrant.kind == "candidate")]
 
 
-def _report_of_baseline(score: str, allocation: str) -> Callable[[Workbench], Measured]:
-    return lambda workbench: workbench.baseline(score, allocation, "report")
+def _report_of_baseline(baseline: Baseline, workbench: Workbench) -> Measured:
+    return baseline.measured(workbench, "report")
 
 
-def _report_under_pattern(score: str) -> Callable[[Workbench], Measured]:
-    return lambda workbench: workbench.patterned(score, "report")
+def _report_under_pattern(score: str, refinement: Refinement, workbench: Workbench) -> Measured:
+    return workbench.patterned(score, "report", refinement)
 
 
 def _finalists(crew: Crew) -> list[Entrant]:

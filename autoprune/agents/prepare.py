@@ -10,7 +10,9 @@ from autoprune.agents.population import seed_name
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.evaluation.density_effects import STEP, density_effects
+from autoprune.pruning.refinements import ROUNDS
 from autoprune.runs.archive import Edge, Measured, Node
+from autoprune.tools.baselines import baselines, refined_scores
 from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_units
 from autoprune.tools.rows import parameters, shown_name
 from autoprune.tools.workbench import Workbench
@@ -24,31 +26,36 @@ def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     units = [{**unit.model_dump(), "layers": members[unit.name]} for unit in target.units]
     crew.events.emit("target", "target", unit=crew.config.allocation.unit, weights=target.weights, units=units)
     crew.events.emit("dense", "dense", perplexity=target.dense_perplexity, **_origin(crew.workbench.dense("search")))
-    _measure_baselines(crew)
+    measure_baselines(crew)
     tell_own_allocation(crew, crew.workbench)
     crew.archive.add_thoughts(*_opening(crew, target))
     _measure_effects(crew)
     return {"generation": 0, "plans": []}
 
 
-def _measure_baselines(crew: Crew) -> None:
-    settings = crew.config.search
+def measure_baselines(crew: Crew) -> None:
+    """All baselines on the search split, with an event for each; what is known already costs nothing."""
     if tuned := crew.workbench.tuned_allocations:
         text = (
             f"the parameters of {', '.join(tuned)} are tuned on the search split for every score that is not far behind"
         )
         crew.events.emit("notice", "tuning", text=text)
-    for score in settings.baseline_scores:
-        for allocation in settings.baseline_allocations:
-            measured = crew.workbench.baseline(score, allocation, "search")
-            name = shown_name(measured)
-            facts: dict[str, Any] = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
-            if said := parameters(measured):
-                facts |= {"parameters": said}
-            if tuning := measured.data.get("tuning"):
-                facts |= {"tuning": tuning}
-            crew.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
-            crew.tick()  # tuning takes long: what a killed search has spent on it counts
+    refined = False
+    for baseline in baselines(crew.workbench):
+        if baseline.refinement != "none" and not refined:
+            refined = True
+            scores = ", ".join(refined_scores(crew.workbench))
+            text = f"masks of {scores} are refined too: {ROUNDS} rounds of swaps by the full Hessian"
+            crew.events.emit("notice", "refinement", text=text)
+        measured = baseline.measured(crew.workbench, "search")
+        name = shown_name(measured)
+        facts: dict[str, Any] = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
+        if said := parameters(measured):
+            facts |= {"parameters": said}
+        if tuning := measured.data.get("tuning"):
+            facts |= {"tuning": tuning}
+        crew.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
+        crew.tick()  # tuning takes long: what a killed search has spent on it counts
 
 
 def _measure_effects(crew: Crew) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +27,7 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.words import KINDS, UPDATES, choice, share, words
+from autoprune.cli.words import KINDS, REFINEMENTS, UPDATES, choice, share, words
 from autoprune.config import Config
 from autoprune.downloads import progress
 from autoprune.report.text import plain, windows_of_text
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from autoprune.evaluation.experiment import Recipe
 
 REPEATABLE = "repeatable"
-LEFT = ("algorithm", "allocation", "update", "pattern")
-OPTIONAL = ("update", "pattern", "+-", REPEATABLE)
+LEFT = ("algorithm", "allocation", "refinement", "update", "pattern")
+OPTIONAL = ("refinement", "update", "pattern", "+-", REPEATABLE)
 TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; +-: standard deviation over seeds"
 
 
@@ -58,6 +59,12 @@ def compare(
             autocompletion=complete.list_of(*complete.ALLOCATIONS),
         ),
     ] = "uniform,sdsa",
+    refinements: Annotated[
+        str,
+        typer.Option(
+            help="none, swaps (16 rounds by the full Hessian).", autocompletion=complete.list_of(*REFINEMENTS)
+        ),
+    ] = "none",
     updates: Annotated[str, typer.Option(help="none, obs.", autocompletion=complete.list_of(*UPDATES))] = "none",
     patterns: Annotated[
         str,
@@ -82,7 +89,8 @@ def compare(
     sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """Measure pruning algorithms side by side: every algorithm with every allocation, update, pattern and sparsity.
+    """Measure pruning algorithms side by side: every algorithm with every allocation, refinement, update, pattern and
+    sparsity.
 
     Ends with exit code 1 when an experiment failed; the others are measured all the same.
     """
@@ -101,7 +109,9 @@ def compare(
         sandbox=sandbox,
         sandbox_seconds=sandbox_seconds,
     )
-    recipes = _recipes(words(sparsity), words(allocations), words(updates), words(patterns), statistics, unit)
+    recipes = _recipes(
+        words(sparsity), words(allocations), words(refinements), words(updates), words(patterns), statistics, unit
+    )
     rows = list(_measure(config, words(algorithms), recipes, seeds))
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -116,6 +126,7 @@ def compare(
 def _recipes(
     sparsities: Sequence[str],
     allocations: Sequence[str],
+    refinements: Sequence[str],
     updates: Sequence[str],
     patterns: Sequence[str],
     statistics: str,
@@ -128,18 +139,12 @@ def _recipes(
     found = []
     for pattern in patterns:
         kept = parse_pattern(pattern)
-        for update in updates:
+        for refinement, update in product(refinements, updates):
+            more = (choice(update, UPDATES), pattern, choice(statistics, KINDS), unit, choice(refinement, REFINEMENTS))
             if kept is None:
-                found += [
-                    Recipe(share(each), allocation, choice(update, UPDATES), pattern, choice(statistics, KINDS), unit)
-                    for each in sparsities
-                    for allocation in allocations
-                ]
+                found += [Recipe(share(each), allocation, *more) for each in sparsities for allocation in allocations]
             else:
-                zeros = 1.0 - kept[0] / kept[1]
-                found.append(
-                    Recipe(zeros, "uniform", choice(update, UPDATES), pattern, choice(statistics, KINDS), unit)
-                )
+                found.append(Recipe(1.0 - kept[0] / kept[1], "uniform", *more))
     return found
 
 
@@ -180,6 +185,7 @@ def _cells(group: "Spread") -> dict[str, str]:
     return {
         "algorithm": row.algorithm,
         "allocation": row.allocation,
+        "refinement": row.refinement,
         "update": row.update,
         "pattern": row.pattern,
         "sparsity": f"{row.sparsity_actual:.4f}",

@@ -24,7 +24,7 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.words import KINDS, UPDATES, choice, share
+from autoprune.cli.words import KINDS, REFINEMENTS, UPDATES, choice, share
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.report.text import plain, windows_of_text
 
@@ -46,6 +46,13 @@ def prune(
             help="uniform, sdsa, owl, ..., own; default sdsa.", autocompletion=complete.of(*complete.ALLOCATIONS)
         ),
     ] = None,
+    refinement: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of the mask: none, or swaps (16 rounds by the full Hessian).",
+            autocompletion=complete.of(*REFINEMENTS),
+        ),
+    ] = "none",
     update: Annotated[
         str, typer.Option(help="What happens to the kept weights: none or obs.", autocompletion=complete.of(*UPDATES))
     ] = "none",
@@ -90,7 +97,7 @@ def prune(
         sandbox=sandbox,
         sandbox_seconds=sandbox_seconds,
     )
-    recipe = _recipe(sparsity, allocation, update, pattern, statistics, unit)
+    recipe = _recipe(sparsity, allocation, refinement, update, pattern, statistics, unit)
     try:
         with open_algorithms([algorithm], config.sandbox, say) as (chosen,):
             made = produce(config, chosen, recipe, out, say, packed)
@@ -103,7 +110,13 @@ def prune(
 
 
 def _recipe(
-    sparsity: str | None, allocation: str | None, update: str, pattern: str, statistics: str, unit: str
+    sparsity: str | None,
+    allocation: str | None,
+    refinement: str,
+    update: str,
+    pattern: str,
+    statistics: str,
+    unit: str,
 ) -> "Recipe":
     """A pattern fixes the sparsity and is uniform; a contradicting word is refused."""
     from autoprune.evaluation.experiment import Recipe
@@ -114,7 +127,8 @@ def _recipe(
     if kept is not None and abs(wanted - (1.0 - kept[0] / kept[1])) > 1e-9:
         raise UsageError(f"the pattern {pattern} means a sparsity of {1.0 - kept[0] / kept[1]:g}, not {wanted:g}")
     chosen = allocation or ("sdsa" if kept is None else "uniform")
-    return Recipe(wanted, chosen, choice(update, UPDATES), pattern, choice(statistics, KINDS), unit)
+    kind, refined = choice(statistics, KINDS), choice(refinement, REFINEMENTS)
+    return Recipe(wanted, chosen, choice(update, UPDATES), pattern, kind, unit, refined)
 
 
 def _facts(made: "Produced") -> dict[str, Any]:

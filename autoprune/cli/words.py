@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from autoprune.config_values import Refinement
 from autoprune.errors import UsageError
 
+REFINEMENTS: tuple[str, ...] = get_args(Refinement)
 UPDATES = ("none", "obs")
 KINDS = ("dense", "sequential")
 

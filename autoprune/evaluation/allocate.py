@@ -7,7 +7,7 @@ from torch import Tensor
 
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Scoring
-from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.bench import Bench, Refine, unrefined
 from autoprune.evaluation.units import Units
 from autoprune.pruning.allocation import sdsa
 from autoprune.pruning.allocation.atp import atp_searched
@@ -56,16 +56,18 @@ def allocate(bench: Bench, units: Units, name: str, sparsity: float, scoring: Sc
 class Trials:
     """Measures allocations on the search split, masking again only the units whose zeros changed since the last.
 
-    `windows`: how many the split has; `measured`: how many passed through the model in all.
+    `windows`: how many the split has; `measured`: how many passed through the model in all. `refine`: what becomes of
+    the scores' masks.
     """
 
-    def __init__(self, bench: Bench, units: Units, scoring: Scoring) -> None:
+    def __init__(self, bench: Bench, units: Units, scoring: Scoring, refine: Refine = unrefined) -> None:
         self.units = units
         self.windows = len(bench.windows("search").tokens)
         self.measured = 0
         self._known: dict[tuple[int, ...], list[float]] = {}
         self._bench = bench
         self._scoring = scoring
+        self._refine = refine
         self._applied: dict[str, int] = {}
 
     def __enter__(self) -> "Trials":
@@ -101,7 +103,8 @@ class Trials:
         def pruned(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
             name, score = scored
             weight = self._bench.target.weight(name)
-            return name, masked_weight(weight, make_mask(score, weight, zeros[name], self._scoring.group))
+            mask = make_mask(score, weight, zeros[name], self._scoring.group)
+            return name, masked_weight(weight, self._refine(name, weight, mask))
 
         for name, weight in side_by_side(pruned, self._scoring.scores(told, changed) if changed else ()):
             self._put(name, weight)

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from autoprune.config import Config
+from autoprune.config_values import Refinement
 from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Published
@@ -36,11 +37,20 @@ from autoprune.pruning.bundle import Bundle, LayerInfo
 from autoprune.pruning.masks import make_mask, masked_weight, nm_zeros
 from autoprune.pruning.outputs import not_finite
 from autoprune.pruning.prune import Seconds
+from autoprune.pruning.refinements import ROUNDS, swaps
 from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
 
 _version = functools.cache(version)
 """Of a package. It is wanted with every measurement that is looked up, and would read a file each time."""
+
+Refine = Callable[[str, Tensor, Tensor], Tensor]
+"""Layer name, dense weight and mask, both [out, in] -> a better mask with the same zeros."""
+
+
+def unrefined(name: str, weight: Tensor, mask: Tensor) -> Tensor:
+    """The mask as it is."""
+    return mask
 
 
 class Bench:
@@ -168,20 +178,36 @@ class Bench:
         by_place = dict(zip(places, measured, strict=True))
         return [by_place[place] for place in range(len(tokens))]
 
-    def patterned(self, score: str, pattern: tuple[int, int], split: Split) -> Measurement:
-        """A published score under a pattern n:m, in every layer alike."""
+    def refine(self, refinement: Refinement, pattern: tuple[int, int] | None = None, rounds: int = ROUNDS) -> Refine:
+        """What a refinement makes of masks, within every n:m of a pattern; swaps read the cached dense Hessians."""
+        if refinement == "none":
+            return unrefined
+        statistics = self.readable(("hessian",))
+
+        def refined(name: str, weight: Tensor, mask: Tensor) -> Tensor:
+            return swaps(weight, statistics.hessian(name).to(weight.device), mask, rounds, pattern)
+
+        return refined
+
+    def patterned(
+        self, score: str, pattern: tuple[int, int], split: Split, refinement: Refinement = "none"
+    ) -> Measurement:
+        """A published score, and a refinement, under a pattern n:m, in every layer alike."""
         zeros = self.pattern_zeros(pattern)
-        algorithm = Published.named(score)
+        algorithm, refine = Published.named(score), self.refine(refinement, pattern)
         with algorithm.open(self.readable(algorithm.needs)) as scoring:
             scores = scoring.scores(self.unit_sparsity(zeros))
-            return self.measure(scores, scoring.group, zeros, split, pattern=pattern)
+            return self.measure(scores, scoring.group, zeros, split, pattern=pattern, refine=refine)
 
-    def baseline(self, score: str, allocation: str, sparsity: float, split: Split) -> Measurement:
-        """A published score with a named allocation."""
+    def baseline(
+        self, score: str, allocation: str, sparsity: float, split: Split, refinement: Refinement = "none"
+    ) -> Measurement:
+        """A published score with a named allocation and a refinement."""
         zeros = self.zeros(sparsity, allocation)
-        algorithm = Published.named(score)
+        algorithm, refine = Published.named(score), self.refine(refinement)
         with algorithm.open(self.readable(algorithm.needs)) as scoring:
-            return self.measure(scoring.scores(self.unit_sparsity(zeros)), scoring.group, zeros, split)
+            scores = scoring.scores(self.unit_sparsity(zeros))
+            return self.measure(scores, scoring.group, zeros, split, refine=refine)
 
     def measure(
         self,
@@ -191,10 +217,12 @@ class Bench:
         split: Split,
         ladder: Ladder = EVERYTHING,
         pattern: tuple[int, int] | None = None,
+        refine: Refine = unrefined,
     ) -> Measurement:
-        """Masks from scores as they come, then perplexity, as far as the ladder lets them.
+        """Masks from scores as they come, refined, then perplexity, as far as the ladder lets them.
 
-        `zeros`: of each layer; with a `pattern` n:m those of `pattern_zeros`, and `group` does not count.
+        `zeros`: of each layer; with a `pattern` n:m those of `pattern_zeros`, and `group` does not count. `refine`: of
+        trusted code, which is what `refine` makes.
         Raises CandidateFailure: stage check when layers are missing or the ladder refuses the masks, stage measure when
         the perplexity is not finite; StoppedEarly when the ladder says that the rest is not worth measuring.
         """
@@ -206,7 +234,7 @@ class Bench:
         def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor, LayerDiagnostic, float | None]:
             name, score = scored
             weight = self.target.weight(name)
-            kept = make_mask(score, weight, zeros[name], group, pattern)
+            kept = refine(name, weight, make_mask(score, weight, zeros[name], group, pattern))
             error = sample.error(name, weight, kept) if sample and name in sample.layers else None
             return name, kept, self._diagnose(name, kept), error
 

@@ -44,6 +44,7 @@ class Row:
     repeats: bool | None = None
     """Whether a candidate's scores came back when a fresh process was asked; None where nobody asks."""
     bos: str | None = None
+    refinement: str = "none"
 
     @property
     def failed(self) -> bool:
@@ -100,6 +101,7 @@ def _row(
         seed=seed,
         repeats=applied.repeats,
         bos=shown(windows.bos),
+        refinement=recipe.refinement,
     )
 
 
@@ -136,7 +138,7 @@ def compare(
 
 
 def _named(algorithm: Algorithm, recipe: Recipe) -> str:
-    return f"{algorithm.name}, {recipe.allocation}, {recipe.update}, {recipe.pattern}"
+    return f"{algorithm.name}, {recipe.allocation}, {recipe.refinement}, {recipe.update}, {recipe.pattern}"
 
 
 def dense(bench: Bench, split: Split) -> Row:
@@ -183,7 +185,8 @@ def spread(rows: Sequence[Row]) -> list[Spread]:
     """Rows joined over seeds, in the order in which they first appear; `row` is the first of each."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        key = (row.algorithm, row.allocation, row.update, row.pattern, row.sparsity_target, row.statistics)
+        recipe = (row.allocation, row.refinement, row.update, row.pattern, row.sparsity_target, row.statistics)
+        key = (row.algorithm, *recipe)
         groups.setdefault(key, []).append(row)
     return [_spread(group) for group in groups.values()]
 

@@ -14,7 +14,7 @@ from autoprune.pruning.bundle import THIRDS, LayerInfo
 
 PROBE = "wanda"
 STEP = 0.05
-WINDOWS = 8
+WINDOWS = 4
 """At most as many windows of the search split are read for each effect."""
 
 

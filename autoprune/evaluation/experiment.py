@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from autoprune.config_values import Refinement
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.evaluation.algorithms import Algorithm, Repeated, Scoring
 from autoprune.evaluation.allocate import NAMES, ON_THE_WALK, allocate
@@ -37,7 +38,8 @@ class Recipe:
     """How an algorithm is applied.
 
     `pattern`: "none", or N:M, which fixes the sparsity and is uniform. `unit`: what gets a sparsity of its own (block,
-    module, projection).
+    module, projection). `refinement`: what becomes of the mask before an update. Allocations that are made by scores or
+    by trials look at masks without it.
     """
 
     sparsity: float
@@ -46,6 +48,7 @@ class Recipe:
     pattern: str = "none"
     statistics: Statistics = "dense"
     unit: str = "block"
+    refinement: Refinement = "none"
 
     def check(self, algorithm: Algorithm) -> None:
         """Raises UsageError for a combination that means nothing, before anything is computed."""
@@ -57,8 +60,16 @@ class Recipe:
             raise UsageError(f"the allocation {self.allocation} is made on the walk; it needs --statistics sequential")
         if self.allocation in ON_THE_WALK and self.unit != "block":
             raise UsageError(f"the allocation {self.allocation} goes block by block; unit {self.unit} does not fit it")
+        if self.refinement != "none" and self.own_masks(algorithm):
+            raise UsageError(
+                f"SparseGPT chooses its masks while it updates; the refinement {self.refinement} does not fit it"
+            )
         if parse_pattern(self.pattern) is not None and self.allocation != "uniform":
             raise UsageError(f"the pattern {self.pattern} is uniform; the allocation {self.allocation} does not fit it")
+
+    def own_masks(self, algorithm: Algorithm) -> bool:
+        """Whether this is SparseGPT itself."""
+        return algorithm.name == SPARSEGPT and self.update == "obs"
 
 
 @dataclass(frozen=True)
@@ -87,9 +98,8 @@ def apply(
     zeros are not those that were promised.
     """
     recipe.check(algorithm)
-    surgery = Surgery(
-        recipe.update, parse_pattern(recipe.pattern), algorithm.name == SPARSEGPT and recipe.update == "obs"
-    )
+    pattern = parse_pattern(recipe.pattern)
+    surgery = Surgery(recipe.update, pattern, recipe.own_masks(algorithm), recipe.refinement)
     seconds = Seconds()
     algorithm = repeated = Repeated(algorithm)
     plan, zeros = _plan(bench, algorithm, recipe)
@@ -137,12 +147,14 @@ def _plan(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> tuple[Plan, Map
 
 def _at_once(bench: Bench, scoring: Scoring, plan: Plan, surgery: Surgery, put: Put) -> Seconds:
     """Scores from cached statistics, and no update: no walk is needed."""
+    refine = bench.refine(surgery.refinement, surgery.pattern)  # which may collect, so before the clock starts
     seconds = Seconds()
     zeros, told = plan(bench.layers, Observed((), {}))
 
     def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
         name, score = scored
-        return name, surgery.mask(bench.target.weight(name), score, zeros[name], scoring.group)
+        weight = bench.target.weight(name)
+        return name, refine(name, weight, surgery.mask(weight, score, zeros[name], scoring.group))
 
     scored = 0
     for name, kept in side_by_side(mask, seconds.heard(scoring.scores(told, pattern=surgery.pattern_text))):

@@ -13,6 +13,8 @@ PER_SCORE = 13
 """Bytes per weight of a layer while it is scored and masked: weight, score and a copy to select in, float32; a mask."""
 PER_HESSIAN = 2 * 4
 """Bytes per value of a Hessian: as it is summed, and what is kept of it, float32."""
+PER_SWAP = 8 * 4
+"""Bytes per weight of a layer while its mask is refined: weight, mask, steps and what each would do, float32."""
 FLOATS = 3 * 4
 """Bytes per value where one is looked at in float32: a copy, what is made of it, and what that is summed from."""
 
@@ -35,25 +37,35 @@ class Needs:
 
     def statistics(self) -> Room:
         """The model, hidden states of the calibration text, and a window's pass through one block; where some blocks
-        are sampled, the Hessians of its layers, or a backward pass of one window."""
+        are sampled or baselines are refined, the Hessians of its layers; where some are sampled, a backward pass of one
+        window."""
         data = self._config.data
         sampled = self._config.search.layer_error is not None
+        hessians = sampled or self.refined
         largest = max(columns for _, columns in self._size.matrices)
         working = self._pass(data.seqlen) + data.seqlen * largest * FLOATS
-        working += sampled * PER_HESSIAN * sum(columns**2 for _, columns in self._size.matrices)
+        working += hessians * PER_HESSIAN * sum(columns**2 for _, columns in self._size.matrices)
         states = self._states(data.calibration_samples)
         block = max(self._size.blocks) * self._item  # as it is written
         return self._held(pruned=False) + self._here(max(states + max(working, block), sampled * self._backward()))
 
-    def measuring(self, windows: int, sandboxed: int = 0) -> Room:
-        """A pruned model, or masks in the making; logits of a batch. `sandboxed`: bytes of the candidate's process."""
+    @property
+    def refined(self) -> bool:
+        """Whether masks of baselines are refined by Hessians."""
+        return "swaps" in self._config.search.baseline_refinements
+
+    def measuring(self, windows: int, sandboxed: int = 0, refined: bool = False) -> Room:
+        """A pruned model, or masks in the making, and `refined` ones; logits of a batch. `sandboxed`: bytes of the
+        candidate's process."""
         data = self._config.data
         positions = data.seqlen * self._size.vocabulary
         passes = self._pass(self._batch * data.seqlen) + positions * (self._batch * self._item + FLOATS)
         if self._offload != "none":
             passes += self._states(windows)
-        under_way = AHEAD * min(os.cpu_count() or 1, MOST) + 1
-        masking = under_way * PER_SCORE * max(rows * columns for rows, columns in self._size.matrices)
+        threads = min(os.cpu_count() or 1, MOST)
+        masking = (AHEAD * threads + 1) * PER_SCORE * max(rows * columns for rows, columns in self._size.matrices)
+        if refined:
+            masking += threads * max(columns * (4 * columns + PER_SWAP * rows) for rows, columns in self._size.matrices)
         masks = self._size.prunable // (8 if self._offload == "disk" else 1)
         making = self._held(pruned=False) + self._here(masks + masking)
         ready = self._held(pruned=True) + self._here(passes)

@@ -7,9 +7,11 @@ every window under one setting.
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from autoprune.config_values import Refinement
 from autoprune.evaluation.algorithms import Published, Scoring
 from autoprune.evaluation.allocate import Trials, staged
 from autoprune.evaluation.bench import Bench
@@ -78,7 +80,13 @@ def _halved(trials: Trials, tried: Sequence[tuple[Setting, Mapping[str, int]]]) 
     final = losses([0, *(place for place in alive if place)], trials.windows)
     chosen = _best(final, 1)[0]
     setting = tried[chosen][0]
-    return Tuned(setting.family, setting.unit, setting.parameters, final[chosen], final[0], len(tried), trials.measured)
+    default = finite(final[0])
+    return Tuned(setting.family, setting.unit, setting.parameters, final[chosen], default, len(tried), trials.measured)
+
+
+def finite(loss: float) -> float:
+    """The loss, or the largest number where it is infinite, which JSON cannot say."""
+    return min(loss, sys.float_info.max)
 
 
 def _best(losses: Mapping[int, float], count: int) -> list[int]:
@@ -105,10 +113,17 @@ def allotted(bench: Bench, setting: Setting, sparsity: float, score: str) -> tup
 
 
 def measure_setting(
-    bench: Bench, score: str, setting: Setting, sparsity: float, split: Split, by: str | None = None
+    bench: Bench,
+    score: str,
+    setting: Setting,
+    sparsity: float,
+    split: Split,
+    by: str | None = None,
+    refinement: Refinement = "none",
 ) -> Measurement:
-    """A published score with an allocation under a setting; `by`: the score that it is made with, if another one."""
+    """A published score with an allocation under a setting, and a refinement; `by`: the score that the allocation is
+    made with, if another one."""
     zeros, told = allotted(bench, setting, sparsity, by or score)
-    algorithm = Published.named(score)
+    algorithm, refine = Published.named(score), bench.refine(refinement)
     with algorithm.open(bench.readable(algorithm.needs)) as scoring:
-        return bench.measure(scoring.scores(told), scoring.group, zeros, split)
+        return bench.measure(scoring.scores(told), scoring.group, zeros, split, refine=refine)

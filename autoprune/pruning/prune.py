@@ -12,12 +12,14 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from autoprune.config_values import Refinement
 from autoprune.errors import UsageError
 from autoprune.pruning import updates
 from autoprune.pruning.blocks import PrunableLayer
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.masks import make_mask, masked_weight
 from autoprune.pruning.observed import Observed
+from autoprune.pruning.refinements import swaps
 from autoprune.pruning.statistics import Observer
 from autoprune.pruning.target import Put, Target
 from autoprune.pruning.updates import InverseFactor, inverse_factor
@@ -46,11 +48,12 @@ Scorer = Callable[[Observed], AbstractContextManager[Scored]]
 @dataclass(frozen=True)
 class Surgery:
     """What is done with scores. `own_masks`: SparseGPT's way of choosing masks among compensated weights, which takes
-    no scores. `pattern` (n, m) fixes its own number of zeros."""
+    no scores. `pattern` (n, m) fixes its own number of zeros. `refinement`: what becomes of the scores' masks."""
 
     update: Update = "none"
     pattern: tuple[int, int] | None = None
     own_masks: bool = False
+    refinement: Refinement = "none"
 
     def __post_init__(self) -> None:
         if self.own_masks and self.update != "obs":
@@ -64,6 +67,10 @@ class Surgery:
     def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str) -> Tensor:
         """What is kept, [out, in], by a score."""
         return make_mask(score, weight, zeros, group, self.pattern)
+
+    def refined(self, weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
+        """A better mask with as many zeros, by the layer's Hessian [in, in]."""
+        return swaps(weight, hessian.to(weight.device), mask, pattern=self.pattern)
 
     def masked(self, weight: Tensor, mask: Tensor, factor: InverseFactor | None = None) -> Tensor:
         """The new weight [out, in], in the weight's dtype. `factor` is that of the layer's Hessian, for an update."""
@@ -129,11 +136,11 @@ def prune_blocks(
     """Prune every block in turn, from calibration windows [samples, seqlen]; `put(name, weight)` takes new weights.
 
     `sequential`: a block's statistics come from the blocks before it as `put` left them; else from the dense ones.
-    `hessian`: scores read it (an update has it anyway). `gradients`: layer name -> [out, in], of the dense model.
-    Besides the model, one block's statistics and one set of hidden states are held.
+    `hessian`: scores read it (an update and a refinement have it anyway). `gradients`: layer name -> [out, in], of the
+    dense model. Besides the model, one block's statistics and one set of hidden states are held.
     """
     seconds = Seconds()
-    observer = Observer(target, hessian or surgery.update == "obs")
+    observer = Observer(target, hessian or surgery.update == "obs" or surgery.refinement != "none")
 
     def see(info: LayerInfo, inputs: Tensor) -> None:
         seconds.spent_on("forward")
@@ -187,6 +194,8 @@ def _prune_block(
             for name, score in scored.scores(told, list(weights), surgery.pattern_text):
                 seconds.spent_on("score")
                 mask = surgery.mask(weights[name], score, zeros[name], scored.group)
+                if surgery.refinement != "none":
+                    mask = surgery.refined(weights[name], mask, statistics[name]["hessian"])
                 seconds.spent_on("mask")
                 put(name, surgery.masked(weights[name], mask, factor(name) if surgery.update == "obs" else None))
                 seconds.spent_on("update")

@@ -161,9 +161,9 @@ def _rooms(config: Config, needs: Needs, sandboxed: int) -> dict[str, Room]:
     found = {
         "load": needs.load(),
         "statistics": needs.statistics(),
-        "one baseline": needs.measuring(data.search_windows),
+        "one baseline": needs.measuring(data.search_windows, refined=needs.refined),
         "one candidate": needs.measuring(data.search_windows, sandboxed),
-        "confirmation": needs.measuring(data.report_windows, sandboxed),
+        "confirmation": needs.measuring(data.report_windows, sandboxed, needs.refined),
     }
     most = Room(max(room.host for room in found.values()), max(room.device for room in found.values()))
     return {**found, "the whole search": most}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from autoprune.config_values import Refinement
 from autoprune.evaluation.measurement import LayerDiagnostic, Measurement
 from autoprune.evaluation.tuning import Tuned
 from autoprune.runs.archive import Measured
@@ -12,6 +13,11 @@ WORST_LAYERS = 3
 def shown_name(row: Measured) -> str:
     """A baseline's name as people read it."""
     return row.subject.removeprefix("baseline:")
+
+
+def refined_name(score: str, refinement: Refinement) -> str:
+    """A published score with what becomes of its masks: wanda, wanda+swaps."""
+    return score if refinement == "none" else f"{score}+{refinement}"
 
 
 def short_name(row: Measured) -> str:

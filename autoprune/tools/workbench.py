@@ -10,11 +10,14 @@ from functools import partial
 from typing import Any
 
 from autoprune.config import Config
+from autoprune.config_values import Refinement
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import NOT_REPEATABLE
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
+from autoprune.evaluation.measurement import Measurement
 from autoprune.evaluation.measurement_cache import Facts, Known, measurement_key
+from autoprune.evaluation.refined_tuning import tune_refined
 from autoprune.evaluation.texts import Split
 from autoprune.evaluation.tuning import Tuned, measure_setting, tune
 from autoprune.executors.base import Executor, Job
@@ -27,6 +30,7 @@ from autoprune.runs.archive import Archive, Measured
 from autoprune.runs.directory import RunDirectory, full_hash
 from autoprune.sandbox.base import Sandbox
 from autoprune.tools.memory import Memory
+from autoprune.tools.rows import refined_name
 
 FAR_BEHIND = 3.0
 """A score whose uniform perplexity is as many times the best one's is not tuned: no allocation makes up for that."""
@@ -132,16 +136,16 @@ class Workbench:
         """The unpruned target's perplexity."""
         return self._bench_remembers("dense", split, lambda: (self.bench.dense(split), {}))
 
-    def baseline(self, score: str, allocation: str, split: Split) -> Measured:
-        """A published score with an allocation, by trusted code; tuned, where the settings say so.
+    def baseline(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measured:
+        """A published score with an allocation and a refinement, by trusted code; tuned, where the settings say so.
 
         The record's data then hold `tuning` (what `Tuned` says), or `untuned` where that was not worth it.
         """
         if not self.config.search.tune_baselines or allocation not in TUNABLE:
-            return self._published(score, allocation, split)
+            return self._published(score, allocation, split, refinement)
         if self._tuner._worth_tuning(score):
-            return self._tuned(score, allocation, split)
-        known = self._published(score, allocation, split)
+            return self._tuned(score, allocation, split, refinement=refinement)
+        known = self._published(score, allocation, split, refinement)
         return replace(known, data={**known.data, "untuned": True})
 
     @property
@@ -156,20 +160,20 @@ class Workbench:
             return self._tuned(score, "sdsa", split, TUNED_BY)
         return self._published(score, self.config.allocation.name, split)
 
-    def patterned(self, score: str, split: Split) -> Measured:
-        """A published score under this workbench's pattern."""
+    def patterned(self, score: str, split: Split, refinement: Refinement = "none") -> Measured:
+        """A published score with a refinement under this workbench's pattern."""
         pattern = _parsed(self.pattern)
-        measure = partial(self.bench.patterned, score, pattern, split)
-        return self._bench_remembers(f"baseline:{score}", split, lambda: (measure(), {}))
+        measure = partial(self.bench.patterned, score, pattern, split, refinement)
+        return self._bench_remembers(f"baseline:{refined_name(score, refinement)}", split, lambda: (measure(), {}))
 
     def own_setting(self) -> Setting | None:
         """SDSA as it was tuned here, which candidates without an `allocate` get; None where it is not tuned."""
         return self._tuning(TUNED_BY, "sdsa").setting if self.config.allocation.tune else None
 
-    def _published(self, score: str, allocation: str, split: Split) -> Measured:
+    def _published(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measured:
         sparsity = self.config.sparsity
-        subject = f"baseline:{score}+{allocation}"
-        measure = partial(self.bench.baseline, score, allocation, sparsity, split)
+        subject = f"baseline:{refined_name(score, refinement)}+{allocation}"
+        measure = partial(self.bench.baseline, score, allocation, sparsity, split, refinement)
         return self._bench_remembers(subject, split, lambda: (measure(), {}))
 
     @property
@@ -178,48 +182,56 @@ class Workbench:
         return self.origin._tuner if self.origin else self
 
     def _worth_tuning(self, score: str) -> bool:
-        uniform = {each: self._uniform(each) for each in (*self.config.search.baseline_scores, score)}
+        uniform = {each: self.uniform(each) for each in (*self.config.search.baseline_scores, score)}
         return uniform[score] <= FAR_BEHIND * min(uniform.values())
 
-    def _uniform(self, score: str) -> float:
+    def uniform(self, score: str) -> float:
         """A score's perplexity on the search split with uniform allocation; infinite where it is not finite."""
         try:
             return self._published(score, "uniform", "search").perplexity
         except CandidateFailure:
             return math.inf
 
-    def _tuning(self, score: str, family: str) -> Tuned:
+    def _tuning(self, score: str, family: str, refinement: Refinement = "none") -> Tuned:
         """How a family is tuned for a score: kept with the measurement that it led to, on the search split."""
-        row = self._tuner._tuned(score, family, "search")
+        row = self._tuner._tuned(score, family, "search", refinement=refinement)
         return Tuned(**row.data["tuning"])
 
-    def _tuned(self, score: str, family: str, split: Split, by: str | None = None) -> Measured:
-        """A score with an allocation that was tuned for it, or for the score `by`."""
+    def _tuned(
+        self, score: str, family: str, split: Split, by: str | None = None, refinement: Refinement = "none"
+    ) -> Measured:
+        """A score with an allocation that was tuned for it and its refinement, or for the score `by`."""
         by = by or score
         sparsity = self.config.sparsity
         tuner = self._tuner
         afar = (tuner.config.model, tuner.config.sparsity) != (self.config.model, sparsity)
-        subject = f"baseline:{score}+{family} tuned{f' with {by}' * (by != score)}{' in the search' * afar}"
+        name = refined_name(score, refinement)
+        subject = f"baseline:{name}+{family} tuned{f' with {by}' * (by != score)}{' in the search' * afar}"
         if by == score and split == "search" and tuner is self:
             # Here it is tuned: what comes of that depends on nothing that the measurement itself would not.
+            plain = None if refinement == "none" else self._tuning(score, family)
+
             def measure_tuned() -> Known:
-                tuned = self._tune(score, family)
-                measured = measure_setting(self.bench, score, tuned.setting, sparsity, split)
+                tuned, measured = self._tune(score, family, refinement, plain)
                 return measured, {"tuning": asdict(tuned)}
 
             return self._bench_remembers(subject, split, measure_tuned)
-        tuned = self._tuning(by, family)
+        tuned = self._tuning(by, family, refinement)
 
         def measure() -> Known:
-            measured = measure_setting(self.bench, score, tuned.setting, sparsity, split, by)
+            measured = measure_setting(self.bench, score, tuned.setting, sparsity, split, by, refinement)
             return measured, {"tuning": asdict(tuned)}
 
         return self._bench_remembers(subject, split, measure, tuned=asdict(tuned.setting))
 
-    def _tune(self, score: str, family: str) -> Tuned:
-        settings = self.config.allocation
+    def _tune(self, score: str, family: str, refinement: Refinement, plain: Tuned | None) -> tuple[Tuned, Measurement]:
+        """`plain`: how it was tuned without the refinement, if there is one."""
+        settings, sparsity = self.config.allocation, self.config.sparsity
         constants = preset(settings.preset, settings.kappa, settings.tau, settings.delta)
-        return tune(self.bench, score, family, self.config.sparsity, settings.unit, constants)
+        if plain is not None:
+            return tune_refined(self.bench, score, plain, sparsity, settings.unit, constants, refinement)
+        tuned = tune(self.bench, score, family, sparsity, settings.unit, constants)
+        return tuned, measure_setting(self.bench, score, tuned.setting, sparsity, "search")
 
     def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measured:
         """Score a candidate in the sandbox, then mask and measure in trusted code, as far as the ladder lets it.

@@ -28,6 +28,7 @@ SMALL = (
     "search.generation_size=2",
     "search.confirm_seeds=2",
     "search.deepen=0",
+    "search.baseline_refinements=[none]",
     "search.cache=off",
 )
 """Without the cache of measurements: two runs with the same seed shall find the same, not look it up."""

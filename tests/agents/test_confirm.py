@@ -158,3 +158,18 @@ def test_a_text_too_short_for_other_samples_is_used_once_and_says_so(search, tin
     seeds = [row["seeds"] for row in picture(run).rows if "seeds" in row]
     assert seeds == [[0]] * len(seeds)
     assert seeds
+
+
+def test_refined_baselines_take_part_and_the_last_line_is_about_them_too(search):
+    words = ("search.baseline_refinements=[none,swaps]", "search.baseline_scores=[wanda]")
+    run = search(*LITTLE, *words, "search.confirm_patterns=[2:4]", "search.confirm_seeds=1")
+    drawn = picture(run)
+    expected = {"wanda+uniform", "wanda+sdsa", "wanda+swaps+uniform", "wanda+swaps+sdsa"}
+    assert set(drawn.baselines) == {row["name"] for row in drawn.rows if row["kind"] == "baseline"} == expected
+    (pattern,) = drawn.elsewhere
+    assert {row["name"] for row in pattern["rows"] if row["kind"] == "baseline"} == {"wanda", "wanda+swaps"}
+    best = min((row for row in drawn.rows if row["kind"] == "baseline"), key=lambda row: row["report"])
+    assert f"of the best, {best['name']}" in drawn.conclusion
+    assert {each["baseline"] for each in drawn.comparisons if each["pattern"] == "none"} == expected
+    said = [event.data["text"] for event in read_events(run.events_file) if event.kind == "notice"]
+    assert "masks of wanda are refined too: 16 rounds of swaps by the full Hessian" in said

@@ -7,7 +7,7 @@ import pytest
 ROW = {
     *("algorithm", "allocation", "update", "pattern", "sparsity_target", "sparsity_actual", "zeros", "weights"),
     *("perplexity", "seqlen", "windows", "seconds_statistics", "seconds_score", "seconds_mask", "seconds_eval"),
-    *("statistics", "seed", "repeats", "bos"),
+    *("statistics", "seed", "repeats", "bos", "refinement"),
 }
 WEIGHTS = 25_344
 
@@ -55,6 +55,19 @@ def test_updates_patterns_and_sequential_statistics_go_together(compare_here):
     assert {row["zeros"] for row in found[1:]} == {WEIGHTS // 2}
     assert {row["statistics"] for row in found[1:]} == {"sequential"}
     assert len({row["perplexity"] for row in found}) == len(found)
+
+
+def test_refinements_keep_the_zeros_and_have_a_column_of_their_own(compare_here):
+    words = ["--algorithms", "wanda", "--refinements", "none,swaps", "--patterns", "none,2:4"]
+    found = rows(compare_here(*words, "--allocations", "sdsa", "--json"))
+    kinds = [(row["pattern"], row["refinement"], row["zeros"]) for row in found[1:]]
+    assert kinds == [
+        *(("none", refinement, round(0.6 * WEIGHTS)) for refinement in ("none", "swaps")),
+        *(("2:4", refinement, WEIGHTS // 2) for refinement in ("none", "swaps")),
+    ]
+    assert len({row["perplexity"] for row in found}) == len(found)
+    table = compare_here(*words, "--allocations", "sdsa").stdout
+    assert "refinement" in next(line for line in table.splitlines() if line.startswith("algorithm"))
 
 
 def test_seeds_draw_calibration_samples_and_the_table_shows_mean_and_spread(compare_here):
@@ -106,6 +119,7 @@ def test_a_pattern_that_does_not_fit_fails_in_words(compare_here):
         (["--allocations", "best"], "unknown allocation 'best'"),
         (["--allocations", "sdsa-online"], "--statistics sequential"),
         (["--updates", "all"], "'all' is not one of none, obs"),
+        (["--refinements", "luck"], "'luck' is not one of none, swaps"),
         (["--patterns", "4:2"], "'4:2'"),
         (["--statistics", "some"], "'some' is not one of"),
         (["--unit", "head"], "allocation.unit = 'head'"),

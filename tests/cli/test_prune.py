@@ -56,6 +56,7 @@ def test_what_is_written_loads_anywhere_has_the_promised_zeros_and_measures_as_i
     "words",
     [
         ["--algorithm", "sparsegpt", "--update", "obs", "--statistics", "sequential", "--sparsity", "0.5"],
+        ["--refinement", "swaps", "--allocation", "uniform", "--sparsity", "0.5"],
         ["--algorithm", "gblm", "--allocation", "owl", "--sparsity", "0.5", "--unit", "projection"],
         ["--allocation", "sdsa-online", "--statistics", "sequential", "--sparsity", "0.5"],
         ["--pattern", "2:4"],

@@ -222,3 +222,45 @@ def test_a_gradient_of_a_target_on_disk_is_a_candidates_failure(open_tiny_bench)
     with pytest.raises(CandidateFailure, match="the gradient needs all of the target"):
         mapped.bundle(("gradient",))
     assert mapped.readable(("hessian",)).view(mapped.layers[0].name, 0.5).hessian.shape == (32, 32)
+
+
+@pytest.mark.parametrize("score", ["wanda", "magnitude"])
+def test_swaps_keep_the_zeros_of_every_row_and_lower_the_error_of_the_outputs(bench, score):
+    masks = {}
+
+    def watched(name, weight, mask):
+        masks[name] = mask, refine(name, weight, mask)
+        return masks[name][1]
+
+    refine, bench.refine = bench.refine("swaps"), lambda *words: watched
+    measured = bench.baseline(score, "sdsa", 0.6, "search", "swaps")
+    assert measured.zeros == round(0.6 * bench.target.weights)
+    hessians = bench.readable(("hessian",))
+    lower = 0
+    for name, (before, after) in masks.items():
+        assert torch.equal(before.sum(1), after.sum(1))
+        errors = [
+            float(((pruned @ hessians.hessian(name)) * pruned).sum())
+            for pruned in (bench.target.weight(name) * ~mask for mask in (before, after))
+        ]
+        assert errors[1] <= errors[0] * (1 + 1e-4)
+        lower += errors[1] < 0.99 * errors[0]
+    assert lower == len(bench.layers)
+
+
+def test_without_a_refinement_masks_are_the_scores_own(bench):
+    plain, none = (
+        bench.baseline("wanda", "uniform", 0.5, "search"),
+        bench.baseline("wanda", "uniform", 0.5, "search", "none"),
+    )
+    swapped = bench.baseline("wanda", "uniform", 0.5, "search", "swaps")
+    assert plain.signature == none.signature != swapped.signature
+    assert plain.zeros == swapped.zeros
+
+
+@pytest.mark.parametrize("pattern", [(2, 4), (4, 8)])
+def test_swaps_under_a_pattern_keep_it_also_where_weights_were_zero(holed_bench, pattern):
+    plain, swapped = (holed_bench.patterned("wanda", pattern, "search", each) for each in ("none", "swaps"))
+    assert plain.zeros == swapped.zeros
+    assert plain.signature != swapped.signature
+    assert holed_bench.baseline("wanda", "uniform", 0.5, "search", "swaps").sparsity == pytest.approx(0.5, abs=1e-4)

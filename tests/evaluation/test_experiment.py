@@ -16,7 +16,7 @@ from autoprune.pruning.target import Target
 from tests.conftest import DATA
 
 CONTRACT = """algorithm allocation update pattern sparsity_target sparsity_actual zeros weights perplexity seqlen
-windows seconds_statistics seconds_score seconds_mask seconds_eval statistics seed repeats bos"""
+windows seconds_statistics seconds_score seconds_mask seconds_eval statistics seed repeats bos refinement"""
 
 
 def loss_by_transformers(target: Target, windows: torch.Tensor) -> float:
@@ -76,6 +76,34 @@ def test_a_pattern_keeps_the_zeros_that_were_there(holed_bench: Bench, update):
     row = run(holed_bench, Published.named("wanda"), Recipe(0.5, "uniform", update, "2:4"), "search")
     rows = holed_bench.target.live_weight("model.layers.1.mlp.up_proj").shape[0]
     assert row.zeros == holed_bench.target.weights // 2 + 2 * rows
+
+
+@pytest.mark.parametrize("update", ["none", "obs"])
+@pytest.mark.parametrize("statistics", ["dense", "sequential"])
+@pytest.mark.parametrize("pattern", ["none", "2:4"])
+def test_a_refinement_goes_with_every_update_pattern_and_kind_of_statistics(bench: Bench, update, statistics, pattern):
+    plain, refined = (
+        run(
+            bench,
+            Published.named("wanda"),
+            Recipe(0.5, "uniform", update, pattern, statistics, refinement=each),
+            "search",
+        )
+        for each in ("none", "swaps")
+    )
+    assert plain.zeros == refined.zeros == bench.target.weights // 2
+    assert (plain.refinement, refined.refinement) == ("none", "swaps")
+    assert plain.perplexity != refined.perplexity
+
+
+def test_a_refined_experiment_equals_the_refined_baseline_of_a_search(bench: Bench):
+    row = run(bench, Published.named("wanda"), Recipe(0.6, "sdsa", refinement="swaps"), "search")
+    assert row.perplexity == pytest.approx(bench.baseline("wanda", "sdsa", 0.6, "search", "swaps").perplexity, rel=1e-6)
+
+
+def test_sparsegpt_itself_is_not_refined(bench: Bench):
+    with pytest.raises(UsageError, match="the refinement swaps does not fit it"):
+        run(bench, Published.named("sparsegpt"), Recipe(0.5, update="obs", refinement="swaps"), "search")
 
 
 def test_online_allocation_runs_on_the_walk(bench: Bench):

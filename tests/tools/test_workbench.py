@@ -265,3 +265,28 @@ def test_another_calibration_sample_is_measured_in_this_process(elsewhere):
     assert elsewhere.executor.jobs == []
     elsewhere.at(0.6).candidate(name, "report")
     assert [job.sparsity for job in elsewhere.executor.jobs] == [0.6]
+
+
+def test_a_refined_baseline_says_so_in_its_name_and_is_measured_apart_and_once(new_workbench):
+    first, second = new_workbench("first"), new_workbench("second")
+    rows = [first.baseline("wanda", "sdsa", "search", refinement) for refinement in ("none", "swaps")]
+    assert [shown_name(row) for row in rows] == ["wanda+sdsa", "wanda+swaps+sdsa"]
+    assert rows[0].data["zeros"] == rows[1].data["zeros"]
+    assert rows[0].data["window_losses"] != rows[1].data["window_losses"]
+    under = first.under("2:4").patterned("wanda", "report", "swaps")
+    assert (shown_name(under), under.sparsity) == ("wanda+swaps", 0.5)
+    forbid(second)
+    assert second.baseline("wanda", "sdsa", "search", "swaps").perplexity == rows[1].perplexity
+
+
+def test_a_refined_allocation_is_tuned_from_where_it_was_tuned_without(new_workbench, tunings):
+    workbench = new_workbench(**TUNE)
+    row = workbench.baseline("wanda", "dlp", "search", "swaps")
+    assert (shown_name(row), "width" in parameters(row)) == ("wanda+swaps+dlp tuned", True)
+    assert tunings == [("wanda", "dlp", 0.5)]
+    assert row.perplexity <= new_workbench("plain").baseline("wanda", "dlp", "search", "swaps").perplexity
+    report = workbench.baseline("wanda", "dlp", "report", "swaps")
+    other = workbench.calibrated(1).baseline("wanda", "dlp", "report", "swaps")
+    assert parameters(report) == parameters(other) == parameters(row)
+    assert report.perplexity != other.perplexity
+    assert tunings == [("wanda", "dlp", 0.5)]

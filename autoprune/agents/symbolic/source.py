@@ -1,5 +1,6 @@
 """The readable source that an expression, with an allocation if it has one, stands for."""
 
+import ast
 import re
 from importlib.resources import files
 
@@ -36,14 +37,25 @@ def source(expression: Expression, group: str, allocation: Allocation | None = N
 
 def part(name: str) -> str:
     """The text of a helper that has a file of its own: candidates get it, this program never imports it."""
-    text = files("autoprune.agents.symbolic").joinpath(f"parts/{name}.py").read_text(encoding="utf-8")
-    return text.removeprefix("import torch\n\n")
+    return files("autoprune.agents.symbolic").joinpath(f"parts/{name}.py").read_text(encoding="utf-8")
+
+
+def _exchange() -> str:
+    """The part `exchange` with the rounds of swaps that it shares with the refinement of published baselines."""
+    swaps = files("autoprune.pruning").joinpath("swaps.py").read_text(encoding="utf-8")
+    return "\n\n".join(_below_imports(text) for text in (part("exchange"), swaps))
+
+
+def _below_imports(text: str) -> str:
+    head = (ast.Import, ast.ImportFrom, ast.Expr)  # a docstring is an expression
+    first = next(node for node in ast.parse(text).body if not isinstance(node, head))
+    return "".join(text.splitlines(keepends=True)[first.lineno - 1 :])
 
 
 _HELPERS = {
     "minmax": "def minmax(x):\n    return (x - x.min()) / (x.max() - x.min() + EPS)\n",
     "zscore": "def zscore(x):\n    return (x - x.mean()) / (x.std() + EPS)\n",
-    "exchange": part("exchange"),
+    "exchange": _exchange(),
 }
 
 

@@ -92,6 +92,34 @@ def grid(family: str, unit: str, constants: SDSA, units: Sequence[Mapping[str, A
     return [each for place, each in enumerate(found) if each not in found[:place]]
 
 
+def neighbours(settings: Sequence[Setting], place: int) -> list[int]:
+    """The places in a grid that are one step from a place: no number more than one of the grid's values away, and
+    everything else the same."""
+    here = settings[place]
+    alike = [each for each, setting in enumerate(settings) if _words(setting) == _words(here)]
+    scales = {name: sorted({_number(settings[each], name) for each in alike}) for name in _numbers(here)}
+
+    def steps(setting: Setting, name: str) -> int:
+        return abs(scales[name].index(_number(setting, name)) - scales[name].index(_number(here, name)))
+
+    return [
+        each for each in alike if each != place and all(steps(settings[each], name) <= 1 for name in _numbers(here))
+    ]
+
+
+def _numbers(setting: Setting) -> list[str]:
+    return [name for name, value in setting.parameters.items() if not isinstance(value, str)]
+
+
+def _number(setting: Setting, name: str) -> float:
+    return float(setting.parameters[name])
+
+
+def _words(setting: Setting) -> list[str]:
+    """What of a setting is no number."""
+    return [setting.unit, *(value for value in setting.parameters.values() if isinstance(value, str))]
+
+
 def _grid_of_sdsa(unit: str, default: SDSA) -> list[Setting]:
     def setting(unit: str, signal: str, strength: tuple[float, float, float], mode: str) -> Setting:
         constants = dict(zip(("kappa", "tau", "delta"), strength, strict=True))

@@ -11,7 +11,7 @@ from autoprune.runs.archive import SEED
 
 def lineage(material: Material) -> dict[str, Any]:
     """`points`: the candidates of which a perplexity or an estimate is known, and the published scores that candidates
-    go on from, each at its best baseline; `line`: the best candidate's ancestors, oldest first, and itself."""
+    go on from, each at its best unrefined baseline; `line`: the best candidate and its ancestors, oldest first."""
     points: dict[str, dict[str, Any]] = {}
     last = {proposal.slot: proposal for proposal in material.proposals}
     for parent in dict.fromkeys(parent for proposal in last.values() for parent in proposal.parents):
@@ -48,6 +48,7 @@ def _point(slot: str, generation: int, perplexity: float, parents: list[str], st
 
 
 def _of_score(material: Material, score: str) -> float | None:
-    """The lowest perplexity of the baselines with this score."""
-    found = [value for name, value in material.picture.baselines.items() if name.split("+")[0] == score]
+    """The lowest perplexity of the baselines with this score as it is: candidates go on from it without swaps."""
+    named = [(name.split("+"), value) for name, value in material.picture.baselines.items()]
+    found = [value for (first, *rest), value in named if first == score and "swaps" not in rest]
     return number(min(found, default=None))

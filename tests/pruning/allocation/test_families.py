@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoprune.pruning.allocation.choose import choose_allocation
-from autoprune.pruning.allocation.families import TUNABLE, Setting, grid
+from autoprune.pruning.allocation.families import TUNABLE, Setting, grid, neighbours
 from autoprune.pruning.allocation.sdsa import SDSA
 
 SIGNALS = {
@@ -79,3 +79,24 @@ def test_only_what_is_made_in_stages_says_so():
 def test_a_range_of_a_rounding_error_is_a_range():
     units = [{"size": 1, "outlier_share": share, "depth": share} for share in (0.0, 5e-324)]
     assert choose_allocation("owl")(units, 0.5) == pytest.approx([0.42, 0.58])
+
+
+@pytest.mark.parametrize("family", TUNABLE)
+def test_neighbours_are_one_step_away_and_a_setting_is_a_neighbour_of_its_own(family):
+    units = [{"size": 10, "depth": depth} for depth in (0.0, 0.5, 1.0)]
+    settings = grid(family, "block", SDSA(), units, 0.6)
+    for place, setting in enumerate(settings):
+        found = neighbours(settings, place)
+        assert place not in found
+        assert found
+        assert all(place in neighbours(settings, each) for each in found)
+        assert {settings[each].unit for each in found} == {setting.unit}
+
+
+def test_a_step_changes_each_number_by_one_of_the_grids_values_at_most():
+    settings = grid("owl", "block", SDSA(), [], 0.6)
+    middle = settings.index(Setting("owl", "block", {"lambda": 0.08, "M": 3.0}))
+    found = [
+        (settings[each].parameters["lambda"], settings[each].parameters["M"]) for each in neighbours(settings, middle)
+    ]
+    assert sorted(found) == [(0.05, 3.0), (0.05, 5.0), (0.08, 5.0), (0.12, 3.0), (0.12, 5.0)]

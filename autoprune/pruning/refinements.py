@@ -1,0 +1,41 @@
+"""Refinements: a better mask with the same budget, whatever score the first mask came from.
+
+`swaps` (SparseSwaps: Zimmer et al., arXiv 2512.10922) lowers the error p H p^T of each row of a layer, p the pruned
+part of the row and H the full layer Hessian. With G = p H, bringing back weight j and pruning weight k instead changes
+that error by
+
+    -2 w_j G_j + w_j^2 H_jj + 2 w_k G_k + w_k^2 H_kk - 2 w_j w_k H_jk
+
+The paper takes the best pair of a row until none lowers the error. Here a round takes a few pairs at a time, each
+chosen by its own two terms and swapped only if the whole change is negative (`swaps.swap_rounds`): nearly the same gain
+for a small part of the work.
+"""
+
+from torch import Tensor
+
+from autoprune.errors import UsageError
+from autoprune.pruning.swaps import swap_rounds
+
+ROUNDS = 16
+"""Rounds of swaps: beyond these little more is gained (`benchmarks/exchanges.py`)."""
+
+
+def swaps(
+    weight: Tensor, hessian: Tensor, mask: Tensor, rounds: int = ROUNDS, pattern: tuple[int, int] | None = None
+) -> Tensor:
+    """A mask [out, in] (bool, True = keep) whose rows have at most the error of the given mask's rows.
+
+    `weight` [out, in] in any floating dtype, `hessian` [in, in] in float32 of any scale, both on the mask's device.
+    Every row keeps as many weights as before, under a `pattern` (n, m) every m neighbours along the inputs do. Weights
+    that are zero anyway never come back, so that the zeros of the pruned weight stay as many. The given mask is left
+    as it is. Deterministic. Raises UsageError when the shapes do not fit.
+    """
+    inputs = weight.shape[1]
+    if mask.shape != weight.shape or hessian.shape != (inputs, inputs):
+        shapes = ", ".join(str(tuple(each.shape)) for each in (weight, hessian, mask))
+        raise UsageError(f"a weight, its Hessian and its mask do not have the shapes {shapes}")
+    values = weight.detach().float()
+    already = values == 0
+    fixed = already.float() if bool(already.any()) else None
+    kept = swap_rounds(mask.float(), values, hessian, rounds, pattern[1] if pattern else 0, fixed)
+    return kept > 0.5

@@ -1,0 +1,35 @@
+"""Which baselines a search has."""
+
+from autoprune.tools.baselines import Baseline, baselines, refined_scores
+from autoprune.tools.rows import shown_name
+
+
+def names(workbench):
+    return [shown_name(each.measured(workbench, "search")) for each in baselines(workbench)]
+
+
+def test_by_default_wanda_and_the_best_score_are_refined_after_all_others(new_workbench):
+    workbench = new_workbench()
+    best = min(("magnitude", "wanda"), key=workbench.uniform)
+    plain = [f"{score}+{allocation}" for score in ("magnitude", "wanda") for allocation in ("uniform", "sdsa")]
+    refined = [f"{score}+swaps+{each}" for score in refined_scores(workbench) for each in ("uniform", "sdsa")]
+    assert names(workbench) == plain + refined
+    assert set(refined_scores(workbench)) == {best, "wanda"}
+
+
+def test_a_score_that_is_neither_wanda_nor_the_best_is_not_refined(new_workbench):
+    workbench = new_workbench(baseline_scores=["magnitude", "wanda", "ria"])
+    workbench.uniform = {"magnitude": 9.0, "wanda": 3.0, "ria": 2.0}.__getitem__
+    assert refined_scores(workbench) == ["wanda", "ria"]
+    workbench.uniform = {"magnitude": 9.0, "wanda": 2.0, "ria": 3.0}.__getitem__
+    assert refined_scores(workbench) == ["wanda"]
+
+
+def test_what_is_refined_follows_the_settings(new_workbench):
+    none = new_workbench("none", baseline_refinements=["none"], baseline_scores=["wanda"])
+    assert names(none) == ["wanda+uniform", "wanda+sdsa"]
+    every = new_workbench("every", baseline_refinements=["swaps"], baseline_allocations=["uniform"])
+    assert list(baselines(every)) == [Baseline(score, "uniform", "swaps") for score in ("magnitude", "wanda")]
+    alone = new_workbench("alone", baseline_scores=["magnitude"], baseline_allocations=["uniform"])
+    alone.uniform = None  # of one score nobody asks whether it is the best
+    assert refined_scores(alone) == ["magnitude"]

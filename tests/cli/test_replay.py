@@ -28,7 +28,14 @@ def recording(tiny_model, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, ChatServer(leaky) as server:
         from tests.agents.conftest import SMALL
 
-        words = [*SMALL, "llm.provider=openai", f"llm.base_url={server.base_url}", "llm.record=true", *WORDS]
+        words = [
+            *SMALL,
+            "llm.provider=openai",
+            f"llm.base_url={server.base_url}",
+            "llm.profile=small",
+            "llm.record=true",
+            *WORDS,
+        ]
         patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
         patch.setenv("OPENAI_API_KEY", KEY)
         patch.setattr("sys.argv", ["autoprune", "search", f"model={tiny_model}", *words, "--run-dir", str(home / "r")])

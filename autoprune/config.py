@@ -191,6 +191,11 @@ class AgentSettings(Settings):
     symbolic_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.25, description="share of proposals made by the symbolic engine beside an LLM"
     )
+    symbolic_first: bool | None = Field(
+        None,
+        description="whether its share comes first, as far as it fills a generation; default: beside a model on this "
+        "machine, which may need minutes for its first proposal",
+    )
     tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
     )

@@ -179,7 +179,7 @@ class LLMAnalyst:
         if self._briefing is None:
             return render("small/analyst", results=results)
         table, dense = self._briefing.table(generation + 1), f"{self._briefing.dense:.2f}"
-        earlier = self._briefing.lessons(generation)
+        earlier = self._briefing.lessons_before(generation)
         return render("strong/analyst", results=results, table=table, dense=dense, lessons=earlier)
 
 

@@ -8,21 +8,27 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter, ValidationError
+
 from autoprune.agents.cells import cell_of
 from autoprune.agents.chain import Step
+from autoprune.agents.chat.recorded_settings import target_name
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import Algorithm, is_seed
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Request
 from autoprune.config import SandboxSettings
-from autoprune.evaluation.density_effects import PROBE, STEP
-from autoprune.runs.archive import Archive, Node
+from autoprune.evaluation.density_effects import PROBE, STEP, DensityEffect
+from autoprune.runs.archive import Archive
 from autoprune.sandbox.local import PROCESSES
 from autoprune.tools.rows import parameters, shown_name
 from autoprune.tools.workbench import Workbench
 
 BEST = 3
 """Candidates whose source is shown, beside the best one of another kind and the parents."""
+LESSONS = 60
+"""Sentences of the analyst, the newest, that are told."""
+_KEPT_EFFECTS = TypeAdapter(list[DensityEffect])
 EFFECTS = "obs.density"
 """The observation that holds what density is worth (`density_effects`)."""
 
@@ -36,7 +42,7 @@ class Briefing:
 
     def contract(self) -> str:
         """The candidate's contract, the target and the limits, in full."""
-        return render("strong/contract", target=self._target(), judged=self._judged())
+        return render("strong/contract", target=self._target(), judged=self._judged(), allocation=self._allocation())
 
     def overview(self, before: int) -> Overview:
         """All candidates of the generations before one."""
@@ -66,12 +72,12 @@ class Briefing:
         """The dense model's perplexity on the search split."""
         return self.workbench.dense("search").perplexity
 
-    def lessons(self, before: int) -> str:
+    def lessons_before(self, before: int) -> str:
         """What was learned in the generations before one, each lesson once."""
         told = dict.fromkeys(
             f"- {node.text}" for node in self.archive.nodes() if node.kind == "lesson" and node.generation < before
         )
-        return "\n".join(told) or "(none yet)"
+        return "\n".join([*told][-LESSONS:]) or "(none yet)"
 
     def task(self, request: Request, siblings: Sequence[str], task: str) -> str:
         """The message that asks for a candidate."""
@@ -105,10 +111,12 @@ class Briefing:
         return "\n".join([head, *lines])
 
     def _effects(self) -> str:
-        found = [node for node in self.archive.nodes() if node.id == EFFECTS]
-        if not found or not found[0].data.get("effects"):
-            return "(not measured on this target)"
-        return effects_as_text(found[0])
+        found = next((node.data.get("effects") for node in self.archive.nodes() if node.id == EFFECTS), None)
+        try:
+            effects = _KEPT_EFFECTS.validate_python(found)
+        except ValidationError:  # there are none, or a run from elsewhere holds something else
+            effects = []
+        return effects_as_text(effects) if effects else "(not measured on this target)"
 
     def _target(self) -> str:
         bench, config = self.workbench.bench, self.workbench.config
@@ -119,13 +127,18 @@ class Briefing:
         blocks = len({layer.block for layer in bench.layers})
         tokens = bench.windows("calibration").tokens.numel()
         return (
-            f"{bench.target.name}: {blocks} decoder blocks with {len(bench.layers)} matrices of "
+            f"{target_name(bench.target.name)}: {blocks} decoder blocks with {len(bench.layers)} matrices of "
             f"{bench.target.weights:,} weights ([out, in]: {kinds}). Sparsity {config.sparsity:g}: so large a share of "
             f"all these weights becomes zero. Dense perplexity {self.dense:.2f} on the search split of "
             f"{len(bench.windows('search').tokens)} windows of {config.data.seqlen} tokens. Statistics come from "
             f"{tokens:,} calibration tokens of the dense model.\n\n"
             f"{limits(config.sandbox, self.workbench.sandbox.name)}"
         )
+
+    def _allocation(self) -> str:
+        """What spreads the sparsity where a candidate does not."""
+        settings = self.workbench.config.allocation
+        return f"the allocation {settings.name}, by {settings.unit}"
 
     def _judged(self) -> str:
         settings = self.workbench.config.search
@@ -135,6 +148,7 @@ class Briefing:
             if settings.layer_error is not None
             else ""
         )
+        others = " and with other calibration samples" if settings.confirm_seeds > 1 else ""
         race = (
             " It is stopped after a few windows where paired tests show it to be worse than these."
             if settings.racing
@@ -142,8 +156,8 @@ class Briefing:
         )
         return (
             f"Trusted code makes the masks and measures perplexity on search text that no candidate sees.{error}{race} "
-            f"At the end the best {settings.finalists} are measured on other text and with other calibration samples, "
-            "so what is fitted to the search text alone is lost."
+            f"At the end the best {settings.finalists} are measured on other text{others}, so what is fitted to the "
+            "search text alone is lost."
         )
 
 
@@ -159,12 +173,12 @@ def limits(settings: SandboxSettings, sandbox: str) -> str:
     )
 
 
-def effects_as_text(node: Node) -> str:
+def effects_as_text(effects: Sequence[DensityEffect]) -> str:
     """What density is worth, one line for a role."""
     by_role: dict[str, list[str]] = {}
-    for each in node.data["effects"]:
-        text = f"{each['third']} {1000 * each['change']:+.1f} ({100 * each['share']:.1f} % of all weights)"
-        by_role.setdefault(each["role"], []).append(text)
+    for each in effects:
+        text = f"{each.third} {1000 * each.change:+.1f} ({100 * each.share:.1f} % of all weights)"
+        by_role.setdefault(each.role, []).append(text)
     head = (
         f"Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} points less "
         f"than the others (measured once, with {PROBE} scores and uniform sparsity):"
@@ -179,7 +193,7 @@ def lessons(chain: Sequence[Step]) -> str:
         for step in chain
         if step.kind in ("observation", "lesson")
     )
-    return "\n".join(told) or "(nothing yet)"
+    return "\n".join([*told][-LESSONS:]) or "(nothing yet)"
 
 
 def _sources(request: Request) -> str:

@@ -45,12 +45,12 @@ KEPT = {
 def propose(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
     """Ask the plan's proposer; on a revision it sees its own code and the critic's comments."""
     crew, plan, revision = runtime.context, state["plan"], state["revision"]
-    _at_work(crew, plan, "proposer")
-    request = _request(crew, state)
     try:
+        _at_work(crew, plan, "proposer")
+        request = _request(crew, state)
         draft = crew.proposers[plan["engine"]].propose(request)
         earlier = crew.archive.proposal(plan["slot"]) if revision else None
-        thought = (earlier.thought if earlier else {}) | draft.thought
+        thought = {**_lasting(earlier), **draft.thought}
         return _keep(crew, state, request, Draft(thought, draft.source, draft.problem))
     except BudgetSpent as spent:
         return _end(crew, plan, None, "unusable", "propose", spent.reason, str(spent))
@@ -212,6 +212,11 @@ def _keep(crew: Crew, state: CandidateState, request: Request, draft: Draft) -> 
     return {"candidate": name or "", "comments": [draft.problem] if draft.problem else []}
 
 
+def _lasting(earlier: Proposal | None) -> dict[str, Any]:
+    """What of a proposal's thought holds for its revision too, unless that says otherwise."""
+    return {key: value for key, value in earlier.thought.items() if key != "formula"} if earlier else {}
+
+
 def _tell_proposal(crew: Crew, proposal: Proposal, problem: str) -> None:
     crew.events.emit(
         "proposed",
@@ -254,7 +259,9 @@ def _replace(crew: Crew, state: CandidateState, decision: Decision) -> Candidate
     before = crew.archive.proposal(plan["slot"])
     if before is None:
         raise AutoPruneError(f"the archive holds no proposal of {plan['slot']}, so that nothing can be modified")
-    thought = {key: value for key, value in before.thought.items() if key not in ("expression", "allocation")}
+    thought = {
+        key: value for key, value in before.thought.items() if key not in ("expression", "allocation", "formula")
+    }
     thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
     edited = replace(before, revision=revision, engine="human", thought=thought, candidate=name)
     crew.archive.add_proposal(edited)

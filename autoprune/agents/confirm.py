@@ -47,7 +47,7 @@ def confirm(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
         elsewhere=[_elsewhere(crew, condition) for condition in conditions[1:]],
         protocol=_protocol(crew, compared),
     )
-    explain_best(crew, rows)
+    explain_best(crew, rows, taking_part)
     of_own = [each for each in compared if place(each) == place(vars(own))]
     spent = crew.spent()
     crew.events.emit(

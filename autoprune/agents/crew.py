@@ -66,8 +66,11 @@ class Crew:
         """While a recording is replayed: the line that says which proposal it lacks, if one was needed."""
         if self.config.llm.provider != "replay":
             return None
-        ends = (outcome.message for outcome in self.archive.outcomes() if outcome.reason == NotRecorded.reason)
-        return next(ends, None)
+        origin = self.run.settings()[1].get("origin")
+        found = origin.get("generation") if isinstance(origin, dict) else None
+        copied = found if isinstance(found, int) else 0  # generations of the run that this is a fork of
+        ends = [outcome for outcome in self.archive.outcomes() if outcome.reason == NotRecorded.reason]
+        return next((outcome.message for outcome in ends if outcome.generation > copied), None)
 
     def tick(self) -> float:
         """Keep this session's clock, for the sessions after it, and say what it shows, in seconds."""

@@ -154,4 +154,5 @@ class LLMCritic:
             known = "\n".join(f"- {known.name}: {known.title}" for known in submission.known[:KNOWN])
             return render("small/critic", known=known, **shown)
         table = self._briefing.table(submission.generation)
-        return render("strong/critic", contract=self._briefing.contract(), known=table, **shown)
+        seconds = f"{self._briefing.workbench.config.sandbox.seconds:g}"
+        return render("strong/critic", contract=self._briefing.contract(), known=table, seconds=seconds, **shown)

@@ -5,23 +5,30 @@ from typing import Any
 
 from autoprune.agents.budget import BudgetSpent
 from autoprune.agents.crew import Crew
+from autoprune.agents.entrants import Entrant
+from autoprune.errors import ChatError, RunPaused
 
 
-def explain_best(crew: Crew, rows: Sequence[dict[str, Any]]) -> None:
+def explain_best(crew: Crew, rows: Sequence[dict[str, Any]], taking_part: Sequence[Entrant]) -> None:
     """Emit a sentence about the finalist that did best on the report split, where there is a model to ask.
 
-    `rows`: those of the confirmation. A limit that was reached costs the sentence, not the end of the run.
+    `rows`: those of the confirmation. A limit that was reached, or an endpoint that is down, costs the sentence, not
+    the end of the run.
     """
     finalists = [row for row in rows if row["kind"] == "candidate" and row["report"] is not None]
     if not finalists:
         return
     name = min(finalists, key=lambda row: row["report"])["candidate"]
-    proposal = next(each for each in reversed(crew.archive.proposals()) if each.candidate == name)
+    slot = next(entrant.slot for entrant in taking_part if entrant.candidate == name)
+    proposal = crew.archive.proposal(slot)
     try:
-        told = crew.analyst.explain(proposal.slot, proposal.thought, crew.run.source(name))
+        told = crew.analyst.explain(slot, proposal.thought if proposal else {}, crew.run.source(name))
     except BudgetSpent:
+        return
+    except (ChatError, RunPaused) as problem:
+        crew.events.emit("notice", "explaining", text=f"nobody puts the best candidate into words: {problem}")
         return
     if told is not None:
         text, by = told
-        facts = {"slot": proposal.slot, "candidate": name, "text": text, "by": by}
+        facts = {"slot": slot, "candidate": name, "text": text, "by": by}
         crew.events.emit("explained", "explained", **facts)

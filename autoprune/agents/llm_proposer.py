@@ -96,7 +96,10 @@ def _opening(request: Request) -> Messages:
     system = {"role": "system", "content": render("small/proposer_system")}
     if request.previous is not None:
         comments = "\n".join(f"- {comment}" for comment in request.comments)
-        return [system, _asks(render("small/repair", source=request.previous.strip(), comments=comments))]
+        told = {"source": request.previous.strip(), "comments": comments}
+        if request.plan["operator"] == "allocation":
+            return [system, _asks(render("small/repair_allocation", **told))]
+        return [system, _asks(render("small/repair", opening=opening(request), **told))]
     parents = "\n\n".join(_parent(parent) for parent in request.parents) or "(none)"
     shown = request.known[:KNOWN] if "best" in request.plan.get("sections", SECTIONS) else []
     known = "\n".join(_line(algorithm) for algorithm in shown) or "(not shown this time)"

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from autoprune.agents.chat.recorded_settings import target_name
 from autoprune.agents.chat.tools import Tool, Toolbox
 from autoprune.config import AgentSettings
 from autoprune.tools.inspect import inspect_target
@@ -37,7 +38,7 @@ def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Loo
             " ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in unit)
             for unit in units[: request.limit]
         ]
-        head = f"{target.name}: {target.weights} weights in {len(units)} units, dense perplexity "
+        head = f"{target_name(target.name)}: {target.weights} weights in {len(units)} units, dense perplexity "
         return "\n".join([f"{head}{target.dense_perplexity:.2f}; {request.order} {request.by} first", *lines])
 
     def toolbox(generation: int) -> Toolbox | None:

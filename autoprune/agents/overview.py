@@ -10,6 +10,8 @@ from autoprune.runs.archive import Measured, Outcome, Proposal
 
 IDEA_CHARS = 240
 REASON_CHARS = 300
+MOST = 150
+"""Candidates with a line of their own."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,15 @@ class Overview:
     @property
     def best(self) -> float | None:
         """The lowest perplexity so far."""
-        return min(
-            (outcome.data["perplexity"] for outcome in self.outcomes if outcome.status == "measured"), default=None
-        )
+        measured = [outcome.data.get("perplexity") for outcome in self.outcomes if outcome.status == "measured"]
+        return min((perplexity for perplexity in measured if perplexity is not None), default=None)
 
     def lines(self) -> list[str]:
         """A line for each, the best first, then those that were stopped, then the failures."""
         last = {proposal.slot: proposal for proposal in self.proposals}
-        return [
-            self._line(outcome, last[outcome.slot])
-            for outcome in sorted(self.outcomes, key=_rank)
-            if outcome.slot in last
-        ]
+        ranked = [outcome for outcome in sorted(self.outcomes, key=_rank) if outcome.slot in last]
+        lines = [self._line(outcome, last[outcome.slot]) for outcome in ranked[:MOST]]
+        return lines + [f"- and {len(ranked) - MOST} more, worse than these"] * (len(ranked) > MOST)
 
     def _line(self, outcome: Outcome, proposal: Proposal) -> str:
         parents = f" from {', '.join(proposal.parents)}" if proposal.parents else ""

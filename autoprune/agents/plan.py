@@ -94,12 +94,11 @@ def _plan_strong(crew: Crew, population: Population, generation: int, place: int
     failed = [each for each in population.failed() if each.name.startswith(f"g{generation - 1}.")]
     settings = crew.config.agents
     allowed = settings.operators if able or failed else ["initialise"]
+    if settings.parents == "rank":
+        able = near(able)[: crew.config.search.elite if place % OPEN_SLOT else None]
     operator = choose_operator(_trials(crew, generation), len(able), len(failed), random, allowed)
     if operator == "repair":
         parents = [failed[0].name]
-    elif settings.parents == "rank":
-        elite = crew.config.search.elite if place % OPEN_SLOT else len(able)
-        parents = choose_parents([each.name for each in near(able)[:elite]], PARENTS[operator], random)
     else:
         parents = _parents(able, PARENTS[operator], random, settings.parents)
     return {
@@ -127,8 +126,9 @@ def _parents(able: list[Algorithm], count: int, random: Random, by: Literal["ran
 def _engine(crew: Crew, number: int) -> str:
     if "llm" not in crew.proposers:
         return "symbolic"
-    here = crew.config.llm.provider in ("local", "self")
-    return "symbolic" if symbolic(number, crew.config.search, crew.config.agents.symbolic_share, here) else "llm"
+    settings = crew.config.agents
+    first = bool(settings.symbolic_first)
+    return "symbolic" if symbolic(number, crew.config.search, settings.symbolic_share, first) else "llm"
 
 
 def symbolic(number: int, settings: SearchSettings, share: float, first: bool) -> bool:

@@ -59,7 +59,7 @@ def measure_baselines(crew: Crew) -> None:
 
 
 def _measure_effects(crew: Crew) -> None:
-    """What density is worth, for a strong model; once a run. Recorded replies were written without it."""
+    """What density is worth, for a strong model; once a run. A recording's words are fixed already."""
     bench = crew.workbench.bench
     if (
         crew.briefing is None

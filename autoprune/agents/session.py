@@ -54,7 +54,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
         events.emit("notice", text=line)
 
     admit(run.path, run.settings()[0], config)
-    config = config.model_copy(update={"llm": config.llm.model_copy(update={"profile": choice.profile})})
+    given, config = config, _settled(config, choice)
     with ExitStack() as stack:
         archive = Archive.of(run, config)
         stack.callback(archive.close)
@@ -119,7 +119,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
             if isinstance(played, dict) and played.get("sha256") != choice.recording.sha256:
                 notify("the recording is another one than this run began with, or was changed since")
         record |= {fact: before[fact] for fact in ("origin", "schema") if fact in before}
-        run.write_settings(config, record)
+        run.write_settings(given, record)
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
         events.emit("run-started", "run-started", **facts)
         endpoint = chats["proposer"].endpoint if chats else None
@@ -177,6 +177,20 @@ def finished(run: RunDirectory) -> bool:
     The state machine cannot tell: killed between a step's writes and their checkpoint it has no next step either.
     """
     return any(event.kind == "run-ended" for event in read_events(run.events_file))
+
+
+def _settled(config: Config, choice: Choice) -> Config:
+    """The settings with what was left to the chat model that answers; the run keeps them as they were given, for
+    another life of it may have another one."""
+    first = config.agents.symbolic_first
+    if first is None:
+        first = choice.provider in ("local", "self")
+    return config.model_copy(
+        update={
+            "llm": config.llm.model_copy(update={"profile": choice.profile}),
+            "agents": config.agents.model_copy(update={"symbolic_first": first}),
+        }
+    )
 
 
 def _proposer(chat: Chat, lookups: Lookups, briefing: Briefing | None, siblings: Siblings) -> Proposer:

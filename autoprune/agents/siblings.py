@@ -9,8 +9,6 @@ import threading
 
 from autoprune.runs.archive import Archive
 
-LOOK_SECONDS = 1.0
-
 
 class Siblings:
     """Safe to use from the threads of one process, in which all slots of a generation run at the same time."""
@@ -29,8 +27,8 @@ class Siblings:
         generation, place = map(int, re.findall(r"\d+", slot))
         earlier = [f"g{generation}.c{number}" for number in range(1, place)]
         for each in earlier:
-            while not (self._ended(each, generation) or self._event(each).wait(LOOK_SECONDS)):
-                pass
+            if not self._ended(each, generation):
+                self._event(each).wait()
         first = {each.slot: each for each in self._archive.proposals(generation) if each.revision == 0}
         return [
             f"- [{each}] {first[each].operator}: {first[each].thought.get('idea') or '(no idea was given)'}"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.chat.client import Chat
@@ -19,6 +20,9 @@ _FIELD = re.compile(
     rf"^[{_MARKS}]{{0,20}}(?P<name>idea|why|expected|builds[ _-]on|formula)[{_MARKS}]{{0,20}}:(?P<text>.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
+_END = re.compile(r"\n\s*\n|\n\s*(?:```|~~~)")
+_LATE = re.compile(r"\w+: timeout: ")
+"""How a comment of the sandbox begins on a candidate that was too slow (`repairs.send_back`)."""
 FORMULA_CHARS = 400
 REASONING_CHARS = 20_000
 MEND = "Write it again: the same idea, mended."
@@ -72,27 +76,29 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
     """
     found: dict[str, str] = {}
     matches = list(_FIELD.finditer(reply))
-    for match in matches:
-        rest = re.split(r"\n\s*\n|\n\s*(?:```|~~~)", reply[match.end() :], maxsplit=1)[0]
-        following = _FIELD.search(rest)
-        more = rest[: following.start()] if following else rest
-        found[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(f"{match['text'].strip(_MARKS)} {more}".split())
+    for match, following in zip_longest(matches, matches[1:]):
+        more = reply[match.end() : following.start() if following else None]
+        text = f"{match['text'].strip(_MARKS)} {_END.split(more, maxsplit=1)[0]}"
+        found[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(text.split())
     named = set(re.findall(r"\b(?:better|same|worse)\b", found.get("expected", "").lower()))
-    told = {"idea": found.get("idea", ""), "why": found.get("why", ""), "builds_on": found.get("builds_on", "")}
+    told = {"idea": found.get("idea", ""), "why": found.get("why", "")}
     whole = Thought.model_validate({**told, "expected": next(iter(named), "better")})
-    thought: dict[str, object] = {name: getattr(whole, name) for name in ("idea", "why") if told[name]}
+    thought: dict[str, object] = {name: getattr(whole, name) for name in told if told[name]}
     if len(named) == 1:
         thought["expected"] = whole.expected
     reasoning = (reply[: matches[0].start()] if matches else "").strip()
-    more = {"formula": found.get("formula", "")[:FORMULA_CHARS], "reasoning": reasoning[:REASONING_CHARS]}
-    thought |= {name: text for name, text in more.items() if text}
-    return thought | {"builds_on": [name for name in whole.builds_on if name in references]}
+    extra = {"formula": found.get("formula", "")[:FORMULA_CHARS], "reasoning": reasoning[:REASONING_CHARS]}
+    thought |= {name: text for name, text in extra.items() if text}
+    if "builds_on" in found:
+        names = re.findall(r"\w+(?:[.-]\w+)*", found["builds_on"])
+        thought["builds_on"] = [name for name in dict.fromkeys(names) if name in references]
+    return thought
 
 
 def _repair(request: Request) -> str:
     """What went wrong, with the source, and what to keep."""
     comments = "\n".join(f"- {comment}" for comment in request.comments)
-    late = any("timeout" in comment for comment in request.comments)
+    late = any(_LATE.match(comment) for comment in request.comments)
     return render(
         "strong/repair",
         idea=request.idea or "(none was given)",

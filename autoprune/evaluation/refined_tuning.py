@@ -43,7 +43,8 @@ def tune_refined(
         def loss(place: int) -> float:
             return trials.loss(setting_zeros(bench, settings[place], sparsity, scoring), windows)
 
-        tried = {place: loss(place) for place in dict.fromkeys((0, settings.index(plain.setting)))}
+        start = settings.index(plain.setting) if plain.setting in settings else 0
+        tried = {place: loss(place) for place in dict.fromkeys((0, start))}
         best = _best(tried)
         while True:
             tried |= {place: loss(place) for place in neighbours(settings, best) if place not in tried}

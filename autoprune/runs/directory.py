@@ -150,6 +150,8 @@ class RunDirectory:
             refuse_newer(self.path, tree["format"])
             if isinstance(tree["config"].get("approval_policy"), str):
                 raise ValueError("approval_policy names a file, and a run's settings hold the policy itself")
+            if isinstance(llm := tree["config"].get("llm"), dict):
+                llm.setdefault("profile", "small")  # of the time when there was no other
             return Config.model_validate(tree["config"]), dict(tree["record"])
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             reason = one_line(error)

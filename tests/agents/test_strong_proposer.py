@@ -34,9 +34,12 @@ KNOWN = frozenset({"g1.c1", "obs.skew"})
             "IDEA: a first\n\nNo: that is Wanda.\n\nIDEA: the real one\nWHY: w\nEXPECTED: same\nBUILDS_ON: nothing",
             {"idea": "the real one", "why": "w", "expected": "same", "builds_on": []},
         ),
-        ("IDEA: x\nEXPECTED: between 20 and 30\n", {"idea": "x", "builds_on": []}),
-        ("```python\nIDEA = 1\n```", {"builds_on": []}),
-        ("", {"builds_on": []}),
+        ("IDEA: x\nEXPECTED: between 20 and 30\n", {"idea": "x"}),
+        ("```python\nIDEA = 1\n```", {}),
+        ("BUILDS_ON: [g1.c1] and [obs.skew].\n", {"builds_on": ["g1.c1", "obs.skew"]}),
+        ("BUILDS_ON: nothing", {"builds_on": []}),
+        ("FORMULA: |W|\nIDEA: x", {"idea": "x", "formula": "|W|"}),
+        ("", {}),
     ],
 )
 def test_labelled_lines_of_a_reply_are_its_thought(reply, thought):
@@ -114,7 +117,7 @@ def test_an_endpoint_gets_the_whole_contract_and_answers_thought_and_code_in_one
         ):
             assert part in told
     assert "`layer.hessian`" in model.told["critic"][0]
-    assert run.settings()[0].llm.profile == "strong"
+    assert run.settings()[0].llm.profile == "auto"  # what was given: another life may be another model's
     texts = [event.data.get("text", "") for event in read_events(run.events_file)]
     assert any("what density is worth" in text for text in texts)
     assert "It prunes small weights." in texts
@@ -178,3 +181,20 @@ def test_a_paused_run_asks_the_same_questions_when_it_goes_on(strong, facts):
     assert resumed["outcomes"] == whole["outcomes"]
     assert again.told["proposer"][: len(asked)] == asked
     assert len(again.told["proposer"]) == 4
+
+
+def test_an_endpoint_that_is_down_at_the_end_costs_the_sentence_and_not_the_end(strong):
+    model = Model()
+
+    def down_at_the_end(body):
+        return Status(503) if "sentence" in str(body.get("response_format")) else model(body)
+
+    events = list(read_events(strong(down_at_the_end, "search.max_candidates=2").events_file))
+    kinds = [event.kind for event in events]
+    assert "run-ended" in kinds
+    assert "explained" not in kinds
+    assert any("nobody puts the best candidate into words" in event.data.get("text", "") for event in events)
+
+
+def test_a_reply_of_labels_alone_takes_no_longer_than_its_length():
+    assert read_thought("why:\n" * 20_000, KNOWN) == {}

@@ -19,6 +19,9 @@ TEXTS = ("builtin", "wikitext2", "c4")
 """Texts that a recording may name: no file of the user's, no data set of anybody's."""
 MOST_SECONDS = 1800.0
 """Of wall clock for a candidate."""
+MOST_COUNT = 1024
+MOST_TOKENS = 32_768
+"""Of a window."""
 
 
 def decisive(config: Config) -> dict[str, Any]:
@@ -43,4 +46,7 @@ def _is_kept(key: str, value: Any) -> bool:
         return value in TEXTS
     if key == "sandbox.seconds":
         return isinstance(value, int | float) and value <= MOST_SECONDS
+    most = MOST_TOKENS if key == "data.seqlen" else MOST_COUNT
+    if isinstance(value, int) and key != "seed" and value > most:
+        return False
     return key not in LEFT_OUT and any(key == kept or key.startswith(f"{kept}.") for kept in KEPT)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from autoprune import __version__
 from autoprune.agents.chat.question import Question
 from autoprune.agents.chat.recorded_settings import decisive, target_name
-from autoprune.agents.chat.recording import LONGEST, Entry, Header, Recording
+from autoprune.agents.chat.recording import LARGEST, LONGEST, Entry, Header, Recording
 from autoprune.agents.chat.reply import Record, Turn
 from autoprune.config import Config
 from autoprune.errors import UsageError
@@ -75,11 +75,12 @@ class Recorder:
         self._file.close()
 
     def _write(self, line: dict[str, Any], request: dict[str, Any] | None = None) -> None:
-        """A line that would be too long to be read goes without its request."""
-        text = _as_line({**line, "request": request} if request else line)
-        if request and len(text.encode(errors="replace")) > LONGEST:
-            text = _as_line(line)
+        """A line that would make the line or the file too long to be read goes without its request."""
         with self._lock:
+            text = _as_line({**line, "request": request} if request else line)
+            size = len(text.encode(errors="replace"))
+            if request and (size > LONGEST or os.fstat(self._file.fileno()).st_size + size > LARGEST // 2):
+                text = _as_line(line)
             self._file.write(text)
             self._file.flush()
             os.fsync(self._file.fileno())

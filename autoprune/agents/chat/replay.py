@@ -15,8 +15,11 @@ from autoprune.agents.chat.parse import MAX_REPLY_CHARS, clean
 from autoprune.agents.chat.question import Question, problem_of
 from autoprune.agents.chat.recording import LONGEST_NAME, Recording, place_of
 from autoprune.agents.chat.reply import ReplyUnusable, Turn
+from autoprune.agents.chat.tools import ToolCall
 from autoprune.agents.chat.usage import is_count
 from autoprune.runs.prices import free
+
+MOST_CALLS = 100
 
 
 class Replayer:
@@ -57,11 +60,18 @@ def _is_first_proposal(question: Question) -> bool:
     return question.role == "proposer" and ".propose.0" in question.key and question.turn == 0
 
 
+def _call(call: ToolCall) -> ToolCall:
+    """One as `tools.exchange` would have kept it: printable and bounded."""
+    cleaned = {name: clean(text)[:MAX_REPLY_CHARS] for name, text in call if isinstance(text, str)}
+    return call.model_copy(update=cleaned)
+
+
 def _played(turn: Turn, question: Question) -> Turn:
     """A recorded answer as one that arrives now: cleaned, bounded and checked again, and paid for by nobody."""
     played = turn.model_copy(
         update={
             "text": clean(turn.text)[:MAX_REPLY_CHARS],
+            "calls": [_call(call) for call in turn.calls[:MOST_CALLS]],
             "thinking": clean(turn.thinking)[:MAX_REPLY_CHARS],
             "model": clean(turn.model)[:LONGEST_NAME],
             "tokens_in": turn.tokens_in if is_count(turn.tokens_in) else 0,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.postgres_server import PostgresServer, binaries, postgres_server
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers with a thread per core each would only fight; torch reads this when it is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 VOCABULARY = 384
 DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 4, "report_windows": 3}

@@ -39,7 +39,7 @@ def _refused(source: str) -> None:
 
 def _reviewed(source: str) -> None:
     known = [Algorithm("g1.c1", "t", SCORE, 1.0), Algorithm("g1.c2", "t", source, 2.0)]
-    review = RuleCritic().review(Submission("g2.c1", 0, {}, source, "", known))
+    review = RuleCritic().review(Submission("g2.c1", 2, 0, {}, source, "", known))
     assert all(len(comment) < 700 for comment in review.comments)
 
 

@@ -101,7 +101,7 @@ def test_a_hostile_candidate_is_a_line_of_its_own_and_the_other_rows_stay(tiny_m
     refused = {name for name, perplexity in rows.items() if perplexity is None}
     assert refused == {file.stem for file in HOSTILE} - {"R2_allocate_huge_int"}  # which misbehaves in `allocate` alone
     for name in refused:
-        assert f"{name}, uniform, none, none: screen: contract: " in done.stderr
+        assert f"{name}, uniform, none, none, none: screen: contract: " in done.stderr
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -38,7 +38,7 @@ def test_scores_are_those_of_the_local_sandbox(docker: Sandbox, local: Sandbox, 
 
 
 def test_a_long_name_of_the_folder_for_temporary_files_does_no_harm(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    docker: Sandbox, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / ("x" * 120)
     folder.mkdir()

@@ -116,7 +116,7 @@ def test_the_screen_says_which_file_is_served_and_why(monkeypatch: pytest.Monkey
     assert choice.provider == "self"
     assert said == [
         "LLM: self (asked for: the agents are the target; SmolLM2-135M-Instruct.Q4_1.gguf is served, "
-        "the target is this file, dequantised)"
+        "the target is this file, dequantised); prompts: small (a model on this machine; llm.profile)"
     ]
 
 

@@ -36,11 +36,12 @@ class Result:
     perplexity: float | None
     gain: float | None
     problem: str = ""
+    against: str = "its parent"
 
     def line(self) -> str:
         if self.gain is None:
             return f"{self.slot}: {self.idea}: {self.status}, {self.problem}"
-        against = "against its parent" + (f", predicted {self.expected}" if self.expected else "")
+        against = f"against {self.against}" + (f", predicted {self.expected}" if self.expected else "")
         found = self.problem if self.perplexity is None else f"perplexity {self.perplexity:.2f}"
         return f"{self.slot}: {self.idea}: {found} ({self.change()} {against})"
 

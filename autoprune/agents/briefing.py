@@ -61,9 +61,11 @@ class Briefing:
         if not lines:
             return "(none yet)"
         head = (
-            f"Perplexity on the search split, the best first (dense {self.dense:.2f}). Errors: mean share of the "
-            "output's mean square that the pruned weights held, inputs taken as independent, so that a mask refined by "
-            "the full Hessian may have a higher one."
+            f"Perplexity on the search split, the best first (dense {self.dense:.2f}). Weighted reconstruction error: "
+            "sum of s p H p^T over the rows of a few decoder blocks, s the mean squared gradient of the loss by the "
+            "row's output, relative to the same sum with nothing kept; by it candidates are stopped. Errors: mean "
+            "share of the output's mean square that the pruned weights held, inputs taken as independent, so that a "
+            "mask refined by the full Hessian may have a higher one."
         )
         return "\n".join([head, *lines])
 
@@ -181,7 +183,7 @@ def effects_as_text(effects: Sequence[DensityEffect]) -> str:
         by_role.setdefault(each.role, []).append(text)
     head = (
         f"Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} points less "
-        f"than the others (measured once, with {PROBE} scores and uniform sparsity):"
+        f"and the others what they kept (measured once on few windows, with {PROBE} scores and uniform sparsity):"
     )
     return "\n".join([head, *(f"- {role}: {'; '.join(parts)}" for role, parts in by_role.items())])
 

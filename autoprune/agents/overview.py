@@ -7,6 +7,7 @@ from statistics import fmean
 
 from autoprune.pruning.bundle import THIRDS, LayerInfo
 from autoprune.runs.archive import Measured, Outcome, Proposal
+from autoprune.tools.rows import measurement_of
 
 IDEA_CHARS = 240
 REASON_CHARS = 300
@@ -73,7 +74,9 @@ class Overview:
         roles = list(dict.fromkeys(layer.role for layer, _ in known))
         by_role = _means([(role, [error for layer, error in known if layer.role == role]) for role in roles])
         by_third = _means([(third, [error for layer, error in known if layer.third == third]) for third in THIRDS])
-        return f"Errors: {by_role}; {by_third}"
+        weighted = measurement_of(row).reconstruction
+        whole = f"Weighted reconstruction error {weighted:.4f}. " if weighted is not None else ""
+        return f"{whole}Errors: {by_role}; {by_third}"
 
 
 def _means(groups: Sequence[tuple[str, list[float]]]) -> str:

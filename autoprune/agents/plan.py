@@ -1,6 +1,7 @@
 """The node `plan`: asks the budget, then gives each slot of the next generation an operator, an engine and parents."""
 
 import math
+from collections.abc import Sequence
 from random import Random
 from typing import Any, Literal
 
@@ -93,7 +94,9 @@ def _plan_strong(crew: Crew, population: Population, generation: int, place: int
     able = [algorithm for algorithm in population.ranked() if not is_seed(algorithm.name)]
     failed = [each for each in population.failed() if each.name.startswith(f"g{generation - 1}.")]
     settings = crew.config.agents
-    allowed = settings.operators if able or failed else ["initialise"]
+    allowed: Sequence[str] = [each for each in settings.operators or PARENTS if each != "initialise"]
+    if not able:
+        allowed = [each for each in allowed if failed and each == "repair"] or ["initialise"]
     if settings.parents == "rank":
         able = near(able)[: crew.config.search.elite if place % OPEN_SLOT else None]
     operator = choose_operator(_trials(crew, generation), len(able), len(failed), random, allowed)

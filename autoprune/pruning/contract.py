@@ -52,7 +52,7 @@ LAYER_FIELDS = (
 )
 
 EXPENSIVE_FIELDS = (
-    Field("gradient", "[out, in]", "mean absolute gradient of the loss over the calibration text"),
+    Field("gradient", "[out, in]", "mean over the calibration windows of the absolute gradient of a window's loss"),
     Field("hessian", "[in, in]", "the full layer Hessian X X^T / tokens"),
 )
 """Collected on demand only: a source has them when it names them."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from autoprune.errors import AutoPruneError
 from autoprune.report.algorithm_file import documented
+from autoprune.syntax import hides
 
 SOURCE = 'import torch\n\nGROUP = "matrix"\n\n\ndef score(layer):\n    return layer.weight.abs() * torch.tensor(2.0)\n'
 LIMIT = 64 * 1024
@@ -37,13 +38,16 @@ def test_hostile_text_stays_text(text):
     assert not any(character in whole for character in "\x00\x07\x1b\r\x0c\u202e")
 
 
+def seen(character):
+    return character.isprintable() and not character.isspace() and not hides(character)
+
+
 @settings(deadline=None)
 @given(st.text())
 def test_the_docstring_is_the_text(text):
     told = ast.get_docstring(ast.parse(documented(SOURCE, text, LIMIT)), clean=False)
     assert told is not None
-    kept = [character for character in text.strip() if character.isprintable() and not character.isspace()]
-    assert [character for character in told if character.isprintable() and not character.isspace()] == kept
+    assert [character for character in told if seen(character)] == [each for each in text.strip() if seen(each)]
 
 
 @settings(deadline=None)

@@ -5,7 +5,6 @@ import json
 import pytest
 import yaml
 
-from autoprune.recordings import shipped
 from tests.agents.chat.faulty_server import ChatServer
 from tests.agents.chat.test_recording import ENTRY, HEADER, write
 from tests.agents.test_search import scripted
@@ -122,17 +121,9 @@ def test_a_replay_is_not_recorded_again(here, small, recording, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.skipif(shipped() is not None, reason="a recording is shipped")
-def test_without_a_file_and_without_a_shipped_one_one_line_says_so(here):
-    done = here("search", "--llm", "replay")
-    assert done.returncode == 2
-    assert done.stderr == "autoprune: this installation ships no recording; name one: llm.recording=FILE\n"
-
-
 @pytest.mark.long
 @pytest.mark.model
 @pytest.mark.xdist_group("heavy")
-@pytest.mark.skipif(shipped() is None, reason="this installation ships no recording")
 def test_half_of_the_shipped_recording_ends_better_than_every_baseline(autoprune, built_in_model):
     cache = str(built_in_model.parent.parent)
     words = ["search", "--llm", "replay", "--run-dir", "r", "--max-candidates", "4", "--json"]

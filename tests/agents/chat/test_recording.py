@@ -11,7 +11,6 @@ from autoprune.agents.chat.recording import LARGEST, LONGEST, Recording, open_re
 from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.config import Config, LLMSettings, load_config
 from autoprune.errors import UsageError
-from autoprune.recordings import shipped
 from tests.agents.chat.asking import GOOD, QUESTION, Thought, ask
 from tests.agents.chat.faulty_server import Status
 
@@ -247,7 +246,6 @@ def test_places_are_told_in_words(key, place):
     assert place_of(key) == place
 
 
-@pytest.mark.skipif(shipped() is None, reason="this installation ships no recording")
 def test_the_shipped_recording_is_small_and_of_a_built_in_target():
     recording = open_recording(LLMSettings(provider="replay"))
     assert recording.path.stat().st_size < 1_000_000

@@ -72,6 +72,7 @@ def critique(state: CandidateState, runtime: Runtime[Crew]) -> CandidateState:
         source=crew.run.source(name) if name else None,
         problem="; ".join(state["comments"]),
         known=crew.population(plan["generation"]).ranked(),
+        engine=plan["engine"],
     )
     try:
         review = crew.critic.review(submission)

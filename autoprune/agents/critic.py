@@ -24,7 +24,10 @@ _ALLOCATES = re.compile(r"^(def )?allocate\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Submission:
-    """What the critic is shown. `source` is None when the proposer brought no code; `problem` then says why."""
+    """What the critic is shown. `source` is None when the proposer brought no code; `problem` then says why.
+
+    `engine`: what proposed it, llm or symbolic.
+    """
 
     slot: str
     generation: int
@@ -33,6 +36,7 @@ class Submission:
     source: str | None
     problem: str
     known: list[Algorithm]
+    engine: str = "llm"
 
     def findings(self) -> list[Finding]:
         """What the source screen says."""
@@ -121,7 +125,8 @@ class Opinion(ReplyModel):
 class LLMCritic:
     """Rules first, for they cost nothing; what passes them is read by a chat model, whose doubts are never fatal.
 
-    `briefing`: for a strong model, which is told the whole contract and all that was measured.
+    `briefing`: for a strong model, which is told the whole contract and all that was measured. Without it, formulas of
+    the symbolic engine are left to the rules: a small model may read for minutes what is measured in one.
     """
 
     def __init__(self, chat: Chat, briefing: Briefing | None = None) -> None:
@@ -132,6 +137,8 @@ class LLMCritic:
     def review(self, submission: Submission) -> Review:
         by_rules = self._rules.review(submission)
         if by_rules.verdict != "accept" or submission.source is None:
+            return by_rules
+        if self._briefing is None and submission.engine == "symbolic":
             return by_rules
         prompt = self._prompt(submission, submission.source, by_rules.comments)
         key = f"{submission.slot}.review.{submission.revision}"

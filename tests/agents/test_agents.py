@@ -1,6 +1,7 @@
 """Critic, analyst and proposer by themselves; the LLM ones through a real scripted server."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -102,6 +103,12 @@ def test_the_llm_critic_is_asked_only_what_the_rules_let_through(chat, chat_serv
     assert chat_server.requests == []
     review = critic.review(submission())
     assert (review.verdict, review.fatal, review.comments) == ("revise", False, ["divides by zero"])
+
+
+def test_a_small_critic_leaves_what_the_symbolic_engine_wrote_to_the_rules(chat, chat_server):
+    review = LLMCritic(chat).review(replace(submission(), engine="symbolic"))
+    assert (review.verdict, review.by) == ("accept", "rules")
+    assert chat_server.requests == []
 
 
 def test_a_critic_that_answers_nonsense_leaves_the_decision_to_the_rules_and_says_so(chat, chat_server):

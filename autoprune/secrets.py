@@ -9,8 +9,6 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from autoprune.config_values import without_passwords
-
 VARIABLES = ("OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PGPASSWORD")
 MASK = "***"
 _PLACEHOLDERS = """none null empty dummy test token key local ollama vllm lmstudio lm-studio llama openai not-needed
@@ -18,6 +16,8 @@ no-key no-key-required sk-no-key-required placeholder your-api-key api-key secre
 """What people set where a server wants any key: no secret, and often a word of the language."""
 SHORTEST, LONG = 4, 12
 _USER_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#'\"]+@", re.IGNORECASE)
+_PASSWORDS = re.compile(r"(?<=:)(?!/)\S+(?=@)|(?<=password=)[^\s&]+")
+"""In a URL of a database, whoever wrote it."""
 _BEARER = re.compile(r"(?P<head>\bBearer\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
 
 
@@ -29,7 +29,7 @@ def masked(text: str) -> str:
     text = _BEARER.sub(rf"\g<head>{MASK}", text)
     if "://" in text:
         text = _USER_IN_URL.sub(_without_user, text)
-    return without_passwords(text)
+    return _PASSWORDS.sub(MASK, text) if "postgres" in text else text
 
 
 def masked_tree(value: Any) -> Any:

@@ -29,6 +29,7 @@ from autoprune.cli.options import (
 )
 from autoprune.cli.words import KINDS, REFINEMENTS, UPDATES, choice, share, words
 from autoprune.config import Config
+from autoprune.config_values import SWAP_ROUNDS
 from autoprune.downloads import progress
 from autoprune.report.text import plain, windows_of_text
 
@@ -62,7 +63,8 @@ def compare(
     refinements: Annotated[
         str,
         typer.Option(
-            help="none, swaps (16 rounds by the full Hessian).", autocompletion=complete.list_of(*REFINEMENTS)
+            help=f"none, swaps ({SWAP_ROUNDS} rounds by the full Hessian).",
+            autocompletion=complete.list_of(*REFINEMENTS),
         ),
     ] = "none",
     updates: Annotated[str, typer.Option(help="none, obs.", autocompletion=complete.list_of(*UPDATES))] = "none",

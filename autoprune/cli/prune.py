@@ -25,6 +25,7 @@ from autoprune.cli.options import (
     experiment_config,
 )
 from autoprune.cli.words import KINDS, REFINEMENTS, UPDATES, choice, share
+from autoprune.config_values import SWAP_ROUNDS
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.report.text import plain, windows_of_text
 
@@ -49,7 +50,7 @@ def prune(
     refinement: Annotated[
         str,
         typer.Option(
-            help="What becomes of the mask: none, or swaps (16 rounds by the full Hessian).",
+            help=f"What becomes of the mask: none, or swaps ({SWAP_ROUNDS} rounds by the full Hessian).",
             autocompletion=complete.of(*REFINEMENTS),
         ),
     ] = "none",

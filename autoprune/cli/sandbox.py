@@ -14,7 +14,10 @@ CHECK_SECONDS = 5.0
 _NAMED: dict[str, Literal["dockerfile", "host"]] = {"dockerfile": "dockerfile", "host": "host"}
 
 sandbox = typer.Typer(
-    help="Make and try the sandbox in which candidates run.", no_args_is_help=True, rich_markup_mode=None
+    help="Make and try the sandbox in which candidates run.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 

@@ -19,9 +19,16 @@ def test_every_command_has_help(here, name):
     assert f"autoprune {name}" in done.stdout
 
 
-def test_help_imports_nothing_heavy():
-    heavy = {"torch", "transformers", "langgraph", "sqlalchemy"}
-    code = f"import sys; import autoprune.cli; print(sorted({heavy} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    ("made", "heavy"),
+    [
+        ("autoprune.cli.app", {"torch", "transformers", "langgraph", "sqlalchemy", "pydantic", "rich.progress"}),
+        ("dict(Commands())", {"torch", "transformers", "langgraph", "sqlalchemy"}),
+    ],
+)
+def test_the_list_of_commands_and_the_commands_themselves_import_nothing_heavy(made, heavy):
+    code = f"import sys, autoprune.cli; from autoprune.cli.group import Commands; {made}"
+    code += f"; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

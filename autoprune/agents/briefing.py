@@ -31,6 +31,8 @@ LESSONS = 60
 _KEPT_EFFECTS = TypeAdapter(list[DensityEffect])
 EFFECTS = "obs.density"
 """The observation that holds what density is worth (`density_effects`)."""
+SPEED = "obs.speed"
+"""The observation that says how fast the machine is (`machine_speed`)."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Briefing:
             "sum of s p H p^T over the rows of a few decoder blocks, s the mean squared gradient of the loss by the "
             "row's output, relative to the same sum with nothing kept; by it candidates are stopped. Errors: mean "
             "share of the output's mean square that the pruned weights held, inputs taken as independent, so that a "
-            "mask refined by the full Hessian may have a higher one."
+            "mask refined by the full Hessian may have a higher one. After ±: the standard error of a change, from the "
+            "differences between windows."
         )
         return "\n".join([head, *lines])
 
@@ -134,8 +137,11 @@ class Briefing:
             f"all these weights becomes zero. Dense perplexity {self.dense:.2f} on the search split of "
             f"{len(bench.windows('search').tokens)} windows of {config.data.seqlen} tokens. Statistics come from "
             f"{tokens:,} calibration tokens of the dense model.\n\n"
-            f"{limits(config.sandbox, self.workbench.sandbox.name)}"
+            f"{limits(config.sandbox, self.workbench.sandbox.name)}{self._speed()}"
         )
+
+    def _speed(self) -> str:
+        return next((f" {node.text}" for node in self.archive.nodes() if node.id == SPEED), "")
 
     def _allocation(self) -> str:
         """What spreads the sparsity where a candidate does not."""
@@ -182,18 +188,19 @@ def effects_as_text(effects: Sequence[DensityEffect]) -> str:
         text = f"{each.third} {1000 * each.change:+.1f} ({100 * each.share:.1f} % of all weights)"
         by_role.setdefault(each.role, []).append(text)
     head = (
-        f"Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} points less "
-        f"and the others what they kept (measured once on few windows, with {PROBE} scores and uniform sparsity):"
+        f"[{EFFECTS}] Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} "
+        f"points less and the others what they kept (measured once on few windows, with {PROBE} scores and uniform "
+        "sparsity):"
     )
     return "\n".join([head, *(f"- {role}: {'; '.join(parts)}" for role, parts in by_role.items())])
 
 
 def lessons(chain: Sequence[Step]) -> str:
-    """Observations and lessons of the chain, each sentence once; what candidates did, their table says."""
+    """Lessons of the chain, each sentence once; what candidates did and what was observed, other parts say."""
     told = dict.fromkeys(
         f"- [{step.node}] {step.text} ({f'measured: {step.ground}' if step.ground else 'conjecture'})"
         for step in chain
-        if step.kind in ("observation", "lesson")
+        if step.kind == "lesson"
     )
     return "\n".join([*told][-LESSONS:]) or "(nothing yet)"
 

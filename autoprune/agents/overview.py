@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 
 from autoprune.pruning.bundle import THIRDS, LayerInfo
 from autoprune.runs.archive import Measured, Outcome, Proposal
@@ -13,6 +13,8 @@ IDEA_CHARS = 240
 REASON_CHARS = 300
 MOST = 150
 """Candidates with a line of their own."""
+FEWEST = 4
+"""Windows from which a standard error is told."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,27 @@ class Overview:
     def _found(self, outcome: Outcome) -> str:
         perplexity = outcome.data.get("perplexity")
         if outcome.status == "measured" and perplexity is not None:
-            return f"{perplexity:.2f} ({self._against_best(perplexity)}{self._took(outcome)})"
+            return f"{perplexity:.2f} ({self._against_best(outcome, perplexity)}{self._took(outcome)})"
         estimate = outcome.data.get("estimated_perplexity")
         about = f", about {estimate:.2f} in all" if estimate is not None else ""
         return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {_cut(outcome.message, REASON_CHARS)}{about}"
 
-    def _against_best(self, perplexity: float) -> str:
+    def _against_best(self, outcome: Outcome, perplexity: float) -> str:
         best = self.best
         if best is None or perplexity <= best:
             return "the best"
-        return f"{100 * (perplexity / best - 1):+.1f} % against the best"
+        return f"{100 * (perplexity / best - 1):+.1f}{self._error(outcome, best)} % against the best"
+
+    def _error(self, outcome: Outcome, best: float) -> str:
+        """The standard error of that change, by the differences from window to window."""
+        leader = next(each for each in self.outcomes if each.data.get("perplexity") == best)
+        rows = [self.recorded(each.candidate) for each in (outcome, leader) if each.candidate]
+        losses = [row.data["window_losses"] for row in rows if row is not None]
+        if len(losses) < 2 or len(losses[0]) != len(losses[1]) or len(losses[0]) < FEWEST:
+            return ""
+        differences = [ours - theirs for ours, theirs in zip(*losses, strict=True)]
+        error = math.exp(fmean(differences)) * stdev(differences) / math.sqrt(len(differences))
+        return f" ± {100 * error:.1f}"
 
     def _took(self, outcome: Outcome) -> str:
         seconds = outcome.data.get("seconds", {}).get("score")

@@ -4,13 +4,14 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from autoprune.agents.briefing import EFFECTS
+from autoprune.agents.briefing import EFFECTS, SPEED
 from autoprune.agents.crew import Crew
 from autoprune.agents.population import seed_name
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
+from autoprune.config_values import SWAP_ROUNDS
 from autoprune.evaluation.density_effects import STEP, density_effects
-from autoprune.pruning.refinements import ROUNDS
+from autoprune.evaluation.machine_speed import machine_speed
 from autoprune.runs.archive import Edge, Measured, Node
 from autoprune.tools.baselines import baselines, refined_scores
 from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_units
@@ -29,6 +30,7 @@ def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     measure_baselines(crew)
     tell_own_allocation(crew, crew.workbench)
     crew.archive.add_thoughts(*_opening(crew, target))
+    _measure_speed(crew)
     _measure_effects(crew)
     return {"generation": 0, "plans": []}
 
@@ -45,7 +47,7 @@ def measure_baselines(crew: Crew) -> None:
         if baseline.refinement != "none" and not refined:
             refined = True
             scores = ", ".join(refined_scores(crew.workbench))
-            text = f"masks of {scores} are refined too: {ROUNDS} rounds of swaps by the full Hessian"
+            text = f"masks of {scores} are refined too: {SWAP_ROUNDS} rounds of swaps by the full Hessian"
             crew.events.emit("notice", "refinement", text=text)
         measured = baseline.measured(crew.workbench, "search")
         name = shown_name(measured)
@@ -58,14 +60,28 @@ def measure_baselines(crew: Crew) -> None:
         crew.tick()  # tuning takes long: what a killed search has spent on it counts
 
 
+def _wanted(crew: Crew, observation: str) -> bool:
+    """Whether a strong model is to be told of it: once a run, and not where a recording's words are fixed already."""
+    told = crew.briefing is not None and crew.config.llm.provider != "replay"
+    return told and not any(node.id == observation for node in crew.archive.nodes())
+
+
+def _measure_speed(crew: Crew) -> None:
+    if not _wanted(crew, SPEED):
+        return
+    with crew.workbench.turn:
+        speed = machine_speed(crew.workbench.bench.layers, crew.workbench.bench.target.device)
+    text = (
+        f"On this machine one product of every weight [out, in] with a matrix [in, in] takes {speed.product:.2g} "
+        f"seconds for all layers together, one elementwise multiply-add over all weights {speed.element:.2g} seconds."
+    )
+    crew.archive.add_thoughts([Node(SPEED, "observation", 0, text, vars(speed))], [])
+
+
 def _measure_effects(crew: Crew) -> None:
-    """What density is worth, for a strong model; once a run. A recording's words are fixed already."""
+    """What density is worth."""
     bench = crew.workbench.bench
-    if (
-        crew.briefing is None
-        or crew.config.llm.provider == "replay"
-        or any(node.id == EFFECTS for node in crew.archive.nodes())
-    ):
+    if not _wanted(crew, EFFECTS):
         return
     if bench.target.offloaded:
         text = (

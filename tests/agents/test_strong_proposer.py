@@ -114,8 +114,11 @@ def test_an_endpoint_gets_the_whole_contract_and_answers_thought_and_code_in_one
             "dense",
             "this is what you have to beat",
             "120 seconds",
+            "On this machine one product of every weight",
+            "[obs.density] Change of the loss",
         ):
             assert part in told
+        assert "[obs.skew]" not in told  # plain facts about the target that no algorithm follows from
     assert "`layer.hessian`" in model.told["critic"][0]
     assert run.settings()[0].llm.profile == "auto"  # what was given: another life may be another model's
     texts = [event.data.get("text", "") for event in read_events(run.events_file)]

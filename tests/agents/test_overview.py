@@ -1,0 +1,43 @@
+"""The table of all candidates that prompts show."""
+
+import numpy as np
+import pytest
+
+from autoprune.agents.overview import Overview
+from autoprune.runs.archive import Measured, Outcome, Proposal
+
+LOSSES = {"a": [3.0, 3.2, 3.1, 3.3], "b": [3.05, 3.22, 3.2, 3.31], "c": [3.5, 3.5]}
+"""In nats, by window; `c` was measured on fewer windows than the others."""
+
+
+def perplexity(name):
+    return float(np.exp(np.mean(LOSSES[name])))
+
+
+def recorded(name):
+    losses = LOSSES[name]
+    data = {"layers": [], "window_losses": losses, "zeros": 6, "weights": 10, "seqlen": 8, "windows": len(losses)}
+    return Measured(name, "search", "s", perplexity(name), 0.6, data)
+
+
+@pytest.fixture
+def lines():
+    slots = {"g1.c1": "a", "g1.c2": "b", "g2.c1": "c"}
+    outcomes = [
+        Outcome(slot, 1, name, "measured", data={"perplexity": perplexity(name)}) for slot, name in slots.items()
+    ]
+    proposals = [Proposal(slot, 0, 1, "explore", "llm", [], {"idea": slot}, name) for slot, name in slots.items()]
+    return Overview(outcomes, proposals, recorded, [], 120.0).lines()
+
+
+def test_a_change_against_the_best_has_the_standard_error_of_the_paired_difference(lines):
+    differences = np.subtract(LOSSES["b"], LOSSES["a"])
+    error = 100 * np.exp(differences.mean()) * differences.std(ddof=1) / np.sqrt(len(differences))
+    change = 100 * (perplexity("b") / perplexity("a") - 1)
+    assert f"({change:+.1f} ± {error:.1f} % against the best)" in lines[1]
+    assert "(the best)" in lines[0]
+
+
+def test_without_the_same_windows_no_error_is_told(lines):
+    assert "±" not in lines[2]
+    assert "% against the best" in lines[2]

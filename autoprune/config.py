@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from autoprune.config_values import (
+    SWAP_ROUNDS,
     Address,
     Allocations,
     MaybeDatabase,
@@ -227,8 +228,8 @@ class SearchSettings(Settings):
     )
     baseline_refinements: Refinements = Field(
         ["none", "swaps"],
-        description="what becomes of these scores' masks: nothing, or 16 rounds of swaps by the full Hessian, of Wanda "
-        "and of the score that is best with uniform allocation; or all",
+        description=f"what becomes of these scores' masks: nothing, or {SWAP_ROUNDS} rounds of swaps by the full "
+        "Hessian, of Wanda and of the score that is best with uniform allocation; or all",
     )
     tune_baselines: bool = Field(
         False, description="choose the free parameters of these allocations on the search split, score by score"

@@ -37,6 +37,8 @@ Allocation = Literal["uniform", "sdsa", "owl", "dlp", "alphapruning", "atp"]
 Profile = Literal["strong", "small"]
 """Which prompts a chat model gets: for one that can design a whole algorithm, or for one that is led by the hand."""
 Refinement = Literal["none", "swaps"]
+SWAP_ROUNDS = 16
+"""Rounds of the refinement `swaps`: beyond these little more is gained (`benchmarks/exchanges.py`)."""
 Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 Once = AfterValidator(_once)
 
@@ -62,7 +64,6 @@ _URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^:/@?#\s]*)(?::(?P<password>[^:/@?#\s]*))?@)?"
     rf"(?P<place>{_HOST}(?:,{_HOST})*(?:[/?][^@\s]*)?)"
 )
-_PASSWORDS = re.compile(r"(?<=:)(?!/)\S+(?=@)|(?<=password=)[^\s&]+")
 
 
 def _database(value: Any) -> Database | None:
@@ -104,8 +105,3 @@ def check_address(url: str) -> str:
 
 Address = Annotated[str, AfterValidator(check_address), PlainSerializer(without_user, when_used="json")]
 """The address of an endpoint. User and password, if it has any, are known to this process alone, as a database's is."""
-
-
-def without_passwords(line: str) -> str:
-    """A line in which the passwords of URLs are stars, whoever wrote it."""
-    return _PASSWORDS.sub("***", line) if "postgres" in line else line

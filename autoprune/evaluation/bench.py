@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from autoprune.config import Config
-from autoprune.config_values import Refinement
+from autoprune.config_values import SWAP_ROUNDS, Refinement
 from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Published
@@ -37,7 +37,7 @@ from autoprune.pruning.bundle import Bundle, LayerInfo
 from autoprune.pruning.masks import make_mask, masked_weight, nm_zeros
 from autoprune.pruning.outputs import not_finite
 from autoprune.pruning.prune import Seconds
-from autoprune.pruning.refinements import ROUNDS, swaps
+from autoprune.pruning.refinements import swaps
 from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
 
@@ -178,7 +178,9 @@ class Bench:
         by_place = dict(zip(places, measured, strict=True))
         return [by_place[place] for place in range(len(tokens))]
 
-    def refine(self, refinement: Refinement, pattern: tuple[int, int] | None = None, rounds: int = ROUNDS) -> Refine:
+    def refine(
+        self, refinement: Refinement, pattern: tuple[int, int] | None = None, rounds: int = SWAP_ROUNDS
+    ) -> Refine:
         """What a refinement makes of masks, within every n:m of a pattern; swaps read the cached dense Hessians."""
         if refinement == "none":
             return unrefined

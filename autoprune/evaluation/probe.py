@@ -7,7 +7,7 @@ very code of a run. Every time is a straight line in the number of blocks, and i
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import torch
 from torch import nn
 
 from autoprune.config import Config
+from autoprune.config_values import SWAP_ROUNDS
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
-from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.bench import Bench, Refine, unrefined
 from autoprune.evaluation.perplexity import check_length, windows_per_pass
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
@@ -42,16 +43,19 @@ Open = Callable[[str, Path], AbstractContextManager[Any]]
 class Costs:
     """Seconds: of passes over one window, and of what is done once.
 
-    `collect`, `loss`: a calibration window with its statistics, and a window of another split. `write`: statistics and
-    weights to disk. `hash`: over all parameters. `score`: scores, masks, and all of a measurement but its passes;
-    `candidate`: the same in the sandbox, which then took `memory` bytes.
+    `collect`, `loss`: a calibration window with its statistics, and a window of another split. `hessian`: a calibration
+    window with full Hessians. `write`: statistics and weights to disk. `hash`: over all parameters. `score`: scores,
+    masks, and all of a measurement but its passes; `refined`: the same with swaps; `candidate`: the same in the
+    sandbox, which then took `memory` bytes.
     """
 
     collect: float
+    hessian: float
     loss: float
     write: float
     hash: float
     score: float
+    refined: float
     candidate: float
     memory: int = 0
 
@@ -62,7 +66,7 @@ class Costs:
             first, second = getattr(self, name), getattr(two, name)
             return float(first + (blocks - 1) * max(second - first, 0.0))
 
-        times = {name: line(name) for name in ("collect", "loss", "write", "hash", "score", "candidate")}
+        times = {field.name: line(field.name) for field in fields(self) if field.name != "memory"}
         return Costs(**times, memory=max(self.memory, two.memory))
 
 
@@ -117,22 +121,30 @@ def _costs(target: Target, config: Config, folder: Path, open_candidate: Open) -
     passes: list[float] = []
     sandboxed: list[int] = []
 
-    def measured(opened: AbstractContextManager[Any]) -> None:
+    def measured(opened: AbstractContextManager[Any], refine: Refine = unrefined) -> None:
         with opened as session:
             scores: Iterable[Any] = session.scores(told)
-            passes.append(bench.measure(scores, session.group, zeros, "search").seconds["eval"])
+            passes.append(bench.measure(scores, session.group, zeros, "search", refine=refine).seconds["eval"])
             sandboxed.append(getattr(session, "memory", None) or 0)
 
     published = Published.named("wanda")
     score = _shortest(lambda: measured(published.open(bench.readable())))
+    hessian = one_round = 0.0
+    if "swaps" in config.search.baseline_refinements:
+        bench.take_statistics_seconds()
+        refine = bench.refine("swaps", rounds=1)
+        hessian = bench.take_statistics_seconds()
+        one_round = max(_shortest(lambda: measured(published.open(bench.readable()), refine)) - score, 0.0)
     candidate = _shortest(lambda: measured(open_candidate(CANDIDATE, bench.bundle())))
     loss = min(passes)
     return Costs(
         collect=collect / batch,
+        hessian=hessian / batch,
         loss=loss / batch,
         write=write,
         hash=_shortest(lambda: checksum(target.model)),
         score=max(score - loss, 0.0),
+        refined=max(score - loss, 0.0) + SWAP_ROUNDS * one_round,
         candidate=max(candidate - loss, 0.0),
         memory=max(sandboxed),
     )

@@ -23,6 +23,9 @@ from autoprune.spare_cache import spare_cache, use_spare, writable_cache
 
 PLACE = "statistics"
 """In the user's cache."""
+SENSITIVITY_WINDOWS = 4
+"""Calibration windows whose gradients make the sensitivities of the sampled blocks. They only weigh the rows of an
+error that forecasts a perplexity, and a backward pass is the dearest of all."""
 Collected = TypeVar("Collected")
 Collector = Callable[[Target, Tensor, Callable[[], None]], Iterable[Collected]]
 
@@ -71,9 +74,12 @@ class StatisticsCache:
                 "hessian": partial(collect_hessians, blocks=blocks),
                 SENSITIVITY: _at_once(partial(collect_output_sensitivity, blocks=blocks)),
             }
-            self._widen(self.bundle(), path, collectors, f"hessian and output sensitivity of {len(blocks)} blocks")
+            few = min(SENSITIVITY_WINDOWS, len(self._windows))
+            what = f"output sensitivity of {len(blocks)} blocks from {few} windows, their hessian"
+            self._widen(self.bundle(), path, collectors, what)
 
-        return self._found_or_made(f"dense-sample-of-{'-'.join(map(str, blocks))}", make)
+        kind = f"dense-sample-of-{'-'.join(map(str, blocks))}-by-{SENSITIVITY_WINDOWS}"
+        return self._found_or_made(kind, make)
 
     def _found_or_made(self, kind: str, make: Callable[[Path], None]) -> Path:
         """A bundle's directory: where it is, or where it can be written to."""
@@ -134,6 +140,12 @@ class StatisticsCache:
     def _passes(self, name: str, collect: Collector[Collected]) -> Iterator[Collected]:
         """Run one collector over the calibration windows, with a bar and the time left on a terminal."""
         started = time.perf_counter()
-        with progress(name, len(self._windows), lambda line: None, "windows") as advance:
-            yield from collect(self._target, self._windows, lambda: advance(1))
+        windows = some_of(self._windows, SENSITIVITY_WINDOWS) if name == SENSITIVITY else self._windows
+        with progress(name, len(windows), lambda line: None, "windows") as advance:
+            yield from collect(self._target, windows, lambda: advance(1))
         self.seconds += time.perf_counter() - started
+
+
+def some_of(windows: Tensor, count: int) -> Tensor:
+    """So many of the windows [samples, seqlen], evenly spread; all, where there are no more."""
+    return windows[:: max(len(windows) // count, 1)][:count]

@@ -13,15 +13,13 @@ for a small part of the work.
 
 from torch import Tensor
 
+from autoprune.config_values import SWAP_ROUNDS
 from autoprune.errors import UsageError
 from autoprune.pruning.swaps import swap_rounds
 
-ROUNDS = 16
-"""Rounds of swaps: beyond these little more is gained (`benchmarks/exchanges.py`)."""
-
 
 def swaps(
-    weight: Tensor, hessian: Tensor, mask: Tensor, rounds: int = ROUNDS, pattern: tuple[int, int] | None = None
+    weight: Tensor, hessian: Tensor, mask: Tensor, rounds: int = SWAP_ROUNDS, pattern: tuple[int, int] | None = None
 ) -> Tensor:
     """A mask [out, in] (bool, True = keep) whose rows have at most the error of the given mask's rows.
 

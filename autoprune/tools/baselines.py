@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from autoprune.config import SearchSettings
 from autoprune.config_values import Refinement
 from autoprune.evaluation.texts import Split
 from autoprune.runs.archive import Measured
@@ -45,3 +46,13 @@ def refined_scores(workbench: Workbench) -> list[str]:
         return scores
     best = min(scores, key=workbench.uniform)
     return [score for score in scores if score in (best, ALWAYS_REFINED)]
+
+
+def most_refined(settings: SearchSettings) -> int:
+    """How many scores are refined, where the one that is best with uniform allocation is not Wanda."""
+    if "swaps" not in settings.baseline_refinements:
+        return 0
+    scores = settings.baseline_scores
+    return (
+        len(scores) if "none" not in settings.baseline_refinements else min(len(scores), 1 + (ALWAYS_REFINED in scores))
+    )

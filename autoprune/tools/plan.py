@@ -13,9 +13,11 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.evaluation.needs import Needs
 from autoprune.evaluation.probe import Costs, probe
+from autoprune.evaluation.statistics_cache import SENSITIVITY_WINDOWS
 from autoprune.pruning.footprint import OFFLOADS, Footprint, Room, choose_offload, free_room, shown
 from autoprune.pruning.loading import DTYPES, choose_device, empty_model, faster_dtype, weight_files
 from autoprune.sandbox.choose import make_sandbox
+from autoprune.tools.baselines import most_refined
 
 SAMPLE = 64 * 2**20
 """Bytes that are read to see how fast the disk is."""
@@ -126,29 +128,38 @@ def _seconds(
     load = stored + costs.hash + (READS["load"] - 1) * once
     walk = costs.collect * data.calibration_samples
     dense = walk + costs.write + READS["statistics"] * once
-    sampling = walk + once  # the Hessians of the sampled blocks
-    sampling += BACKWARD * costs.loss * data.calibration_samples + 2 * once  # their output sensitivities
+    sampling = walk + once  # the Hessians of the sampled blocks, then their output sensitivities
+    sampling += BACKWARD * costs.loss * min(data.calibration_samples, SENSITIVITY_WINDOWS) + 2 * once
     statistics = dense if search.layer_error is None else dense + sampling
     read = READS["measuring"] * once
 
-    def baseline(windows: int) -> float:
-        return costs.score + costs.loss * windows + read
+    def baseline(windows: int, masking: float = costs.score) -> float:
+        return masking + costs.loss * windows + read
 
     def candidate(windows: int) -> float:
         return costs.candidate + costs.loss * windows + read
 
-    scores = len(search.baseline_scores) * len(search.baseline_allocations)
+    refined = most_refined(search)
+    scores = len(search.baseline_scores) * ("none" in search.baseline_refinements)
+    hessians = (costs.hessian * data.calibration_samples + once) * bool(refined)
+
+    def baselines(windows: int) -> float:
+        each = scores * baseline(windows) + refined * baseline(windows, costs.refined)
+        return each * len(search.baseline_allocations)
+
     again = search.confirm_seeds - 1
     report = data.report_windows
     places = 1 + len(search.confirm_sparsities) + len(search.confirm_patterns)
-    confirmed = (scores + again * min(search.confirm_baselines, scores)) * baseline(report)
+    some = min(search.confirm_baselines, (scores + refined) * len(search.baseline_allocations))
+    confirmed = baselines(report) + again * some * baseline(report, costs.refined if refined else costs.score)
     confirmed += search.finalists * (1 + again) * candidate(report)
-    confirmation = costs.loss * report + once + places * confirmed + again * dense
-    opening = load + statistics + costs.loss * data.search_windows + once + scores * baseline(data.search_windows)
+    confirmation = costs.loss * report + once + places * confirmed + again * (dense + hessians)
+    opening = load + statistics + hessians + costs.loss * data.search_windows + once + baselines(data.search_windows)
     return {
         "load": load,
         "statistics": statistics,
         "one baseline": baseline(data.search_windows),
+        **({"one refined baseline": baseline(data.search_windows, costs.refined)} if refined else {}),
         "one candidate": candidate(data.search_windows),
         "confirmation": confirmation,
         "the whole search": opening + search.max_candidates * candidate(data.search_windows) + confirmation,
@@ -161,7 +172,8 @@ def _rooms(config: Config, needs: Needs, sandboxed: int) -> dict[str, Room]:
     found = {
         "load": needs.load(),
         "statistics": needs.statistics(),
-        "one baseline": needs.measuring(data.search_windows, refined=needs.refined),
+        "one baseline": needs.measuring(data.search_windows),
+        "one refined baseline": needs.measuring(data.search_windows, refined=needs.refined),
         "one candidate": needs.measuring(data.search_windows, sandboxed),
         "confirmation": needs.measuring(data.report_windows, sandboxed, needs.refined),
     }

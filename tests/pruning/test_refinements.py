@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoprune.config_values import SWAP_ROUNDS
 from autoprune.errors import UsageError
 from autoprune.pruning.masks import make_mask
-from autoprune.pruning.refinements import ROUNDS, swaps
+from autoprune.pruning.refinements import swaps
 
 SEEDS = st.integers(0, 10_000)
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 0.6, 0.9, 1.0])
@@ -31,7 +32,7 @@ def no_worse(weight, hessian, before, after):
     return bool((errors(weight, hessian, after) <= errors(weight, hessian, before) * (1 + 1e-4) + 1e-5).all())
 
 
-@given(seed=SEEDS, share=SHARES, rounds=st.sampled_from([1, 2, ROUNDS]), group=st.sampled_from(["row", "matrix"]))
+@given(seed=SEEDS, share=SHARES, rounds=st.sampled_from([1, 2, SWAP_ROUNDS]), group=st.sampled_from(["row", "matrix"]))
 @settings(max_examples=60, deadline=None)
 def test_every_row_keeps_as_many_weights_and_no_row_gets_worse(seed, share, rounds, group):
     weight, hessian, score = made_up(seed)

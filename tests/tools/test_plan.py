@@ -30,6 +30,14 @@ def test_every_phase_has_time_and_memory_and_the_search_is_more_than_its_parts(t
     assert phases["one candidate"].memory.host > phases["one baseline"].memory.host
 
 
+def test_refined_baselines_have_a_phase_of_their_own_where_there_are_any(tiny_model):
+    phases = {phase.name: phase for phase in plan(settings(tiny_model), lambda line: None).phases}
+    assert phases["one refined baseline"].seconds >= phases["one baseline"].seconds
+    assert phases["one refined baseline"].memory.host >= phases["one baseline"].memory.host
+    without = settings(tiny_model, search={"baseline_refinements": ["none"]})
+    assert "one refined baseline" not in {phase.name for phase in plan(without, lambda line: None).phases}
+
+
 def test_a_model_that_does_not_fit_or_is_not_there_is_one_line(tiny_model):
     with pytest.raises(AutoPruneError, match="does not fit, even block by block"):
         plan(settings(tiny_model, memory_gb=1e-5), lambda line: None)

@@ -9,6 +9,7 @@ second argument is its number of rounds.
 from typing import Any
 
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, OUTERMOST, TERMINALS, Shape
+from autoprune.config_values import SWAP_ROUNDS
 
 Expression = float | str | tuple[Any, ...]
 
@@ -21,7 +22,7 @@ SEEDS: dict[str, tuple[Expression, str]] = {
 }
 """The published scores that the search starts from: name -> (expression, GROUP)."""
 
-FEW_ROUNDS, MOST_ROUNDS = 2.0, 16.0
+FEW_ROUNDS, MOST_ROUNDS = 2.0, float(SWAP_ROUNDS)
 """Of `exchange`: of formulas that compete, for what the first rounds tell of them is enough; and of the best, at the
 end. Any other whole number up to the most will do."""
 _ONCE = {"minmax", "zscore", "row_share", "column_share", "abs"}

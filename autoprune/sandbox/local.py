@@ -253,9 +253,7 @@ def environment(threads: int, package_path: str) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
-        # Idle threads spin for some microseconds, as between two operations, and then sleep: the trusted side needs the
-        # processor meanwhile.
-        "GOMP_SPINCOUNT": "10000",
+        "GOMP_SPINCOUNT": autoprune.SPIN,
         # NumPy's BLAS would start threads on import, before the jail is shut.
         "OPENBLAS_NUM_THREADS": "1",
         # Memory of freed tensors is used again instead of being given back and zeroed page by page.

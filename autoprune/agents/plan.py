@@ -13,6 +13,7 @@ from autoprune.agents.cells import cell_of
 from autoprune.agents.crew import Crew
 from autoprune.agents.ending import last_plans
 from autoprune.agents.islands import able_on_island
+from autoprune.agents.observe import observe
 from autoprune.agents.population import Algorithm, Population, is_seed
 from autoprune.agents.state import Left, Plan, SearchState
 from autoprune.config import SearchSettings
@@ -37,6 +38,7 @@ def plan(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
             return {"stop": stop, **last}
         crew.events.emit("planned", f"planned/{generation}", generation=generation, slots=last["plans"])
         return {"stop": stop, "generation": generation, **last}
+    observe(crew)
     done = state.get("ended", 0)
     population = crew.population(before=generation)
     settings = crew.config.search

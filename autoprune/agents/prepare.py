@@ -4,14 +4,11 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from autoprune.agents.briefing import EFFECTS, SPEED
 from autoprune.agents.crew import Crew
 from autoprune.agents.population import seed_name
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.config_values import SWAP_ROUNDS
-from autoprune.evaluation.density_effects import STEP, density_effects
-from autoprune.evaluation.machine_speed import machine_speed
 from autoprune.runs.archive import Edge, Measured, Node
 from autoprune.tools.baselines import baselines, refined_scores
 from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_units
@@ -30,8 +27,6 @@ def prepare(state: SearchState, runtime: Runtime[Crew]) -> SearchState:
     measure_baselines(crew)
     tell_own_allocation(crew, crew.workbench)
     crew.archive.add_thoughts(*_opening(crew, target))
-    _measure_speed(crew)
-    _measure_effects(crew)
     return {"generation": 0, "plans": []}
 
 
@@ -58,49 +53,6 @@ def measure_baselines(crew: Crew) -> None:
             facts |= {"tuning": tuning}
         crew.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
         crew.tick()  # tuning takes long: what a killed search has spent on it counts
-
-
-def _wanted(crew: Crew, observation: str) -> bool:
-    """Whether a strong model is to be told of it: once a run, and not where a recording's words are fixed already."""
-    told = crew.briefing is not None and crew.config.llm.provider != "replay"
-    return told and not any(node.id == observation for node in crew.archive.nodes())
-
-
-def _measure_speed(crew: Crew) -> None:
-    if not _wanted(crew, SPEED):
-        return
-    with crew.workbench.turn:
-        speed = machine_speed(crew.workbench.bench.layers, crew.workbench.bench.target.device)
-    text = (
-        f"On this machine one product of every weight [out, in] with a matrix [in, in] takes {speed.product:.2g} "
-        f"seconds for all layers together, one elementwise multiply-add over all weights {speed.element:.2g} seconds."
-    )
-    crew.archive.add_thoughts([Node(SPEED, "observation", 0, text, vars(speed))], [])
-
-
-def _measure_effects(crew: Crew) -> None:
-    """What density is worth."""
-    bench = crew.workbench.bench
-    if not _wanted(crew, EFFECTS):
-        return
-    if bench.target.offloaded:
-        text = (
-            "what density is worth is not measured: the target's blocks are offloaded, so that it would take too long"
-        )
-        crew.events.emit("notice", EFFECTS, text=text)
-        return
-    crew.events.emit("notice", EFFECTS, text="measuring what density is worth, by role and depth")
-    with crew.workbench.turn:
-        found = density_effects(bench, crew.config.sparsity)
-    crew.tick()
-    if found:
-        most = max(found, key=lambda each: each.change / each.share)
-        text = (
-            f"of all layers, {most.role} in the {most.third} suffer most, for their number of weights, from a lower "
-            f"density: {100 * STEP:g} points cost {most.change:+.4f} nats per token"
-        )
-        data = {"effects": [vars(each) for each in found]}
-        crew.archive.add_thoughts([Node(EFFECTS, "observation", 0, text, data)], [])
 
 
 def tell_own_allocation(crew: Crew, workbench: Workbench, where: str = "") -> None:

@@ -101,7 +101,7 @@ def _result(crew: Crew, proposal: Proposal, outcome: Outcome) -> Result:
         perplexity=outcome.data.get("perplexity"),
         gain=outcome.data.get("gain"),
         problem=outcome.message,
-        against="its parent" if proposal.parents else "the best published score",
+        against="its parent" if proposal.parents else "the best baseline",
     )
 
 

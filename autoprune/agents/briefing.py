@@ -5,29 +5,29 @@ the same questions and finds its answers in the journal.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
+from autoprune.agents.bar import bar, baseline_rows, densities
 from autoprune.agents.cells import cell_of
-from autoprune.agents.chain import Step
 from autoprune.agents.chat.recorded_settings import target_name
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import Algorithm, is_seed
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Request
 from autoprune.config import SandboxSettings
-from autoprune.evaluation.density_effects import PROBE, STEP, DensityEffect
-from autoprune.runs.archive import Archive
+from autoprune.evaluation.density_effects import STEP, DensityEffect
+from autoprune.runs.archive import Archive, Measured
 from autoprune.sandbox.local import PROCESSES
-from autoprune.tools.rows import parameters, shown_name
 from autoprune.tools.workbench import Workbench
 
 BEST = 3
 """Candidates whose source is shown, beside the best one of another kind and the parents."""
-LESSONS = 60
-"""Sentences of the analyst, the newest, that are told."""
+LESSONS = 30
+"""Lessons, the newest, that are told."""
 _KEPT_EFFECTS = TypeAdapter(list[DensityEffect])
 EFFECTS = "obs.density"
 """The observation that holds what density is worth (`density_effects`)."""
@@ -78,50 +78,52 @@ class Briefing:
         return self.workbench.dense("search").perplexity
 
     def lessons_before(self, before: int) -> str:
-        """What was learned in the generations before one, each lesson once."""
-        told = dict.fromkeys(
-            f"- {node.text}" for node in self.archive.nodes() if node.kind == "lesson" and node.generation < before
-        )
-        return "\n".join([*told][-LESSONS:]) or "(none yet)"
+        """What was learned in the generations before one."""
+        nodes = [node for node in self.archive.nodes() if node.kind == "lesson" and node.generation < before]
+        return lessons([(node.id, node.text) for node in nodes])
 
     def task(self, request: Request, siblings: Sequence[str], task: str) -> str:
         """The message that asks for a candidate."""
         before = request.plan["generation"]
         return render(
             "strong/proposer_task",
-            baselines=self._baselines(),
+            baselines=bar(self.baselines(), self.workbench.bench.layers, self.dense),
             candidates=self.table(before),
             effects=self._effects(),
-            sources=_sources(request),
-            lessons=lessons(request.chain),
+            sources=self._sources(request),
+            lessons=lessons([(step.node, step.text) for step in request.chain if step.kind == "lesson"]),
             siblings="\n".join(siblings) or "(nothing yet)",
             left=_left(request),
             parents=_parents(request),
             task=task,
         )
 
-    def _baselines(self) -> str:
-        rows = [
-            row
-            for subject in dict.fromkeys(self.archive.subjects("search"))
-            if subject.startswith("baseline:") and (row := self.workbench.recorded(subject, "search")) is not None
-        ]
-        rows.sort(key=lambda row: row.perplexity)
-        lines = [
-            f"- {shown_name(row)}: {row.perplexity:.2f}{f' ({said})' if (said := parameters(row)) else ''}"
-            + " <- this is what you have to beat" * (place == 0)
-            for place, row in enumerate(rows)
-        ]
-        head = f"Published scores with an allocation, perplexity on the search split (dense {self.dense:.2f}):"
-        return "\n".join([head, *lines])
+    def baselines(self) -> list[Measured]:
+        """The baselines on the search split, the best first."""
+        return baseline_rows(self.archive, self.workbench)
 
     def _effects(self) -> str:
-        found = next((node.data.get("effects") for node in self.archive.nodes() if node.id == EFFECTS), None)
+        known = next((node.data for node in self.archive.nodes() if node.id == EFFECTS), {})
         try:
-            effects = _KEPT_EFFECTS.validate_python(found)
+            effects = _KEPT_EFFECTS.validate_python(known.get("effects"))
         except ValidationError:  # there are none, or a run from elsewhere holds something else
             effects = []
-        return effects_as_text(effects) if effects else "(not measured on this target)"
+        return effects_as_text(effects, str(known.get("of"))) if effects else "(not measured on this target)"
+
+    def _sources(self, request: Request) -> str:
+        ranked = [algorithm for algorithm in request.known if not is_seed(algorithm.name)]
+        shown = ranked[:BEST]
+        kinds = {cell_of(algorithm.source) for algorithm in shown}
+        shown += [algorithm for algorithm in ranked[BEST:] if cell_of(algorithm.source) not in kinds][:1]
+        names = {algorithm.name for algorithm in shown}
+        shown += [parent for parent in request.parents if parent.name not in names]
+        hashes = {outcome.slot: outcome.candidate for outcome in self.archive.outcomes()}
+        return "\n\n".join(self._source(each, hashes.get(each.name)) for each in shown) or "(nothing yet)"
+
+    def _source(self, algorithm: Algorithm, candidate: str | None) -> str:
+        row = self.workbench.recorded(candidate, "search") if candidate else None
+        kept = f"\n{densities(row, self.workbench.bench.layers)}" if row else ""
+        return f"[{algorithm.name}] {_result(algorithm)}{kept}\n```python\n{algorithm.source.strip()}\n```"
 
     def _target(self) -> str:
         bench, config = self.workbench.bench, self.workbench.config
@@ -181,39 +183,28 @@ def limits(settings: SandboxSettings, sandbox: str) -> str:
     )
 
 
-def effects_as_text(effects: Sequence[DensityEffect]) -> str:
-    """What density is worth, one line for a role."""
+def effects_as_text(effects: Sequence[DensityEffect], of: str) -> str:
+    """What density is worth, one line for a role. `of`: the baseline with whose masks that was measured."""
     by_role: dict[str, list[str]] = {}
     for each in effects:
         text = f"{each.third} {1000 * each.change:+.1f} ({100 * each.share:.1f} % of all weights)"
         by_role.setdefault(each.role, []).append(text)
     head = (
         f"[{EFFECTS}] Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} "
-        f"points less and the others what they kept (measured once on few windows, with {PROBE} scores and uniform "
-        "sparsity):"
+        f"points less and the others what they kept (measured once on few windows, with the masks of {of}):"
     )
     return "\n".join([head, *(f"- {role}: {'; '.join(parts)}" for role, parts in by_role.items())])
 
 
-def lessons(chain: Sequence[Step]) -> str:
-    """Lessons of the chain, each sentence once; what candidates did and what was observed, other parts say."""
-    told = dict.fromkeys(
-        f"- [{step.node}] {step.text} ({f'measured: {step.ground}' if step.ground else 'conjecture'})"
-        for step in chain
-        if step.kind == "lesson"
-    )
-    return "\n".join([*told][-LESSONS:]) or "(nothing yet)"
-
-
-def _sources(request: Request) -> str:
-    ranked = [algorithm for algorithm in request.known if not is_seed(algorithm.name)]
-    shown = ranked[:BEST]
-    kinds = {cell_of(algorithm.source) for algorithm in shown}
-    shown += [algorithm for algorithm in ranked[BEST:] if cell_of(algorithm.source) not in kinds][:1]
-    names = {algorithm.name for algorithm in shown}
-    shown += [parent for parent in request.parents if parent.name not in names]
-    blocks = [f"[{each.name}] {_result(each)}\n```python\n{each.source.strip()}\n```" for each in shown]
-    return "\n\n".join(blocks) or "(nothing yet)"
+def lessons(told: Sequence[tuple[str, str]]) -> str:
+    """Lessons (node, sentence), a line for each generation's, each sentence once, the newest generations."""
+    first = {text: node for node, text in reversed(told)}
+    whole: dict[str, list[str]] = {}
+    for node, text in told:
+        if first[text] == node:
+            whole.setdefault(re.sub(r"(\.lesson)\.\d+$", r"\1", node), []).append(text)
+    lines = [f"- [{node}] {' '.join(texts)}" for node, texts in whole.items()]
+    return "\n".join(lines[-LESSONS:]) or "(nothing yet)"
 
 
 def _parents(request: Request) -> str:

@@ -39,7 +39,8 @@ def elite(settings: SearchSettings, earlier: dict[str, float], seeds: dict[str, 
 
 
 def gain(crew: Crew, plan: Plan, report: CandidateReport) -> float | None:
-    """log(best parent's perplexity / the candidate's); without a measured parent, the best seed stands in.
+    """log(best parent's perplexity / the candidate's); without a measured parent, the best seed stands in, and for a
+    strong model, which is told of all baselines, the best of these.
 
     Of a candidate that was stopped it is an estimate, since its perplexity is.
     """
@@ -49,4 +50,6 @@ def gain(crew: Crew, plan: Plan, report: CandidateReport) -> float | None:
     population = crew.population(plan["generation"])
     parents = [parent for parent in parents_of(plan, population) if parent.perplexity is not None]
     known = [each.perplexity for each in parents or population.ranked() if each.perplexity is not None]
+    if crew.briefing is not None and not parents:
+        known = [row.perplexity for row in crew.briefing.baselines()] or known
     return math.log(min(known) / perplexity)

@@ -8,6 +8,8 @@ from autoprune.agents.crew import Crew
 from autoprune.evaluation.density_effects import STEP, density_effects
 from autoprune.evaluation.machine_speed import machine_speed
 from autoprune.runs.archive import Node
+from autoprune.tools.baselines import baselines
+from autoprune.tools.rows import shown_name
 
 
 def observe(crew: Crew) -> None:
@@ -46,9 +48,15 @@ def _measure_effects(crew: Crew) -> None:
         )
         crew.events.emit("notice", EFFECTS, text=text)
         return
-    crew.events.emit("notice", EFFECTS, text="measuring what density is worth, by role and depth")
+    rows = {baseline: baseline.measured(crew.workbench, "search") for baseline in baselines(crew.workbench)}
+    best = min(rows, key=lambda baseline: rows[baseline].perplexity)
+    name = shown_name(rows[best])
+    text = f"measuring what density is worth, by role and depth, with the masks of {name}"
+    crew.events.emit("notice", EFFECTS, text=text)
+    sizes = {layer.name: layer.size for layer in bench.layers}
+    zeros = {each["name"]: round(each["sparsity"] * sizes[each["name"]]) for each in rows[best].data["layers"]}
     with crew.workbench.turn:
-        found = density_effects(bench, crew.config.sparsity)
+        found = density_effects(bench, best.score, zeros, best.refinement)
     crew.tick()
     if found:
         most = max(found, key=lambda each: each.change / each.share)
@@ -56,5 +64,5 @@ def _measure_effects(crew: Crew) -> None:
             f"of all layers, {most.role} in the {most.third} suffer most, for their number of weights, from a lower "
             f"density: {100 * STEP:g} points cost {most.change:+.4f} nats per token"
         )
-        data = {"effects": [vars(each) for each in found]}
+        data = {"of": name, "effects": [vars(each) for each in found]}
         crew.archive.add_thoughts([Node(EFFECTS, "observation", 0, text, data)], [])

@@ -9,7 +9,7 @@ from autoprune.pruning.bundle import THIRDS, LayerInfo
 from autoprune.runs.archive import Measured, Outcome, Proposal
 from autoprune.tools.rows import measurement_of
 
-IDEA_CHARS = 240
+IDEA_CHARS = 500
 REASON_CHARS = 300
 MOST = 150
 """Candidates with a line of their own."""

@@ -1,18 +1,21 @@
 """What density is worth, and where: how much the loss rises when some layers keep a few points less.
 
-Proposers that spread the sparsity over depth and roles see it, so that they need not guess. The probe is Wanda with
-uniform sparsity; one kind of layer in one third of the depth then loses `STEP` of its weights more, the rest stays.
+Proposers that spread the sparsity over depth and roles see it, so that they need not guess. The probe is a published
+score with the zeros of some allocation, refined or not; one kind of layer in one third of the depth then loses `STEP`
+of its weights more, the rest stays.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from autoprune.config_values import Refinement
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.allocate import Trials
 from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.refined_tuning import TRIAL_ROUNDS
 from autoprune.pruning.bundle import THIRDS, LayerInfo
 
-PROBE = "wanda"
 STEP = 0.05
 WINDOWS = 4
 """At most as many windows of the search split are read for each effect."""
@@ -29,24 +32,28 @@ class DensityEffect:
     change: float
 
 
-def density_effects(bench: Bench, sparsity: float) -> list[DensityEffect]:
+def density_effects(
+    bench: Bench, score: str, zeros: Mapping[str, int], refinement: Refinement = "none"
+) -> list[DensityEffect]:
     """One effect for every role and third that the target has, by role in the order of the layers.
 
-    What is not finite is left out, as is everything where the unpruned probe is not finite.
+    `zeros`: of each layer, by name. A refinement is cut to a few rounds, for each effect masks anew what it changes.
+    What is not finite is left out, as is everything where the probe itself is not finite.
     """
     groups: dict[tuple[str, str], list[LayerInfo]] = {}
     for layer in bench.layers:
         groups.setdefault((layer.role, layer.third), []).append(layer)
-    units = bench.units_by("module")
-    algorithm = Published.named(PROBE)
+    algorithm, refine = Published.named(score), bench.refine(refinement, rounds=TRIAL_ROUNDS)
     found = []
-    with algorithm.open(bench.readable(algorithm.needs)) as scoring, Trials(bench, units, scoring) as trials:
+    with (
+        algorithm.open(bench.readable(algorithm.needs)) as scoring,
+        Trials(bench, bench.units_by("module"), scoring, refine) as trials,
+    ):
         windows = min(WINDOWS, trials.windows)
-        uniform = units.spread([1.0 - sparsity] * len(units.sizes), sparsity)
-        before = trials.loss(uniform, windows)
+        before = trials.loss(zeros, windows)
         for (role, third), layers in sorted(groups.items(), key=lambda each: _place(bench, each[0])):
-            more = {layer.name: min(uniform[layer.name] + round(STEP * layer.size), layer.size) for layer in layers}
-            change = trials.loss({**uniform, **more}, windows) - before
+            more = {layer.name: min(zeros[layer.name] + round(STEP * layer.size), layer.size) for layer in layers}
+            change = trials.loss({**zeros, **more}, windows) - before
             if math.isfinite(change):
                 share = sum(layer.size for layer in layers) / bench.target.weights
                 found.append(DensityEffect(role, third, share, change))

@@ -11,8 +11,15 @@ def bench(open_tiny_bench):
     return open_tiny_bench(sparsity=0.5)
 
 
-def test_every_role_in_every_third_that_has_layers_gets_an_effect(bench):
-    effects = density_effects(bench, 0.5)
+@pytest.fixture
+def uniform(bench):
+    units = bench.units_by("module")
+    return units.spread([0.5] * len(units.sizes), 0.5)
+
+
+@pytest.mark.parametrize("refinement", ["none", "swaps"])
+def test_every_role_in_every_third_that_has_layers_gets_an_effect(bench, uniform, refinement):
+    effects = density_effects(bench, "wanda", uniform, refinement)
     groups = {(layer.role, layer.third) for layer in bench.layers}
     assert {(effect.role, effect.third) for effect in effects} == groups
     assert math.isclose(sum(effect.share for effect in effects), 1.0)
@@ -23,13 +30,12 @@ def test_every_role_in_every_third_that_has_layers_gets_an_effect(bench):
     assert any(effect.change != 0 for effect in effects)
 
 
-def test_the_effect_is_what_the_same_masks_cost_when_they_are_measured_whole(bench):
+def test_the_effect_is_what_the_same_masks_cost_when_they_are_measured_whole(bench, uniform):
     from autoprune.evaluation.algorithms import Published
 
-    effect = density_effects(bench, 0.5)[0]
+    effect = density_effects(bench, "wanda", uniform)[0]
     units = bench.units_by("module")
     algorithm = Published.named("wanda")
-    uniform = units.spread([0.5] * len(units.sizes), 0.5)
     chosen = [layer for layer in bench.layers if (layer.role, layer.third) == (effect.role, effect.third)]
     more = {**uniform, **{layer.name: uniform[layer.name] + round(STEP * layer.size) for layer in chosen}}
     losses = []
@@ -40,6 +46,6 @@ def test_the_effect_is_what_the_same_masks_cost_when_they_are_measured_whole(ben
     assert effect.change == pytest.approx(losses[1] - losses[0], abs=1e-6)
 
 
-def test_the_target_is_whole_again(bench):
-    density_effects(bench, 0.5)
+def test_the_target_is_whole_again(bench, uniform):
+    density_effects(bench, "wanda", uniform, "swaps")
     bench.target.verify()

@@ -1,0 +1,55 @@
+"""What a strong model is told of the baselines."""
+
+import pytest
+
+from autoprune.agents.bar import bar, densities
+from autoprune.agents.briefing import lessons
+from autoprune.pruning.bundle import LayerInfo
+from autoprune.runs.archive import Measured
+
+LAYERS = [
+    LayerInfo(f"layers.{block}.{role}", role, block, block / 2, (2, 4), f"layers.{block}")
+    for block in range(3)
+    for role in ("q", "up")
+]
+
+
+def row(subject, perplexity, seconds=0.0, **more):
+    layers = [{"name": layer.name, "sparsity": 0.25 * (1 + layer.block), "relative_error": 0.1} for layer in LAYERS]
+    sizes = {"zeros": 24, "weights": 48, "seqlen": 8, "windows": 2, "window_losses": [3.0, 4.0]}
+    errors = {"layer_errors": [0.02, 0.04], "sampled_layers": 2}
+    data = {"layers": layers, "seconds": {"mask": seconds}, **sizes, **errors, **more}
+    return Measured(f"baseline:{subject}", "search", "s", perplexity, 0.5, data)
+
+
+def test_the_best_comes_with_its_densities_and_each_with_its_seconds_where_it_was_measured_now():
+    told = bar([row("wanda+swaps+sdsa", 34.2, 14.6), row("wanda+uniform", 60.4, untuned=True)], LAYERS, 14.7)
+    head, best, other = told.splitlines()
+    assert "16 rounds of swaps" in head
+    assert best.startswith("- wanda+swaps+sdsa: 34.20, weighted reconstruction error 0.0300, masks in 15 s <- this is")
+    assert "q 0.750/0.500/0.250, up 0.750/0.500/0.250" in best
+    assert other == "- wanda+uniform: 60.40 (untuned), weighted reconstruction error 0.0300"
+
+
+def test_without_refined_baselines_nothing_is_said_of_swaps():
+    assert "swaps" not in bar([row("wanda+uniform", 60.4)], LAYERS, 14.7)
+
+
+def test_layers_of_which_nothing_is_known_have_no_density():
+    assert densities(row("wanda+uniform", 60.4), []) == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        ([], "(nothing yet)"),
+        ([("g1.lesson", "A helps."), ("g1.lesson.2", "Try B.")], "- [g1.lesson] A helps. Try B."),
+        (
+            [("g1.lesson", "A helps."), ("g2.lesson", "A helps."), ("g2.lesson.2", "B hurts.")],
+            "- [g1.lesson] A helps.\n- [g2.lesson] B hurts.",
+        ),
+        ([("g1.c2.rejected.0a1b2c3d", "ann rejected it: no")], "- [g1.c2.rejected.0a1b2c3d] ann rejected it: no"),
+    ],
+)
+def test_a_generations_lesson_is_one_line_and_no_sentence_is_told_twice(told, text):
+    assert lessons(told) == text

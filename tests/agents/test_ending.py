@@ -12,6 +12,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 from tests.agents.lives import live
 from tests.agents.test_search import llm_words, scripted
+from tests.agents.test_strong_proposer import Model, draft
 
 WORDS = ("search.max_candidates=12", "search.deepen=1", "search.layer_error=null", "search.racing=false")
 
@@ -69,15 +70,24 @@ def test_a_chat_models_code_is_ended_with_exchanges_unless_the_model_is_to_be_al
         assert outcomes[each.slot].status == "measured"
 
 
-def test_a_limit_of_calls_that_ended_the_search_leaves_what_it_ends_with_to_the_rules(search, chat_server):
-    chat_server.script = scripted
-    limit = ("search.max_tokens=30", "search.generation_size=1", "agents.symbolic_share=0.25")
-    run = search(*llm_words(chat_server, *WORDS, *limit))
+@pytest.mark.parametrize(
+    ("profile", "script", "tokens", "comments"),
+    [
+        ("small", scripted, 30, []),  # whose rules would have decided alone in any case
+        ("strong", Model(draft("layer.input_var.sqrt()")), 20, ["20 tokens spent: the rules alone decided"]),
+    ],
+)
+def test_a_limit_of_calls_that_ended_the_search_leaves_what_it_ends_with_to_the_rules(
+    search, chat_server, profile, script, tokens, comments
+):
+    chat_server.script = script
+    limit = (f"search.max_tokens={tokens}", "search.generation_size=1", "agents.symbolic_share=0.25")
+    run = search(*llm_words(chat_server, *WORDS, *limit, f"llm.profile={profile}"))
     proposals, outcomes = ends(run)
     assert [(each.engine, each.operator) for each in proposals][1:] == [("symbolic", "deepen")]
     assert outcomes[proposals[-1].slot].status == "measured"
     review = [event.data for event in read_events(run.events_file) if event.kind == "reviewed"][-1]
-    assert (review["by"], review["comments"]) == ("rules", ["30 tokens spent: the rules alone decided"])
+    assert (review["by"], review["comments"]) == ("rules", comments)
 
 
 def test_the_best_that_can_have_more_rounds_is_chosen_though_others_are_ahead_of_it():

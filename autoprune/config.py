@@ -156,7 +156,9 @@ class LLMSettings(Settings):
     context: Positive = Field(8192, description="local: context length in tokens")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="local: CPU threads; 0 = all")
     record: bool = Field(False, description="keep every request and reply in the run's recording.jsonl")
-    recording: str | None = Field(None, description="replay: the file to play; default: the one of this installation")
+    recording: str | None = Field(
+        None, description="replay: the file to play, or a recording of this installation by name"
+    )
     roles: RolesSettings = RolesSettings()
 
     @property

@@ -158,8 +158,14 @@ class Recording:
 
 
 def open_recording(settings: LLMSettings) -> Recording:
-    """The recording that the settings name, or the shipped one. Raises UsageError, also for one without answers."""
-    path = Path(settings.recording).expanduser() if settings.recording else shipped()
+    """The recording that the settings name, a file or one that is shipped, or else the first of these.
+
+    Raises UsageError, also for one without answers.
+    """
+    if settings.recording:
+        path: Path | None = shipped(settings.recording) or Path(settings.recording).expanduser()
+    else:
+        path = shipped()
     if path is None:
         raise UsageError("this installation ships no recording; name one: llm.recording=FILE")
     recording = Recording.read(path)

@@ -11,6 +11,7 @@ from autoprune.agents.chat.recording import LARGEST, LONGEST, Recording, open_re
 from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.config import Config, LLMSettings, load_config
 from autoprune.errors import UsageError
+from autoprune.recordings import FIRST, HOME
 from tests.agents.chat.asking import GOOD, QUESTION, Thought, ask
 from tests.agents.chat.faulty_server import Status
 
@@ -246,8 +247,10 @@ def test_places_are_told_in_words(key, place):
     assert place_of(key) == place
 
 
-def test_the_shipped_recording_is_small_and_of_a_built_in_target():
-    recording = open_recording(LLMSettings(provider="replay"))
+@pytest.mark.parametrize("name", [None, *(path.stem for path in HOME.glob("*.jsonl"))])
+def test_a_shipped_recording_is_found_by_name_small_and_of_a_built_in_target(name):
+    recording = open_recording(LLMSettings(provider="replay", recording=name))
+    assert recording.path == HOME / f"{name or FIRST}.jsonl"
     assert recording.path.stat().st_size < 1_000_000
     assert recording.header.target == "smollm2-135m"
     assert any(".propose.0" in key for key in recording.entries)

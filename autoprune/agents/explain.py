@@ -10,7 +10,8 @@ from autoprune.errors import ChatError, RunPaused
 
 
 def explain_best(crew: Crew, rows: Sequence[dict[str, Any]], taking_part: Sequence[Entrant]) -> None:
-    """Emit a sentence about the finalist that did best on the report split, where there is a model to ask.
+    """Emit a sentence about the finalist that the search put first, as the conclusion does, where there is a model to
+    ask.
 
     `rows`: those of the confirmation. A limit that was reached, or an endpoint that is down, costs the sentence, not
     the end of the run.
@@ -18,7 +19,7 @@ def explain_best(crew: Crew, rows: Sequence[dict[str, Any]], taking_part: Sequen
     finalists = [row for row in rows if row["kind"] == "candidate" and row["report"] is not None]
     if not finalists:
         return
-    name = min(finalists, key=lambda row: row["report"])["candidate"]
+    name = min(finalists, key=lambda row: row["search"])["candidate"]
     slot = next(entrant.slot for entrant in taking_part if entrant.candidate == name)
     proposal = crew.archive.proposal(slot)
     try:

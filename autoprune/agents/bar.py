@@ -3,20 +3,19 @@
 from collections.abc import Sequence
 
 from autoprune.config_values import SWAP_ROUNDS
+from autoprune.evaluation.tuning import parameters_of
 from autoprune.pruning.bundle import THIRDS, LayerInfo
-from autoprune.runs.archive import Archive, Measured
-from autoprune.tools.rows import measurement_of, parameters, shown_name
+from autoprune.runs.measurement import Measurement
+from autoprune.tools.baselines import baselines
 from autoprune.tools.workbench import Workbench
 
 
-def baseline_rows(archive: Archive, workbench: Workbench) -> list[Measured]:
+def baseline_rows(workbench: Workbench) -> list[Measurement]:
     """The baselines on the search split, the best first."""
-    subjects = dict.fromkeys(archive.subjects("search"))
-    rows = [workbench.recorded(subject, "search") for subject in subjects if subject.startswith("baseline:")]
-    return sorted((row for row in rows if row is not None), key=lambda row: row.perplexity)
+    return sorted((each.measured(workbench, "search") for each in baselines(workbench)), key=lambda row: row.perplexity)
 
 
-def bar(rows: Sequence[Measured], layers: Sequence[LayerInfo], dense: float) -> str:
+def bar(rows: Sequence[Measurement], layers: Sequence[LayerInfo], dense: float) -> str:
     """The baselines as text, the best first and with its densities; `dense`: the dense model's perplexity."""
     refined = any("+swaps" in row.subject for row in rows)
     what = (
@@ -27,23 +26,23 @@ def bar(rows: Sequence[Measured], layers: Sequence[LayerInfo], dense: float) -> 
         f"Published scores with an allocation, perplexity on the search split (dense {dense:.2f}).{what * refined}"
     ]
     for place, row in enumerate(rows):
-        said = parameters(row)
-        lines.append(f"- {shown_name(row)}: {row.perplexity:.2f}{f' ({said})' * bool(said)}{_known(row)}")
+        said = parameters_of(row)
+        lines.append(f"- {row.name}: {row.perplexity:.2f}{f' ({said})' * bool(said)}{_known(row)}")
         if place == 0:
             lines[-1] += f" <- this is what you have to beat. {densities(row, layers)}"
     return "\n".join(lines)
 
 
-def _known(row: Measured) -> str:
+def _known(row: Measurement) -> str:
     """The error by which candidates are stopped, and how long masks took, where they were not found."""
-    error, seconds = measurement_of(row).reconstruction, row.data["seconds"].get("mask", 0.0)
+    error, seconds = row.reconstruction, row.seconds.get("mask", 0.0)
     weighted = f", weighted reconstruction error {error:.4f}" if error is not None else ""
     return weighted + (f", masks in {seconds:.0f} s" if seconds >= 1 else "")
 
 
-def densities(row: Measured, layers: Sequence[LayerInfo]) -> str:
+def densities(row: Measurement, layers: Sequence[LayerInfo]) -> str:
     """What of its weights each role keeps, by third of the depth, after the projection onto the budget."""
-    sparsity = {each["name"]: each["sparsity"] for each in row.data["layers"]}
+    sparsity = {each.name: each.sparsity for each in row.layers}
     parts = []
     for role in dict.fromkeys(layer.role for layer in layers):
         kept = [

@@ -20,7 +20,8 @@ from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Request
 from autoprune.config import SandboxSettings
 from autoprune.evaluation.density_effects import STEP, DensityEffect
-from autoprune.runs.archive import Archive, Measured
+from autoprune.runs.archive import Archive
+from autoprune.runs.measurement import Measurement
 from autoprune.sandbox.local import PROCESSES
 from autoprune.tools.workbench import Workbench
 
@@ -98,9 +99,9 @@ class Briefing:
             task=task,
         )
 
-    def baselines(self) -> list[Measured]:
+    def baselines(self) -> list[Measurement]:
         """The baselines on the search split, the best first."""
-        return baseline_rows(self.archive, self.workbench)
+        return baseline_rows(self.workbench)
 
     def _effects(self) -> str:
         known = next((node.data for node in self.archive.nodes() if node.id == EFFECTS), {})
@@ -139,7 +140,7 @@ class Briefing:
             f"all these weights becomes zero. Dense perplexity {self.dense:.2f} on the search split of "
             f"{len(bench.windows('search').tokens)} windows of {config.data.seqlen} tokens. Statistics come from "
             f"{tokens:,} calibration tokens of the dense model.\n\n"
-            f"{limits(config.sandbox, self.workbench.sandbox.name)}{self._speed()}"
+            f"{limits(config.sandbox, self.workbench.measurer.sandbox.name)}{self._speed()}"
         )
 
     def _speed(self) -> str:

@@ -20,10 +20,10 @@ from autoprune.agents.prepare import measure_baselines, tell_own_allocation
 from autoprune.agents.state import SearchState
 from autoprune.errors import CandidateFailure, DownloadError, UsageError
 from autoprune.evaluation.confirmation import ALPHA, RESAMPLES
-from autoprune.runs.archive import Measured
+from autoprune.evaluation.tuning import parameters_of
+from autoprune.runs.measurement import Measurement
 from autoprune.runs.verdicts import Comparison, place
 from autoprune.tools.baselines import baselines
-from autoprune.tools.rows import parameters, shown_name
 from autoprune.tools.workbench import Workbench
 
 
@@ -120,7 +120,7 @@ def _conditions(crew: Crew, workbench: Workbench, taking_part: list[Entrant]) ->
     for pattern in crew.config.search.confirm_patterns:
         standings = [Standing(entrant) for entrant in under_a_pattern(taking_part)]
         try:
-            sparsity = workbench.under(pattern).config.sparsity
+            sparsity = workbench.with_pattern(pattern).sparsity
         except UsageError as error:
             crew.events.emit("notice", f"confirming/{model}/{pattern}", text=str(error))
             conditions.append(Condition(model, crew.config.sparsity, dense, [], pattern, str(error)))
@@ -132,8 +132,8 @@ def _conditions(crew: Crew, workbench: Workbench, taking_part: list[Entrant]) ->
 def _placed(workbench: Workbench, condition: Condition) -> Workbench:
     """The workbench as a condition wants it."""
     if condition.pattern != "none":
-        return workbench.under(condition.pattern)
-    return workbench.at(condition.sparsity)
+        return workbench.with_pattern(condition.pattern)
+    return workbench.with_sparsity(condition.sparsity)
 
 
 def _tell_tuning(crew: Crew, workbench: Workbench, condition: Condition) -> None:
@@ -149,8 +149,8 @@ def _tell_tuning(crew: Crew, workbench: Workbench, condition: Condition) -> None
             row = baseline.measured(there, "search")
         except CandidateFailure:
             continue  # said where it is measured on the report split
-        name = shown_name(row)
-        text = f"{where}: {name} ({parameters(row)}): perplexity {row.perplexity:.2f} on the search split"
+        name = row.name
+        text = f"{where}: {name} ({parameters_of(row)}): perplexity {row.perplexity:.2f} on the search split"
         crew.events.emit("notice", f"tuning/{where}/{name}", text=text)
     with suppress(CandidateFailure):
         tell_own_allocation(crew, there, f"{where}: ")
@@ -176,7 +176,7 @@ def _on_second_model(crew: Crew, taking_part: list[Entrant]) -> list[Condition]:
     if model is None or model == crew.config.model:
         return []
     try:
-        workbench = crew.workbench.on(model, lambda line: crew.events.emit("notice", text=line))
+        workbench = crew.workbench.with_model(model, lambda line: crew.events.emit("notice", text=line))
     except (UsageError, DownloadError) as error:
         crew.events.emit("notice", "confirming/transfer", text=f"the transfer model cannot be used: {error}")
         return [Condition(model, crew.config.sparsity, nan, [], problem=str(error))]
@@ -203,16 +203,16 @@ def _elsewhere(crew: Crew, condition: Condition) -> dict[str, Any]:
     return {**facts, "rows": [dense, *rows]}
 
 
-def _dense_row(search: Measured, report: Measured) -> dict[str, Any]:
+def _dense_row(search: Measurement, report: Measurement) -> dict[str, Any]:
     return {
         "name": "dense",
         "kind": "dense",
         "search": search.perplexity,
         "report": report.perplexity,
         "sparsity": report.sparsity,
-        "zeros": report.data["zeros"],
-        "weights": report.data["weights"],
-        "bos": report.data.get("bos"),
+        "zeros": report.zeros,
+        "weights": report.weights,
+        "bos": report.bos,
     }
 
 

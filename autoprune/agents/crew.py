@@ -16,9 +16,10 @@ from autoprune.agents.population import Population, load_population, seed_scores
 from autoprune.agents.proposer import Proposer
 from autoprune.agents.siblings import Siblings
 from autoprune.config import Config
-from autoprune.runs.archive import Archive, Measured, new_session
+from autoprune.runs.archive import Archive, new_session
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+from autoprune.runs.measurement import Measurement
 from autoprune.tools.workbench import Workbench
 
 
@@ -95,7 +96,7 @@ class Crew:
             self._populations = {before: found}
         return found
 
-    def seeds(self) -> dict[str, Measured]:
+    def seeds(self) -> dict[str, Measurement]:
         """The published scores that the search starts from, as candidates would be measured on the search split."""
         scores = seed_scores(self.config.search.baseline_scores)
         return {score: self.workbench.seed(score, "search") for score in scores}

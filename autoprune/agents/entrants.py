@@ -11,9 +11,11 @@ from autoprune.agents.crew import Crew
 from autoprune.config_values import Refinement
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.confirmation import Losses
-from autoprune.runs.archive import Measured, Outcome
+from autoprune.evaluation.tuning import parameters_of
+from autoprune.runs.archive import Outcome
+from autoprune.runs.measurement import Measurement
 from autoprune.tools.baselines import Baseline, baselines
-from autoprune.tools.rows import parameters, refined_name, shown_name
+from autoprune.tools.tuner import refined_name
 from autoprune.tools.workbench import Workbench
 
 
@@ -28,7 +30,7 @@ class Entrant:
     kind: Literal["baseline", "candidate"]
     search: float
     seeds: int
-    measure: Callable[[Workbench], Measured]
+    measure: Callable[[Workbench], Measurement]
     slot: str = ""
     candidate: str = ""
     baseline: Baseline | None = None
@@ -39,7 +41,7 @@ class Standing:
     """What was measured of an entrant under one condition: calibration seed -> measurement."""
 
     entrant: Entrant
-    measured: dict[int, Measured] = field(default_factory=dict)
+    measured: dict[int, Measurement] = field(default_factory=dict)
     problem: str = ""
 
     def take(self, workbench: Workbench, seed: int) -> None:
@@ -55,14 +57,14 @@ class Standing:
     def name(self) -> str:
         """The entrant's; of a baseline that of what was measured here, for here it may not have been worth tuning."""
         first = next(iter(self.measured.values()), None)
-        return self.entrant.name if first is None or self.entrant.candidate else shown_name(first)
+        return self.entrant.name if first is None or self.entrant.candidate else first.name
 
     @property
     def losses(self) -> Losses | None:
         """By seed and window; None of one that failed."""
         if self.problem:
             return None
-        return {seed: row.data["window_losses"] for seed, row in self.measured.items()}
+        return {seed: row.window_losses for seed, row in self.measured.items()}
 
     def row(self) -> dict[str, Any]:
         """As the event `confirmed` holds it. `report`: exp of the mean loss over all seeds, None when it failed."""
@@ -76,11 +78,11 @@ class Standing:
         report = by_seed[0] if len(by_seed) == 1 else math.exp(fmean(map(math.log, by_seed)))
         facts: dict[str, Any] = {
             "sparsity": first.sparsity,
-            "zeros": first.data["zeros"],
-            "weights": first.data["weights"],
-            "bos": first.data.get("bos"),
+            "zeros": first.zeros,
+            "weights": first.weights,
+            "bos": first.bos,
         }
-        if said := parameters(first):
+        if said := parameters_of(first):
             facts["parameters"] = said
         return {**row, "report": report, **facts, "seeds": list(self.measured), "by_seed": by_seed}
 
@@ -98,7 +100,7 @@ def _baselines(crew: Crew) -> list[Entrant]:
     for place, (baseline, row) in enumerate(sorted(searched, key=lambda each: each[1].perplexity)):
         seeds = settings.confirm_seeds if place < settings.confirm_baselines else 1
         measure = partial(_report_of_baseline, baseline)
-        found.append(Entrant(shown_name(row), "baseline", row.perplexity, seeds, measure, baseline=baseline))
+        found.append(Entrant(row.name, "baseline", row.perplexity, seeds, measure, baseline=baseline))
     return found
 
 
@@ -119,11 +121,11 @@ def under_a_pattern(taking_part: list[Entrant]) -> list[Entrant]:
     return [*scores, *(entrant for entrant in taking_part if entrant.kind == "candidate")]
 
 
-def _report_of_baseline(baseline: Baseline, workbench: Workbench) -> Measured:
+def _report_of_baseline(baseline: Baseline, workbench: Workbench) -> Measurement:
     return baseline.measured(workbench, "report")
 
 
-def _report_under_pattern(score: str, refinement: Refinement, workbench: Workbench) -> Measured:
+def _report_under_pattern(score: str, refinement: Refinement, workbench: Workbench) -> Measurement:
     return workbench.patterned(score, "report", refinement)
 
 

@@ -9,7 +9,6 @@ from autoprune.evaluation.density_effects import STEP, density_effects
 from autoprune.evaluation.machine_speed import machine_speed
 from autoprune.runs.archive import Node
 from autoprune.tools.baselines import baselines
-from autoprune.tools.rows import shown_name
 
 
 def observe(crew: Crew) -> None:
@@ -28,7 +27,7 @@ def _measure_speed(crew: Crew) -> None:
     """What a matrix product and an elementwise step take."""
     if not _wanted(crew, SPEED):
         return
-    with crew.workbench.turn:
+    with crew.workbench.measurer.turn:
         speed = machine_speed(crew.workbench.bench.layers, crew.workbench.bench.target.device)
     text = (
         f"On this machine one product of every weight [out, in] with a matrix [in, in] takes {speed.product:.2g} "
@@ -50,12 +49,12 @@ def _measure_effects(crew: Crew) -> None:
         return
     rows = {baseline: baseline.measured(crew.workbench, "search") for baseline in baselines(crew.workbench)}
     best = min(rows, key=lambda baseline: rows[baseline].perplexity)
-    name = shown_name(rows[best])
+    name = rows[best].name
     text = f"measuring what density is worth, by role and depth, with the masks of {name}"
     crew.events.emit("notice", EFFECTS, text=text)
     sizes = {layer.name: layer.size for layer in bench.layers}
-    zeros = {each["name"]: round(each["sparsity"] * sizes[each["name"]]) for each in rows[best].data["layers"]}
-    with crew.workbench.turn:
+    zeros = {layer.name: round(layer.sparsity * sizes[layer.name]) for layer in rows[best].layers}
+    with crew.workbench.measurer.turn:
         found = density_effects(bench, best.score, zeros, best.refinement)
     crew.tick()
     if found:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from autoprune.pruning.bundle import THIRDS, LayerInfo
-from autoprune.runs.archive import Measured, Outcome, Proposal
-from autoprune.tools.rows import measurement_of
+from autoprune.runs.archive import Outcome, Proposal
+from autoprune.runs.measurement import Measurement
 
 IDEA_CHARS = 500
 REASON_CHARS = 300
@@ -23,7 +23,7 @@ class Overview:
 
     outcomes: Sequence[Outcome]
     proposals: Sequence[Proposal]
-    recorded: Callable[[str], Measured | None]
+    recorded: Callable[[str], Measurement | None]
     layers: Sequence[LayerInfo]
     seconds: float
 
@@ -66,7 +66,7 @@ class Overview:
         """The standard error of that change, by the differences from window to window."""
         leader = next(each for each in self.outcomes if each.data.get("perplexity") == best)
         rows = [self.recorded(each.candidate) for each in (outcome, leader) if each.candidate]
-        losses = [row.data["window_losses"] for row in rows if row is not None]
+        losses = [row.window_losses for row in rows if row is not None]
         if len(losses) < 2 or len(losses[0]) != len(losses[1]) or len(losses[0]) < FEWEST:
             return ""
         differences = [ours - theirs for ours, theirs in zip(*losses, strict=True)]
@@ -82,12 +82,12 @@ class Overview:
         row = self.recorded(outcome.candidate) if outcome.candidate and outcome.status == "measured" else None
         if row is None:
             return ""
-        errors = {each["name"]: each["relative_error"] for each in row.data["layers"]}
+        errors = {each.name: each.relative_error for each in row.layers}
         known = [(layer, errors[layer.name]) for layer in self.layers if layer.name in errors]
         roles = list(dict.fromkeys(layer.role for layer, _ in known))
         by_role = _means([(role, [error for layer, error in known if layer.role == role]) for role in roles])
         by_third = _means([(third, [error for layer, error in known if layer.third == third]) for third in THIRDS])
-        weighted = measurement_of(row).reconstruction
+        weighted = row.reconstruction
         whole = f"Weighted reconstruction error {weighted:.4f}. " if weighted is not None else ""
         return f"{whole}Errors: {by_role}; {by_third}"
 

@@ -9,10 +9,11 @@ from autoprune.agents.population import seed_name
 from autoprune.agents.state import SearchState
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.config_values import SWAP_ROUNDS
-from autoprune.runs.archive import Edge, Measured, Node
+from autoprune.evaluation.tuning import parameters_of
+from autoprune.runs.archive import Edge, Node
+from autoprune.runs.measurement import Measurement
 from autoprune.tools.baselines import baselines, refined_scores
 from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_units
-from autoprune.tools.rows import parameters, shown_name
 from autoprune.tools.workbench import Workbench
 
 
@@ -45,11 +46,11 @@ def measure_baselines(crew: Crew) -> None:
             text = f"masks of {scores} are refined too: {SWAP_ROUNDS} rounds of swaps by the full Hessian"
             crew.events.emit("notice", "refinement", text=text)
         measured = baseline.measured(crew.workbench, "search")
-        name = shown_name(measured)
+        name = measured.name
         facts: dict[str, Any] = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
-        if said := parameters(measured):
+        if said := parameters_of(measured):
             facts |= {"parameters": said}
-        if tuning := measured.data.get("tuning"):
+        if tuning := measured.tuning:
             facts |= {"tuning": tuning}
         crew.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
         crew.tick()  # tuning takes long: what a killed search has spent on it counts
@@ -63,9 +64,9 @@ def tell_own_allocation(crew: Crew, workbench: Workbench, where: str = "") -> No
         crew.events.emit("notice", f"tuned-allocation/{where}", text=text)
 
 
-def _origin(measured: Measured) -> dict[str, bool]:
+def _origin(measured: Measurement) -> dict[str, bool]:
     """Says so when a figure was not measured by this run but found in the cache."""
-    return {"cached": True} if measured.data.get("cached") else {}
+    return {"cached": True} if measured.cached else {}
 
 
 def _opening(crew: Crew, target: TargetReport) -> tuple[list[Node], list[Edge]]:
@@ -75,7 +76,7 @@ def _opening(crew: Crew, target: TargetReport) -> tuple[list[Node], list[Edge]]:
         name = seed_name(score)
         expression, group = SEEDS[score]
         text = f"{score}: {formula(expression)}, compared within each {group}"
-        worst = ", ".join(measured.data["worst_layers"])
+        worst = ", ".join(measured.worst_layers)
         finding = f"perplexity {measured.perplexity:.2f}; most damaged: {worst}"
         nodes += [
             Node(f"{name}.design", "design", 0, f"published score {text}", {"ground": f"{name}.evidence"}),

@@ -80,7 +80,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
                 seed=config.seed,
                 journal=archive,
                 before_call=before_call,
-                turn=workbench.turn,
+                turn=workbench.measurer.turn,
                 notify=notify,
                 heard=heard,
                 keep=recorder.add if recorder else lambda question, messages, turn, problem: None,
@@ -108,7 +108,7 @@ def open_crew(run: RunDirectory, config: Config, choice: Choice, events: EventLo
             toolbox = lookups(workbench, config.agents, choice.provider)
             crew.proposers["llm"] = _proposer(chats["proposer"], toolbox, briefing, crew.siblings)
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
-        record["sandbox"] = workbench.sandbox.name
+        record["sandbox"] = workbench.measurer.sandbox.name
         record["bos"] = "always" if workbench.bench.windows("search").bos else "never"
         if choice.own is not None:
             record["self"] = choice.own.record(notify)

@@ -35,7 +35,7 @@ from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
     from autoprune.evaluation.compare import Row, Spread
-    from autoprune.evaluation.experiment import Recipe
+    from autoprune.evaluation.recipe import Recipe
 
 REPEATABLE = "repeatable"
 LEFT = ("algorithm", "allocation", "refinement", "update", "pattern")
@@ -135,7 +135,7 @@ def _recipes(
     unit: str,
 ) -> list["Recipe"]:
     """Unstructured ones for every sparsity and allocation, and uniform ones for every N:M pattern."""
-    from autoprune.evaluation.experiment import Recipe
+    from autoprune.evaluation.recipe import Recipe
     from autoprune.pruning.masks import parse_pattern
 
     found = []

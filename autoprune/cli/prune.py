@@ -30,8 +30,8 @@ from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
-    from autoprune.evaluation.experiment import Recipe
     from autoprune.evaluation.produce import Produced
+    from autoprune.evaluation.recipe import Recipe
 
 
 def prune(
@@ -120,7 +120,7 @@ def _recipe(
     unit: str,
 ) -> "Recipe":
     """A pattern fixes the sparsity and is uniform; a contradicting word is refused."""
-    from autoprune.evaluation.experiment import Recipe
+    from autoprune.evaluation.recipe import Recipe
     from autoprune.pruning.masks import parse_pattern
 
     kept = parse_pattern(pattern)

@@ -4,32 +4,18 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.pruning.bundle import LayerInfo, LayerView
+from autoprune.pruning.bundle import Readable
 from autoprune.pruning.scores import Score, choose_score
 
 ALWAYS_ASKED = 2
 """Openings of an algorithm after which it is asked again for certain."""
 
 NOT_REPEATABLE = "not repeatable: asked again for single layers, a fresh process gave other scores"
-
-
-class Readable(Protocol):
-    """Weights and statistics of some layers: a `Bundle`, or those of one block on a walk."""
-
-    layers: list[LayerInfo]
-
-    @property
-    def path(self) -> Path:
-        """A bundle directory with the same content, for those who read files only."""
-
-    def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
-        """A layer as the candidate's contract describes it."""
 
 
 class Scoring(Protocol):
@@ -50,6 +36,14 @@ class Scoring(Protocol):
 
     def repeats(self) -> bool | None:
         """Whether the same answers come when they are asked for again; None where nobody needs to ask."""
+
+    @property
+    def diagnostics(self) -> str:
+        """What it printed so far."""
+
+    @property
+    def memory(self) -> int | None:
+        """By how many bytes its processes have grown at most so far; None where that is not known."""
 
 
 class Algorithm(Protocol):
@@ -94,6 +88,8 @@ class Published:
 class _Here:
     unit: str | None = None
     has_allocate = False
+    diagnostics = ""
+    memory: int | None = None
 
     def __init__(self, score: Score, readable: Readable) -> None:
         self.group = score.group
@@ -113,24 +109,39 @@ class _Here:
         return None
 
 
-class Repeated:
-    """An algorithm that is asked again, before it is closed: `repeats` says whether its answers came back.
+class Opened:
+    """An algorithm that is open on dense statistics, or is opened for each block of a walk.
 
-    On a walk it is opened for every block; later openings are asked again less and less often, by chance.
+    `facts`: what is known of it beside its scores, as fields of a measurement. Later blocks of a walk are asked again
+    whether their scores come back less and less often, by chance.
     """
 
-    def __init__(self, algorithm: Algorithm) -> None:
-        self.name, self.needs = algorithm.name, algorithm.needs
-        self.repeats: bool | None = None
+    def __init__(self, algorithm: Algorithm, session: Scoring | None = None) -> None:
+        self.session = session
         self._algorithm = algorithm
-        self._opened = 0
+        self._blocks = 0
+        self._repeats: bool | None = None
 
     @contextmanager
-    def open(self, readable: Readable) -> Iterator[Scoring]:
-        """As the algorithm's own."""
-        with self._algorithm.open(readable) as scoring:
+    def on(self, block: Readable) -> Iterator[Scoring]:
+        """Scores of one block: of the open session, or of one that is opened on the block."""
+        if self.session is not None:
+            yield self.session
+            return
+        with self._algorithm.open(block) as scoring:
             yield scoring
-            self._opened += 1
-            if random.SystemRandom().randrange(self._opened) < ALWAYS_ASKED:
+            self._blocks += 1
+            if random.SystemRandom().randrange(self._blocks) < ALWAYS_ASKED and self._repeats is not False:
                 repeats = scoring.repeats()
-                self.repeats = repeats if self.repeats in (None, True) else self.repeats
+                self._repeats = self._repeats if repeats is None else repeats
+
+    def repeats(self) -> bool | None:
+        """Whether all answers that were asked for again came back; None where nobody asked."""
+        return self.session.repeats() if self.session is not None else self._repeats
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`diagnostics` and `memory_bytes`, of an open session."""
+        if self.session is None:
+            return {}
+        return {"diagnostics": self.session.diagnostics, "memory_bytes": self.session.memory}

@@ -3,20 +3,18 @@
 import itertools
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
-from autoprune.evaluation.bos import shown
-from autoprune.evaluation.experiment import Applied, Recipe, apply
-from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.evaluator import NotFinite, dense, measure, still, unmeasured
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
 from autoprune.evaluation.vocabulary import check_samples
-from autoprune.pruning.prune import Seconds
+from autoprune.runs.measurement import DENSE, Measurement
 
 
 @dataclass(frozen=True)
@@ -58,49 +56,39 @@ def run(
     recipe: Recipe,
     split: Split,
     seed: int = 0,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[], None] = still,
 ) -> Row:
     """Prune, measure on a split, and put the dense weights back."""
-    with bench.target.edited() as put:
-        applied = apply(bench, algorithm, recipe, put, advance)
-        started = time.perf_counter()
-        value = perplexity(bench.losses(split))
-        seconds_eval = time.perf_counter() - started
-    return _row(bench, algorithm, recipe, split, seed, applied, value, seconds_eval)
+    try:
+        measured = measure(bench, algorithm, recipe, split, advance=advance)
+    except NotFinite as failure:
+        measured = failure.measured
+    spent = bench.take_statistics_seconds()
+    return _row(algorithm.name, recipe, measured, seed, spent)
 
 
-def _row(
-    bench: Bench,
-    algorithm: Algorithm,
-    recipe: Recipe,
-    split: Split,
-    seed: int,
-    applied: Applied,
-    value: float,
-    seconds_eval: float,
-) -> Row:
-    windows = bench.windows(split)
-    seconds = applied.seconds.reported()
+def _row(algorithm: str, recipe: Recipe, measured: Measurement, seed: int = 0, statistics: float = 0.0) -> Row:
+    value, seconds = measured.perplexity, measured.seconds
     return Row(
-        algorithm=algorithm.name,
+        algorithm=algorithm,
         allocation=recipe.allocation,
         update=recipe.update,
         pattern=recipe.pattern,
         sparsity_target=recipe.sparsity,
-        sparsity_actual=applied.zeros / bench.target.weights,
-        zeros=applied.zeros,
-        weights=bench.target.weights,
+        sparsity_actual=measured.sparsity,
+        zeros=measured.zeros,
+        weights=measured.weights,
         perplexity=value if math.isfinite(value) else None,
-        seqlen=windows.seqlen,
-        windows=len(windows.tokens),
-        seconds_statistics=seconds["statistics"],
-        seconds_score=seconds["score"],
-        seconds_mask=seconds["mask"],
-        seconds_eval=seconds_eval,
+        seqlen=measured.seqlen,
+        windows=measured.windows,
+        seconds_statistics=seconds.get("statistics", 0.0) + statistics,
+        seconds_score=seconds.get("score", 0.0),
+        seconds_mask=seconds.get("mask", 0.0),
+        seconds_eval=seconds.get("eval", 0.0),
         statistics=recipe.statistics,
         seed=seed,
-        repeats=applied.repeats,
-        bos=shown(windows.bos),
+        repeats=measured.repeats,
+        bos=measured.bos,
         refinement=recipe.refinement,
     )
 
@@ -123,7 +111,7 @@ def compare(
         recipe.check(algorithm)
     first = open_bench(config, None, notify)
     check_samples(first.target, config.data, seeds)
-    yield dense(first, split)
+    yield dense_row(first, split)
     for seed in range(seeds):
         bench = first.calibrated(seed) if seed else first
         for recipe, algorithm in itertools.product(recipes, algorithms):
@@ -134,36 +122,17 @@ def compare(
                 yield row
             except (AutoPruneError, CandidateFailure) as error:
                 notify(f"{_named(algorithm, recipe)}: {error}")
-                yield _row(bench, algorithm, recipe, split, seed, Applied(0, Seconds()), math.nan, 0.0)
+                yield _row(algorithm.name, recipe, unmeasured(bench, "", split, 0), seed)
 
 
 def _named(algorithm: Algorithm, recipe: Recipe) -> str:
     return f"{algorithm.name}, {recipe.allocation}, {recipe.refinement}, {recipe.update}, {recipe.pattern}"
 
 
-def dense(bench: Bench, split: Split) -> Row:
+def dense_row(bench: Bench, split: Split) -> Row:
     """The unpruned target as a row, its algorithm called `dense`."""
-    measured = bench.dense(split)
-    return Row(
-        algorithm="dense",
-        allocation="none",
-        update="none",
-        pattern="none",
-        sparsity_target=0.0,
-        sparsity_actual=0.0,
-        zeros=0,
-        weights=measured.weights,
-        perplexity=measured.perplexity,
-        seqlen=measured.seqlen,
-        windows=measured.windows,
-        seconds_statistics=0.0,
-        seconds_score=0.0,
-        seconds_mask=0.0,
-        seconds_eval=measured.seconds["eval"],
-        statistics="none",
-        seed=0,
-        bos=measured.bos,
-    )
+    nothing = Recipe(0.0, "none")
+    return replace(_row(DENSE, nothing, dense(bench, split)), statistics="none")
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from autoprune.config_values import Refinement
 from autoprune.evaluation.algorithms import Published
-from autoprune.evaluation.allocate import Trials
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.refined_tuning import TRIAL_ROUNDS
+from autoprune.evaluation.trials import Trials
 from autoprune.pruning.bundle import THIRDS, LayerInfo
+from autoprune.pruning.prune import Method
 
 STEP = 0.05
 WINDOWS = 4
@@ -43,11 +44,11 @@ def density_effects(
     groups: dict[tuple[str, str], list[LayerInfo]] = {}
     for layer in bench.layers:
         groups.setdefault((layer.role, layer.third), []).append(layer)
-    algorithm, refine = Published.named(score), bench.refine(refinement, rounds=TRIAL_ROUNDS)
+    algorithm, method = Published.named(score), Method(refinement=refinement, rounds=TRIAL_ROUNDS)
     found = []
     with (
         algorithm.open(bench.readable(algorithm.needs)) as scoring,
-        Trials(bench, bench.units_by("module"), scoring, refine) as trials,
+        Trials(bench, bench.units_by("module"), scoring, method) as trials,
     ):
         windows = min(WINDOWS, trials.windows)
         before = trials.loss(zeros, windows)

@@ -6,12 +6,12 @@ perplexity, racing against the worst of the elite -> perplexity on the full spli
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
-from autoprune.evaluation.measurement import Measurement, StoppedEarly
-from autoprune.evaluation.perplexity import perplexity
+from autoprune.errors import CandidateFailure
 from autoprune.evaluation.racing import Race, order
+from autoprune.runs.measurement import Measurement, perplexity
 
 Accept = Callable[[bytes], None]
 """Sees the signature of a candidate's masks before they are measured; raises CandidateFailure to refuse them."""
@@ -19,6 +19,21 @@ Accept = Callable[[bytes], None]
 
 def accept_all(signature: bytes) -> None:
     """Refuse nothing."""
+
+
+class StoppedEarly(CandidateFailure):
+    """A sound candidate that is not worth measuring to the end: a result, though not a full measurement.
+
+    `partial`: what was measured of it. `estimate`: the perplexity on all windows that may be expected from that; None
+    when nothing was measured.
+    """
+
+    def __init__(
+        self, stage: str, reason: str, message: str, partial: Measurement, estimate: float | None = None
+    ) -> None:
+        super().__init__(stage, reason, message)
+        self.partial = partial
+        self.estimate = estimate
 
 
 @dataclass(frozen=True)
@@ -44,9 +59,8 @@ class Ladder:
             errors = sampled.layer_errors[:enough]
             seen = f"{sum(errors) / enough:.4f} of {enough} of {sampled.sampled_layers} sampled layers"
             message = f"weighted reconstruction error {seen}, so that of all is more than {self.most_error:.4f}"
-            known = replace(
-                sampled, layers=[], signature=b"", window_losses=[], perplexity=math.nan, layer_errors=errors
-            )
+            unknown = {"layers": [], "signature": b"", "window_losses": [], "perplexity": math.nan}
+            known = sampled.model_copy(update={**unknown, "layer_errors": errors})
             raise StoppedEarly("check", "layer-error", message, known)
 
     def looks(self, windows: int) -> tuple[int, ...]:
@@ -56,7 +70,7 @@ class Ladder:
     def check_losses(self, masked: Measurement, losses: Sequence[float]) -> None:
         """The rung of racing: `losses` so far, in the order of measurement. Raises StoppedEarly."""
         if self.race is not None and self.race.lost(losses):
-            raise _raced_out(self.race, masked.cut(losses))
+            raise _raced_out(self.race, masked.with_losses(losses))
 
     def replay(self, known: Measurement) -> Measurement | None:
         """What would come of a candidate that was measured before, if it were measured now.
@@ -64,14 +78,14 @@ class Ladder:
         None when it was stopped before this race would stop it, so that it must be measured. Raises as the others do.
         """
         losses = [known.window_losses[place] for place in order(known.windows)] if known.full else known.window_losses
-        again = replace(known, seconds={})
+        again = known.model_copy(update={"seconds": {}})
         self.check_error(again)
         if not losses:  # it was stopped before it had all its masks
             return None
         self.accept(again.signature)
         count = self.race.lost_after(losses) if self.race else None
         if self.race is not None and count is not None:
-            raise _raced_out(self.race, again.cut(losses[:count]))
+            raise _raced_out(self.race, again.with_losses(losses[:count]))
         return again if known.full else None
 
 

@@ -1,51 +1,37 @@
 """Measurements on disk, by content: what was measured once on this machine is not measured again, by whatever run.
 
-The key is all that a measurement depends on: the candidate's source (or the baseline's name), target, texts, settings,
-versions, threads, and the code that makes and measures masks. One SQLite file for all runs and processes, each of which
-opens it for one statement at a time. A cache that cannot be used never stops a search: it is done without, and one line
-says so.
+The key is all that a measurement depends on (`measurement_spec`). One SQLite file for all runs and processes, each of
+which opens it for one statement at a time. A cache that cannot be used never stops a search: it is done without, and
+one line says so.
 """
 
-import hashlib
-import json
 import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import torch
 from filelock import FileLock
-from pydantic import TypeAdapter
 
 from autoprune.downloads import cache_dir
 from autoprune.evaluation.ladder import Ladder
-from autoprune.evaluation.measurement import Measurement, StoppedEarly
+from autoprune.runs.measurement import Measurement
 from autoprune.spare_cache import spare_cache
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the file's layout; a file of another version is put aside."""
 PATIENCE = 30.0
 """Seconds to wait while another process writes."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """SQLite's codes for what a fresh file mends; the others (busy, full, read-only) it does not."""
-ROOMS = ("pruning", "evaluation", "sandbox", "executors")
-"""Where the code is that decides what a measurement gives."""
 CREATE = """CREATE TABLE measurements
-(key TEXT PRIMARY KEY, measured INTEGER NOT NULL, record TEXT NOT NULL, signature BLOB NOT NULL, facts TEXT NOT NULL)"""
-PUT = """INSERT INTO measurements VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET measured = excluded.measured,
-record = excluded.record, signature = excluded.signature, facts = excluded.facts
+(key TEXT PRIMARY KEY, measured INTEGER NOT NULL, record TEXT NOT NULL, signature BLOB NOT NULL)"""
+PUT = """INSERT INTO measurements VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET measured = excluded.measured,
+record = excluded.record, signature = excluded.signature
 WHERE excluded.measured > measurements.measured"""
 
-Facts = dict[str, Any]
-Known = tuple[Measurement, Facts]
 Result = TypeVar("Result")
-
-_RECORD = TypeAdapter(Measurement)
-_FACTS = TypeAdapter(Facts)
 
 
 class MeasurementCache:
@@ -56,54 +42,36 @@ class MeasurementCache:
         self._notify = notify
         self._usable = True
 
-    def measure_once(self, key: str, ladder: Ladder, measure: Callable[[], Known]) -> Known:
-        """What is known under a key, as this ladder would have it, else what `measure` finds, which is kept.
+    def find(self, key: str, ladder: Ladder) -> Measurement | None:
+        """What is known under a key, as this ladder would have it; None where it must be measured.
 
-        A measurement that was found has no seconds and says `cached` among its facts. What a ladder stopped early is
-        kept as well. Raises what the ladder and `measure` raise.
+        It has no seconds and says that it is `cached`. Raises what the ladder raises.
         """
-        found = self.get(key)
-        if found is not None:
-            known, facts = found
-            facts = {**facts, "cached": True}
-            try:
-                replayed = ladder.replay(known)
-            except StoppedEarly as stopped:
-                stopped.facts = facts
-                raise
-            if replayed is not None:
-                return replayed, facts
-        try:
-            measured, facts = measure()
-        except StoppedEarly as stopped:
-            self.put(key, stopped.partial, stopped.facts)
-            raise
-        self.put(key, measured, facts)
-        return measured, facts
+        known = self.get(key)
+        return None if known is None else ladder.replay(known.model_copy(update={"cached": True}))
 
-    def get(self, key: str) -> Known | None:
+    def get(self, key: str) -> Measurement | None:
         """The longest measurement under a key, or None."""
         if not os.access(self._path, os.R_OK):
             return None
-        query = "SELECT record, signature, facts FROM measurements WHERE key = ?"
+        query = "SELECT record, signature FROM measurements WHERE key = ?"
         row = self._do(lambda file: file.execute(query, (key,)).fetchone())
         if row is None:
             return None
         try:
-            measured = _RECORD.validate_python({**json.loads(row[0]), "signature": row[1]})
-            return measured, _FACTS.validate_json(row[2])
-        except (ValueError, TypeError) as error:
+            return Measurement.model_validate_json(row[0]).model_copy(update={"signature": row[1]})
+        except ValueError as error:
             self._put_aside(self._identity(), f"a record cannot be read: {error}")
             return None
 
-    def put(self, key: str, measured: Measurement, facts: Facts) -> None:
+    def put(self, key: str, measured: Measurement) -> None:
         """Keep a measurement, unless a longer one is there, it came to nothing that a rung asks for, or the candidate
         is known to give something else each time."""
         found = measured.window_losses or measured.layer_errors
-        if not found or facts.get("repeats") is False:
+        if not found or measured.repeats is False:
             return
-        record = {name: value for name, value in asdict(measured).items() if name != "signature"}
-        row = (key, len(measured.window_losses), json.dumps(record), measured.signature, json.dumps(facts))
+        record = measured.model_dump_json(exclude={"signature"})
+        row = (key, len(measured.window_losses), record, measured.signature)
         self._do(lambda file: file.execute(PUT, row))
 
     def _do(self, work: Callable[[sqlite3.Connection], Result]) -> Result | None:
@@ -154,7 +122,9 @@ class MeasurementCache:
                 aside = self._path.with_name(f"{self._path.name}.damaged")
                 os.replace(self._path, aside)
                 reason = " ".join(why.split())[:200]
-                self._notify(f"the cache of measurements was damaged ({reason}); it is now {aside}, a new one begins")
+                self._notify(
+                    f"the cache of measurements cannot be read ({reason}); it is now {aside}, a new one begins"
+                )
 
 
 def _version(file: sqlite3.Connection) -> int:
@@ -164,20 +134,3 @@ def _version(file: sqlite3.Connection) -> int:
 def user_cache(notify: Callable[[str], None]) -> MeasurementCache:
     """The one in the user's cache directory; where that cannot be written, which was said, what it holds is used."""
     return MeasurementCache(cache_dir() / "measurements.sqlite", notify if spare_cache() is None else lambda line: None)
-
-
-def measurement_key(**facts: Any) -> str:
-    """The key for all that a measurement depends on, as plain data; the code is added here, and the threads of this
-    process unless it was measured with others."""
-    whole = {"threads": torch.get_num_threads(), **facts, "code": code_fingerprint()}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-
-@cache
-def code_fingerprint() -> str:
-    """A hash of the sources of the rooms that measure: under changed code nothing that was measured counts."""
-    digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
-        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()

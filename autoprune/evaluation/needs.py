@@ -66,8 +66,8 @@ class Needs:
         masking = (AHEAD * threads + 1) * PER_SCORE * max(rows * columns for rows, columns in self._size.matrices)
         if refined:
             masking += threads * max(columns * (4 * columns + PER_SWAP * rows) for rows, columns in self._size.matrices)
-        masks = self._size.prunable // (8 if self._offload == "disk" else 1)
-        making = self._held(pruned=False) + self._here(masks + masking)
+        masks = self._size.prunable // 8 if self._offload == "disk" else 0
+        making = self._held(pruned=True) + self._here(masks + masking)
         ready = self._held(pruned=True) + self._here(passes)
         most = Room(max(making.host, ready.host), max(making.device, ready.device))
         return most + Room(host=sandboxed)

@@ -6,7 +6,6 @@ different seqlen cannot be compared. A token before each window (`bos`) changes 
 count.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -17,6 +16,7 @@ from autoprune.errors import UsageError
 from autoprune.pruning.blocks import text_config
 from autoprune.pruning.target import Target
 from autoprune.pruning.walk import passed_through
+from autoprune.runs.measurement import perplexity as perplexity
 
 BYTES = 8
 """Of the numbers that stand side by side in the batch of a forward pass. Larger batches gain nothing on the CPU, and
@@ -79,9 +79,3 @@ def _loss(logits: Tensor, tokens: Tensor) -> float:
     processor's cache, and no window's logits are held in float32 as a whole."""
     pieces = zip(logits.split(POSITIONS), tokens.split(POSITIONS), strict=True)
     return float(torch.cat([functional.cross_entropy(a.float(), b, reduction="none") for a, b in pieces]).mean())
-
-
-def perplexity(losses: list[float]) -> float:
-    """exp of the mean loss; infinite where that overflows."""
-    mean = math.fsum(losses) / len(losses)
-    return math.inf if mean > 700 else math.exp(mean)

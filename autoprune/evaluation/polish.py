@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from autoprune.evaluation.algorithms import Scoring
-from autoprune.evaluation.allocate import Trials
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.units import Units
+from autoprune.evaluation.layer_zeros import allocated
+from autoprune.evaluation.trials import Trials
 from autoprune.pruning.allocation.budget import largest_remainder
 from autoprune.pruning.allocation.searched import Rung, searched
+from autoprune.pruning.allocation.units import Units
 
 OFFSPRING = 8
 FEW = 2
@@ -71,7 +72,7 @@ def polish(
 
 def _start(bench: Bench, scoring: Scoring, sparsity: float) -> dict[str, int]:
     if not scoring.has_allocate:
-        return bench.zeros(sparsity, "uniform")
+        return allocated(bench, bench.units_by("block"), "uniform", sparsity).zeros
     units = bench.units_by(scoring.unit or "block")
     return units.projected(scoring.allocate(units.described(), sparsity), sparsity)
 

@@ -5,8 +5,7 @@ very code of a run. Every time is a straight line in the number of blocks, and i
 """
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,13 @@ import torch
 from torch import nn
 
 from autoprune.config import Config
-from autoprune.config_values import SWAP_ROUNDS
+from autoprune.config_values import SWAP_ROUNDS, Refinement
 from autoprune.errors import UsageError
-from autoprune.evaluation.algorithms import Published
-from autoprune.evaluation.bench import Bench, Refine, unrefined
+from autoprune.evaluation.algorithms import Algorithm, Published
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.evaluator import measure
 from autoprune.evaluation.perplexity import check_length, windows_per_pass
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
 from autoprune.pruning.blocks import decoder_blocks, text_config
@@ -35,8 +36,8 @@ SCALE = 0.02
 CANDIDATE = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 """The source that stands for a candidate."""
 
-Open = Callable[[str, Path], AbstractContextManager[Any]]
-"""A sandbox's `open`: source, bundle -> session."""
+MakeCandidate = Callable[[str], Algorithm]
+"""From a source to an algorithm that runs in a sandbox."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class Costs:
         return Costs(**times, memory=max(self.memory, two.memory))
 
 
-def probe(config: Config, dtype: torch.dtype, device: torch.device, folder: Path, open_candidate: Open) -> Costs:
+def probe(
+    config: Config, dtype: torch.dtype, device: torch.device, folder: Path, make_candidate: MakeCandidate
+) -> Costs:
     """The costs of the configured model on this machine, as `folder` is one to write bundles to.
 
     Without the reconstruction errors of sampled blocks: one or two blocks would all be sampled.
@@ -84,7 +87,7 @@ def probe(config: Config, dtype: torch.dtype, device: torch.device, folder: Path
             target = Target(stack(config.model, blocks, dtype, device), None, config.model)
         except UsageError as error:
             raise UsageError(f"no plan: one or two decoder blocks do not run without the others ({error})") from None
-        found.append(_costs(target, config, folder / str(len(found)), open_candidate))
+        found.append(_costs(target, config, folder / str(len(found)), make_candidate))
     blocks = len(decoder_blocks(empty_model(config.model, _silent))[1])
     return found[1].of_blocks(found[2], blocks)
 
@@ -106,7 +109,7 @@ def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device) -> n
     return model.to(device)
 
 
-def _costs(target: Target, config: Config, folder: Path, open_candidate: Open) -> Costs:
+def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCandidate) -> Costs:
     check_length(target, config.data.seqlen)
     vocabulary = target.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
     batch = windows_per_pass(target.dtype)
@@ -116,26 +119,23 @@ def _costs(target: Target, config: Config, folder: Path, open_candidate: Open) -
     started = time.perf_counter()
     bench = Bench(target, windows, config, StatisticsCache(target, windows["calibration"], folder, _silent))
     write = max(time.perf_counter() - started - collect, 0.0)
-    zeros = bench.zeros(config.sparsity, "uniform")
-    told = bench.unit_sparsity(zeros)
     passes: list[float] = []
     sandboxed: list[int] = []
 
-    def measured(opened: AbstractContextManager[Any], refine: Refine = unrefined) -> None:
-        with opened as session:
-            scores: Iterable[Any] = session.scores(told)
-            passes.append(bench.measure(scores, session.group, zeros, "search", refine=refine).seconds["eval"])
-            sandboxed.append(getattr(session, "memory", None) or 0)
+    def measured(algorithm: Algorithm, refinement: Refinement = "none") -> None:
+        found = measure(bench, algorithm, Recipe(config.sparsity, refinement=refinement, rounds=1), "search")
+        passes.append(found.seconds["eval"])
+        sandboxed.append(found.memory_bytes or 0)
 
     published = Published.named("wanda")
-    score = _shortest(lambda: measured(published.open(bench.readable())))
+    score = _shortest(lambda: measured(published))
     hessian = one_round = 0.0
     if "swaps" in config.search.baseline_refinements:
         bench.take_statistics_seconds()
-        refine = bench.refine("swaps", rounds=1)
+        bench.hessians(wanted=True)
         hessian = bench.take_statistics_seconds()
-        one_round = max(_shortest(lambda: measured(published.open(bench.readable()), refine)) - score, 0.0)
-    candidate = _shortest(lambda: measured(open_candidate(CANDIDATE, bench.bundle())))
+        one_round = max(_shortest(lambda: measured(published, "swaps")) - score, 0.0)
+    candidate = _shortest(lambda: measured(make_candidate(CANDIDATE)))
     loss = min(passes)
     return Costs(
         collect=collect / batch,

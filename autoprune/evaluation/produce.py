@@ -14,7 +14,8 @@ from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.bos import shown
-from autoprune.evaluation.experiment import Recipe, apply
+from autoprune.evaluation.evaluator import as_it_is, dense, prune
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
 from autoprune.pruning.export import Exported, save_pruned, settle
 from autoprune.pruning.loading import DTYPES, stored_dtype
@@ -66,19 +67,21 @@ def produce(
             f"writing a pruned {config.model} needs it in memory, and it does not fit; it can be searched and measured "
             "here (offload=disk), and written on a machine with more memory"
         )
-    dense = bench.dense(SPLIT).perplexity
+    before = dense(bench, SPLIT).perplexity
 
     steps = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block)
     with progress("pruning", steps, lambda line: None, "windows x blocks") as advance:
-        applied = apply(bench, algorithm, recipe, target.put, lambda: advance(1))
-    if applied.repeats is False:
+        spent, repeats = prune(bench, algorithm, recipe, target.for_good, lambda: advance(1))
+    if repeats is False:
         notify(f"{algorithm.name}: {NOT_REPEATABLE}; pruned again, the model will be another one")
     settle(target, dtype)
     perplexity = _measured(bench)
-    facts = {**_facts(bench, algorithm, recipe, dtype, dense, perplexity), "repeats": applied.repeats}
+    facts = {**_facts(bench, algorithm, recipe, dtype, before, perplexity), "repeats": repeats}
     exported = save_pruned(target, into, facts, dtype)
     sizes = pack(into, packed) if packed is not None else None
-    return Produced(exported, dense, perplexity, applied.seconds.reported(), facts, packed, sizes)
+    seconds = {"statistics": 0.0, **spent.reported()}
+    seconds["statistics"] += bench.take_statistics_seconds()
+    return Produced(exported, before, perplexity, seconds, facts, packed, sizes)
 
 
 def _check_free(into: Path, packed: Path | None) -> None:
@@ -90,7 +93,7 @@ def _check_free(into: Path, packed: Path | None) -> None:
 
 def _measured(bench: Bench) -> float:
     try:
-        return bench.now(SPLIT).perplexity
+        return as_it_is(bench, SPLIT).perplexity
     except CandidateFailure:
         raise AutoPruneError(
             "the perplexity of the pruned model is not finite, so it was not saved; try dtype=float32 or less sparsity"
@@ -98,7 +101,7 @@ def _measured(bench: Bench) -> float:
 
 
 def _facts(
-    bench: Bench, algorithm: Algorithm, recipe: Recipe, dtype: torch.dtype, dense: float, perplexity: float
+    bench: Bench, algorithm: Algorithm, recipe: Recipe, dtype: torch.dtype, before: float, perplexity: float
 ) -> dict[str, Any]:
     """What the model card tells."""
     texts = {
@@ -117,7 +120,7 @@ def _facts(
         "algorithm": algorithm.name,
         "recipe": asdict(recipe),
         "dtype": str(dtype).removeprefix("torch."),
-        "perplexity_dense": dense,
+        "perplexity_dense": before,
         "perplexity": perplexity,
         "perplexity_text": texts[SPLIT],
         "calibration": texts["calibration"],

@@ -8,40 +8,43 @@ is, with all rounds on all windows, and the better of the two is taken: on the s
 """
 
 import math
+from dataclasses import asdict
 from statistics import fmean
 
-from autoprune.config_values import Refinement
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.algorithms import Published
-from autoprune.evaluation.allocate import Trials
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.measurement import Measurement
-from autoprune.evaluation.tuning import FIRST_WINDOWS, Tuned, finite, measure_setting, setting_zeros
-from autoprune.pruning.allocation.families import Setting, grid, neighbours
-from autoprune.pruning.allocation.sdsa import SDSA
+from autoprune.evaluation.layer_zeros import allocated
+from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.trials import Trials
+from autoprune.evaluation.tuning import FIRST_WINDOWS, Tuned, finite, measure_setting
+from autoprune.pruning.allocation.spec import Setting
+from autoprune.pruning.allocation.table import grid, neighbours
+from autoprune.pruning.prune import Method
+from autoprune.runs.measurement import Measurement
 
 TRIAL_ROUNDS = 4
 """Rounds of swaps in a trial: two thirds of what all of them gain, for two fifths of the work (docs/symbolic.md)."""
 
 
-def tune_refined(
-    bench: Bench, score: str, plain: Tuned, sparsity: float, unit: str, constants: SDSA, refinement: Refinement
-) -> tuple[Tuned, Measurement]:
-    """The best setting that is found of a family for a published score with a refinement, and what it measures.
+def tune_refined(bench: Bench, score: str, plain: Tuned, default: Setting, recipe: Recipe, subject: str) -> Measurement:
+    """A published score with the best setting that is found of a family for its refined masks, and how it was tuned.
 
-    `plain`: how the family was tuned for the score without the refinement; `unit`, `constants`: of the default setting.
-    Losses that are not finite count as infinite. Raises CandidateFailure when no finalist has a finite perplexity.
+    `plain`: how the family was tuned for the score without the refinement. Losses that are not finite count as
+    infinite. Raises CandidateFailure when no finalist has a finite perplexity.
     """
-    settings = grid(plain.family, unit, constants, bench.units_by(unit).described(("depth",)), sparsity)
-    algorithm = Published.named(score)
+    sparsity = recipe.sparsity
+    settings = grid(default.family, default, bench.units_by(default.unit).described(("depth",)), sparsity)
+    algorithm, method = Published.named(score), Method(refinement=recipe.refinement, rounds=TRIAL_ROUNDS)
     with (
         algorithm.open(bench.readable(algorithm.needs)) as scoring,
-        Trials(bench, bench.units_by("module"), scoring, bench.refine(refinement, rounds=TRIAL_ROUNDS)) as trials,
+        Trials(bench, bench.units_by("module"), scoring, method) as trials,
     ):
         windows = max(trials.windows // 2, min(FIRST_WINDOWS, trials.windows))
 
         def loss(place: int) -> float:
-            return trials.loss(setting_zeros(bench, settings[place], sparsity, scoring), windows)
+            units = bench.units_by(settings[place].unit)
+            return trials.loss(allocated(bench, units, settings[place], sparsity, scoring).zeros, windows)
 
         start = settings.index(plain.setting) if plain.setting in settings else 0
         tried = {place: loss(place) for place in dict.fromkeys((0, start))}
@@ -52,7 +55,7 @@ def tune_refined(
                 break
             best = _best(tried)
         measured_windows = trials.measured
-    return _finished(bench, score, settings, best, sparsity, refinement, len(tried), measured_windows)
+    return _finished(bench, score, settings, best, recipe, subject, len(tried), measured_windows)
 
 
 def _finished(
@@ -60,17 +63,17 @@ def _finished(
     score: str,
     settings: list[Setting],
     best: int,
-    sparsity: float,
-    refinement: Refinement,
+    recipe: Recipe,
+    subject: str,
     tried: int,
     windows: int,
-) -> tuple[Tuned, Measurement]:
+) -> Measurement:
     """The default (the first of the settings) against the best of the trials, both measured in full."""
     found: dict[int, Measurement] = {}
     failed: CandidateFailure | None = None
     for place in dict.fromkeys((0, best)):
         try:
-            found[place] = measure_setting(bench, score, settings[place], sparsity, "search", refinement=refinement)
+            found[place] = measure_setting(bench, score, settings[place], recipe, subject)
         except CandidateFailure as failure:
             failed = failure
     if failed and not found:
@@ -81,7 +84,7 @@ def _finished(
     windows += sum(measured.windows for measured in found.values())
     default = finite(losses.get(0, math.inf))
     tuned = Tuned(setting.family, setting.unit, setting.parameters, losses[chosen], default, tried, windows)
-    return tuned, found[chosen]
+    return found[chosen].model_copy(update={"tuning": asdict(tuned)})
 
 
 def _best(losses: dict[int, float]) -> int:

@@ -29,12 +29,13 @@ class Signature:
             self._positions[layer.name] = torch.from_numpy(inside)
             start += layer.size
 
-    def of(self, masks: Mapping[str, Tensor]) -> bytes:
-        """The sampled bits of masks ([out, in] each, bool), packed."""
-        bits = [
-            masks[name].reshape(-1)[places.to(masks[name].device)].cpu() for name, places in self._positions.items()
-        ]
-        return np.packbits(torch.cat(bits).numpy()).tobytes()
+    def bits(self, name: str, mask: Tensor) -> Tensor:
+        """The sampled bits of a layer's mask [out, in], bool, on the CPU."""
+        return mask.reshape(-1)[self._positions[name].to(mask.device)].cpu()
+
+    def packed(self, bits: Mapping[str, Tensor]) -> bytes:
+        """The signature, from the sampled bits of every layer."""
+        return np.packbits(torch.cat([bits[name] for name in self._positions]).numpy()).tobytes()
 
 
 def agreement(one: bytes, other: bytes) -> float:

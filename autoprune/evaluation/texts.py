@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,9 +28,9 @@ from autoprune.evaluation.disjoint import (
     sentences,
     without,
 )
+from autoprune.runs.measurement import Split as Split
 from autoprune.text_files import read_text_file
 
-Split = Literal["calibration", "search", "report"]
 SPLITS: tuple[Split, ...] = ("calibration", "search", "report")
 Notify = Callable[[str], None]
 

@@ -9,16 +9,20 @@ every window under one setting.
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
-from autoprune.config_values import Refinement
-from autoprune.evaluation.algorithms import Published, Scoring
-from autoprune.evaluation.allocate import Trials, staged
+from autoprune.config import AllocationSettings
+from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.measurement import Measurement
-from autoprune.evaluation.texts import Split
-from autoprune.pruning.allocation.families import Parameters, Setting, grid
-from autoprune.pruning.allocation.sdsa import SDSA
+from autoprune.evaluation.evaluator import measure
+from autoprune.evaluation.layer_zeros import allocated
+from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.trials import Trials
+from autoprune.pruning.allocation.sdsa import preset
+from autoprune.pruning.allocation.sdsa_settings import parameters
+from autoprune.pruning.allocation.spec import Parameters, Setting
+from autoprune.pruning.allocation.table import default_setting, grid
+from autoprune.runs.measurement import Measurement
 
 FIRST_WINDOWS = 2
 FINALISTS = 2
@@ -39,25 +43,59 @@ class Tuned:
     settings: int
     windows: int
 
+    @classmethod
+    def of(cls, measured: Measurement) -> "Tuned":
+        """What a tuned baseline's measurement says."""
+        return cls(**(measured.tuning or {}))
+
     @property
     def setting(self) -> Setting:
         """What was chosen."""
         return Setting(self.family, self.unit, self.parameters)
 
 
-def tune(bench: Bench, score: str, family: str, sparsity: float, unit: str, constants: SDSA) -> Tuned:
-    """The best setting of a family (`families.TUNABLE`) for a published score at a sparsity, on the search split.
+def default_of(bench: Bench, family: str, settings: AllocationSettings, sparsity: float) -> Setting:
+    """A family's default setting on a bench, with the unit and, for SDSA, the constants of the settings."""
+    constants = preset(settings.preset, settings.kappa, settings.tau, settings.delta)
+    given = parameters(constants) if family == "sdsa" else None
+    units = bench.units_by(settings.unit).described(("depth",))
+    return default_setting(family, settings.unit, units, sparsity, given)
 
-    `unit` and, for SDSA, `constants` are those of the default setting. Losses that are not finite count as infinite.
+
+def parameters_of(measured: Measurement) -> str:
+    """With which parameters a baseline's allocation was made, if they were tuned; `untuned` if they might have been."""
+    if measured.tuning is not None:
+        return str(Tuned.of(measured).setting)
+    return "untuned" if measured.untuned else ""
+
+
+def tune(bench: Bench, score: str, default: Setting, recipe: Recipe, subject: str) -> Measurement:
+    """A published score with the best setting of a family, on the search split, and how it was tuned.
+
+    Losses that are not finite count as infinite.
     """
-    settings = grid(family, unit, constants, bench.units_by(unit).described(("depth",)), sparsity)
+    tuned = best_setting(bench, score, default, recipe.sparsity)
+    found = measure_setting(bench, score, tuned.setting, recipe, subject)
+    return found.model_copy(update={"tuning": asdict(tuned)})
+
+
+def measure_setting(bench: Bench, score: str, setting: Setting, recipe: Recipe, subject: str = "") -> Measurement:
+    """A published score as a recipe applies it, but with an allocation under a setting, on the search split."""
+    applied = replace(recipe, allocation=setting.family, setting=setting, allocated_by=score)
+    return measure(bench, Published.named(score), applied, "search", subject=subject)
+
+
+def best_setting(bench: Bench, score: str, default: Setting, sparsity: float) -> Tuned:
+    """The best of a family's settings for a published score, by successive halving."""
+    units = bench.units_by(default.unit).described(("depth",))
+    settings = grid(default.family, default, units, sparsity)
     algorithm = Published.named(score)
     with algorithm.open(bench.readable(algorithm.needs)) as scoring:
         # The first of those that give the same zeros; a published score does not look at the sparsity that it is told,
         # so that trials by module can measure settings of any unit.
         by_zeros: dict[tuple[int, ...], tuple[Setting, dict[str, int]]] = {}
         for setting in settings:
-            zeros = setting_zeros(bench, setting, sparsity, scoring)
+            zeros = allocated(bench, bench.units_by(setting.unit), setting, sparsity, scoring).zeros
             by_zeros.setdefault(tuple(zeros.values()), (setting, zeros))
         tried = list(by_zeros.values())
         with Trials(bench, bench.units_by("module"), scoring) as trials:
@@ -92,38 +130,3 @@ def finite(loss: float) -> float:
 def _best(losses: Mapping[int, float], count: int) -> list[int]:
     """The places of the lowest losses; of equal ones the first, so that the default is only left for something."""
     return sorted(losses, key=lambda place: (losses[place], place))[:count]
-
-
-def setting_zeros(bench: Bench, setting: Setting, sparsity: float, scoring: Scoring) -> dict[str, int]:
-    """Zeros per layer under a setting, in total exactly round(s N). `scoring`: for what is made in stages."""
-    units = bench.units_by(setting.unit)
-    constants = setting.in_stages
-    if constants is not None:
-        return staged(bench, units, constants, sparsity, scoring)
-    signal, allocate = setting.made
-    return units.spread(allocate(units.described((signal,)), sparsity), sparsity)
-
-
-def allotted(bench: Bench, setting: Setting, sparsity: float, score: str) -> tuple[dict[str, int], dict[str, float]]:
-    """Zeros per layer under a setting, made with a published score, and the sparsity of each layer's unit."""
-    algorithm = Published.named(score)
-    with algorithm.open(bench.readable(algorithm.needs)) as scoring:
-        zeros = setting_zeros(bench, setting, sparsity, scoring)
-    return zeros, bench.units_by(setting.unit).sparsity(zeros)
-
-
-def measure_setting(
-    bench: Bench,
-    score: str,
-    setting: Setting,
-    sparsity: float,
-    split: Split,
-    by: str | None = None,
-    refinement: Refinement = "none",
-) -> Measurement:
-    """A published score with an allocation under a setting, and a refinement; `by`: the score that the allocation is
-    made with, if another one."""
-    zeros, told = allotted(bench, setting, sparsity, by or score)
-    algorithm, refine = Published.named(score), bench.refine(refinement)
-    with algorithm.open(bench.readable(algorithm.needs)) as scoring:
-        return bench.measure(scoring.scores(told), scoring.group, zeros, split, refine=refine)

@@ -1,27 +1,22 @@
 """What an executor is: it takes a candidate as plain data, and gives back what was measured of it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
-from autoprune.evaluation.measurement_cache import Facts, Known
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
-from autoprune.pruning.allocation.families import Setting
+from autoprune.runs.measurement import Measurement
 
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate to be scored and measured, with all that this depends on beside the bench. It can be pickled.
-
-    `pattern`: N:M or none. `tuned`: how SDSA was tuned for candidates without an `allocate`; None: as in the settings.
-    """
+    """A candidate to be scored and measured, with all that this depends on beside the bench. It can be pickled."""
 
     name: str
     source: str
+    recipe: Recipe
     split: Split
-    sparsity: float
-    pattern: str = "none"
-    tuned: Setting | None = None
     ladder: Ladder = EVERYTHING
 
 
@@ -32,11 +27,11 @@ class Executor(Protocol):
     what ran before it, nor on the order in which jobs end.
     """
 
-    conditions: Facts
+    conditions: dict[str, Any]
     """What of its own a measurement depends on, for the cache's key."""
 
-    def measure(self, job: Job) -> Known:
-        """The measurement, and what else is known of the candidate, as far as the job's ladder lets it.
+    def measure(self, job: Job) -> Measurement:
+        """The measurement, as far as the job's ladder lets it.
 
         Raises CandidateFailure with stage and reason, StoppedEarly when the ladder says that the rest is not worth it,
         AutoPruneError when nothing can be measured any more.

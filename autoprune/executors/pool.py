@@ -5,13 +5,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from autoprune.errors import AutoPruneError, CandidateFailure
-from autoprune.evaluation.measurement_cache import Facts, Known
 from autoprune.executors.base import Job
 from autoprune.executors.worker import Failure
 from autoprune.pruning.contract import expensive_fields_named
+from autoprune.runs.measurement import Measurement
 
 Answer = TypeVar("Answer")
 
@@ -37,7 +37,7 @@ class Hand(Protocol):
     def provide(self, bundle: Path) -> Failure | None:
         """See to it that the worker finds these statistics, which the coordinator has collected."""
 
-    def measure(self, job: Job) -> Known | Failure:
+    def measure(self, job: Job) -> Measurement | Failure:
         """See worker.Worker."""
 
     def verify(self) -> Failure | None:
@@ -59,7 +59,7 @@ class Pool:
         self,
         start: Callable[[int], Hand],
         workers: int,
-        conditions: Facts,
+        conditions: dict[str, Any],
         statistics: Callable[[tuple[str, ...]], Path],
         notify: Callable[[str], None],
         closed: Callable[[], None] = lambda: None,
@@ -78,7 +78,7 @@ class Pool:
         for place in range(workers):
             self._hire(place)
 
-    def measure(self, job: Job) -> Known:
+    def measure(self, job: Job) -> Measurement:
         """See base.Executor. CandidateFailure too when `MOST_LOST` workers are lost over the job."""
         reasons: list[str] = []
         fields = expensive_fields_named(job.source)

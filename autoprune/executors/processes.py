@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import autoprune
-from autoprune.evaluation.measurement_cache import Known
 from autoprune.executors.base import Job
 from autoprune.executors.pool import WorkerLost
 from autoprune.executors.worker import Failure, Opening
+from autoprune.runs.measurement import Measurement
 
 
 class ProcessHand:
@@ -58,9 +58,9 @@ class ProcessHand:
     def provide(self, bundle: Path) -> None:
         """Nothing: it reads the coordinator's own files."""
 
-    def measure(self, job: Job) -> Known | Failure:
+    def measure(self, job: Job) -> Measurement | Failure:
         """See pool.Hand."""
-        answer: Known | Failure = self._ask("measure", job)
+        answer: Measurement | Failure = self._ask("measure", job)
         return answer
 
     def verify(self) -> Failure | None:

@@ -18,12 +18,12 @@ import numpy as np
 
 from autoprune.errors import UsageError
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.measurement_cache import Known
 from autoprune.executors.base import Job
 from autoprune.executors.files import keep, statistics_root, target_folder
 from autoprune.executors.pool import WorkerLost
 from autoprune.executors.worker import Failure, Opening, TargetMissing, Worker, answered
 from autoprune.pruning.quiet import quiet_transformers
+from autoprune.runs.measurement import Measurement
 
 FIND, OWN = "auto", "local"
 """Instead of an address: the cluster that runs on this machine, and one that is started for this run."""
@@ -199,9 +199,9 @@ class RayHand:
         self._provided.add(bundle.name)
         return failure
 
-    def measure(self, job: Job) -> Known | Failure:
+    def measure(self, job: Job) -> Measurement | Failure:
         """See pool.Hand."""
-        answer: Known | Failure = self._ask("measure", job)
+        answer: Measurement | Failure = self._ask("measure", job)
         return answer
 
     def verify(self) -> Failure | None:

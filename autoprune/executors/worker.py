@@ -14,13 +14,13 @@ import torch
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.measurement_cache import Known
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Split, Windows
 from autoprune.executors.base import Job
 from autoprune.executors.files import digest_of, statistics_root, target_folder
 from autoprune.executors.here import Here
 from autoprune.pruning.target import Target, load_target
+from autoprune.runs.measurement import Measurement
 from autoprune.sandbox.choose import make_sandbox
 
 Answer = TypeVar("Answer")
@@ -67,7 +67,7 @@ class Worker:
         """Load the target and find the statistics. A TargetMissing, or another UsageError if they are not the same."""
         return answered(lambda: self._open(opening))
 
-    def measure(self, job: Job) -> Known | Failure:
+    def measure(self, job: Job) -> Measurement | Failure:
         """As base.Executor has it."""
         return answered(lambda: self._opened.measure(job))
 
@@ -92,7 +92,7 @@ class Worker:
         if mine != theirs:
             differing = ", ".join(f"{key} {mine[key]}, not {theirs[key]}" for key in theirs if mine[key] != theirs[key])
             raise UsageError(f"a worker on {socket.gethostname()} would measure something else: {differing}")
-        self._here = Here(config.allocation, bench, make_sandbox(config.sandbox, _unheard))
+        self._here = Here(bench, make_sandbox(config.sandbox, _unheard))
 
 
 def _load(opening: Opening) -> Target:

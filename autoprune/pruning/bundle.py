@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -65,6 +65,19 @@ SENSITIVITY = "output_sensitivity"
 
 LayerView = SimpleNamespace
 """What a candidate's `score` is given: the contract's fields as attributes."""
+
+
+class Readable(Protocol):
+    """Weights and statistics of some layers: a `Bundle`, or those of one block on a walk."""
+
+    layers: list[LayerInfo]
+
+    @property
+    def path(self) -> Path:
+        """A bundle directory with the same content, for those who read files only."""
+
+    def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
+        """A layer as the candidate's contract describes it."""
 
 
 class Bundle:

@@ -7,7 +7,7 @@ block is brought in.
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -23,8 +23,6 @@ from autoprune.errors import AutoPruneError
 from autoprune.pruning.blocks import PrunableLayer, decoder_blocks
 from autoprune.pruning.footprint import outside
 from autoprune.pruning.masks import masked_weight
-
-Masks = MutableMapping[str, Tensor]
 
 
 class Home(Protocol):
@@ -46,14 +44,11 @@ class Home(Protocol):
 
     def replace(self, name: str, weight: Tensor) -> None: ...
 
-    def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
-        """What its mask keeps of the pristine weight is the live one."""
+    def mask(self, name: str, mask: Tensor) -> None:
+        """What the mask keeps of the pristine weight is the live one."""
 
     def restore(self, name: str) -> None:
         """The pristine weight is the live one again."""
-
-    def no_masks(self) -> Masks:
-        """Where masks are gathered."""
 
     def bring(self, block: int) -> None: ...
 
@@ -97,16 +92,12 @@ class Resident:
     def replace(self, name: str, weight: Tensor) -> None:
         self.live(name).copy_(weight)
 
-    def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
-        self.keep(name)
-        masked_weight(self._pristine[name], masks[name], out=self.live(name))
+    def mask(self, name: str, mask: Tensor) -> None:
+        masked_weight(self.pristine(name), mask, out=self.live(name))
 
     def restore(self, name: str) -> None:
         if name in self._pristine:
             self.replace(name, self._pristine[name])
-
-    def no_masks(self) -> Masks:
-        return {}
 
     def bring(self, block: int) -> None:
         self._blocks[block].to(self._device)
@@ -183,8 +174,9 @@ class Mapped:
             raise AutoPruneError(f"cannot keep a new weight in {self._folder}: {error}") from None
         self._edit(name, lambda pristine: load_file(file)["weight"].to(pristine.device))
 
-    def mask(self, name: str, masks: Mapping[str, Tensor]) -> None:
-        self._edit(name, lambda pristine: masked_weight(pristine, masks[name].to(pristine.device)))
+    def mask(self, name: str, mask: Tensor) -> None:
+        packed = PackedMask(mask)
+        self._edit(name, lambda pristine: masked_weight(pristine, packed.mask().to(pristine.device)))
 
     def restore(self, name: str) -> None:
         if self._edits.pop(name, None):
@@ -192,9 +184,6 @@ class Mapped:
             layer = self._layers[name]
             if not layer.parameter.is_meta:
                 layer.weight.copy_(self.pristine(name))
-
-    def no_masks(self) -> Masks:
-        return PackedMasks()
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -223,27 +212,15 @@ class Mapped:
             layer.weight.copy_(edit(self.pristine(name)))
 
 
-class PackedMasks(Masks):
-    """Masks by layer, held as one bit a weight."""
+class PackedMask:
+    """A mask [out, in], held as one bit a weight."""
 
-    def __init__(self) -> None:
-        self._bits: dict[str, tuple[np.ndarray, torch.Size]] = {}
+    def __init__(self, mask: Tensor) -> None:
+        self._bits, self._shape = np.packbits(mask.cpu().numpy()), mask.shape
 
-    def __setitem__(self, name: str, mask: Tensor) -> None:
-        self._bits[name] = np.packbits(mask.cpu().numpy()), mask.shape
-
-    def __getitem__(self, name: str) -> Tensor:
-        bits, shape = self._bits[name]
-        return torch.from_numpy(np.unpackbits(bits, count=shape.numel()).view(bool).reshape(shape))
-
-    def __delitem__(self, name: str) -> None:
-        del self._bits[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._bits)
-
-    def __len__(self) -> int:
-        return len(self._bits)
+    def mask(self) -> Tensor:
+        """As it was, on the CPU."""
+        return torch.from_numpy(np.unpackbits(self._bits, count=self._shape.numel()).view(bool).reshape(self._shape))
 
 
 class _Stored(Mapping[str, Tensor]):

@@ -8,20 +8,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, Protocol
 
 from torch import Tensor
 
-from autoprune.config_values import Refinement
-from autoprune.errors import UsageError
+from autoprune.config_values import SWAP_ROUNDS, Refinement
+from autoprune.errors import CandidateFailure, UsageError
 from autoprune.pruning import updates
 from autoprune.pruning.blocks import PrunableLayer
 from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.masks import make_mask, masked_weight
+from autoprune.pruning.masks import make_mask
 from autoprune.pruning.observed import Observed
-from autoprune.pruning.refinements import swaps
+from autoprune.pruning.refinements import REFINEMENTS
 from autoprune.pruning.statistics import Observer
-from autoprune.pruning.target import Put, Target
+from autoprune.pruning.target import Edits, Target
 from autoprune.pruning.updates import InverseFactor, inverse_factor
 from autoprune.pruning.walk import walk
 
@@ -43,17 +44,27 @@ class Scored(Protocol):
 
 Scorer = Callable[[Observed], AbstractContextManager[Scored]]
 """Opened for each block, on its weights and statistics."""
+Seen = Callable[[str, Tensor, Tensor], None]
+"""Layer name, dense weight and mask, both [out, in]: what a measurement reports of layers is taken from these."""
+
+
+def unseen(name: str, weight: Tensor, mask: Tensor) -> None:
+    """Nobody looks."""
 
 
 @dataclass(frozen=True)
-class Surgery:
-    """What is done with scores. `own_masks`: SparseGPT's way of choosing masks among compensated weights, which takes
-    no scores. `pattern` (n, m) fixes its own number of zeros. `refinement`: what becomes of the scores' masks."""
+class Method:
+    """How a layer's scores become its new weight: a mask, its refinement, and an update of what is kept.
+
+    `pattern` (n, m) fixes its own number of zeros. `rounds`: of a refinement. `own_masks`: SparseGPT's way of choosing
+    masks among compensated weights, which takes no scores.
+    """
 
     update: Update = "none"
     pattern: tuple[int, int] | None = None
     own_masks: bool = False
     refinement: Refinement = "none"
+    rounds: int = SWAP_ROUNDS
 
     def __post_init__(self) -> None:
         if self.own_masks and self.update != "obs":
@@ -64,21 +75,21 @@ class Surgery:
         """The pattern as N:M, or none."""
         return "{}:{}".format(*self.pattern) if self.pattern else "none"
 
-    def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str) -> Tensor:
-        """What is kept, [out, in], by a score."""
-        return make_mask(score, weight, zeros, group, self.pattern)
+    @property
+    def reads_hessian(self) -> bool:
+        """Whether the layer's full Hessian is needed."""
+        return self.update != "none" or self.refinement != "none"
 
-    def refined(self, weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
-        """A better mask with as many zeros, by the layer's Hessian [in, in]."""
-        return swaps(weight, hessian.to(weight.device), mask, pattern=self.pattern)
+    def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str, hessian: Callable[[], Tensor]) -> Tensor:
+        """What is kept of a dense weight, [out, in], by a score [out, in]. `hessian`: gives the layer's, [in, in]."""
+        mask = make_mask(score, weight, zeros, group, self.pattern)
+        if self.refinement == "none":
+            return mask
+        return REFINEMENTS[self.refinement](weight, hessian().to(weight.device), mask, self.rounds, self.pattern)
 
-    def masked(self, weight: Tensor, mask: Tensor, factor: InverseFactor | None = None) -> Tensor:
-        """The new weight [out, in], in the weight's dtype. `factor` is that of the layer's Hessian, for an update."""
-        return masked_weight(weight, mask) if factor is None else updates.obs(weight, mask, factor)
-
-    def by_itself(self, weight: Tensor, zeros: int, factor: InverseFactor) -> Tensor:
-        """The same by SparseGPT's own masks."""
-        return updates.sparsegpt(weight, zeros, factor, self.pattern)[0]
+    def own(self, weight: Tensor, zeros: int, factor: InverseFactor) -> tuple[Tensor, Tensor]:
+        """The new weight and its mask, both [out, in], by SparseGPT's own masks."""
+        return updates.sparsegpt(weight, zeros, factor, self.pattern)
 
 
 @dataclass
@@ -100,47 +111,42 @@ class Seconds:
         setattr(self, phase, getattr(self, phase) + now - self._since)
         self._since = now
 
-    def heard(self, scores: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    def timed(self, scores: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
         """The same scores; the time until each comes is booked on score, that until the next is asked for on mask."""
         for pair in scores:
             self.spent_on("score")
             yield pair
             self.spent_on("mask")
 
-    def masking(self) -> dict[str, float]:
-        """Of what makes masks alone."""
-        return {"score": self.score, "mask": self.mask}
-
     def reported(self) -> dict[str, float]:
-        """As rows and commands tell it: statistics with their forward passes, score, mask with the update."""
-        return {
-            "statistics": self.forward + self.statistics,
-            "score": self.score,
-            "mask": self.mask + self.update,
-        }
+        """As measurements tell it: statistics with their forward passes, if there were any; masks with updates."""
+        walked = self.forward + self.statistics
+        known = {"score": self.score, "mask": self.mask + self.update}
+        return {"statistics": walked, **known} if walked else known
 
 
 def prune_blocks(
     target: Target,
     windows: Tensor,
-    surgery: Surgery,
+    method: Method,
     plan: Plan,
     scorer: Scorer,
-    put: Put,
+    edits: Edits,
     *,
     sequential: bool,
     hessian: bool = False,
     gradients: Mapping[str, Tensor] | None = None,
+    seen: Seen = unseen,
     advance: Callable[[], None] = lambda: None,
 ) -> Seconds:
-    """Prune every block in turn, from calibration windows [samples, seqlen]; `put(name, weight)` takes new weights.
+    """Prune every block in turn, from calibration windows [samples, seqlen].
 
-    `sequential`: a block's statistics come from the blocks before it as `put` left them; else from the dense ones.
+    `sequential`: a block's statistics come from the blocks before it as `edits` left them; else from the dense ones.
     `hessian`: scores read it (an update and a refinement have it anyway). `gradients`: layer name -> [out, in], of the
     dense model. Besides the model, one block's statistics and one set of hidden states are held.
     """
     seconds = Seconds()
-    observer = Observer(target, hessian or surgery.update == "obs" or surgery.refinement != "none")
+    observer = Observer(target, hessian or method.reads_hessian)
 
     def see(info: LayerInfo, inputs: Tensor) -> None:
         seconds.spent_on("forward")
@@ -156,50 +162,70 @@ def prune_blocks(
         seconds.spent_on("statistics")
         block = Observed(layers, statistics)
         try:
-            _prune_block(block, layers, statistics, surgery, plan, scorer, put, seconds)
+            _Block(layers, statistics, method, edits, seen, seconds).prune(block, plan, scorer)
         finally:
             block.close()
     seconds.spent_on("forward")
     return seconds
 
 
-def _prune_block(
-    block: Observed,
-    layers: Sequence[PrunableLayer],
-    statistics: Mapping[str, Mapping[str, Tensor]],
-    surgery: Surgery,
-    plan: Plan,
-    scorer: Scorer,
-    put: Put,
-    seconds: Seconds,
-) -> None:
-    zeros, told = plan(block.layers, block)
-    weights = {layer.info.name: layer.weight for layer in layers}
-    factors: dict[int, InverseFactor] = {}
+class _Block:
+    """One block on the walk."""
 
-    def factor(name: str) -> InverseFactor:
-        """That of the layer's Hessian; layers that share their inputs (q, k, v) share it."""
-        hessian = statistics[name]["hessian"]
-        if id(hessian) not in factors:
-            factors[id(hessian)] = inverse_factor(hessian.to(weights[name].device))
-        return factors[id(hessian)]
+    def __init__(
+        self,
+        layers: Sequence[PrunableLayer],
+        statistics: Mapping[str, Mapping[str, Tensor]],
+        method: Method,
+        edits: Edits,
+        seen: Seen,
+        seconds: Seconds,
+    ) -> None:
+        self._weights = {layer.info.name: layer.weight for layer in layers}
+        self._statistics = statistics
+        self._method = method
+        self._edits = edits
+        self._seen = seen
+        self._seconds = seconds
+        self._factors: dict[int, InverseFactor] = {}
 
-    pruned = 0
-    if surgery.own_masks:
-        for name, weight in weights.items():
-            put(name, surgery.by_itself(weight, zeros[name], factor(name)))
-            pruned += 1
-    else:
+    def prune(self, block: Observed, plan: Plan, scorer: Scorer) -> None:
+        zeros, told = plan(block.layers, block)
+        pruned = self._by_itself(zeros) if self._method.own_masks else self._by_scores(block, zeros, told, scorer)
+        if pruned != len(self._weights):
+            raise CandidateFailure("check", "protocol", f"{pruned} of the {len(self._weights)} layers were scored")
+        self._seconds.spent_on("update")
+
+    def _by_itself(self, zeros: Mapping[str, int]) -> int:
+        for name, weight in self._weights.items():
+            updated, mask = self._method.own(weight, zeros[name], self._factor(name))
+            self._seen(name, weight, mask)
+            self._edits.weight(name, updated)
+        return len(self._weights)
+
+    def _by_scores(self, block: Observed, zeros: Mapping[str, int], told: Mapping[str, float], scorer: Scorer) -> int:
+        pruned = 0
         with scorer(block) as scored:
-            for name, score in scored.scores(told, list(weights), surgery.pattern_text):
-                seconds.spent_on("score")
-                mask = surgery.mask(weights[name], score, zeros[name], scored.group)
-                if surgery.refinement != "none":
-                    mask = surgery.refined(weights[name], mask, statistics[name]["hessian"])
-                seconds.spent_on("mask")
-                put(name, surgery.masked(weights[name], mask, factor(name) if surgery.update == "obs" else None))
-                seconds.spent_on("update")
+            for name, score in scored.scores(told, list(self._weights), self._method.pattern_text):
+                self._seconds.spent_on("score")
+                weight = self._weights[name]
+                mask = self._method.mask(weight, score, zeros[name], scored.group, partial(self._hessian, name))
+                self._seen(name, weight, mask)
+                self._seconds.spent_on("mask")
+                if self._method.update == "none":
+                    self._edits.mask(name, mask)
+                else:
+                    self._edits.weight(name, updates.obs(weight, mask, self._factor(name)))
+                self._seconds.spent_on("update")
                 pruned += 1
-    if pruned != len(weights):
-        raise UsageError(f"{pruned} of the {len(weights)} layers of a block were scored")
-    seconds.spent_on("update")
+        return pruned
+
+    def _hessian(self, name: str) -> Tensor:
+        return self._statistics[name]["hessian"]
+
+    def _factor(self, name: str) -> InverseFactor:
+        """That of the layer's Hessian; layers that share their inputs (q, k, v) share it."""
+        hessian = self._hessian(name)
+        if id(hessian) not in self._factors:
+            self._factors[id(hessian)] = inverse_factor(hessian.to(self._weights[name].device))
+        return self._factors[id(hessian)]

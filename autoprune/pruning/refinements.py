@@ -37,3 +37,7 @@ def swaps(
     fixed = already.float() if bool(already.any()) else None
     kept = swap_rounds(mask.float(), values, hessian, rounds, pattern[1] if pattern else 0, fixed)
     return kept > 0.5
+
+
+REFINEMENTS = {"swaps": swaps}
+"""By the name in settings and commands, all with the arguments of `swaps`."""

@@ -70,6 +70,12 @@ def weight_skewness(weight: Tensor) -> float:
     return skewness(weight.detach().abs())
 
 
+def surviving_skewness(weight: Tensor) -> float:
+    """Skewness of |W| over the weights that are not zero: the zeros of earlier stages say nothing about the rest."""
+    size = weight.detach().abs()
+    return skewness(torch.masked_select(size, size > 0))
+
+
 def unit_skewness(matrices: Iterable[tuple[int, float]]) -> float:
     """A unit's skewness from its matrices' (size, skewness): the size-weighted mean.
 

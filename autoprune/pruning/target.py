@@ -1,7 +1,7 @@
 """The target: the causal language model being pruned, loaded once, masked and restored exactly."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial, wraps
 from pathlib import Path
@@ -17,15 +17,32 @@ from autoprune.pruning.checkpoint import check_stored, some
 from autoprune.pruning.dense import stay_dense
 from autoprune.pruning.first_pass import first_pass
 from autoprune.pruning.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
-from autoprune.pruning.homes import Home, Mapped, Masks, Resident, cast
+from autoprune.pruning.homes import Home, Mapped, Resident, cast
 from autoprune.pruning.identity import checksum
 from autoprune.pruning.loading import BALANCED, DTYPES, Notify, choose_device, empty_model, faster_dtype, load_model
 from autoprune.pruning.masks import count_zeros
 from autoprune.pruning.outputs import check_outputs
 from autoprune.spare_cache import writable_cache
 
-Put = Callable[[str, Tensor], None]
 MakeHome = Callable[[nn.Module, list[PrunableLayer], torch.device], Home]
+
+
+class Edits:
+    """Replaces weights of a target's layers, by name. What is computed for one layer reads no other one's edit."""
+
+    def __init__(self, home: Home, before: Callable[[str], None] = lambda name: None) -> None:
+        self._home = home
+        self._before = before
+
+    def weight(self, name: str, weight: Tensor) -> None:
+        """A layer's new weight [out, in]."""
+        self._before(name)
+        self._home.replace(name, weight)
+
+    def mask(self, name: str, mask: Tensor) -> None:
+        """A layer's new weight is its pristine one where the mask [out, in] (True = keep) lets it, else +0.0."""
+        self._before(name)
+        self._home.mask(name, mask)
 
 
 class Target:
@@ -120,41 +137,32 @@ class Target:
         return _Pristine(self)
 
     def live_weight(self, name: str) -> Tensor:
-        """The weight [out, in] that the model computes with now. It is written to by `put`."""
+        """The weight [out, in] that the model computes with now. It is written to by edits."""
         return self._home.live(name)
-
-    def put(self, name: str, weight: Tensor) -> None:
-        """Replace a layer's weight [out, in], for good."""
-        self._home.replace(name, weight)
 
     def zeros(self, name: str) -> int:
         """How many zeros there are in the weight that the model computes with now."""
         return count_zeros(self.live_weight(name))
 
+    @property
+    def for_good(self) -> Edits:
+        """Edits that last."""
+        return Edits(self._home)
+
     @contextmanager
-    def edited(self) -> Iterator[Put]:
-        """Yields `put(name, weight)`, which replaces a layer's weight [out, in]; at the end the pristine are back."""
+    def edited(self) -> Iterator[Edits]:
+        """Edits that last as long as this holds; at the end the pristine weights are back."""
         touched: set[str] = set()
 
-        def put(name: str, weight: Tensor) -> None:
+        def keep(name: str) -> None:
             self._home.keep(name)
             touched.add(name)
-            self.put(name, weight)
 
-        with self._restoring(touched):
-            yield put
-
-    def no_masks(self) -> Masks:
-        """Where masks are gathered for `pruned`."""
-        return self._home.no_masks()
-
-    @contextmanager
-    def pruned(self, masks: Mapping[str, Tensor]) -> Iterator[None]:
-        """The model with these masks ([out, in], True = keep) applied; afterwards the pristine weights are back."""
-        with self._restoring(masks):
-            for name in masks:
-                self._home.mask(name, masks)
-            yield
+        try:
+            yield Edits(self._home, keep)
+        finally:
+            for name in touched:
+                self._home.restore(name)
 
     def verify(self) -> None:
         """Raises AutoPruneError unless every parameter is again what it was when the target was loaded."""
@@ -183,14 +191,6 @@ class Target:
             self.damaged[name] = "NaN" if values.isnan().any() else "infinity"
         elif low == high == 0 and values.dim() > 1:
             self.blank.append(name)
-
-    @contextmanager
-    def _restoring(self, names: Iterable[str]) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            for name in names:
-                self._home.restore(name)
 
     def _visits(self, block: int, forward: Callable[..., Any]) -> Callable[..., Any]:
         """A block's forward pass as a visit."""

@@ -23,11 +23,14 @@ from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.files import checked_database, unwritable
+from autoprune.runs.measurement import Measurement
 from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
 from autoprune.runs.tables import ORDER, insert_into
 from autoprune.secrets import masked, masked_tree
 
+COLUMNS = {"subject", "split", "perplexity", "sparsity", "signature"}
+"""What of a measurement has a column of its own."""
 SEED = "seed."
 """How the names of published scores begin among the parents of a proposal; the others are slots."""
 
@@ -64,19 +67,6 @@ class Outcome:
     reason: str = ""
     message: str = ""
     data: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One measurement of a candidate (by hash) or a baseline (`baseline:wanda+uniform`) on one split."""
-
-    subject: str
-    split: str
-    settings: str
-    perplexity: float
-    sparsity: float
-    data: dict[str, Any]
-    signature: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -149,24 +139,20 @@ class Archive:
         rows.sort(key=lambda row: (row.generation, _natural(row.slot)))
         return [row for row in rows if generation is None or row.generation == generation]
 
-    def add_measurement(self, measured: Measured) -> None:
-        self._put(tables.measurements, [vars(measured)])
+    def add_measurement(self, key: str, measured: Measurement) -> None:
+        """Keep a measurement whole, under the key of all that it depends on."""
+        row = measured.model_dump(include=COLUMNS)
+        self._put(tables.measurements, [{**row, "settings": key, "data": measured.model_dump(exclude=COLUMNS)}])
 
-    def measurement(self, subject: str, split: str, settings: str) -> Measured | None:
-        """The measurement under exactly these settings, or None."""
+    def measurement(self, subject: str, split: str, key: str) -> Measurement | None:
+        """The measurement under exactly this key, or None."""
         columns = tables.measurements.c
-        found = self._all(
-            tables.measurements,
-            Measured,
-            columns.subject == subject,
-            columns.split == split,
-            columns.settings == settings,
-        )
+        found = self._measurements(columns.subject == subject, columns.split == split, columns.settings == key)
         return found[0] if found else None
 
-    def measurements(self, split: str) -> list[Measured]:
+    def measurements(self, split: str) -> list[Measurement]:
         """All measurements on a split, in the order in which they were made."""
-        return self._all(tables.measurements, Measured, tables.measurements.c.split == split)
+        return self._measurements(tables.measurements.c.split == split)
 
     def subjects(self, split: str) -> list[str]:
         """Who was measured on a split, in the order in which that happened; once for each of the settings."""
@@ -212,6 +198,11 @@ class Archive:
         with self.engine.connect() as connection:
             return sum(row.seconds for row in connection.execute(select(tables.clock)) if row.session != but)
 
+    def _measurements(self, *conditions: Any) -> list[Measurement]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(tables.measurements).where(*conditions).order_by(ORDER))
+            return [_measurement(dict(row._mapping)) for row in rows]
+
     def _put(self, table: Table, rows: list[dict[str, Any]]) -> None:
         if rows:
             with self.engine.begin() as connection:
@@ -221,6 +212,11 @@ class Archive:
         with self.engine.connect() as connection:
             rows = connection.execute(select(table).where(*conditions).order_by(ORDER))
             return [_checked(kind, dict(row._mapping)) for row in rows]
+
+
+def _measurement(row: dict[str, Any]) -> Measurement:
+    """Raises ValueError for a row whose values have other types."""
+    return Measurement.model_validate({**row["data"], **{name: row[name] for name in COLUMNS}})
 
 
 def _checked(kind: type, row: dict[Any, Any]) -> Any:

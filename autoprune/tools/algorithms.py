@@ -4,42 +4,23 @@ Candidates run in the sandbox, always: a file from elsewhere is not trusted more
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
 from autoprune.config import SandboxSettings
 from autoprune.errors import UsageError
-from autoprune.evaluation.algorithms import Algorithm, Published, Readable, Scoring
-from autoprune.pruning.contract import MAX_SOURCE_BYTES, expensive_fields_named
+from autoprune.evaluation.algorithms import Algorithm, Published
+from autoprune.pruning.contract import MAX_SOURCE_BYTES
 from autoprune.pruning.discovered import discovered, discovered_source
 from autoprune.pruning.scores import SCORES, choose_score
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.lookup import find_candidate
-from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.choose import make_sandbox
 from autoprune.text_files import read_text_file
 
 SUFFIX = ".py"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A candidate's source, and the sandbox in which it scores."""
-
-    name: str
-    source: str
-    sandbox: Sandbox
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The on-demand statistics that the source names."""
-        return expensive_fields_named(self.source)
-
-    def open(self, readable: Readable) -> AbstractContextManager[Scoring]:
-        """A process of its own that reads the bundle's files and hands out scores. Raises CandidateFailure."""
-        return self.sandbox.open(self.source, readable.path)
 
 
 @contextmanager

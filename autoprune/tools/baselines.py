@@ -6,7 +6,7 @@ from typing import NamedTuple
 from autoprune.config import SearchSettings
 from autoprune.config_values import Refinement
 from autoprune.evaluation.texts import Split
-from autoprune.runs.archive import Measured
+from autoprune.runs.measurement import Measurement
 from autoprune.tools.workbench import Workbench
 
 ALWAYS_REFINED = "wanda"
@@ -19,7 +19,7 @@ class Baseline(NamedTuple):
     allocation: str
     refinement: Refinement
 
-    def measured(self, workbench: Workbench, split: Split) -> Measured:
+    def measured(self, workbench: Workbench, split: Split) -> Measurement:
         """On a split, found or made."""
         return workbench.baseline(self.score, self.allocation, split, self.refinement)
 
@@ -44,7 +44,7 @@ def refined_scores(workbench: Workbench) -> list[str]:
     scores: list[str] = list(settings.baseline_scores)
     if "none" not in settings.baseline_refinements or len(scores) == 1:
         return scores
-    best = min(scores, key=workbench.uniform)
+    best = min(scores, key=workbench.tuner.uniform)
     return [score for score in scores if score in (best, ALWAYS_REFINED)]
 
 

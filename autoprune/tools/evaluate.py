@@ -1,17 +1,18 @@
 """The tool `evaluate_candidate`: a candidate's name goes in, its perplexity or its failure comes out."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from autoprune.errors import CandidateFailure
-from autoprune.evaluation.ladder import Ladder
-from autoprune.evaluation.measurement import StoppedEarly
+from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.racing import Race
 from autoprune.evaluation.signature import Unlike, nearest
-from autoprune.runs.archive import Measured
-from autoprune.tools.rows import measurement_of, short_name, worst_layers
+from autoprune.runs.measurement import Measurement
 from autoprune.tools.workbench import Workbench
+
+TOLD = {"sparsity", "zeros", "seconds", "memory_bytes", "cached", "diagnostics"}
+"""What a report has of its measurement under the same names."""
 
 
 class EvaluateCandidate(BaseModel):
@@ -81,17 +82,15 @@ def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race |
     rows = [row for subject in elite if (row := workbench.recorded(subject, "search")) is not None]
     if not rows:
         return None, None
-    errors = [error for row in rows if (error := measurement_of(row).reconstruction) is not None]
+    errors = [error for row in rows if (error := row.reconstruction) is not None]
     most = settings.layer_error * max(errors) if errors and settings.layer_error is not None else None
     worst = max(rows, key=lambda row: row.perplexity)
-    race = Race.against(short_name(worst), worst.data["window_losses"], settings.racing_error)
+    race = Race.against(worst.short_name, worst.window_losses, settings.racing_error)
     return most, race if settings.racing else None
 
 
 def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) -> CandidateReport:
     partial = stopped.partial
-    others = others if partial.signature else {}
-    twin, share = nearest(partial.signature, others)
     measured = len(partial.window_losses)
     return CandidateReport(
         candidate=candidate,
@@ -99,39 +98,30 @@ def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) ->
         partial_perplexity=partial.perplexity if measured else None,
         estimated_perplexity=stopped.estimate,
         windows_measured=measured,
-        cached=stopped.facts.get("cached", False),
-        sparsity=partial.sparsity,
-        zeros=partial.zeros,
-        worst_layers=worst_layers(partial),
-        seconds=partial.seconds,
-        memory_bytes=stopped.facts.get("memory_bytes"),
-        agreement=share if others else None,
-        nearest=twin,
         stage=stopped.stage,
         reason=stopped.reason,
         message=stopped.message,
-        diagnostics=stopped.facts.get("diagnostics", ""),
+        **_known(partial, others if partial.signature else {}),
     )
 
 
-def _report(measured: Measured, others: dict[str, bytes], dense: float) -> CandidateReport:
-    twin, share = nearest(measured.signature, others)
+def _report(measured: Measurement, others: dict[str, bytes], dense: float) -> CandidateReport:
+    suspect = ["better than the dense model: suspect"] if measured.perplexity < dense else []
     return CandidateReport(
         candidate=measured.subject,
         status="measured",
         perplexity=measured.perplexity,
-        sparsity=measured.sparsity,
-        zeros=measured.data["zeros"],
-        worst_layers=measured.data["worst_layers"],
-        seconds=measured.data["seconds"],
-        memory_bytes=measured.data.get("memory_bytes"),
-        cached=measured.data.get("cached", False),
-        agreement=share if others else None,
-        nearest=twin,
-        flags=_flags(measured, dense),
-        diagnostics=measured.data["diagnostics"],
+        flags=suspect,
+        **_known(measured, others),
     )
 
 
-def _flags(measured: Measured, dense: float) -> list[str]:
-    return ["better than the dense model: suspect"] if measured.perplexity < dense else []
+def _known(measured: Measurement, others: dict[str, bytes]) -> dict[str, Any]:
+    """What is told of a candidate, whether it was measured to the end or stopped."""
+    twin, share = nearest(measured.signature, others)
+    return {
+        **measured.model_dump(include=TOLD),
+        "worst_layers": measured.worst_layers,
+        "agreement": share if others else None,
+        "nearest": twin,
+    }

@@ -12,7 +12,8 @@ from autoprune.pruning.turns import Turn
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.choose import make_sandbox
-from autoprune.tools.memory import Memory
+from autoprune.tools.measurement_store import MeasurementStore
+from autoprune.tools.measurer import Measurer
 from autoprune.tools.workbench import Notify, Workbench
 
 FOUND = ("bos", "device", "dtype")
@@ -32,11 +33,11 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: 
             bench = open_bench(begun, run.path, notify)
         # Also for a second model, but for BOS: of that each model has its own.
         config = begun.model_copy(update={"dtype": bench.fingerprints()["dtype"], "data": config.data})
-        memory = Memory(archive, user_cache(notify) if config.search.cache else None)
+        store = MeasurementStore(archive, user_cache(notify) if config.search.cache else None)
         executor = make_executor(config, bench, sandbox.name, turn, notify)
         if executor is not None:
             stack.callback(executor.close)
-        yield Workbench(config, run, memory, bench, sandbox, turn, executor=executor)
+        yield Workbench.of(Measurer(config, run, store, bench, sandbox, turn, executor))
 
 
 def _as_begun(config: Config, run: RunDirectory, notify: Notify) -> Config:

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from autoprune.evaluation.probe import Costs, probe
 from autoprune.evaluation.statistics_cache import SENSITIVITY_WINDOWS
 from autoprune.pruning.footprint import OFFLOADS, Footprint, Room, choose_offload, free_room, shown
 from autoprune.pruning.loading import DTYPES, choose_device, empty_model, faster_dtype, weight_files
+from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.choose import make_sandbox
 from autoprune.tools.baselines import most_refined
 
@@ -80,7 +82,7 @@ def plan(config: Config, notify: Callable[[str], None]) -> Plan:
     try:
         sandbox.wait_until_warm()
         with tempfile.TemporaryDirectory(prefix="autoprune-") as folder:
-            costs = probe(config, dtype, device, Path(folder), sandbox.open)
+            costs = probe(config, dtype, device, Path(folder), partial(Candidate, "probe", sandbox=sandbox))
     finally:
         sandbox.close()
     needs = Needs(size, config, dtype, offload, device.type == "cuda")

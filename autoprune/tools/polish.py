@@ -14,5 +14,5 @@ def polish_allocation(workbench: Workbench, source: str, generations: int, told:
     """
     config, bench = workbench.config, workbench.bench
     bundle = bench.bundle(expensive_fields_named(source))
-    with workbench.turn, workbench.sandbox.open(source, bundle, generations + 1) as session:
-        return polish(bench, session, config.sparsity, generations, config.seed, told)
+    with workbench.measurer.turn, workbench.measurer.sandbox.open(source, bundle, generations + 1) as session:
+        return polish(bench, session, workbench.sparsity, generations, config.seed, told)

@@ -26,7 +26,8 @@ class Memory(BaseModel):
 
 def recall(workbench: Workbench, request: Recall, before: int | None = None) -> list[Memory]:
     """Candidates of the run by perplexity (best first), or failures (latest first); only of generations before one."""
-    ideas = {proposal.slot: str(proposal.thought.get("idea", "")) for proposal in workbench.archive.proposals()}
+    archive = workbench.measurer.store.archive
+    ideas = {proposal.slot: str(proposal.thought.get("idea", "")) for proposal in archive.proposals()}
     wanted = "measured" if request.what == "best" else "failed"
     found = [
         Memory(
@@ -36,7 +37,7 @@ def recall(workbench: Workbench, request: Recall, before: int | None = None) -> 
             perplexity=outcome.data.get("perplexity"),
             problem=outcome.message,
         )
-        for outcome in workbench.archive.outcomes()
+        for outcome in archive.outcomes()
         if outcome.status == wanted and (before is None or outcome.generation < before)
     ]
     if request.what == "best":

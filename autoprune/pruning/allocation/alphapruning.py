@@ -1,16 +1,15 @@
 """AlphaPruning: sparsity rises with the power-law exponent of the spectrum (Lu et al., arXiv 2410.10912)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from autoprune.pruning.allocation.budget import project
+from autoprune.pruning.allocation.spec import AllocationSpec, Made, Parameters, Setting
 
 EPSILON = 0.3
-SMALLEST_SPREAD = 1e-6
+EPSILONS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 
 
 def alphapruning(units: Sequence[Mapping[str, Any]], sparsity: float, epsilon: float = EPSILON) -> list[float]:
@@ -24,16 +23,13 @@ def alphapruning(units: Sequence[Mapping[str, Any]], sparsity: float, epsilon: f
     return project([1.0 - sparsity * slope / mean for slope in slopes], sizes, sparsity)
 
 
-def hill_exponent(weight: Tensor) -> float:
-    """Power-law exponent of the eigenvalues of W^T W by Hill's estimator over the upper half of them.
+def _make(given: Parameters) -> Made:
+    return Made(partial(alphapruning, epsilon=float(given.get("epsilon", EPSILON))), ("alpha",))
 
-    alpha = 1 + k / sum_{i <= k} ln(lambda_i / lambda_{k+1}), lambda falling, k = half of their number. `weight`
-    [out, in], any float dtype. A spectrum without spread gives a large, finite exponent.
-    """
-    matrix = weight.detach().float()
-    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
-    eigenvalues = torch.linalg.eigvalsh(gram).double().flip(0).clamp_min(0.0)
-    k = max(len(eigenvalues) // 2, 1)
-    threshold = float(eigenvalues[min(k, len(eigenvalues) - 1)])
-    spread = float((eigenvalues[:k] / threshold).log().sum()) if threshold > 0.0 else 0.0
-    return 1.0 + k / max(spread, SMALLEST_SPREAD)
+
+def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float) -> Iterator[Setting]:
+    for epsilon in EPSILONS:
+        yield Setting("alphapruning", default.unit, {"epsilon": epsilon})
+
+
+SPECS = (AllocationSpec("alphapruning", _make, grid=_grid, default=lambda units, sparsity: {"epsilon": EPSILON}),)

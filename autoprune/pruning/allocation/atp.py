@@ -1,13 +1,18 @@
 """ATP: sparsity rises linearly with depth (Determining Layer-wise Sparsity ... Through a Theoretical Perspective,
 arXiv 2502.14770). The one constant, the slope beta, is found by a grid on search data."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from autoprune.pruning.allocation.budget import project
+from autoprune.pruning.allocation.spec import AllocationSpec, Context, Made, Parameters, Setting
 
 UNSEARCHED = 0.5
 """Share of the steepest slope that is taken when nothing is measured; a guess of this project."""
+SLOPES = tuple(eighths / 8 for eighths in range(9))
+"""Of the steepest, among which a tuning chooses."""
+WINDOWS_ON_GRID = 8
 
 
 def atp(units: Sequence[Mapping[str, Any]], sparsity: float, beta: float | None = None) -> list[float]:
@@ -36,3 +41,33 @@ def atp_searched(
     tried = [(measure(densities), beta, densities) for beta in betas for densities in [atp(units, sparsity, beta)]]
     _, beta, densities = min(tried, key=lambda entry: entry[0])
     return densities, beta
+
+
+def _make(given: Parameters) -> Made:
+    return Made(partial(atp, beta=float(given["beta"]) if "beta" in given else None), ("depth",))
+
+
+def _default(units: Sequence[Mapping[str, Any]], sparsity: float) -> Parameters:
+    return {"beta": UNSEARCHED * steepest(units, sparsity)}
+
+
+def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float) -> Iterator[Setting]:
+    for share in SLOPES:
+        yield Setting("atp", default.unit, {"beta": share * steepest(units, sparsity)})
+
+
+def _searched_zeros(context: Context) -> dict[str, int]:
+    """ATP with its slope found by a grid on search text."""
+    units, sparsity = context.units, context.sparsity
+
+    def measure(densities: list[float]) -> float:
+        return context.loss(units.spread(densities, sparsity), min(WINDOWS_ON_GRID, context.windows))
+
+    densities, _ = atp_searched(units.described(("depth",)), sparsity, measure)
+    return units.spread(densities, sparsity)
+
+
+SPECS = (
+    AllocationSpec("atp", _make, grid=_grid, default=_default),
+    AllocationSpec("atp-searched", lambda given: Made(zeros=_searched_zeros), "trials"),
+)

@@ -5,14 +5,17 @@ Both keep the total exact: round(s N) zeros at the end, and in stage t round(s_t
 
 import math
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from autoprune.errors import UsageError
 from autoprune.pruning.allocation.budget import total_zeros, unit_zeros
 from autoprune.pruning.allocation.sdsa import SDSA
-from autoprune.pruning.skewness import skewness
+from autoprune.pruning.allocation.spec import Context
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STAGES = 4
 
 
 class Online:
@@ -68,7 +71,24 @@ def next_stage(
     return unit_zeros(densities, sizes, sparsity, zeros)
 
 
-def surviving_skewness(weight: Tensor) -> float:
-    """Skewness of |W| over the weights that are not zero: the zeros of earlier stages say nothing about the rest."""
-    size = weight.detach().abs()
-    return skewness(torch.masked_select(size, size > 0))
+def staged_zeros(sdsa: SDSA, context: Context) -> dict[str, int]:
+    """Zeros per layer at rising sparsities, each stage seeing the skew of the weights that survived the one before."""
+    from autoprune.pruning.masks import make_mask, masked_weight  # these import torch
+    from autoprune.pruning.skewness import surviving_skewness, unit_skewness
+    from autoprune.pruning.threads import side_by_side
+
+    units = context.units
+    totals = units.totals(units.floors)
+    for stage in stages(context.sparsity, STAGES):
+        zeros = units.spread_totals(totals)
+
+        def surviving(scored: "tuple[str, Tensor]", zeros: dict[str, int] = zeros) -> tuple[str, float]:
+            name, score = scored
+            weight = context.weight(name)
+            mask = make_mask(score, weight, zeros[name], context.group)
+            return name, surviving_skewness(masked_weight(weight, mask))
+
+        skew = dict(side_by_side(surviving, context.scores(zeros)))
+        now = [unit_skewness((layer.size, skew[layer.name]) for layer in unit) for unit in units.members.values()]
+        totals = next_stage(sdsa, now, units.sizes, stage, totals)
+    return units.spread_totals(totals)

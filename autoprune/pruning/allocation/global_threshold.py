@@ -1,22 +1,27 @@
 """Global allocation: one threshold over the scale-normalised scores of all layers."""
 
 from collections.abc import Iterable
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from autoprune.pruning.allocation.budget import largest_remainder, total_zeros
+from autoprune.pruning.allocation.spec import AllocationSpec, Context, Made
+from autoprune.pruning.allocation.uniform import uniform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KEY_BITS = 16
 """Scores are counted by the upper bits of their float32 pattern: a relative width of 1/128, shared exactly inside."""
 
 
-def global_zeros(scores: Iterable[tuple[str, Tensor]], sparsity: float) -> dict[str, int]:
+def global_zeros(scores: "Iterable[tuple[str, Tensor]]", sparsity: float) -> dict[str, int]:
     """Zeros per layer, in total exactly round(s N), where every layer's scores were divided by their mean size.
 
     Scores of any shape, finite; consumed one layer at a time, of which a histogram is kept. Pruning each layer's
     lowest scores (group "matrix") by these counts is pruning below the common threshold.
     """
+    import torch
+
     sizes: dict[str, int] = {}
     histograms: list[Tensor] = []
     for name, score in scores:
@@ -33,8 +38,10 @@ def global_zeros(scores: Iterable[tuple[str, Tensor]], sparsity: float) -> dict[
     return dict(zip(sizes, largest_remainder(wanted, total, list(sizes.values())), strict=True))
 
 
-def _histogram(score: Tensor) -> Tensor:
+def _histogram(score: "Tensor") -> "Tensor":
     """How many scores fall on each key, keys rising with the score. int64 [2 ** KEY_BITS], on the CPU."""
+    import torch
+
     values = score.detach().float().reshape(-1)
     scale = values.abs().mean(dtype=torch.float64)
     if float(scale) > 0.0:
@@ -44,3 +51,12 @@ def _histogram(score: Tensor) -> Tensor:
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
     keys = (ordered >> (32 - KEY_BITS)) + (1 << (KEY_BITS - 1))
     return torch.bincount(keys, minlength=1 << KEY_BITS).cpu()
+
+
+def _zeros(context: Context) -> dict[str, int]:
+    """Scored as under uniform allocation."""
+    units, sparsity = context.units, context.sparsity
+    return global_zeros(context.scores(units.spread(uniform(units.described(()), sparsity), sparsity)), sparsity)
+
+
+SPECS = (AllocationSpec("global", lambda given: Made(zeros=_zeros), "scores"),)

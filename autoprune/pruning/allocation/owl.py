@@ -1,11 +1,19 @@
 """OWL: density follows the share of outliers (Yin et al., Outlier Weighed Layerwise sparsity, arXiv 2310.05175)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import product
 from typing import Any
 
 from autoprune.pruning.allocation.budget import project
+from autoprune.pruning.allocation.spec import AllocationSpec, Made, Parameters, Setting
 
 LAMBDA = 0.08
+MULTIPLE = 5.0
+"""M: a score counts as an outlier above M times the mean."""
+SHARES = {3.0: "outlier_share_3", MULTIPLE: "outlier_share", 10.0: "outlier_share_10"}
+"""M -> the signal that counts outliers by it."""
+LAMBDAS = (0.02, 0.05, 0.08, 0.12, 0.2)
 
 
 def owl(
@@ -13,7 +21,7 @@ def owl(
 ) -> list[float]:
     """Densities from each unit's `size` and share of outliers, spread over a width of 2 lambda around the mean.
 
-    `signal`: the field with that share, which depends on M (`signals.OUTLIER_SHARES`).
+    `signal`: the field with that share, which depends on M (`SHARES`).
     """
     return spread([unit[signal] for unit in units], [unit["size"] for unit in units], sparsity, 2.0 * lam)
 
@@ -27,3 +35,16 @@ def spread(worth: Sequence[float], sizes: Sequence[int], sparsity: float, width:
     # The share first: over a range of a few rounding errors, width / range would be infinite.
     shares = [(value - low) / (high - low) if high > low else 0.0 for value in worth]
     return project([1.0 - sparsity + width * share for share in shares], sizes, sparsity)
+
+
+def _make(given: Parameters) -> Made:
+    signal = SHARES[float(given.get("M", MULTIPLE))]
+    return Made(partial(owl, lam=float(given.get("lambda", LAMBDA)), signal=signal), (signal,))
+
+
+def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float) -> Iterator[Setting]:
+    for width, multiple in product(LAMBDAS, SHARES):
+        yield Setting("owl", default.unit, {"lambda": width, "M": multiple})
+
+
+SPECS = (AllocationSpec("owl", _make, grid=_grid, default=lambda units, sparsity: {"lambda": LAMBDA, "M": MULTIPLE}),)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from autoprune.errors import UsageError
+from autoprune.pruning.allocation.spec import AllocationSpec, Context, Made
+from autoprune.pruning.allocation.uniform import uniform
 
 Evaluate = Callable[[tuple[int, ...], int], float]
 """From zeros per unit and a number of windows to a loss on that many search windows; lower is better."""
@@ -97,3 +99,22 @@ def mutate(zeros: Sequence[int], sizes: Sequence[int], floors: Sequence[int], ch
         changed[giver] -= amount
         changed[taker] += amount
     return tuple(changed)
+
+
+GENERATIONS = 12
+OFFSPRING = 8
+
+
+def _zeros(context: Context) -> dict[str, int]:
+    """Evolved on search text, from the uniform allocation."""
+    units, sparsity, windows = context.units, context.sparsity, context.windows
+
+    def measure(zeros: tuple[int, ...], count: int) -> float:
+        return context.loss(units.spread_totals(zeros), min(count, windows))
+
+    rungs = [Rung(2, 3), Rung(max(windows // 2, 2), 1), Rung(windows, 1)]
+    start = units.totals(units.spread(uniform(units.described(()), sparsity), sparsity))
+    return units.spread_totals(searched(start, units.sizes, measure, rungs, GENERATIONS, OFFSPRING).zeros)
+
+
+SPECS = (AllocationSpec("searched", lambda given: Made(zeros=_zeros), "trials"),)

@@ -5,14 +5,15 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from autoprune.errors import UsageError
-from autoprune.pruning.allocation.alphapruning import hill_exponent
+from autoprune.pruning.allocation.owl import SHARES
 from autoprune.pruning.scores import wanda
 from autoprune.pruning.skewness import skewness, unit_skewness, weight_skewness
 
-OUTLIER_MULTIPLE = 5.0
-OUTLIER_SHARES = {3.0: "outlier_share_3", OUTLIER_MULTIPLE: "outlier_share", 10.0: "outlier_share_10"}
-"""OWL's M -> the signal that counts outliers by it."""
+SMALLEST_SPREAD = 1e-6
 
 UNITS = ("block", "module", "projection")
 """What gets a sparsity of its own: a decoder block, one linear module, or one projection type inside a block."""
@@ -76,13 +77,28 @@ def _alpha(layers: list[Any]) -> float:
     return math.fsum(hill_exponent(layer.weight) for layer in layers) / len(layers)
 
 
+def hill_exponent(weight: Tensor) -> float:
+    """Power-law exponent of the eigenvalues of W^T W by Hill's estimator over the upper half of them.
+
+    alpha = 1 + k / sum_{i <= k} ln(lambda_i / lambda_{k+1}), lambda falling, k = half of their number. `weight`
+    [out, in], any float dtype. A spectrum without spread gives a large, finite exponent.
+    """
+    matrix = weight.detach().float()
+    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    eigenvalues = torch.linalg.eigvalsh(gram).double().flip(0).clamp_min(0.0)
+    k = max(len(eigenvalues) // 2, 1)
+    threshold = float(eigenvalues[min(k, len(eigenvalues) - 1)])
+    spread = float((eigenvalues[:k] / threshold).log().sum()) if threshold > 0.0 else 0.0
+    return 1.0 + k / max(spread, SMALLEST_SPREAD)
+
+
 SIGNALS: dict[str, Callable[[list[Any]], float]] = {
     "size": _size,
     "skewness": _skewness,
     "score_skewness": _score_skewness,
     "weight_norm": _weight_norm,
     "input_norm": _input_norm,
-    **{name: partial(_outlier_share, multiple=multiple) for multiple, name in OUTLIER_SHARES.items()},
+    **{name: partial(_outlier_share, multiple=multiple) for multiple, name in SHARES.items()},
     "mean_score": _mean_score,
     "alpha": _alpha,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import number
-from autoprune.runs.archive import Measured
+from autoprune.runs.measurement import Measurement
 
 NUMBERS = 40_000
 """How many layer errors a page holds: of the candidates that did worst they are left out."""
@@ -18,23 +18,23 @@ def layers(material: Material) -> dict[str, Any]:
     """`rows` (roles) and `columns` (blocks) of the heat maps, and where each layer stands among them; `subjects`: who
     was measured, best first, baselines before candidates; `units`: what is known of each before it is pruned."""
     subjects = _subjects(material)
-    names = [layer["name"] for layer in subjects[0][2].data["layers"]] if subjects else []
+    names = [layer.name for layer in subjects[0][2].layers] if subjects else []
     if names:
         subjects = subjects[: max(1, NUMBERS // len(names))]
     blocks, roles = _places(names)
     allocations: dict[tuple[float | None, ...], int] = {}
     told = []
     for key, label, measured in subjects:
-        by_name = {layer["name"]: layer for layer in measured.data["layers"]}
-        found = [by_name.get(name, {}) for name in names]
-        sparsity = tuple(number(layer.get("sparsity"), 4) for layer in found)
+        by_name = {layer.name: layer for layer in measured.layers}
+        found = [by_name.get(name) for name in names]
+        sparsity = tuple(number(layer and layer.sparsity, 4) for layer in found)
         told.append(
             {
                 "key": key,
                 "label": label,
                 "perplexity": number(measured.perplexity),
                 "allocation": allocations.setdefault(sparsity, len(allocations)),
-                "errors": [number(layer.get("relative_error"), 3) for layer in found],
+                "errors": [number(layer and layer.relative_error, 3) for layer in found],
             }
         )
     units, kind = _units(material, names)
@@ -52,12 +52,12 @@ def layers(material: Material) -> dict[str, Any]:
     }
 
 
-def _subjects(material: Material) -> list[tuple[str, str, Measured]]:
+def _subjects(material: Material) -> list[tuple[str, str, Measurement]]:
     """Key (slot or name), label and measurement of everybody whose layers are known; each source once."""
     slots = {placed.candidate: placed.slot for placed in material.placed}
     baselines, candidates = [], []
     for subject, measured in material.measured.items():
-        if not measured.data.get("layers"):
+        if not measured.layers:
             continue
         if subject.startswith("baseline:"):
             name = subject.removeprefix("baseline:")
@@ -67,7 +67,7 @@ def _subjects(material: Material) -> list[tuple[str, str, Measured]]:
     return [*_best_first(baselines), *_best_first(candidates)]
 
 
-def _best_first(found: list[tuple[str, str, Measured]]) -> list[tuple[str, str, Measured]]:
+def _best_first(found: list[tuple[str, str, Measurement]]) -> list[tuple[str, str, Measurement]]:
     return sorted(found, key=lambda each: each[2].perplexity)
 
 

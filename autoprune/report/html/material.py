@@ -10,9 +10,10 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.report.candidate import Spending
 from autoprune.report.picture import Picture
-from autoprune.runs.archive import Archive, Measured, Outcome, Proposal
+from autoprune.runs.archive import Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event, read_events
+from autoprune.runs.measurement import Measurement
 from autoprune.runs.quality import Placed
 
 
@@ -32,7 +33,7 @@ class Material:
     picture: Picture
     proposals: list[Proposal]
     outcomes: list[Outcome]
-    measured: dict[str, Measured]
+    measured: dict[str, Measurement]
     sources: dict[str, str | None]
     graph: "nx.MultiDiGraph[str]"
     placed: Sequence[Placed]
@@ -51,7 +52,7 @@ class Material:
         config, record = run.settings()
         events = list(read_events(run.events_file))
         proposals = archive.proposals()
-        measured: dict[str, Measured] = {}
+        measured: dict[str, Measurement] = {}
         for each in archive.measurements("search"):
             measured.setdefault(each.subject, each)
         named = dict.fromkeys(proposal.candidate for proposal in proposals if proposal.candidate)

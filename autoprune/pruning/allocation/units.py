@@ -2,18 +2,24 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from autoprune.errors import CandidateFailure, UsageError
-from autoprune.evaluation.algorithms import Readable
 from autoprune.pruning.allocation.budget import matrix_zeros, project, unit_zeros
 from autoprune.pruning.allocation.signals import SIGNALS, unit_key, unit_signals
-from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.bundle import LayerInfo, Readable
 from autoprune.pruning.contract import UNIT_FIELDS
 from autoprune.pruning.masks import count_zeros
 
 MIXED = "mixed"
 DESCRIBED = tuple(field.name for field in UNIT_FIELDS if field.name in SIGNALS)
+
+
+class LayerZeros(NamedTuple):
+    """Zeros per layer, in total exactly round(s N), and per layer the sparsity of its unit, which a score is told."""
+
+    zeros: dict[str, int]
+    told: dict[str, float]
 
 
 class Units:

@@ -1,0 +1,311 @@
+"""The evaluator: from an algorithm and a recipe to a pruned model and its perplexity. There is no other way.
+
+    recipe -> zeros per layer -> scores -> masks, refined -> new weights -> losses of windows
+
+Scores come from a published formula or from a candidate in its sandbox; all that follows is trusted code. What is
+measured are the very weights whose zeros were counted.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from torch import Tensor
+
+from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
+from autoprune.evaluation.algorithms import Algorithm, Opened, Scoring
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.bos import shown
+from autoprune.evaluation.ladder import EVERYTHING, Ladder, StoppedEarly
+from autoprune.evaluation.layer_zeros import own_zeros, zeros_beforehand
+from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.texts import Split
+from autoprune.pruning.allocation.table import OWN, made
+from autoprune.pruning.allocation.units import LayerZeros
+from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.observed import Observed
+from autoprune.pruning.outputs import not_finite
+from autoprune.pruning.prune import Method, Plan, Seconds, Seen, prune_blocks, unseen
+from autoprune.pruning.target import Edits
+from autoprune.pruning.threads import side_by_side
+from autoprune.runs.measurement import DENSE, LayerDiagnostic, Measurement
+
+ONLINE_WINDOWS = 2
+"""Calibration windows from which an allocation on the walk sees what is left, before every block."""
+
+Advance = Callable[[], None]
+
+
+class NotFinite(CandidateFailure):
+    """The perplexity of the pruned model is not finite. `measured`: all else that is known of it."""
+
+    def __init__(self, measured: Measurement) -> None:
+        message = f"the perplexity on the {measured.split} split is not finite"
+        super().__init__("measure", "not-finite", message)
+        self.measured = measured
+
+
+def still() -> None:
+    """Nobody watches the progress."""
+
+
+def dense(bench: Bench, split: Split) -> Measurement:
+    """The unpruned target. Raises UsageError where its perplexity is not finite in this dtype."""
+    try:
+        return _measured(bench, unmeasured(bench, DENSE, split, 0))
+    except CandidateFailure as failure:
+        raise UsageError(f"{failure.message}: {not_finite(bench.target)}") from None
+
+
+def as_it_is(bench: Bench, split: Split) -> Measurement:
+    """The target with whatever weights it has now. Raises CandidateFailure when its perplexity is not finite."""
+    return _measured(bench, unmeasured(bench, "", split, sum(bench.target.zeros(each.name) for each in bench.layers)))
+
+
+def measure(
+    bench: Bench,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    split: Split,
+    ladder: Ladder = EVERYTHING,
+    subject: str = "",
+    advance: Advance = still,
+) -> Measurement:
+    """Prune the target as a recipe says, as far as the ladder lets it, measure it, and put the dense weights back.
+
+    Raises UsageError for a recipe that does not fit; CandidateFailure when the algorithm fails, the ladder refuses its
+    masks, or the perplexity is not finite; StoppedEarly when the ladder says that the rest is not worth measuring.
+    """
+    sample = bench.sampled(split)  # what is collected for it is no part of the score's time
+    order = sample.order() if sample else None
+    with opened(bench, algorithm, recipe) as (source, zeros), bench.target.edited() as edits:
+        watch = _Watch(bench, unmeasured(bench, subject, split, 0), ladder)
+        try:
+            seconds = _apply(bench, algorithm, source, recipe, zeros, edits, watch.see, advance, order, watch.check)
+            count = _counted(bench, recipe, zeros)
+            measured = _measured(bench, watch.record(seconds, count), ladder)
+        except StoppedEarly as stopped:
+            stopped.partial = stopped.partial.model_copy(update=source.facts)
+            raise
+        return measured.model_copy(update={"repeats": source.repeats(), **source.facts})
+
+
+def prune(
+    bench: Bench, algorithm: Algorithm, recipe: Recipe, edits: Edits, advance: Advance = still
+) -> tuple[Seconds, bool | None]:
+    """Prune the bench's target, which must be dense, and leave it so. Seconds by phase, and whether scores came back.
+
+    Dense statistics cost the first that needs them; later ones find them on disk. Raises UsageError for a recipe that
+    does not fit, CandidateFailure when a candidate fails, AutoPruneError when the zeros are not those that were set.
+    """
+    with opened(bench, algorithm, recipe) as (source, zeros):
+        seconds = _apply(bench, algorithm, source, recipe, zeros, edits, unseen, advance)
+        _counted(bench, recipe, zeros)
+        return seconds, source.repeats()
+
+
+@contextmanager
+def opened(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> Iterator[tuple[Opened, LayerZeros | None]]:
+    """The algorithm, opened once on dense statistics, or to be opened for every block of a walk; with its zeros per
+    layer, None where the walk makes them."""
+    recipe.check(algorithm)
+    zeros = zeros_beforehand(bench, algorithm, recipe)  # before it is opened, for then its clock runs
+    own = recipe.allocation == OWN
+    if recipe.statistics == "dense" or own:
+        with algorithm.open(bench.readable(algorithm.needs)) as session:
+            if own or (recipe.own_first and session.has_allocate and recipe.kept_of is None):
+                zeros = own_zeros(bench, recipe, session, algorithm.name)
+            if recipe.statistics == "dense":
+                yield Opened(algorithm, session), zeros
+                return
+    yield Opened(algorithm), zeros
+
+
+def _apply(
+    bench: Bench,
+    algorithm: Algorithm,
+    source: Opened,
+    recipe: Recipe,
+    zeros: LayerZeros | None,
+    edits: Edits,
+    seen: Seen,
+    advance: Advance,
+    order: Sequence[str] | None = None,
+    check: Callable[[str, Seconds], None] = lambda name, seconds: None,
+) -> Seconds:
+    """Scores, masks and new weights, layer by layer, or block by block where an update or the statistics want a walk.
+
+    `order`: of layers that are scored at once; `check` is told of each of these, in that order, and may raise.
+    """
+    method = recipe.method(algorithm)
+    if source.session is not None and zeros is not None and method.update == "none":
+        return _at_once(bench, source.session, zeros, method, edits, seen, order, check)
+    sequential = recipe.statistics == "sequential"
+    return prune_blocks(
+        bench.target,
+        bench.windows("calibration").tokens,
+        method,
+        _plan(bench, recipe, zeros),
+        source.on,
+        edits,
+        sequential=sequential,
+        hessian=sequential and "hessian" in algorithm.needs,
+        gradients=_Gradients(bench) if sequential and "gradient" in algorithm.needs else None,
+        seen=seen,
+        advance=advance,
+    )
+
+
+def _at_once(
+    bench: Bench,
+    session: Scoring,
+    zeros: LayerZeros,
+    method: Method,
+    edits: Edits,
+    seen: Seen,
+    order: Sequence[str] | None,
+    check: Callable[[str, Seconds], None],
+) -> Seconds:
+    """Scores from cached statistics and no update: masks are made side by side, and no walk is needed."""
+    hessian = bench.hessians(method.reads_hessian)  # which may collect, so before the clock starts
+    seconds = Seconds()
+
+    def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
+        name, score = scored
+        weight = bench.target.weight(name)
+        kept = method.mask(weight, score, zeros.zeros[name], session.group, partial(hessian, name))
+        seen(name, weight, kept)
+        return name, kept
+
+    scored = 0
+    scores = session.scores(zeros.told, order, method.pattern_text)
+    for name, kept in side_by_side(mask, seconds.timed(scores)):
+        edits.mask(name, kept)
+        check(name, seconds)
+        scored += 1
+    seconds.spent_on("mask")
+    if scored != len(bench.layers):
+        raise CandidateFailure("check", "protocol", f"{scored} of {len(bench.layers)} layers were scored")
+    return seconds
+
+
+def _plan(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> Plan:
+    making = None if zeros is not None else made(recipe.allocation).plan
+    if making is not None:
+        few = bench.windows("calibration").tokens[:ONLINE_WINDOWS]
+        return making(bench.target, few, recipe.sparsity)
+
+    def plan(layers: Sequence[LayerInfo], block: Observed) -> tuple[Mapping[str, int], Mapping[str, float]]:
+        if zeros is None:
+            raise AutoPruneError(f"nobody made the zeros of {recipe.allocation}")
+        return zeros
+
+    return plan
+
+
+class _Watch:
+    """Sees the masks of all layers: what a measurement says of them, and what the ladder's first rungs need."""
+
+    def __init__(self, bench: Bench, empty: Measurement, ladder: Ladder) -> None:
+        self._bench, self._ladder = bench, ladder
+        self._sample = bench.sampled(empty.split)
+        self._masked = empty.model_copy(update={"sampled_layers": len(self._sample.layers) if self._sample else 0})
+        self._diagnostics: dict[str, LayerDiagnostic] = {}
+        self._errors: dict[str, float] = {}
+        self._bits: dict[str, Tensor] = {}
+
+    def see(self, name: str, weight: Tensor, mask: Tensor) -> None:
+        """From several threads, a layer each."""
+        if self._sample and name in self._sample.layers:
+            self._errors[name] = self._sample.error(name, weight, mask)
+        self._bits[name] = self._bench.signature.bits(name, mask)
+        self._diagnostics[name] = self._bench.diagnose(name, mask)
+
+    def check(self, name: str, seconds: Seconds) -> None:
+        """The rung of the reconstruction error, in the order in which layers are scored. Raises StoppedEarly."""
+        if name in self._errors:
+            errors = [*self._masked.layer_errors, self._errors[name]]
+            self._masked = self._masked.model_copy(update={"layer_errors": errors, "seconds": seconds.reported()})
+            self._ladder.check_error(self._masked)
+
+    def record(self, seconds: Seconds, zeros: int) -> Measurement:
+        """All that is known before the first window. Raises CandidateFailure when the ladder refuses the masks."""
+        signature = self._bench.signature.packed(self._bits)
+        known = {
+            "layers": [self._diagnostics[layer.name] for layer in self._bench.layers],
+            "signature": signature,
+            "seconds": seconds.reported(),
+            "zeros": zeros,
+            "sparsity": zeros / self._masked.weights,
+        }
+        self._ladder.accept(signature)
+        return self._masked.model_copy(update=known)
+
+
+class _Gradients(Mapping[str, Tensor]):
+    """The dense model's gradients, read from the cached bundle when they are asked for."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._readable = bench.readable(("gradient",))
+
+    def __getitem__(self, name: str) -> Tensor:
+        gradient: Tensor = self._readable.view(name, 0.0).gradient
+        return gradient
+
+    def __iter__(self) -> Iterator[str]:
+        return (layer.name for layer in self._readable.layers)
+
+    def __len__(self) -> int:
+        return len(self._readable.layers)
+
+
+def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> int:
+    """Zeros on the live weights, checked against what was promised.
+
+    There may be more where an update hit zero with a kept weight.
+    """
+    names = [layer.name for layer in bench.layers]
+    found = dict(zip(names, side_by_side(bench.target.zeros, names), strict=True))
+    total, promised = sum(found.values()), zeros.zeros if zeros else {}
+    for name, count in promised.items():
+        if recipe.update == "none" and found[name] != count:
+            raise AutoPruneError(f"layer {name} has {found[name]} zeros, not the {count} that were set")
+    least = sum(promised.values()) if promised else round(recipe.sparsity * bench.target.weights)
+    if total < least:
+        raise AutoPruneError(f"the pruned weights hold {total} zeros, fewer than the {least} that were set")
+    return total
+
+
+def unmeasured(bench: Bench, subject: str, split: Split, zeros: int) -> Measurement:
+    """What is known of a measurement before anything is measured."""
+    windows = bench.windows(split)
+    return Measurement(
+        subject=subject,
+        split=split,
+        perplexity=math.nan,
+        sparsity=zeros / bench.target.weights,
+        zeros=zeros,
+        weights=bench.target.weights,
+        seqlen=windows.seqlen,
+        windows=len(windows.tokens),
+        bos=shown(windows.bos),
+    )
+
+
+def _measured(bench: Bench, masked: Measurement, ladder: Ladder = EVERYTHING) -> Measurement:
+    """With the losses of the model as it is now. Raises CandidateFailure (stage measure) when they are not finite."""
+    started = time.perf_counter()
+
+    def timed() -> Measurement:
+        return masked.model_copy(update={"seconds": {**masked.seconds, "eval": time.perf_counter() - started}})
+
+    def check(losses: list[float]) -> None:
+        if not math.isfinite(perplexity(losses)):
+            raise NotFinite(timed())
+        ladder.check_losses(timed(), losses)
+
+    losses = bench.losses(masked.split, looks=ladder.looks(masked.windows), check=check)
+    return timed().with_losses(losses)

@@ -1,0 +1,73 @@
+"""Trials: losses of one algorithm under many allocations, masking again only what changed from one to the next."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+from torch import Tensor
+
+from autoprune.evaluation.algorithms import Scoring
+from autoprune.evaluation.bench import Bench
+from autoprune.pruning.allocation.units import Units
+from autoprune.pruning.prune import Method
+from autoprune.pruning.threads import side_by_side
+
+PLAIN = Method()
+
+
+class Trials:
+    """Measures allocations on the search split. The target's weights are back when it is closed.
+
+    `windows`: how many the split has; `measured`: how many passed through the model in all. `method`: what becomes of
+    the scores.
+    """
+
+    def __init__(self, bench: Bench, units: Units, scoring: Scoring, method: Method = PLAIN) -> None:
+        self.units = units
+        self.windows = len(bench.windows("search").tokens)
+        self.measured = 0
+        self._known: dict[tuple[int, ...], list[float]] = {}
+        self._bench = bench
+        self._scoring = scoring
+        self._method = method
+        self._hessian = bench.hessians(method.reads_hessian)
+        self._applied: dict[str, int] = {}
+
+    def __enter__(self) -> "Trials":
+        self._editing = self._bench.target.edited()
+        self._edits = self._editing.__enter__()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._editing.__exit__(None, None, None)
+
+    def loss(self, zeros: Mapping[str, int], windows: int) -> float:
+        """The mean loss in nats over the first windows of the search split; infinite where it is not finite.
+
+        A window that was measured before under the same zeros is not measured again.
+        """
+        known = self._known.setdefault(tuple(zeros.values()), [])
+        if len(known) < windows:
+            self._apply(zeros)
+            self.measured += windows - len(known)
+            known += self._bench.losses("search", windows, skip=len(known))
+        mean = math.fsum(known[:windows]) / windows
+        return mean if math.isfinite(mean) else math.inf
+
+    def _apply(self, zeros: Mapping[str, int]) -> None:
+        told = self.units.sparsity(zeros)
+        changed = [
+            layer.name
+            for unit in self.units.members.values()
+            if any(self._applied.get(layer.name) != zeros[layer.name] for layer in unit)
+            for layer in unit
+        ]
+
+        def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
+            name, score = scored
+            weight, group = self._bench.target.weight(name), self._scoring.group
+            return name, self._method.mask(weight, score, zeros[name], group, partial(self._hessian, name))
+
+        for name, kept in side_by_side(mask, self._scoring.scores(told, changed) if changed else ()):
+            self._edits.mask(name, kept)
+            self._applied[name] = zeros[name]

@@ -1,0 +1,101 @@
+"""A measurement: what was found of one subject on one split, as it is kept, cached and told."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Split = Literal["calibration", "search", "report"]
+"""Which of the disjoint texts: the third is measured once, at the end."""
+DENSE = "dense"
+"""The subject that is the unpruned model."""
+BASELINE = "baseline:"
+"""How the names of published algorithms begin; all other subjects are content hashes of candidates."""
+WORST_LAYERS = 3
+
+
+class LayerDiagnostic(BaseModel):
+    """One layer after pruning. `relative_error`: expected squared output error over the output's mean square, with
+    inputs taken as independent: sum of pruned w^2 h over sum of all w^2 h, h the Hessian diagonal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    sparsity: float
+    relative_error: float
+
+
+class Measurement(BaseModel):
+    """What was measured of a subject on one split. `window_losses` in nats per token, `seconds` by phase.
+
+    A full one has the losses of all `windows`, in the order of the text. One that was stopped early has fewer, in the
+    order in which they were measured (`racing.order`), and its perplexity is that of those windows alone.
+
+    `layer_errors`: the relative errors of the `sampled_layers` layers that `Reconstruction` samples, as far as they are
+    known, in the order in which they were scored; where a search asks for them. `bos`: the token before each window.
+    `signature`: a sample of the masks' bits. `repeats`: whether a candidate's scores came back when a fresh process was
+    asked, None where nobody asked. `memory_bytes`: by how much its process grew at most, where the sandbox can see
+    that; `diagnostics`: what it printed. `cached`: found, not measured now. `tuning`: of a tuned baseline, what `Tuned`
+    says; `untuned`: its allocation could have been tuned, which was not worth it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+
+    subject: str
+    split: Split
+    perplexity: float
+    window_losses: list[float] = Field(default_factory=list)
+    sparsity: float = 0.0
+    zeros: int = 0
+    weights: int = 0
+    seqlen: int = 0
+    windows: int = 0
+    bos: str | None = None
+    layers: list[LayerDiagnostic] = Field(default_factory=list)
+    signature: bytes = b""
+    seconds: dict[str, float] = Field(default_factory=dict)
+    layer_errors: list[float] = Field(default_factory=list)
+    sampled_layers: int = 0
+    repeats: bool | None = None
+    memory_bytes: int | None = None
+    diagnostics: str = ""
+    cached: bool = False
+    tuning: dict[str, Any] | None = None
+    untuned: bool = False
+
+    @property
+    def name(self) -> str:
+        """A baseline's name as people read it, or a candidate's hash."""
+        return self.subject.removeprefix(BASELINE)
+
+    @property
+    def short_name(self) -> str:
+        """A baseline's name, or the start of a candidate's hash."""
+        return self.name[:8] if self.name == self.subject else self.name
+
+    @property
+    def worst_layers(self) -> list[str]:
+        """The layers that lost most, by relative error."""
+        return [layer.name for layer in sorted(self.layers, key=lambda layer: -layer.relative_error)[:WORST_LAYERS]]
+
+    @property
+    def reconstruction(self) -> float | None:
+        """The mean relative error of the sampled layers, each counted once; None until all of them are known."""
+        known = self.sampled_layers > 0 and len(self.layer_errors) == self.sampled_layers
+        return sum(self.layer_errors) / self.sampled_layers if known else None
+
+    @property
+    def full(self) -> bool:
+        """Whether every window was measured."""
+        return len(self.window_losses) == self.windows
+
+    def with_losses(self, losses: Sequence[float]) -> "Measurement":
+        """The same with these losses, and the perplexity of them."""
+        return self.model_copy(update={"window_losses": list(losses), "perplexity": perplexity(losses)})
+
+
+def perplexity(losses: Sequence[float]) -> float:
+    """exp of the mean loss; infinite where that overflows."""
+    mean = math.fsum(losses) / len(losses)
+    return math.inf if mean > 700 else math.exp(mean)

@@ -380,11 +380,6 @@ def flat_settings(config: Config) -> dict[str, Any]:
     return _flat(config.model_dump(mode="json"))
 
 
-def dump_config(config: Config) -> str:
-    """The whole tree as YAML, defaults included."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-
-
 def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     try:
         tree = read_yaml(read_text_file(path, what, most=4 * LARGEST + 1))  # bytes, of which a character has up to four

@@ -1,7 +1,16 @@
 import pytest
+import yaml
 
-from autoprune.config import Config, dump_config, load_config
+from autoprune.config import Config, load_config
 from autoprune.errors import UsageError
+from autoprune.runs.directory import RunDirectory
+
+
+def written(config, folder):
+    """A run's directory that holds no more than its settings."""
+    run = RunDirectory(folder)
+    run.write_settings(config, {})
+    return run
 
 
 def test_words_win_over_the_file_and_the_file_over_defaults(tmp_path):
@@ -12,10 +21,13 @@ def test_words_win_over_the_file_and_the_file_over_defaults(tmp_path):
     assert config.data.seqlen == Config().data.seqlen
 
 
-def test_a_dumped_tree_loads_to_the_same_settings(tmp_path):
+def test_the_tree_that_a_run_keeps_loads_to_the_same_settings(tmp_path):
+    config = Config(sparsity=0.3)
+    run = written(config, tmp_path)
+    assert run.settings() == (config, {})
     file = tmp_path / "c.yaml"
-    file.write_text(dump_config(Config(sparsity=0.3)))
-    assert load_config(file) == Config(sparsity=0.3)
+    file.write_text(yaml.safe_dump(yaml.safe_load(run.settings_file.read_text())["config"]))
+    assert load_config(file) == config
 
 
 @pytest.mark.parametrize(
@@ -75,8 +87,7 @@ def test_masks_of_baselines_are_refined_unless_the_settings_say_otherwise():
 def test_patterns_are_read_with_and_without_quotes_and_survive_the_settings_file(tmp_path):
     config = load_config(None, ["search.confirm_patterns=[2:4,'4:8', '02:4']"])
     assert config.search.confirm_patterns == ["2:4", "4:8"]
-    (tmp_path / "settings.yaml").write_text(dump_config(config))
-    assert load_config(tmp_path / "settings.yaml") == config
+    assert written(config, tmp_path).settings()[0] == config
 
 
 @pytest.mark.parametrize(
@@ -105,9 +116,11 @@ def test_what_cannot_be_a_baseline_or_a_pattern_is_refused(word, complaint):
         ("postgresql://ann:s@[::1]:5432/db", "postgresql://ann@[::1]:5432/db", "s"),
     ],
 )
-def test_a_database_is_kept_without_its_password(url, kept, password):
+def test_a_database_is_kept_without_its_password(url, kept, password, tmp_path):
     config = load_config(None, [f"database={url}"])
     assert (config.database.url, config.database.password) == (kept, password)
-    assert f"database: {kept}\n" in dump_config(config)
+    text = written(config, tmp_path).settings_file.read_text()
+    assert f"database: {kept}\n" in text
+    assert "s@x" not in text
     assert "s@x" not in repr(config)
     assert Config.model_validate(config.model_dump(mode="json")) == config

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from autoprune.agents.chat.endpoint import Endpoint
-from autoprune.config import dump_config, load_config
+from autoprune.config import load_config
 from autoprune.runs.archive import Archive, Outcome
+from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.secrets import masked, masked_tree
 
@@ -107,10 +108,13 @@ def test_events_and_archive_hold_no_key(tmp_path: Path) -> None:
     assert all(KEY.encode() not in file.read_bytes() for file in tmp_path.iterdir())
 
 
-def test_settings_are_written_without_the_user_of_an_address() -> None:
+def test_settings_are_written_without_the_user_of_an_address(tmp_path: Path) -> None:
     words = ["llm.base_url=http://me:pa55@host/v1", "llm.roles.critic.base_url=https://token@other/v1"]
     config = load_config(None, words)
-    written = dump_config(config)
+    run = RunDirectory(tmp_path)
+    run.write_settings(config, {})
+    written = run.settings_file.read_text()
+    assert "http://host/v1" in written
     assert "pa55" not in written
     assert "token@" not in written
     assert config.llm.for_role("critic").base_url == "https://token@other/v1"

@@ -26,7 +26,7 @@ class Memory(BaseModel):
 
 def recall(workbench: Workbench, request: Recall, before: int | None = None) -> list[Memory]:
     """Candidates of the run by perplexity (best first), or failures (latest first); only of generations before one."""
-    archive = workbench.measurer.store.archive
+    archive = workbench.archive
     ideas = {proposal.slot: str(proposal.thought.get("idea", "")) for proposal in archive.proposals()}
     wanted = "measured" if request.what == "best" else "failed"
     found = [

@@ -14,6 +14,8 @@ from autoprune.evaluation.tuning import default_of
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import TUNABLE
 from autoprune.pruning.masks import parse_pattern
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
 from autoprune.runs.measurement import BASELINE, DENSE, Measurement
 from autoprune.tools.measurer import Measurer
 from autoprune.tools.tuner import Tuner, refined_name
@@ -52,6 +54,16 @@ class Workbench:
         """Target, texts and statistics."""
         return self.measurer.bench
 
+    @property
+    def run(self) -> RunDirectory:
+        """The run's directory, with the sources of its candidates."""
+        return self.measurer.run
+
+    @property
+    def archive(self) -> Archive:
+        """The run's."""
+        return self.measurer.store.archive
+
     def calibrated(self, seed: int) -> "Workbench":
         """The same target and archive with the calibration sample of another seed (0: the run's own)."""
         if not seed:
@@ -87,7 +99,7 @@ class Workbench:
         if windows is not None:
             data = data.model_copy(update={"search_windows": windows, "report_windows": windows})
         config = self.config.model_copy(update={"model": model, "data": data})
-        bench = open_bench(config, self.measurer.run.path, notify)
+        bench = open_bench(config, self.run.path, notify)
         other = replace(self.measurer, config=config, bench=bench, executor=None, _asked={})
         tuner = Tuner(other, self.sparsity) if config.search.tune_elsewhere else self.tuner
         return replace(self, measurer=other, tuner=tuner)

@@ -10,6 +10,7 @@ from autoprune.config import Config, load_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from tests.agents.chat.faulty_server import ChatServer
+from tests.agents.kept import kept
 from tests.agents.lives import Nursery, live
 
 SMALL = (
@@ -77,9 +78,7 @@ def facts() -> Callable[[RunDirectory], dict[str, Any]]:
             return {
                 "outcomes": {o.slot: (o.candidate, o.status, o.data.get("perplexity")) for o in archive.outcomes()},
                 "measurements": sorted(
-                    (m.subject, m.split, m.settings, m.perplexity)
-                    for s in ("search", "report")
-                    for m in archive.measurements(s)
+                    (m.subject, m.split, key, m.perplexity) for key, m in kept(archive, "search", "report")
                 ),
                 "nodes": sorted(node.id for node in archive.nodes()),
                 "edges": sorted((edge.source, edge.target, edge.kind) for edge in archive.edges()),

@@ -13,9 +13,10 @@ from autoprune.agents.chat.choose import choose_llm
 from autoprune.agents.session import open_crew, work
 from autoprune.config import Config
 from autoprune.errors import RunPaused
-from autoprune.runs.archive import Archive, Measured
+from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+from autoprune.runs.measurement import Measurement
 
 ENDS = {0: "ended", 3: "paused", -signal.SIGKILL: "killed"}
 
@@ -54,7 +55,7 @@ class Nursery:
 
 
 def measured_in(path: Path) -> list[str]:
-    """Subject, split and settings of every measurement that any life has kept, in order."""
+    """Subject, split and key of every measurement that any life has kept, in order."""
     return path.with_suffix(".measured").read_text().splitlines()
 
 
@@ -116,9 +117,9 @@ def _watch_puts(saver: Any, pass_by: Any) -> None:
 def _watch_measurements(log: Path) -> None:
     keep = Archive.add_measurement
 
-    def watched(self: Archive, measured: Measured) -> None:
-        keep(self, measured)
+    def watched(self: Archive, key: str, measured: Measurement) -> None:
+        keep(self, key, measured)
         with log.open("a") as lines:
-            lines.write(f"{measured.subject} {measured.split} {measured.settings}\n")
+            lines.write(f"{measured.subject} {measured.split} {key}\n")
 
     Archive.add_measurement = watched  # type: ignore[method-assign]

@@ -5,7 +5,7 @@ import pytest
 from autoprune.agents.bar import bar, densities
 from autoprune.agents.briefing import lessons
 from autoprune.pruning.bundle import LayerInfo
-from autoprune.runs.archive import Measured
+from autoprune.runs.measurement import LayerDiagnostic, Measurement
 
 LAYERS = [
     LayerInfo(f"layers.{block}.{role}", role, block, block / 2, (2, 4), f"layers.{block}")
@@ -15,11 +15,24 @@ LAYERS = [
 
 
 def row(subject, perplexity, seconds=0.0, **more):
-    layers = [{"name": layer.name, "sparsity": 0.25 * (1 + layer.block), "relative_error": 0.1} for layer in LAYERS]
-    sizes = {"zeros": 24, "weights": 48, "seqlen": 8, "windows": 2, "window_losses": [3.0, 4.0]}
-    errors = {"layer_errors": [0.02, 0.04], "sampled_layers": 2}
-    data = {"layers": layers, "seconds": {"mask": seconds}, **sizes, **errors, **more}
-    return Measured(f"baseline:{subject}", "search", "s", perplexity, 0.5, data)
+    return Measurement(
+        subject=f"baseline:{subject}",
+        split="search",
+        perplexity=perplexity,
+        sparsity=0.5,
+        layers=[
+            LayerDiagnostic(name=layer.name, sparsity=0.25 * (1 + layer.block), relative_error=0.1) for layer in LAYERS
+        ],
+        seconds={"mask": seconds},
+        zeros=24,
+        weights=48,
+        seqlen=8,
+        windows=2,
+        window_losses=[3.0, 4.0],
+        layer_errors=[0.02, 0.04],
+        sampled_layers=2,
+        **more,
+    )
 
 
 def test_the_best_comes_with_its_densities_and_each_with_its_seconds_where_it_was_measured_now():

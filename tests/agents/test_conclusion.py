@@ -6,7 +6,7 @@ import pytest
 from autoprune.agents.conclusion import Condition, comparisons, conclude
 from autoprune.agents.entrants import Entrant, Standing
 from autoprune.errors import CandidateFailure
-from autoprune.runs.archive import Measured
+from autoprune.runs.measurement import Measurement
 
 TEXT = np.random.default_rng(0).normal(4.0, 0.4, 24)
 
@@ -15,8 +15,15 @@ def measured(log_perplexity, seed, kind="candidate", subject="x"):
     """Losses of that mean; a candidate's are by turns a little above and below, by a hundredth of a nat."""
     turns = 0.01 * (-1.0) ** np.arange(len(TEXT)) * (kind == "candidate")
     losses = TEXT - TEXT.mean() + log_perplexity + turns + 0.001 * seed
-    data = {"window_losses": list(losses), "zeros": 6, "weights": 10}
-    return Measured(subject, "report", "s", float(np.exp(losses.mean())), 0.6, data)
+    return Measurement(
+        subject=subject,
+        split="report",
+        perplexity=float(np.exp(losses.mean())),
+        sparsity=0.6,
+        window_losses=losses.tolist(),
+        zeros=6,
+        weights=10,
+    )
 
 
 def standing(name, kind, log_perplexity, search=60.0, seeds=2):
@@ -106,6 +113,6 @@ def test_what_failed_is_in_no_comparison_and_no_baseline_goes_missing_unsaid():
 
 def test_the_perplexity_of_several_seeds_is_that_of_their_mean_loss():
     several = standing("a", "candidate", 4.0, seeds=3).row()
-    losses = [measured(4.0, seed).data["window_losses"] for seed in range(3)]
+    losses = [measured(4.0, seed).window_losses for seed in range(3)]
     assert several["report"] == pytest.approx(float(np.exp(np.mean(losses))))
     assert (several["seeds"], len(several["by_seed"])) == ([0, 1, 2], 3)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.pruning.allocation import families
+from autoprune.pruning.allocation import sdsa_settings
 from autoprune.report.confirmation import heading
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from tests.agents.kept import kept
 
 LITTLE = ("search.max_candidates=2", "search.layer_error=null")
 
@@ -25,8 +26,9 @@ def tokens(model, text):
 
 
 def reported(run):
+    """(key, measurement) of all on the report split."""
     archive = Archive(run.archive_file)
-    rows = archive.measurements("report")
+    rows = kept(archive, "report")
     archive.close()
     return rows
 
@@ -56,7 +58,7 @@ def test_finalists_and_the_best_baselines_get_every_seed_and_the_rest_the_first(
     assert len(drawn.comparisons) == 4 * len(finalists) == drawn.protocol["comparisons"]
     assert {len(each["seeds"]) for each in drawn.comparisons} == {1, 3}
     rows = reported(run)
-    assert len(rows) == len({(row.subject, row.settings) for row in rows})
+    assert len(rows) == len({(row.subject, key) for key, row in rows})
     assert len(rows) == 1 + 2 * 3 + 2 + 3 * len(finalists)
 
 
@@ -85,9 +87,10 @@ def test_a_second_model_may_be_measured_on_fewer_windows_and_its_table_says_so(s
     run = search(*LITTLE, f"search.transfer_model={other_model}", *words)
     (there,) = picture(run).elsewhere
     assert heading(there) == f"{Path(other_model).name} at sparsity 0.5, 2 windows"
-    counts = {row.subject: set() for row in reported(run)}
-    for row in reported(run):
-        counts[row.subject].add(len(row.data["window_losses"]))
+    counts = {row.subject: set() for _, row in reported(run)}
+    for _, row in reported(run):
+        assert row.full
+        counts[row.subject].add(len(row.window_losses))
     assert set(map(frozenset, counts.values())) == {frozenset({2, 4})}
     told = [event.data["text"] for event in read_events(run.events_file) if event.kind == "notice"]
     for row in there["rows"][1:]:
@@ -112,8 +115,8 @@ def test_a_pattern_has_rows_of_the_scores_alone_and_one_that_does_not_fit_says_s
 
 
 def test_tuned_baselines_are_tuned_where_they_are_measured_and_say_to_what(search, monkeypatch):
-    monkeypatch.setattr(families, "STRENGTHS", families.STRENGTHS[:2])
-    monkeypatch.setattr(families, "STRENGTHS_STAGED", ())
+    monkeypatch.setattr(sdsa_settings, "STRENGTHS", sdsa_settings.STRENGTHS[:2])
+    monkeypatch.setattr(sdsa_settings, "STRENGTHS_STAGED", ())
     words = (
         "search.max_candidates=1",
         "search.baseline_scores=[wanda]",

@@ -10,6 +10,7 @@ from autoprune.report.tables import run_row
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
+from tests.agents.kept import kept
 from tests.agents.lives import live
 
 
@@ -29,11 +30,7 @@ def forked(search, tmp_path):
 
 def measured(run):
     archive = Archive(run.archive_file)
-    rows = {
-        (row.subject, row.split, row.settings): row
-        for split in ("search", "report")
-        for row in archive.measurements(split)
-    }
+    rows = {(row.subject, row.split, key): row for key, row in kept(archive, "search", "report")}
     archive.close()
     return rows
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from autoprune.agents.overview import Overview
-from autoprune.runs.archive import Measured, Outcome, Proposal
+from autoprune.runs.archive import Outcome, Proposal
+from autoprune.runs.measurement import Measurement
 
 LOSSES = {"a": [3.0, 3.2, 3.1, 3.3], "b": [3.05, 3.22, 3.2, 3.31], "c": [3.5, 3.5]}
 """In nats, by window; `c` was measured on fewer windows than the others."""
@@ -16,8 +17,17 @@ def perplexity(name):
 
 def recorded(name):
     losses = LOSSES[name]
-    data = {"layers": [], "window_losses": losses, "zeros": 6, "weights": 10, "seqlen": 8, "windows": len(losses)}
-    return Measured(name, "search", "s", perplexity(name), 0.6, data)
+    return Measurement(
+        subject=name,
+        split="search",
+        perplexity=perplexity(name),
+        window_losses=losses,
+        sparsity=0.6,
+        zeros=6,
+        weights=10,
+        seqlen=8,
+        windows=len(losses),
+    )
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ def test_a_generation_is_measured_side_by_side(small_config, tmp_path, search):
     run = RunDirectory.create(tmp_path / "met", config)
     events = EventLog(run.events_file)
     with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
-        executor = Meeting(config.allocation, crew.workbench.bench, crew.workbench.sandbox)
+        executor = Meeting(crew.workbench.bench, crew.workbench.measurer.sandbox)
         executor.expect(each["candidate"] for each in alone["outcomes"] if each["status"] in REACHED)
-        crew.workbench.executor = executor
+        crew.workbench.measurer.executor = executor
         work(crew)
     events.close()
     assert executor.meeting.parties > GENERATION // 2

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.compare import run
-from autoprune.evaluation.experiment import Recipe
+from autoprune.evaluation.recipe import Recipe
 from autoprune.pruning.statistics import collect_inputs
 from autoprune.pruning.target import Target, load_target
 from tests.architectures.families import VOCABULARY, tiny
@@ -64,9 +64,9 @@ def test_weights_that_blocks_share_stay_dense_and_are_named(family, layers, shar
     assert not any(shared in layer.name for layer in target.layers)
     assert "stay dense, as several decoder blocks share their weights: model.layers.*." in target.dense[0]
     before = {name: each.clone() for name, each in target.model.named_parameters() if shared in name}
-    with target.edited() as put:
+    with target.edited() as edits:
         for layer in target.layers:
-            put(layer.name, torch.zeros(layer.shape))
+            edits.weight(layer.name, torch.zeros(layer.shape))
         assert all(torch.equal(each, before[name]) for name, each in target.model.named_parameters() if name in before)
 
 

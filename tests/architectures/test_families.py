@@ -3,7 +3,6 @@ Wanda's masks equal a few independent lines on whole forward passes, in memory a
 
 import shutil
 from collections import defaultdict
-from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from autoprune.config import Config
 from autoprune.errors import UsageError
+from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.perplexity import window_losses
 from autoprune.evaluation.probe import probe
 from autoprune.pruning.masks import make_mask
@@ -135,5 +135,5 @@ def test_a_family_that_loops_over_its_blocks_is_evaluated_but_not_pruned(family,
 def test_a_family_whose_blocks_need_each_other_has_no_plan_and_one_line_says_so(family, saved, tmp_path):
     config = Config.model_validate({"model": str(saved(family)), "device": "cpu", "dtype": "float32"})
     with pytest.raises(UsageError, match="no plan: one or two decoder blocks do not run without the others") as caught:
-        probe(config, torch.float32, torch.device("cpu"), tmp_path, lambda source, bundle: nullcontext())
+        probe(config, torch.float32, torch.device("cpu"), tmp_path, lambda source: Published.named("wanda"))
     assert "\n" not in str(caught.value)

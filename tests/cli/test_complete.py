@@ -86,11 +86,11 @@ def test_of_a_run_that_cannot_be_read_nothing_is_offered(offered, tmp_path):
 
 
 def test_the_words_are_those_that_the_program_knows():
-    from autoprune.evaluation.allocate import NAMES
+    from autoprune.pruning.allocation.table import NAMES, OWN
     from autoprune.pruning.scores import SCORES
 
     assert set(complete.SCORES) == set(SCORES) >= set(get_args(Score))
-    assert set(complete.ALLOCATIONS) == {*NAMES, "own"} >= set(get_args(Allocation))
+    assert set(complete.ALLOCATIONS) == {*NAMES, OWN} >= set(get_args(Allocation))
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

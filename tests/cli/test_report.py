@@ -76,10 +76,10 @@ def test_sparsity_stands_beside_the_skewness_that_was_recorded(page, recorded):
         assert unit["skewness"] == pytest.approx(known["skewness"], rel=1e-5)
         assert [layers["names"][layer] for layer in unit["layers"]] == known["layers"]
     archive = Archive(Path(recorded) / "archive.sqlite")
-    measured = {each.subject.removeprefix("baseline:"): each.data["layers"] for each in archive.measurements("search")}
+    measured = {each.subject.removeprefix("baseline:"): each.layers for each in archive.measurements("search")}
     archive.close()
     for subject in (each for each in layers["subjects"] if each["key"] in measured):
-        sparsity = [layer["sparsity"] for layer in measured[subject["key"]]]
+        sparsity = [layer.sparsity for layer in measured[subject["key"]]]
         assert layers["allocations"][subject["allocation"]] == pytest.approx(sparsity, abs=1e-4)
 
 

@@ -4,17 +4,16 @@ import pytest
 import torch
 
 from autoprune.errors import CandidateFailure
-from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.evaluator import dense, measure
 from autoprune.evaluation.ladder import Ladder
+from autoprune.evaluation.layer_zeros import allocated
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.signature import agreement
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Windows
 from autoprune.pruning.identity import checksum
-
-
-def random_scores(bench: Bench, seed: int = 0):
-    generator = torch.Generator().manual_seed(seed)
-    return [(layer.name, torch.rand(layer.shape, generator=generator)) for layer in bench.layers]
+from autoprune.pruning.prune import Method
+from tests.evaluation.given_scores import GivenScores, baseline, measure_random, random_scores
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
@@ -28,21 +27,21 @@ def test_the_zeros_on_the_measured_weights_are_exactly_what_was_asked(bench, spa
         return measured_losses(split, **options)
 
     bench.losses = watched_losses
-    zeros = bench.zeros(sparsity, "sdsa")
-    measured = bench.measure(random_scores(bench), group, zeros, "search")
+    algorithm = GivenScores(random_scores(bench), group)
+    measured = measure(bench, algorithm, Recipe(sparsity, "sdsa"), "search")
     assert live == [round(sparsity * bench.target.weights)] == [measured.zeros]
     assert measured.sparsity == pytest.approx(sparsity, abs=1 / bench.target.weights)
 
 
 def test_the_pristine_weights_are_back_after_every_measurement(bench):
-    before = bench.dense("search")
-    bench.baseline("wanda", "uniform", 0.7, "search")
+    before = dense(bench, "search")
+    baseline(bench, "wanda", "uniform", 0.7, "search")
     assert checksum(bench.target.model) == bench.target.fingerprint
-    assert bench.dense("search").window_losses == before.window_losses
+    assert dense(bench, "search").window_losses == before.window_losses
 
 
 def test_wanda_equals_a_plain_implementation_of_its_paper(bench):
-    measured = bench.baseline("wanda", "uniform", 0.5, "search")
+    measured = baseline(bench, "wanda", "uniform", 0.5, "search")
     target, windows = bench.target, bench.windows("calibration").tokens
     norms: dict[str, torch.Tensor] = {}
     hooks = [
@@ -62,11 +61,11 @@ def test_wanda_equals_a_plain_implementation_of_its_paper(bench):
         score = weight.double().abs() * norms[layer.name].sqrt()
         for row in range(layer.shape[0]):
             weight[row, score[row].argsort()[: layer.shape[1] // 2]] = 0
-    assert measured.perplexity == pytest.approx(bench.dense("search").perplexity, rel=1e-6)
+    assert measured.perplexity == pytest.approx(dense(bench, "search").perplexity, rel=1e-6)
 
 
 def test_a_measurement_says_what_it_is_of(bench):
-    measured = bench.baseline("magnitude", "uniform", 0.5, "report")
+    measured = baseline(bench, "magnitude", "uniform", 0.5, "report")
     assert (measured.split, measured.seqlen, measured.windows) == ("report", 48, 3)
     assert len(measured.window_losses) == 3
     assert measured.perplexity == pytest.approx(math.exp(sum(measured.window_losses) / 3))
@@ -76,10 +75,10 @@ def test_a_measurement_says_what_it_is_of(bench):
 
 
 def test_the_layer_error_is_the_share_of_expected_output_energy_that_was_pruned(bench):
-    zeros = bench.zeros(0.5, "uniform")
     scores = random_scores(bench)
-    measured = bench.measure(scores, "matrix", zeros, "search")
-    name, score = scores[2]
+    measured = measure_random(bench, group="matrix")
+    zeros = allocated(bench, bench.units_by("block"), "uniform", 0.5).zeros
+    name, score = list(scores.items())[2]
     view = bench.readable().view(name, 0.5)
     order = score.flatten().argsort()[: zeros[name]]
     energy = (view.weight**2 * view.hessian_diag).flatten()
@@ -87,8 +86,7 @@ def test_the_layer_error_is_the_share_of_expected_output_energy_that_was_pruned(
 
 
 def test_signatures_tell_how_far_two_candidates_agree(bench):
-    zeros = bench.zeros(0.5, "uniform")
-    one, other = (bench.measure(random_scores(bench, seed), "row", zeros, "search").signature for seed in (0, 1))
+    one, other = (measure_random(bench, seed).signature for seed in (0, 1))
     assert agreement(one, one) == 1.0
     assert agreement(one, other) == pytest.approx(0.5, abs=0.05)
     assert agreement(one, other[:-1]) == 0.0
@@ -100,13 +98,14 @@ def test_a_refused_signature_is_never_measured(bench):
 
     bench.losses = None  # measuring would fail
     with pytest.raises(CandidateFailure, match="seen before"):
-        bench.measure(random_scores(bench), "row", bench.zeros(0.5, "uniform"), "search", Ladder(accept=refuse))
+        measure_random(bench, ladder=Ladder(accept=refuse))
 
 
 def test_layers_may_be_scored_in_any_order(bench):
-    zeros = bench.zeros(0.5, "uniform")
+    scores = random_scores(bench)
     one, other = (
-        bench.measure(random_scores(bench)[::step], "row", zeros, "search").__dict__ | {"seconds": {}}
+        measure(bench, GivenScores(scores, order=list(scores)[::step]), Recipe(0.5), "search").model_dump()
+        | {"seconds": {}}
         for step in (1, -1)
     )
     assert one["layer_errors"] == pytest.approx(other.pop("layer_errors")[::-1])
@@ -115,8 +114,10 @@ def test_layers_may_be_scored_in_any_order(bench):
 
 @pytest.mark.parametrize("kept", [-1, 0])
 def test_missing_layers_are_refused(bench, kept):
+    scores = random_scores(bench)
+    few = GivenScores(scores, order=list(scores)[:kept])
     with pytest.raises(CandidateFailure) as caught:
-        bench.measure(random_scores(bench)[:kept], "row", bench.zeros(0.5, "uniform"), "search")
+        measure(bench, few, Recipe(0.5), "search")
     assert (caught.value.stage, caught.value.reason) == ("check", "protocol")
     assert checksum(bench.target.model) == bench.target.fingerprint
 
@@ -126,7 +127,7 @@ def test_a_perplexity_that_is_not_finite_is_a_failure_and_the_weights_come_back(
         bench.target.model.lm_head.weight.fill_(math.inf)
     broken = checksum(bench.target.model)
     with pytest.raises(CandidateFailure) as caught:
-        bench.baseline("wanda", "uniform", 0.5, "search")
+        baseline(bench, "wanda", "uniform", 0.5, "search")
     assert (caught.value.stage, caught.value.reason) == ("measure", "not-finite")
     assert checksum(bench.target.model) == broken
 
@@ -134,8 +135,8 @@ def test_a_perplexity_that_is_not_finite_is_a_failure_and_the_weights_come_back(
 @pytest.mark.parametrize("unit", ["block", "module", "projection"])
 @pytest.mark.parametrize("allocation", ["uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp"])
 def test_every_static_allocation_is_exact_for_every_kind_of_unit(open_tiny_bench, unit, allocation):
-    bench = open_tiny_bench(allocation={"name": allocation, "unit": unit})
-    zeros = bench.zeros(0.55, allocation)
+    bench = open_tiny_bench(allocation={"unit": unit})
+    zeros = allocated(bench, bench.units_by(unit), allocation, 0.55).zeros
     assert sum(zeros.values()) == round(0.55 * bench.target.weights)
     assert len(bench.units) == {"block": 3, "module": 21, "projection": 21}[unit]
 
@@ -143,7 +144,7 @@ def test_every_static_allocation_is_exact_for_every_kind_of_unit(open_tiny_bench
 def test_raw_densities_of_a_candidate_are_projected_onto_the_exact_budget(bench):
     zeros = bench.units_by("block").projected([0.9, 0.1, 5.0], 0.6)
     assert sum(zeros.values()) == round(0.6 * bench.target.weights)
-    told = bench.unit_sparsity(zeros)
+    told = bench.units_by("block").sparsity(zeros)
     first, second, third = (told[layer.name] for layer in bench.layers[::7])
     assert third < first < second
 
@@ -174,7 +175,7 @@ def test_a_model_that_was_pruned_before_is_pruned_further_to_the_exact_count(ope
     first.target.model.save_pretrained(tmp_path / "pruned")
     first.target.tokenizer.save_pretrained(tmp_path / "pruned")
     again = open_tiny_bench(model=str(tmp_path / "pruned"))
-    measured = again.baseline("wanda", "sdsa", 0.5, "search")
+    measured = baseline(again, "wanda", "sdsa", 0.5, "search")
     assert measured.zeros == round(0.5 * again.target.weights)
 
 
@@ -187,7 +188,7 @@ def test_another_calibration_sample_is_another_measurement_of_the_same_target(be
         split: texts[2][split] for split in ("search", "report")
     }
     assert second.target is bench.target
-    losses = [each.baseline("wanda", "uniform", 0.5, "report").window_losses for each in (bench, first, second)]
+    losses = [baseline(each, "wanda", "uniform", 0.5, "report").window_losses for each in (bench, first, second)]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -201,7 +202,7 @@ def test_a_target_on_disk_measures_what_one_in_memory_does(open_tiny_bench):
     whole, mapped = open_tiny_bench(), open_tiny_bench(offload="disk")
     assert (whole.target.mapped, mapped.target.mapped) == (False, True)
     assert mapped.fingerprints() == whole.fingerprints()
-    one, other = (each.baseline("wanda", "sdsa", 0.6, "search") for each in (whole, mapped))
+    one, other = (baseline(each, "wanda", "sdsa", 0.6, "search") for each in (whole, mapped))
     assert other.window_losses == one.window_losses
     assert (other.layers, other.signature, other.zeros) == (one.layers, one.signature, one.zeros)
     mapped.target.verify()
@@ -225,15 +226,17 @@ def test_a_gradient_of_a_target_on_disk_is_a_candidates_failure(open_tiny_bench)
 
 
 @pytest.mark.parametrize("score", ["wanda", "magnitude"])
-def test_swaps_keep_the_zeros_of_every_row_and_lower_the_error_of_the_outputs(bench, score):
-    masks = {}
+def test_swaps_keep_the_zeros_of_every_row_and_lower_the_error_of_the_outputs(bench, score, monkeypatch):
+    masks, refined = {}, Method.mask
 
-    def watched(name, weight, mask):
-        masks[name] = mask, refine(name, weight, mask)
-        return masks[name][1]
+    def watched(self, weight, score, zeros, group, hessian):
+        before = refined(Method(), weight, score, zeros, group, hessian)
+        after = refined(self, weight, score, zeros, group, hessian)
+        masks[hessian.args[0]] = before, after
+        return after
 
-    refine, bench.refine = bench.refine("swaps"), lambda *words: watched
-    measured = bench.baseline(score, "sdsa", 0.6, "search", "swaps")
+    monkeypatch.setattr(Method, "mask", watched)
+    measured = baseline(bench, score, "sdsa", 0.6, "search", refinement="swaps")
     assert measured.zeros == round(0.6 * bench.target.weights)
     hessians = bench.readable(("hessian",))
     lower = 0
@@ -250,17 +253,22 @@ def test_swaps_keep_the_zeros_of_every_row_and_lower_the_error_of_the_outputs(be
 
 def test_without_a_refinement_masks_are_the_scores_own(bench):
     plain, none = (
-        bench.baseline("wanda", "uniform", 0.5, "search"),
-        bench.baseline("wanda", "uniform", 0.5, "search", "none"),
+        baseline(bench, "wanda", "uniform", 0.5, "search"),
+        baseline(bench, "wanda", "uniform", 0.5, "search", refinement="none"),
     )
-    swapped = bench.baseline("wanda", "uniform", 0.5, "search", "swaps")
+    swapped = baseline(bench, "wanda", "uniform", 0.5, "search", refinement="swaps")
     assert plain.signature == none.signature != swapped.signature
     assert plain.zeros == swapped.zeros
 
 
-@pytest.mark.parametrize("pattern", [(2, 4), (4, 8)])
+@pytest.mark.parametrize("pattern", ["2:4", "4:8"])
 def test_swaps_under_a_pattern_keep_it_also_where_weights_were_zero(holed_bench, pattern):
-    plain, swapped = (holed_bench.patterned("wanda", pattern, "search", each) for each in ("none", "swaps"))
+    plain, swapped = (
+        baseline(holed_bench, "wanda", "uniform", 0.5, "search", pattern=pattern, refinement=each)
+        for each in ("none", "swaps")
+    )
     assert plain.zeros == swapped.zeros
     assert plain.signature != swapped.signature
-    assert holed_bench.baseline("wanda", "uniform", 0.5, "search", "swaps").sparsity == pytest.approx(0.5, abs=1e-4)
+    assert baseline(holed_bench, "wanda", "uniform", 0.5, "search", refinement="swaps").sparsity == pytest.approx(
+        0.5, abs=1e-4
+    )

@@ -9,6 +9,7 @@ from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.evaluate import evaluate
+from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.texts import SPLITS, cut, load_splits, read_text
 from autoprune.executors.worker import Opening, Worker
 from autoprune.pruning.target import load_target
@@ -133,10 +134,10 @@ def test_the_choice_is_in_every_key_and_where_there_is_none_keys_are_as_before(b
     assert adds.fingerprints()["texts"] == {
         split: {"source": text, "tokens": windows.fingerprint} for split, windows in splits.items()
     }
-    assert bench.dense("search").bos == BOS
-    assert plain.dense("search").bos is adds.dense("search").bos is None
-    assert bench.dense("report").seqlen == plain.dense("report").seqlen == SEQLEN
-    assert bench.dense("search").perplexity < plain.dense("search").perplexity
+    assert dense(bench, "search").bos == BOS
+    assert dense(plain, "search").bos is dense(adds, "search").bos is None
+    assert dense(bench, "report").seqlen == dense(plain, "report").seqlen == SEQLEN
+    assert dense(bench, "search").perplexity < dense(plain, "search").perplexity
 
 
 def test_windows_that_fill_the_context_leave_no_room_for_it(measured, bos_models, tmp_path):
@@ -168,4 +169,4 @@ def test_a_worker_measures_with_what_its_coordinator_chose(bench_on, cache):
     config = Config.model_validate({"model": bench.target.name, "device": "cpu", "dtype": "float32", "data": DATA})
     worker = Worker()
     assert worker.open(Opening.of(config, bench, "local", torch.get_num_threads())) is None
-    assert worker._opened.bench.dense("search").window_losses == bench.dense("search").window_losses
+    assert dense(worker._opened.bench, "search").window_losses == dense(bench, "search").window_losses

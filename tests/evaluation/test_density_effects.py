@@ -2,7 +2,9 @@ import math
 
 import pytest
 
+from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.density_effects import STEP, density_effects
+from autoprune.evaluation.trials import Trials
 from autoprune.pruning.bundle import THIRDS
 
 
@@ -31,8 +33,6 @@ def test_every_role_in_every_third_that_has_layers_gets_an_effect(bench, uniform
 
 
 def test_the_effect_is_what_the_same_masks_cost_when_they_are_measured_whole(bench, uniform):
-    from autoprune.evaluation.algorithms import Published
-
     effect = density_effects(bench, "wanda", uniform)[0]
     units = bench.units_by("module")
     algorithm = Published.named("wanda")
@@ -40,9 +40,8 @@ def test_the_effect_is_what_the_same_masks_cost_when_they_are_measured_whole(ben
     more = {**uniform, **{layer.name: uniform[layer.name] + round(STEP * layer.size) for layer in chosen}}
     losses = []
     for zeros in (uniform, more):
-        with algorithm.open(bench.readable(algorithm.needs)) as scoring:
-            measured = bench.measure(scoring.scores(units.sparsity(zeros)), scoring.group, zeros, "search")
-        losses.append(sum(measured.window_losses) / len(measured.window_losses))
+        with algorithm.open(bench.readable()) as scoring, Trials(bench, units, scoring) as trials:
+            losses.append(trials.loss(zeros, trials.windows))
     assert effect.change == pytest.approx(losses[1] - losses[0], abs=1e-6)
 
 

@@ -1,7 +1,6 @@
 """The rungs on the bench: who is stopped, with what is known of him then, and the same again from what is known."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoprune.errors import CandidateFailure
-from autoprune.evaluation.ladder import Ladder
-from autoprune.evaluation.measurement import Measurement, StoppedEarly
+from autoprune.evaluation.evaluator import dense
+from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.racing import Race, order
 from autoprune.pruning.identity import checksum
-from tests.evaluation.test_bench import random_scores
+from autoprune.runs.measurement import Measurement
+from tests.evaluation.given_scores import measure_random
 
 DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 8, "report_windows": 3}
 
@@ -24,7 +24,7 @@ def bench(open_tiny_bench):
 
 
 def measure(bench, ladder, seed=0):
-    return bench.measure(random_scores(bench, seed), "row", bench.zeros(0.5, "uniform"), "search", ladder)
+    return measure_random(bench, seed, ladder)
 
 
 def race(losses, gap=0.0):
@@ -45,8 +45,8 @@ def test_a_race_that_is_not_lost_gives_what_is_measured_without_one(bench, full)
 def test_windows_are_measured_in_the_order_of_the_race_and_recorded_in_that_of_the_text(bench, full):
     seen = []
     bench.losses("search", looks=(4, 8), check=lambda losses: seen.append(list(losses)))
-    dense = bench.dense("search").window_losses
-    assert seen[1] == [dense[place] for place in order(8)]
+    whole = dense(bench, "search").window_losses
+    assert seen[1] == [whole[place] for place in order(8)]
     assert seen[0] == seen[1][:4]
 
 
@@ -102,7 +102,7 @@ def test_a_replay_of_a_full_measurement_ends_as_the_measurement_would(bench, ful
 
 
 def test_a_replay_of_a_stopped_one_says_when_more_must_be_measured(full):
-    partial = full.cut([full.window_losses[place] for place in order(8)[:4]])
+    partial = full.with_losses([full.window_losses[place] for place in order(8)[:4]])
     assert Ladder().replay(partial) is None
     assert Ladder(race=race(full.window_losses)).replay(partial) is None
     with pytest.raises(StoppedEarly):
@@ -132,10 +132,11 @@ def test_a_layer_error_that_is_enough_by_itself_stops_before_the_next_layer(benc
 
 @given(errors=st.lists(st.floats(0, 2), min_size=1, max_size=40), most=st.floats(0.01, 2), known=st.integers(1, 40))
 def test_only_those_are_stopped_whose_mean_error_would_be_too_large(errors, most, known):
-    whole = Measurement("search", 9.0, [], 0.5, 1, 2, 3, 4, layer_errors=errors, sampled_layers=len(errors))
+    known_so_far = {"layer_errors": errors, "sampled_layers": len(errors), "windows": 4}
+    whole = Measurement(subject="a", split="search", perplexity=9.0, **known_so_far)
     beyond = whole.reconstruction > most * (1 + 1e-9)
     within = whole.reconstruction < most * (1 - 1e-9)
-    for measurement in (whole, replace(whole, layer_errors=errors[:known])):
+    for measurement in (whole, whole.model_copy(update={"layer_errors": errors[:known]})):
         try:
             Ladder(most_error=most).check_error(measurement)
             assert not (beyond and measurement is whole)

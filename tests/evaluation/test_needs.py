@@ -22,8 +22,11 @@ import json, os, sys, tempfile, threading
 from pathlib import Path
 import torch
 from autoprune.config import Config
+from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.evaluator import measure as evaluate
 from autoprune.evaluation.perplexity import window_losses
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
 from autoprune.pruning.statistics import collect_inputs
@@ -48,7 +51,7 @@ def measure(target):
     with tempfile.TemporaryDirectory() as folder:
         cache = StatisticsCache(target, windows["calibration"], Path(folder, "bundles"), lambda line: None)
         bench = Bench(target, windows, Config.model_validate({"model": "random", "data": data}), cache)
-        bench.baseline("wanda", "uniform", 0.5, "search")
+        evaluate(bench, Published.named("wanda"), Recipe(0.5), "search")
 
 def peak(work):
     most, over = [], threading.Event()

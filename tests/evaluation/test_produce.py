@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from autoprune.evaluation.experiment import Recipe
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.evaluate import evaluate
-from autoprune.evaluation.experiment import Recipe
 from autoprune.evaluation.produce import Produced, produce
 from autoprune.pruning.packed import unpack
 from tests.conftest import DATA

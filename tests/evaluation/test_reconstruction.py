@@ -7,12 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.evaluation.ladder import Ladder
-from autoprune.evaluation.measurement import StoppedEarly
+from autoprune.evaluation.evaluator import measure
+from autoprune.evaluation.ladder import Ladder, StoppedEarly
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.reconstruction import BLOCKS, Reconstruction, sampled_blocks
 from autoprune.pruning.bundle import Bundle, LayerInfo
 from tests.conftest import save_tiny_model
-from tests.evaluation.test_bench import random_scores
+from tests.evaluation.given_scores import GivenScores, random_scores
 
 DEEP = 12
 
@@ -115,20 +116,14 @@ def test_hessians_of_the_sampled_blocks_are_those_of_all_and_the_others_are_not_
 
 
 def test_a_candidate_is_stopped_before_the_other_blocks_are_scored(deep_bench):
-    scores, asked = dict(random_scores(deep_bench)), []
-    zeros = deep_bench.zeros(0.5, "uniform")
-
-    def scored(names):
-        for name in names:
-            asked.append(name)
-            yield name, scores[name]
-
-    full = deep_bench.measure(scored(deep_bench.scoring_order("search")), "row", zeros, "search")
+    algorithm = GivenScores(random_scores(deep_bench))
+    asked = algorithm.asked
+    full = measure(deep_bench, algorithm, Recipe(0.5), "search")
     assert len(asked) == len(deep_bench.layers)
     asked.clear()
     ladder = Ladder(most_error=0.9 * full.reconstruction)
     with pytest.raises(StoppedEarly) as caught:
-        deep_bench.measure(scored(deep_bench.scoring_order("search")), "row", zeros, "search", ladder)
+        measure(deep_bench, algorithm, Recipe(0.5), "search", ladder)
     assert len(asked) < len(deep_bench.layers) * (BLOCKS + 2) / DEEP
     with pytest.raises(StoppedEarly) as replayed:
         ladder.replay(full)
@@ -142,7 +137,8 @@ def test_a_candidate_is_stopped_before_the_other_blocks_are_scored(deep_bench):
 def test_what_is_measured_on_the_report_split_or_without_the_rung_needs_no_hessian(open_tiny_bench, cache):
     for search, split in (({}, "report"), ({"layer_error": None}, "search")):
         bench = open_tiny_bench(search=search)
-        measured = bench.measure(random_scores(bench), "row", bench.zeros(0.5, "uniform"), split)
+        algorithm = GivenScores(random_scores(bench))
+        measured = measure(bench, algorithm, Recipe(0.5), split)
         assert measured.reconstruction is None
-        assert bench.scoring_order(split) == [layer.name for layer in bench.layers]
+        assert algorithm.asked == [layer.name for layer in bench.layers]
     assert not list((cache / "statistics").glob("*hessian*"))

@@ -7,13 +7,30 @@ from typing import ClassVar
 
 import pytest
 
+from autoprune.config import AllocationSettings
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation import refined_tuning as module
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.refined_tuning import tune_refined
-from autoprune.evaluation.tuning import measure_setting, tune
-from autoprune.pruning.allocation.families import grid
-from autoprune.pruning.allocation.sdsa import SDSA
+from autoprune.evaluation.tuning import Tuned, best_setting, default_of, measure_setting
+from autoprune.pruning.allocation.table import grid
+from autoprune.pruning.allocation.units import LayerZeros
 from autoprune.pruning.identity import checksum
+from tests.evaluation.given_scores import baseline
+
+
+def default(bench, family):
+    return default_of(bench, family, AllocationSettings(), 0.6)
+
+
+def recipe(family):
+    return Recipe(0.6, family, refinement="swaps")
+
+
+def refined(bench, family, plain):
+    """How it is tuned with swaps, and what it then measures."""
+    measured = tune_refined(bench, "wanda", plain, default(bench, family), recipe(family), "baseline:tuned")
+    return Tuned.of(measured), measured
 
 
 @pytest.fixture
@@ -21,8 +38,8 @@ def tuned(bench):
     """A family as it was tuned without and with swaps, and what the latter measures."""
 
     def tuning(family="dlp"):
-        plain = tune(bench, "wanda", family, 0.6, "block", SDSA())
-        return plain, *tune_refined(bench, "wanda", plain, 0.6, "block", SDSA(), "swaps")
+        plain = best_setting(bench, "wanda", default(bench, family), 0.6)
+        return plain, *refined(bench, family, plain)
 
     return tuning
 
@@ -30,9 +47,9 @@ def tuned(bench):
 @pytest.mark.parametrize("family", ["dlp", "owl"])
 def test_it_never_loses_to_the_refined_default_and_is_what_the_baseline_measures(bench, tuned, family):
     plain, found, measured = tuned(family)
-    default = bench.baseline("wanda", family, 0.6, "search", "swaps")
-    again = measure_setting(bench, "wanda", found.setting, 0.6, "search", refinement="swaps")
-    assert found.default_loss == pytest.approx(math.log(default.perplexity))
+    untuned = baseline(bench, "wanda", family, 0.6, "search", refinement="swaps")
+    again = measure_setting(bench, "wanda", found.setting, recipe(family))
+    assert found.default_loss == pytest.approx(math.log(untuned.perplexity))
     assert found.loss == pytest.approx(math.log(measured.perplexity))
     assert found.loss <= found.default_loss
     assert measured.window_losses == again.window_losses
@@ -70,22 +87,26 @@ class Falling:
 @pytest.fixture
 def falling(monkeypatch):
     monkeypatch.setattr(module, "Trials", Falling)
-    monkeypatch.setattr(module, "setting_zeros", lambda bench, setting, *words: next(iter(setting.parameters.values())))
+
+    def number(bench, units, setting, *words):
+        return LayerZeros(next(iter(setting.parameters.values())), {})
+
+    monkeypatch.setattr(module, "allocated", number)
 
 
 def test_it_goes_from_neighbour_to_neighbour_until_none_is_better(bench, falling):
-    plain = tune(bench, "wanda", "atp", 0.6, "block", SDSA())
-    found, _ = tune_refined(bench, "wanda", plain, 0.6, "block", SDSA(), "swaps")
+    plain = best_setting(bench, "wanda", default(bench, "atp"), 0.6)
+    found, _ = refined(bench, "atp", plain)
     slopes = [number for number, _ in Falling.tried]
     assert len(slopes) == len(set(slopes)) == found.settings
     assert {windows for _, windows in Falling.tried} == {2}
     units = bench.units_by("block").described(("depth",))
-    assert max(slopes) == max(each.parameters["beta"] for each in grid("atp", "block", SDSA(), units, 0.6))
+    assert max(slopes) == max(each.parameters["beta"] for each in grid("atp", default(bench, "atp"), units, 0.6))
 
 
 def test_what_has_no_finite_perplexity_loses_and_fails_only_if_nothing_has_one(bench, falling, monkeypatch):
-    plain = tune(bench, "wanda", "dlp", 0.6, "block", SDSA())
-    default, *_ = grid("dlp", "block", SDSA(), [], 0.6)
+    first = default(bench, "dlp")
+    plain = best_setting(bench, "wanda", first, 0.6)
 
     def tuned(failing):
         def measure(bench, score, setting, *words, **named):
@@ -94,14 +115,14 @@ def test_what_has_no_finite_perplexity_loses_and_fails_only_if_nothing_has_one(b
             return measure_setting(bench, score, setting, *words, **named)
 
         monkeypatch.setattr(module, "measure_setting", measure)
-        return tune_refined(bench, "wanda", plain, 0.6, "block", SDSA(), "swaps")
+        return refined(bench, "dlp", plain)
 
     with pytest.raises(CandidateFailure, match="not finite"):
         tuned(lambda setting: True)
-    found, measured = tuned(lambda setting: setting == default)
-    assert found.setting != default
+    found, measured = tuned(lambda setting: setting == first)
+    assert found.setting != first
     assert math.isfinite(measured.perplexity)
     assert found.default_loss > 1e300
     json.dumps(asdict(found), allow_nan=False)
-    found, _ = tuned(lambda setting: setting != default)
-    assert found.setting == default
+    found, _ = tuned(lambda setting: setting != first)
+    assert found.setting == first

@@ -8,12 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoprune.config import AllocationSettings
 from autoprune.evaluation.algorithms import Published
-from autoprune.evaluation.tuning import _halved, allotted, measure_setting, setting_zeros, tune
-from autoprune.pruning.allocation import families
-from autoprune.pruning.allocation.families import TUNABLE, Setting, grid
-from autoprune.pruning.allocation.sdsa import SDSA
+from autoprune.evaluation.layer_zeros import allocated, zeros_beforehand
+from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.tuning import Tuned, _halved, default_of, measure_setting, tune
+from autoprune.pruning.allocation import owl
+from autoprune.pruning.allocation.spec import Setting
+from autoprune.pruning.allocation.table import TUNABLE, grid
 from autoprune.pruning.identity import checksum
+from tests.evaluation.given_scores import baseline
 
 LOSSES = st.lists(st.lists(st.floats(0, 10), min_size=6, max_size=6), min_size=1, max_size=24)
 
@@ -33,32 +37,41 @@ def made_up(losses):
     return trials, settings, asked
 
 
+def tuned(bench, family, score="wanda"):
+    """As it is tuned at a sparsity of 0.6."""
+    default = default_of(bench, family, AllocationSettings(), 0.6)
+    return tune(bench, score, default, Recipe(0.6, family), "baseline:tuned")
+
+
 @pytest.mark.parametrize("family", TUNABLE)
 def test_tuning_never_loses_to_the_default_and_leaves_the_model_alone(bench, family):
-    found = tune(bench, "wanda", family, 0.6, "block", SDSA())
-    measured = measure_setting(bench, "wanda", found.setting, 0.6, "search")
-    default = bench.baseline("wanda", family, 0.6, "search")
+    measured = tuned(bench, family)
+    found = Tuned.of(measured)
+    default = baseline(bench, "wanda", family, 0.6, "search")
+    again = measure_setting(bench, "wanda", found.setting, Recipe(0.6, family))
+    assert again.window_losses == measured.window_losses
     assert found.loss == pytest.approx(math.log(measured.perplexity))
     assert found.default_loss == pytest.approx(math.log(default.perplexity))
     assert found.loss <= found.default_loss
     assert measured.zeros == round(0.6 * bench.target.weights)
     assert checksum(bench.target.model) == bench.target.fingerprint
-    assert asdict(found) == asdict(tune(bench, "wanda", family, 0.6, "block", SDSA()))
+    assert tuned(bench, family).tuning == measured.tuning == asdict(found)
 
 
 def test_settings_that_give_the_same_zeros_are_measured_once(bench, monkeypatch):
-    monkeypatch.setattr(families, "LAMBDAS", (0.05, 0.05 + 1e-12))
-    settings = grid("owl", "block", SDSA(), bench.units, 0.6)
-    with Published.named("magnitude").open(bench.readable()) as scoring:
-        zeros = [tuple(setting_zeros(bench, setting, 0.6, scoring).values()) for setting in settings]
+    monkeypatch.setattr(owl, "LAMBDAS", (0.05, 0.05 + 1e-12))
+    settings = grid("owl", default_of(bench, "owl", AllocationSettings(), 0.6), bench.units, 0.6)
+    units = bench.units_by("block")
+    zeros = [tuple(allocated(bench, units, setting, 0.6).zeros.values()) for setting in settings]
     assert len(set(zeros)) < len(settings)  # the two widths differ by less than a weight
-    assert tune(bench, "magnitude", "owl", 0.6, "block", SDSA()).settings == len(set(zeros))
+    assert Tuned.of(tuned(bench, "owl", "magnitude")).settings == len(set(zeros))
 
 
 @pytest.mark.parametrize("mode", ["static", "staged"])
 def test_zeros_are_exact_and_what_is_told_is_the_sparsity_of_the_settings_own_units(bench, mode):
     skew = {"signal": "score_skewness", "skew": "compressed", "kappa": 0.5, "tau": 1.0, "delta": 0.15, "mode": mode}
-    zeros, told = allotted(bench, Setting("sdsa", "module", skew), 0.6, "wanda")
+    recipe = Recipe(0.6, "sdsa", setting=Setting("sdsa", "module", skew), allocated_by="wanda")
+    zeros, told = zeros_beforehand(bench, Published.named("magnitude"), recipe)
     assert sum(zeros.values()) == round(0.6 * bench.target.weights)
     assert told == {layer.name: zeros[layer.name] / layer.size for layer in bench.layers}
     assert len(set(told.values())) > 3

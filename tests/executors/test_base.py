@@ -5,12 +5,14 @@ import pickle
 import pytest
 
 from autoprune.errors import CandidateFailure
-from autoprune.evaluation.ladder import Ladder
-from autoprune.evaluation.measurement import Measurement, StoppedEarly
+from autoprune.evaluation.evaluator import NotFinite
+from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.racing import Race
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.signature import Unlike
 from autoprune.executors.base import Job
-from autoprune.pruning.allocation.families import Setting
+from autoprune.pruning.allocation.spec import Setting
+from autoprune.runs.measurement import Measurement
 
 
 def again(thing):
@@ -19,7 +21,8 @@ def again(thing):
 
 def test_a_job_is_the_same_in_another_process():
     ladder = Ladder(Unlike({"someone": b"\x0f"}), 3.0, Race.against("rival", [1.0, 2.0, 3.0, 4.0, 5.0], 0.05))
-    job = Job("name", "source", "search", 0.5, "2:4", Setting("sdsa", "block", {"kappa": 0.1}), ladder)
+    recipe = Recipe(0.5, "sdsa", setting=Setting("sdsa", "block", {"kappa": 0.1}), own_first=True)
+    job = Job("name", "source", recipe, "search", ladder)
     assert again(job) == job
 
 
@@ -39,9 +42,14 @@ def test_a_failure_comes_back_with_all_that_is_known_of_it():
 
 
 def test_what_was_stopped_early_comes_back_with_what_was_measured():
-    partial = Measurement("search", 20.0, [3.0], 0.5, 5, 10, 8, 4, signature=b"\x01")
-    stopped = StoppedEarly("measure", "raced-out", "a line", partial, 21.0)
-    stopped.facts = {"repeats": True}
-    found = again(stopped)
+    partial = Measurement(subject="a", split="search", perplexity=20.0, window_losses=[3.0], signature=b"\x01")
+    found = again(StoppedEarly("measure", "raced-out", "a line", partial, 21.0))
     assert isinstance(found, StoppedEarly)
-    assert (found.partial, found.estimate, found.facts) == (partial, 21.0, {"repeats": True})
+    assert (found.partial, found.estimate) == (partial, 21.0)
+
+
+def test_so_does_what_is_not_finite():
+    measured = Measurement(subject="a", split="search", perplexity=float("inf"), zeros=3)
+    found = again(NotFinite(measured))
+    assert isinstance(found, NotFinite)
+    assert (found.measured, found.stage, found.reason) == (measured, "measure", "not-finite")

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
-from autoprune.evaluation.measurement import Measurement
+from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Job
 from autoprune.executors.pool import MOST_LOST, Pool, WorkerLost
+from autoprune.runs.measurement import Measurement
 
-MEASURED = Measurement("search", 20.0, [3.0], 0.5, 5, 10, 8, 1)
+MEASURED = Measurement(subject="a", split="search", perplexity=20.0, window_losses=[3.0], windows=1)
 WITH_GRADIENT = "def score(layer):\n    return layer.gradient"
 
 
@@ -41,7 +42,7 @@ class FailingHand:
             raise WorkerLost("killed by SIGKILL")
         if job.name == "bad":
             return CandidateFailure("score", "exception", "its own fault")
-        return MEASURED, {"by": self.name}
+        return MEASURED.model_copy(update={"diagnostics": self.name})
 
     def verify(self):
         return None
@@ -51,7 +52,7 @@ class FailingHand:
 
 
 def job(name, source="def score(layer):\n    return layer.weight"):
-    return Job(name, source, "search", 0.5)
+    return Job(name, source, Recipe(0.5), "search")
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_job_over_which_three_workers_are_lost_is_a_failure_and_the_others_go_
         (False, True),
     ]
     assert "was lost (killed by SIGKILL) while it measured candidate fatal" in said[0]
-    assert pool.measure(job("good"))[0] == MEASURED
+    assert pool.measure(job("good")).window_losses == MEASURED.window_losses
     assert sum(hand.closed for hand in hands) == MOST_LOST
 
 
@@ -102,7 +103,7 @@ def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced_and_counts_ag
     for _ in range(MOST_LOST + 1):
         pool.measure(job("good"))
         hands[-1].dead = True
-    assert pool.measure(job("good"))[1] == {"by": "worker 1"}
+    assert pool.measure(job("good")).diagnostics == "worker 1"
     assert len(said) == MOST_LOST + 1
     assert "while it had nothing to do; another worker takes its place" in said[0]
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from autoprune.errors import CandidateFailure, UsageError
+from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Job
 from autoprune.executors.choose import make_executor
 from autoprune.executors.here import Here
@@ -45,7 +46,7 @@ def workers(open_tiny_bench, tiny_model):
     tree |= {"sandbox": {"engine": "local", "threads": 1}, "executor": executor}
     config = Config.model_validate(tree)
     bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "sandbox")})
-    here = Here(config.allocation, bench, LocalSandbox(config.sandbox))
+    here = Here(bench, LocalSandbox(config.sandbox))
     pool = make_executor(config, bench, "local", threading.RLock(), lambda line: None)
     yield pool, here
     pool.close()
@@ -55,15 +56,15 @@ def workers(open_tiny_bench, tiny_model):
 def test_a_worker_measures_and_fails_as_this_process_does(workers):
     pool, here = workers
     for source in (GOOD, BY_GRADIENT):
-        job = Job("name", source, "search", 0.5)
-        (far, its_facts), (near, facts) = pool.measure(job), here.measure(job)
+        job = Job("name", source, Recipe(0.5), "search")
+        far, near = pool.measure(job), here.measure(job)
         assert far.window_losses == near.window_losses
         assert far.signature == near.signature
-        assert its_facts["repeats"] is facts["repeats"] is True
+        assert far.repeats is near.repeats is True
     failures = []
     for executor in (pool, here):
         with pytest.raises(CandidateFailure) as caught:
-            executor.measure(Job("name", WRONG, "search", 0.5))
+            executor.measure(Job("name", WRONG, Recipe(0.5), "search"))
         failures.append((str(caught.value), caught.value.diagnostics.splitlines()[0]))
     assert failures[0] == failures[1]
     assert failures[0][1] == "about to fail"
@@ -73,7 +74,7 @@ def test_a_worker_measures_and_fails_as_this_process_does(workers):
 @pytest.mark.long
 def test_workers_and_their_sandboxes_end_with_the_pool_and_after_kill_9(workers):
     pool, _ = workers
-    pool.measure(Job("name", GOOD, "search", 0.5))
+    pool.measure(Job("name", GOOD, Recipe(0.5), "search"))
     mine = [p for p in psutil.Process().children(recursive=True) if "autoprune.executors.serve" in p.cmdline()]
     below = [sandbox for worker in mine for sandbox in worker.children(recursive=True)]
     os.kill(mine[0].pid, signal.SIGKILL)

@@ -12,11 +12,12 @@ from autoprune.errors import UsageError
 from autoprune.evaluation.perplexity import window_losses
 from autoprune.pruning.blocks import decoder_blocks
 from autoprune.pruning.gradients import collect_gradients, collect_output_sensitivity
-from autoprune.pruning.homes import PackedMasks
+from autoprune.pruning.homes import PackedMask
 from autoprune.pruning.masks import matrix_mask
 from autoprune.pruning.statistics import collect_hessians, collect_inputs
 from autoprune.pruning.target import Target, load_target
 from tests.architectures.families import COMMON, VOCABULARY, tiny
+from tests.pruning.masked import masked
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(1))
 ELSEWHERE = torch.device("cpu", 0)
@@ -58,9 +59,9 @@ def test_losses_of_a_model_on_disk_are_those_of_the_model_in_memory(load, family
     assert mapped.fingerprint == whole.fingerprint
     assert window_losses(mapped, WINDOWS) == window_losses(whole, WINDOWS)
     masks = masks_of(whole)
-    with whole.pruned(masks):
+    with masked(whole, masks):
         expected = window_losses(whole, WINDOWS)
-    with mapped.pruned(masks_of(mapped)):
+    with masked(mapped, masks_of(mapped)):
         assert [mapped.zeros(layer.name) for layer in mapped.layers] == [int((~mask).sum()) for mask in masks.values()]
         assert window_losses(mapped, WINDOWS) == expected
         assert torch.equal(mapped.model(WINDOWS).logits[0], _logits(whole, masks)[0])
@@ -70,7 +71,7 @@ def test_losses_of_a_model_on_disk_are_those_of_the_model_in_memory(load, family
 
 
 def _logits(target: Target, masks: dict[str, Tensor]) -> Tensor:
-    with target.pruned(masks):
+    with masked(target, masks):
         return target.model(WINDOWS).logits
 
 
@@ -114,24 +115,29 @@ def test_new_weights_are_kept_until_the_end_of_an_edit_or_for_good(load):
     name = mapped.layers[3].name
     before = window_losses(mapped, WINDOWS)
     weight = torch.full(mapped.layers[3].shape, 0.25)
-    with mapped.edited() as put, whole.edited() as put_whole:
-        put(name, weight)
-        put_whole(name, weight)
+    with mapped.edited() as edits, whole.edited() as edits_of_whole:
+        edits.weight(name, weight)
+        edits_of_whole.weight(name, weight)
         assert torch.equal(mapped.live_weight(name), weight)
         assert not torch.equal(mapped.weight(name), weight)
         assert window_losses(mapped, WINDOWS) == window_losses(whole, WINDOWS) != before
     assert torch.equal(mapped.live_weight(name), mapped.weight(name))
     assert window_losses(mapped, WINDOWS) == before
-    mapped.put(name, weight)
+    mapped.for_good.weight(name, weight)
     assert torch.equal(mapped.live_weight(name), weight)
+    mask = torch.rand(weight.shape) > 0.5
+    for target in (mapped, whole):
+        target.for_good.mask(name, mask)
+        assert torch.equal(target.live_weight(name), target.weight(name) * mask)
+        assert torch.equal(target.live_weight(name) != 0, mask)
 
 
 def test_weights_that_change_while_their_block_is_there_are_felt_at_once_and_later(load):
     mapped = load("llama", "disk")
     name = mapped.layers[0].name
-    with mapped.edited() as put:
+    with mapped.edited() as edits:
         with mapped.visiting(0):
-            put(name, torch.zeros(mapped.layers[0].shape))
+            edits.weight(name, torch.zeros(mapped.layers[0].shape))
             assert mapped.zeros(name) == mapped.layers[0].size
         assert mapped.zeros(name) == mapped.layers[0].size
     assert mapped.zeros(name) < mapped.layers[0].size
@@ -144,7 +150,7 @@ def test_blocks_in_host_memory_visit_the_device(load, family):
     assert (away.offloaded, away.mapped) == (True, False)
     assert window_losses(away, WINDOWS) == window_losses(whole, WINDOWS)
     masks = masks_of(whole)
-    with whole.pruned(masks), away.pruned(masks):
+    with masked(whole, masks), masked(away, masks):
         assert window_losses(away, WINDOWS) == window_losses(whole, WINDOWS)
     away.verify()
 
@@ -159,7 +165,7 @@ def test_a_model_that_accelerate_has_spread_out_is_walked_and_masked_like_any_ot
     expected, found = collect_inputs(whole, WINDOWS), collect_inputs(spread, WINDOWS)
     assert all(torch.equal(found[name]["input_norm"], known["input_norm"]) for name, known in expected.items())
     masks = masks_of(whole)
-    with whole.pruned(masks), spread.pruned(masks):
+    with masked(whole, masks), masked(spread, masks):
         assert window_losses(spread, WINDOWS) == window_losses(whole, WINDOWS)
     hooked = [each for each in decoder_blocks(model)[1].modules() if hasattr(each, "_hf_hook")]
     assert hooked
@@ -171,13 +177,14 @@ def test_what_needs_the_whole_model_is_refused_in_one_line(load):
         collect_gradients(load("llama", "disk"), WINDOWS)
 
 
-def test_masks_are_held_as_bits():
-    masks, mask = PackedMasks(), torch.rand(5, 7) > 0.5
-    masks["one"] = mask
-    assert torch.equal(masks["one"], mask)
-    assert (list(masks), len(masks)) == (["one"], 1)
-    del masks["one"]
-    assert not masks
+@pytest.mark.parametrize("shape", [(5, 7), (8, 16), (1, 1)])
+def test_masks_are_held_as_bits(shape):
+    mask = torch.rand(shape) > 0.5
+    kept = mask.clone()
+    packed = PackedMask(mask)
+    mask.logical_not_()
+    assert packed.mask().dtype == torch.bool
+    assert torch.equal(packed.mask(), kept)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

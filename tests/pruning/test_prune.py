@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autoprune.errors import UsageError
+from autoprune.errors import CandidateFailure, UsageError
 from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.blocks import watch_inputs
 from autoprune.pruning.bundle import Bundle, LayerInfo
@@ -17,7 +17,7 @@ from autoprune.pruning.export import count_zeros, save_pruned
 from autoprune.pruning.gradients import collect_gradients
 from autoprune.pruning.observed import Observed
 from autoprune.pruning.online import OnlineBudget
-from autoprune.pruning.prune import Scored, Scorer, Surgery, prune_blocks
+from autoprune.pruning.prune import Method, Scored, Scorer, prune_blocks
 from autoprune.pruning.scores import SCORES, Score
 from autoprune.pruning.target import Target, load_target
 from tests.architectures.families import COMMON, VOCABULARY, tiny
@@ -54,19 +54,16 @@ def opening(score: str) -> Scorer:
     return lambda block: nullcontext(ByFormula(SCORES[score], block))
 
 
-def prune_for_good(target: Target, score: str, share: float, surgery: Surgery, sequential: bool) -> None:
-    def put(name: str, weight: Tensor) -> None:
-        target.live_weight(name).copy_(weight)
-
+def prune_for_good(target: Target, score: str, share: float, method: Method, sequential: bool) -> None:
     chosen = SCORES[score]
     gradients = collect_gradients(target, WINDOWS) if "gradient" in chosen.needs else None
     prune_blocks(
         target,
         WINDOWS,
-        surgery,
+        method,
         partial(share_of, share),
         opening(score),
-        put,
+        target.for_good,
         sequential=sequential,
         hessian="hessian" in chosen.needs,
         gradients=gradients,
@@ -118,7 +115,7 @@ def sparsegpt_column_by_column(weight: Tensor, x: Tensor, zeros: int, block: int
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3_text", "bloom"])
 def test_wanda_equals_whole_passes_and_plain_loops(family, sequential):
     target, reference, dense = target_of(family), target_of(family), target_of(family)
-    prune_for_good(target, "wanda", 0.55, Surgery(), sequential)
+    prune_for_good(target, "wanda", 0.55, Method(), sequential)
     for block in range(3):
         inputs = block_inputs(reference if sequential else dense, block)
         for layer in reference.prunable:
@@ -132,7 +129,7 @@ def test_wanda_equals_whole_passes_and_plain_loops(family, sequential):
 @pytest.mark.parametrize("family", ["llama", "gpt_neox", "qwen3"])
 def test_sparsegpt_equals_whole_passes_and_the_printed_algorithm(family, sequential):
     target, reference, dense = target_of(family), target_of(family), target_of(family)
-    prune_for_good(target, "sparsegpt", 0.5, Surgery("obs", own_masks=True), sequential)
+    prune_for_good(target, "sparsegpt", 0.5, Method("obs", own_masks=True), sequential)
     for block in range(3):
         inputs = block_inputs(reference if sequential else dense, block)
         for layer in reference.prunable:
@@ -149,7 +146,7 @@ def test_sparsegpt_equals_whole_passes_and_the_printed_algorithm(family, sequent
 def test_every_architecture_keeps_an_exact_budget_through_saving_and_loading(family, tmp_path: Path):
     target = target_of(family)
     save_tokenizer(tmp_path / "tokenizer")
-    prune_for_good(target, "wanda", 0.61, Surgery("obs"), sequential=True)
+    prune_for_good(target, "wanda", 0.61, Method("obs"), sequential=True)
     wanted = {layer.name: round(0.61 * layer.size) for layer in target.layers}
     for name, zeros in wanted.items():
         weight = target.live_weight(name)
@@ -171,15 +168,15 @@ def test_every_architecture_keeps_an_exact_budget_through_saving_and_loading(fam
 @pytest.mark.parametrize("score", ["magnitude", "wanda", "ria", "gblm", "pruner-zero", "sparsegpt"])
 def test_any_score_goes_with_any_update(score, update):
     target = target_of("llama")
-    prune_for_good(target, score, 0.5, Surgery(update), sequential=False)
+    prune_for_good(target, score, 0.5, Method(update), sequential=False)
     assert count_zeros(target) == sum(round(0.5 * layer.size) for layer in target.layers)
 
 
 @pytest.mark.parametrize("own_masks", [False, True])
 def test_a_pattern_holds_in_every_group(own_masks):
     target = target_of("llama")
-    surgery = Surgery("obs", (2, 4), own_masks)
-    prune_for_good(target, "sparsegpt", 0.5, surgery, sequential=True)
+    method = Method("obs", (2, 4), own_masks)
+    prune_for_good(target, "sparsegpt", 0.5, method, sequential=True)
     for layer in target.layers:
         groups = target.live_weight(layer.name).reshape(-1, 4)
         assert bool((groups.count_nonzero(dim=1) == 2).all())
@@ -191,14 +188,14 @@ def test_an_update_comes_nearer_to_the_dense_model_than_none():
     distance = {}
     for update in ("none", "obs"):
         target = target_of("llama")
-        prune_for_good(target, "wanda", 0.5, Surgery(update), sequential=True)
+        prune_for_good(target, "wanda", 0.5, Method(update), sequential=True)
         distance[update] = float((target.model(WINDOWS).logits - expected).norm())
     assert distance["obs"] < distance["none"]
 
 
 def test_own_masks_without_an_update_are_refused():
     with pytest.raises(UsageError, match="need update obs"):
-        Surgery("none", own_masks=True)
+        Method("none", own_masks=True)
 
 
 @pytest.mark.parametrize("sparsity", [0.3, 0.6, 0.85])
@@ -206,10 +203,7 @@ def test_online_allocation_keeps_the_exact_total(sparsity):
     target = target_of("llama")
     budget = OnlineBudget(target, WINDOWS[:1], SDSA(), sparsity)
 
-    def put(name: str, weight: Tensor) -> None:
-        target.live_weight(name).copy_(weight)
-
-    prune_blocks(target, WINDOWS, Surgery(), budget, opening("wanda"), put, sequential=True)
+    prune_blocks(target, WINDOWS, Method(), budget, opening("wanda"), target.for_good, sequential=True)
     assert count_zeros(target) == round(sparsity * target.weights)
 
 
@@ -228,7 +222,44 @@ def test_a_block_can_be_read_from_files_too():
         return opening("wanda")(block)
 
     plan = partial(share_of, 0.5)
-    with target.edited() as put:
-        prune_blocks(target, WINDOWS, Surgery(), plan, scorer, put, sequential=True, hessian=True)
+    with target.edited() as edits:
+        prune_blocks(target, WINDOWS, Method(), plan, scorer, edits, sequential=True, hessian=True)
     assert len(paths) == 3
     assert not any(path.exists() for path in paths)
+
+
+@pytest.mark.parametrize("method", [Method(), Method("obs", refinement="swaps"), Method("obs", own_masks=True)])
+def test_every_dense_weight_and_its_mask_are_seen(method):
+    target, dense = target_of("llama"), target_of("llama")
+    seen: dict[str, Tensor] = {}
+
+    def see(name: str, weight: Tensor, mask: Tensor) -> None:
+        assert torch.equal(weight, dense.weight(name))
+        seen[name] = mask.clone()
+
+    plan = partial(share_of, 0.5)
+    prune_blocks(target, WINDOWS, method, plan, opening("wanda"), target.for_good, sequential=True, seen=see)
+    assert list(seen) == [layer.name for layer in target.layers]
+    assert all(torch.equal(target.live_weight(name) != 0, mask) for name, mask in seen.items())
+
+
+def test_a_block_of_which_not_all_layers_are_scored_is_the_algorithms_failure():
+    class Forgetful(ByFormula):
+        def scores(
+            self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
+        ) -> Iterator[tuple[str, Tensor]]:
+            return super().scores(sparsity, (layers or ())[:-1], pattern)
+
+    target, plan = target_of("llama"), partial(share_of, 0.5)
+    with target.edited() as edits, pytest.raises(CandidateFailure, match="6 of the 7 layers were scored") as failure:
+        prune_blocks(
+            target,
+            WINDOWS,
+            Method(),
+            plan,
+            lambda block: nullcontext(Forgetful(SCORES["wanda"], block)),
+            edits,
+            sequential=False,
+        )
+    assert (failure.value.stage, failure.value.reason) == ("check", "protocol")
+    target.verify()

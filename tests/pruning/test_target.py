@@ -12,6 +12,7 @@ from autoprune.errors import AutoPruneError, UsageError
 from autoprune.pruning.identity import checksum
 from autoprune.pruning.target import Target, load_target
 from tests.conftest import save_tokenizer
+from tests.pruning.masked import masked
 
 MASK_SHARE = 0.5
 
@@ -38,9 +39,9 @@ def test_the_prunable_layers_are_the_linear_matrices_of_the_decoder_blocks(tiny_
     assert {layer.unit for layer in first} == {"block.0"}
 
 
-def test_pruned_applies_the_masks_and_restores_every_bit(tiny_target):
+def test_an_edit_applies_the_masks_and_restores_every_bit(tiny_target):
     before, masks = tiny_target.fingerprint, masks_of(tiny_target)
-    with tiny_target.pruned(masks):
+    with masked(tiny_target, masks):
         for name, mask in masks.items():
             assert torch.equal(tiny_target.live_weight(name) != 0, mask)
             assert not torch.equal(tiny_target.weight(name), tiny_target.live_weight(name))
@@ -51,24 +52,48 @@ def test_pruned_applies_the_masks_and_restores_every_bit(tiny_target):
 def test_weights_come_back_after_an_error_in_the_middle(tiny_target):
     masks = masks_of(tiny_target)
     masks[tiny_target.layers[3].name] = torch.ones(2, 3, dtype=torch.bool)
-    with pytest.raises(RuntimeError), tiny_target.pruned(masks):
+    with pytest.raises(RuntimeError), masked(tiny_target, masks):
         pass
     assert checksum(tiny_target.model) == tiny_target.fingerprint
 
 
 def test_edited_weights_are_what_the_model_computes_with_until_the_end(tiny_target):
     name = tiny_target.layers[0].name
-    with tiny_target.edited() as put:
-        put(name, torch.full((32, 32), 0.5))
+    with tiny_target.edited() as edits:
+        edits.weight(name, torch.full((32, 32), 0.5))
         assert bool((tiny_target.live_weight(name) == 0.5).all())
-        put(name, torch.zeros(32, 32))
+        edits.weight(name, torch.zeros(32, 32))
         assert bool((tiny_target.weight(name) != 0.5).any())
     assert checksum(tiny_target.model) == tiny_target.fingerprint
 
 
+def test_a_mask_is_of_the_pristine_weight_whatever_was_edited_before(tiny_target):
+    name, masks = tiny_target.layers[0].name, list(masks_of(tiny_target).values())
+    dense = tiny_target.weight(name).clone()
+    with tiny_target.edited() as edits:
+        edits.weight(name, torch.full((32, 32), 0.5))
+        edits.mask(name, masks[0])
+        assert torch.equal(tiny_target.live_weight(name), dense * masks[0])
+        edits.mask(name, ~masks[0])
+        assert torch.equal(tiny_target.live_weight(name), dense * ~masks[0])
+        assert tiny_target.zeros(name) == int(masks[0].sum())
+        assert torch.equal(tiny_target.weight(name), dense)
+
+
+def test_edits_for_good_last_and_hold_no_second_copy(tiny_target):
+    first, second = tiny_target.layers[0].name, tiny_target.layers[1].name
+    dense, mask = tiny_target.weight(second).clone(), masks_of(tiny_target)[second]
+    tiny_target.for_good.weight(first, torch.full((32, 32), 0.5))
+    tiny_target.for_good.mask(second, mask)
+    assert bool((tiny_target.live_weight(first) == 0.5).all())
+    assert torch.equal(tiny_target.live_weight(second), dense * mask)
+    for name in (first, second):
+        assert tiny_target.weight(name).data_ptr() == tiny_target.live_weight(name).data_ptr()
+
+
 def test_a_changed_weight_is_found_after_the_run(tiny_target):
     tiny_target.verify()
-    with tiny_target.pruned(masks_of(tiny_target)), pytest.raises(AutoPruneError, match="changed while"):
+    with masked(tiny_target, masks_of(tiny_target)), pytest.raises(AutoPruneError, match="changed while"):
         tiny_target.verify()
     tiny_target.verify()
 

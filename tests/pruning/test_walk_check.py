@@ -272,8 +272,8 @@ def test_the_check_is_made_once_and_whatever_the_weights_are_by_then():
     target = Target(Stack(), None, "model", ELSEWHERE)
     passes: list[int] = []
     target.model.register_forward_hook(lambda *ignored: passes.append(1))
-    with target.edited() as put:
-        put("layers.1.up_proj", torch.zeros(2 * WIDTH, WIDTH))
+    with target.edited() as edits:
+        edits.weight("layers.1.up_proj", torch.zeros(2 * WIDTH, WIDTH))
         first = window_losses(target, WINDOWS)
         count = len(passes)
         assert window_losses(target, WINDOWS) == first

@@ -6,33 +6,61 @@ from dataclasses import replace
 import pytest
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.runs.archive import Archive, Edge, Measured, Node, Outcome, Proposal
+from autoprune.runs.archive import Archive, Edge, Node, Outcome, Proposal
 from autoprune.runs.files import unwritable
+from autoprune.runs.measurement import LayerDiagnostic, Measurement
 
 PROPOSAL = Proposal("g1.c1", 0, 1, "explore", "llm", ["seed.wanda"], {"idea": "x"}, "abc", [{"node": "obs.skew"}])
 OUTCOME = Outcome("g1.c1", 1, "abc", "measured", data={"perplexity": 12.5})
-MEASURED = Measured("abc", "search", "s1", 12.5, 0.6, {"zeros": 3}, b"\x01\x02")
+MEASURED = Measurement(
+    subject="abc",
+    split="search",
+    perplexity=12.5,
+    window_losses=[2.5, 2.6],
+    sparsity=0.6,
+    zeros=3,
+    weights=5,
+    seqlen=8,
+    windows=2,
+    bos="<s>",
+    layers=[LayerDiagnostic(name="layers.0.up", sparsity=0.6, relative_error=0.1)],
+    signature=b"\x01\x02",
+    seconds={"eval": 1.5},
+    layer_errors=[0.1],
+    sampled_layers=1,
+    repeats=True,
+    memory_bytes=1 << 20,
+    diagnostics="printed",
+    cached=True,
+    tuning={"family": "owl", "parameters": {"lambda": 0.05}},
+    untuned=True,
+)
 
 
 def test_facts_come_back_as_they_were_written(archive):
     archive.add_proposal(PROPOSAL)
     archive.add_outcome(OUTCOME)
-    archive.add_measurement(MEASURED)
+    archive.add_measurement("s1", MEASURED)
     assert archive.proposals() == [PROPOSAL]
     assert archive.outcomes() == [OUTCOME]
     assert archive.measurement("abc", "search", "s1") == MEASURED
 
 
+def test_every_field_of_a_measurement_was_tried_above():
+    assert MEASURED.model_fields_set == set(Measurement.model_fields)
+    assert MEASURED.model_dump(exclude_defaults=True).keys() == Measurement.model_fields.keys()
+
+
 def test_writing_a_fact_again_changes_nothing(archive):
     for perplexity in (12.5, 99.0):
-        archive.add_measurement(replace(MEASURED, perplexity=perplexity))
+        archive.add_measurement("s1", MEASURED.model_copy(update={"perplexity": perplexity}))
         archive.add_outcome(replace(OUTCOME, data={"perplexity": perplexity}))
     assert archive.measurements("search") == [MEASURED]
     assert archive.outcomes() == [OUTCOME]
 
 
 def test_measurements_under_other_settings_are_other_facts(archive):
-    archive.add_measurement(MEASURED)
+    archive.add_measurement("s1", MEASURED)
     assert archive.measurement("abc", "search", "s2") is None
     assert archive.measurement("abc", "report", "s1") is None
 
@@ -52,7 +80,7 @@ def test_the_last_revision_speaks_for_a_slot(archive):
 
 def test_facts_keep_the_order_in_which_they_were_written(archive):
     for subject in "cab":
-        archive.add_measurement(replace(MEASURED, subject=subject))
+        archive.add_measurement("s1", MEASURED.model_copy(update={"subject": subject}))
         archive.put(subject, {"turn": 1})
     archive.put("c", {"turn": 2})
     assert [measured.subject for measured in archive.measurements("search")] == list("cab")
@@ -106,7 +134,7 @@ def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
 
 def test_nan_is_no_measurement(archive):
     with pytest.raises(Exception, match="Out of range float"):
-        archive.add_measurement(replace(MEASURED, data={"loss": float("nan")}))
+        archive.add_measurement("s1", MEASURED.model_copy(update={"window_losses": [float("nan")]}))
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "nothing"])

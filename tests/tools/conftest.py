@@ -7,7 +7,8 @@ from autoprune.evaluation.measurement_cache import user_cache
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.local import LocalSandbox
-from autoprune.tools.memory import Memory
+from autoprune.tools.measurement_store import MeasurementStore
+from autoprune.tools.measurer import Measurer
 from autoprune.tools.workbench import Workbench
 
 DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 10, "report_windows": 3}
@@ -33,8 +34,8 @@ def new_workbench(open_tiny_bench, steady, tmp_path, sandbox):
         bench = open_tiny_bench(**{key: tree[key] for key in ("model", "sparsity", "data", "allocation")})
         run = RunDirectory.create(tmp_path / name, config)
         opened.append(Archive(run.archive_file))
-        memory = Memory(opened[-1], user_cache(print) if config.search.cache else None)
-        return Workbench(config, run, memory, bench, sandbox)
+        store = MeasurementStore(opened[-1], user_cache(print) if config.search.cache else None)
+        return Workbench.of(Measurer(config, run, store, bench, sandbox))
 
     yield make
     for archive in opened:

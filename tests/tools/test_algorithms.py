@@ -19,7 +19,7 @@ def opened(*names: str):
 
 def test_a_file_scores_as_the_published_formula_that_it_holds(bench, tmp_path):
     (tmp_path / "mine.py").write_text(WANDA)
-    told = bench.unit_sparsity(bench.zeros(0.5, "uniform"))
+    told = {layer.name: 0.5 for layer in bench.layers}
     with opened("wanda", str(tmp_path / "mine.py")) as algorithms:
         assert [algorithm.name for algorithm in algorithms] == ["wanda", "mine"]
         found = []
@@ -41,7 +41,7 @@ def test_a_file_never_runs_in_this_process(bench, tmp_path):
 
 
 def test_a_published_score_may_be_compared_otherwise_than_its_paper_does(bench):
-    told = bench.unit_sparsity(bench.zeros(0.5, "uniform"))
+    told = {layer.name: 0.5 for layer in bench.layers}
     with opened("wanda", "wanda@matrix") as algorithms:
         opened_ones = [algorithm.open(bench.readable()) for algorithm in algorithms]
         with opened_ones[0] as row, opened_ones[1] as matrix:

@@ -1,28 +1,27 @@
 """Which baselines a search has."""
 
 from autoprune.tools.baselines import Baseline, baselines, refined_scores
-from autoprune.tools.rows import shown_name
+from autoprune.tools.tuner import Tuner
 
 
 def names(workbench):
-    return [shown_name(each.measured(workbench, "search")) for each in baselines(workbench)]
+    return [each.measured(workbench, "search").name for each in baselines(workbench)]
 
 
 def test_by_default_wanda_and_the_best_score_are_refined_after_all_others(new_workbench):
     workbench = new_workbench()
-    best = min(("magnitude", "wanda"), key=workbench.uniform)
+    best = min(("magnitude", "wanda"), key=workbench.tuner.uniform)
     plain = [f"{score}+{allocation}" for score in ("magnitude", "wanda") for allocation in ("uniform", "sdsa")]
     refined = [f"{score}+swaps+{each}" for score in refined_scores(workbench) for each in ("uniform", "sdsa")]
     assert names(workbench) == plain + refined
     assert set(refined_scores(workbench)) == {best, "wanda"}
 
 
-def test_a_score_that_is_neither_wanda_nor_the_best_is_not_refined(new_workbench):
+def test_a_score_that_is_neither_wanda_nor_the_best_is_not_refined(new_workbench, monkeypatch):
     workbench = new_workbench(baseline_scores=["magnitude", "wanda", "ria"])
-    workbench.uniform = {"magnitude": 9.0, "wanda": 3.0, "ria": 2.0}.__getitem__
-    assert refined_scores(workbench) == ["wanda", "ria"]
-    workbench.uniform = {"magnitude": 9.0, "wanda": 2.0, "ria": 3.0}.__getitem__
-    assert refined_scores(workbench) == ["wanda"]
+    for best, refined in (("ria", ["wanda", "ria"]), ("wanda", ["wanda"])):
+        monkeypatch.setattr(Tuner, "uniform", lambda tuner, score, best=best: 2.0 if score == best else 3.0)
+        assert refined_scores(workbench) == refined
 
 
 def test_what_is_refined_follows_the_settings(new_workbench):

@@ -23,7 +23,7 @@ def test_a_discovery_says_where_it_comes_from_and_nothing_in_it_is_forbidden(nam
 @pytest.mark.parametrize("name", discovered())
 @pytest.mark.parametrize("pattern", ["none", "2:4"])
 def test_a_discovery_prunes_another_model_than_the_one_that_it_was_found_on(bench, name, pattern):
-    told = bench.unit_sparsity(bench.zeros(0.5, "uniform"))
+    told = {layer.name: 0.5 for layer in bench.layers}
     with opened(name) as (algorithm,), algorithm.open(bench.readable(algorithm.needs)) as scoring:
         scores = dict(scoring.scores(told, pattern=pattern))
         assert list(scores) == [layer.name for layer in bench.layers]

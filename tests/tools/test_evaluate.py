@@ -23,7 +23,7 @@ def evaluate(workbench, source, **request):
 
 def forbid(workbench):
     """From here on nothing is scored and nothing is passed through the model."""
-    workbench.bench.measure = workbench.bench.losses = None
+    workbench.bench.readable = workbench.bench.losses = None
 
 
 def stamp(report):
@@ -82,8 +82,8 @@ def test_another_run_finds_everything_in_the_cache_and_says_so(new_workbench):
     bad = evaluate(first, BAD, elite=[good.candidate])
     forbid(second)
     found = [second.baseline("wanda", "sdsa", "search"), second.dense("search")]
-    assert [row.data["window_losses"] for row in found] == [row.data["window_losses"] for row in baselines]
-    assert all(row.data["cached"] and row.data["seconds"] == {} for row in found)
+    assert [row.window_losses for row in found] == [row.window_losses for row in baselines]
+    assert all(row.cached and row.seconds == {} for row in found)
     again = evaluate(second, GOOD)
     assert (again.cached, again.seconds, good.cached) == (True, {}, False)
     assert stamp(again) == stamp(good)

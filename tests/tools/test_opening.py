@@ -30,8 +30,11 @@ def chosen(bos_models, cache, tmp_path):
         archive, said = Archive(run.archive_file), []
         try:
             with open_workbench(config, run, archive, said.append) as workbench:
-                places = [workbench, *([workbench.on(str(getattr(bos_models, other)), said.append)] if other else [])]
-                rows = [(place.dense("search").data["bos"], place.bench.windows("report").bos) for place in places]
+                places = [
+                    workbench,
+                    *([workbench.with_model(str(getattr(bos_models, other)), said.append)] if other else []),
+                ]
+                rows = [(place.dense("search").bos, place.bench.windows("report").bos) for place in places]
         finally:
             archive.close()
         assert all(bos == (token and token.text) for bos, token in rows)

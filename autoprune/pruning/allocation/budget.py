@@ -76,21 +76,6 @@ def matrix_zeros(zeros: int, sizes: Sequence[int], floors: Sequence[int] | None 
     return largest_remainder([zeros * n / weights for n in sizes], zeros, sizes, floors)
 
 
-def layer_zeros(
-    densities: Sequence[float],
-    units: Sequence[Sequence[int]],
-    sparsity: float,
-    floors: Sequence[Sequence[int]] | None = None,
-) -> list[list[int]]:
-    """Zeros per matrix, unit by unit; `units` holds the matrix sizes of each unit. The total is exactly round(s N).
-
-    `floors`: zeros that each matrix has already and keeps.
-    """
-    held = floors or [[0] * len(sizes) for sizes in units]
-    per_unit = unit_zeros(densities, list(map(sum, units)), sparsity, list(map(sum, held)))
-    return [matrix_zeros(*unit) for unit in zip(per_unit, units, held, strict=True)]
-
-
 def largest_remainder(
     wanted: Sequence[float], total: int, caps: Sequence[int], floors: Sequence[int] | None = None
 ) -> list[int]:

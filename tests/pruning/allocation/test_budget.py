@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoprune.errors import UsageError
-from autoprune.pruning.allocation.budget import largest_remainder, layer_zeros, matrix_zeros, project, total_zeros
+from autoprune.pruning.allocation.budget import largest_remainder, matrix_zeros, project, total_zeros, unit_zeros
 
 UNITS = st.lists(st.tuples(st.floats(-3, 3), st.integers(1, 10**7)), min_size=1, max_size=40)
 
@@ -37,7 +37,8 @@ def test_densities_that_hold_the_budget_already_are_left_alone(sparsity, sizes):
 def test_zeros_over_units_and_matrices_sum_exactly(units, sparsity, data):
     sizes = [sum(matrices) for matrices in units]
     raw = data.draw(st.lists(st.floats(0, 1), min_size=len(units), max_size=len(units)))
-    zeros = layer_zeros(project(raw, sizes, sparsity), units, sparsity)
+    totals = unit_zeros(project(raw, sizes, sparsity), sizes, sparsity)
+    zeros = [matrix_zeros(total, matrices) for total, matrices in zip(totals, units, strict=True)]
     assert sum(map(sum, zeros)) == round(sparsity * sum(sizes)) == total_zeros(sparsity, sum(sizes))
     for counts, matrices in zip(zeros, units, strict=True):
         assert all(0 <= count <= n for count, n in zip(counts, matrices, strict=True))
@@ -80,8 +81,9 @@ def test_zeros_that_are_there_already_are_kept_and_counted(units, data):
     weights = sum(map(sum, sizes))
     zeros = data.draw(st.integers(sum(map(sum, floors)), weights))
     raw = data.draw(st.lists(st.floats(0, 1), min_size=len(units), max_size=len(units)))
-    densities = project(raw, [sum(unit) for unit in sizes], zeros / weights)
-    counts = layer_zeros(densities, sizes, zeros / weights, floors)
+    whole = list(map(sum, sizes))
+    totals = unit_zeros(project(raw, whole, zeros / weights), whole, zeros / weights, list(map(sum, floors)))
+    counts = [matrix_zeros(*unit) for unit in zip(totals, sizes, floors, strict=True)]
     assert sum(map(sum, counts)) == zeros
     for unit in zip(counts, floors, sizes, strict=True):
         assert all(low <= count <= n for count, low, n in zip(*unit, strict=True))

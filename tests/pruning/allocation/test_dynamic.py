@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from autoprune.errors import UsageError
 from autoprune.pruning.allocation.budget import total_zeros, unit_zeros
-from autoprune.pruning.allocation.dynamic import Online, next_stage, stages, surviving_skewness
+from autoprune.pruning.allocation.dynamic import Online, next_stage, stages
 from autoprune.pruning.allocation.sdsa import SDSA
-from autoprune.pruning.skewness import weight_skewness
+from autoprune.pruning.skewness import surviving_skewness, weight_skewness
 
 UNITS = st.lists(st.tuples(st.floats(-5, 50), st.integers(1, 10**6)), min_size=1, max_size=15)
 SPARSITIES = st.floats(0, 0.99)

@@ -7,14 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.errors import UsageError
-from autoprune.pruning.allocation.alphapruning import alphapruning, hill_exponent
+from autoprune.pruning.allocation.alphapruning import alphapruning
 from autoprune.pruning.allocation.atp import atp, atp_searched, steepest
-from autoprune.pruning.allocation.choose import ALLOCATIONS, NEED_MORE, READS, choose_allocation
 from autoprune.pruning.allocation.dlp import dlp
 from autoprune.pruning.allocation.owl import owl
+from autoprune.pruning.allocation.signals import SIGNALS, hill_exponent
+from autoprune.pruning.allocation.table import ALLOCATIONS, made
 
-SIGNALS = st.fixed_dictionaries(
+KNOWN = st.fixed_dictionaries(
     {
         "size": st.integers(1, 10**7),
         "skewness": st.floats(-2, 50),
@@ -23,9 +23,10 @@ SIGNALS = st.fixed_dictionaries(
         "alpha": st.floats(1, 200),
     }
 )
-UNITS = st.lists(SIGNALS, min_size=1, max_size=20).map(
+UNITS = st.lists(KNOWN, min_size=1, max_size=20).map(
     lambda units: [{**unit, "depth": i / max(len(units) - 1, 1)} for i, unit in enumerate(units)]
 )
+FROM_UNITS = sorted(name for name, spec in ALLOCATIONS.items() if spec.stage == "statistics")
 
 
 def equal_units(**signals: list[float]) -> list[dict[str, float]]:
@@ -33,31 +34,31 @@ def equal_units(**signals: list[float]) -> list[dict[str, float]]:
     return [{"size": 100, **{name: values[i] for name, values in signals.items()}} for i in range(count)]
 
 
-@pytest.mark.parametrize("name", sorted(ALLOCATIONS))
+@pytest.mark.parametrize("name", FROM_UNITS)
 @given(units=UNITS, sparsity=st.floats(0, 0.99))
 def test_every_allocation_holds_the_budget(name, units, sparsity):
-    densities = choose_allocation(name)(units, sparsity)
+    densities = made(name).densities(units, sparsity)
     weights = sum(unit["size"] for unit in units)
     held = math.fsum(unit["size"] * density for unit, density in zip(units, densities, strict=True))
     assert held == pytest.approx((1 - sparsity) * weights, rel=1e-9)
     assert all(0 <= density <= 1 for density in densities)
 
 
-@pytest.mark.parametrize("name", sorted(ALLOCATIONS))
+@pytest.mark.parametrize("name", FROM_UNITS)
 @given(units=UNITS, sparsity=st.floats(0, 0.99), random=st.randoms(use_true_random=False))
 def test_permuted_units_get_permuted_densities(name, units, sparsity, random):
     order = list(range(len(units)))
     random.shuffle(order)
-    densities = choose_allocation(name)(units, sparsity)
-    permuted = choose_allocation(name)([units[i] for i in order], sparsity)
+    densities = made(name).densities(units, sparsity)
+    permuted = made(name).densities([units[i] for i in order], sparsity)
     assert permuted == pytest.approx([densities[i] for i in order], abs=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(set(ALLOCATIONS) - {"atp"}))
-@given(unit=SIGNALS, count=st.integers(1, 9), sparsity=st.floats(0, 0.99))
+@pytest.mark.parametrize("name", sorted({*FROM_UNITS} - {"atp"}))
+@given(unit=KNOWN, count=st.integers(1, 9), sparsity=st.floats(0, 0.99))
 def test_units_that_do_not_differ_are_pruned_alike(name, unit, count, sparsity):
     units = [{**unit, "depth": i / max(count - 1, 1)} for i in range(count)]
-    assert choose_allocation(name)(units, sparsity) == pytest.approx([1 - sparsity] * count)
+    assert made(name).densities(units, sparsity) == pytest.approx([1 - sparsity] * count)
 
 
 def test_owl_maps_outlier_shares_to_a_width_of_two_lambda():
@@ -116,10 +117,11 @@ def test_atp_takes_the_slope_that_measures_best():
     assert densities == pytest.approx(wanted)
 
 
-def test_names_say_what_they_read_and_what_they_lack():
-    assert set(READS) == set(ALLOCATIONS)
-    assert not set(NEED_MORE) & set(ALLOCATIONS)
-    with pytest.raises(UsageError, match="needs scores of all layers"):
-        choose_allocation("global")
-    with pytest.raises(UsageError, match="uniform, sdsa"):
-        choose_allocation("luck")
+@pytest.mark.parametrize("name", FROM_UNITS)
+def test_names_say_what_they_read_beside_the_size(name):
+    reads = made(name).reads
+    assert set(reads) <= {*SIGNALS, "depth"}
+    assert sum(made(name).densities([{"size": 10, **dict.fromkeys(reads, 1.0 + i)} for i in range(3)], 0.6)) > 0
+    for each in reads:
+        with pytest.raises(KeyError, match=each):
+            made(name).densities([{"size": 10}], 0.6)

@@ -6,9 +6,10 @@ from random import Random
 from typing import Any
 
 from autoprune.config import load_config
-from autoprune.runs.archive import Archive, Edge, Measured, Node, Outcome, Proposal
+from autoprune.runs.archive import Archive, Edge, Node, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+from autoprune.runs.measurement import LayerDiagnostic, Measurement
 
 ROLES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 ROLES += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
@@ -91,8 +92,10 @@ class MadeUp:
         layers = []
         for index, name in enumerate(self.names):
             sparsity = 0.6 - (0.12 * (self.skewness[index // 7] - 1.3) if skewed else 0)
-            layers.append({"name": name, "sparsity": sparsity, "relative_error": self.random.uniform(0.02, 0.4)})
-        self.archive.add_measurement(Measured(subject, "search", "own", perplexity, 0.6, {"layers": layers}))
+            error = self.random.uniform(0.02, 0.4)
+            layers.append(LayerDiagnostic(name=name, sparsity=sparsity, relative_error=error))
+        measured = Measurement(subject=subject, split="search", perplexity=perplexity, sparsity=0.6, layers=layers)
+        self.archive.add_measurement("own", measured)
 
     def _generation(self, generation: int, size: int) -> None:
         spent = {"seconds": 108.0 * (generation - 1), "candidates": 4 * (generation - 1), "tokens": 0, "usd": 0.0}

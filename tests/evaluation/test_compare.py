@@ -10,10 +10,12 @@ from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.compare import Row, compare, run, spread
-from autoprune.evaluation.experiment import Recipe, apply
+from autoprune.evaluation.evaluator import prune
+from autoprune.evaluation.recipe import Recipe
 from autoprune.pruning.identity import checksum
 from autoprune.pruning.target import Target
 from tests.conftest import DATA
+from tests.evaluation.given_scores import baseline
 
 CONTRACT = """algorithm allocation update pattern sparsity_target sparsity_actual zeros weights perplexity seqlen
 windows seconds_statistics seconds_score seconds_mask seconds_eval statistics seed repeats bos refinement"""
@@ -42,23 +44,23 @@ def test_every_recipe_is_measured_at_the_exact_sparsity_and_undone(bench: Bench,
 def test_perplexity_is_that_of_the_weights_that_were_applied(bench: Bench, update):
     recipe = Recipe(0.5, update=update)
     row = run(bench, Published.named("ria"), recipe, "search")
-    with bench.target.edited() as put:
-        apply(bench, Published.named("ria"), recipe, put)
+    with bench.target.edited() as edits:
+        prune(bench, Published.named("ria"), recipe, edits)
         expected = loss_by_transformers(bench.target, bench.windows("search").tokens)
     assert row.perplexity == pytest.approx(math.exp(expected), rel=1e-4)
 
 
 def test_dense_statistics_without_update_equal_the_search_bench(bench: Bench):
     row = run(bench, Published.named("wanda"), Recipe(0.6, "sdsa"), "search")
-    assert row.perplexity == pytest.approx(bench.baseline("wanda", "sdsa", 0.6, "search").perplexity, rel=1e-6)
+    assert row.perplexity == pytest.approx(baseline(bench, "wanda", "sdsa", 0.6, "search").perplexity, rel=1e-6)
 
 
 def test_a_walk_behind_dense_blocks_makes_the_masks_of_one_pass(bench: Bench):
     """With OBS the masks still come from the dense statistics: the same zeros as without."""
     zeros = {}
     for update in ("none", "obs"):
-        with bench.target.edited() as put:
-            apply(bench, Published.named("wanda"), Recipe(0.5, update=update), put)
+        with bench.target.edited() as edits:
+            prune(bench, Published.named("wanda"), Recipe(0.5, update=update), edits)
             zeros[update] = {layer.name: bench.target.live_weight(layer.name) == 0 for layer in bench.layers}
     assert all(torch.equal(mask, zeros["obs"][name]) for name, mask in zeros["none"].items())
 
@@ -98,7 +100,8 @@ def test_a_refinement_goes_with_every_update_pattern_and_kind_of_statistics(benc
 
 def test_a_refined_experiment_equals_the_refined_baseline_of_a_search(bench: Bench):
     row = run(bench, Published.named("wanda"), Recipe(0.6, "sdsa", refinement="swaps"), "search")
-    assert row.perplexity == pytest.approx(bench.baseline("wanda", "sdsa", 0.6, "search", "swaps").perplexity, rel=1e-6)
+    searched = baseline(bench, "wanda", "sdsa", 0.6, "search", refinement="swaps")
+    assert row.perplexity == pytest.approx(searched.perplexity, rel=1e-6)
 
 
 def test_sparsegpt_itself_is_not_refined(bench: Bench):

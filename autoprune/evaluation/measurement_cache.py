@@ -1,9 +1,9 @@
 """Measurements on disk, by content: what was measured once on this machine is not measured again, by whatever run.
 
 The key is all that a measurement depends on: the candidate's source (or the baseline's name), target, texts, settings,
-versions, threads, and the code that makes and measures masks. One SQLite file for all runs and processes, each of which
-opens it for one statement at a time. A cache that cannot be used never stops a search: it is done without, and one line
-says so.
+versions, threads, and the code that makes and measures masks (`code_fingerprint.py`). One SQLite file for all runs and
+processes, each of which opens it for one statement at a time. A cache that cannot be used never stops a search: it is
+done without, and one line says so.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from autoprune.downloads import cache_dir
+from autoprune.evaluation.code_fingerprint import code_fingerprint
 from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.measurement import Measurement, StoppedEarly
 from autoprune.spare_cache import spare_cache
@@ -32,8 +33,6 @@ PATIENCE = 30.0
 """Seconds to wait while another process writes."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """SQLite's codes for what a fresh file mends; the others (busy, full, read-only) it does not."""
-ROOMS = ("pruning", "evaluation", "sandbox", "executors")
-"""Where the code is that decides what a measurement gives."""
 CREATE = """CREATE TABLE measurements
 (key TEXT PRIMARY KEY, measured INTEGER NOT NULL, record TEXT NOT NULL, signature BLOB NOT NULL, facts TEXT NOT NULL)"""
 PUT = """INSERT INTO measurements VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET measured = excluded.measured,
@@ -46,6 +45,7 @@ Result = TypeVar("Result")
 
 _RECORD = TypeAdapter(Measurement)
 _FACTS = TypeAdapter(Facts)
+_code = cache(code_fingerprint)
 
 
 class MeasurementCache:
@@ -169,15 +169,5 @@ def user_cache(notify: Callable[[str], None]) -> MeasurementCache:
 def measurement_key(**facts: Any) -> str:
     """The key for all that a measurement depends on, as plain data; the code is added here, and the threads of this
     process unless it was measured with others."""
-    whole = {"threads": torch.get_num_threads(), **facts, "code": code_fingerprint()}
+    whole = {"threads": torch.get_num_threads(), **facts, "code": _code()}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-
-@cache
-def code_fingerprint() -> str:
-    """A hash of the sources of the rooms that measure: under changed code nothing that was measured counts."""
-    digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
-        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -8,7 +8,7 @@ import pytest
 
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.measurement import LayerDiagnostic, Measurement, StoppedEarly
-from autoprune.evaluation.measurement_cache import MeasurementCache, code_fingerprint, measurement_key
+from autoprune.evaluation.measurement_cache import MeasurementCache, measurement_key
 from autoprune.evaluation.racing import Race
 
 LOSSES = [4.0 + place / 10 for place in range(8)]
@@ -161,4 +161,3 @@ def test_several_processes_write_at_once_and_lose_nothing(path, cache, told):
 def test_the_key_depends_on_every_fact_and_on_nothing_else():
     assert measurement_key(subject="a", split="search") == measurement_key(split="search", subject="a")
     assert measurement_key(subject="a") != measurement_key(subject="b")
-    assert len(code_fingerprint()) == 64

@@ -15,6 +15,7 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
 
 SUFFIX = ".py"
+NOTES = ".md"
 
 
 def export_algorithm(
@@ -26,13 +27,15 @@ def export_algorithm(
             autocompletion=complete.best_of_runs,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The Python file to write; its name ends in .py.")],
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    out: Annotated[Path, typer.Option(help="The Python file to write, NAME.py; notes go to NAME.md.")],
+    force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Write a candidate as a documented file for `autoprune prune --algorithm` and `compare --algorithms`."""
+    """Write a candidate as a file for `prune --algorithm` and `compare --algorithms`, with notes beside it."""
     from autoprune.pruning.contract import MAX_SOURCE_BYTES
     from autoprune.report.algorithm_file import algorithm_file
+    from autoprune.report.algorithm_notes import algorithm_notes
+    from autoprune.report.origin import Origin
     from autoprune.runs.archive import Archive
     from autoprune.runs.facts import reading_facts
     from autoprune.runs.lookup import find_candidate
@@ -42,18 +45,25 @@ def export_algorithm(
         raise UsageError(f"{candidate!r} is not of the form RUN:CANDIDATE (for example runs/mine:best)")
     if out.suffix != SUFFIX:
         raise UsageError(f"{out} must end in {SUFFIX}, which is how other commands tell a file from a name")
-    if out.exists() and not force:
-        raise UsageError(f"{out} exists already; name another file, or write over it with --force")
+    notes = out.with_suffix(NOTES)
+    for path in (out, notes):
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists already; name another file, or write over it with --force")
     run = RunDirectory.open(Path(name))
     announce(run, run.settings()[0])
     with reading_facts(run), closing(Archive.of(run)) as archive:
         found = find_candidate(archive, wanted)
-        text = algorithm_file(run, archive, list(read_events(run.events_file)), found, out.name, MAX_SOURCE_BYTES)
-    try:
-        out.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise AutoPruneError(f"cannot write {out}: {error.strerror}") from None
+        origin = Origin.of(run, archive, list(read_events(run.events_file)), found)
+        texts = {out: algorithm_file(origin, notes.name, MAX_SOURCE_BYTES), notes: algorithm_notes(origin, out.name)}
+    for path, text in texts.items():
+        try:
+            path.write_text(text, encoding="utf-8", newline="")
+        except OSError as error:
+            raise AutoPruneError(f"cannot write {path}: {error.strerror}") from None
+    size = len(texts[out].encode())
     if as_json:
-        print_json({"out": str(out), "slot": found.slot, "candidate": found.candidate, "bytes": len(text.encode())})
+        facts = {"out": str(out), "notes": str(notes), "slot": found.slot, "candidate": found.candidate, "bytes": size}
+        print_json(facts)
     else:
-        console().print(plain(f"{out}: {found.slot} {found.candidate}, {len(text.encode()):,} bytes"), soft_wrap=True)
+        line = f"{out}: {found.slot} {found.candidate}, {size:,} bytes; lineage and confirmation: {notes}"
+        console().print(plain(line), soft_wrap=True)

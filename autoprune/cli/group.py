@@ -15,7 +15,7 @@ COMMANDS = {
     "runs": ("runs", "List the runs with their best candidates."),
     "trace": ("trace", "Show who said what, and what was measured."),
     "report": ("report", "Write a run as one HTML file."),
-    "export-algorithm": ("export_algorithm", "Write a candidate as a documented file."),
+    "export-algorithm": ("export_algorithm", "Write a candidate as a Python file, with notes beside it."),
     "prune": ("prune", "Prune a model, measure it, and write it."),
     "compare": ("compare", "Measure pruning algorithms side by side."),
     "evaluate": ("evaluate", "Measure a model: perplexity, zeros, zero-shot tasks."),

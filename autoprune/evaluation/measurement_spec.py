@@ -15,6 +15,7 @@ from autoprune.runs.measurement import DENSE
 
 DIGITS = 16
 """Of a key, as the archive holds it."""
+_code = cache(code_fingerprint)
 
 
 class MeasurementSpec(BaseModel):
@@ -58,5 +59,5 @@ class MeasurementSpec(BaseModel):
 
     def cache_key(self, **conditions: Any) -> str:
         """For the cache of all runs: also by the code that measures, and by where that happens."""
-        whole = {"spec": self.model_dump(mode="json"), **conditions, "code": code_fingerprint()}
+        whole = {"spec": self.model_dump(mode="json"), **conditions, "code": _code()}
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

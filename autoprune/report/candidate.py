@@ -135,19 +135,29 @@ def _chain(proposal: Proposal) -> RenderableType:
     return Group(*steps)
 
 
-def descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
-    """Each ancestor and how it ended, oldest first: of several parents the one that measured best; before them the
-    published scores that the oldest goes on from."""
-    lines: list[Text] = []
+def ancestors(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[str]:
+    """The slots that a candidate descends from, oldest first: of several parents the one that measured best; before
+    them the published scores that the oldest is based on."""
+    slots: list[str] = []
     while known := [parent for parent in proposals[slot].parents if parent in outcomes]:
         slot = min(known, key=lambda parent: outcomes[parent].data.get("perplexity", float("inf")))
-        ancestor, end = proposals[slot], outcomes[slot]
-        line = plain(f"{slot} {ancestor.operator} from {', '.join(ancestor.parents) or 'nothing'}: ", "cyan")
+        slots.append(slot)
+    slots += [parent for parent in proposals[slot].parents if parent.startswith(SEED)][::-1]
+    return slots[::-1]
+
+
+def descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
+    """Each of the ancestors and how it ended, one line each."""
+    lines: list[Text] = []
+    for name in ancestors(proposals, outcomes, slot):
+        if name not in outcomes:
+            lines.append(plain(f"{name}: a published score", "cyan"))
+            continue
+        ancestor, end = proposals[name], outcomes[name]
+        line = plain(f"{name} {ancestor.operator} from {', '.join(ancestor.parents) or 'nothing'}: ", "cyan")
         line.append(f"{one_line(ancestor.thought.get('idea', ''), SAID)} ", "default")
         lines.append(line.append(ending(end, 200), style_of(end)))
-    seeds = [parent for parent in proposals[slot].parents if parent.startswith(SEED)]
-    lines += [plain(f"{seed}: a published score", "cyan") for seed in seeds[::-1]]
-    return lines[::-1]
+    return lines
 
 
 def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableType:

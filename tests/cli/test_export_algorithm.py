@@ -39,23 +39,41 @@ def best(run):
     return min(measured, key=lambda each: each.data["perplexity"])
 
 
-def test_the_file_is_documented_and_holds_the_candidates_code(here, searched, tmp_path):
+def docstring(path):
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_the_file_holds_the_candidates_code_under_a_short_docstring(here, searched, tmp_path):
     outcome = best(searched)
     done = here("export-algorithm", f"{searched.path}:best", "--out", "found.py", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert (said["slot"], said["candidate"]) == (outcome.slot, outcome.candidate)
+    assert (said["slot"], said["candidate"], said["notes"]) == (outcome.slot, outcome.candidate, "found.md")
     text = (tmp_path / "found.py").read_text(encoding="utf-8")
     assert len(text.encode()) == said["bytes"]
     assert text.endswith(searched.source(outcome.candidate))
-    told = ast.get_docstring(ast.parse(text))
-    for part in ("Thought", "Search", "Confirmation", "Use", outcome.candidate, "why: ", "sparsity: 0.5"):
-        assert part in told
-    assert "Candidates against baselines" in told
+    told = docstring(tmp_path / "found.py")
+    assert len(told.splitlines()) < 10
+    for part in (outcome.candidate, f"in the run {searched.name}", "at sparsity 0.5, report split", "best baseline: "):
+        assert part in " ".join(told.split())
+    assert told.endswith("Lineage and confirmation: found.md")
+
+
+def test_the_notes_hold_thought_settings_confirmation_and_use(here, searched, tmp_path):
+    outcome = best(searched)
+    done = here("export-algorithm", f"{searched.path}:best", "--out", "found.py")
+    assert done.stdout.endswith("lineage and confirmation: found.md\n")
+    assert done.stdout.count("\n") == 1
+    notes = (tmp_path / "found.md").read_text(encoding="utf-8")
+    headings = re.findall("^## (.*)", notes, re.MULTILINE)
+    assert [name for name in headings if name != "Lineage"] == ["Thought", "Search", "Confirmation", "Use"]
+    for part in (outcome.candidate, "- **why**: ", "- **sparsity**: 0.5\n", "### Candidates against baselines"):
+        assert part in notes
     for name in ("magnitude+uniform", "wanda+sdsa"):
-        assert re.search(rf"{outcome.slot} {outcome.candidate[:8]} +{re.escape(name)} .*(better|worse|shown)", told)
-    assert "autoprune prune --model llama --algorithm found.py --sparsity 0.5" in told
-    assert str(searched.path.parent) not in text
+        verdict = rf"\| {outcome.slot} {outcome.candidate[:8]} \| {re.escape(name)} .*(better|worse|shown) \|"
+        assert re.search(verdict, notes)
+    assert "autoprune prune --model llama --algorithm found.py --sparsity 0.5" in notes
+    assert str(searched.path.parent) not in notes + (tmp_path / "found.py").read_text(encoding="utf-8")
 
 
 def test_slot_hash_and_best_name_the_same(here, searched, tmp_path):
@@ -83,14 +101,16 @@ def test_prune_and_compare_take_the_file_and_measure_what_the_candidate_measured
     assert json.loads(done.stdout)["sparsity"] == pytest.approx(0.5, abs=1e-4)
 
 
-def test_a_file_is_not_written_over_without_force(here, searched, tmp_path):
-    (tmp_path / "mine.py").write_text("mine\n")
+@pytest.mark.parametrize("name", ["mine.py", "mine.md"])
+def test_a_file_is_not_written_over_without_force(here, searched, tmp_path, name):
+    (tmp_path / name).write_text("mine\n")
     done = here("export-algorithm", f"{searched.path}:best", "--out", "mine.py")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "mine.py exists already" in done.stderr
-    assert (tmp_path / "mine.py").read_text() == "mine\n"
+    assert f"{name} exists already" in done.stderr
+    assert [path.read_text() for path in tmp_path.glob("mine.*")] == ["mine\n"]
     assert here("export-algorithm", f"{searched.path}:best", "--out", "mine.py", "--force").returncode == 0
     assert "def score(layer)" in (tmp_path / "mine.py").read_text()
+    assert "## Confirmation" in (tmp_path / "mine.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -113,5 +133,5 @@ def test_what_cannot_be_done_is_one_line(here, searched, wanted, out, code, comp
 def test_a_candidate_of_a_run_of_version_1_is_exported(here, old_run, tmp_path):
     done = here("export-algorithm", f"{old_run}:best", "--out", "old.py")
     assert done.returncode == 0, done.stderr
-    told = ast.get_docstring(ast.parse((tmp_path / "old.py").read_text(encoding="utf-8")))
-    assert "wanda+sdsa" in told
+    assert "aefff679eebcb9d0" in docstring(tmp_path / "old.py")
+    assert "wanda+sdsa" in (tmp_path / "old.md").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+from markdown_it import MarkdownIt
 
 from autoprune.cli.common import report_error
 from autoprune.errors import AutoPruneError
@@ -34,6 +35,7 @@ TEXTS = {
     "Markdown": "|a|**b**![c](d)```#quot;",
     "quotes": "\"'''\\\"\"\"'''\\",
 }
+TABLE = ("table", "thead", "tbody", "tr", "th", "td")
 MEGABYTES = "<script>alert(1)</script>" + "x" * 5_000_000
 UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u115f\u200f\u2028\u2029\u202e\u2066\u3164\ufeff"
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -197,7 +199,7 @@ def test_json_holds_it_exactly_in_plain_ascii(here, hostile):
     assert {event["data"]["thought"]["idea"] for event in proposed} == {said}
 
 
-def test_an_exported_algorithm_says_it_in_its_docstring_and_runs_nothing_else(here, hostile, tmp_path):
+def test_an_exported_algorithm_and_its_notes_hold_it_as_text(here, hostile, tmp_path):
     run, said = hostile
     done = here("export-algorithm", f"{run}:g1.c1", "--out", "a.py")
     if any(map(hides, said)):  # its source has them in a comment
@@ -210,6 +212,12 @@ def test_an_exported_algorithm_says_it_in_its_docstring_and_runs_nothing_else(he
     told = body[0].value.value  # type: ignore[attr-defined]
     assert says(told, said)
     assert is_safe(told)
+    notes = (tmp_path / "a.md").read_text("utf-8")
+    page = Tags(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(notes))
+    assert page.tags <= {"h1", "h2", "h3", "p", "ul", "li", "strong", "pre", "code", *TABLE}
+    assert page.attributes <= {"class", "style"}
+    assert says(page.text, said)
+    assert is_safe(notes)
 
 
 @pytest.fixture(scope="module")
@@ -230,5 +238,11 @@ def test_megabytes_in_files_are_cut(here, large, tmp_path):
     assert here("trace", large, "g1.c1", "--html", "t.html", "--svg", "t.svg").returncode == 0
     assert here("report", large, "--out", "r.html").returncode == 0
     assert here("export-algorithm", f"{large}:g1.c1", "--out", "a.py").returncode == 0
-    for name, most in {"t.html": 500_000, "t.svg": 500_000, "r.html": 8_000_000, "a.py": 66_000}.items():
+    for name, most in {
+        "t.html": 500_000,
+        "t.svg": 500_000,
+        "r.html": 8_000_000,
+        "a.py": 66_000,
+        "a.md": 900_000,
+    }.items():
         assert (tmp_path / name).stat().st_size < most, name

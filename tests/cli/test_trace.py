@@ -166,9 +166,9 @@ def test_a_reasoning_floods_no_list_no_events_and_no_algorithm_file(here, strong
     run, _ = strong
     assert here("export-algorithm", f"{run}:best", "--out", "best.py").returncode == 0
     texts = [here("trace", run).stdout, here("trace", run, "g1").stdout, here("trace", run, "--follow").stdout]
-    for text in (*texts, (tmp_path / "best.py").read_text("utf-8")):
+    for text in (*texts, *((tmp_path / name).read_text("utf-8") for name in ("best.py", "best.md"))):
         assert "depends on the others" not in text
-    assert f"formula: {FORMULA}" in (tmp_path / "best.py").read_text("utf-8")
+    assert f"Formula: {FORMULA}\n" in (tmp_path / "best.py").read_text("utf-8")
 
 
 def test_a_run_ends_with_what_was_found(here, strong):

@@ -5,8 +5,11 @@ import torch
 
 from autoprune.config import Config, SandboxSettings
 from autoprune.errors import CandidateFailure, UsageError
+from autoprune.pruning.contract import MAX_SOURCE_BYTES
+from autoprune.report.algorithm_file import documented
 from autoprune.runs.archive import Archive, Proposal
 from autoprune.runs.directory import RunDirectory
+from autoprune.sandbox.screen import screen
 from autoprune.tools.algorithms import open_algorithms
 
 SETTINGS = SandboxSettings(engine="local", seconds=60, memory_mb=1024, threads=1)
@@ -30,6 +33,14 @@ def test_a_file_scores_as_the_published_formula_that_it_holds(bench, tmp_path):
     for (name, published), (other, candidate) in zip(*found, strict=True):
         assert name == other
         assert torch.equal(published, candidate)
+
+
+def test_a_file_that_holds_its_whole_history_in_its_docstring_is_read(tmp_path):
+    source = documented(WANDA, "A pruning algorithm\n\nLineage\n" + "    g1.c1: │ 12.5 │\n" * 2000, MAX_SOURCE_BYTES)
+    (tmp_path / "old.py").write_text(source, encoding="utf-8")
+    with opened(str(tmp_path / "old.py")) as (algorithm,):
+        assert (algorithm.name, algorithm.source, algorithm.needs) == ("old", source, ())
+    assert not [finding for finding in screen(source) if finding.severity == "error"]
 
 
 def test_a_file_never_runs_in_this_process(bench, tmp_path):

@@ -1,9 +1,11 @@
 """The discoveries that are shipped: candidates like any other, which say where they come from."""
 
 import ast
+from importlib.resources import files
 
 import pytest
 
+from autoprune.pruning import discovered as shipped
 from autoprune.pruning.contract import MAX_SOURCE_BYTES
 from autoprune.pruning.discovered import discovered, discovered_source
 from autoprune.sandbox.screen import screen
@@ -16,8 +18,13 @@ def test_a_discovery_says_where_it_comes_from_and_nothing_in_it_is_forbidden(nam
     assert len(source.encode()) <= MAX_SOURCE_BYTES
     assert not [finding for finding in screen(source) if finding.severity == "error"]
     told = ast.get_docstring(ast.parse(source))
+    assert told is not None
+    assert len(told.splitlines()) <= 10
+    assert "in the run " in told
+    assert told.endswith(f"{name}.md")
+    notes = files(shipped).joinpath(f"{name}.md").read_text(encoding="utf-8")
     for part in ("Thought", "Lineage", "Search", "Confirmation", "Use"):
-        assert part in told
+        assert f"\n## {part}\n" in notes
 
 
 @pytest.mark.parametrize("name", discovered())

@@ -1,8 +1,9 @@
-"""The project's own best discoveries: candidates of searches, each a file as `autoprune export-algorithm` wrote it.
+"""The best candidates that searches of this project found, as `autoprune export-algorithm` writes them.
 
-Their docstrings hold the run's configuration, the lineage and the confirmation table (exchange_by_variance's also that
-of a fork, on a second model). They are data to this program: never imported, and run in the sandbox like any candidate
-(`--algorithm NAME`).
+NAME.py holds the algorithm; NAME.md holds the lineage, the settings of the search and the confirmation
+(exchange_by_variance.md also that of a fork, on a second model). They are data to this program: never imported, and run
+in the sandbox like any candidate (`--algorithm NAME`). The fingerprint of the code that measures does not cover them
+(`evaluation/code_fingerprint.py`).
 """
 
 from importlib.resources import files

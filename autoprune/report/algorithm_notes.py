@@ -1,0 +1,115 @@
+"""The notes beside a candidate's file, as Markdown: thought, lineage, settings of the search, confirmation, use."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autoprune.report.candidate import ancestors, ending
+from autoprune.report.confirmation import confirmation
+from autoprune.report.gist import REASONING
+from autoprune.report.markdown import escaped, fenced, in_sections
+from autoprune.report.origin import Origin, without_folder
+from autoprune.report.text import visible
+from autoprune.runs.archive import Proposal
+
+SAID = 2000
+"""Characters of each part of a thought that are kept."""
+ANCESTORS = 12
+LEFT_OUT = ("expression", "allocation", REASONING)
+"""Parts of a thought that the source holds already, and its idea in words; and what may fill many screens."""
+LONGEST = 200_000
+"""Characters of all notes."""
+
+
+def algorithm_notes(origin: Origin, name: str) -> str:
+    """The text of the file. `name`: that of the Python file, for the commands that use it."""
+    return visible("\n\n".join(_blocks(origin, name)), LONGEST) + "\n"
+
+
+def _blocks(origin: Origin, name: str) -> Iterator[str]:
+    yield f"# {escaped(Path(name).stem, SAID)}"
+    yield escaped(origin.made_by, SAID)
+    if origin.picture.recorded:
+        yield f"A replay: {escaped(origin.picture.recorded, SAID)}."
+    if thought := dict(_thought(origin)):
+        yield "## Thought"
+        yield _items(thought)
+    if slots := ancestors(origin.proposals, origin.outcomes, origin.slot):
+        yield "## Lineage"
+        left_out = f" The oldest {len(slots) - ANCESTORS} are left out." if len(slots) > ANCESTORS else ""
+        yield f"Oldest first; of several parents, the one that measured best.{left_out}"
+        yield "\n".join(_ancestor(origin, slot) for slot in slots[-ANCESTORS:])
+    yield "## Search"
+    yield _items(_settings(origin))
+    yield "## Confirmation"
+    if origin.confirmed is None:
+        yield "None: the candidate was not measured on the report split."
+    else:
+        yield from in_sections(confirmation(origin.picture), level=3)
+    yield "## Use"
+    yield fenced((visible(line).replace("\n", " ") for line in _use(origin, name)), "bash")
+
+
+def _items(facts: dict[str, Any]) -> str:
+    return "\n".join(f"- **{escaped(key, SAID)}**: {escaped(value, SAID)}" for key, value in facts.items())
+
+
+def _thought(origin: Origin) -> Iterator[tuple[str, str]]:
+    thought = origin.proposal.thought
+    if thought.get("expression") and origin.formula:
+        yield "formula", origin.formula
+    for key, value in thought.items():
+        if value and key not in LEFT_OUT:
+            yield key.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if origin.sentence:
+        yield f"in words, by the {origin.picture.explained['by']}", origin.sentence
+
+
+def _ancestor(origin: Origin, slot: str) -> str:
+    name = f"- **{escaped(slot, SAID)}**"
+    if slot not in origin.outcomes:
+        return f"{name}: a published score"
+    proposal: Proposal = origin.proposals[slot]
+    parents = ", ".join(proposal.parents) or "nothing"
+    idea = escaped(proposal.thought.get("idea", ""), SAID)
+    return f"{name} ({escaped(f'{proposal.operator} from {parents}', SAID)}): {idea}; " + escaped(
+        ending(origin.outcomes[slot], 200), SAID
+    )
+
+
+def _settings(origin: Origin) -> dict[str, str]:
+    """All that the measurements depend on, and how the candidate ended."""
+    config, record = origin.config, origin.record
+    data, allocation = config.data, config.allocation.model_dump(exclude_none=True)
+    source, calibration = without_folder(data.source), without_folder(data.calibration)
+    token = record.get("texts", {}).get("search", {}).get("bos")
+    bos = f", each preceded by {token}" if token else ""
+    settings = {
+        "model": f"{origin.model} (fingerprint {record.get('model', '?')}, {record.get('dtype', '?')})",
+        "sparsity": f"{config.sparsity:g}",
+        "allocation where the source brings none": ", ".join(f"{key} {value}" for key, value in allocation.items()),
+        "text": f"{source} for search and report, {calibration} for calibration, {data.calibration_samples} sequences "
+        f"of {data.seqlen} tokens{bos}; statistics: dense",
+        "windows": f"{data.search_windows} for search, {data.report_windows} for report",
+        "seed": str(config.seed),
+    }
+    return settings | ({"on the search split": ending(origin.outcome)} if origin.outcome else {})
+
+
+def _use(origin: Origin, name: str) -> Iterator[str]:
+    """Commands that apply the file as the search did. It runs in the sandbox there, as any candidate.
+
+    They lack the parameters to which a run tuned SDSA: no command takes these.
+    """
+    config = origin.config
+    file, model = shlex.quote(name), shlex.quote(origin.model)
+    own = re.search(r"^def allocate\b", origin.source, re.MULTILINE) is not None
+    if config.allocation.tune and not own:
+        yield "# These allocate by SDSA with its default parameters, not with those that the run tuned it to."
+    allocation, other = ("own", "own,sdsa") if own else (config.allocation.name, config.allocation.name)
+    yield f"autoprune prune --model {model} --algorithm {file} --sparsity {config.sparsity:g} \\"
+    yield f"    --allocation {allocation} --out pruned"
+    yield f"autoprune compare --model {model} --algorithms {file},wanda --sparsity {config.sparsity:g} \\"
+    yield f"    --allocations {other}"

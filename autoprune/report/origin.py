@@ -1,0 +1,101 @@
+"""Where a candidate comes from: what its run holds about it, for the files that `autoprune export-algorithm` writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoprune.config import Config
+from autoprune.report.mathematics import formula_of
+from autoprune.report.picture import Picture
+from autoprune.runs.archive import Archive, Outcome, Proposal
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import Event
+from autoprune.runs.lookup import Found
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A candidate, its run's settings, and what was proposed, measured and confirmed there.
+
+    `rows`, `comparisons` and `elsewhere` of the picture hold this candidate and the baselines only.
+    """
+
+    run: str
+    slot: str
+    candidate: str
+    source: str
+    config: Config
+    record: dict[str, Any]
+    proposals: dict[str, Proposal]
+    outcomes: dict[str, Outcome]
+    picture: Picture
+
+    @classmethod
+    def of(cls, run: RunDirectory, archive: Archive, events: Sequence[Event], found: Found) -> "Origin":
+        config, record = run.settings()
+        return cls(
+            run=run.name,
+            slot=found.slot,
+            candidate=found.candidate,
+            source=run.source(found.candidate),
+            config=config,
+            record=record,
+            proposals={each.slot: each for each in archive.proposals()},
+            outcomes={each.slot: each for each in archive.outcomes()},
+            picture=_of_candidate(Picture.of(events), found.candidate),
+        )
+
+    @property
+    def proposal(self) -> Proposal:
+        return self.proposals[self.slot]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the candidate ended; None for a revision that its slot did not end with."""
+        outcome = self.outcomes.get(self.slot)
+        return outcome if outcome is not None and outcome.candidate == self.candidate else None
+
+    @property
+    def sentence(self) -> str:
+        """The sentence that an agent wrote about the candidate at the end of the run; empty without one."""
+        explained = self.picture.explained
+        return str(explained["text"]) if explained and explained["slot"] == self.slot else ""
+
+    @property
+    def formula(self) -> str:
+        return formula_of(self.proposal.thought)
+
+    @property
+    def confirmed(self) -> dict[str, Any] | None:
+        """The candidate's row of the confirmation."""
+        return next((row for row in self.picture.rows if row.get("candidate") == self.candidate), None)
+
+    @property
+    def model(self) -> str:
+        return without_folder(self.config.model)
+
+    @property
+    def made_by(self) -> str:
+        """The version, run, slot and operator that a candidate was found with."""
+        version = self.record.get("versions", {}).get("autoprune", "?")
+        by = f"operator {self.proposal.operator}, engine {self.proposal.engine}"
+        return f"Found by autoprune {version} in the run {self.run}: candidate {self.slot}, {self.candidate} ({by})."
+
+
+def without_folder(name: str) -> str:
+    """A name as given; of an absolute path the last part: the rest is its owner's."""
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def _of_candidate(picture: Picture, candidate: str) -> Picture:
+    """The picture with the rows and comparisons of this candidate and of the baselines only."""
+    names = [row["name"] for row in picture.rows if row.get("candidate") == candidate]
+
+    def without_others(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row for row in rows if row["kind"] != "candidate" or row.get("candidate") == candidate]
+
+    comparisons = [each for each in picture.comparisons if each["candidate"] in names]
+    picture.rows, picture.comparisons = without_others(picture.rows), comparisons
+    picture.elsewhere = [{**each, "rows": without_others(each.get("rows", []))} for each in picture.elsewhere]
+    return picture

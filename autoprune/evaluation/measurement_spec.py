@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from autoprune.evaluation.experiment import Recipe
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -12,6 +11,7 @@ from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.compare import compare
 from autoprune.evaluation.evaluate import evaluate
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Windows, tokenise
 from autoprune.evaluation.vocabulary import check_tokens
 from autoprune.pruning.target import Target

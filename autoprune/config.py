@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from autoprune.config_values import (
     SWAP_ROUNDS,
     Address,
+    Allocation,
     Allocations,
     MaybeDatabase,
     Operators,
@@ -56,7 +57,7 @@ class DataSettings(Settings):
 class AllocationSettings(Settings):
     """How sparsity is spread over units when a candidate does not bring its own `allocate`."""
 
-    name: Literal["sdsa", "sdsa-paper", "uniform", "owl", "dlp", "alphapruning", "atp"] = "sdsa"
+    name: Allocation = "sdsa"
     unit: Literal["block", "module", "projection"] = Field("block", description="what gets a sparsity of its own")
     preset: Literal["default", "paper"] = "default"
     kappa: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: share of the budget re-weighted")

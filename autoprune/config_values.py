@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
+from autoprune.pruning.allocation.table import ALLOCATIONS, STATIC
+
 SEXAGESIMAL = 60
 
 
@@ -17,6 +19,13 @@ def _everything(kind: Any) -> BeforeValidator:
 
 def _once(values: list[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
+
+
+def _static(name: str) -> str:
+    known = [spec.name for spec in ALLOCATIONS.values() if spec.stage == "statistics"]
+    if name not in known:
+        raise ValueError(f"it should be one of {', '.join(known)}")
+    return name
 
 
 def _unread(value: Any) -> Any:
@@ -33,7 +42,6 @@ def _pattern(text: str) -> str:
 
 
 Score = Literal["magnitude", "wanda", "ria", "gblm", "pruner-zero"]
-Allocation = Literal["uniform", "sdsa", "owl", "dlp", "alphapruning", "atp"]
 Profile = Literal["strong", "small"]
 """Which prompts a chat model gets: for one that can design a whole algorithm, or for one that is led by the hand."""
 Refinement = Literal["none", "swaps"]
@@ -43,7 +51,14 @@ Operator = Literal["initialise", "explore", "structure", "constants", "simplify"
 Once = AfterValidator(_once)
 
 Scores = Annotated[list[Score], Field(min_length=1), _everything(Score), Once]
-Allocations = Annotated[list[Allocation], Field(min_length=1), _everything(Allocation), Once]
+Allocation = Annotated[str, AfterValidator(_static)]
+Allocations = Annotated[
+    list[Allocation],
+    Field(min_length=1),
+    BeforeValidator(lambda value: list(STATIC) if value == "all" else value),
+    Once,
+]
+"""Of those that follow from unit statistics alone."""
 Refinements = Annotated[list[Refinement], Field(min_length=1), _everything(Refinement), Once]
 Operators = Annotated[list[Operator], Field(min_length=1), Once]
 Patterns = Annotated[list[Annotated[str, BeforeValidator(_unread), AfterValidator(_pattern)]], Once]

@@ -39,12 +39,14 @@ from autoprune.agents.crew import Crew
 from autoprune.agents.session import open_crew, work
 from autoprune.config import Config, load_config
 from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.evaluator import dense
 from autoprune.pruning.contract import EXPENSIVE_FIELDS
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
-from autoprune.tools.memory import Memory
+from autoprune.tools.measurement_store import MeasurementStore
+from autoprune.tools.workbench import Workbench
 
 Result = TypeVar("Result")
 
@@ -70,7 +72,7 @@ class Passes:
         """Once more."""
         said = subprocess.run(self._command, check=True, stdout=subprocess.PIPE, text=True).stdout
         self.bare.append(float(said.split()[-1]))
-        self.own.append(timed(lambda: self._bench.dense("search"))[0])
+        self.own.append(timed(lambda: dense(self._bench, "search"))[0])
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,13 @@ def one_by_one(crew: Crew, config: Config, folder: Path, count: int, passes: Pas
     measured = [o.candidate for o in crew.archive.outcomes() if o.status == "measured" and o.candidate]
     run = RunDirectory.create(folder, config)
     archive = Archive.of(run)
-    workbench = replace(crew.workbench, run=run, memory=Memory(archive))
+    measurer = replace(crew.workbench.measurer, run=run, store=MeasurementStore(archive), _asked={})
+    workbench = Workbench.of(measurer)
     workbench.dense("search")  # which the tool compares with, and a search measures once
     seconds, known = [], []
     for name in list(dict.fromkeys(measured))[:count]:
         run.save_source(crew.run.source(name))
-        workbench.sandbox.wait_until_warm()  # in a search the next one warms up while this one is measured
+        measurer.sandbox.wait_until_warm()  # in a search the next one warms up while this one is measured
         passes.measure()
         request = EvaluateCandidate(candidate=name, against=known)
         took, said = timed(lambda request=request: evaluate_candidate(workbench, request))

@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from pydoc_data.topics import topics
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,12 +45,13 @@ from autoprune.agents.chat.choose import choose_llm
 from autoprune.agents.session import open_crew, work
 from autoprune.config import Config, load_config
 from autoprune.evaluation.bench import Bench, open_bench
-from autoprune.evaluation.measurement_cache import Facts, Known
+from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Executor, Job
 from autoprune.executors.choose import make_executor
 from autoprune.executors.pool import Pool
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
+from autoprune.runs.measurement import Measurement
 
 VOCABULARY = 2048
 SOURCE = "def score(layer):\n    return layer.weight.abs() * layer.input_norm.pow({power})\n"
@@ -74,10 +76,10 @@ class Stopwatch:
     jobs: list[tuple[float, float]] = field(default_factory=list)
 
     @property
-    def conditions(self) -> Facts:
+    def conditions(self) -> dict[str, Any]:
         return self.executor.conditions
 
-    def measure(self, job: Job) -> Known:
+    def measure(self, job: Job) -> Measurement:
         started = time.time()
         try:
             return self.executor.measure(job)
@@ -138,7 +140,8 @@ def spread(words: list[str], workers: int, candidates: int, console: Console) ->
     config = load_config(None, [*words, f"executor.workers={workers}", f"search.generation_size={workers}"])
     bench = open_bench(config, None, console.print)
     bench.bundle()
-    jobs = [Job(f"job {each}", SOURCE.format(power=1 + each / 100), "search", SPARSITY) for each in range(candidates)]
+    recipe = Recipe(SPARSITY, config.allocation.name, unit=config.allocation.unit)
+    jobs = [Job(f"job {each}", SOURCE.format(power=1 + each / 100), recipe, "search") for each in range(candidates)]
     started = time.perf_counter()
     pool = open_pool(config, bench, console)
     try:
@@ -168,8 +171,9 @@ def search(words: list[str], candidates: int, folder: Path, console: Console) ->
     run = RunDirectory.create(folder, config)
     events = EventLog(run.events_file)
     with open_crew(run, config, choose_llm(config.llm, console.print), events) as crew:
-        stopwatch = Stopwatch(crew.workbench.executor)
-        crew.workbench.executor = stopwatch
+        measurer = crew.workbench.measurer
+        assert measurer.executor is not None
+        measurer.executor = stopwatch = Stopwatch(measurer.executor)
         work(crew)
     events.close()
     times = {

@@ -21,6 +21,8 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
@@ -35,23 +37,25 @@ from autoprune.config import load_config
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.algorithms import Algorithm, Published, Scoring
 from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.evaluation.evaluator import measure as measure_one
 from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.racing import looks, order
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.reconstruction import sampled_blocks
 from autoprune.evaluation.signature import agreement
-from autoprune.pruning.allocation.choose import ALLOCATIONS
+from autoprune.pruning.allocation.table import ALLOCATIONS, OWN
+from autoprune.pruning.bundle import Readable
 from autoprune.pruning.scores import SCORES
+from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose import make_sandbox
 from autoprune.sandbox.screen import screen
-from autoprune.tools.algorithms import Candidate
 
 ELITE = 2
 """As `search.elite`."""
 ORDERS = 1000
 MARGINS = (1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
-OWN = "own"
-"""The allocation that a candidate brings, or else SDSA."""
+STATIC = tuple(name for name, spec in ALLOCATIONS.items() if spec.stage == "statistics")
 LIKE = ("wanda", "uniform")
 """The algorithm with whose masks all others are compared: what agreement says is how far one is from Wanda."""
 DEFAULT_ROWS = Path(__file__).with_suffix(".jsonl")
@@ -67,13 +71,14 @@ def main() -> None:
 
 
 def algorithms(expressions: int, folder: Path | None, sandbox: Sandbox) -> Iterator[tuple[Algorithm, str, str]]:
-    """Algorithm, allocation, and the candidate's source ("" for a published score)."""
+    """Algorithm, allocation (OWN: the one that a candidate brings, or else SDSA), and the candidate's source ("" for a
+    published score)."""
     yield Published.named(LIKE[0]), LIKE[1], ""
     for score in SCORES:
-        for allocation in ALLOCATIONS:
+        for allocation in STATIC:
             if (score, allocation) != LIKE:
                 yield Published.named(score), allocation, ""
-    for number, allocation in enumerate(islice(cycle(ALLOCATIONS), expressions)):
+    for number, allocation in enumerate(islice(cycle(STATIC), expressions)):
         random = Random(f"ladder/{number}")
         expression = initialise(random) if number % 2 else explore(random)
         text = source(expression, random.choice(("row", "matrix")))
@@ -119,14 +124,11 @@ def measured(bench: Bench, algorithm: Algorithm, allocation: str, text: str, spa
     started = time.perf_counter()
     screen(text)
     screening = time.perf_counter() - started
-    readable = bench.readable(algorithm.needs)  # gradients and Hessians are collected once, not by each algorithm
-    started = time.perf_counter()
+    bench.readable(algorithm.needs)  # gradients and Hessians are collected once, not by each algorithm
+    own = allocation == OWN
+    opened = Opening(algorithm)
     try:
-        with algorithm.open(readable) as scoring:
-            opening = time.perf_counter() - started
-            zeros, sparsities = spread(bench, scoring, allocation, sparsity)
-            scores = scoring.scores(sparsities, bench.scoring_order("search"))
-            found = bench.measure(scores, scoring.group, zeros, "search")
+        found = measure_one(bench, opened, Recipe(sparsity, "sdsa" if own else allocation, own_first=own), "search")
     except CandidateFailure as failure:
         return {"failure": str(failure)}
     return {
@@ -134,18 +136,31 @@ def measured(bench: Bench, algorithm: Algorithm, allocation: str, text: str, spa
         "losses": [found.window_losses[place] for place in order(found.windows)],
         "reconstruction": found.reconstruction,
         "signature": found.signature.hex(),
-        "seconds": {"screen": screening, "open": opening, **found.seconds},
+        "seconds": {"screen": screening, "open": opened.seconds, **found.seconds},
     }
 
 
-def spread(bench: Bench, scoring: Scoring, allocation: str, sparsity: float) -> tuple[dict[str, int], dict[str, float]]:
-    """Zeros per layer, and per layer the sparsity of its unit; OWN is SDSA for a candidate without `allocate`."""
-    if allocation != OWN or not scoring.has_allocate:
-        zeros = bench.zeros(sparsity, "sdsa" if allocation == OWN else allocation)
-        return zeros, bench.unit_sparsity(zeros)
-    units = bench.units_by(scoring.unit or "block")
-    zeros = units.projected(scoring.allocate(units.described(), sparsity), sparsity)
-    return zeros, units.sparsity(zeros)
+@dataclass
+class Opening:
+    """An algorithm, and how long it took to open it."""
+
+    algorithm: Algorithm
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.algorithm.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.algorithm.needs
+
+    @contextmanager
+    def open(self, readable: Readable) -> Iterator[Scoring]:
+        started = time.perf_counter()
+        with self.algorithm.open(readable) as scoring:
+            self.seconds = time.perf_counter() - started
+            yield scoring
 
 
 def stopping(rows: list[dict[str, Any]]) -> str:

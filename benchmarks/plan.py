@@ -28,11 +28,15 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerFast
 
 from autoprune.config import Config, load_config
+from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.evaluator import measure
 from autoprune.evaluation.probe import CANDIDATE
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import load_splits
 from autoprune.pruning.target import load_target
+from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.choose import make_sandbox
 from autoprune.sandbox.memory import figures
 from autoprune.tools.plan import plan
@@ -107,20 +111,18 @@ def measured(config: Config) -> dict[str, dict[str, float]]:
             )
             bench.sampled("search")
         with Phase() as baseline:
-            bench.baseline("wanda", "uniform", config.sparsity, "search")
-        zeros = bench.zeros(config.sparsity, "uniform")
-        told = bench.unit_sparsity(zeros)
-        with Phase() as candidate, sandbox.open(CANDIDATE, bench.bundle()) as session:
-            bench.measure(session.scores(told), session.group, zeros, "search")
-            # Mapped files count there as far as they were read, and a candidate reads the whole bundle; but they are
-            # no memory that it needs.
-            mapped = sum(file.stat().st_size for file in bench.bundle().iterdir())
-            sandboxed = max((session.memory or 0) - mapped, 0)
+            measure(bench, Published.named("wanda"), Recipe(config.sparsity), "search")
+        with Phase() as candidate:
+            found = measure(bench, Candidate("candidate", CANDIDATE, sandbox), Recipe(config.sparsity), "search")
+        # Mapped files count there as far as they were read, and a candidate reads the whole bundle; but they are no
+        # memory that it needs.
+        mapped = sum(file.stat().st_size for file in bench.bundle().iterdir())
+        sandboxed = max((found.memory_bytes or 0) - mapped, 0)
     sandbox.close()
     phases = dict(zip(PHASES, (load, statistics, baseline, candidate), strict=True))
-    found = {name: {"seconds": phase.seconds, "bytes": phase.peak - before} for name, phase in phases.items()}
-    found["one candidate"]["bytes"] += sandboxed
-    return found
+    costs = {name: {"seconds": phase.seconds, "bytes": phase.peak - before} for name, phase in phases.items()}
+    costs["one candidate"]["bytes"] += sandboxed
+    return costs
 
 
 class Phase:

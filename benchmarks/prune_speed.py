@@ -36,7 +36,7 @@ from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.observed import Observed
-from autoprune.pruning.prune import Seconds, Surgery, prune_blocks
+from autoprune.pruning.prune import Method, Seconds, prune_blocks
 from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
 
@@ -97,10 +97,10 @@ def main() -> None:
 
 
 WANDA = Published.named("wanda")
-SPARSEGPT = Surgery(update="obs", own_masks=True)
+SPARSEGPT = Method(update="obs", own_masks=True)
 SETTINGS = {
-    "wanda, dense statistics": (Surgery(), False),
-    "wanda, sequential": (Surgery(), True),
+    "wanda, dense statistics": (Method(), False),
+    "wanda, sequential": (Method(), True),
     "sparsegpt, sequential": (SPARSEGPT, True),
 }
 
@@ -125,9 +125,9 @@ class Measurer:
         self.zeros_of = {layer.name: zeros for layer, zeros in zip(target.layers, shares, strict=True)}
         self.peer_version = ""
         # Pruning for good copies no dense weights. Here they are put back each time, and copied before the clock runs.
-        with target.edited() as put:
+        with target.edited() as edits:
             for layer in target.layers:
-                put(layer.name, target.weight(layer.name))
+                edits.weight(layer.name, target.weight(layer.name))
         self._dense: list[Observed] = []
 
     def perplexity(self) -> float:
@@ -140,16 +140,16 @@ class Measurer:
     def plan(self, layers: Sequence[LayerInfo], block: Observed) -> tuple[dict[str, int], dict[str, float]]:
         return {each.name: self.zeros_of[each.name] for each in layers}, {each.name: self.sparsity for each in layers}
 
-    def pruned(self, surgery: Surgery, sequential: bool) -> Result:
+    def pruned(self, method: Method, sequential: bool) -> Result:
         seen: list[Observed] = []
 
         def plan(layers: Sequence[LayerInfo], block: Observed) -> tuple[dict[str, int], dict[str, float]]:
             seen.append(block)
             return self.plan(layers, block)
 
-        with self.target.edited() as put:
+        with self.target.edited() as edits:
             started = time.perf_counter()
-            parts = prune_blocks(self.target, self.calibration, surgery, plan, WANDA.open, put, sequential=sequential)
+            parts = prune_blocks(self.target, self.calibration, method, plan, WANDA.open, edits, sequential=sequential)
             taken = time.perf_counter() - started
             result = Result(taken, self.perplexity(), self.zeros(), {part: getattr(parts, part) for part in PARTS})
         if not sequential:
@@ -161,7 +161,7 @@ class Measurer:
         results = []
         for _ in range(3):
             seconds = Seconds()
-            for _ in side_by_side(self._mask, seconds.heard(self._scores())):
+            for _ in side_by_side(self._mask, seconds.timed(self._scores())):
                 seconds.spent_on("mask")
             results.append(Result(seconds.score + seconds.mask, parts={"score": seconds.score, "mask": seconds.mask}))
         return min(results, key=lambda result: result.seconds)
@@ -188,9 +188,9 @@ class Measurer:
             told = json.loads(finished.stdout.strip().splitlines()[-1])
             weights = load_file(out)
         self.peer_version = told["version"]
-        with self.target.edited() as put, self.with_head(weights["lm_head.weight"]):
+        with self.target.edited() as edits, self.with_head(weights["lm_head.weight"]):
             for layer in self.target.layers:
-                put(layer.name, weights[f"{layer.name}.weight"])
+                edits.weight(layer.name, weights[f"{layer.name}.weight"])
             return Result(told["seconds"], self.perplexity(), self.zeros())
 
     @contextmanager

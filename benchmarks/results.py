@@ -19,11 +19,11 @@ from rich.console import Console
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import Published
-from autoprune.evaluation.allocate import BY_SCORES, BY_TRIALS
 from autoprune.evaluation.bench import Bench, open_bench
-from autoprune.evaluation.compare import dense, run
-from autoprune.evaluation.experiment import Recipe
-from autoprune.pruning.allocation.choose import ALLOCATIONS
+from autoprune.evaluation.compare import dense_row, run
+from autoprune.evaluation.recipe import Recipe
+from autoprune.pruning.allocation.spec import Stage
+from autoprune.pruning.allocation.table import ALLOCATIONS
 from autoprune.pruning.prune import Update
 from autoprune.pruning.scores import SCORES
 
@@ -47,8 +47,9 @@ def experiments() -> Iterator[Experiment]:
                 yield score, Recipe(sparsity, "uniform", update)
             for score in SCORES if update == "none" else ("wanda",):
                 yield score, Recipe(sparsity, "sdsa", update)
-            for allocation in (*(name for name in ALLOCATIONS if name not in ("uniform", "sdsa")), *BY_SCORES):
-                yield "wanda", Recipe(sparsity, allocation, update)
+            for allocation in (*made_from("statistics"), *made_from("scores")):
+                if allocation not in ("uniform", "sdsa"):
+                    yield "wanda", Recipe(sparsity, allocation, update)
             for allocation in ("uniform", "sdsa"):
                 yield BEHIND_PREFIX[update], Recipe(sparsity, allocation, update, statistics="sequential")
         for score in SCORES:
@@ -56,8 +57,13 @@ def experiments() -> Iterator[Experiment]:
         yield BEHIND_PREFIX[update], Recipe(0.5, "uniform", update, PATTERN, "sequential")
     for update, score in BEHIND_PREFIX.items():
         yield score, Recipe(DEAR, "sdsa-online", update, statistics="sequential")
-    for allocation in BY_TRIALS:
+    for allocation in made_from("trials"):
         yield "wanda", Recipe(DEAR, allocation)
+
+
+def made_from(stage: Stage) -> list[str]:
+    """The allocations that take no more than this."""
+    return [name for name, spec in ALLOCATIONS.items() if spec.stage == stage]
 
 
 def main() -> None:
@@ -77,7 +83,7 @@ def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]], console: 
     if rows and rows[0]["about"] != json.loads(json.dumps(about)):
         raise SystemExit(f"{arguments.rows} holds rows of another model, text or version; name another file")
     if not rows:
-        keep(arguments.rows, rows, {**asdict(dense(bench, "report")), "about": about})
+        keep(arguments.rows, rows, {**asdict(dense_row(bench, "report")), "about": about})
     done = {identity(row) for row in rows}
     wanted = [
         (score, recipe)

@@ -27,6 +27,7 @@ from rich.table import Table
 from autoprune.config import SandboxSettings, load_config
 from autoprune.errors import SandboxUnavailable
 from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.evaluation.evaluator import dense
 from autoprune.sandbox import engine, leftovers
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.claims import Claims
@@ -81,7 +82,7 @@ def main() -> None:
     console = Console(soft_wrap=True)
     bench = open_bench(load_config(None, [f"model={options.model}"]), None, console.print)
     began = time.perf_counter(), time.process_time()
-    measured = bench.dense("search")
+    measured = dense(bench, "search")
     evaluation, processor = time.perf_counter() - began[0], time.process_time() - began[1]
     console.print(f"\n{options.model}: {bench.target.weights:,} weights in {len(bench.layers)} layers")
     console.print(

@@ -23,7 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from autoprune.evaluation.algorithms import Published
 from autoprune.pruning.bundle import LayerInfo
 from autoprune.pruning.observed import Observed
-from autoprune.pruning.prune import Surgery, prune_blocks
+from autoprune.pruning.prune import Method, prune_blocks
 from autoprune.pruning.target import Target
 
 SIZES = ((640, 9), (832, 12), (1024, 18), (1280, 24))
@@ -94,10 +94,10 @@ def pruned(target: Target, tokens: torch.Tensor) -> dict[str, float]:
     return prune_blocks(
         target,
         tokens,
-        Surgery(),
+        Method(),
         uniformly,
         Published.named("wanda").open,
-        target.put,
+        target.for_good,
         sequential=False,
     ).reported()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from autoprune.errors import AutoPruneError
+from autoprune.pruning.allocation.table import NAMES, OWN
 from autoprune.pruning.discovered import discovered
 from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import Event, read_events
@@ -17,11 +18,8 @@ from autoprune.runs.facts import ODD
 from autoprune.runs.lookup import BEST
 
 SCORES = ("magnitude", "wanda", "ria", "gblm", "pruner-zero", "sparsegpt")
-ALLOCATIONS = (
-    *("uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp"),
-    *("global", "sdsa-staged", "atp-searched", "searched", "sdsa-online", "own"),
-)
-"""As `pruning.scores` and `evaluation.allocate` know them, which import torch; a test holds them together."""
+"""As `pruning.scores` knows them, which imports torch; a test holds them together."""
+ALLOCATIONS = (*NAMES, OWN)
 TEXTS = ("builtin", "wikitext2", "c4")
 BOS = ("auto", "always", "never")
 PATTERNS = ("none", "2:4", "4:8")

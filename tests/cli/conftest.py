@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from autoprune.runs.events import EventLog
 from tests.agents.chat.faulty_server import Calls, ChatServer
 from tests.agents.conftest import SMALL
 from tests.agents.test_search import scripted
+from tests.warm import WarmProgram
 
 V1 = Path(__file__).parent.parent / "runs" / "v1"
 
@@ -38,14 +39,30 @@ def command() -> list[str]:
     return [sys.executable, "-m", "autoprune"]
 
 
+@pytest.fixture(scope="session")
+def warm_programs() -> Iterator[list[WarmProgram]]:
+    """The one server, started when it is first asked for something."""
+    programs: list[WarmProgram] = []
+    yield programs
+    for program in programs:
+        program.close()
+
+
 @pytest.fixture
-def autoprune(environment: dict[str, str], command: list[str], tmp_path: Path) -> Program:
+def autoprune(
+    environment: dict[str, str], command: list[str], tmp_path: Path, warm_programs: list[WarmProgram]
+) -> Program:
     """Run `autoprune WORDS` in an empty folder and wait for its end."""
 
     def run(*words: str, seconds: float = 600, **variables: str) -> subprocess.CompletedProcess[str]:
+        own = {**environment, **variables}
+        if not warm_programs:
+            warm_programs.append(WarmProgram(own))
+        if warm_programs[0].fits(own):
+            return warm_programs[0].run(list(words), own, tmp_path, seconds)
         return subprocess.run(
             [*command, *words],
-            env={**environment, **variables},
+            env=own,
             cwd=tmp_path,
             capture_output=True,
             text=True,

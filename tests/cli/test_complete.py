@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from autoprune.cli import complete
-from autoprune.config_values import Allocation, Score
+from autoprune.config_values import Score
 from autoprune.runs.events import EventLog
 
 PROGRAM = """
@@ -86,11 +86,9 @@ def test_of_a_run_that_cannot_be_read_nothing_is_offered(offered, tmp_path):
 
 
 def test_the_words_are_those_that_the_program_knows():
-    from autoprune.pruning.allocation.table import NAMES, OWN
     from autoprune.pruning.scores import SCORES
 
     assert set(complete.SCORES) == set(SCORES) >= set(get_args(Score))
-    assert set(complete.ALLOCATIONS) == {*NAMES, OWN} >= set(get_args(Allocation))
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

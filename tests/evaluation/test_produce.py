@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from autoprune.evaluation.experiment import Recipe
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from autoprune.config import Config
@@ -14,6 +13,7 @@ from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.evaluate import evaluate
 from autoprune.evaluation.produce import Produced, produce
+from autoprune.evaluation.recipe import Recipe
 from autoprune.pruning.packed import unpack
 from tests.conftest import DATA
 

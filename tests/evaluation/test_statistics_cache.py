@@ -6,7 +6,8 @@ import torch
 
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation import statistics_cache
-from autoprune.evaluation.measurement_cache import measurement_key
+from autoprune.evaluation.measurement_spec import MeasurementSpec
+from autoprune.evaluation.recipe import Recipe
 from autoprune.pruning.bundle import Bundle
 from autoprune.pruning.footprint import Room
 
@@ -68,7 +69,7 @@ def test_the_same_weights_under_another_configuration_are_another_entry_in_both_
     elsewhere = shutil.copytree(tiny_model, tiny_model.parent / "elsewhere")
     benches = [open_tiny_bench(model=str(folder)) for folder in (tiny_model, elsewhere, other)]
     bundles = [bench.bundle() for bench in benches]
-    keys = [measurement_key(**bench.fingerprints()) for bench in benches]
+    keys = [MeasurementSpec.of(bench, "a", "search", Recipe(0.5)).key() for bench in benches]
     assert bundles[0] == bundles[1] != bundles[2]
     assert keys[0] == keys[1] != keys[2]
     layer = benches[0].layers[-1].name

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from autoprune.evaluation.experiment import Recipe
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -12,6 +11,8 @@ from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.compare import compare
 from autoprune.evaluation.evaluate import evaluate
+from autoprune.evaluation.evaluator import dense
+from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Windows, tokenise
 from autoprune.evaluation.vocabulary import check_tokens
 from autoprune.pruning.target import Target
@@ -65,13 +66,13 @@ def test_only_tokens_that_occur_count(tmp_path, cache):
     tokenizer.add_tokens([f"<never-{n}>" for n in range(20)])
     tokenizer.save_pretrained(folder)
     assert len(AutoTokenizer.from_pretrained(folder)) == 404
-    assert open_bench(settings(folder), None, print).dense("search").perplexity > 1
+    assert dense(open_bench(settings(folder), None, print), "search").perplexity > 1
     assert evaluate(str(folder), "builtin", 48, 2, [], "cpu", "float32", print).perplexity > 1
 
 
 def test_an_embedding_larger_than_the_tokenizer_is_fine(tmp_path, cache):
     folder = saved(llama(vocab_size=512), tmp_path / "m")
-    assert open_bench(settings(folder), None, print).dense("search").perplexity > 1
+    assert dense(open_bench(settings(folder), None, print), "search").perplexity > 1
 
 
 def test_a_search_looks_at_the_samples_of_later_seeds_as_well(tmp_path, cache):

@@ -139,7 +139,7 @@ def test_a_candidate_whose_scores_do_not_come_back_fails_and_is_measured_anew_by
 def test_under_other_settings_nothing_is_found(new_workbench, change):
     first, second = new_workbench("first"), new_workbench("second")
     if change == "sparsity":
-        second.config = second.config.model_copy(update={"sparsity": 0.6})
+        second = second.with_sparsity(0.6)
     split = "search" if change == "sparsity" else "report"
     first.baseline("wanda", "uniform", "search")
-    assert "cached" not in second.baseline("wanda", "uniform", split).data
+    assert not second.baseline("wanda", "uniform", split).cached

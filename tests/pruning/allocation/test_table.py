@@ -90,7 +90,9 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(asked):
 
 
 def test_the_table_is_read_without_torch():
-    code = "import sys; from autoprune.pruning.allocation import table; table.made('sdsa'); print('torch' in sys.modules)"
+    code = (
+        "import sys; from autoprune.pruning.allocation.table import made; made('sdsa'); print('torch' in sys.modules)"
+    )
     asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert asked.stdout == "False\n"
 

@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 EXTRAS ?= dev
 READY  := $(VENV)/.ready
+# With the slowest named, so that the next one that is too slow shows itself.
+PYTEST := $(VENV)/bin/python -m pytest -n 2 --dist loadgroup --durations=25
 
 .PHONY: search test test-long setup lint docs dist clean
 
@@ -12,11 +14,11 @@ search: setup
 	$(VENV)/bin/autoprune search $(ARGS)
 
 test: setup
-	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(PYTEST) $(ARGS)
 
 # What takes ten seconds or more a test, and what takes minutes as a whole; .ci/run runs these too.
 test-long: setup
-	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m long $(ARGS)
+	$(PYTEST) -m long $(ARGS)
 
 lint: setup docs
 	$(VENV)/bin/ruff check .

@@ -13,6 +13,9 @@ FETCHED = re.compile(r'<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=
 STYLES = re.compile(r"""(?:url\(|@import\s*)["']?((?:https?:)?//[^\s"')]+)""")
 
 
+pytestmark = pytest.mark.xdist_group("site")  # one worker builds it for all
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     place = tmp_path_factory.mktemp("site") / "site"

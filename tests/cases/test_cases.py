@@ -4,11 +4,7 @@
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -65,33 +61,23 @@ EQUAL = {
 """By program: figures that must be equal."""
 
 
-@pytest.fixture
-def short_path():
-    """A folder with a short name: the programs cut what they print, and the messages in it name files."""
-    with tempfile.TemporaryDirectory(prefix="case-") as folder:
-        yield folder
-
-
 @pytest.mark.long
-@pytest.mark.parametrize("program", PUBLIC, ids=lambda program: program.stem)
-def test_what_users_bring_gives_the_right_figure_or_one_line(program, short_path):
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": short_path}
-    environment.pop("AUTOPRUNE_CACHE", None)
-    words = [sys.executable, str(program)]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "TRACEBACK" not in done.stdout
-    rest = done.stdout
-    for pattern in RIGHT[program.stem]:
+@pytest.mark.parametrize("file", PUBLIC, ids=lambda file: file.stem)
+def test_what_users_bring_gives_the_right_figure_or_one_line(program, file):
+    code, out, err = program(file)
+    assert code == 0, err[-2000:]
+    assert "TRACEBACK" not in out
+    rest = out
+    for pattern in RIGHT[file.stem]:
         found = re.search(pattern, rest, re.MULTILINE)
-        assert found, f"{pattern} in\n{done.stdout}"
+        assert found, f"{pattern} in\n{out}"
         rest = rest[found.end() :]
-    for equal in EQUAL.get(program.stem, []):
-        assert re.search(equal, done.stdout), done.stdout
+    for equal in EQUAL.get(file.stem, []):
+        assert re.search(equal, out), out
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_hostile_candidate_is_a_line_of_its_own_and_the_other_rows_stay(tiny_model, cache, engine):
+def test_a_hostile_candidate_is_a_line_of_its_own_and_the_other_rows_stay(autoprune, tiny_model, cache, engine):
     algorithms = ["--algorithms", ",".join(["wanda", *map(str, HOSTILE)])]
     done = autoprune("compare", "--model", str(tiny_model), *SMALL, *algorithms, "--sandbox", engine, "--json")
     rows = {row["algorithm"]: row["perplexity"] for row in json.loads(done.stdout)}
@@ -105,7 +91,7 @@ def test_a_hostile_candidate_is_a_line_of_its_own_and_the_other_rows_stay(tiny_m
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_densities_beyond_every_number_are_the_failure_of_the_candidate(tiny_model, cache, tmp_path, engine):
+def test_densities_beyond_every_number_are_the_failure_of_the_candidate(autoprune, tiny_model, cache, tmp_path, engine):
     words = ["--algorithm", str(HERE / "hostile/R2_allocate_huge_int.py"), "--allocation", "own", "--sandbox", engine]
     done = autoprune("prune", "--model", str(tiny_model), *SMALL, *words, "--out", str(tmp_path / "out"))
     assert done.returncode == 1
@@ -113,11 +99,5 @@ def test_densities_beyond_every_number_are_the_failure_of_the_candidate(tiny_mod
     assert done.stderr.splitlines()[-1].startswith("autoprune: ")
 
 
-def autoprune(*words):
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    program = [sys.executable, "-m", "autoprune", *words]
-    return subprocess.run(program, capture_output=True, text=True, env=environment, check=False)
-
-
 def test_every_program_has_its_right_results():
-    assert {program.stem for program in PUBLIC} == set(RIGHT)
+    assert {file.stem for file in PUBLIC} == set(RIGHT)

@@ -12,7 +12,9 @@ from autoprune.config import load_config
 from autoprune.errors import RunPaused
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
-from tests.agents.conftest import SMALL
+from autoprune.sandbox import local
+from autoprune.sandbox.local import Zygote
+from tests.agents.conftest import SMALL, zygotes
 from tests.cli.conftest import Program, environment, here
 from tests.docs.parts import (
     chat_url,
@@ -30,7 +32,7 @@ from tests.docs.programs import Programs, Shell, set_up_clone
 
 PARTS = (chat_url, collector_url, database_server, engine, hub, image, image_of_rootfs, ray_head, rootfs, tiny_gguf)
 """What the commands may need; see tests/docs/small.py."""
-__all__ = ["PARTS", "environment", "here"]
+__all__ = ["PARTS", "environment", "here", "zygotes"]
 
 WAITS = "docs/approval.md"
 """The page whose run waits for approval; on all other pages it has ended."""
@@ -69,8 +71,15 @@ def _search(path: Path, words: list[str]) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, run_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """The folder in which a page's blocks run, a clone of the repository with the page's RUN in it; no key is set."""
+def folder(
+    tmp_path: Path,
+    run_of: Callable[[str], Path],
+    zygotes: Callable[[int], Zygote],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], Path]:
+    """The folder in which a page's blocks run, a clone of the repository with the page's RUN in it; no key is set. Its
+    commands fork their candidates from one warm process."""
+    monkeypatch.setattr(local, "Zygote", zygotes)
 
     def for_page(page: str) -> Path:
         set_up_clone(tmp_path)

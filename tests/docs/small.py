@@ -33,6 +33,8 @@ MADE_SMALL = {
     "autoprune compare": ALGORITHMS,
     "autoprune evaluate": SHORT,
     "autoprune sandbox build": ("--image", "{image}"),
+    # In containers tests/sandbox/test_check.py does the same.
+    "autoprune sandbox check": ("--sandbox", "local"),
     "python benchmarks/gcot_ablation.py": (
         *("--candidates", "1", "--seeds", "1", "--only", "full", "--model", "{tiny_model}"),
         *SMALL,

@@ -22,8 +22,10 @@ from autoprune.runs.events import EventLog, read_events
 from tests.agents.conftest import SMALL
 from tests.agents.lives import live
 
+CANDIDATES = 16
+"""Four generations: a worker that is killed in the second leaves two for what takes its place."""
 WORDS = (
-    "search.max_candidates=40",
+    f"search.max_candidates={CANDIDATES}",
     "search.generation_size=4",
     "search.confirm_seeds=1",
     "data.search_windows=8",
@@ -40,7 +42,7 @@ Searched = Callable[..., RunDirectory]
 
 @pytest.fixture(scope="session")
 def searched(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """Run the search of 40 candidates, with these words, under a name, and with this log of events."""
+    """Run the search of CANDIDATES, with these words, under a name, and with this log of events."""
     home = tmp_path_factory.mktemp("searched")
 
     def run(name: str, *words: str, log: type[EventLog] = EventLog) -> RunDirectory:

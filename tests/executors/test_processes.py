@@ -16,7 +16,7 @@ from autoprune.executors.here import Here
 from autoprune.executors.processes import environment, gpu_of
 from autoprune.sandbox.local import LocalSandbox
 from tests.conftest import DATA
-from tests.executors.conftest import archived, differences, killing_log, notices
+from tests.executors.conftest import CANDIDATES, archived, differences, killing_log, notices
 
 GOOD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 BY_GRADIENT = "def score(layer):\n    return (layer.weight * layer.gradient).abs()\n"
@@ -25,24 +25,24 @@ WRONG = "def score(layer):\n    print('about to fail')\n    return layer.weight[
 
 @pytest.mark.long
 @pytest.mark.xdist_group("executors")
-def test_a_search_of_forty_candidates_survives_kill_9_and_finds_what_it_finds_here(searched, reference):
-    run = searched("processes", "executor.kind=processes", "executor.workers=2", log=killing_log(15))
+def test_a_search_of_sixteen_candidates_survives_kill_9_and_finds_what_it_finds_here(searched, reference):
+    run = searched("processes", "executor.kind=processes", "executor.workers=2", log=killing_log(6))
     lost = [line for line in notices(run) if "was lost" in line]
     assert len(lost) == 1
     assert "was lost (killed by SIGKILL) while it measured candidate" in lost[0]
     found = archived(run)
-    assert len(found["outcomes"]) == 40
+    assert len(found["outcomes"]) == CANDIDATES
     assert found["rows"] == len(found["measurements"])
     assert differences(found, reference) == []
 
 
 @pytest.fixture
-def workers(open_tiny_bench, tiny_model):
-    """Two worker processes on the tiny bench, and the same in this process."""
+def workers(request, open_tiny_bench, tiny_model):
+    """So many worker processes on the tiny bench, and the same in this process."""
     from autoprune.config import Config
 
     tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "sparsity": 0.5, "data": DATA}
-    executor = {"kind": "processes", "workers": 2, "cores_per_worker": torch.get_num_threads()}
+    executor = {"kind": "processes", "workers": request.param, "cores_per_worker": torch.get_num_threads()}
     tree |= {"sandbox": {"engine": "local", "threads": 1}, "executor": executor}
     config = Config.model_validate(tree)
     bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "sandbox")})
@@ -53,6 +53,7 @@ def workers(open_tiny_bench, tiny_model):
     here.close()
 
 
+@pytest.mark.parametrize("workers", [1], indirect=True)
 def test_a_worker_measures_and_fails_as_this_process_does(workers):
     pool, here = workers
     for source in (GOOD, BY_GRADIENT):
@@ -72,6 +73,7 @@ def test_a_worker_measures_and_fails_as_this_process_does(workers):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("workers", [2], indirect=True)
 def test_workers_and_their_sandboxes_end_with_the_pool_and_after_kill_9(workers):
     pool, _ = workers
     pool.measure(Job("name", GOOD, Recipe(0.5), "search"))

@@ -158,7 +158,7 @@ def test_an_image_without_python_is_refused_with_its_own_words(client: Any, tmp_
         tar.addfile(folder)
     name = f"autoprune-test-empty:{os.getpid()}"
     image.build_image(client, name, empty, print)
-    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), print)
+    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), print, spares=0)
     try:
         with pytest.raises(SandboxUnavailable, match="did not start"), sandbox.open(WANDA, tmp_path):
             pass
@@ -169,7 +169,7 @@ def test_an_image_without_python_is_refused_with_its_own_words(client: Any, tmp_
 
 def test_an_image_is_made_when_there_is_none(client: Any, bundle: Path) -> None:
     name, said = f"autoprune-test-fresh:{os.getpid()}", list[str]()
-    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), said.append)
+    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), said.append, spares=0)
     try:
         assert score_all(sandbox, WANDA, bundle)
         assert said == [f"making the image {name} from this machine's libraries (a second, once)"]
@@ -183,7 +183,7 @@ def test_candidates_run_on_a_rootfs_tarball(client: Any, bundle: Path, tmp_path:
     rootfs.write_bytes(image._tarball(runtime.shared_libraries()))  # a small Linux of this machine's libc
     name = f"autoprune-test-rootfs:{os.getpid()}"
     image.build_image(client, name, rootfs, print)
-    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), print)
+    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), print, spares=0)
     try:
         assert score_all(sandbox, WANDA, bundle)
     finally:

@@ -44,15 +44,8 @@ def source(body: str) -> str:
     return f"{PRELUDE}def score(layer):\n    w = layer.weight.abs()\n    {body}\n"
 
 
-DOCKER = pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])
-
-
-@pytest.fixture(scope="module", params=["one process", "two", DOCKER])
+@pytest.fixture(scope="module", params=["one process", "two"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    if request.param == "docker":
-        chosen: Sandbox = request.getfixturevalue("docker")
-        yield chosen
-        return
     made = LocalSandbox(PATIENT.model_copy(update={"threads": 1 + (request.param == "two")}))
     yield made
     made.close()
@@ -74,6 +67,24 @@ def test_scores_that_depend_on_more_than_the_layer_do_not_repeat(sandbox: Sandbo
 @pytest.mark.parametrize("body", [pytest.param(body, id=name) for name, body in REPEATABLE.items()])
 def test_scores_that_depend_on_the_layer_alone_repeat(sandbox: Sandbox, bundle: Path, body: str) -> None:
     assert repeats(sandbox, source(body), bundle) is True
+
+
+@pytest.mark.docker
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("body", "comes_back"),
+    [
+        pytest.param(REPEATABLE["products and decompositions"], True, id="products and decompositions"),
+        pytest.param(NOT_REPEATABLE["a counter"], False, id="a counter"),
+        pytest.param(NOT_REPEATABLE["addresses of objects"], False, id="addresses of objects"),
+    ],
+)
+def test_a_container_is_asked_again_in_another_container(
+    docker: Sandbox, bundle: Path, body: str, comes_back: bool
+) -> None:
+    """What is compared is the same program for both sandboxes; that the second process is a fresh one is the engine's.
+    Each look takes two containers."""
+    assert any(repeats(docker, source(body), bundle) is comes_back for _ in range(1 if comes_back else 10))
 
 
 def test_an_allocation_is_asked_for_again_too(sandbox: Sandbox, bundle: Path) -> None:

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-import autoprune.pruning.discovered as shipped
+import autoprune.candidates.discovered as shipped
 from autoprune.agents.symbolic.parts.exchange import exchange
 from autoprune.config import load_config
 from autoprune.evaluation.bench import Bench, open_bench

@@ -7,8 +7,8 @@ import pytest
 from autoprune.config import DataSettings, load_config
 from autoprune.errors import UsageError
 from autoprune.evaluation.texts import SPLITS, read_text
+from autoprune.measuring.algorithms import open_algorithms
 from autoprune.text_files import read_text_file
-from autoprune.tools.algorithms import open_algorithms
 
 MARK = b"\xef\xbb\xbf"
 SOURCE = 'GROUP = "row"\n\n\ndef score(layer):\n    return layer.weight.abs()\n'

@@ -20,14 +20,14 @@ from rich.console import Console
 from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
-from autoprune.cli.of_run import look_over
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
+from autoprune.cli.parse import split
 from autoprune.cli.replay import as_recorded, chosen
 from autoprune.cli.report import NAME, write_report
-from autoprune.cli.words import split
+from autoprune.cli.run_data import look_over
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
-from autoprune.gguf_files import KNOWN
+from autoprune.models.gguf_files import KNOWN
 from autoprune.report.live import LiveView
 from autoprune.report.picture import Picture
 from autoprune.report.tables import final_table
@@ -143,7 +143,7 @@ def resume(
     words = [f"{key}={value}" for key, value in options.items() if value is not None]
     config = change_config(config, words)
     confirm_named(directory, words)
-    from autoprune.agents.session import finished
+    from autoprune.search.session import finished
 
     announce(directory, config, database_alone=finished(directory))
     look_over(directory, config)
@@ -152,9 +152,9 @@ def resume(
 
 def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
     """Start or continue a run's search as a command does: shown live, stopped by Ctrl+C, ended by its table."""
-    from autoprune.agents.chat.choose import choose_llm
-    from autoprune.agents.session import check_agents, finished, open_crew, work
+    from autoprune.llm.choose import choose_llm
     from autoprune.runs.approvals import Switch
+    from autoprune.search.session import check_agents, finished, open_context, work
 
     screen = console() if not as_json else _stderr()
     with run.locked(), _gone_unless_begun(run, config, fresh) as begin:
@@ -172,12 +172,12 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                     if problem:
                         raise UsageError(problem)
                     config = chosen(config, choice)
-                    with _faults_explained(run), open_crew(run, config, choice, events) as crew:
+                    with _faults_explained(run), open_context(run, config, choice, events) as context:
                         begin()
                         if switched:
-                            crew.archive.approvals.switch(Switch(approval=config.approval, who=person()))
+                            context.archive.approvals.switch(Switch(approval=config.approval, who=person()))
                         with _attended(run, config, view, screen) as wait:
-                            work(crew, wait)
+                            work(context, wait)
                 except RunPaused as paused:
                     view.stop()
                     report_error(paused)
@@ -237,7 +237,7 @@ def _write_report(run: RunDirectory, config: Config) -> None:
 def _check_second_model(config: Config) -> None:
     """A model that is needed in an hour had better be there now. Raises UsageError; reads its configuration only."""
     if config.search.transfer_model is not None:
-        from autoprune.pruning.loading import stored_dtype
+        from autoprune.models.loading import stored_dtype
 
         stored_dtype(config.search.transfer_model, say)
 

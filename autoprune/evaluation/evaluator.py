@@ -20,16 +20,17 @@ from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.bos import shown
 from autoprune.evaluation.ladder import EVERYTHING, Ladder, StoppedEarly
 from autoprune.evaluation.layer_zeros import own_zeros, zeros_beforehand
+from autoprune.evaluation.online import OnlineBudget
 from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.prune import Method, Plan, Seconds, Seen, prune_blocks, unseen
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
+from autoprune.models.observed import Observed
+from autoprune.models.outputs import not_finite
+from autoprune.models.target import Edits
 from autoprune.pruning.allocation.table import OWN, made
 from autoprune.pruning.allocation.units import LayerZeros
-from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.observed import Observed
-from autoprune.pruning.outputs import not_finite
-from autoprune.pruning.prune import Method, Plan, Seconds, Seen, prune_blocks, unseen
-from autoprune.pruning.target import Edits
+from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.threads import side_by_side
 from autoprune.runs.measurement import DENSE, LayerDiagnostic, Measurement
 
@@ -193,10 +194,10 @@ def _at_once(
 
 
 def _plan(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> Plan:
-    making = None if zeros is not None else made(recipe.allocation).plan
-    if making is not None:
+    online = None if zeros is not None else made(recipe.allocation).online
+    if online is not None:
         few = bench.windows("calibration").tokens[:ONLINE_WINDOWS]
-        return making(bench.target, few, recipe.sparsity)
+        return OnlineBudget(bench.target, few, online, recipe.sparsity)
 
     def plan(layers: Sequence[LayerInfo], block: Observed) -> tuple[Mapping[str, int], Mapping[str, float]]:
         if zeros is None:

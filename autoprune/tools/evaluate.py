@@ -8,8 +8,8 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.racing import Race
 from autoprune.evaluation.signature import Unlike, nearest
+from autoprune.measuring.workbench import Workbench
 from autoprune.runs.measurement import Measurement
-from autoprune.tools.workbench import Workbench
 
 TOLD = {"sparsity", "zeros", "seconds", "memory_bytes", "cached", "diagnostics"}
 """What a report has of its measurement under the same names."""

@@ -5,17 +5,17 @@ import json
 import pytest
 import torch
 
-from autoprune.agents.cells import cell_of
-from autoprune.agents.fork import fork_run
-from autoprune.agents.gcot import GCoT
-from autoprune.agents.islands import able_on_island
+from autoprune.agents.niche import cell_of
 from autoprune.agents.population import load_population
-from autoprune.agents.session import finished
 from autoprune.errors import ChatError, RunPaused
-from autoprune.pruning import target
+from autoprune.gcot.graph import GCoT
+from autoprune.models import target
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from autoprune.search.fork import fork_run
+from autoprune.search.islands import able_on_island
+from autoprune.search.session import finished
 from tests.agents.chat.faulty_server import Status
 from tests.agents.lives import live
 

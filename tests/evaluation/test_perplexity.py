@@ -6,7 +6,7 @@ import torch
 from autoprune.config import DataSettings
 from autoprune.evaluation.perplexity import perplexity, window_losses
 from autoprune.evaluation.texts import load_splits
-from autoprune.pruning.target import Target, load_target
+from autoprune.models.target import Target, load_target
 
 
 def losses_by_transformers(target: Target, windows: torch.Tensor) -> list[float]:

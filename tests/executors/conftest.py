@@ -32,7 +32,7 @@ WORDS = (
 """As many threads in a worker as here: what is added up in another order is not the same to the last bit."""
 ANEW = ("seconds", "memory_bytes")
 """What of a measurement is another one each time."""
-ZYGOTE = "autoprune.sandbox.zygote"
+ZYGOTE = "autoprune.sandbox.inside.zygote"
 PATIENCE = 300.0
 
 Searched = Callable[..., RunDirectory]

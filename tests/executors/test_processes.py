@@ -12,7 +12,7 @@ from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Job
 from autoprune.executors.choose import make_executor
-from autoprune.executors.here import Here
+from autoprune.executors.in_process import InProcessExecutor
 from autoprune.executors.processes import environment, gpu_of
 from autoprune.sandbox.local import LocalSandbox
 from tests.conftest import DATA
@@ -46,7 +46,7 @@ def workers(open_tiny_bench, tiny_model):
     tree |= {"sandbox": {"engine": "local", "threads": 1}, "executor": executor}
     config = Config.model_validate(tree)
     bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "sandbox")})
-    here = Here(bench, LocalSandbox(config.sandbox))
+    here = InProcessExecutor(bench, LocalSandbox(config.sandbox))
     pool = make_executor(config, bench, "local", threading.RLock(), lambda line: None)
     yield pool, here
     pool.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.pruning.bundle import Bundle
+from autoprune.models.bundle import Bundle
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.local import LocalSandbox
 from tests.sandbox.conftest import PATIENT

@@ -14,8 +14,11 @@ WITHOUT_TORCH = ("agents", "search")
 
 
 def modules() -> Iterator[Path]:
-    """Sources that are code: discoveries are data."""
-    return (path for path in sorted(PACKAGE.rglob("*.py")) if not path.name.startswith("exchange_by_"))
+    """Sources that are code: discoveries, and the parts that the symbolic engine writes candidates of, are data."""
+    data = ("discovered", "parts")
+    return (
+        path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name not in data or path.name == "__init__.py"
+    )
 
 
 def room(name: str) -> str:

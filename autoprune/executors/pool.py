@@ -51,8 +51,8 @@ class Pool:
     """The executor over several workers; see base.Executor.
 
     `start(place)` begins to start the worker of a place (0, 1, ...) and returns at once; what is slow is the handle's
-    `open`. `statistics(fields)`: the coordinator's bundle with these on-demand fields, collected if need be. `closed` is
-    called once all of them have ended.
+    `open`. `statistics(fields)`: the coordinator's bundle with these on-demand fields, collected if need be. `closed`
+    is called once all of them have ended.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from autoprune.agents.critic import RuleCritic, Submission
-from autoprune.agents.niche import cell_of
+from autoprune.agents.niche import niche_of
 from autoprune.agents.population import Algorithm
 from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_whole
 from autoprune.agents.symbolic.individual import Individual, can_be_parent
@@ -73,7 +73,7 @@ def _shown(source: str) -> None:
 
 
 WALKERS: list[Callable[[str], object]] = [
-    *(screen, imported_modules, expensive_fields_named, cell_of),
+    *(screen, imported_modules, expensive_fields_named, niche_of),
     *(_refused, _reviewed, _followed, _built_on, _exported, _shown),
 ]
 

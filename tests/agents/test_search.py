@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from autoprune.agents.niche import cell_of
+from autoprune.agents.niche import niche_of
 from autoprune.agents.population import load_population
 from autoprune.errors import ChatError, RunPaused
 from autoprune.gcot.graph import GCoT
@@ -90,7 +90,7 @@ def test_parents_from_the_map_are_the_best_of_their_cells_and_the_same_in_every_
         best, place = {}, int(proposal.slot.rpartition("c")[2])
         ranked = load_population(archive, one, seeds, proposal.generation).ranked()
         for algorithm in able_on_island(ranked, place, proposal.generation, settings):
-            best.setdefault(cell_of(algorithm.source), algorithm.name)
+            best.setdefault(niche_of(algorithm.source), algorithm.name)
         assert set(proposal.parents) <= set(best.values())
     archive.close()
 

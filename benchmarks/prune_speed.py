@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file, save_file
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.perplexity import perplexity, window_losses
 from autoprune.evaluation.prune import Method, Seconds, prune_blocks

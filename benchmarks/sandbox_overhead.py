@@ -24,7 +24,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from autoprune.config import SandboxSettings, load_config
+from autoprune.config import load_config
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.evaluator import dense

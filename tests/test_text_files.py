@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.config import DataSettings, load_config
+from autoprune.config import load_config
+from autoprune.config_sections import DataSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.texts import SPLITS, read_text
 from autoprune.measuring.algorithms import open_algorithms

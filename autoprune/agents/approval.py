@@ -7,7 +7,8 @@ mid-run.
 
 from autoprune.candidates.contract import expensive_fields_named
 from autoprune.candidates.screen import imported_modules
-from autoprune.config import ApprovalPolicy, ApprovalRule, Config
+from autoprune.config import Config
+from autoprune.config_sections import ApprovalPolicy, ApprovalRule
 from autoprune.runs.approvals import ApprovalRequest, Approvals, Decision
 from autoprune.runs.directory import RunDirectory
 

@@ -17,7 +17,7 @@ from autoprune.agents.overview import Overview
 from autoprune.agents.population import Algorithm, is_seed
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Request
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.evaluation.density_effects import STEP, DensityEffect
 from autoprune.llm.recorded_settings import target_name
 from autoprune.measuring.workbench import Workbench

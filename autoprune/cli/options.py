@@ -7,7 +7,8 @@ import typer
 
 from autoprune.cli import complete
 from autoprune.cli.parse import KINDS, settings
-from autoprune.config import Config, SandboxSettings, load_config
+from autoprune.config import Config, load_config
+from autoprune.config_sections import SandboxSettings
 from autoprune.models.gguf_files import KNOWN
 
 MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."

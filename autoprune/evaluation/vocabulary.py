@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.texts import Windows, load_calibration
 from autoprune.models.target import Target

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from autoprune.config import Config, ExecutorSettings
+from autoprune.config import Config
+from autoprune.config_sections import ExecutorSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.bench import Bench
 from autoprune.executors.base import Executor

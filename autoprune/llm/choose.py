@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-from autoprune.config import LLMSettings
+from autoprune.config_sections import LLMSettings
 from autoprune.config_values import Profile, check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
 from autoprune.llm.own_weights import OwnWeights, own_weights

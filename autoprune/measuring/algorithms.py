@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autoprune.candidates.contract import MAX_SOURCE_BYTES
 from autoprune.candidates.discovered import discovered, discovered_source
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm, Published
 from autoprune.pruning.scores import SCORES, choose_score

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.config_values import Refinement
 from autoprune.evaluation.texts import Split
 from autoprune.measuring.workbench import Workbench

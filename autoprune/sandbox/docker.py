@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autoprune.candidates.screen import refuse
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxMissing
 from autoprune.sandbox import engine, leftovers, runtime
 from autoprune.sandbox.base import Session

@@ -19,7 +19,7 @@ from typing import Any
 
 import autoprune
 from autoprune.candidates.screen import refuse
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxMissing, SandboxUnavailable
 from autoprune.sandbox import protocol
 from autoprune.sandbox.base import Session

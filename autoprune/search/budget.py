@@ -6,7 +6,7 @@ The graph asks before it plans a generation; `Chat` asks before every call; nobo
 from dataclasses import dataclass
 from typing import Protocol
 
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.errors import BudgetSpent
 
 

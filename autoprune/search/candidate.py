@@ -10,7 +10,7 @@ from autoprune.agents.critic import Review, RuleCritic, Submission
 from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.slot_plan import SlotPlan
 from autoprune.candidates.screen import screen
-from autoprune.config import AgentSettings
+from autoprune.config_sections import AgentSettings
 from autoprune.errors import AutoPruneError, BudgetSpent
 from autoprune.gcot.chain import SECTIONS, compile_chain
 from autoprune.runs.approvals import ApprovalRequest, Decision
@@ -25,18 +25,8 @@ from autoprune.search.state import CandidateState
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
 
 KEPT = {
-    "perplexity",
-    "partial_perplexity",
-    "estimated_perplexity",
-    "windows_measured",
-    "cached",
-    "sparsity",
-    "zeros",
-    "worst_layers",
-    "seconds",
-    "memory_bytes",
-    "agreement",
-    "flags",
+    *("perplexity", "partial_perplexity", "estimated_perplexity", "windows_measured", "cached", "sparsity", "zeros"),
+    *("worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
 }
 """What of the tool's report is kept with the outcome, where there is such a thing."""
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 
 from autoprune.agents.slot_plan import SlotPlan
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
 from autoprune.tools.evaluate import CandidateReport

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autoprune.agents.population import Algorithm, is_seed
 from autoprune.agents.symbolic.individual import Individual, can_be_parent
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 
 PARSIMONY = 0.002
 """Log-perplexity that one more node of a formula must be worth."""

@@ -11,7 +11,7 @@ from langgraph.types import Send
 from autoprune.agents.niche import niche_of
 from autoprune.agents.population import Algorithm, Population, is_seed
 from autoprune.agents.slot_plan import Left, SlotPlan
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.search.bandit import PARENTS, Trial, choose_from_cells, choose_operator, choose_parents, choose_sections
 from autoprune.search.context import SearchContext

@@ -20,7 +20,8 @@ from autoprune.agents.proposer import Proposer
 from autoprune.agents.siblings import Siblings
 from autoprune.agents.strong_proposer import StrongProposer
 from autoprune.agents.symbolic.proposer import SymbolicProposer
-from autoprune.config import AgentSettings, Config
+from autoprune.config import Config
+from autoprune.config_sections import AgentSettings
 from autoprune.errors import RunPaused
 from autoprune.llm.choose import Choice, open_chats
 from autoprune.llm.client import Chat

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from autoprune.agents.approval import rule_on
-from autoprune.config import ApprovalPolicy, load_config
+from autoprune.config import load_config
+from autoprune.config_sections import ApprovalPolicy
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.gcot.graph import GCoT
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch

@@ -1,6 +1,6 @@
 import pytest
 
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.errors import BudgetSpent
 from autoprune.search.budget import Budget, Spent
 

@@ -1,7 +1,7 @@
 import pytest
 
 from autoprune.agents.population import Algorithm
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.search.plan import near, symbolic
 
 TWELVE = SearchSettings(max_candidates=12, generation_size=3)

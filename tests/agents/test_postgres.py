@@ -5,7 +5,8 @@ from contextlib import closing
 import pytest
 from sqlalchemy import select
 
-from autoprune.config import SandboxSettings, change_config
+from autoprune.config import change_config
+from autoprune.config_sections import SandboxSettings
 from autoprune.measuring.algorithms import open_algorithms
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from autoprune.config import AllocationSettings
+from autoprune.config_sections import AllocationSettings
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation import refined_tuning as module
 from autoprune.evaluation.recipe import Recipe

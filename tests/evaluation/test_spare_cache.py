@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.downloads import cache_dir, staging_for
 from autoprune.errors import DownloadError
 from autoprune.evaluation.measurement_cache import user_cache

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.config import AllocationSettings
+from autoprune.config_sections import AllocationSettings
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.layer_zeros import allocated, zeros_beforehand
 from autoprune.evaluation.recipe import Recipe

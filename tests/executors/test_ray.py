@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from autoprune.config import ExecutorSettings
+from autoprune.config_sections import ExecutorSettings
 from autoprune.errors import UsageError
 from autoprune.executors.choose import check_executor
 from autoprune.runs.events import EventLog

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.report.live import LiveView, describe
 from autoprune.report.picture import Picture
 from autoprune.report.quality import quality

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.models.bundle import write_bundle
 from autoprune.pruning.layers import LayerInfo

@@ -26,7 +26,7 @@ PATIENCE = 180
 SEARCH = """
 import sys, time
 from pathlib import Path
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 settings = SandboxSettings(seconds=600, threads=1)
 if sys.argv[1] == "local":
     from autoprune.sandbox.local import LocalSandbox

@@ -2,7 +2,8 @@
 
 import pytest
 
-from autoprune.config import Config, SandboxSettings
+from autoprune.config import Config
+from autoprune.config_sections import SandboxSettings
 from autoprune.evaluation.measurement_cache import user_cache
 from autoprune.evaluation.measurement_store import MeasurementStore
 from autoprune.measuring.measurer import Measurer

@@ -5,7 +5,8 @@ import torch
 
 from autoprune.candidates.contract import MAX_SOURCE_BYTES
 from autoprune.candidates.screen import screen
-from autoprune.config import Config, SandboxSettings
+from autoprune.config import Config
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.measuring.algorithms import open_algorithms
 from autoprune.report.algorithm_file import documented

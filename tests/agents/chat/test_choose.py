@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from autoprune.config import LLMSettings
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import ChatError, UsageError
 from autoprune.llm import choose
 from autoprune.llm.choose import VENDOR_MODEL, choose_llm, open_chats

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from pydantic import BaseModel
 
-from autoprune.config import LLMSettings
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import ChatError
 from autoprune.llm.choose import choose_llm, open_chats
 from autoprune.llm.local import LocalServer, usable_cores

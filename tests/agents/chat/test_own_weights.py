@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from autoprune.config import LLMSettings
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import UsageError
 from autoprune.llm import choose
 from autoprune.llm.choose import INSTALL_LOCAL, choose_llm

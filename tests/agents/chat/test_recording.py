@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from autoprune.config import Config, LLMSettings, load_config
+from autoprune.config import Config, load_config
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import UsageError
 from autoprune.llm.recorded_settings import decisive, defaults, target_name
 from autoprune.llm.recorder import Recorder, header_of

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from autoprune.config import Config, LLMSettings
+from autoprune.config import Config
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import BudgetSpent, UsageError
 from autoprune.llm.choose import Choice, choose_llm, open_chats
 from autoprune.llm.client import Chat

@@ -52,25 +52,79 @@ def score(layer):
 
 @dataclass(frozen=True)
 class Hostile:
-    """A name, the body of its score function, and the ends that are right for it.
+    """A name, what it harms, the body of its score function, and the ends that are right for it.
 
     At sparsity 0.25 each is Wanda: so that every container also shows what the candidate before it has left.
     """
 
     name: str
+    group: str
     body: str
     ends: list[str]
 
     def source(self, **paths: str) -> str:
         """The whole source, with the test's paths filled in."""
-        body = self.body
-        for key, path in paths.items():
-            body = body.replace("{" + key + "}", path)
-        return PRELUDE + "".join(f"    {line}\n" for line in body.splitlines())
+        return PRELUDE + _indented(_filled(self.body, paths))
 
 
+def at_once(cases: list[Hostile], **paths: str) -> str:
+    """One source that does what each of them does, and prints a line for each: name, how it ended, what it saw."""
+    attempts = [f"def attempt_{n}(layer, w):\n{_indented(_filled(case.body, paths))}" for n, case in enumerate(cases)]
+    names = {case.name: f"attempt_{n}" for n, case in enumerate(cases)}
+    listed = ", ".join(f"{name!r}: {attempt}" for name, attempt in names.items())
+    return PRELUDE + _indented(_TRY_ALL) + "\n".join([*attempts, f"ATTEMPTS = {{{listed}}}\n"])
+
+
+def _filled(body: str, paths: dict[str, str]) -> str:
+    for key, path in paths.items():
+        body = body.replace("{" + key + "}", path)
+    return body
+
+
+def _indented(body: str) -> str:
+    return "".join(f"    {line}\n" for line in body.splitlines())
+
+
+_TRY_ALL = """
+for name, attempt in ATTEMPTS.items():
+    try:
+        attempt(layer, w)
+        end, saw = "ok", ""
+    except BaseException as error:
+        failure = modules["autoprune.sandbox.inside.candidate"].failure("score", error, "")
+        end, saw = f"score/{failure['reason']}", failure["message"][:1000]
+    print(modules["json"].dumps([name, end, saw]))
+raise ValueError("all were tried")
+"""
 _GROUPS = yaml.safe_load(Path(__file__).with_name("hostile.yaml").read_text(encoding="utf-8"))
-HOSTILE = [Hostile(**case) for group in _GROUPS.values() for case in group]
+HOSTILE = [Hostile(group=group, **case) for group, cases in _GROUPS.items() for case in cases]
+
+# A container takes four seconds to start. What reads answers, checks scores and screens sources is one program on this
+# side of the wall, whatever is on the other, and `local` shows it all of its cases. So a container of its own has only
+# what ends by what the engine itself does, or by the worker's death, which the engine tells, and one or two cases of
+# every other kind.
+IN_DOCKER = (
+    *("endless loop", "sleep", "ignores every signal it can, then loops", "endless printing"),
+    *("50 GB at once", "memory piece by piece", "memory of Python objects", "anonymous shared memory"),
+    *("thread bomb", "recursion without a limit", "output flood past Python's own stream"),
+    *("writes the weights in memory", "writes through the weights' pointer", "scores that change after return"),
+    *("one NaN at the end", "transposed shape", "a list"),
+    *("exit code 0", "exit code 137", "segmentation fault", "abort", "unloads everything"),
+    *("closes everything, then loops", "threads left behind"),
+    *("forged answer with the right number", "half a message", "a message of 4 GB", "text that spoils terminals"),
+)
+SOURCES_IN_DOCKER = (
+    *("disallowed import", "unknown group, computed", "loops while loading", "raises while loading"),
+    "forges 'id': 0",
+)
+# What the kernel or the container's walls refuse, and the candidate outlives: one container sees all of it.
+REFUSED = [
+    case
+    for case in HOSTILE
+    if case.group in ("memory", "files", "reading", "network", "other processes")
+    and {*case.ends} <= {"score/forbidden", "score/exception"}
+    and "output flood" not in case.name  # after which nothing more can be printed
+]
 
 _SCORE = "def score(layer):\n    return layer.weight\n"
 _FORGED = PRELUDE + "    return w\n\nforge(lambda answer: as_json({}))\n"

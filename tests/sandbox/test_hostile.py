@@ -1,9 +1,11 @@
 """Every hostile candidate ends as it must, within its limits, and the next good one is not touched by it."""
 
+import json
 import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,14 +18,20 @@ from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
 from tests.sandbox.candidates import WANDA, score_all
 from tests.sandbox.conftest import PATIENT, SETTINGS
-from tests.sandbox.hostile import HOSTILE, SOURCES, Hostile
+from tests.sandbox.hostile import HOSTILE, IN_DOCKER, REFUSED, SOURCES, SOURCES_IN_DOCKER, Hostile, at_once
 
 SECRET = "the report text"
-ALL = [pytest.param(case, id=case.name) for case in HOSTILE]
-WHOLE = [pytest.param(source, ends, id=name) for name, (source, ends) in SOURCES.items()]
+HIDDEN = (SECRET, "secret-in-the-environment", "root:x:0")
+LONG = [pytest.mark.docker, pytest.mark.long]
 
 
-@pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])])
+def everywhere(cases: dict[str, Any], in_docker: Iterable[str]) -> list[Any]:
+    """Every case in `local`, and those that are named in a container too."""
+    here = [pytest.param("local", case, id=f"local-{name}") for name, case in cases.items()]
+    return here + [pytest.param("docker", cases[name], id=f"docker-{name}", marks=LONG) for name in in_docker]
+
+
+@pytest.fixture(scope="module")
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     chosen: Sandbox = request.getfixturevalue(request.param)
     return chosen
@@ -62,7 +70,12 @@ def intact(bundle: Path, secret: Path) -> Iterator[None]:
     assert not [name for name in left if name.removeprefix("autoprune-") in ("huge", "link", "folder", "id")]
 
 
-@pytest.mark.parametrize("case", ALL)
+@pytest.mark.parametrize(
+    ("sandbox", "case"),
+    everywhere({case.name: case for case in HOSTILE}, IN_DOCKER),
+    indirect=["sandbox"],
+    scope="module",
+)
 def test_hostile_candidate_ends_as_it_must(
     sandbox: Sandbox, patient: Sandbox, bundle: Path, secret: Path, wanda: dict[str, Tensor], case: Hostile
 ) -> None:
@@ -71,14 +84,30 @@ def test_hostile_candidate_ends_as_it_must(
     source = case.source(secret=str(secret), bundle=str(bundle), home=str(Path.home()))
     outcome, told = run(sandbox, source, bundle, wanda)
     assert outcome in case.ends, f"ended as {outcome}: {told}"
-    for hidden in (SECRET, "secret-in-the-environment", "root:x:0"):
-        assert hidden not in told
+    assert not [hidden for hidden in HIDDEN if hidden in told]
     if sandbox.name == "local":  # in docker, where a worker takes a second, the next case looks (see `run`)
         check_same(score_all(sandbox, WANDA, bundle), wanda)
 
 
-@pytest.mark.parametrize(("source", "ends"), WHOLE)
-def test_hostile_source_ends_as_it_must(sandbox: Sandbox, bundle: Path, source: str, ends: str) -> None:
+@pytest.mark.parametrize("sandbox", [pytest.param("docker", marks=LONG)], indirect=True)
+def test_a_container_refuses_whatever_local_refuses(
+    patient: Sandbox, bundle: Path, secret: Path, wanda: dict[str, Tensor]
+) -> None:
+    source = at_once(REFUSED, secret=str(secret), bundle=str(bundle), home=str(Path.home()))
+    outcome, told = run(patient, source, bundle, wanda)
+    assert (outcome, "all were tried" in told) == ("score/exception", True), told
+    assert not [hidden for hidden in HIDDEN if hidden in told]
+    lines = [json.loads(line) for line in told.splitlines() if line.startswith("[")]
+    ends = {name: end for name, end, _ in lines}
+    assert ends.keys() == {case.name for case in REFUSED}
+    assert not {case.name: ends[case.name] for case in REFUSED if ends[case.name] not in case.ends}, told
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "whole"), everywhere(SOURCES, SOURCES_IN_DOCKER), indirect=["sandbox"], scope="module"
+)
+def test_hostile_source_ends_as_it_must(sandbox: Sandbox, bundle: Path, whole: tuple[str, str]) -> None:
+    source, ends = whole
     outcome, told = run(sandbox, source, bundle)
     assert outcome == ends, told
 
@@ -115,4 +144,4 @@ def run(sandbox: Sandbox, source: str, bundle: Path, wanda: dict[str, Tensor] | 
     assert len(failure.message) < 2100
     assert failure.message.isprintable()
     assert len(failure.diagnostics) <= SETTINGS.output_kb * 1024
-    return f"{failure.stage}/{failure.reason}", failure.message + failure.diagnostics
+    return f"{failure.stage}/{failure.reason}", f"{failure.message}\n{failure.diagnostics}"

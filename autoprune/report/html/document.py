@@ -20,7 +20,7 @@ from autoprune.report.html.layers import layers
 from autoprune.report.html.lineage import line_of_best, lineage
 from autoprune.report.html.material import Material
 from autoprune.report.html.reasoning import reasoning
-from autoprune.report.html.safe import as_json, cut, shareable
+from autoprune.report.html.safe import cut, escaped, shareable, to_json
 from autoprune.runs.quality import as_data
 
 LIMIT = 2_400_000
@@ -83,10 +83,10 @@ def _data(material: Material) -> str:
     text, compared = "", differences(material)
     for longest in LENGTHS:
         said = {"candidates": candidates(material, longest, compared), "reasoning": reasoning(material, longest)}
-        text = as_json({**fixed, **said, "longest": longest})
-        if len(text.encode()) <= LIMIT:
+        text = to_json({**fixed, **said, "longest": longest})
+        if len(text) <= LIMIT and len(escaped(text).encode()) <= LIMIT:
             break
-    return text
+    return escaped(text)
 
 
 def _library() -> str:

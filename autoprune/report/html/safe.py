@@ -10,7 +10,6 @@ from typing import Any
 from autoprune.report.text import visible
 
 _ESCAPED = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
-_TABLE = str.maketrans(_ESCAPED)
 _PATH = re.compile(r"(?<![\w/.:~])/(?:[^\s/'\"]+/)+(?=[^\s/'\"])")
 _USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -24,7 +23,19 @@ def cut(text: object, longest: int) -> str:
 
 def as_json(value: Any) -> str:
     """JSON for a `<script>` element: nothing in it can end the element or start another."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_TABLE)
+    return escaped(to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """JSON that is still to be escaped, which makes it no shorter."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def escaped(text: str) -> str:
+    """JSON without the characters by which an element or a line of a script could end."""
+    for character, stands_for in _ESCAPED.items():  # many times as fast as one `translate` of megabytes
+        text = text.replace(character, stands_for)
+    return text
 
 
 def number(value: Any, digits: int = 7) -> float | None:

@@ -141,12 +141,12 @@ class Workbench:
 
     def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
         """A candidate, with its own allocation or the one of the settings. See Measurer."""
-        return self.measurer.candidate(name, self._candidates_recipe(), split, ladder)
+        return self.measurer.candidate(name, self.candidates_recipe, split, ladder)
 
     def recorded(self, subject: str, split: Split) -> Measurement | None:
         """What the archive holds of a candidate, or of a baseline that was asked for before."""
         named = subject == DENSE or subject.startswith(BASELINE)
-        return self.measurer.known(subject, split, None if named else self._candidates_recipe())
+        return self.measurer.known(subject, split, None if named else self.candidates_recipe)
 
     def own_setting(self) -> Setting | None:
         """SDSA as it was tuned here, which candidates without an `allocate` get; None where it is not tuned."""
@@ -156,7 +156,9 @@ class Workbench:
         """Raises AutoPruneError unless the target's weights are what they were when the run began."""
         self.measurer.verify()
 
-    def _candidates_recipe(self) -> Recipe:
+    @property
+    def candidates_recipe(self) -> Recipe:
+        """How a candidate is applied: with its own allocation, or the one of the settings."""
         if self.pattern != "none":
             return self._recipe("uniform")
         settings = self.config.allocation

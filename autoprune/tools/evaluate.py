@@ -60,7 +60,7 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
     others = {subject: row.signature for subject, row in known.items() if row is not None}
     ladder = Ladder(Unlike(others), *_rungs(workbench, request.elite))
     try:
-        measured = workbench.candidate(request.candidate, "search", ladder)
+        measured = workbench.measurer.candidate(request.candidate, workbench.candidates_recipe, "search", ladder)
     except StoppedEarly as stopped:
         return _stopped(request.candidate, stopped, others)
     except CandidateFailure as failure:

@@ -124,9 +124,9 @@ def test_a_replay_is_not_recorded_again(here, small, recording, tmp_path):
 @pytest.mark.long
 @pytest.mark.model
 @pytest.mark.xdist_group("heavy")
-def test_half_of_the_shipped_recording_ends_better_than_every_baseline(autoprune, built_in_model):
+def test_the_first_generation_of_the_shipped_recording_ends_better_than_every_baseline(autoprune, built_in_model):
     cache = str(built_in_model.parent.parent)
-    words = ["search", "--llm", "replay", "--run-dir", "r", "--max-candidates", "4", "--json"]
+    words = ["search", "--llm", "replay", "--run-dir", "r", "--max-candidates", "2", "--json"]
     done = autoprune(*words, AUTOPRUNE_CACHE=cache, seconds=5400)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]

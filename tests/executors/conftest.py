@@ -23,7 +23,7 @@ from tests.agents.conftest import SMALL
 from tests.agents.lives import live
 
 WORDS = (
-    "search.max_candidates=40",
+    "search.max_candidates=16",
     "search.generation_size=4",
     "search.confirm_seeds=1",
     "data.search_windows=8",
@@ -40,7 +40,7 @@ Searched = Callable[..., RunDirectory]
 
 @pytest.fixture(scope="session")
 def searched(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """Run the search of 40 candidates, with these words, under a name, and with this log of events."""
+    """Run the search of 16 candidates, with these words, under a name, and with this log of events."""
     home = tmp_path_factory.mktemp("searched")
 
     def run(name: str, *words: str, log: type[EventLog] = EventLog) -> RunDirectory:
@@ -69,9 +69,7 @@ def archived(run: RunDirectory) -> dict[str, Any]:
         return {
             "outcomes": [vars(each) | {"data": lasting(each.data)} for each in archive.outcomes()],
             "proposals": [vars(each) for each in archive.proposals()],
-            "measurements": {
-                (row.subject, row.split, row.settings): vars(row) | {"data": lasting(row.data)} for row in rows
-            },
+            "measurements": {(row.subject, row.split): lasting(row.model_dump()) for row in rows},
             "rows": len(rows),
             "nodes": sorted(json.dumps(vars(each), sort_keys=True) for each in archive.nodes()),
             "edges": sorted(json.dumps(vars(each), sort_keys=True) for each in archive.edges()),

@@ -25,13 +25,13 @@ WRONG = "def score(layer):\n    print('about to fail')\n    return layer.weight[
 
 @pytest.mark.long
 @pytest.mark.xdist_group("executors")
-def test_a_search_of_forty_candidates_survives_kill_9_and_finds_what_it_finds_here(searched, reference):
-    run = searched("processes", "executor.kind=processes", "executor.workers=2", log=killing_log(15))
+def test_a_search_of_sixteen_candidates_survives_kill_9_and_finds_what_it_finds_here(searched, reference):
+    run = searched("processes", "executor.kind=processes", "executor.workers=2", log=killing_log(6))
     lost = [line for line in notices(run) if "was lost" in line]
     assert len(lost) == 1
     assert "was lost (killed by SIGKILL) while it measured candidate" in lost[0]
     found = archived(run)
-    assert len(found["outcomes"]) == 40
+    assert len(found["outcomes"]) == 16
     assert found["rows"] == len(found["measurements"])
     assert differences(found, reference) == []
 

@@ -44,15 +44,8 @@ def source(body: str) -> str:
     return f"{PRELUDE}def score(layer):\n    w = layer.weight.abs()\n    {body}\n"
 
 
-DOCKER = pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])
-
-
-@pytest.fixture(scope="module", params=["one process", "two", DOCKER])
+@pytest.fixture(scope="module", params=["one process", "two"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    if request.param == "docker":
-        chosen: Sandbox = request.getfixturevalue("docker")
-        yield chosen
-        return
     made = LocalSandbox(PATIENT.model_copy(update={"threads": 1 + (request.param == "two")}))
     yield made
     made.close()
@@ -102,3 +95,14 @@ def test_the_last_sparsity_and_pattern_of_a_layer_count(sandbox: Sandbox, bundle
         for sparsity, pattern in ((0.5, "none"), (0.75, "none"), (0.5, "2:4")):
             list(session.scores({"layers.0.q": sparsity}, ["layers.0.q"], pattern))
         assert session.repeats() is True
+
+
+@pytest.mark.docker
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("body", "comes_back"), [(NOT_REPEATABLE["a counter"], False), (REPEATABLE["a plain score"], True)]
+)
+def test_docker_asks_a_fresh_container_again(docker: Sandbox, bundle: Path, body: str, comes_back: bool) -> None:
+    """Which answers are compared, and how, is the trusted side's, and the same for every engine."""
+    found = [repeats(docker, source(body), bundle) for _ in range(1 if comes_back else 3)]
+    assert (True in found and False not in found) if comes_back else False in found

@@ -11,6 +11,6 @@ operations. By default it looks for milliseconds, and two processes on the same 
 (`benchmarks/spinning.py`). Read when torch is imported."""
 os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
 
-# transformers would download binaries from the hub by this package, and load them (`pruning/local_code.py`). It is kept
+# transformers would download binaries from the hub by this package, and load them (`models/local_code.py`). It is kept
 # out of reach before transformers is imported, unless the program around this one has imported it itself.
 sys.modules.setdefault("kernels", None)  # type: ignore[arg-type]

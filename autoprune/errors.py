@@ -69,3 +69,15 @@ def _restored(kind: type[CandidateFailure], words: tuple[Any, ...], facts: dict[
     failure = kind.__new__(kind, *words)
     vars(failure).update(facts)
     return failure
+
+
+class BudgetSpent(Exception):
+    """A limit was reached in the middle of a candidate: the slot ends, then the run. `reason` is the outcome's."""
+
+    reason = "budget"
+
+
+class NotRecorded(BudgetSpent):
+    """A recording that is replayed holds no proposal for a slot: what was recorded is spent."""
+
+    reason = "recording"

@@ -17,7 +17,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
+from autoprune.models.gguf_target import gguf_target, is_gguf_target
 
 
 @torch.inference_mode()

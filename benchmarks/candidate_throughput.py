@@ -5,7 +5,7 @@
 One run prints both figures, in units of the bare forward passes: the dense model on all windows of the search split, by
 transformers alone in a process of its own (bare_forward.py), measured before the search and before each candidate that
 is timed by itself; the median counts. The passes that this package makes of the same model and text are faster on a
-CPU (pruning/heap.py); they are measured beside the others, and both figures are printed in units of them too:
+CPU (models/malloc.py); they are measured beside the others, and both figures are printed in units of them too:
 
 (a) wall time of a candidate that reaches its full search-split perplexity: the tool `evaluate_candidate` from an
     approved source to a row of the archive (sandbox, statistics from disk, scores, masks, comparison with all masks
@@ -34,19 +34,19 @@ from typing import TypeVar
 from rich.console import Console
 from safetensors.torch import save_file
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.crew import Crew
-from autoprune.agents.session import open_crew, work
+from autoprune.candidates.contract import EXPENSIVE_FIELDS
 from autoprune.config import Config, load_config
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import dense
-from autoprune.pruning.contract import EXPENSIVE_FIELDS
+from autoprune.evaluation.measurement_store import MeasurementStore
+from autoprune.llm.choose import choose_llm
+from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
+from autoprune.search.context import SearchContext
+from autoprune.search.session import open_context, work
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
-from autoprune.tools.measurement_store import MeasurementStore
-from autoprune.tools.workbench import Workbench
 
 Result = TypeVar("Result")
 
@@ -93,30 +93,30 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory.create(Path(folder) / "run", config)
         events = EventLog(run.events_file)
-        with open_crew(run, config, choose_llm(config.llm, console.print), events) as crew:
-            crew.workbench.bench.bundle(tuple(field.name for field in EXPENSIVE_FIELDS))
-            crew.workbench.bench.sampled("search")
-            passes = Passes(crew.workbench.bench, Path(folder))
+        with open_context(run, config, choose_llm(config.llm, console.print), events) as context:
+            context.workbench.bench.bundle(tuple(field.name for field in EXPENSIVE_FIELDS))
+            context.workbench.bench.sampled("search")
+            passes = Passes(context.workbench.bench, Path(folder))
             for _ in range(FORWARD_PASSES):
                 passes.measure()
-            work(crew)
-            search = read_search(run, crew)
-            alone = one_by_one(crew, config, Path(folder) / "alone", arguments.full, passes)
+            work(context)
+            search = read_search(run, context)
+            alone = one_by_one(context, config, Path(folder) / "alone", arguments.full, passes)
         events.close()
     report(console, search, alone, passes)
 
 
-def one_by_one(crew: Crew, config: Config, folder: Path, count: int, passes: Passes) -> list[float]:
+def one_by_one(context: SearchContext, config: Config, folder: Path, count: int, passes: Passes) -> list[float]:
     """Seconds of each candidate by itself; what was measured in the search is not known here."""
-    measured = [o.candidate for o in crew.archive.outcomes() if o.status == "measured" and o.candidate]
+    measured = [o.candidate for o in context.archive.outcomes() if o.status == "measured" and o.candidate]
     run = RunDirectory.create(folder, config)
     archive = Archive.of(run)
-    measurer = replace(crew.workbench.measurer, run=run, store=MeasurementStore(archive), _asked={})
+    measurer = replace(context.workbench.measurer, run=run, store=MeasurementStore(archive), _asked={})
     workbench = Workbench.of(measurer)
     workbench.dense("search")  # which the tool compares with, and a search measures once
     seconds, known = [], []
     for name in list(dict.fromkeys(measured))[:count]:
-        run.save_source(crew.run.source(name))
+        run.save_source(context.run.source(name))
         measurer.sandbox.wait_until_warm()  # in a search the next one warms up while this one is measured
         passes.measure()
         request = EvaluateCandidate(candidate=name, against=known)
@@ -134,11 +134,11 @@ def timed(job: Callable[[], Result]) -> tuple[float, Result]:
     return time.perf_counter() - started, result
 
 
-def read_search(run: RunDirectory, crew: Crew) -> Search:
+def read_search(run: RunDirectory, context: SearchContext) -> Search:
     """From the first plan to the last reckoning, which comes after the last analysis and before the confirmation."""
     times = [datetime.fromisoformat(e.time) for e in read_events(run.events_file) if e.kind in ("planned", "spent")]
-    outcomes = crew.archive.outcomes()
-    windows = len(crew.workbench.bench.windows("search").tokens)
+    outcomes = context.archive.outcomes()
+    windows = len(context.workbench.bench.windows("search").tokens)
     measured = sum(windows if o.status == "measured" else o.data.get("windows_measured", 0) for o in outcomes)
     ends = Counter(o.reason if o.status == "stopped" else o.status for o in outcomes)
     return Search((max(times) - min(times)).total_seconds(), ends, measured, windows * len(outcomes))

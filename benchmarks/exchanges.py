@@ -3,7 +3,7 @@
     python benchmarks/exchanges.py [--model M] [--rounds 2 4 8 16] [KEY=VALUE ...]
 
 On the sampled decoder blocks of the search's first rung, from Wanda's score at the configured sparsity, within rows. An
-algorithm in `pruning/discovered` holds the exchanges of its day, which are run with the same score.
+algorithm in `candidates/discovered` holds the exchanges of its day, which are run with the same score.
 
 Cost is processor time on one thread, in units of one product of each weight with its Hessian in the same run: what
 improves masks by the Hessian cannot do with less. Error is the mean relative reconstruction error of these blocks
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-import autoprune.pruning.discovered as shipped
+import autoprune.candidates.discovered as shipped
 from autoprune.agents.symbolic.parts.exchange import exchange
 from autoprune.config import load_config
 from autoprune.evaluation.bench import Bench, open_bench

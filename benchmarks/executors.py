@@ -41,17 +41,17 @@ from rich.table import Table
 from tokenizers import ByteLevelBPETokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.session import open_crew, work
 from autoprune.config import Config, load_config
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Executor, Job
 from autoprune.executors.choose import make_executor
 from autoprune.executors.pool import Pool
+from autoprune.llm.choose import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.runs.measurement import Measurement
+from autoprune.search.session import open_context, work
 
 VOCABULARY = 2048
 SOURCE = "def score(layer):\n    return layer.weight.abs() * layer.input_norm.pow({power})\n"
@@ -170,11 +170,11 @@ def search(words: list[str], candidates: int, folder: Path, console: Console) ->
     config = load_config(None, [*words, *more])
     run = RunDirectory.create(folder, config)
     events = EventLog(run.events_file)
-    with open_crew(run, config, choose_llm(config.llm, console.print), events) as crew:
-        measurer = crew.workbench.measurer
+    with open_context(run, config, choose_llm(config.llm, console.print), events) as context:
+        measurer = context.workbench.measurer
         assert measurer.executor is not None
         measurer.executor = stopwatch = Stopwatch(measurer.executor)
-        work(crew)
+        work(context)
     events.close()
     times = {
         kind: [

@@ -33,6 +33,7 @@ from scipy.stats import spearmanr
 
 from autoprune.agents.symbolic.source import source
 from autoprune.agents.symbolic.variation import explore, initialise
+from autoprune.candidates.screen import screen
 from autoprune.config import load_config
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.algorithms import Algorithm, Published, Scoring
@@ -44,12 +45,11 @@ from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.reconstruction import sampled_blocks
 from autoprune.evaluation.signature import agreement
 from autoprune.pruning.allocation.table import ALLOCATIONS, OWN
-from autoprune.pruning.bundle import Readable
+from autoprune.pruning.layers import Readable
 from autoprune.pruning.scores import SCORES
 from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose import make_sandbox
-from autoprune.sandbox.screen import screen
 
 ELITE = 2
 """As `search.elite`."""
@@ -126,7 +126,7 @@ def measured(bench: Bench, algorithm: Algorithm, allocation: str, text: str, spa
     screening = time.perf_counter() - started
     bench.readable(algorithm.needs)  # gradients and Hessians are collected once, not by each algorithm
     own = allocation == OWN
-    opened = Opening(algorithm)
+    opened = WorkerSpec(algorithm)
     try:
         found = measure_one(bench, opened, Recipe(sparsity, "sdsa" if own else allocation, own_first=own), "search")
     except CandidateFailure as failure:
@@ -141,7 +141,7 @@ def measured(bench: Bench, algorithm: Algorithm, allocation: str, text: str, spa
 
 
 @dataclass
-class Opening:
+class WorkerSpec:
     """An algorithm, and how long it took to open it."""
 
     algorithm: Algorithm

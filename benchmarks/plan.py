@@ -35,11 +35,11 @@ from autoprune.evaluation.probe import CANDIDATE
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import load_splits
-from autoprune.pruning.target import load_target
+from autoprune.measuring.resource_plan import plan
+from autoprune.models.target import load_target
 from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.choose import make_sandbox
 from autoprune.sandbox.memory import figures
-from autoprune.tools.plan import plan
 
 VOCABULARY = 1024
 PHASES = ("load", "statistics", "one baseline", "one candidate")

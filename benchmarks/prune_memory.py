@@ -21,7 +21,7 @@ from safetensors import safe_open
 KINDS = {"anonymous": "RssAnon", "mapped from files": "RssFile"}
 LIBRARIES = """
 import time
-import autoprune.evaluation.produce, autoprune.tools.algorithms, transformers.models.llama.modeling_llama
+import autoprune.evaluation.export, autoprune.measuring.algorithms, transformers.models.llama.modeling_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer
 time.sleep(1)
 """

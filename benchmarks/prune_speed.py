@@ -27,17 +27,17 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file, save_file
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.perplexity import perplexity, window_losses
+from autoprune.evaluation.prune import Method, Seconds, prune_blocks
 from autoprune.evaluation.texts import load_splits
+from autoprune.models.gguf_target import gguf_target, is_gguf_target
+from autoprune.models.observed import Observed
+from autoprune.models.target import Target, load_target
 from autoprune.pruning.allocation.budget import matrix_zeros, total_zeros
-from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
+from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.masks import make_mask
-from autoprune.pruning.observed import Observed
-from autoprune.pruning.prune import Method, Seconds, prune_blocks
-from autoprune.pruning.target import Target, load_target
 from autoprune.pruning.threads import side_by_side
 
 BYTES_PER_WEIGHT = 13

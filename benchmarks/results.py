@@ -21,10 +21,10 @@ from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.compare import dense_row, run
+from autoprune.evaluation.prune import Update
 from autoprune.evaluation.recipe import Recipe
 from autoprune.pruning.allocation.spec import Stage
 from autoprune.pruning.allocation.table import ALLOCATIONS
-from autoprune.pruning.prune import Update
 from autoprune.pruning.scores import SCORES
 
 SPARSITIES = (0.5, 0.6, 0.7)

@@ -24,15 +24,16 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from autoprune.config import SandboxSettings, load_config
+from autoprune.config import load_config
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.evaluator import dense
 from autoprune.sandbox import engine, leftovers
 from autoprune.sandbox.base import Sandbox
-from autoprune.sandbox.claims import Claims
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
+from autoprune.sandbox.reported_timings import ReportedTimings
 
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 ENGINES: dict[str, Callable[[SandboxSettings], Sandbox]] = {
@@ -145,7 +146,7 @@ def one_candidate(sandbox: Sandbox, bench: Bench, bundle: Path) -> Cost:
         for _ in session.scores(sparsity):
             pass
         done, used = time.perf_counter(), time.process_time() - processor
-        claims: Claims = session.claims  # type: ignore[attr-defined]  both engines' sessions have them
+        claims: ReportedTimings = session.claims  # type: ignore[attr-defined]  both engines' sessions have them
     used += claims.processor
     return Cost(
         warming=started - waiting,

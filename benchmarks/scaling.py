@@ -21,10 +21,10 @@ from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from autoprune.evaluation.algorithms import Published
-from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.observed import Observed
-from autoprune.pruning.prune import Method, prune_blocks
-from autoprune.pruning.target import Target
+from autoprune.evaluation.prune import Method, prune_blocks
+from autoprune.models.observed import Observed
+from autoprune.models.target import Target
+from autoprune.pruning.layers import LayerInfo
 
 SIZES = ((640, 9), (832, 12), (1024, 18), (1280, 24))
 """Hidden size and number of decoder blocks."""

@@ -15,7 +15,7 @@ from tests.steady_text import steady_text
 
 if TYPE_CHECKING:
     from autoprune.evaluation.bench import Bench
-    from autoprune.pruning.target import Target
+    from autoprune.models.target import Target
     from tests.bos_models import BosModels
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -124,7 +124,7 @@ def bos_models(tmp_path_factory: pytest.TempPathFactory) -> "BosModels":
 @pytest.fixture
 def tiny_target(tiny_model: Path) -> "Target":
     """The tiny model, loaded in float32 on the CPU."""
-    from autoprune.pruning.target import load_target
+    from autoprune.models.target import load_target
 
     return load_target(str(tiny_model), device="cpu", dtype="float32")
 
@@ -132,7 +132,7 @@ def tiny_target(tiny_model: Path) -> "Target":
 @pytest.fixture(scope="session")
 def built_in_model() -> Path:
     """The directory of the built-in model, from the user's cache or downloaded into it."""
-    from autoprune.pruning.gguf_target import gguf_target
+    from autoprune.models.gguf_target import gguf_target
 
     return gguf_target("smollm2-135m", lambda line: None)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from autoprune.sandbox.jail import die_with_parent
+from autoprune.sandbox.inside.jail import die_with_parent
 
 USER = "ann"
 NAME = "autoprune"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.gguf_files import CHAT, KNOWN, sha256_of
+from autoprune.models.gguf_files import CHAT, KNOWN, sha256_of
 
 
 def test_parts_are_numbered_and_add_up_to_the_file() -> None:

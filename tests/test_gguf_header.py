@@ -10,7 +10,7 @@ from gguf import GGMLQuantizationType, GGUFEndian, GGUFReader, GGUFWriter
 from gguf.quants import quantize
 
 from autoprune.errors import UsageError
-from autoprune.gguf_header import check_gguf
+from autoprune.models.gguf_header import check_gguf
 from tests.gguf_models import empty_gguf
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.agents.chat.endpoint import Endpoint
 from autoprune.config import load_config
+from autoprune.llm.endpoint import Endpoint
 from autoprune.runs.archive import Archive, Outcome
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog

@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from autoprune.agents.cells import cell_of
 from autoprune.agents.critic import RuleCritic, Submission
+from autoprune.agents.niche import niche_of
 from autoprune.agents.population import Algorithm
-from autoprune.agents.reading import published_twin, read
 from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_whole
 from autoprune.agents.symbolic.individual import Individual, can_be_parent
 from autoprune.agents.symbolic.source import source as rendered
+from autoprune.candidates.contract import MAX_SOURCE_BYTES, expensive_fields_named
+from autoprune.candidates.screen import imported_modules, refuse, screen
+from autoprune.candidates.static_analysis import published_twin, read
 from autoprune.errors import AutoPruneError, CandidateFailure
-from autoprune.pruning.contract import MAX_SOURCE_BYTES, expensive_fields_named
 from autoprune.report.algorithm_file import documented
 from autoprune.report.code import code, difference
 from autoprune.report.page import Page
-from autoprune.sandbox.screen import imported_modules, refuse, screen
 from autoprune.syntax import NotPython, hides, parse
 from tests.absurd import ABSURD, FINE, HIDING, LEGAL, SCORE, UNBOUNDED
 
@@ -73,7 +73,7 @@ def _shown(source: str) -> None:
 
 
 WALKERS: list[Callable[[str], object]] = [
-    *(screen, imported_modules, expensive_fields_named, cell_of),
+    *(screen, imported_modules, expensive_fields_named, niche_of),
     *(_refused, _reviewed, _followed, _built_on, _exported, _shown),
 ]
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.config import DataSettings, load_config
+from autoprune.config import load_config
+from autoprune.config_sections import DataSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.texts import SPLITS, read_text
+from autoprune.measuring.algorithms import open_algorithms
 from autoprune.text_files import read_text_file
-from autoprune.tools.algorithms import open_algorithms
 
 MARK = b"\xef\xbb\xbf"
 SOURCE = 'GROUP = "row"\n\n\ndef score(layer):\n    return layer.weight.abs()\n'

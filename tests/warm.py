@@ -65,11 +65,6 @@ def _read_at_import(environment: dict[str, str]) -> dict[str, str]:
 def _serve(pipe: Connection) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
-    import autoprune.agents.session
-    import autoprune.cli
-    import autoprune.evaluation.compare
-    import autoprune.evaluation.produce  # noqa: F401
-
     while True:
         try:
             words, environment, folder, said, seconds = pipe.recv()

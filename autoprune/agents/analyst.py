@@ -8,12 +8,12 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field
 
 from autoprune.agents.briefing import Briefing
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.lenient import ReplyModel, cut
-from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Expectation
-from autoprune.pruning.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
+from autoprune.candidates.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
+from autoprune.llm.client import Chat
+from autoprune.llm.lenient import ReplyModel, cut
+from autoprune.llm.reply import ReplyUnusable
 
 TOLERANCE = 0.01
 """Log ratio of perplexities below which two results count as the same."""

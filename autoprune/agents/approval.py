@@ -5,11 +5,12 @@ asks a person about each candidate; `file` goes by the rules of a policy, which 
 mid-run.
 """
 
-from autoprune.config import ApprovalPolicy, ApprovalRule, Config
-from autoprune.pruning.contract import expensive_fields_named
+from autoprune.candidates.contract import expensive_fields_named
+from autoprune.candidates.screen import imported_modules
+from autoprune.config import Config
+from autoprune.config_sections import ApprovalPolicy, ApprovalRule
 from autoprune.runs.approvals import ApprovalRequest, Approvals, Decision
 from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox.screen import imported_modules
 
 
 class Approver:

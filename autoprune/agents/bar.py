@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from autoprune.config_values import SWAP_ROUNDS
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.pruning.bundle import THIRDS, LayerInfo
+from autoprune.measuring.baselines import baselines
+from autoprune.measuring.workbench import Workbench
+from autoprune.pruning.layers import THIRDS, LayerInfo
 from autoprune.runs.measurement import Measurement
-from autoprune.tools.baselines import baselines
-from autoprune.tools.workbench import Workbench
 
 
 def baseline_rows(workbench: Workbench) -> list[Measurement]:

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from autoprune.agents.bar import bar, baseline_rows, densities
-from autoprune.agents.cells import cell_of
-from autoprune.agents.chat.recorded_settings import target_name
+from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import Algorithm, is_seed
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Request
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.evaluation.density_effects import STEP, DensityEffect
+from autoprune.llm.recorded_settings import target_name
+from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.measurement import Measurement
 from autoprune.sandbox.local import PROCESSES
-from autoprune.tools.workbench import Workbench
 
 BEST = 3
 """Candidates whose source is shown, beside the best one of another kind and the parents."""
@@ -114,8 +114,8 @@ class Briefing:
     def _sources(self, request: Request) -> str:
         ranked = [algorithm for algorithm in request.known if not is_seed(algorithm.name)]
         shown = ranked[:BEST]
-        kinds = {cell_of(algorithm.source) for algorithm in shown}
-        shown += [algorithm for algorithm in ranked[BEST:] if cell_of(algorithm.source) not in kinds][:1]
+        kinds = {niche_of(algorithm.source) for algorithm in shown}
+        shown += [algorithm for algorithm in ranked[BEST:] if niche_of(algorithm.source) not in kinds][:1]
         names = {algorithm.name for algorithm in shown}
         shown += [parent for parent in request.parents if parent.name not in names]
         hashes = {outcome.slot: outcome.candidate for outcome in self.archive.outcomes()}

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field
 
 from autoprune.agents.briefing import Briefing
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.lenient import ReplyModel, any_case, cut
-from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render
-from autoprune.agents.reading import Reading, published_twin, read
-from autoprune.sandbox.screen import Finding, screen
+from autoprune.candidates.screen import Finding, screen
+from autoprune.candidates.static_analysis import Reading, published_twin, read
+from autoprune.llm.client import Chat
+from autoprune.llm.lenient import ReplyModel, any_case, cut
+from autoprune.llm.reply import ReplyUnusable
 
 Verdict = Literal["accept", "revise", "reject"]
 KNOWN = 6

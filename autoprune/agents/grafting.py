@@ -1,6 +1,6 @@
 """A parent's score with another allocation: for a model that cannot copy a long source without a mistake."""
 
-from autoprune.agents.chat.definitions import FUNCTION, defined, segment
+from autoprune.llm.definitions import FUNCTION, defined, segment
 from autoprune.syntax import NotPython, parse
 
 SPREADS = ("allocate", "UNIT")

@@ -3,19 +3,18 @@
 from random import Random
 from string import Template
 
-from autoprune.agents.bandit import SECTIONS
-from autoprune.agents.cells import cell_of
-from autoprune.agents.chain import as_text
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.code_blocks import fenced_code
-from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.grafting import with_allocation
 from autoprune.agents.lookups import Lookups
+from autoprune.agents.niche import niche_of
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import operator_task, render
 from autoprune.agents.proposer import Draft, Request, Thought
 from autoprune.agents.symbolic.individual import without_exchanges
-from autoprune.pruning.contract import DEFAULT_GROUP, GROUPS
+from autoprune.candidates.contract import DEFAULT_GROUP, GROUPS
+from autoprune.gcot.chain import SECTIONS, as_text
+from autoprune.llm.client import Chat
+from autoprune.llm.code_blocks import fenced_code
+from autoprune.llm.reply import ReplyUnusable
 
 KNOWN = 6
 OPENING = """import torch
@@ -88,7 +87,7 @@ def opening(request: Request) -> str:
     kept."""
     kept = [] if request.plan["operator"] in REPLACES else request.parents[:1]
     group = next((word for word in GROUPS if f'GROUP = "{word}"' in _task(request)), None)
-    group = group or next((cell_of(parent.source).group for parent in kept), DEFAULT_GROUP)
+    group = group or next((niche_of(parent.source).group for parent in kept), DEFAULT_GROUP)
     return Template(OPENING).substitute(group=group)
 
 

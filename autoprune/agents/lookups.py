@@ -9,12 +9,12 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from autoprune.agents.chat.recorded_settings import target_name
-from autoprune.agents.chat.tools import Tool, Toolbox
-from autoprune.config import AgentSettings
+from autoprune.config_sections import AgentSettings
+from autoprune.llm.recorded_settings import target_name
+from autoprune.llm.tools import Tool, Toolbox
+from autoprune.measuring.workbench import Workbench
 from autoprune.tools.inspect import inspect_target
 from autoprune.tools.recall import Recall, recall
-from autoprune.tools.workbench import Workbench
 
 Lookups = Callable[[int], Toolbox | None]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from autoprune.pruning.bundle import THIRDS, LayerInfo
+from autoprune.pruning.layers import THIRDS, LayerInfo
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.measurement import Measurement
 

@@ -6,9 +6,9 @@ from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.symbolic.source import part
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure
+from autoprune.measuring.polish import polish_allocation
+from autoprune.measuring.workbench import Workbench
 from autoprune.runs.events import EventLog
-from autoprune.tools.polish import polish_allocation
-from autoprune.tools.workbench import Workbench
 
 OPERATOR = "polish"
 ENGINE = "trials"

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
-from autoprune.agents.chain import Step
-from autoprune.agents.chat.lenient import ReplyModel, any_case, cut, names
 from autoprune.agents.population import Algorithm
-from autoprune.agents.state import Plan
+from autoprune.agents.slot_plan import SlotPlan
+from autoprune.gcot.chain import Step
+from autoprune.llm.lenient import ReplyModel, any_case, cut, names
 
 Expectation = Literal["better", "same", "worse"]
 
@@ -27,7 +27,7 @@ class Request:
     """Everything a proposer may go by. `comments` come from the critic or from a human, on the last revision, and
     `idea` is that of the source that they are about."""
 
-    plan: Plan
+    plan: SlotPlan
     seed: str
     revision: int
     parents: list[Algorithm]

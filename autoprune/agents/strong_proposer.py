@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 from autoprune.agents.briefing import Briefing
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.code_blocks import fenced_code
-from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.prompts.load import render, strong_task
 from autoprune.agents.proposer import Draft, Request, Thought
+from autoprune.llm.client import Chat
+from autoprune.llm.code_blocks import fenced_code
+from autoprune.llm.reply import ReplyUnusable
 
 Siblings = Callable[[str], Sequence[str]]
 """What the earlier slots of a slot's generation have proposed, a line each."""

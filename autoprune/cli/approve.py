@@ -106,7 +106,7 @@ def _answer(
 
 
 def _candidate_in(file: Path) -> str:
-    from autoprune.sandbox.screen import screen
+    from autoprune.candidates.screen import screen
 
     source = read_text_file(file, "the candidate")
     for finding in screen(source):

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from autoprune import cache as kept
-from autoprune.cli import words
+from autoprune.cli import parse as words
 from autoprune.cli.common import console, print_json
 from autoprune.downloads import cache_dir
 from autoprune.report.text import plain

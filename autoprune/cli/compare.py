@@ -27,7 +27,7 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.words import KINDS, REFINEMENTS, UPDATES, choice, share, words
+from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, share, words
 from autoprune.config import Config
 from autoprune.config_values import SWAP_ROUNDS
 from autoprune.downloads import progress
@@ -152,7 +152,7 @@ def _recipes(
 
 def _measure(config: Config, names: Sequence[str], recipes: Sequence["Recipe"], seeds: int) -> Iterable["Row"]:
     from autoprune.evaluation.compare import compare as rows_of
-    from autoprune.tools.algorithms import open_algorithms
+    from autoprune.measuring.algorithms import open_algorithms
 
     total = 1 + seeds * len(recipes) * len(names)
     with (

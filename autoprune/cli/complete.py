@@ -9,9 +9,9 @@ from pathlib import Path
 
 import typer
 
+from autoprune.candidates.discovered import discovered
 from autoprune.errors import AutoPruneError
 from autoprune.pruning.allocation.table import NAMES, OWN
-from autoprune.pruning.discovered import discovered
 from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import Event, read_events
 from autoprune.runs.facts import ODD

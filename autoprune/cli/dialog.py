@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import click
 from rich.console import Console
 
+from autoprune.candidates.screen import Finding, screen
 from autoprune.cli.common import person
 from autoprune.cli.pager import show_paged
 from autoprune.errors import UsageError
@@ -21,7 +22,6 @@ from autoprune.report.text import plain
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory, full_hash
-from autoprune.sandbox.screen import Finding, screen
 from autoprune.text_files import decode_text, with_line_feeds
 
 POLL = 0.2

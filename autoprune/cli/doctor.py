@@ -11,13 +11,13 @@ import typer
 from rich.table import Table
 
 from autoprune.cli.common import console, print_json
-from autoprune.cli.words import split
+from autoprune.cli.parse import split
 from autoprune.config import Config, load_config
 from autoprune.errors import AutoPruneError
 from autoprune.report.text import plain
 
 if TYPE_CHECKING:
-    from autoprune.tools.plan import Plan
+    from autoprune.measuring.resource_plan import ResourcePlan
 
 PACKAGES = (
     "autoprune",
@@ -104,7 +104,7 @@ def _packages() -> dict[str, str]:
 
 
 def _llm(config: Config) -> str:
-    from autoprune.agents.chat.choose import choose_llm
+    from autoprune.llm.choose import choose_llm
 
     said: list[str] = []
     try:
@@ -132,9 +132,9 @@ def _sandbox(config: Config) -> str:
     return "; ".join(said)
 
 
-def _plan(config: Config, findings: dict[str, Any]) -> "Plan":
+def _plan(config: Config, findings: dict[str, Any]) -> "ResourcePlan":
     """Plan a search; what is said on the way goes to the findings, behind the sizes of the target."""
-    from autoprune.tools.plan import plan
+    from autoprune.measuring.resource_plan import plan
 
     said: list[str] = []
     planned = plan(config, said.append)
@@ -143,11 +143,11 @@ def _plan(config: Config, findings: dict[str, Any]) -> "Plan":
     return planned
 
 
-def _data(planned: "Plan") -> dict[str, Any]:
+def _data(planned: "ResourcePlan") -> dict[str, Any]:
     return {**asdict(planned), "fits": planned.fits}
 
 
-def _show(planned: "Plan") -> None:
+def _show(planned: "ResourcePlan") -> None:
     gpu = any(phase.memory.device for phase in planned.phases)
     table = Table(box=None, padding=(0, 2))
     table.add_column("phase")

@@ -9,8 +9,8 @@ from rich.table import Table
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import MODEL, Bos, Data, Device, Offload
-from autoprune.cli.words import choice
-from autoprune.gguf_files import KNOWN
+from autoprune.cli.parse import choice
+from autoprune.models.gguf_files import KNOWN
 from autoprune.report.text import plain, windows_of_text
 
 

@@ -32,7 +32,7 @@ def export_algorithm(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a candidate as a file for `prune --algorithm` and `compare --algorithms`, with notes beside it."""
-    from autoprune.pruning.contract import MAX_SOURCE_BYTES
+    from autoprune.candidates.contract import MAX_SOURCE_BYTES
     from autoprune.report.algorithm_file import algorithm_file
     from autoprune.report.algorithm_notes import algorithm_notes
     from autoprune.report.origin import Origin

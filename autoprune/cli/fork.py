@@ -8,7 +8,7 @@ import typer
 from autoprune.cli import complete
 from autoprune.cli.common import say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
-from autoprune.cli.of_run import look_over
+from autoprune.cli.run_data import look_over
 from autoprune.cli.search import work_on
 from autoprune.config import change_config
 
@@ -38,7 +38,7 @@ def fork(
     config = change_config(origin.settings()[0], words or [])
     confirm_named(origin, words or [])
     announce(origin, config, database_alone=False)
-    from autoprune.agents.fork import fork_run
+    from autoprune.search.fork import fork_run
 
     before = origin.settings()[0]
     look_over(origin, config if config.database == before.database else before)

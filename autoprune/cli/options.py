@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from autoprune.cli import complete
-from autoprune.cli.words import KINDS, settings
-from autoprune.config import Config, SandboxSettings, load_config
-from autoprune.gguf_files import KNOWN
+from autoprune.cli.parse import KINDS, settings
+from autoprune.config import Config, load_config
+from autoprune.config_sections import SandboxSettings
+from autoprune.models.gguf_files import KNOWN
 
 MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
 DATABASE = "A PostgreSQL database for archive and checkpoints, instead of SQLite files in the run (extra postgres)."

@@ -24,13 +24,13 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.words import KINDS, REFINEMENTS, UPDATES, choice, share
+from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, share
 from autoprune.config_values import SWAP_ROUNDS
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
-    from autoprune.evaluation.produce import Produced
+    from autoprune.evaluation.export import Produced
     from autoprune.evaluation.recipe import Recipe
 
 
@@ -80,8 +80,8 @@ def prune(
     as_json: Annotated[bool, typer.Option("--json", help="Print sizes and measurements as JSON.")] = False,
 ) -> None:
     """Prune a model, measure it, and write it as a Hugging Face directory with a model card."""
-    from autoprune.evaluation.produce import produce
-    from autoprune.tools.algorithms import open_algorithms
+    from autoprune.evaluation.export import produce
+    from autoprune.measuring.algorithms import open_algorithms
 
     config = experiment_config(
         model=model,

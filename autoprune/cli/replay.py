@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from autoprune.cli.common import say
 from autoprune.config import Config, flat_settings, load_config
 from autoprune.errors import UsageError
-from autoprune.gguf_files import KNOWN
+from autoprune.models.gguf_files import KNOWN
 from autoprune.report.text import one_line
 
 if TYPE_CHECKING:
-    from autoprune.agents.chat.choose import Choice
+    from autoprune.llm.choose import Choice
 
 SHOWN = 1000
 """Characters of the line about settings."""
@@ -22,8 +22,8 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
     Without a recording they are as given. What differs by it from the defaults is printed. Raises UsageError for a
     recording that cannot be used, or of a target that nobody named and that would have to be fetched from somewhere.
     """
-    from autoprune.agents.chat.recorded_settings import defaults
-    from autoprune.agents.chat.recording import open_recording, replays
+    from autoprune.llm.recorded_settings import defaults
+    from autoprune.llm.recording import open_recording, replays
 
     if not replays(config.llm):
         return config

@@ -34,7 +34,7 @@ def runs(
 def _looked_at(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int]]:
     """Runs by their events and sources: an archive may be in use, of an older version, or damaged. One that cannot be
     read is told, and does not hide the others."""
-    from autoprune.agents.cells import cell_of
+    from autoprune.agents.niche import niche_of
     from autoprune.runs.facts import reading_facts
     from autoprune.runs.quality import best_of_cells, outcomes_told, place
 
@@ -43,7 +43,7 @@ def _looked_at(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int
             run.settings()
             with reading_facts(run):
                 events = list(read_events(run.events_file))
-                cells = best_of_cells(place(run, outcomes_told(events), cell_of))
+                cells = best_of_cells(place(run, outcomes_told(events), niche_of))
                 entry = str(run.path), Picture.of(events), len(cells)
                 json.dumps(run_row(*entry), allow_nan=False)
                 runs_table([entry])  # drawn alone first, since its events may say anything

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from autoprune.cli.common import console, errors, print_json
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.report.text import plain
 
 CHECK_SECONDS = 5.0

@@ -1,33 +1,22 @@
 """`autoprune search` and `autoprune resume`."""
 
-import errno
-import os
-import signal
-import sqlite3
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
-from autoprune.cli.of_run import look_over
+from autoprune.cli.guards import attended, faults_explained, gone_unless_begun, stop_at_once
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
+from autoprune.cli.parse import split
 from autoprune.cli.replay import as_recorded, chosen
 from autoprune.cli.report import NAME, write_report
-from autoprune.cli.words import split
+from autoprune.cli.run_data import look_over
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
-from autoprune.gguf_files import KNOWN
+from autoprune.models.gguf_files import KNOWN
 from autoprune.report.live import LiveView
 from autoprune.report.picture import Picture
 from autoprune.report.tables import final_table
@@ -41,10 +30,6 @@ ADDRESS = "With --executor ray: the cluster's HOST:PORT, auto or local."
 PROVIDERS = ("auto", "openai", "local", "self", "symbolic", "replay")
 APPROVALS = ("auto", "human", "file")
 EXECUTORS = ("here", "processes", "ray")
-INTERRUPTED = 130
-POLL = 0.1
-"""Seconds between two looks at whether an approval has come."""
-DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 def search(
@@ -143,7 +128,7 @@ def resume(
     words = [f"{key}={value}" for key, value in options.items() if value is not None]
     config = change_config(config, words)
     confirm_named(directory, words)
-    from autoprune.agents.session import finished
+    from autoprune.search.session import finished
 
     announce(directory, config, database_alone=finished(directory))
     look_over(directory, config)
@@ -152,15 +137,15 @@ def resume(
 
 def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
     """Start or continue a run's search as a command does: shown live, stopped by Ctrl+C, ended by its table."""
-    from autoprune.agents.chat.choose import choose_llm
-    from autoprune.agents.session import check_agents, finished, open_crew, work
+    from autoprune.llm.choose import choose_llm
     from autoprune.runs.approvals import Switch
+    from autoprune.search.session import check_agents, finished, open_context, work
 
     screen = console() if not as_json else _stderr()
-    with run.locked(), _gone_unless_begun(run, config, fresh) as begin:
+    with run.locked(), gone_unless_begun(run, config, fresh) as begin:
         if fresh or not finished(run):
             events = EventLog(run.events_file)
-            with LiveView(screen, config.search) as view, _stop_at_once(run, view):
+            with LiveView(screen, config.search) as view, stop_at_once(run, view):
                 for event in read_events(run.events_file):
                     view.catch_up(event)
                 events.listen(view.on_event)
@@ -172,12 +157,12 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                     if problem:
                         raise UsageError(problem)
                     config = chosen(config, choice)
-                    with _faults_explained(run), open_crew(run, config, choice, events) as crew:
+                    with faults_explained(run), open_context(run, config, choice, events) as context:
                         begin()
                         if switched:
-                            crew.archive.approvals.switch(Switch(approval=config.approval, who=person()))
-                        with _attended(run, config, view, screen) as wait:
-                            work(crew, wait)
+                            context.archive.approvals.switch(Switch(approval=config.approval, who=person()))
+                        with attended(run, config, view, screen) as wait:
+                            work(context, wait)
                 except RunPaused as paused:
                     view.stop()
                     report_error(paused)
@@ -205,27 +190,6 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
         screen.print(final_table(picture))
 
 
-class _CannotWrite(AutoPruneError):
-    """Disk or database cannot be written any more; what was written stays, to be resumed."""
-
-
-@contextmanager
-def _gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
-    """Of a search that cannot start (a key, an extra, an engine, a text, a device is missing) nothing is left.
-
-    Yields what to call when it has started. What failed for want of room, or waits, can be resumed.
-    """
-    begun = threading.Event()
-    try:
-        yield begun.set
-    except (RunPaused, _CannotWrite):
-        raise
-    except AutoPruneError:
-        if fresh and not begun.is_set():
-            run.discard(config)
-        raise
-
-
 def _write_report(run: RunDirectory, config: Config) -> None:
     """The search has ended well, with or without its report."""
     try:
@@ -237,85 +201,9 @@ def _write_report(run: RunDirectory, config: Config) -> None:
 def _check_second_model(config: Config) -> None:
     """A model that is needed in an hour had better be there now. Raises UsageError; reads its configuration only."""
     if config.search.transfer_model is not None:
-        from autoprune.pruning.loading import stored_dtype
+        from autoprune.models.loading import stored_dtype
 
         stored_dtype(config.search.transfer_model, say)
-
-
-@contextmanager
-def _attended(
-    run: RunDirectory, config: Config, view: LiveView, screen: Console
-) -> Iterator[Callable[[], None] | None]:
-    """On a terminal: somebody asks for approvals while the search goes on. Yields how to wait for an answer."""
-    if not (screen.is_terminal and sys.stdin.isatty()):
-        yield None
-        return
-    from autoprune.cli.dialog import Dialog
-    from autoprune.runs.archive import Archive
-
-    ended = threading.Event()
-    with (
-        closing(Archive.of(run, config)) as archive,
-        ThreadPoolExecutor(max_workers=1, thread_name_prefix="approvals") as thread,
-    ):
-        dialog = Dialog(run, archive, screen, sys.stdin.fileno(), ended.is_set, view.held)
-        asking = thread.submit(dialog.attend)
-
-        def wait() -> None:
-            if asking.done():
-                asking.result()
-                raise RunPaused(f"stopped; what waits for approval: autoprune approve {run.path}")
-            time.sleep(POLL)
-
-        try:
-            yield wait
-        finally:
-            ended.set()
-
-
-@contextmanager
-def _faults_explained(run: RunDirectory) -> Iterator[None]:
-    """One line when disk or database cannot be written any more; what was written stays, and the run can go on."""
-    from sqlalchemy.exc import DatabaseError
-
-    from autoprune.runs.postgres import driver_errors, one_line
-
-    faults: tuple[type[Exception], ...] = (OSError, sqlite3.Error, DatabaseError, *driver_errors())
-    try:
-        yield
-    except faults as error:
-        if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
-            raise
-        schema = None if isinstance(error, OSError) else run.schema()
-        what = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
-        reason = error.strerror if isinstance(error, OSError) else one_line(getattr(error, "orig", error))
-        remedy = "when it answers again" if schema else "make room, then"
-        raise _CannotWrite(
-            f"{what} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
-        ) from None
-
-
-@contextmanager
-def _stop_at_once(run: RunDirectory, view: LiveView) -> Iterator[None]:
-    """On Ctrl+C say how to go on and end at once: every finished step is on disk, helpers die with this process.
-
-    All but containers, which are the engine's children: they are removed.
-    """
-    from autoprune.sandbox.leftovers import remove_own
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        view.stop()
-        signal.signal(signum, signal.SIG_DFL)  # who asks twice does not wait for the engine
-        console().print(plain(f"\ninterrupted; go on with: autoprune resume {run.path}"), soft_wrap=True)
-        remove_own()
-        os._exit(INTERRUPTED)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stderr() -> Any:

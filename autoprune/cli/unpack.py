@@ -18,7 +18,7 @@ def unpack(
     as_json: Annotated[bool, typer.Option("--json", help="Print the sizes as JSON.")] = False,
 ) -> None:
     """Restore a model directory from a packed file, bit for bit."""
-    from autoprune.pruning.packed import unpack as restore
+    from autoprune.models.packed import unpack as restore
 
     sizes = restore(file, out, max_gb)
     if as_json:

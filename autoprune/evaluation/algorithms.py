@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.pruning.bundle import Readable
+from autoprune.pruning.layers import Readable
 from autoprune.pruning.scores import Score, choose_score
 
 ALWAYS_ASKED = 2

@@ -23,10 +23,11 @@ from autoprune.evaluation.signature import Signature
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Split, Windows, load_calibration, load_splits
 from autoprune.evaluation.vocabulary import check_samples, check_tokens
+from autoprune.models.bundle import Bundle
+from autoprune.models.target import Target, load_target
 from autoprune.pruning.allocation.units import LayerZeros, Units
-from autoprune.pruning.bundle import Bundle, LayerInfo
+from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.masks import masked_weight
-from autoprune.pruning.target import Target, load_target
 from autoprune.runs.measurement import LayerDiagnostic
 
 _version = functools.cache(version)

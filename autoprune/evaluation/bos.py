@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoprune.errors import UsageError
 from autoprune.evaluation.perplexity import check_length, known_positions, window_losses
-from autoprune.pruning.target import Target
+from autoprune.models.target import Target
 
 WINDOWS = 2
 """Windows of text on which `auto` measures the dense model with a BOS and without."""

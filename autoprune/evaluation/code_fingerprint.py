@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-ROOMS = ("pruning", "evaluation", "sandbox", "executors")
+ROOMS = ("candidates", "evaluation", "executors", "models", "pruning", "sandbox")
 """Folders of the package whose code decides the result of a measurement."""
-DISCOVERIES = "pruning/discovered"
+DISCOVERIES = "candidates/discovered"
 
 _STRING = r"""(?:'{3}(?:[^\\]|\\.)*?'{3}|"{3}(?:[^\\]|\\.)*?"{3}|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _LINE_END = r"(?:[ \t]*(?:#[^\n]*)?\n)+"

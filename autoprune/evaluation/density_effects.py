@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from autoprune.config_values import Refinement
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.prune import Method
 from autoprune.evaluation.refined_tuning import TRIAL_ROUNDS
 from autoprune.evaluation.trials import Trials
-from autoprune.pruning.bundle import THIRDS, LayerInfo
-from autoprune.pruning.prune import Method
+from autoprune.pruning.layers import THIRDS, LayerInfo
 
 STEP = 0.05
 WINDOWS = 4

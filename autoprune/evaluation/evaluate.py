@@ -11,9 +11,9 @@ from autoprune.evaluation.bos import Setting, choose_bos, shown
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
 from autoprune.evaluation.texts import cut, read_text, tokenise
 from autoprune.evaluation.vocabulary import check_tokens
-from autoprune.pruning.export import count_zeros
-from autoprune.pruning.outputs import not_finite
-from autoprune.pruning.target import load_target
+from autoprune.models.outputs import not_finite
+from autoprune.models.saving import count_zeros
+from autoprune.models.target import load_target
 
 
 @dataclass(frozen=True)

@@ -18,20 +18,23 @@ from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Algorithm, Opened, Scoring
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.bos import shown
+from autoprune.evaluation.dense_gradients import DenseGradients
 from autoprune.evaluation.ladder import EVERYTHING, Ladder, StoppedEarly
 from autoprune.evaluation.layer_zeros import own_zeros, zeros_beforehand
+from autoprune.evaluation.mask_watch import MaskWatch
+from autoprune.evaluation.online import OnlineBudget
 from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.prune import Method, Plan, Seconds, Seen, prune_blocks, unseen
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
+from autoprune.models.observed import Observed
+from autoprune.models.outputs import not_finite
+from autoprune.models.target import Edits
 from autoprune.pruning.allocation.table import OWN, made
 from autoprune.pruning.allocation.units import LayerZeros
-from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.observed import Observed
-from autoprune.pruning.outputs import not_finite
-from autoprune.pruning.prune import Method, Plan, Seconds, Seen, prune_blocks, unseen
-from autoprune.pruning.target import Edits
+from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.threads import side_by_side
-from autoprune.runs.measurement import DENSE, LayerDiagnostic, Measurement
+from autoprune.runs.measurement import DENSE, Measurement
 
 ONLINE_WINDOWS = 2
 """Calibration windows from which an allocation on the walk sees what is left, before every block."""
@@ -82,7 +85,7 @@ def measure(
     sample = bench.sampled(split)  # what is collected for it is no part of the score's time
     order = sample.order() if sample else None
     with opened(bench, algorithm, recipe) as (source, zeros), bench.target.edited() as edits:
-        watch = _Watch(bench, unmeasured(bench, subject, split, 0), ladder)
+        watch = MaskWatch(bench, unmeasured(bench, subject, split, 0), ladder)
         try:
             seconds = _apply(bench, algorithm, source, recipe, zeros, edits, watch.see, advance, order, watch.check)
             count = _counted(bench, recipe, zeros)
@@ -153,7 +156,7 @@ def _apply(
         edits,
         sequential=sequential,
         hessian=sequential and "hessian" in algorithm.needs,
-        gradients=_Gradients(bench) if sequential and "gradient" in algorithm.needs else None,
+        gradients=DenseGradients(bench) if sequential and "gradient" in algorithm.needs else None,
         seen=seen,
         advance=advance,
     )
@@ -193,10 +196,10 @@ def _at_once(
 
 
 def _plan(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> Plan:
-    making = None if zeros is not None else made(recipe.allocation).plan
-    if making is not None:
+    online = None if zeros is not None else made(recipe.allocation).online
+    if online is not None:
         few = bench.windows("calibration").tokens[:ONLINE_WINDOWS]
-        return making(bench.target, few, recipe.sparsity)
+        return OnlineBudget(bench.target, few, online, recipe.sparsity)
 
     def plan(layers: Sequence[LayerInfo], block: Observed) -> tuple[Mapping[str, int], Mapping[str, float]]:
         if zeros is None:
@@ -204,62 +207,6 @@ def _plan(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> Plan:
         return zeros
 
     return plan
-
-
-class _Watch:
-    """Sees the masks of all layers: what a measurement says of them, and what the ladder's first rungs need."""
-
-    def __init__(self, bench: Bench, empty: Measurement, ladder: Ladder) -> None:
-        self._bench, self._ladder = bench, ladder
-        self._sample = bench.sampled(empty.split)
-        self._masked = empty.model_copy(update={"sampled_layers": len(self._sample.layers) if self._sample else 0})
-        self._diagnostics: dict[str, LayerDiagnostic] = {}
-        self._errors: dict[str, float] = {}
-        self._bits: dict[str, Tensor] = {}
-
-    def see(self, name: str, weight: Tensor, mask: Tensor) -> None:
-        """From several threads, a layer each."""
-        if self._sample and name in self._sample.layers:
-            self._errors[name] = self._sample.error(name, weight, mask)
-        self._bits[name] = self._bench.signature.bits(name, mask)
-        self._diagnostics[name] = self._bench.diagnose(name, mask)
-
-    def check(self, name: str, seconds: Seconds) -> None:
-        """The rung of the reconstruction error, in the order in which layers are scored. Raises StoppedEarly."""
-        if name in self._errors:
-            errors = [*self._masked.layer_errors, self._errors[name]]
-            self._masked = self._masked.model_copy(update={"layer_errors": errors, "seconds": seconds.reported()})
-            self._ladder.check_error(self._masked)
-
-    def record(self, seconds: Seconds, zeros: int) -> Measurement:
-        """All that is known before the first window. Raises CandidateFailure when the ladder refuses the masks."""
-        signature = self._bench.signature.packed(self._bits)
-        known = {
-            "layers": [self._diagnostics[layer.name] for layer in self._bench.layers],
-            "signature": signature,
-            "seconds": seconds.reported(),
-            "zeros": zeros,
-            "sparsity": zeros / self._masked.weights,
-        }
-        self._ladder.accept(signature)
-        return self._masked.model_copy(update=known)
-
-
-class _Gradients(Mapping[str, Tensor]):
-    """The dense model's gradients, read from the cached bundle when they are asked for."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._readable = bench.readable(("gradient",))
-
-    def __getitem__(self, name: str) -> Tensor:
-        gradient: Tensor = self._readable.view(name, 0.0).gradient
-        return gradient
-
-    def __iter__(self) -> Iterator[str]:
-        return (layer.name for layer in self._readable.layers)
-
-    def __len__(self) -> int:
-        return len(self._readable.layers)
 
 
 def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.layers import LayerInfo
 
 REPEATS = 2
 """The shorter of so many times counts."""

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from autoprune.errors import UsageError
-from autoprune.pruning.blocks import text_config
-from autoprune.pruning.target import Target
-from autoprune.pruning.walk import passed_through
+from autoprune.models.blocks import text_config
+from autoprune.models.target import Target
+from autoprune.models.walk import passed_through
 from autoprune.runs.measurement import perplexity as perplexity
 
 BYTES = 8

@@ -35,11 +35,11 @@ def polish(
     sparsity: float,
     generations: int,
     seed: int,
-    told: Callable[[float], None],
+    on_progress: Callable[[float], None],
 ) -> Polished:
     """Evolve the zeros of the blocks (`allocation.searched`) from the candidate's own allocation, or from uniform.
 
-    Inside a block the layers keep their densities relative to each other. `told` hears the best loss after each
+    Inside a block the layers keep their densities relative to each other. `on_progress` hears the best loss after each
     generation. Raises CandidateFailure when the candidate fails.
     """
     start = _start(bench, scoring, sparsity)
@@ -57,7 +57,7 @@ def polish(
             return trials.loss(zeros_of(zeros), min(windows, trials.windows))
 
         floors = blocks.totals(blocks.floors)
-        best = searched(totals, blocks.sizes, measure, rungs, generations, OFFSPRING, seed, floors, told)
+        best = searched(totals, blocks.sizes, measure, rungs, generations, OFFSPRING, seed, floors, on_progress)
     return Polished(
         [
             round((size - after) / (size - before), 4) if size > before else 1.0

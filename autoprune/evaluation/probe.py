@@ -23,11 +23,11 @@ from autoprune.evaluation.perplexity import check_length, windows_per_pass
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
-from autoprune.pruning.blocks import decoder_blocks, text_config
-from autoprune.pruning.identity import checksum
-from autoprune.pruning.loading import empty_model
-from autoprune.pruning.statistics import collect_inputs
-from autoprune.pruning.target import Target
+from autoprune.models.blocks import decoder_blocks, text_config
+from autoprune.models.identity import checksum
+from autoprune.models.loading import empty_model
+from autoprune.models.statistics import collect_inputs
+from autoprune.models.target import Target
 
 REPEATS = 2
 """The shortest of so many times counts: anything else that happens on the machine only adds."""

@@ -6,10 +6,10 @@ from typing import Literal
 from autoprune.config_values import SWAP_ROUNDS, Refinement
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm
+from autoprune.evaluation.prune import Method, Update
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import OWN, spec_of
 from autoprune.pruning.masks import parse_pattern
-from autoprune.pruning.prune import Method, Update
 
 Statistics = Literal["dense", "sequential"]
 

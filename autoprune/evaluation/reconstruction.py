@@ -2,7 +2,7 @@
 
 The error of a layer is sum_r s_r d_r H d_r^T, relative to the same sum over W: d_r is row r of D = W - W',
 H = X X^T / tokens the Hessian of the layer's calibration inputs X, and s_r the sensitivity of the loss to output r
-(`pruning/gradients.py`). With equal s_r that is ||W X - W' X||^2 / ||W X||^2, which layer-wise pruning minimises
+(`models/gradients.py`). With equal s_r that is ||W X - W' X||^2 / ||W X||^2, which layer-wise pruning minimises
 (SparseGPT, Frantar and Alistarh 2023, eq. 1). An algorithm that weighs rows by what they cost the loss minimises the
 weighted sum, and would be stopped for its unweighted one although its perplexity is better. How the error ranks
 algorithms is what `benchmarks/ladder.py` measures.
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from autoprune.pruning.bundle import Bundle, LayerInfo
+from autoprune.models.bundle import Bundle
+from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.masks import masked_weight
 
 BLOCKS = 5

@@ -15,12 +15,12 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.layer_zeros import allocated
+from autoprune.evaluation.prune import Method
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.trials import Trials
 from autoprune.evaluation.tuning import FIRST_WINDOWS, Tuned, finite, measure_setting
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import grid, neighbours
-from autoprune.pruning.prune import Method
 from autoprune.runs.measurement import Measurement
 
 TRIAL_ROUNDS = 4

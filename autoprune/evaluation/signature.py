@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.layers import LayerInfo
 
 SAMPLE = 1 << 17
 SEED = 2511

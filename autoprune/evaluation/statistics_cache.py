@@ -14,11 +14,11 @@ from torch import Tensor
 from autoprune.downloads import cache_dir, progress
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.texts import Windows
-from autoprune.pruning.bundle import SENSITIVITY, VERSION, join_bundles, widen_bundle, write_bundle
-from autoprune.pruning.footprint import Room, free_room, shown
-from autoprune.pruning.gradients import collect_gradients, collect_output_sensitivity
-from autoprune.pruning.statistics import collect_hessians, collect_inputs
-from autoprune.pruning.target import Target
+from autoprune.models.bundle import SENSITIVITY, VERSION, join_bundles, widen_bundle, write_bundle
+from autoprune.models.footprint import Room, free_room, shown
+from autoprune.models.gradients import collect_gradients, collect_output_sensitivity
+from autoprune.models.statistics import collect_hessians, collect_inputs
+from autoprune.models.target import Target
 from autoprune.spare_cache import spare_cache, use_spare, writable_cache
 
 PLACE = "statistics"

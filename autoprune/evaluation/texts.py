@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.bos import Bos
 from autoprune.evaluation.data_sets import PUBLISHED, Source, read_published, read_rows

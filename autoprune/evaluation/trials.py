@@ -8,8 +8,8 @@ from torch import Tensor
 
 from autoprune.evaluation.algorithms import Scoring
 from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.prune import Method
 from autoprune.pruning.allocation.units import Units
-from autoprune.pruning.prune import Method
 from autoprune.pruning.threads import side_by_side
 
 PLAIN = Method()

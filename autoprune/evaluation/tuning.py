@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from autoprune.config import AllocationSettings
+from autoprune.config_sections import AllocationSettings
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import measure

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.texts import Windows, load_calibration
-from autoprune.pruning.target import Target
+from autoprune.models.target import Target
 
 
 def check_tokens(target: Target, texts: Iterable[Windows]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError
-from autoprune.pruning.target import Target
+from autoprune.models.target import Target
 
 BATCH = 8
 

@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from autoprune.config import Config, ExecutorSettings
+from autoprune.config import Config
+from autoprune.config_sections import ExecutorSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.bench import Bench
 from autoprune.executors.base import Executor
 from autoprune.executors.pool import Pool
 
-Turn = AbstractContextManager[Any]
+ComputeLock = AbstractContextManager[Any]
 Notify = Callable[[str], None]
 
 
@@ -25,10 +26,10 @@ def check_executor(settings: ExecutorSettings) -> None:
         check_ray(settings.address)
 
 
-def make_executor(config: Config, bench: Bench, engine: str, turn: Turn, notify: Notify) -> Executor | None:
+def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock, notify: Notify) -> Executor | None:
     """The executor that the settings ask for, on a bench; None where candidates are measured in this process.
 
-    `engine`: the coordinator's sandbox, which the workers use too. `turn`: held while the bench is used. `notify` gets
+    `engine`: the coordinator's sandbox, which the workers use too. `lock`: held while the bench is used. `notify` gets
     a line that says what was chosen, and one for every worker that is lost. Raises UsageError for what cannot be had.
     """
     settings = config.executor
@@ -37,10 +38,10 @@ def make_executor(config: Config, bench: Bench, engine: str, turn: Turn, notify:
     gpus = settings.gpus_per_worker
     if gpus is None:
         gpus = 1.0 if bench.target.device.type == "cuda" else 0.0
-    with turn:
+    with lock:
         bench.bundle()  # the workers begin with what is collected now
     make = _processes if settings.kind == "processes" else _on_ray
-    pool = make(config, bench, engine, gpus, turn, notify)
+    pool = make(config, bench, engine, gpus, lock, notify)
     size = config.search.generation_size
     if pool.workers > size:
         idle = f"a generation has {size} candidates, so that {pool.workers - size} of {pool.workers} workers are idle"
@@ -48,9 +49,9 @@ def make_executor(config: Config, bench: Bench, engine: str, turn: Turn, notify:
     return pool
 
 
-def _processes(config: Config, bench: Bench, engine: str, gpus: float, turn: Turn, notify: Notify) -> Pool:
-    from autoprune.executors.processes import ProcessHand, gpu_of
-    from autoprune.executors.worker import Opening
+def _processes(config: Config, bench: Bench, engine: str, gpus: float, lock: ComputeLock, notify: Notify) -> Pool:
+    from autoprune.executors.processes import ProcessHandle, gpu_of
+    from autoprune.executors.worker import WorkerSpec
 
     settings, size = config.executor, config.search.generation_size
     cpus = len(os.sched_getaffinity(0))
@@ -60,19 +61,19 @@ def _processes(config: Config, bench: Bench, engine: str, gpus: float, turn: Tur
     if gpus and workers > most:
         raise UsageError(f"{workers} workers with {gpus:g} GPUs each do not fit on the {len(visible)} of this machine")
     cores = settings.cores_per_worker or max(1, cpus // workers)
-    opening = Opening.of(config, bench, engine, cores)
+    opening = WorkerSpec.of(config, bench, engine, cores)
     starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workers-fork")
 
-    def start(place: int) -> ProcessHand:
-        return ProcessHand(place, opening, starter, gpu_of(place, gpus, visible) if gpus else None)
+    def start(place: int) -> ProcessHandle:
+        return ProcessHandle(place, opening, starter, gpu_of(place, gpus, visible) if gpus else None)
 
     notify(f"executor: {workers} processes on this machine, {_each(cores, gpus)} each")
-    return Pool(start, workers, {"threads": cores}, _statistics(bench, turn), notify)
+    return Pool(start, workers, {"threads": cores}, _statistics(bench, lock), notify)
 
 
-def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, turn: Turn, notify: Notify) -> Pool:
+def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, lock: ComputeLock, notify: Notify) -> Pool:
     from autoprune.executors import ray
-    from autoprune.executors.worker import Opening
+    from autoprune.executors.worker import WorkerSpec
 
     settings = config.executor
     cores = settings.cores_per_worker or 1
@@ -82,23 +83,23 @@ def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, turn: Turn, 
         workers = settings.workers or min(config.search.generation_size, places)
         if not workers:
             raise UsageError(f"no node of the Ray cluster has {_each(cores, gpus)} for a worker")
-        opening, store, bundle = Opening.of(config, bench, engine, cores), ray.Store(bench, turn), bench.bundle()
+        opening, store, bundle = WorkerSpec.of(config, bench, engine, cores), ray.Store(bench, lock), bench.bundle()
 
-        def start(place: int) -> ray.RayHand:
-            return ray.RayHand(place, opening, store, bundle, gpus, notify)
+        def start(place: int) -> ray.RayHandle:
+            return ray.RayHandle(place, opening, store, bundle, gpus, notify)
 
         found = f"which has room for {places}" if places < workers else f"of {places} that have room"
         notify(f"executor: {workers} workers on a Ray cluster, {found}, {_each(cores, gpus)} each")
         conditions = {"threads": cores, "cluster": True}
-        return Pool(start, workers, conditions, _statistics(bench, turn), notify, ray.disconnect)
+        return Pool(start, workers, conditions, _statistics(bench, lock), notify, ray.disconnect)
     except UsageError:
         ray.disconnect()
         raise
 
 
-def _statistics(bench: Bench, turn: Turn) -> Callable[[tuple[str, ...]], Path]:
+def _statistics(bench: Bench, lock: ComputeLock) -> Callable[[tuple[str, ...]], Path]:
     def collected(fields: tuple[str, ...]) -> Path:
-        with turn:
+        with lock:
             return bench.bundle(fields)
 
     return collected

@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from autoprune.candidates.contract import expensive_fields_named
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.executors.base import Job
 from autoprune.executors.worker import Failure
-from autoprune.pruning.contract import expensive_fields_named
 from autoprune.runs.measurement import Measurement
 
 Answer = TypeVar("Answer")
@@ -23,7 +23,7 @@ class WorkerLost(Exception):
     """A worker has ended, or cannot be reached any more. Its message says how, in a few words."""
 
 
-class Hand(Protocol):
+class WorkerHandle(Protocol):
     """The coordinator's end of one worker. Its methods return what the worker's do (worker.py), or raise WorkerLost."""
 
     name: str
@@ -50,14 +50,14 @@ class Hand(Protocol):
 class Pool:
     """The executor over several workers; see base.Executor.
 
-    `start(place)` begins to start the worker of a place (0, 1, ...) and returns at once; what is slow is `Hand.open`.
-    `statistics(fields)`: the coordinator's bundle with these on-demand fields, collected if need be. `closed` is called
-    once all of them have ended.
+    `start(place)` begins to start the worker of a place (0, 1, ...) and returns at once; what is slow is the handle's
+    `open`. `statistics(fields)`: the coordinator's bundle with these on-demand fields, collected if need be. `closed`
+    is called once all of them have ended.
     """
 
     def __init__(
         self,
-        start: Callable[[int], Hand],
+        start: Callable[[int], WorkerHandle],
         workers: int,
         conditions: dict[str, Any],
         statistics: Callable[[tuple[str, ...]], Path],
@@ -70,8 +70,8 @@ class Pool:
         self._start = start
         self._statistics = statistics
         self._notify = notify
-        self._idle: queue.Queue[Future[Hand]] = queue.Queue()
-        self._places: dict[int, Hand] = {}
+        self._idle: queue.Queue[Future[WorkerHandle]] = queue.Queue()
+        self._places: dict[int, WorkerHandle] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._starters = ThreadPoolExecutor(workers, thread_name_prefix="workers-start")
@@ -133,7 +133,7 @@ class Pool:
             if not self._closed:
                 self._starters.submit(self._started, place).add_done_callback(self._idle.put)
 
-    def _started(self, place: int) -> Hand:
+    def _started(self, place: int) -> WorkerHandle:
         """An open worker. Raises AutoPruneError when none can be had."""
         reason = ""
         for _ in range(MOST_LOST):
@@ -150,7 +150,7 @@ class Pool:
             return hand
         raise AutoPruneError(f"{MOST_LOST} workers in a row ended before they could take a candidate; last: {reason}")
 
-    def _take(self) -> tuple[Future[Hand], Hand]:
+    def _take(self) -> tuple[Future[WorkerHandle], WorkerHandle]:
         """A worker that waits for jobs. Raises the AutoPruneError of one that could not be started."""
         while True:
             idle = self._idle.get()
@@ -164,7 +164,7 @@ class Pool:
                 continue
             return idle, hand
 
-    def _replace(self, hand: Hand, how: str) -> None:
+    def _replace(self, hand: WorkerHandle, how: str) -> None:
         self._notify(f"{hand.name} was lost ({how}; another worker takes its place")
         place = next(place for place, other in self._places.items() if other is hand)
         hand.close()

@@ -15,18 +15,18 @@ from typing import Any
 import autoprune
 from autoprune.executors.base import Job
 from autoprune.executors.pool import WorkerLost
-from autoprune.executors.worker import Failure, Opening
+from autoprune.executors.worker import Failure, WorkerSpec
 from autoprune.runs.measurement import Measurement
 
 
-class ProcessHand:
-    """The coordinator's end of one process (serve.py); see pool.Hand. `gpu`: the one that it sees; None: all.
+class ProcessHandle:
+    """The coordinator's end of one process (serve.py); see pool.WorkerHandle. `gpu`: the one that it sees; None: all.
 
     The kernel ends a worker with the thread that started it: that is the one thread of `starter`, which lives as long
     as this does.
     """
 
-    def __init__(self, place: int, opening: Opening, starter: ThreadPoolExecutor, gpu: str | None = None) -> None:
+    def __init__(self, place: int, opening: WorkerSpec, starter: ThreadPoolExecutor, gpu: str | None = None) -> None:
         self._opening = opening
         self._starter = starter
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
@@ -46,12 +46,12 @@ class ProcessHand:
         self.name = f"worker {place + 1} (process {self._process.pid})"
 
     def open(self) -> Failure | None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         answer: Failure | None = self._ask("open", self._opening)
         return answer
 
     def check(self) -> None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         if self._process.poll() is not None:
             raise WorkerLost(self._end())
 
@@ -59,17 +59,17 @@ class ProcessHand:
         """Nothing: it reads the coordinator's own files."""
 
     def measure(self, job: Job) -> Measurement | Failure:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         answer: Measurement | Failure = self._ask("measure", job)
         return answer
 
     def verify(self) -> Failure | None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         answer: Failure | None = self._ask("verify")
         return answer
 
     def close(self) -> None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         self._process.kill()
         self._process.wait()
 

@@ -21,8 +21,8 @@ from autoprune.evaluation.bench import Bench
 from autoprune.executors.base import Job
 from autoprune.executors.files import keep, statistics_root, target_folder
 from autoprune.executors.pool import WorkerLost
-from autoprune.executors.worker import Failure, Opening, TargetMissing, Worker, answered
-from autoprune.pruning.quiet import quiet_transformers
+from autoprune.executors.worker import Failure, TargetMissing, Worker, WorkerSpec, answered
+from autoprune.models.silence import silence_transformers
 from autoprune.runs.measurement import Measurement
 
 FIND, OWN = "auto", "local"
@@ -87,31 +87,31 @@ class RayWorker(Worker):
     def alive(self) -> None:
         """Answer, or be known to have ended."""
 
-    def lacks(self, opening: Opening, bundle: str) -> bool:
+    def lacks(self, opening: WorkerSpec, bundle: str) -> bool:
         """Whether this machine has no such directory of statistics."""
         return not self._folder(opening, bundle).exists()
 
-    def keep_statistics(self, opening: Opening, bundle: str, names: list[str], *contents: Any) -> Failure | None:
+    def keep_statistics(self, opening: WorkerSpec, bundle: str, names: list[str], *contents: Any) -> Failure | None:
         """Write a directory of statistics, unless another worker of this machine has done so."""
         return answered(lambda: keep(self._folder(opening, bundle), names, contents))
 
-    def keep_target(self, opening: Opening, names: list[str], *contents: Any) -> Failure | None:
+    def keep_target(self, opening: WorkerSpec, names: list[str], *contents: Any) -> Failure | None:
         """Write the target, unless another worker of this machine has done so."""
         return answered(lambda: keep(target_folder(opening.fingerprints["model"]), names, contents))
 
-    def _folder(self, opening: Opening, bundle: str) -> Path:
+    def _folder(self, opening: WorkerSpec, bundle: str) -> Path:
         return statistics_root(opening.bundle, opening.digest) / bundle
 
 
 class Store:
     """The coordinator's files in Ray's object store, where each is put when the first node asks for it.
 
-    `turn`: held while the target is written, which must be dense then.
+    `lock`: held while the target is written, which must be dense then.
     """
 
-    def __init__(self, bench: Bench, turn: AbstractContextManager[Any]) -> None:
+    def __init__(self, bench: Bench, lock: AbstractContextManager[Any]) -> None:
         self._bench = bench
-        self._turn = turn
+        self._lock = lock
         self._lock = threading.Lock()
         self._put: dict[str, tuple[list[str], list[Any]]] = {}
 
@@ -124,7 +124,7 @@ class Store:
 
         def put() -> tuple[list[str], list[Any]]:
             target: Any = self._bench.target
-            with tempfile.TemporaryDirectory() as folder, quiet_transformers(), self._turn:
+            with tempfile.TemporaryDirectory() as folder, silence_transformers(), self._lock:
                 target.model.save_pretrained(folder)
                 target.tokenizer.save_pretrained(folder)
                 return _put_files(Path(folder))
@@ -143,13 +143,13 @@ def _put_files(folder: Path) -> tuple[list[str], list[Any]]:
     return [file.name for file in files], [_ray().put(np.fromfile(file, np.uint8)) for file in files]
 
 
-class RayHand:
-    """The coordinator's end of one actor; see pool.Hand."""
+class RayHandle:
+    """The coordinator's end of one actor; see pool.WorkerHandle."""
 
     def __init__(
         self,
         place: int,
-        opening: Opening,
+        opening: WorkerSpec,
         store: Store,
         bundle: Path,
         gpus: float,
@@ -168,7 +168,7 @@ class RayHand:
         self._actor = actor.remote()
 
     def open(self) -> Failure | None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         where = self._actor.place.remote()
         if not self._ray.wait([where], timeout=PATIENCE)[0]:
             self._notify(f"{self.name} still waits for room in the cluster")
@@ -185,11 +185,11 @@ class RayHand:
         return answer
 
     def check(self) -> None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         self._ask("alive")
 
     def provide(self, bundle: Path) -> Failure | None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         if bundle.name in self._provided:
             return None
         failure: Failure | None = None
@@ -200,17 +200,17 @@ class RayHand:
         return failure
 
     def measure(self, job: Job) -> Measurement | Failure:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         answer: Measurement | Failure = self._ask("measure", job)
         return answer
 
     def verify(self) -> Failure | None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         answer: Failure | None = self._ask("verify")
         return answer
 
     def close(self) -> None:
-        """See pool.Hand."""
+        """See pool.WorkerHandle."""
         self._ray.kill(self._actor)
 
     def _ask(self, method: str, *arguments: Any) -> Any:

@@ -9,7 +9,7 @@ import pickle
 import sys
 from multiprocessing.connection import Connection
 
-from autoprune.sandbox import jail
+from autoprune.sandbox.inside import jail
 
 
 def serve(channel: Connection) -> None:

@@ -18,8 +18,8 @@ from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Split, Windows
 from autoprune.executors.base import Job
 from autoprune.executors.files import digest_of, statistics_root, target_folder
-from autoprune.executors.here import Here
-from autoprune.pruning.target import Target, load_target
+from autoprune.executors.in_process import InProcessExecutor
+from autoprune.models.target import Target, load_target
 from autoprune.runs.measurement import Measurement
 from autoprune.sandbox.choose import make_sandbox
 
@@ -32,7 +32,7 @@ class TargetMissing(UsageError):
 
 
 @dataclass(frozen=True)
-class Opening:
+class WorkerSpec:
     """All that makes a worker measure as its coordinator would. It can be pickled.
 
     `config`: with device, dtype and sandbox as the coordinator has them. `splits`: the texts' windows. `fingerprints`:
@@ -48,7 +48,7 @@ class Opening:
     threads: int
 
     @classmethod
-    def of(cls, config: Config, bench: Bench, engine: str, threads: int) -> "Opening":
+    def of(cls, config: Config, bench: Bench, engine: str, threads: int) -> "WorkerSpec":
         """From what the coordinator has opened; `engine`: which sandbox it found."""
         sandbox = config.sandbox.model_copy(update={"engine": engine, "threads": config.sandbox.threads or threads})
         prints, bundle = bench.fingerprints(), bench.bundle()
@@ -61,9 +61,9 @@ class Worker:
     """Answers a coordinator, one question at a time."""
 
     def __init__(self) -> None:
-        self._here: Here | None = None
+        self._here: InProcessExecutor | None = None
 
-    def open(self, opening: Opening) -> Failure | None:
+    def open(self, opening: WorkerSpec) -> Failure | None:
         """Load the target and find the statistics. A TargetMissing, or another UsageError if they are not the same."""
         return answered(lambda: self._open(opening))
 
@@ -76,12 +76,12 @@ class Worker:
         return answered(lambda: self._opened.verify())
 
     @property
-    def _opened(self) -> Here:
+    def _opened(self) -> InProcessExecutor:
         if self._here is None:
             raise AutoPruneError("a worker was asked before it was opened")
         return self._here
 
-    def _open(self, opening: Opening) -> None:
+    def _open(self, opening: WorkerSpec) -> None:
         torch.set_num_threads(opening.threads)
         config, root = opening.config, statistics_root(opening.bundle, opening.digest)
         target = _load(opening)
@@ -92,10 +92,10 @@ class Worker:
         if mine != theirs:
             differing = ", ".join(f"{key} {mine[key]}, not {theirs[key]}" for key in theirs if mine[key] != theirs[key])
             raise UsageError(f"a worker on {socket.gethostname()} would measure something else: {differing}")
-        self._here = Here(bench, make_sandbox(config.sandbox, _unheard))
+        self._here = InProcessExecutor(bench, make_sandbox(config.sandbox, _unheard))
 
 
-def _load(opening: Opening) -> Target:
+def _load(opening: WorkerSpec) -> Target:
     """The target with the coordinator's weights: as it was sent to this machine, else as the settings name it."""
     config, wanted, host = opening.config, opening.fingerprints["model"], socket.gethostname()
     sent = target_folder(wanted)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.pruning.contract import GROUPS
+from autoprune.pruning.fields import GROUPS
 
 PIECE = 1 << 16
 """Scores per piece of work: 256 KiB of float32, well inside a core's second-level cache."""

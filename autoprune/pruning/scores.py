@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.pruning.contract import GROUPS
+from autoprune.pruning.fields import GROUPS
 from autoprune.pruning.updates import inverse_factor
 
 TINY = torch.finfo(torch.float32).tiny

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.report.picture import Picture, Slot
 from autoprune.report.text import duration, one_line, plain
 from autoprune.runs.events import Event

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from autoprune.report.text import plain
-from autoprune.runs.quality import COSTS, Cell, Placed, best_of_cells, pareto_front, unknown_costs
+from autoprune.runs.quality import COSTS, Niche, Placed, best_of_cells, pareto_front, unknown_costs
 
 _WEIGHT_ALONE = "none"
 
@@ -24,7 +24,7 @@ def quality(placed: Sequence[Placed]) -> list[RenderableType]:
     return parts + [plain(line, "dim") for line in _left_out(placed)]
 
 
-def map_table(cells: dict[Cell, Placed]) -> Table:
+def map_table(cells: dict[Niche, Placed]) -> Table:
     """One row for each set of inputs, best first; one column for each group and class of cost that there is."""
     columns = sorted(
         {(cell.group, cell.cost) for cell in cells}, key=lambda column: (column[0], COSTS.index(column[1]))
@@ -38,7 +38,7 @@ def map_table(cells: dict[Cell, Placed]) -> Table:
     for inputs in dict.fromkeys(cell.inputs for cell in cells):
         texts = []
         for group, cost in columns:
-            there = cells.get(Cell(inputs, cost, group))
+            there = cells.get(Niche(inputs, cost, group))
             text = f"{there.perplexity:.2f} {there.slot}" if there else ""
             texts.append(plain(text, "bold green" if there is best else ""))
         table.add_row(plain(" + ".join(inputs) or _WEIGHT_ALONE), *texts)

@@ -172,7 +172,7 @@ class Archive:
         return self._all(tables.edges, Edge)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The journal of chat calls: the record under a key (see `agents.chat`)."""
+        """The journal of chat calls: the record under a key (see `llm`)."""
         with self.engine.connect() as connection:
             return connection.execute(select(tables.calls.c.record).where(tables.calls.c.key == key)).scalar()
 

@@ -19,7 +19,7 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Cell:
+class Niche:
     """A kind of candidate: the inputs that it reads beside the weight, its class of cost (one of COSTS), its GROUP."""
 
     inputs: tuple[str, ...]
@@ -35,7 +35,7 @@ class Placed:
     slot: str
     candidate: str
     perplexity: float
-    cell: Cell | None
+    cell: Niche | None
     seconds: float | None = None
     memory: int | None = None
 
@@ -47,7 +47,7 @@ class Placed:
         return self.perplexity, self.seconds, round(self.memory / _MIB)
 
 
-def place(run: RunDirectory, outcomes: Iterable[Outcome], describe: Callable[[str], Cell]) -> list[Placed]:
+def place(run: RunDirectory, outcomes: Iterable[Outcome], describe: Callable[[str], Niche]) -> list[Placed]:
     """The measured candidates of a run in the order of their slots, each source once. `describe` reads a source."""
     placed: dict[str, Placed] = {}
     for outcome in outcomes:
@@ -69,9 +69,9 @@ def outcomes_told(events: Iterable[Event]) -> list[Outcome]:
     return [Outcome(end["slot"], end["generation"], end["candidate"], end["status"], data=end) for end in ends]
 
 
-def best_of_cells(placed: Iterable[Placed]) -> dict[Cell, Placed]:
+def best_of_cells(placed: Iterable[Placed]) -> dict[Niche, Placed]:
     """The map: of each cell the lowest perplexity, best cell first; the earlier slot where two are equal."""
-    best: dict[Cell, Placed] = {}
+    best: dict[Niche, Placed] = {}
     for each in sorted(placed, key=lambda each: each.perplexity):
         if each.cell is not None:
             best.setdefault(each.cell, each)

@@ -3,8 +3,8 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from autoprune.pruning.bundle import Readable
-from autoprune.pruning.contract import expensive_fields_named
+from autoprune.candidates.contract import expensive_fields_named
+from autoprune.pruning.layers import Readable
 from autoprune.sandbox.base import Sandbox, Session
 
 

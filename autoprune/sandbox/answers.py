@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from autoprune.pruning.contract import GROUPS, UNITS
+from autoprune.candidates.contract import GROUPS, UNITS
+from autoprune.plain_text import clean
 from autoprune.sandbox.protocol import ProtocolError
-from autoprune.sandbox.slot import clean
 
 MOST_DENSITIES = 1 << 20
 

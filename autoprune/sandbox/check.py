@@ -141,7 +141,8 @@ _LAYERS = ("layer.0", "layer.1", "layer.2", "layer.3")
 def _small_bundle(path: Path) -> Path:
     import torch
 
-    from autoprune.pruning.bundle import STATISTICS, LayerInfo, write_bundle
+    from autoprune.models.bundle import STATISTICS, write_bundle
+    from autoprune.pruning.layers import LayerInfo
 
     layers = [LayerInfo(name, "q", 0, 0.0, (8, 8), "block.0") for name in _LAYERS]
     statistics = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import AutoPruneError
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.engine import NoEngine

@@ -15,17 +15,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from autoprune.config import SandboxSettings
+from autoprune.candidates.screen import refuse
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxMissing
 from autoprune.sandbox import engine, leftovers, runtime
 from autoprune.sandbox.base import Session
 from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image
 from autoprune.sandbox.local import environment
+from autoprune.sandbox.parallel_session import ParallelSession
 from autoprune.sandbox.pool import Pool
-from autoprune.sandbox.screen import refuse
 from autoprune.sandbox.session import WorkerSession, lengthened, readable
-from autoprune.sandbox.team import Team
 
 _MAX_PROCESSES = 512
 # Beside the candidate's own memory: the interpreter, torch, and the mapped bundle as far as the kernel likes.
@@ -68,7 +68,7 @@ class DockerSandbox:
         refuse(source)
         _let_others_read(bundle)
         with self._session(source, bundle, lengthened(self._settings, times)) as session:
-            yield Team([session], lambda: self._session(source, bundle, self._settings))
+            yield ParallelSession([session], lambda: self._session(source, bundle, self._settings))
 
     @contextlib.contextmanager
     def _session(self, source: str, bundle: Path, settings: SandboxSettings) -> Iterator[WorkerSession]:
@@ -107,7 +107,7 @@ class DockerSandbox:
         python = f"{runtime.PYTHON_PATH}/bin/python3" if bound else "python3"
         return {
             "image": image,
-            "command": [python, "-s", "-P", "-B", "-m", "autoprune.sandbox.worker", f"{CHANNEL_PATH}/socket"],
+            "command": [python, "-s", "-P", "-B", "-m", "autoprune.sandbox.inside.worker", f"{CHANNEL_PATH}/socket"],
             "entrypoint": [],
             "environment": environment(threads, runtime.PACKAGE_PATH)
             | (runtime.interpreter_environment() if bound else {})

@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import autoprune
-from autoprune.config import SandboxSettings
+from autoprune.candidates.screen import refuse
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxMissing, SandboxUnavailable
-from autoprune.sandbox import jail, protocol
-from autoprune.sandbox.allowance import Allowance
+from autoprune.sandbox import protocol
 from autoprune.sandbox.base import Session
+from autoprune.sandbox.inside import jail
 from autoprune.sandbox.memory import Growth, figures
-from autoprune.sandbox.screen import refuse
+from autoprune.sandbox.parallel_session import ParallelSession
+from autoprune.sandbox.score_buffer import Output
 from autoprune.sandbox.session import WorkerSession, lengthened, readable, wait_until_ready
-from autoprune.sandbox.slot import Output
-from autoprune.sandbox.team import Team
+from autoprune.sandbox.time_budget import TimeBudget
 
 PROCESSES = 2
 """Of a candidate, where it has as many threads: each takes memory of its own."""
@@ -56,7 +57,7 @@ class Zygote:
                     "-P",
                     "-B",
                     "-m",
-                    "autoprune.sandbox.zygote",
+                    "autoprune.sandbox.inside.zygote",
                     str(theirs.fileno()),
                     str(os.getpid()),
                 ],
@@ -205,16 +206,19 @@ class LocalSandbox:
         """See base.Sandbox."""
         refuse(source)
         settings = lengthened(self._settings, times)
-        allowance = Allowance(settings.seconds)
+        allowance = TimeBudget(settings.seconds)
         with contextlib.ExitStack() as stack:
             workers = [stack.enter_context(self._worker()) for _ in range(self._processes)]
             members = [stack.enter_context(_session(worker, source, bundle, settings, allowance)) for worker in workers]
-            yield Team(members, lambda: self._fresh(source, bundle))
+            yield ParallelSession(members, lambda: self._fresh(source, bundle))
 
     @contextlib.contextmanager
     def _fresh(self, source: str, bundle: Path) -> Iterator[WorkerSession]:
         settings = self._settings
-        with self._worker() as worker, _session(worker, source, bundle, settings, Allowance(settings.seconds)) as alone:
+        with (
+            self._worker() as worker,
+            _session(worker, source, bundle, settings, TimeBudget(settings.seconds)) as alone,
+        ):
             yield alone
 
     def _worker(self) -> contextlib.closing[LocalWorker]:
@@ -239,7 +243,7 @@ class LocalSandbox:
 
 
 def _session(
-    worker: LocalWorker, source: str, bundle: Path, settings: SandboxSettings, allowance: Allowance
+    worker: LocalWorker, source: str, bundle: Path, settings: SandboxSettings, allowance: TimeBudget
 ) -> contextlib.closing[WorkerSession]:
     wait_until_ready(worker.channel)
     return contextlib.closing(WorkerSession(worker, source, bundle, settings, allowance))

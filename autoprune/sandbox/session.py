@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import CandidateFailure
+from autoprune.plain_text import clean
 from autoprune.sandbox import answers, protocol
-from autoprune.sandbox.allowance import Allowance
-from autoprune.sandbox.claims import Claims
-from autoprune.sandbox.slot import PLACES, Output, Slot, clean
+from autoprune.sandbox.reported_timings import ReportedTimings
+from autoprune.sandbox.score_buffer import PLACES, Output, ScoreBuffer
+from autoprune.sandbox.time_budget import TimeBudget
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,18 +65,18 @@ class Worker(Protocol):
 
 
 class WorkerSession:
-    """One candidate in one worker, a member of a Team.
+    """One candidate in one worker, a member of a ParallelSession.
 
     `allowance`: of the candidate's seconds, where it has other workers beside this one.
     """
 
     def __init__(
-        self, worker: Worker, source: str, folder: Path, settings: SandboxSettings, allowance: Allowance | None = None
+        self, worker: Worker, source: str, folder: Path, settings: SandboxSettings, allowance: TimeBudget | None = None
     ) -> None:
-        from autoprune.pruning.bundle import Bundle
+        from autoprune.models.bundle import Bundle
 
         self._worker = worker
-        self._allowance = allowance or Allowance(settings.seconds)
+        self._allowance = allowance or TimeBudget(settings.seconds)
         layers = Bundle(folder).layers
         self._shapes = {layer.name: layer.shape for layer in layers}
         self._roles = {layer.name: layer.role for layer in layers}
@@ -86,9 +87,9 @@ class WorkerSession:
         """Numbers of the questions whose answers have not been read, oldest first."""
         self._paused = False
         self._output = Output(settings.output_kb * 1024)
-        self.claims = Claims()
+        self.claims = ReportedTimings()
         size = 4 * max((rows * columns for rows, columns in self._shapes.values()), default=1)
-        self._slot = Slot(size)
+        self._slot = ScoreBuffer(size)
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             answer = self._open(source, folder, settings)

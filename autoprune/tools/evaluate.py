@@ -8,8 +8,8 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.racing import Race
 from autoprune.evaluation.signature import Unlike, nearest
+from autoprune.measuring.workbench import Workbench
 from autoprune.runs.measurement import Measurement
-from autoprune.tools.workbench import Workbench
 
 TOLD = {"sparsity", "zeros", "seconds", "memory_bytes", "cached", "diagnostics"}
 """What a report has of its measurement under the same names."""
@@ -60,7 +60,7 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
     others = {subject: row.signature for subject, row in known.items() if row is not None}
     ladder = Ladder(Unlike(others), *_rungs(workbench, request.elite))
     try:
-        measured = workbench.candidate(request.candidate, "search", ladder)
+        measured = workbench.measurer.candidate(request.candidate, workbench.candidates_recipe, "search", ladder)
     except StoppedEarly as stopped:
         return _stopped(request.candidate, stopped, others)
     except CandidateFailure as failure:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from autoprune.tools.workbench import Workbench
+from autoprune.measuring.workbench import Workbench
 
 
 class UnitReport(BaseModel):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from autoprune.tools.workbench import Workbench
+from autoprune.measuring.workbench import Workbench
 
 
 class Recall(BaseModel):
@@ -14,7 +14,7 @@ class Recall(BaseModel):
     limit: int = Field(5, ge=1, le=50)
 
 
-class Memory(BaseModel):
+class RecalledCandidate(BaseModel):
     """One candidate of the run. `perplexity` is None for a failure, whose `problem` says why."""
 
     slot: str
@@ -24,13 +24,13 @@ class Memory(BaseModel):
     problem: str
 
 
-def recall(workbench: Workbench, request: Recall, before: int | None = None) -> list[Memory]:
+def recall(workbench: Workbench, request: Recall, before: int | None = None) -> list[RecalledCandidate]:
     """Candidates of the run by perplexity (best first), or failures (latest first); only of generations before one."""
     archive = workbench.archive
     ideas = {proposal.slot: str(proposal.thought.get("idea", "")) for proposal in archive.proposals()}
     wanted = "measured" if request.what == "best" else "failed"
     found = [
-        Memory(
+        RecalledCandidate(
             slot=outcome.slot,
             candidate=outcome.candidate,
             idea=ideas.get(outcome.slot, ""),

@@ -9,14 +9,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.session import open_crew, work
 from autoprune.config import Config
 from autoprune.errors import RunPaused
+from autoprune.llm.choose import choose_llm
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.runs.measurement import Measurement
+from autoprune.search.session import open_context, work
 
 ENDS = {0: "ended", 3: "paused", -signal.SIGKILL: "killed"}
 
@@ -26,8 +26,8 @@ def live(path: Path, config: Config, log: type[EventLog] = EventLog) -> RunDirec
     directory = RunDirectory(path) if path.exists() else RunDirectory.create(path, config)
     events = log(directory.events_file)
     try:
-        with open_crew(directory, config, choose_llm(config.llm, lambda line: None), events) as crew:
-            work(crew)
+        with open_context(directory, config, choose_llm(config.llm, lambda line: None), events) as context:
+            work(context)
     finally:
         events.close()
     return directory
@@ -61,7 +61,7 @@ def measured_in(path: Path) -> list[str]:
 
 def _nurse(pipe: Connection, config: Config, cache: Path) -> None:
     os.environ |= {"AUTOPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    from autoprune.tools import opening
+    from autoprune.measuring import opening
 
     bench = opening.open_bench(config, None, lambda line: None)
     opening.open_bench = lambda *_: bench

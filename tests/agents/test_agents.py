@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from autoprune.agents.analyst import LLMAnalyst, Result, StatisticalAnalyst, settle
-from autoprune.agents.chat.client import Chat, Endpoint
 from autoprune.agents.critic import LLMCritic, RuleCritic, Submission
 from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.population import Algorithm
 from autoprune.agents.proposer import Request
+from autoprune.llm.client import Chat, Endpoint
 
 GOOD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm.sqrt()\n"
 WANDA = Algorithm("seed.wanda", "wanda", "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n", 65.6)

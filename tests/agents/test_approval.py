@@ -5,14 +5,15 @@ import json
 import pytest
 
 from autoprune.agents.approval import rule_on
-from autoprune.agents.gcot import GCoT
-from autoprune.agents.session import finished
-from autoprune.config import ApprovalPolicy, load_config
+from autoprune.config import load_config
+from autoprune.config_sections import ApprovalPolicy
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
+from autoprune.gcot.graph import GCoT
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
+from autoprune.search.session import finished
 from tests.agents.test_search import code, llm_words, scripted
 
 REQUEST = ApprovalRequest(slot="g1.c1", candidate="abc", revision=0, operator="cross", engine="llm")

@@ -1,7 +1,7 @@
 from collections import Counter
 from random import Random
 
-from autoprune.agents.bandit import (
+from autoprune.search.bandit import (
     PARENTS,
     SECTIONS,
     Trial,

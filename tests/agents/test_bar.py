@@ -4,7 +4,7 @@ import pytest
 
 from autoprune.agents.bar import bar, densities
 from autoprune.agents.briefing import lessons
-from autoprune.pruning.bundle import LayerInfo
+from autoprune.pruning.layers import LayerInfo
 from autoprune.runs.measurement import LayerDiagnostic, Measurement
 
 LAYERS = [

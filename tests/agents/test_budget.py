@@ -1,7 +1,8 @@
 import pytest
 
-from autoprune.agents.budget import Budget, BudgetSpent, Spent
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
+from autoprune.errors import BudgetSpent
+from autoprune.search.budget import Budget, Spent
 
 
 def stop(spent, **limits):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from autoprune.agents.cells import ALLOCATES, INPUTS, cell_of
+from autoprune.agents.niche import ALLOCATES, INPUTS, niche_of
 from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.agents.symbolic.source import source
-from autoprune.pruning.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
-from autoprune.runs.quality import Cell
+from autoprune.candidates.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
+from autoprune.runs.quality import Niche
 
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 
@@ -16,9 +16,9 @@ def scoring(body, head=""):
 
 
 def test_the_seeds_have_cells_of_their_own():
-    cells = {name: cell_of(source(*seed)) for name, seed in SEEDS.items()}
-    assert cells["magnitude"] == Cell((), "light", "matrix")
-    assert cells["wanda"] == Cell(("norm",), "light", "row")
+    cells = {name: niche_of(source(*seed)) for name, seed in SEEDS.items()}
+    assert cells["magnitude"] == Niche((), "light", "matrix")
+    assert cells["wanda"] == Niche(("norm",), "light", "row")
     assert len(set(cells.values())) == len(SEEDS)
 
 
@@ -26,18 +26,18 @@ def test_every_field_of_the_contract_is_an_input_but_the_weight_and_the_name():
     fields = {field.name for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS)}
     assert set(INPUTS) == fields - {"weight", "name"}
     for field, label in INPUTS.items():
-        assert cell_of(scoring(f"w * layer.{field}")).inputs == (label,)
+        assert niche_of(scoring(f"w * layer.{field}")).inputs == (label,)
 
 
 def test_inputs_have_one_order_whatever_the_order_in_the_source():
     one, other = scoring("w * layer.input_norm + layer.hessian"), scoring("layer.hessian * w + layer.input_norm")
-    assert cell_of(one) == cell_of(other)
-    assert cell_of(one).inputs == ("norm", "hessian")
+    assert niche_of(one) == niche_of(other)
+    assert niche_of(one).inputs == ("norm", "hessian")
 
 
 def test_an_allocation_of_its_own_is_said_and_what_it_reads_of_units_is_no_input_of_the_score():
     allocate = "def allocate(units, sparsity):\n    return sorted(unit.depth * unit.input_norm for unit in units)\n"
-    assert cell_of(scoring("w.abs()", allocate)) == Cell((ALLOCATES,), "light", "row")
+    assert niche_of(scoring("w.abs()", allocate)) == Niche((ALLOCATES,), "light", "row")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_allocation_of_its_own_is_said_and_what_it_reads_of_units_is_no_input
     ],
 )
 def test_cost_is_read_off_the_operations(body, cost):
-    assert cell_of(scoring(body)).cost == cost
+    assert niche_of(scoring(body)).cost == cost
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_cost_is_read_off_the_operations(body, cost):
     ],
 )
 def test_the_group_is_the_literal_that_the_source_sets(head, group):
-    assert cell_of(scoring("w", head)).group == group
+    assert niche_of(scoring("w", head)).group == group
 
 
 @pytest.mark.parametrize("text", ["", "def score(", "\x00", "(" * 5000, "x" + ".y" * 20000])
 def test_any_text_has_a_cell(text):
-    assert cell_of(text).inputs == ()
+    assert niche_of(text).inputs == ()

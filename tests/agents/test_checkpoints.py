@@ -11,14 +11,14 @@ import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Interrupt, Send
 
-from autoprune.agents.checkpoint_values import PlainValues
-from autoprune.agents.checkpoints import THREAD, open_checkpoints
-from autoprune.agents.fork import fork_run, state_after
-from autoprune.agents.graph import search_graph
-from autoprune.agents.session import standing
 from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.runs.directory import RunDirectory
+from autoprune.search.checkpoint_values import PlainValues
+from autoprune.search.checkpoints import THREAD, open_checkpoints
+from autoprune.search.fork import fork_run, state_after
+from autoprune.search.session import standing
+from autoprune.search.state_machine import search_graph
 from tests.postgres_server import ENGINES
 
 PLAN = {"slot": "g1.c1", "generation": 1, "operator": "explore", "engine": "symbolic", "parents": ["seed.wanda"]}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from autoprune.agents.conclusion import Condition, comparisons, conclude
-from autoprune.agents.entrants import Entrant, Standing
 from autoprune.errors import CandidateFailure
 from autoprune.runs.measurement import Measurement
+from autoprune.search.conclusion import Condition, comparisons, conclude
+from autoprune.search.contenders import Contender, ContenderResult
 
 TEXT = np.random.default_rng(0).normal(4.0, 0.4, 24)
 
@@ -26,29 +26,29 @@ def measured(log_perplexity, seed, kind="candidate", subject="x"):
     )
 
 
-def standing(name, kind, log_perplexity, search=60.0, seeds=2):
+def result(name, kind, log_perplexity, search=60.0, seeds=2):
     """A baseline has its own name, or that of the subject that was measured; candidates are given theirs."""
     candidate, subject = ("abc", "abc") if kind == "candidate" else ("", f"baseline:{name}")
     rows = {seed: measured(log_perplexity, seed, kind, subject) for seed in range(seeds)}
-    return Standing(Entrant(name, kind, search, seeds, lambda workbench: rows[0], candidate=candidate), rows)
+    return ContenderResult(Contender(name, kind, search, seeds, lambda workbench: rows[0], candidate=candidate), rows)
 
 
-def condition(*standings, sparsity=0.6):
-    return Condition("m", sparsity, 15.0, list(standings))
+def condition(*results, sparsity=0.6):
+    return Condition("m", sparsity, 15.0, list(results))
 
 
-WANDA = standing("wanda+uniform", "baseline", 4.00)
-SDSA = standing("wanda+sdsa", "baseline", 4.10, seeds=1)
+WANDA = result("wanda+uniform", "baseline", 4.00)
+SDSA = result("wanda+sdsa", "baseline", 4.10, seeds=1)
 
 
-def concluded(*standings):
-    one = condition(*standings)
+def concluded(*results):
+    one = condition(*results)
     dense = {"name": "dense", "kind": "dense", "search": 16.0, "report": 15.0}
-    return conclude([dense, *(each.row() for each in standings)], comparisons([one]))
+    return conclude([dense, *(each.row() for each in results)], comparisons([one]))
 
 
 def test_every_candidate_is_compared_with_every_baseline_over_the_seeds_in_common():
-    found = comparisons([condition(WANDA, SDSA, standing("a", "candidate", 3.9), standing("b", "candidate", 4.3))])
+    found = comparisons([condition(WANDA, SDSA, result("a", "candidate", 3.9), result("b", "candidate", 4.3))])
     assert [(each["candidate"], each["baseline"], each["seeds"], each["verdict"]) for each in found] == [
         ("a", "wanda+uniform", [0, 1], "better"),
         ("a", "wanda+sdsa", [0], "better"),
@@ -58,7 +58,7 @@ def test_every_candidate_is_compared_with_every_baseline_over_the_seeds_in_commo
 
 
 def test_all_conditions_are_one_family():
-    near = standing("a", "candidate", 3.9)
+    near = result("a", "candidate", 3.9)
     alone = comparisons([condition(WANDA, near)])
     among = comparisons([condition(WANDA, near), condition(WANDA, near, sparsity=0.5)])
     assert len(among) == 2
@@ -67,7 +67,7 @@ def test_all_conditions_are_one_family():
 
 
 def test_better_than_every_baseline_is_said_with_interval_and_seeds():
-    said = concluded(WANDA, SDSA, standing("a", "candidate", 3.9))
+    said = concluded(WANDA, SDSA, result("a", "candidate", 3.9))
     assert said.startswith("a is better than every baseline on the report split, ")
     assert "of the best, wanda+uniform: -" in said
     assert "95 % interval -" in said
@@ -75,7 +75,7 @@ def test_better_than_every_baseline_is_said_with_interval_and_seeds():
 
 
 def test_a_lower_perplexity_alone_is_no_victory():
-    near = standing("a", "candidate", 3.9995)
+    near = result("a", "candidate", 3.9995)
     assert near.row()["report"] < WANDA.row()["report"] < SDSA.row()["report"]
     said = concluded(WANDA, SDSA, near)
     assert said.startswith("No candidate was shown to be better than every baseline on the report split")
@@ -83,15 +83,15 @@ def test_a_lower_perplexity_alone_is_no_victory():
 
 
 def test_of_several_winners_the_one_that_the_search_split_put_first_is_named():
-    first, second = standing("a", "candidate", 3.8, search=50.0), standing("b", "candidate", 3.5, search=55.0)
+    first, second = result("a", "candidate", 3.8, search=50.0), result("b", "candidate", 3.5, search=55.0)
     assert concluded(WANDA, first, second).startswith("a is better")
-    worse = standing("c", "candidate", 4.5, search=40.0)
+    worse = result("c", "candidate", 4.5, search=40.0)
     assert concluded(WANDA, worse, second).startswith("b is better")
     assert "c against 1 baseline: 1 worse" in concluded(WANDA, worse)
 
 
 def test_better_than_the_dense_model_is_suspect():
-    assert "suspect" in concluded(WANDA, standing("a", "candidate", 2.0))
+    assert "suspect" in concluded(WANDA, result("a", "candidate", 2.0))
 
 
 def failing(workbench):
@@ -99,20 +99,20 @@ def failing(workbench):
 
 
 def test_what_failed_is_in_no_comparison_and_no_baseline_goes_missing_unsaid():
-    broken = Standing(Entrant("a", "candidate", 50.0, 2, failing, "g1.c1", "abc"))
+    broken = ContenderResult(Contender("a", "candidate", 50.0, 2, failing, "g1.c1", "abc"))
     broken.take(None, 0)
     broken.take(None, 1)
     assert broken.row()["report"] is None
     assert broken.row()["problem"] == "score: exception: no"
     assert comparisons([condition(WANDA, broken)]) == []
     assert concluded(WANDA, broken).endswith("no candidate was measured.")
-    lost = Standing(Entrant("magnitude+sdsa", "baseline", 50.0, 1, failing))
+    lost = ContenderResult(Contender("magnitude+sdsa", "baseline", 50.0, 1, failing))
     lost.take(None, 0)
-    assert concluded(WANDA, lost, standing("a", "candidate", 3.9)).endswith("Not measured: magnitude+sdsa.")
+    assert concluded(WANDA, lost, result("a", "candidate", 3.9)).endswith("Not measured: magnitude+sdsa.")
 
 
 def test_the_perplexity_of_several_seeds_is_that_of_their_mean_loss():
-    several = standing("a", "candidate", 4.0, seeds=3).row()
+    several = result("a", "candidate", 4.0, seeds=3).row()
     losses = [measured(4.0, seed).window_losses for seed in range(3)]
     assert several["report"] == pytest.approx(float(np.exp(np.mean(losses))))
     assert (several["seeds"], len(several["by_seed"])) == ([0, 1, 2], 3)

@@ -1,7 +1,7 @@
 """Whose company a candidate must be able to enter."""
 
-from autoprune.agents.earlier import elite
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
+from autoprune.search.comparison_pool import elite
 
 SEEDS = {"baseline:wanda+uniform": 60.0, "baseline:magnitude+uniform": 8000.0}
 

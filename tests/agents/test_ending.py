@@ -2,14 +2,14 @@
 
 import pytest
 
-from autoprune.agents.ending import shallow
-from autoprune.agents.fork import fork_run
 from autoprune.agents.population import Algorithm, Population, seed_name
 from autoprune.agents.symbolic.expression import FEW_ROUNDS, MOST_ROUNDS, SEEDS
 from autoprune.agents.symbolic.individual import Individual
 from autoprune.config import change_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from autoprune.search.finishing import shallow
+from autoprune.search.fork import fork_run
 from tests.agents.lives import live
 from tests.agents.test_search import llm_words, scripted
 from tests.agents.test_strong_proposer import Model, draft

@@ -2,10 +2,10 @@
 
 import pytest
 
-from autoprune.agents.estimate import estimate
 from autoprune.config import load_config
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+from autoprune.search.estimate import estimate
 
 WORDS = ("model=tiny", "search.max_candidates=10", "agents.symbolic_share=0", "llm.max_reply_tokens=500")
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from autoprune.agents.fork import changes, fork_run
 from autoprune.config import Config, change_config
 from autoprune.errors import UsageError
 from autoprune.report.picture import Picture
@@ -10,6 +9,7 @@ from autoprune.report.tables import run_row
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
+from autoprune.search.fork import changes, fork_run
 from tests.agents.kept import kept
 from tests.agents.lives import live
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.agents.chain import as_text, compile_chain
-from autoprune.agents.gcot import DECAY, GCoT
+from autoprune.gcot.chain import as_text, compile_chain
+from autoprune.gcot.graph import DECAY, GCoT
 from autoprune.runs.archive import Edge, Node
 
 

@@ -1,8 +1,8 @@
 """Whom the symbolic engine takes as parents."""
 
-from autoprune.agents.islands import able_on_island, island_of
 from autoprune.agents.population import Algorithm
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
+from autoprune.search.islands import able_on_island, island_of
 
 SETTINGS = SearchSettings(islands=2, migration=3)
 

@@ -5,13 +5,13 @@ from random import Random
 
 import pytest
 
-from autoprune.agents.chat.reply import Usage, recorded_usage
-from autoprune.agents.session import finished
 from autoprune.config import load_config
+from autoprune.llm.reply import Usage, recorded_usage
 from autoprune.runs.approvals import Decision
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
+from autoprune.search.session import finished
 from tests.agents.conftest import SMALL
 from tests.agents.lives import measured_in
 from tests.agents.test_search import llm_words, scripted

@@ -1,8 +1,8 @@
 import pytest
 
-from autoprune.agents.plan import near, symbolic
 from autoprune.agents.population import Algorithm
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
+from autoprune.search.plan import near, symbolic
 
 TWELVE = SearchSettings(max_candidates=12, generation_size=3)
 

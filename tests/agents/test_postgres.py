@@ -5,12 +5,13 @@ from contextlib import closing
 import pytest
 from sqlalchemy import select
 
-from autoprune.agents.fork import fork_run
-from autoprune.config import SandboxSettings, change_config
+from autoprune.config import change_config
+from autoprune.config_sections import SandboxSettings
+from autoprune.measuring.algorithms import open_algorithms
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.fork import COPIED
-from autoprune.tools.algorithms import open_algorithms
+from autoprune.search.fork import fork_run
 from tests.agents.lives import live, measured_in
 from tests.agents.test_kill import end
 from tests.postgres_server import ON_POSTGRES

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autoprune.agents.analyst import settle
-from autoprune.agents.gcot import GCoT
+from autoprune.gcot.graph import GCoT
 from autoprune.report.live import describe
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from autoprune.agents.reading import _layer, read
 from autoprune.agents.symbolic import variation
 from autoprune.agents.symbolic.source import source
+from autoprune.candidates.static_analysis import _layer, read
 from autoprune.pruning.scores import SCORES
 
 HEAD = "import torch\n\n\ndef score(layer):\n    W = layer.weight.abs()\n"
@@ -81,7 +81,7 @@ def test_helpers_that_multiply_are_given_up():
 
 
 def test_published_scores_are_those_of_the_pruning_room():
-    from autoprune.agents.reading import PUBLISHED
+    from autoprune.candidates.static_analysis import PUBLISHED
 
     layer = {name: torch.tensor(np.asarray(value)) for name, value in vars(_layer()).items()}
     for name, score in PUBLISHED.items():

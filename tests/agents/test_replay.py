@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from autoprune.agents.chat.code_blocks import fenced_code
-from autoprune.agents.chat.recording import Recording
 from autoprune.config import load_config
+from autoprune.llm.code_blocks import fenced_code
+from autoprune.llm.recording import Recording
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory

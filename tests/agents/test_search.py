@@ -5,17 +5,17 @@ import json
 import pytest
 import torch
 
-from autoprune.agents.cells import cell_of
-from autoprune.agents.fork import fork_run
-from autoprune.agents.gcot import GCoT
-from autoprune.agents.islands import able_on_island
+from autoprune.agents.niche import niche_of
 from autoprune.agents.population import load_population
-from autoprune.agents.session import finished
 from autoprune.errors import ChatError, RunPaused
-from autoprune.pruning import target
+from autoprune.gcot.graph import GCoT
+from autoprune.models import target
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from autoprune.search.fork import fork_run
+from autoprune.search.islands import able_on_island
+from autoprune.search.session import finished
 from tests.agents.chat.faulty_server import Status
 from tests.agents.lives import live
 
@@ -90,7 +90,7 @@ def test_parents_from_the_map_are_the_best_of_their_cells_and_the_same_in_every_
         best, place = {}, int(proposal.slot.rpartition("c")[2])
         ranked = load_population(archive, one, seeds, proposal.generation).ranked()
         for algorithm in able_on_island(ranked, place, proposal.generation, settings):
-            best.setdefault(cell_of(algorithm.source), algorithm.name)
+            best.setdefault(niche_of(algorithm.source), algorithm.name)
         assert set(proposal.parents) <= set(best.values())
     archive.close()
 

@@ -3,11 +3,11 @@
 import os
 import threading
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.session import open_crew, work
-from autoprune.executors.here import Here
+from autoprune.executors.in_process import InProcessExecutor
+from autoprune.llm.choose import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+from autoprune.search.session import open_context, work
 from tests.executors.conftest import archived
 
 GENERATION = min(32, (os.cpu_count() or 1) + 4) + 1
@@ -15,7 +15,7 @@ GENERATION = min(32, (os.cpu_count() or 1) + 4) + 1
 REACHED = ("measured", "stopped", "duplicate", "failed")
 
 
-class Meeting(Here):
+class Meeting(InProcessExecutor):
     """Measures no candidate of the search before all that are expected are there."""
 
     def expect(self, names):
@@ -35,11 +35,11 @@ def test_a_generation_is_measured_side_by_side(small_config, tmp_path, search):
     config = small_config(*words)
     run = RunDirectory.create(tmp_path / "met", config)
     events = EventLog(run.events_file)
-    with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
-        executor = Meeting(crew.workbench.bench, crew.workbench.measurer.sandbox)
+    with open_context(run, config, choose_llm(config.llm, lambda line: None), events) as context:
+        executor = Meeting(context.workbench.bench, context.workbench.measurer.sandbox)
         executor.expect(each["candidate"] for each in alone["outcomes"] if each["status"] in REACHED)
-        crew.workbench.measurer.executor = executor
-        work(crew)
+        context.workbench.measurer.executor = executor
+        work(context)
     events.close()
     assert executor.meeting.parties > GENERATION // 2
     assert not executor.expected

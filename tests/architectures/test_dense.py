@@ -12,8 +12,8 @@ from torch.nn import functional
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.compare import run
 from autoprune.evaluation.recipe import Recipe
-from autoprune.pruning.statistics import collect_inputs
-from autoprune.pruning.target import Target, load_target
+from autoprune.models.statistics import collect_inputs
+from autoprune.models.target import Target, load_target
 from tests.architectures.families import VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 20), generator=torch.Generator().manual_seed(1))

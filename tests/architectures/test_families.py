@@ -18,10 +18,10 @@ from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.perplexity import window_losses
 from autoprune.evaluation.probe import probe
+from autoprune.models.statistics import collect_inputs
+from autoprune.models.target import load_target
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.scores import SCORES
-from autoprune.pruning.statistics import collect_inputs
-from autoprune.pruning.target import load_target
 from tests.architectures.families import LOOPS, QUICK, SLOW, VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 20), generator=torch.Generator().manual_seed(1))

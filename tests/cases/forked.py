@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 PRELOADED = [
-    *("torch", "tokenizers", "datasets", "autoprune.pruning.statistics", "autoprune.pruning.target"),
+    *("torch", "tokenizers", "datasets", "autoprune.models.statistics", "autoprune.models.target"),
     *("transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto"),
     "transformers.models.llama.modeling_llama",
 ]

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.session import open_crew, work
 from autoprune.config import load_config
+from autoprune.llm.choose import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+from autoprune.search.session import open_context, work
 from tests.agents.chat.faulty_server import Calls, ChatServer
 from tests.agents.conftest import SMALL
 from tests.agents.test_search import scripted
@@ -146,7 +146,7 @@ def recorded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         config = load_config(None, [f"model={tiny_model}", *SMALL, *words])
         run = RunDirectory.create(home / "run", config)
         events = EventLog(run.events_file)
-        with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
-            work(crew)
+        with open_context(run, config, choose_llm(config.llm, lambda line: None), events) as context:
+            work(context)
         events.close()
     return str(run.path)

@@ -7,8 +7,8 @@ import pytest
 import torch
 import yaml
 
-from autoprune.pruning.packed import pack
-from autoprune.pruning.target import load_target
+from autoprune.models.packed import pack
+from autoprune.models.target import load_target
 
 WINDOWS = ["--seqlen", "48", "--windows", "3"]
 

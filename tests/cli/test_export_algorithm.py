@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.session import open_crew, work
 from autoprune.config import load_config
+from autoprune.llm.choose import choose_llm
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+from autoprune.search.session import open_context, work
 from tests.agents.conftest import SMALL
 
 
@@ -26,8 +26,8 @@ def searched(tiny_model, tmp_path_factory):
         )
         run = RunDirectory.create(home / "run", config)
         events = EventLog(run.events_file)
-        with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
-            work(crew)
+        with open_context(run, config, choose_llm(config.llm, lambda line: None), events) as context:
+            work(context)
         events.close()
     return run
 

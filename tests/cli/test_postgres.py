@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from autoprune.agents.checkpoints import open_checkpoints
 from autoprune.cli.common import report_error
 from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.runs.directory import RunDirectory
+from autoprune.search.checkpoints import open_checkpoints
 from tests.cli.test_search import wait_for_events
 from tests.postgres_server import ON_POSTGRES
 

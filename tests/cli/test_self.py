@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.gguf_files import KNOWN, sha256_of
+from autoprune.models.gguf_files import KNOWN, sha256_of
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from tests.agents.conftest import SMALL

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.agents.chat.choose import choose_llm
-from autoprune.agents.session import open_crew, work
 from autoprune.config import load_config
 from autoprune.errors import RunPaused
+from autoprune.llm.choose import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.sandbox import local
 from autoprune.sandbox.local import Zygote
+from autoprune.search.session import open_context, work
 from tests.agents.conftest import SMALL, zygotes
 from tests.cli.conftest import Program, environment, here
 from tests.docs.parts import (
@@ -61,8 +61,8 @@ def _search(path: Path, words: list[str]) -> Path:
     run = RunDirectory.create(path, config)
     events = EventLog(run.events_file)
     try:
-        with open_crew(run, config, choose_llm(config.llm, lambda line: None), events) as crew:
-            work(crew)
+        with open_context(run, config, choose_llm(config.llm, lambda line: None), events) as context:
+            work(context)
     except RunPaused:
         pass
     finally:

@@ -48,7 +48,7 @@ def test_the_reference_has_the_names_that_others_rely_on(site):
         ("evaluation", "autoprune.evaluation.compare.compare"),
         ("pruning", "autoprune.pruning.scores.wanda"),
         ("sandbox", "autoprune.sandbox.base.Session.scores"),
-        ("agents", "autoprune.agents.gcot.GCoT.path_to"),
+        ("agents", "autoprune.gcot.graph.GCoT.path_to"),
         ("runs", "autoprune.runs.events.read_events"),
     ):
         assert f'id="{name}"' in (site / "reference" / f"{room}.html").read_text(encoding="utf-8"), name

@@ -7,12 +7,12 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.evaluator import dense, measure
 from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.layer_zeros import allocated
+from autoprune.evaluation.prune import Method
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.signature import agreement
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import Windows
-from autoprune.pruning.identity import checksum
-from autoprune.pruning.prune import Method
+from autoprune.models.identity import checksum
 from tests.evaluation.given_scores import GivenScores, baseline, measure_random, random_scores
 
 

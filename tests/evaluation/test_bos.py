@@ -11,8 +11,8 @@ from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.evaluate import evaluate
 from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.texts import SPLITS, cut, load_splits, read_text
-from autoprune.executors.worker import Opening, Worker
-from autoprune.pruning.target import load_target
+from autoprune.executors.worker import Worker, WorkerSpec
+from autoprune.models.target import load_target
 from tests.bos_models import BOS, SEQLEN
 
 DATA = {"seqlen": SEQLEN, "calibration_samples": 3, "search_windows": 4, "report_windows": 3}
@@ -168,5 +168,5 @@ def test_a_worker_measures_with_what_its_coordinator_chose(bench_on, cache):
     bench, _ = bench_on("needs")
     config = Config.model_validate({"model": bench.target.name, "device": "cpu", "dtype": "float32", "data": DATA})
     worker = Worker()
-    assert worker.open(Opening.of(config, bench, "local", torch.get_num_threads())) is None
+    assert worker.open(WorkerSpec.of(config, bench, "local", torch.get_num_threads())) is None
     assert dense(worker._opened.bench, "search").window_losses == dense(bench, "search").window_losses

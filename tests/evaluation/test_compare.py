@@ -12,8 +12,8 @@ from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.compare import Row, compare, run, spread
 from autoprune.evaluation.evaluator import prune
 from autoprune.evaluation.recipe import Recipe
-from autoprune.pruning.identity import checksum
-from autoprune.pruning.target import Target
+from autoprune.models.identity import checksum
+from autoprune.models.target import Target
 from tests.conftest import DATA
 from tests.evaluation.given_scores import baseline
 

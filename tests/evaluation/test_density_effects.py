@@ -5,7 +5,7 @@ import pytest
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.density_effects import STEP, density_effects
 from autoprune.evaluation.trials import Trials
-from autoprune.pruning.bundle import THIRDS
+from autoprune.pruning.layers import THIRDS
 
 
 @pytest.fixture

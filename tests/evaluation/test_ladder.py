@@ -11,7 +11,7 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.racing import Race, order
-from autoprune.pruning.identity import checksum
+from autoprune.models.identity import checksum
 from autoprune.runs.measurement import Measurement
 from tests.evaluation.given_scores import measure_random
 

@@ -4,8 +4,8 @@ from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.layer_zeros import allocated
 from autoprune.evaluation.trials import Trials
+from autoprune.models.identity import checksum
 from autoprune.pruning.allocation.table import ALLOCATIONS
-from autoprune.pruning.identity import checksum
 from tests.evaluation.given_scores import baseline
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from autoprune.config import Config
-from autoprune.evaluation.needs import Needs
-from autoprune.pruning.footprint import Footprint
-from autoprune.pruning.loading import empty_model
+from autoprune.evaluation.memory_estimate import MemoryEstimate
+from autoprune.models.footprint import Footprint
+from autoprune.models.loading import empty_model
 
 BLOCKS, HIDDEN, SAMPLES, SEQLEN = 24, 384, 8, 64
 DATA = {"seqlen": SEQLEN, "calibration_samples": SAMPLES, "search_windows": SAMPLES, "report_windows": SAMPLES}
@@ -29,8 +29,8 @@ from autoprune.evaluation.perplexity import window_losses
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
-from autoprune.pruning.statistics import collect_inputs
-from autoprune.pruning.target import load_target
+from autoprune.models.statistics import collect_inputs
+from autoprune.models.target import load_target
 from autoprune.sandbox.memory import figures
 
 small, large, offload, data = *sys.argv[1:4], json.loads(sys.argv[4])
@@ -106,7 +106,7 @@ def test_memory_is_what_was_predicted_and_on_disk_that_of_one_block(tiny_model, 
     done = subprocess.run([sys.executable, "-c", WORK, *words], capture_output=True, text=True, check=True)
     loaded, walked, measured = json.loads(done.stdout)
     size = Footprint(empty_model(str(large), lambda line: None))
-    needs = Needs(size, Config.model_validate({"data": DATA}), torch.float32, offload, gpu=False)
+    needs = MemoryEstimate(size, Config.model_validate({"data": DATA}), torch.float32, offload, gpu=False)
     assert measured / 4 < needs.measuring(SAMPLES).host < 4 * measured
     blocks = 4 * sum(size.blocks)
     if offload == "none":

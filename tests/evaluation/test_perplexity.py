@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.evaluation.perplexity import perplexity, window_losses
 from autoprune.evaluation.texts import load_splits
-from autoprune.pruning.target import Target, load_target
+from autoprune.models.target import Target, load_target
 
 
 def losses_by_transformers(target: Target, windows: torch.Tensor) -> list[float]:

@@ -4,7 +4,7 @@ import pytest
 
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.polish import _spread, polish
-from autoprune.pruning.identity import checksum
+from autoprune.models.identity import checksum
 
 
 class Allocating:

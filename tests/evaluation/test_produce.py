@@ -12,9 +12,9 @@ from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.evaluate import evaluate
-from autoprune.evaluation.produce import Produced, produce
+from autoprune.evaluation.export import Produced, produce
 from autoprune.evaluation.recipe import Recipe
-from autoprune.pruning.packed import unpack
+from autoprune.models.packed import unpack
 from tests.conftest import DATA
 
 

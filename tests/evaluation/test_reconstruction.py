@@ -11,7 +11,8 @@ from autoprune.evaluation.evaluator import measure
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.reconstruction import BLOCKS, Reconstruction, sampled_blocks
-from autoprune.pruning.bundle import Bundle, LayerInfo
+from autoprune.models.bundle import Bundle
+from autoprune.pruning.layers import LayerInfo
 from tests.conftest import save_tiny_model
 from tests.evaluation.given_scores import GivenScores, random_scores
 

@@ -7,15 +7,15 @@ from typing import ClassVar
 
 import pytest
 
-from autoprune.config import AllocationSettings
+from autoprune.config_sections import AllocationSettings
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation import refined_tuning as module
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.refined_tuning import tune_refined
 from autoprune.evaluation.tuning import Tuned, best_setting, default_of, measure_setting
+from autoprune.models.identity import checksum
 from autoprune.pruning.allocation.table import grid
 from autoprune.pruning.allocation.units import LayerZeros
-from autoprune.pruning.identity import checksum
 from tests.evaluation.given_scores import baseline
 
 

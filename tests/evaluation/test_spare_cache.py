@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.downloads import cache_dir, staging_for
 from autoprune.errors import DownloadError
 from autoprune.evaluation.measurement_cache import user_cache
 from autoprune.evaluation.statistics_cache import PLACE, StatisticsCache
 from autoprune.evaluation.texts import Windows, load_splits
 from autoprune.executors.files import digest_of, statistics_root
-from autoprune.pruning import bundle as bundles
-from autoprune.pruning.bundle import Bundle
+from autoprune.models import bundle as bundles
+from autoprune.models.bundle import Bundle
 from autoprune.spare_cache import SPARE, spare_cache, writable_cache
 from tests.conftest import DATA
 

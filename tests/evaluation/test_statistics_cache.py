@@ -8,8 +8,8 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation import statistics_cache
 from autoprune.evaluation.measurement_spec import MeasurementSpec
 from autoprune.evaluation.recipe import Recipe
-from autoprune.pruning.bundle import Bundle
-from autoprune.pruning.footprint import Room
+from autoprune.models.bundle import Bundle
+from autoprune.models.footprint import Room
 
 
 def test_statistics_are_collected_once_and_found_again_by_content(open_tiny_bench, cache):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from autoprune.config import DataSettings
+from autoprune.config_sections import DataSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.data_sets import read_published
 from autoprune.evaluation.texts import SPLITS, load_calibration, load_splits, read_text

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.config import AllocationSettings
+from autoprune.config_sections import AllocationSettings
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.layer_zeros import allocated, zeros_beforehand
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.tuning import Tuned, _halved, default_of, measure_setting, tune
+from autoprune.models.identity import checksum
 from autoprune.pruning.allocation import owl
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import TUNABLE, grid
-from autoprune.pruning.identity import checksum
 from tests.evaluation.given_scores import baseline
 
 LOSSES = st.lists(st.lists(st.floats(0, 10), min_size=6, max_size=6), min_size=1, max_size=24)

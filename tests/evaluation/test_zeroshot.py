@@ -9,7 +9,7 @@ import torch
 
 from autoprune.errors import UsageError
 from autoprune.evaluation.zeroshot import zero_shot
-from autoprune.pruning.target import Target
+from autoprune.models.target import Target
 
 ITEMS = [
     {"stem": "the value of a name", "choices": ["is bound", "runs away quickly"], "answer": 0},

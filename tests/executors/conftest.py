@@ -22,10 +22,8 @@ from autoprune.runs.events import EventLog, read_events
 from tests.agents.conftest import SMALL
 from tests.agents.lives import live
 
-CANDIDATES = 16
-"""Four generations: a worker that is killed in the second leaves two for what takes its place."""
 WORDS = (
-    f"search.max_candidates={CANDIDATES}",
+    "search.max_candidates=16",
     "search.generation_size=4",
     "search.confirm_seeds=1",
     "data.search_windows=8",
@@ -34,7 +32,7 @@ WORDS = (
 """As many threads in a worker as here: what is added up in another order is not the same to the last bit."""
 ANEW = ("seconds", "memory_bytes")
 """What of a measurement is another one each time."""
-ZYGOTE = "autoprune.sandbox.zygote"
+ZYGOTE = "autoprune.sandbox.inside.zygote"
 PATIENCE = 300.0
 
 Searched = Callable[..., RunDirectory]
@@ -42,7 +40,7 @@ Searched = Callable[..., RunDirectory]
 
 @pytest.fixture(scope="session")
 def searched(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """Run the search of CANDIDATES, with these words, under a name, and with this log of events."""
+    """Run the search of 16 candidates, with these words, under a name, and with this log of events."""
     home = tmp_path_factory.mktemp("searched")
 
     def run(name: str, *words: str, log: type[EventLog] = EventLog) -> RunDirectory:
@@ -71,9 +69,7 @@ def archived(run: RunDirectory) -> dict[str, Any]:
         return {
             "outcomes": [vars(each) | {"data": lasting(each.data)} for each in archive.outcomes()],
             "proposals": [vars(each) for each in archive.proposals()],
-            "measurements": {
-                (row.subject, row.split, row.settings): vars(row) | {"data": lasting(row.data)} for row in rows
-            },
+            "measurements": {(row.subject, row.split): lasting(row.model_dump()) for row in rows},
             "rows": len(rows),
             "nodes": sorted(json.dumps(vars(each), sort_keys=True) for each in archive.nodes()),
             "edges": sorted(json.dumps(vars(each), sort_keys=True) for each in archive.edges()),

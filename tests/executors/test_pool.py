@@ -16,7 +16,7 @@ MEASURED = Measurement(subject="a", split="search", perplexity=20.0, window_loss
 WITH_GRADIENT = "def score(layer):\n    return layer.gradient"
 
 
-class FailingHand:
+class FailingHandle:
     """A worker that is lost over jobs whose name is `fatal`, and answers the others."""
 
     def __init__(self, place, *, opens=None):
@@ -60,7 +60,7 @@ def open_pool():
     """Makes pools of such hands: the pool, the hands that were started, and what was said."""
     pools = []
 
-    def make(workers=2, start=FailingHand):
+    def make(workers=2, start=FailingHandle):
         hands, said = [], []
 
         def started(place):
@@ -111,7 +111,7 @@ def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced_and_counts_ag
 def test_as_many_jobs_as_workers_run_side_by_side(open_pool):
     meeting = threading.Barrier(3, timeout=60)
 
-    class MeetingHand(FailingHand):
+    class MeetingHand(FailingHandle):
         def measure(self, job):
             meeting.wait()  # nobody is done before all have begun
             return super().measure(job)
@@ -130,21 +130,21 @@ def test_on_demand_statistics_are_collected_once_here_and_provided_to_who_needs_
 
 
 def test_what_keeps_a_worker_from_starting_is_said_for_every_job(open_pool):
-    pool, _, _ = open_pool(2, lambda place: FailingHand(place, opens=UsageError("another version of torch")))
+    pool, _, _ = open_pool(2, lambda place: FailingHandle(place, opens=UsageError("another version of torch")))
     for _ in range(2):
         with pytest.raises(UsageError, match="another version of torch"):
             pool.measure(job("good"))
 
 
 def test_workers_that_end_while_they_start_are_tried_a_few_times(open_pool):
-    pool, hands, _ = open_pool(1, lambda place: FailingHand(place, opens=WorkerLost("exit code 1: no such module")))
+    pool, hands, _ = open_pool(1, lambda place: FailingHandle(place, opens=WorkerLost("exit code 1: no such module")))
     with pytest.raises(AutoPruneError, match=r"3 workers in a row ended .* no such module"):
         pool.measure(job("good"))
     assert len(hands) == MOST_LOST
 
 
 def test_a_target_that_was_changed_in_a_worker_is_an_error(open_pool):
-    class SpoiltHand(FailingHand):
+    class SpoiltHand(FailingHandle):
         def verify(self):
             return AutoPruneError("the weights changed")
 

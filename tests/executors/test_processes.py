@@ -12,11 +12,11 @@ from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Job
 from autoprune.executors.choose import make_executor
-from autoprune.executors.here import Here
+from autoprune.executors.in_process import InProcessExecutor
 from autoprune.executors.processes import environment, gpu_of
 from autoprune.sandbox.local import LocalSandbox
 from tests.conftest import DATA
-from tests.executors.conftest import CANDIDATES, archived, differences, killing_log, notices
+from tests.executors.conftest import archived, differences, killing_log, notices
 
 GOOD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 BY_GRADIENT = "def score(layer):\n    return (layer.weight * layer.gradient).abs()\n"
@@ -31,7 +31,7 @@ def test_a_search_of_sixteen_candidates_survives_kill_9_and_finds_what_it_finds_
     assert len(lost) == 1
     assert "was lost (killed by SIGKILL) while it measured candidate" in lost[0]
     found = archived(run)
-    assert len(found["outcomes"]) == CANDIDATES
+    assert len(found["outcomes"]) == 16
     assert found["rows"] == len(found["measurements"])
     assert differences(found, reference) == []
 
@@ -46,7 +46,7 @@ def workers(request, open_tiny_bench, tiny_model):
     tree |= {"sandbox": {"engine": "local", "threads": 1}, "executor": executor}
     config = Config.model_validate(tree)
     bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "sandbox")})
-    here = Here(bench, LocalSandbox(config.sandbox))
+    here = InProcessExecutor(bench, LocalSandbox(config.sandbox))
     pool = make_executor(config, bench, "local", threading.RLock(), lambda line: None)
     yield pool, here
     pool.close()

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from autoprune.config import ExecutorSettings
+from autoprune.config_sections import ExecutorSettings
 from autoprune.errors import UsageError
 from autoprune.executors.choose import check_executor
 from autoprune.runs.events import EventLog
-from tests.executors.conftest import CANDIDATES, archived, differences, killing_log, notices
+from tests.executors.conftest import archived, differences, killing_log, notices
 from tests.executors.ray_cluster import ray_cluster
 
 pytestmark = pytest.mark.xdist_group("executors")
@@ -37,7 +37,7 @@ def test_a_search_of_sixteen_candidates_survives_kill_9_and_finds_what_it_finds_
     assert len(lost) == 1
     assert "while it measured candidate" in lost[0]
     found = archived(run)
-    assert len(found["outcomes"]) == CANDIDATES
+    assert len(found["outcomes"]) == 16
     assert found["rows"] == len(found["measurements"])
     assert differences(found, reference) == []
     said = [line for line in "".join(capfd.readouterr()).splitlines() if "A worker died or was killed" not in line]

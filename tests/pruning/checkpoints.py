@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from autoprune.errors import UsageError
-from autoprune.pruning.target import Target, load_target
+from autoprune.models.target import Target, load_target
 from tests.conftest import save_tokenizer
 
 WEIGHTS = "model.safetensors"

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from autoprune.pruning.target import Target
+from autoprune.models.target import Target
 
 
 @contextmanager

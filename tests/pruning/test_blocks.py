@@ -16,10 +16,10 @@ from transformers import (
 
 from autoprune.evaluation.perplexity import window_losses
 from autoprune.evaluation.probe import stack
-from autoprune.pruning.blocks import decoder_blocks, prunable_layers
-from autoprune.pruning.footprint import Footprint
-from autoprune.pruning.loading import empty_model
-from autoprune.pruning.target import Target
+from autoprune.models.blocks import decoder_blocks, prunable_layers
+from autoprune.models.footprint import Footprint
+from autoprune.models.loading import empty_model
+from autoprune.models.target import Target
 from tests.pruning.checkpoints import SIZE, load, saved
 
 VISION = {

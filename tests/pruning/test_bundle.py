@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError
-from autoprune.pruning.bundle import STATISTICS, Bundle, LayerInfo, widen_bundle, write_bundle
+from autoprune.models.bundle import STATISTICS, Bundle, widen_bundle, write_bundle
+from autoprune.pruning.layers import LayerInfo
 
 LAYERS = [
     LayerInfo("layers.0.q", "q", 0, 0.0, (3, 4), "block.0"),

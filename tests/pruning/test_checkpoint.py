@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from autoprune.pruning.gguf_target import gguf_target
-from autoprune.pruning.packed import pack, unpack
+from autoprune.models.gguf_target import gguf_target
+from autoprune.models.packed import pack, unpack
 from tests.gguf_models import write_gguf
 from tests.pruning.checkpoints import SIZE, WEIGHTS, edit_config, edit_tensors, llama, load, refusal, saved
 

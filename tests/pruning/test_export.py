@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autoprune.errors import UsageError
-from autoprune.pruning.export import count_zeros, save_pruned, settle
+from autoprune.models.packed import pack, unpack
+from autoprune.models.saving import count_zeros, save_pruned, settle
+from autoprune.models.target import Target, load_target
 from autoprune.pruning.masks import make_mask
-from autoprune.pruning.packed import pack, unpack
-from autoprune.pruning.target import Target, load_target
 
 RECIPE = {"algorithm": "magnitude", "allocation": "uniform", "perplexity": 12.345678, "data": {"tokens": "abc|def"}}
 

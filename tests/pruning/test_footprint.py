@@ -5,9 +5,9 @@ import torch
 from transformers import LlamaConfig
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.pruning.footprint import GIB, Footprint, Room, choose_offload, free_room
-from autoprune.pruning.loading import empty_model, weight_files
-from autoprune.pruning.target import load_target
+from autoprune.models.footprint import GIB, Footprint, Room, choose_offload, free_room
+from autoprune.models.loading import empty_model, weight_files
+from autoprune.models.target import load_target
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from autoprune.errors import UsageError
-from autoprune.gguf_files import sha256_of
-from autoprune.pruning import gguf_target as module
-from autoprune.pruning.gguf_target import gguf_target, is_gguf_target
-from autoprune.pruning.target import load_target
+from autoprune.models import gguf_target as module
+from autoprune.models.gguf_files import sha256_of
+from autoprune.models.gguf_target import gguf_target, is_gguf_target
+from autoprune.models.target import load_target
 from tests.gguf_models import write_gguf
 
 

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from autoprune.pruning.blocks import watch_inputs
-from autoprune.pruning.gradients import collect_gradients, collect_output_sensitivity
-from autoprune.pruning.target import Target
+from autoprune.models.blocks import watch_inputs
+from autoprune.models.gradients import collect_gradients, collect_output_sensitivity
+from autoprune.models.target import Target
 from tests.architectures.families import VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(1))

@@ -8,7 +8,7 @@ import pytest
 PROBE = """
 import resource, sys, threading
 import torch
-from autoprune.pruning.heap import LARGEST, keep_freed_memory
+from autoprune.models.malloc import LARGEST, keep_freed_memory
 kept, size = sys.argv[1] == "kept", int(sys.argv[2]) << 20
 assert not kept or keep_freed_memory()
 def pages_touched(size):

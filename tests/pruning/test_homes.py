@@ -10,12 +10,12 @@ from torch import Tensor
 
 from autoprune.errors import UsageError
 from autoprune.evaluation.perplexity import window_losses
-from autoprune.pruning.blocks import decoder_blocks
-from autoprune.pruning.gradients import collect_gradients, collect_output_sensitivity
-from autoprune.pruning.homes import PackedMask
+from autoprune.models.block_storage import PackedMask
+from autoprune.models.blocks import decoder_blocks
+from autoprune.models.gradients import collect_gradients, collect_output_sensitivity
+from autoprune.models.statistics import collect_hessians, collect_inputs
+from autoprune.models.target import Target, load_target
 from autoprune.pruning.masks import matrix_mask
-from autoprune.pruning.statistics import collect_hessians, collect_inputs
-from autoprune.pruning.target import Target, load_target
 from tests.architectures.families import COMMON, VOCABULARY, tiny
 from tests.pruning.masked import masked
 

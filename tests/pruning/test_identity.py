@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
 
-from autoprune.pruning.identity import checksum
+from autoprune.models.identity import checksum
 from tests.pruning.checkpoints import SIZE, edit_config, edit_tensors, llama, load, saved
 
 CHANGES = {

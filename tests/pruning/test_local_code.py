@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoprune.errors import UsageError
-from autoprune.pruning.loading import empty_model, load_model, stored_dtype
+from autoprune.models.loading import empty_model, load_model, stored_dtype
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertLMHeadModel
 
-from autoprune.pruning.target import load_target
+from autoprune.models.target import load_target
 from tests.pruning.checkpoints import SIZE, edit_tensors, llama, load, refusal, saved
 
 UP = "model.layers.1.mlp.up_proj.weight"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.pruning import packed as packed_module
-from autoprune.pruning.packed import FORMAT, pack, unpack
+from autoprune.models import packed as packed_module
+from autoprune.models.packed import FORMAT, pack, unpack
 
 
 def folder_with(path: Path, tensors: dict[str, torch.Tensor]) -> Path:

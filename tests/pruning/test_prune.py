@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from autoprune.errors import CandidateFailure, UsageError
+from autoprune.evaluation.online import OnlineBudget
+from autoprune.evaluation.prune import Method, Scored, Scorer, prune_blocks
+from autoprune.models.blocks import watch_inputs
+from autoprune.models.bundle import Bundle
+from autoprune.models.gradients import collect_gradients
+from autoprune.models.observed import Observed
+from autoprune.models.saving import count_zeros, save_pruned
+from autoprune.models.target import Target, load_target
 from autoprune.pruning.allocation.sdsa import SDSA
-from autoprune.pruning.blocks import watch_inputs
-from autoprune.pruning.bundle import Bundle, LayerInfo
-from autoprune.pruning.export import count_zeros, save_pruned
-from autoprune.pruning.gradients import collect_gradients
-from autoprune.pruning.observed import Observed
-from autoprune.pruning.online import OnlineBudget
-from autoprune.pruning.prune import Method, Scored, Scorer, prune_blocks
+from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.scores import SCORES, Score
-from autoprune.pruning.target import Target, load_target
 from tests.architectures.families import COMMON, VOCABULARY, tiny
 from tests.conftest import save_tokenizer
 

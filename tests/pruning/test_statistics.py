@@ -5,17 +5,17 @@ import torch
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.pruning.blocks import watch_inputs
-from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.statistics import (
+from autoprune.models.blocks import watch_inputs
+from autoprune.models.statistics import (
     STRIP,
     InputMoments,
     Observer,
     collect_hessians,
     collect_inputs,
 )
-from autoprune.pruning.target import Target
-from autoprune.pruning.walk import walk
+from autoprune.models.target import Target
+from autoprune.models.walk import walk
+from autoprune.pruning.layers import LayerInfo
 from tests.architectures.families import COMMON, VOCABULARY, tiny
 from tests.pruning.checkpoints import edit_tensors, llama, load, saved
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.pruning.identity import checksum
-from autoprune.pruning.target import Target, load_target
+from autoprune.models.identity import checksum
+from autoprune.models.target import Target, load_target
 from tests.conftest import save_tokenizer
 from tests.pruning.masked import masked
 
@@ -197,7 +197,7 @@ def test_a_hub_that_does_not_answer_is_one_line_within_seconds(environment, tmp_
     script = (
         "import time\n"
         "from autoprune.errors import AutoPruneError, UsageError\n"
-        "from autoprune.pruning.target import load_target\n"
+        "from autoprune.models.target import load_target\n"
         "begun = time.monotonic()\n"
         "try:\n"
         "    load_target('nobody/no-such-model')\n"
@@ -218,7 +218,7 @@ def test_a_hub_that_does_not_answer_is_one_line_within_seconds(environment, tmp_
 
 @pytest.mark.model
 def test_the_built_in_model_loads_without_noise(built_in_model: Path):
-    script = "from autoprune.pruning.target import load_target; print(load_target('smollm2-135m', 'cpu').weights)"
+    script = "from autoprune.models.target import load_target; print(load_target('smollm2-135m', 'cpu').weights)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "106168320"
     assert done.stderr == ""

@@ -8,13 +8,13 @@ import threading
 import pytest
 import torch
 
-from autoprune.pruning.turns import Turn, end_helpers
+from autoprune.executors.compute_lock import ComputeLock, end_helpers
 
 PROBE = """
 import contextlib, os, sys, threading, time
 import torch
-from autoprune.pruning.turns import Turn
-turn = Turn() if sys.argv[1] == "turn" else contextlib.nullcontext()
+from autoprune.executors.compute_lock import ComputeLock
+turn = ComputeLock() if sys.argv[1] == "turn" else contextlib.nullcontext()
 threads = lambda: len(os.listdir("/proc/self/task"))
 at_first = threads()
 def work():
@@ -48,7 +48,7 @@ def test_no_helpers_are_left_when_a_turn_is_over() -> None:
 
 
 def test_one_thread_has_the_turn_and_may_take_it_again() -> None:
-    turn, order = Turn(), []
+    turn, order = ComputeLock(), []
 
     def other() -> None:
         with turn:
@@ -64,7 +64,7 @@ def test_one_thread_has_the_turn_and_may_take_it_again() -> None:
 
 
 def test_a_failure_gives_the_turn_back() -> None:
-    turn = Turn()
+    turn = ComputeLock()
     with pytest.raises(ValueError, match="broken"), turn:
         raise ValueError("broken")
     done: list[bool] = []

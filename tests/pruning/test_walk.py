@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from autoprune.pruning.blocks import watch_inputs
-from autoprune.pruning.bundle import LayerInfo
-from autoprune.pruning.target import Target
-from autoprune.pruning.walk import walk
+from autoprune.models.blocks import watch_inputs
+from autoprune.models.target import Target
+from autoprune.models.walk import walk
+from autoprune.pruning.layers import LayerInfo
 from tests.architectures.families import COMMON, VOCABULARY, tiny
 
 WINDOWS = torch.randint(3, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(1))

@@ -10,9 +10,9 @@ from transformers import LlamaConfig
 
 from autoprune.errors import UsageError
 from autoprune.evaluation.perplexity import window_losses
-from autoprune.pruning.statistics import collect_inputs
-from autoprune.pruning.target import Target
-from autoprune.pruning.walk import passed_through, walk
+from autoprune.models.statistics import collect_inputs
+from autoprune.models.target import Target
+from autoprune.models.walk import passed_through, walk
 from tests.architectures.families import tiny
 
 WIDTH, VOCABULARY = 8, 32
@@ -286,7 +286,7 @@ def test_the_check_is_made_once_and_whatever_the_weights_are_by_then():
 
 
 def test_arguments_that_are_the_same_for_every_window_are_kept_once():
-    from autoprune.pruning.passages import passages
+    from autoprune.models.passages import passages
 
     target = Target(TokensBesideThem(), None, "model")
     entered = passages(target, WINDOWS.split(1))

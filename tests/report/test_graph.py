@@ -8,7 +8,7 @@ import networkx as nx
 import pytest
 from rich.console import Console
 
-from autoprune.agents.gcot import GCoT
+from autoprune.gcot.graph import GCoT
 from autoprune.report.graph import FORMATS, as_graphml, as_json, as_mermaid, led_to, until
 from autoprune.report.reasoning import reasoning_tree
 from autoprune.runs.archive import Edge, Node

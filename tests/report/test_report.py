@@ -5,14 +5,14 @@ import io
 import pytest
 from rich.console import Console
 
-from autoprune.config import SearchSettings
+from autoprune.config_sections import SearchSettings
 from autoprune.report.live import LiveView, describe
 from autoprune.report.picture import Picture
 from autoprune.report.quality import quality
 from autoprune.report.tables import final_table, run_row, runs_table
 from autoprune.report.text import duration, one_line, plain, visible
 from autoprune.runs.events import Event
-from autoprune.runs.quality import COSTS, Cell, Placed
+from autoprune.runs.quality import COSTS, Niche, Placed
 
 HOSTILE = "[/foo] [bold]i, j[0] \x1b[2J\x1b]0;title\x07 \x00 \u202e \u2028 <script>alert(1)</script>"
 PLAN = {"slot": "g1.c1", "generation": 1, "operator": "explore", "engine": "llm", "parents": ["seed.wanda"]}
@@ -232,7 +232,7 @@ def test_runs_are_listed_one_a_line():
 
 def test_the_map_keeps_its_labels_on_a_narrow_screen_and_its_columns_in_order():
     cells = [(("norm", "hessian"), "heavy", "row"), ((), "light", "row"), (("norm",), "medium", "matrix")]
-    placed = [Placed(f"g1.c{n}", "abc", 50.0 + n, Cell(*cell), n or None, 1 << 20) for n, cell in enumerate(cells)]
+    placed = [Placed(f"g1.c{n}", "abc", 50.0 + n, Niche(*cell), n or None, 1 << 20) for n, cell in enumerate(cells)]
     for width in (100, 60):
         text = " ".join(shown(*quality(placed), width=width).split())
         assert [word for word in text.split() if word in COSTS] == ["medium", "light", "heavy"]

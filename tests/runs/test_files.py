@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.agents.checkpoints import open_checkpoints
 from autoprune.cli.report import NAME, write_report
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
@@ -19,6 +18,7 @@ from autoprune.runs.directory import RunDirectory, content_hash
 from autoprune.runs.events import EventLog, follow_events, read_events
 from autoprune.runs.files import open_file, write_atomically
 from autoprune.runs.fork import copy_until
+from autoprune.search.checkpoints import open_checkpoints
 
 SOURCE = "def score(layer): ...\n"
 

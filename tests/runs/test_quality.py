@@ -10,10 +10,10 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.runs.archive import Outcome
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.quality import Cell, Placed, as_data, best_of_cells, pareto_front, place, unknown_costs
+from autoprune.runs.quality import Niche, Placed, as_data, best_of_cells, pareto_front, place, unknown_costs
 
 MIB = 1 << 20
-ROW, MATRIX = Cell(("norm",), "light", "row"), Cell((), "heavy", "matrix")
+ROW, MATRIX = Niche(("norm",), "light", "row"), Niche((), "heavy", "matrix")
 
 
 def placed(slot, perplexity, cell=ROW, seconds=1.0, memory=10 * MIB):

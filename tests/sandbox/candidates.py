@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from autoprune.pruning.bundle import Bundle
+from autoprune.models.bundle import Bundle
 from autoprune.sandbox.base import Sandbox
 
 WANDA = """

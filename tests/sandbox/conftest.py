@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxUnavailable
-from autoprune.pruning.bundle import LayerInfo, write_bundle
+from autoprune.models.bundle import write_bundle
+from autoprune.pruning.layers import LayerInfo
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox

@@ -91,7 +91,7 @@ for name, attempt in ATTEMPTS.items():
         attempt(layer, w)
         end, saw = "ok", ""
     except BaseException as error:
-        failure = modules["autoprune.sandbox.candidate"].failure("score", error, "")
+        failure = modules["autoprune.sandbox.inside.candidate"].failure("score", error, "")
         end, saw = f"score/{failure['reason']}", failure["message"][:1000]
     print(modules["json"].dumps([name, end, saw]))
 raise ValueError("all were tried")

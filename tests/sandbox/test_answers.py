@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoprune.candidates.contract import GROUPS, UNITS
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.contract import GROUPS, UNITS
 from autoprune.sandbox.answers import Allocated, Answer, Failed, Loaded, Scored, read
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.protocol import MAX_MESSAGE, ProtocolError

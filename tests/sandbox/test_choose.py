@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.sandbox import engine
 from autoprune.sandbox.choose import make_sandbox

@@ -26,7 +26,7 @@ PATIENCE = 180
 SEARCH = """
 import sys, time
 from pathlib import Path
-from autoprune.config import SandboxSettings
+from autoprune.config_sections import SandboxSettings
 settings = SandboxSettings(seconds=600, threads=1)
 if sys.argv[1] == "local":
     from autoprune.sandbox.local import LocalSandbox
@@ -62,7 +62,7 @@ def test_many_local_candidates_leave_nothing(local: Sandbox, bundle: Path) -> No
     for _ in range(10):
         endure(local, bundle)
     me = psutil.Process()
-    zygote = next(child for child in me.children() if "autoprune.sandbox.zygote" in child.cmdline())
+    zygote = next(child for child in me.children() if "autoprune.sandbox.inside.zygote" in child.cmdline())
     before = [
         (process.num_fds(), len(process.children()), process.memory_info().rss, process.num_threads())
         for process in (me, zygote)
@@ -164,7 +164,7 @@ def workers_of(search: subprocess.Popen[str]) -> list[psutil.Process]:
         process
         for process in psutil.process_iter(["cmdline"])
         if (line := process.info["cmdline"] or []) == search.args
-        or ("autoprune.sandbox.zygote" in line and line[-1] == str(search.pid))
+        or ("autoprune.sandbox.inside.zygote" in line and line[-1] == str(search.pid))
     ]
 
 

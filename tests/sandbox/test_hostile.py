@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.bundle import Bundle
+from autoprune.models.bundle import Bundle
 from autoprune.sandbox.base import Sandbox, Session
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from autoprune.sandbox import jail, syscalls
-from autoprune.sandbox.seccomp import build
+from autoprune.sandbox.inside import jail, syscalls
+from autoprune.sandbox.inside.seccomp import build
 
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.bundle import STATISTICS, Bundle, LayerInfo, write_bundle
+from autoprune.models.bundle import STATISTICS, Bundle, write_bundle
+from autoprune.pruning.layers import LayerInfo
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.local import LocalSandbox, LocalWorker
 from autoprune.sandbox.session import WorkerSession, wait_until_ready
@@ -208,7 +209,10 @@ def test_a_killed_warm_process_is_replaced(bundle: Path) -> None:
     try:
         first = score_all(sandbox, WANDA, bundle)
         for child in psutil.Process().children():
-            if "autoprune.sandbox.zygote" in child.cmdline() and child.pid == sandbox._zygote.result()._process.pid:
+            if (
+                "autoprune.sandbox.inside.zygote" in child.cmdline()
+                and child.pid == sandbox._zygote.result()._process.pid
+            ):
                 child.kill()
                 child.wait()
         second = score_all(sandbox, WANDA, bundle)

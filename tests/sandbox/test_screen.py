@@ -2,8 +2,8 @@
 
 import pytest
 
+from autoprune.candidates.screen import refuse, screen
 from autoprune.errors import CandidateFailure
-from autoprune.sandbox.screen import refuse, screen
 
 PLAIN = """
 import math

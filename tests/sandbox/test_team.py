@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.bundle import Bundle
-from autoprune.sandbox.allowance import Allowance
+from autoprune.models.bundle import Bundle
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.local import LocalSandbox
+from autoprune.sandbox.time_budget import TimeBudget
 from tests.sandbox.candidates import WANDA, score_all
 from tests.sandbox.conftest import PATIENT
 
@@ -62,7 +62,7 @@ def test_both_processes_end_with_a_failure_that_names_the_first_layer(
     team: Sandbox, bundle: Path, names: list[str]
 ) -> None:
     team.wait_until_warm()
-    warm = [child for child in psutil.Process().children() if "autoprune.sandbox.zygote" in child.cmdline()]
+    warm = [child for child in psutil.Process().children() if "autoprune.sandbox.inside.zygote" in child.cmdline()]
 
     def workers() -> int:
         return sum(len(each.children()) for each in warm)
@@ -78,7 +78,7 @@ def test_both_processes_end_with_a_failure_that_names_the_first_layer(
 
 
 def test_seconds_are_the_candidates_not_a_processes() -> None:
-    allowance = Allowance(5.0)
+    allowance = TimeBudget(5.0)
     with allowance.waiting() as first:
         pass
     with pytest.raises(KeyError), allowance.waiting() as second:

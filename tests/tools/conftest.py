@@ -2,14 +2,15 @@
 
 import pytest
 
-from autoprune.config import Config, SandboxSettings
+from autoprune.config import Config
+from autoprune.config_sections import SandboxSettings
 from autoprune.evaluation.measurement_cache import user_cache
+from autoprune.evaluation.measurement_store import MeasurementStore
+from autoprune.measuring.measurer import Measurer
+from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.local import LocalSandbox
-from autoprune.tools.measurement_store import MeasurementStore
-from autoprune.tools.measurer import Measurer
-from autoprune.tools.workbench import Workbench
 
 DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 10, "report_windows": 3}
 

@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from autoprune.config import Config, SandboxSettings
+from autoprune.candidates.contract import MAX_SOURCE_BYTES
+from autoprune.candidates.screen import screen
+from autoprune.config import Config
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import CandidateFailure, UsageError
-from autoprune.pruning.contract import MAX_SOURCE_BYTES
+from autoprune.measuring.algorithms import open_algorithms
 from autoprune.report.algorithm_file import documented
 from autoprune.runs.archive import Archive, Proposal
 from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox.screen import screen
-from autoprune.tools.algorithms import open_algorithms
 
 SETTINGS = SandboxSettings(engine="local", seconds=60, memory_mb=1024, threads=1)
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"

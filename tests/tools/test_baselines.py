@@ -1,7 +1,7 @@
 """Which baselines a search has."""
 
-from autoprune.tools.baselines import Baseline, baselines, refined_scores
-from autoprune.tools.tuner import Tuner
+from autoprune.measuring.baselines import Baseline, baselines, refined_scores
+from autoprune.measuring.tuner import Tuner
 
 
 def names(workbench):

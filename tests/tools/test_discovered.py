@@ -5,10 +5,10 @@ from importlib.resources import files
 
 import pytest
 
-from autoprune.pruning import discovered as shipped
-from autoprune.pruning.contract import MAX_SOURCE_BYTES
-from autoprune.pruning.discovered import discovered, discovered_source
-from autoprune.sandbox.screen import screen
+from autoprune.candidates import discovered as shipped
+from autoprune.candidates.contract import MAX_SOURCE_BYTES
+from autoprune.candidates.discovered import discovered, discovered_source
+from autoprune.candidates.screen import screen
 from tests.tools.test_algorithms import opened
 
 

@@ -1,8 +1,13 @@
 """The tool on a real bench and the real local sandbox: races, errors of layers, and what is found in the cache."""
 
+import traceback
+from pathlib import Path
+
 import pytest
 
+import autoprune
 from autoprune.errors import CandidateFailure
+from autoprune.evaluation import bench as module
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
 
 GOOD = "def score(layer):\n    return layer.weight.abs() + 0.01\n"
@@ -143,3 +148,16 @@ def test_under_other_settings_nothing_is_found(new_workbench, change):
     split = "search" if change == "sparsity" else "report"
     first.baseline("wanda", "uniform", "search")
     assert not second.baseline("wanda", "uniform", split).cached
+
+
+def test_few_frames_lie_between_the_tool_and_the_losses_of_windows(workbench, monkeypatch):
+    frames = []
+    real, package = module.window_losses, Path(autoprune.__file__).parent
+
+    def watched(*words, **named):
+        frames.append(sum(package in Path(frame.filename).parents for frame in traceback.extract_stack()))
+        return real(*words, **named)
+
+    monkeypatch.setattr(module, "window_losses", watched)
+    evaluate(workbench, GOOD)
+    assert frames[0] <= 7

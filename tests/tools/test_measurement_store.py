@@ -5,10 +5,10 @@ import pytest
 from autoprune.evaluation.ladder import EVERYTHING, StoppedEarly
 from autoprune.evaluation.measurement_cache import MeasurementCache
 from autoprune.evaluation.measurement_spec import MeasurementSpec
+from autoprune.evaluation.measurement_store import MeasurementStore
 from autoprune.evaluation.recipe import Recipe
 from autoprune.runs.archive import Archive
 from autoprune.runs.measurement import Measurement
-from autoprune.tools.measurement_store import MeasurementStore
 
 FOUND = Measurement(subject="abc", split="search", perplexity=12.5, window_losses=[2.5], windows=1, zeros=3)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from autoprune.config import Config
+from autoprune.measuring.opening import open_workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
-from autoprune.tools.opening import open_workbench
 from tests.bos_models import BOS, SEQLEN
 
 DATA = {"seqlen": SEQLEN, "calibration_samples": 2, "search_windows": 2, "report_windows": 2}

@@ -6,9 +6,9 @@ from transformers import LlamaConfig
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.pruning.footprint import GIB, Footprint, Room
-from autoprune.pruning.loading import empty_model
-from autoprune.tools.plan import advice, plan, read_speed
+from autoprune.measuring.resource_plan import advice, plan, read_speed
+from autoprune.models.footprint import GIB, Footprint, Room
+from autoprune.models.loading import empty_model
 from tests.conftest import DATA
 
 CPU = torch.device("cpu")

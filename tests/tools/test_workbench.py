@@ -10,13 +10,13 @@ import pytest
 from autoprune.errors import UsageError
 from autoprune.evaluation.measurement_spec import MeasurementSpec
 from autoprune.evaluation.tuning import Tuned, parameters_of
-from autoprune.executors.here import Here
+from autoprune.executors.in_process import InProcessExecutor
+from autoprune.measuring import tuner as module
+from autoprune.measuring.measurer import Measurer
+from autoprune.measuring.tuner import Tuner
 from autoprune.pruning.allocation import sdsa_settings
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.runs import directory
-from autoprune.tools import tuner as module
-from autoprune.tools.measurer import Measurer
-from autoprune.tools.tuner import Tuner
 
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 BY_MODULE = (
@@ -212,7 +212,7 @@ def elsewhere(new_workbench):
     """A workbench that measures candidates in such an executor."""
     workbench = new_workbench(cache=False)
     workbench.measurer.executor = Elsewhere(2)
-    workbench.measurer.executor.here = Here(workbench.bench, workbench.measurer.sandbox)
+    workbench.measurer.executor.here = InProcessExecutor(workbench.bench, workbench.measurer.sandbox)
     return workbench
 
 
@@ -251,7 +251,7 @@ def test_what_another_number_of_threads_measured_is_another_entry_of_the_cache(n
     second.run.save_source(WANDA)
     first.candidate(name, "search")
     second.measurer.executor = Elsewhere(1)
-    second.measurer.executor.here = Here(second.bench, second.measurer.sandbox)
+    second.measurer.executor.here = InProcessExecutor(second.bench, second.measurer.sandbox)
     assert not second.candidate(name, "search").cached
     assert len(second.measurer.executor.jobs) == 1
 

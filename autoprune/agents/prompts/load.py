@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
+from autoprune.candidates import contract
+from autoprune.candidates.contract import Field
 from autoprune.config_values import Profile
-from autoprune.pruning import contract
-from autoprune.pruning.contract import Field
 
 
 @cache

@@ -14,7 +14,7 @@ OWN_ALLOCATION = 0.35
 """How often a formula drawn anew brings an allocation of its own."""
 TRIES = 30
 DEEPEN = "deepen"
-"""What is done at the end of a search (`agents/ending.py`), and not drawn before."""
+"""What is done at the end of a search (`search/finishing.py`), and not drawn before."""
 _WHY = {
     "initialise": "a weight term times an input term is the family of the published scores",
     "explore": "a formula unlike all before it may show what the family lacks",

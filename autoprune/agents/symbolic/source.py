@@ -9,7 +9,7 @@ from autoprune.agents.symbolic.allocation import source as allocation_source
 from autoprune.agents.symbolic.code_leaf import RENAMED, embedded
 from autoprune.agents.symbolic.expression import Expression, codes, formula, non_negative, shape
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, TERMINALS
-from autoprune.pruning.contract import ALLOWED_IMPORTS
+from autoprune.candidates.contract import ALLOWED_IMPORTS
 
 
 def source(expression: Expression, group: str, allocation: Allocation | None = None) -> str:

@@ -3,17 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autoprune.pruning.allocation.dynamic import staged_zeros
 from autoprune.pruning.allocation.sdsa import PRESETS, SDSA
 from autoprune.pruning.allocation.spec import AllocationSpec, Made, Parameters, Setting
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from autoprune.pruning.prune import Plan
-    from autoprune.pruning.target import Target
 
 # What a tuning spans: (kappa, tau, delta), from next to uniform to far from it.
 STRENGTHS = ((0.1, 1.0, 0.15), (0.25, 1.0, 0.15), (0.5, 1.0, 0.15), (0.5, 0.5, 0.15), (1.0, 1.0, 0.3))
@@ -52,15 +46,9 @@ def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float)
         yield setting("block", "skewness", strength, STAGED)
 
 
-def _online(target: "Target", few: "Tensor", sparsity: float) -> "Plan":
-    from autoprune.pruning.online import OnlineBudget  # which imports torch
-
-    return OnlineBudget(target, few, PRESETS["default"], sparsity)
-
-
 SPECS = (
     AllocationSpec("sdsa", _make, grid=_grid, default=lambda units, sparsity: parameters(SDSA())),
     AllocationSpec("sdsa-paper", lambda given: _make({"skew": "raw"}), variant_of="sdsa"),
     AllocationSpec("sdsa-staged", lambda given: _make({"mode": STAGED}), "scores"),
-    AllocationSpec("sdsa-online", lambda given: Made(plan=_online), "walk"),
+    AllocationSpec("sdsa-online", lambda given: Made(online=PRESETS["default"]), "walk"),
 )

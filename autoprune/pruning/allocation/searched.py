@@ -51,13 +51,13 @@ def searched(
     offspring: int = 12,
     seed: int = 0,
     floors: Sequence[int] | None = None,
-    told: Callable[[float], None] = lambda loss: None,
+    on_progress: Callable[[float], None] = lambda loss: None,
 ) -> Searched:
     """Evolve zeros per unit from `start`; their sum never changes, and each stays between its floor (0) and size.
 
     A generation makes `offspring` by a few random swaps; each rung measures those that are left on more windows; the
-    last survivor replaces the parent if its loss on the last rung is lower. `told` hears the best loss after each.
-    Deterministic in the seed.
+    last survivor replaces the parent if its loss on the last rung is lower. `on_progress` gets the best loss after
+    each. Deterministic in the seed.
     """
     lows = list(floors or [0] * len(sizes))
     if not all(low <= zeros <= n for low, zeros, n in zip(lows, start, sizes, strict=True)):
@@ -82,7 +82,7 @@ def searched(
         if alive and loss(alive[0], full) < best.loss:
             best.zeros, best.loss = alive[0], loss(alive[0], full)
         best.losses.append(best.loss)
-        told(best.loss)
+        on_progress(best.loss)
     return best
 
 

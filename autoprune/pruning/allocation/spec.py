@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from autoprune.pruning.allocation.sdsa import SDSA
     from autoprune.pruning.allocation.units import Units
-    from autoprune.pruning.prune import Plan
-    from autoprune.pruning.target import Target
 
 Stage = Literal["statistics", "scores", "trials", "walk"]
 """When zeros are decided: from unit statistics alone, from the scores of all layers, by trials on the search split, or
@@ -47,14 +46,14 @@ class Context(Protocol):
 class Made:
     """An allocation with its parameters fixed: one of three ways to zeros.
 
-    `densities`: from units with the fields `reads` beside size. `zeros`: per layer, from a context. `plan`: for
-    `prune_blocks`, from a target and a few calibration windows [samples, seqlen].
+    `densities`: from units with the fields `reads` beside size. `zeros`: per layer, from a context. `online`: SDSA's
+    constants, where it allocates to one block after the other while the model is pruned.
     """
 
     densities: Densities | None = None
     reads: tuple[str, ...] = ()
     zeros: Callable[[Context], dict[str, int]] | None = None
-    plan: Callable[["Target", "Tensor", float], "Plan"] | None = None
+    online: "SDSA | None" = None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.pruning.allocation.budget import matrix_zeros, project, unit_zeros
 from autoprune.pruning.allocation.signals import SIGNALS, unit_key, unit_signals
-from autoprune.pruning.bundle import LayerInfo, Readable
-from autoprune.pruning.contract import UNIT_FIELDS
+from autoprune.pruning.fields import UNIT_FIELDS
+from autoprune.pruning.layers import LayerInfo, Readable
 from autoprune.pruning.masks import count_zeros
 
 MIXED = "mixed"

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from autoprune.agents.chat.client import Chat
+from autoprune.llm.client import Chat
 from tests.agents.chat.faulty_server import ChatServer
 
 QUESTION = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Say hello."}]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.endpoint import Endpoint
+from autoprune.llm.client import Chat
+from autoprune.llm.endpoint import Endpoint
 from tests.agents.chat.faulty_server import ChatServer
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from autoprune.agents.chat import choose
-from autoprune.agents.chat.choose import VENDOR_MODEL, choose_llm, open_chats
-from autoprune.agents.chat.endpoint import is_loopback
-from autoprune.config import LLMSettings
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import ChatError, UsageError
+from autoprune.llm import choose
+from autoprune.llm.choose import VENDOR_MODEL, choose_llm, open_chats
+from autoprune.llm.endpoint import is_loopback
 from tests.agents.chat.faulty_server import ChatServer
 
 

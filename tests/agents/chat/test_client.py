@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.endpoint import FEWEST_TOKENS
-from autoprune.agents.chat.parse import MAX_REPLY_CHARS
+from autoprune.llm.client import Chat
+from autoprune.llm.endpoint import FEWEST_TOKENS
+from autoprune.llm.parse import MAX_REPLY_CHARS
 from tests.agents.chat.asking import GOOD, QUESTION, MakeChat, Thought, ask
 from tests.agents.chat.faulty_server import Answer, ChatServer, Status, Stream
 
@@ -126,7 +126,7 @@ def test_seed_depends_on_the_key_and_the_run_only(open_chat_to: MakeChat, chat_s
 
 
 def test_key_is_sent_as_a_bearer_and_never_shown(chat_server: ChatServer) -> None:
-    from autoprune.agents.chat.endpoint import Endpoint
+    from autoprune.llm.endpoint import Endpoint
 
     endpoint = Endpoint(base_url=chat_server.base_url, model="m", api_key="sk-secret")
     with contextlib.closing(Chat(endpoint)) as chat:

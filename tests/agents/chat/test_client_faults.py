@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.reply import ReplyUnusable, Usage
-from autoprune.agents.chat.transport import MAX_BODY_BYTES
 from autoprune.errors import ChatError, RunPaused
+from autoprune.llm.reply import ReplyUnusable, Usage
+from autoprune.llm.transport import MAX_BODY_BYTES
 from tests.agents.chat.asking import GOOD, QUESTION, MakeChat, Thought, ask
 from tests.agents.chat.faulty_server import (
     Answer,

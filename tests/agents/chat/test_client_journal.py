@@ -2,8 +2,8 @@
 
 import pytest
 
-from autoprune.agents.chat.reply import ReplyUnusable, recorded_usage
 from autoprune.errors import RunPaused
+from autoprune.llm.reply import ReplyUnusable, recorded_usage
 from tests.agents.chat.asking import GOOD, Killed, MakeChat, Thought, ask, killed_after_the_first_call
 from tests.agents.chat.conftest import DiskJournal
 from tests.agents.chat.faulty_server import ChatServer, Status

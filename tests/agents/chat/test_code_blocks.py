@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.agents.chat.code_blocks import fenced_code
+from autoprune.llm.code_blocks import fenced_code
 
 CODE = "import torch\n\n\ndef score(layer):\n    return layer.weight.abs()\n"
 BLOCK = f"```python\n{CODE}```"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoprune.agents.chat.completion import BrokenOff, ErrorInside, NotAChatReply, read_completion
-from autoprune.agents.chat.reply import ReplyUnusable
+from autoprune.llm.completion import BrokenOff, ErrorInside, NotAChatReply, read_completion
+from autoprune.llm.reply import ReplyUnusable
 from tests.agents.chat.asking import MakeChat, Thought, ask
 from tests.agents.chat.faulty_server import Answer, ChatServer, Stream, as_json, completion
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.error_objects import error_in, message_of, status_of
 from autoprune.errors import ChatError, RunPaused
+from autoprune.llm.error_objects import error_in, message_of, status_of
 from tests.agents.chat.asking import MakeChat, ask
 from tests.agents.chat.faulty_server import ChatServer, Stream, as_json
 

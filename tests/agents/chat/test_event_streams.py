@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.completion import BrokenOff, ErrorInside, NotAChatReply, read_completion
+from autoprune.llm.completion import BrokenOff, ErrorInside, NotAChatReply, read_completion
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 DONE = "data: [DONE]\n\n"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from autoprune.agents.analyst import Reflection
-from autoprune.agents.chat.parse import parse_json
 from autoprune.agents.critic import Opinion
 from autoprune.agents.proposer import Thought
+from autoprune.llm.parse import parse_json
 
 PLAIN = {"idea": "x", "why": "y", "expected": "better", "builds_on": ["g1.c1"]}
 

@@ -10,11 +10,11 @@ import psutil
 import pytest
 from pydantic import BaseModel
 
-from autoprune.agents.chat.choose import choose_llm, open_chats
-from autoprune.agents.chat.local import LocalServer, usable_cores
-from autoprune.agents.chat.model_file import find_model
-from autoprune.config import LLMSettings
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import ChatError
+from autoprune.llm.choose import choose_llm, open_chats
+from autoprune.llm.local import LocalServer, usable_cores
+from autoprune.llm.model_file import find_model
 from tests.agents.chat.faulty_server import ChatServer
 
 pytest.importorskip("xllamacpp")
@@ -78,7 +78,7 @@ def test_real_local_model_answers_under_a_schema_idles_and_ends_with_us() -> Non
 def starter(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A process that starts a local server, says its pid and waits."""
     code = (
-        "import sys; from pathlib import Path; from autoprune.agents.chat.local import LocalServer\n"
+        "import sys; from pathlib import Path; from autoprune.llm.local import LocalServer\n"
         f"with LocalServer(Path({str(find_model(None, print))!r}), context=512) as server:\n"
         "    print(server.pid, flush=True); sys.stdin.read()\n"
     )

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.agents.chat.model_file import find_model
 from autoprune.errors import UsageError
-from autoprune.gguf_files import CHAT
+from autoprune.llm.model_file import find_model
+from autoprune.models.gguf_files import CHAT
 from tests.gguf_models import empty_gguf
 
 

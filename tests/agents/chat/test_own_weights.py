@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat import choose
-from autoprune.agents.chat.choose import INSTALL_LOCAL, choose_llm
-from autoprune.agents.chat.own_weights import NOT_COMPARED, SAME, SAME_SIZES, own_weights
-from autoprune.config import LLMSettings
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import UsageError
-from autoprune.gguf_files import CHAT, sha256_of
+from autoprune.llm import choose
+from autoprune.llm.choose import INSTALL_LOCAL, choose_llm
+from autoprune.llm.own_weights import NOT_COMPARED, SAME, SAME_SIZES, own_weights
+from autoprune.models.gguf_files import CHAT, sha256_of
 from tests.gguf_models import empty_gguf, write_gguf
 
 

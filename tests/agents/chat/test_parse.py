@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from autoprune.agents.chat.code_blocks import fenced_code
-from autoprune.agents.chat.parse import clean, parse_json
+from autoprune.llm.code_blocks import fenced_code
+from autoprune.llm.parse import clean, parse_json
 
 CODE = "def score(layer):\n    return layer.weight.abs()\n"
 

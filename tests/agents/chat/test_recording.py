@@ -5,12 +5,13 @@ import os
 
 import pytest
 
-from autoprune.agents.chat.recorded_settings import decisive, defaults, target_name
-from autoprune.agents.chat.recorder import Recorder, header_of
-from autoprune.agents.chat.recording import LARGEST, LONGEST, Recording, open_recording, place_of, replays
-from autoprune.agents.chat.reply import ReplyUnusable
-from autoprune.config import Config, LLMSettings, load_config
+from autoprune.config import Config, load_config
+from autoprune.config_sections import LLMSettings
 from autoprune.errors import UsageError
+from autoprune.llm.recorded_settings import decisive, defaults, target_name
+from autoprune.llm.recorder import Recorder, header_of
+from autoprune.llm.recording import LARGEST, LONGEST, Recording, open_recording, place_of, replays
+from autoprune.llm.reply import ReplyUnusable
 from autoprune.recordings import FIRST, HOME
 from tests.agents.chat.asking import GOOD, QUESTION, Thought, ask
 from tests.agents.chat.faulty_server import Status

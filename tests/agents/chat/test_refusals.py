@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.refusals import SYSTEM, Refusals, refused
-from autoprune.agents.chat.reply import ReplyUnusable
 from autoprune.errors import ChatError, RunPaused
+from autoprune.llm.refusals import SYSTEM, Refusals, refused
+from autoprune.llm.reply import ReplyUnusable
 from tests.agents.chat.asking import GOOD, QUESTION, MakeChat, Thought, ask
 from tests.agents.chat.faulty_server import ChatServer, Raw, as_json
 

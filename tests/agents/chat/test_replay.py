@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from autoprune.agents.budget import BudgetSpent
-from autoprune.agents.chat.choose import Choice, choose_llm, open_chats
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.recorder import Recorder, header_of
-from autoprune.agents.chat.recording import Recording
-from autoprune.agents.chat.replay import Replayer
-from autoprune.agents.chat.reply import ReplyUnusable
-from autoprune.agents.chat.tools import Tool, Toolbox
-from autoprune.config import Config, LLMSettings
-from autoprune.errors import UsageError
+from autoprune.config import Config
+from autoprune.config_sections import LLMSettings
+from autoprune.errors import BudgetSpent, UsageError
+from autoprune.llm.choose import Choice, choose_llm, open_chats
+from autoprune.llm.client import Chat
+from autoprune.llm.recorder import Recorder, header_of
+from autoprune.llm.recording import Recording
+from autoprune.llm.replay import Replayer
+from autoprune.llm.reply import ReplyUnusable
+from autoprune.llm.tools import Tool, Toolbox
 from tests.agents.chat.asking import GOOD, Killed, Thought, ask
 from tests.agents.chat.faulty_server import Calls, Status
 from tests.agents.chat.test_recording import ENTRY, HEADER, TURN, write

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.reply import ReplyUnusable
-from autoprune.agents.chat.transport import MAX_BODY_BYTES
 from autoprune.errors import ChatError, RunPaused
+from autoprune.llm.client import Chat
+from autoprune.llm.reply import ReplyUnusable
+from autoprune.llm.transport import MAX_BODY_BYTES
 from tests.agents.chat.faulty_server import Alive, ChatServer, Drip, Hang, Status, Stream, as_json
 
 QUESTION = [{"role": "user", "content": "Say hello."}]

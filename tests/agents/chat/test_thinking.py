@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.agents.chat.code_blocks import fenced_code
-from autoprune.agents.chat.reply import ReplyUnusable
-from autoprune.agents.chat.thinking import split_thinking
+from autoprune.llm.code_blocks import fenced_code
+from autoprune.llm.reply import ReplyUnusable
+from autoprune.llm.thinking import split_thinking
 from tests.agents.chat.asking import GOOD, MakeChat, Thought, ask
 from tests.agents.chat.conftest import DiskJournal
 from tests.agents.chat.faulty_server import Answer, ChatServer, Stream, as_json

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.reply import ReplyUnusable
-from autoprune.agents.chat.tools import LONGEST_RESULT, Tool, Toolbox
+from autoprune.llm.client import Chat
+from autoprune.llm.reply import ReplyUnusable
+from autoprune.llm.tools import LONGEST_RESULT, Tool, Toolbox
 from tests.agents.chat.asking import Killed, killed_after_the_first_call
 from tests.agents.chat.conftest import DiskJournal
 from tests.agents.chat.faulty_server import Calls, ChatServer, Raw, Status

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from autoprune.agents.chat.reply import Turn, Usage, recorded_usage
-from autoprune.agents.chat.usage import MOST_TOKENS
+from autoprune.llm.reply import Turn, Usage, recorded_usage
+from autoprune.llm.usage import MOST_TOKENS
 from tests.agents.chat.asking import MakeChat, ask
 from tests.agents.chat.conftest import DiskJournal
 from tests.agents.chat.faulty_server import Answer, ChatServer, Raw, as_json, completion

@@ -6,15 +6,15 @@ from typing import get_args
 
 import pytest
 
-from autoprune.agents.bandit import PARENTS, Operator
-from autoprune.agents.chat.client import Chat
-from autoprune.agents.chat.endpoint import Endpoint
 from autoprune.agents.llm_proposer import LLMProposer, conversation
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render, strong_task
 from autoprune.agents.proposer import Request
 from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.agents.symbolic.source import source
+from autoprune.llm.client import Chat
+from autoprune.llm.endpoint import Endpoint
+from autoprune.search.bandit import PARENTS, Operator
 from tests.agents.chat.faulty_server import ChatServer
 
 EXCHANGED = ("exchange", ("mul", "W", "X"), 2.0)

@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from autoprune.agents.bandit import Operator
-from autoprune.agents.chat.code_blocks import fenced_code
 from autoprune.agents.prompts.load import operator_task, render, strong_task
-from autoprune.pruning.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, LAYER_FIELDS, UNIT_FIELDS, UNITS
+from autoprune.candidates.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, LAYER_FIELDS, UNIT_FIELDS, UNITS
+from autoprune.llm.code_blocks import fenced_code
+from autoprune.search.bandit import Operator
 
 ROOM = files("autoprune.agents.prompts")
 PROMPTS = sorted(
@@ -45,7 +45,7 @@ def test_system_prompt_states_the_contract() -> None:
 
 def test_system_prompt_shows_a_candidate_that_keeps_the_contract() -> None:
     torch = pytest.importorskip("torch")
-    from autoprune.sandbox.screen import screen
+    from autoprune.candidates.screen import screen
 
     source = fenced_code(render("small/proposer_system"))
     assert source is not None

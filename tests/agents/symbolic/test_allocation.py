@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from autoprune.agents.symbolic import allocation
 from autoprune.agents.symbolic.source import source
+from autoprune.candidates.contract import UNITS
+from autoprune.candidates.screen import screen
 from autoprune.pruning.allocation.budget import project
 from autoprune.pruning.allocation.sdsa import SDSA
-from autoprune.pruning.contract import UNITS
-from autoprune.sandbox.screen import screen
 
 
 def units(count=6):

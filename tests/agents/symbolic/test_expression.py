@@ -11,8 +11,8 @@ from autoprune.agents.symbolic.expression import SEEDS, formula, freeze, shape, 
 from autoprune.agents.symbolic.operators import OPERATORS, TERMINALS
 from autoprune.agents.symbolic.probes import fingerprint
 from autoprune.agents.symbolic.source import source
+from autoprune.candidates.screen import screen
 from autoprune.pruning.scores import SCORES
-from autoprune.sandbox.screen import screen
 
 BY_AN_LLM = """import torch
 

@@ -78,7 +78,7 @@ def test_an_allocation_is_made_in_the_one_way_that_its_stage_says(name):
     making, stage = made(name), spec_of(name).stage
     assert (making.densities is not None) == (stage == "statistics")
     assert (making.zeros is not None) == (stage in ("scores", "trials"))
-    assert (making.plan is not None) == (stage == "walk")
+    assert (making.online is not None) == (stage == "walk")
     assert making.reads == () or making.densities is not None
 
 

@@ -1,0 +1,184 @@
+"""Reading a candidate's source before it runs: a lint whose findings go to the critic and the trace.
+
+It finds honest mistakes early and cheaply. It is never the boundary: code that means harm can hide from any lint, and
+is stopped by the jail. No torch here.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from autoprune.candidates.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, MAX_SOURCE_BYTES
+from autoprune.errors import CandidateFailure
+from autoprune.plain_text import clean
+from autoprune.syntax import NotPython, parse
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_RANDOM = _words(
+    "rand rand_like randn randn_like randint randint_like randperm bernoulli multinomial normal poisson dropout "
+    "uniform_ normal_ random_ exponential_ bernoulli_ cauchy_ geometric_ log_normal_ seed"
+)
+_DYNAMIC = _words("eval exec compile open input globals locals vars breakpoint __import__")
+_OUTSIDE_THE_MATHS = _words(
+    "hub save load serialization multiprocessing distributed cpp_extension ops classes jit compile set_num_threads "
+    "set_default_dtype set_default_device manual_seed storage untyped_storage from_file data_ptr"
+)
+_MAX_MESSAGE = 300
+_FIELDS = frozenset(field.name for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One remark. An "error" means that the source cannot run as a candidate; `reason` as in CandidateFailure."""
+
+    severity: Literal["error", "warning"]
+    line: int
+    message: str
+    reason: str = "contract"
+
+
+def screen(source: str) -> list[Finding]:
+    """All findings, errors first, then by line."""
+    if (size := len(source.encode(errors="surrogatepass"))) > MAX_SOURCE_BYTES:
+        return [Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})")]
+    try:
+        tree = parse(source)
+    except NotPython as error:
+        return [Finding("error", error.line, _short(str(error)))]
+    found = {replace(each, message=_short(each.message)) for each in _found(tree)}
+    return sorted(found, key=lambda finding: (finding.severity, finding.line, finding.message))
+
+
+def _found(tree: ast.Module) -> Iterator[Finding]:
+    yield from _entry_points(tree)
+    yield from _imports(tree)
+    yield from _habits(tree)
+
+
+def _short(message: str) -> str:
+    """Names, and the values of constants, may be as long as the source."""
+    return clean(message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…")
+
+
+def refuse(source: str) -> None:
+    """Raise CandidateFailure (stage "screen") for the first error that the screen finds, if any."""
+    for finding in screen(source):
+        if finding.severity == "error":
+            lines = source.split("\n")  # as Python counts them: `splitlines` has ten more line ends
+            code = lines[finding.line - 1].strip()[:160] if finding.line <= len(lines) else ""
+            where = f" (line {finding.line}: `{code}`)" if code else ""
+            raise CandidateFailure("screen", finding.reason, clean(finding.message + where))
+
+
+def imported_modules(source: str) -> set[str]:
+    """The top-level names of the modules that a source imports; none of a source that cannot be parsed."""
+    try:
+        tree = parse(source)
+    except NotPython:
+        return set()
+    return {name.partition(".")[0] for _, name in _imported(tree)}
+
+
+def _entry_points(tree: ast.Module) -> Iterator[Finding]:
+    defined: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined[node.name] = node
+        elif isinstance(node, ast.Assign):
+            defined |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            defined[node.target.id] = node
+    if "score" not in defined:
+        yield Finding("error", 1, "the source defines no function score(layer)")
+    for name, arguments in (("score", ("layer",)), ("allocate", ("units", "sparsity"))):
+        function = defined.get(name)
+        if isinstance(function, ast.FunctionDef):
+            yield from _signature(function, arguments)
+        elif isinstance(function, ast.AsyncFunctionDef | ast.ClassDef):
+            yield Finding("error", function.lineno, f"{name} must be a plain function")
+    group = defined.get("GROUP")
+    if isinstance(group, ast.Assign | ast.AnnAssign):
+        if not isinstance(group.value, ast.Constant):
+            yield Finding("warning", group.lineno, "GROUP should be a plain string")
+        elif group.value.value not in GROUPS:
+            yield Finding("error", group.lineno, f"GROUP is {group.value.value!r}, not one of {', '.join(GROUPS)}")
+
+
+def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Finding]:
+    positional = [*node.args.posonlyargs, *node.args.args]
+    needed = len(positional) - len(node.args.defaults)
+    room = len(positional) >= len(expected) or node.args.vararg is not None
+    keywords = [
+        argument.arg
+        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        if default is None
+    ]
+    if needed > len(expected) or not room or keywords:
+        wanted = f"{node.name}({', '.join(expected)})"
+        yield Finding("error", node.lineno, f"{node.name} is called as {wanted}; its signature does not allow that")
+    returns = [inner for inner in ast.walk(node) if isinstance(inner, ast.Return) and inner.value is not None]
+    if not returns:
+        yield Finding("warning", node.lineno, f"{node.name} never returns a value")
+
+
+def _imports(tree: ast.Module) -> Iterator[Finding]:
+    for line, name in _imported(tree):
+        if name.partition(".")[0] not in ALLOWED_IMPORTS:
+            message = f"import of {name!r} is not allowed; a candidate may import {' and '.join(ALLOWED_IMPORTS)}"
+            yield Finding("error", line, message, "forbidden")
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "." * node.level + (node.module or "")
+
+
+def _habits(tree: ast.Module) -> Iterator[Finding]:
+    parameters = {
+        node.args.args[0].arg
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name == "score" and node.args.args
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield from _attribute(node, parameters)
+        elif isinstance(node, ast.Name) and node.id in _DYNAMIC:
+            yield Finding("warning", node.lineno, f"{node.id} has no place in a score", "forbidden")
+        elif isinstance(node, ast.Name | ast.Constant) and _is_dunder(node):
+            yield Finding(
+                "warning", node.lineno, "names with double underscores reach behind the contract", "forbidden"
+            )
+        elif isinstance(node, ast.While) and _is_endless(node):
+            yield Finding("warning", node.lineno, "this loop may never end")
+
+
+def _attribute(node: ast.Attribute, parameters: set[str]) -> Iterator[Finding]:
+    if node.attr in _RANDOM:
+        yield Finding("warning", node.lineno, f"{node.attr} draws random numbers: a score should be deterministic")
+    elif node.attr in _OUTSIDE_THE_MATHS and isinstance(node.ctx, ast.Load):
+        yield Finding("warning", node.lineno, f"{node.attr} has no place in a score", "forbidden")
+    elif node.attr.startswith("__"):
+        yield Finding("warning", node.lineno, "names with double underscores reach behind the contract", "forbidden")
+    elif isinstance(node.value, ast.Name) and node.value.id in parameters and node.attr not in _FIELDS:
+        yield Finding(
+            "warning", node.lineno, f"layer has no attribute {node.attr!r}; it has {', '.join(sorted(_FIELDS))}"
+        )
+
+
+def _is_dunder(node: ast.Name | ast.Constant) -> bool:
+    text = node.id if isinstance(node, ast.Name) else node.value
+    return isinstance(text, str) and len(text) > 4 and text.startswith("__") and text.endswith("__")
+
+
+def _is_endless(node: ast.While) -> bool:
+    always = isinstance(node.test, ast.Constant) and bool(node.test.value)
+    leaves = any(isinstance(inner, ast.Break | ast.Return | ast.Raise) for inner in ast.walk(node))
+    return always and not leaves

@@ -1,0 +1,283 @@
+"""What a score computes, read off its source: followed on a small made-up layer, never run.
+
+An interpreter of the few operations that scores are made of, on arrays of a hundred numbers. It knows no loops, no
+branches and nothing outside the maths, so that a source cannot do anything through it; what it does not know it does
+not judge. The critic names by it what a formula repeats ("this is RIA"), and finds numerical hazards, before anything
+runs; whether masks are really the same is measured later.
+"""
+
+import ast
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoprune.candidates.contract import DEFAULT_GROUP
+from autoprune.syntax import NotPython, parse
+
+Array = NDArray[np.float64]
+OUT, IN = 12, 16
+DEEPEST = 8
+"""Calls of helpers inside helpers."""
+MOST_STEPS = 5000
+"""Parts of expressions that are followed; helpers that call helpers may multiply without an end."""
+
+PUBLISHED: dict[str, Callable[[Any], Array]] = {
+    "magnitude": lambda layer: np.abs(layer.weight),
+    "Wanda": lambda layer: np.abs(layer.weight) * layer.input_norm,
+    "RIA": lambda layer: (_share(layer, 0) + _share(layer, 1)) * np.sqrt(layer.input_norm),
+    "GBLM": lambda layer: np.abs(layer.weight) * (layer.input_norm + 100 * layer.gradient),
+    "Pruner-Zero": lambda layer: np.square(layer.weight) * (layer.gradient - layer.gradient.min()),
+}
+"""The published scores that need no full Hessian."""
+
+_MISUSE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+"""What numpy raises on sources that misuse it: such a source is not followed any further."""
+
+
+class Unreadable(Exception):
+    """The source does something that this module does not know."""
+
+
+@dataclass
+class Reading:
+    """What a source computes on the made-up layer, and where it stops being finite (a line, 0 for nowhere)."""
+
+    group: str
+    scores: Array
+    hazard: int = 0
+    signed: bool = False
+
+    def same_order(self, other: Array) -> bool:
+        """Whether other scores would keep the same weights, whatever the sparsity."""
+        mine, theirs = (self.scores, other) if self.group == "row" else (self.scores.ravel(), other.ravel())
+        return bool(np.array_equal(np.argsort(mine, axis=-1), np.argsort(theirs, axis=-1)))
+
+    @property
+    def flat(self) -> bool:
+        """Whether all weights that are compared with each other score the same."""
+        spread = np.ptp(self.scores, axis=1 if self.group == "row" else None)
+        return bool(np.any(spread == 0))
+
+
+@cache
+def read(source: str) -> Reading | None:
+    """What a source computes; None when it cannot be followed."""
+    try:
+        module = _Module(parse(source))
+        with np.errstate(all="ignore"):
+            scores, hazard = module.score(_layer())
+            _, on_zeros = module.score(_layer(zeros=True))
+            mirrored, _ = module.score(_layer(mirrored=True))
+            if scores.shape != (OUT, IN):
+                return None
+            signed = not np.allclose(scores, mirrored, equal_nan=True)
+        return Reading(module.group, scores, hazard or on_zeros, signed)
+    except (Unreadable, NotPython, *_MISUSE):
+        return None
+
+
+def published_twin(reading: Reading) -> str | None:
+    """The published score that orders the weights in the same way, if there is one."""
+    layer = _layer()
+    return next((name for name, score in PUBLISHED.items() if reading.same_order(score(layer))), None)
+
+
+def _share(layer: Any, axis: int) -> Array:
+    size = np.abs(layer.weight)
+    share: Array = size / size.sum(axis=axis, keepdims=True)
+    return share
+
+
+def _layer(zeros: bool = False, mirrored: bool = False) -> SimpleNamespace:
+    """Random weights and statistics that fit together; with zeros, or with every weight's sign turned."""
+    random = np.random.default_rng(0)
+    weight = random.standard_t(3, (OUT, IN)) * (-1 if mirrored else 1)
+    mean, deviation = random.normal(size=IN), random.lognormal(size=IN)
+    gradient = random.lognormal(size=(OUT, IN))
+    if zeros:
+        weight[1] = weight[:, 2] = mean[2] = deviation[2] = gradient[:, 2] = 0.0
+    square = mean**2 + deviation**2
+    return SimpleNamespace(
+        weight=weight,
+        input_norm=np.sqrt(1000 * square),
+        input_mean=mean,
+        input_var=deviation**2,
+        hessian_diag=square,
+        gradient=gradient,
+        depth=np.float64(0.5),
+        sparsity=np.float64(0.6),
+    )
+
+
+_BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+}
+
+
+def _over(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A reduction as torch has it: over all, or over `dim`."""
+
+    def reduced(x: Any, dim: Any = None, keepdim: Any = False) -> Any:
+        axis = None if dim is None else int(dim)
+        return function(x, axis=axis, keepdims=bool(keepdim) and axis is not None)
+
+    return reduced
+
+
+def _variance(x: Any, axis: int | None, keepdims: bool) -> Any:
+    """Unbiased, as torch has it; of a single number it is not a number."""
+    count = np.float64(x.size if axis is None else x.shape[axis])
+    return x.var(axis=axis, keepdims=keepdims) * (count / (count - 1))
+
+
+def _clamp(x: Any, min: Any = -np.inf, max: Any = np.inf) -> Any:
+    return np.minimum(np.maximum(x, min), max)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(np, name) for name in ("abs", "sqrt", "square", "log", "log1p", "exp", "sign", "tanh")},
+    **{name: getattr(np, name) for name in ("maximum", "minimum", "where", "ones_like", "zeros_like")},
+    "pow": np.power,
+    "div": np.divide,
+    "mul": np.multiply,
+    "add": np.add,
+    "sub": np.subtract,
+    **{name: _over(getattr(np, name)) for name in ("sum", "mean", "amax", "amin")},
+    "max": lambda x: np.max(x),
+    "min": lambda x: np.min(x),
+    "std": _over(lambda x, axis, keepdims: np.sqrt(_variance(x, axis, keepdims))),
+    "var": _over(_variance),
+    "norm": _over(lambda x, axis, keepdims: np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))),
+    "tensor": lambda x: x,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "reciprocal": lambda x: 1 / x,
+    "clamp": _clamp,
+    "clamp_min": lambda x, min: np.maximum(x, min),
+    "float": lambda x: np.asarray(x, dtype=np.float64),
+    "clone": lambda x: x,
+}
+"""What a score may call, as a method or as torch.NAME."""
+
+
+@dataclass
+class _Module:
+    """A source's top level: constants, helpers, `score`."""
+
+    tree: ast.Module
+    constants: dict[str, Any] = field(default_factory=dict)
+    functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for node in self.tree.body:
+            if isinstance(node, ast.FunctionDef):
+                self.functions[node.name] = node
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                value = node.value
+                self.constants[node.targets[0].id] = value.value if isinstance(value, ast.Constant) else None
+
+    @property
+    def group(self) -> str:
+        return str(self.constants.get("GROUP", DEFAULT_GROUP))
+
+    def score(self, layer: SimpleNamespace) -> tuple[Array, int]:
+        """The scores, and the first line of `score` whose value is not finite (0 for none)."""
+        if "score" not in self.functions:
+            raise Unreadable
+        follower = _Follower(self)
+        scores = follower.call(self.functions["score"], [layer])
+        return np.asarray(scores, dtype=np.float64), follower.hazard
+
+
+class _Follower:
+    """Follows one call of `score`, statement by statement."""
+
+    def __init__(self, module: _Module) -> None:
+        self._module = module
+        self._depth = 0
+        self._steps = 0
+        self.hazard = 0
+
+    def call(self, function: ast.FunctionDef, values: list[Any]) -> Any:
+        names = [argument.arg for argument in function.args.args]
+        if self._depth == DEEPEST or len(names) != len(values):
+            raise Unreadable
+        self._depth += 1
+        known = dict(zip(names, values, strict=True))
+        for statement in function.body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=expression):
+                    known[name] = self._checked(expression, known)
+                case ast.AugAssign(target=ast.Name(id=name), op=op, value=expression):
+                    known[name] = self._binary(op, known[name], self._checked(expression, known))
+                case ast.Return(value=ast.expr() as expression):
+                    self._depth -= 1
+                    return self._checked(expression, known)
+                case ast.Expr(value=ast.Constant()):
+                    pass
+                case _:
+                    raise Unreadable
+        raise Unreadable
+
+    def _checked(self, expression: ast.expr, known: dict[str, Any]) -> Any:
+        value = self._value(expression, known)
+        if not self.hazard and isinstance(value, np.ndarray | np.floating) and not np.all(np.isfinite(value)):
+            self.hazard = expression.lineno
+        return value
+
+    def _value(self, node: ast.expr, known: dict[str, Any]) -> Any:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise Unreadable
+        match node:
+            case ast.Constant(value=bool() as flag):
+                return flag
+            case ast.Constant(value=int() | float() as number):
+                return np.float64(number)
+            case ast.Name(id=name) if name in known:
+                return known[name]
+            case ast.Name(id=name) if isinstance(self._module.constants.get(name), int | float):
+                return np.float64(self._module.constants[name])
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if isinstance(known.get(name), SimpleNamespace):
+                if not hasattr(known[name], attribute):
+                    raise Unreadable
+                return getattr(known[name], attribute)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self._value(operand, known)
+            case ast.BinOp(left=left, op=op, right=right):
+                return self._binary(op, self._value(left, known), self._value(right, known))
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                return self._binary(op, self._value(left, known), self._value(right, known))
+            case ast.Call():
+                return self._called(node, known)
+        raise Unreadable
+
+    def _called(self, node: ast.Call, known: dict[str, Any]) -> Any:
+        values = [self._value(argument, known) for argument in node.args]
+        named = {word.arg: self._value(word.value, known) for word in node.keywords if word.arg}
+        match node.func:
+            case ast.Name(id=name) if name in self._module.functions and not named:
+                return self.call(self._module.functions[name], values)
+            case ast.Attribute(value=ast.Name(id="torch" | "math"), attr=name) if name in _FUNCTIONS:
+                return _FUNCTIONS[name](*values, **named)
+            case ast.Attribute(value=owner, attr=name) if name.rstrip("_") in _FUNCTIONS:
+                return _FUNCTIONS[name.rstrip("_")](self._value(owner, known), *values, **named)
+        raise Unreadable
+
+    def _binary(self, op: ast.AST, left: Any, right: Any) -> Any:
+        if type(op) not in _BINARY:
+            raise Unreadable
+        return _BINARY[type(op)](left, right)

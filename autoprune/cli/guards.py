@@ -1,0 +1,122 @@
+"""What surrounds a search that a command works on: Ctrl+C, a full disk, a start that fails, a person who is asked."""
+
+import errno
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from types import FrameType
+
+from rich.console import Console
+
+from autoprune.cli.common import console
+from autoprune.config import Config
+from autoprune.errors import AutoPruneError, RunPaused
+from autoprune.report.live import LiveView
+from autoprune.report.text import plain
+from autoprune.runs.directory import RunDirectory
+
+INTERRUPTED = 130
+POLL = 0.1
+"""Seconds between two looks at whether an approval has come."""
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+
+
+class CannotWrite(AutoPruneError):
+    """Disk or database cannot be written any more; what was written stays, to be resumed."""
+
+
+@contextmanager
+def gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
+    """Of a search that cannot start (a key, an extra, an engine, a text, a device is missing) nothing is left.
+
+    Yields what to call when it has started. What failed for want of room, or waits, can be resumed.
+    """
+    begun = threading.Event()
+    try:
+        yield begun.set
+    except (RunPaused, CannotWrite):
+        raise
+    except AutoPruneError:
+        if fresh and not begun.is_set():
+            run.discard(config)
+        raise
+
+
+@contextmanager
+def attended(run: RunDirectory, config: Config, view: LiveView, screen: Console) -> Iterator[Callable[[], None] | None]:
+    """On a terminal: somebody asks for approvals while the search goes on. Yields how to wait for an answer."""
+    if not (screen.is_terminal and sys.stdin.isatty()):
+        yield None
+        return
+    from autoprune.cli.dialog import Dialog
+    from autoprune.runs.archive import Archive
+
+    ended = threading.Event()
+    with (
+        closing(Archive.of(run, config)) as archive,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="approvals") as thread,
+    ):
+        dialog = Dialog(run, archive, screen, sys.stdin.fileno(), ended.is_set, view.held)
+        asking = thread.submit(dialog.attend)
+
+        def wait() -> None:
+            if asking.done():
+                asking.result()
+                raise RunPaused(f"stopped; what waits for approval: autoprune approve {run.path}")
+            time.sleep(POLL)
+
+        try:
+            yield wait
+        finally:
+            ended.set()
+
+
+@contextmanager
+def faults_explained(run: RunDirectory) -> Iterator[None]:
+    """One line when disk or database cannot be written any more; what was written stays, and the run can go on."""
+    from sqlalchemy.exc import DatabaseError
+
+    from autoprune.runs.postgres import driver_errors, one_line
+
+    faults: tuple[type[Exception], ...] = (OSError, sqlite3.Error, DatabaseError, *driver_errors())
+    try:
+        yield
+    except faults as error:
+        if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
+            raise
+        schema = None if isinstance(error, OSError) else run.schema()
+        what = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
+        reason = error.strerror if isinstance(error, OSError) else one_line(getattr(error, "orig", error))
+        remedy = "when it answers again" if schema else "make room, then"
+        raise CannotWrite(
+            f"{what} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
+        ) from None
+
+
+@contextmanager
+def stop_at_once(run: RunDirectory, view: LiveView) -> Iterator[None]:
+    """On Ctrl+C say how to go on and end at once: every finished step is on disk, helpers die with this process.
+
+    All but containers, which are the engine's children: they are removed.
+    """
+    from autoprune.sandbox.leftovers import remove_own
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        view.stop()
+        signal.signal(signum, signal.SIG_DFL)  # who asks twice does not wait for the engine
+        console().print(plain(f"\ninterrupted; go on with: autoprune resume {run.path}"), soft_wrap=True)
+        remove_own()
+        os._exit(INTERRUPTED)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,80 @@
+"""What the commands that draw a run take from it, beside its events: graph, costs, and the place of each candidate."""
+
+import json
+import re
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from autoprune.config import Config
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import read_events
+
+if TYPE_CHECKING:
+    from networkx import MultiDiGraph
+
+    from autoprune.report.candidate import Spending
+    from autoprune.runs.archive import Archive
+    from autoprune.runs.quality import Placed
+
+
+def look_over(directory: RunDirectory, config: Config) -> None:
+    """Read all facts of a run once, before a search goes on from them: not one may be wrong hours later.
+
+    `config`: settings that open its database. Raises UsageError for what is none of this program's.
+    """
+    from autoprune.report.picture import Picture
+    from autoprune.report.tables import final_table, run_row
+    from autoprune.runs.archive import Archive
+    from autoprune.runs.facts import reading_facts
+    from autoprune.runs.quality import as_data
+
+    with reading_facts(directory), closing(Archive.of(directory, config)) as archive:
+        picture = Picture.of(read_events(directory.events_file))
+        final_table(picture)
+        placed = placed_candidates(directory, archive)
+        data = [run_row(directory.name, picture, 0), as_data(placed), *map(vars, archive.proposals())]
+        json.dumps([*data, *map(vars, archive.outcomes())], allow_nan=False)
+        reasoning_graph(directory, archive)
+        spending_by_slot(archive)
+        archive.seconds()
+        archive.approvals.pending()
+        archive.approvals.switched()
+
+
+def reasoning_graph(directory: RunDirectory, archive: "Archive") -> "MultiDiGraph[str]":
+    """The reasoning graph, credited as the run credits it."""
+    from autoprune.gcot.graph import GCoT
+
+    credited = directory.settings()[0].agents.gcot != "no-credit"
+    return GCoT(archive.nodes(), archive.edges(), credited).described()
+
+
+def placed_candidates(directory: RunDirectory, archive: "Archive") -> "list[Placed]":
+    """The measured candidates with their cells in the map and their costs."""
+    from autoprune.agents.niche import niche_of
+    from autoprune.runs.quality import place
+
+    return place(directory, archive.outcomes(), niche_of)
+
+
+def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
+    """What each slot's calls to chat models used, from the journal of replies; those about a generation (the
+    analyst's) stand under its name, as `g1`."""
+    from autoprune.llm.reply import Record, recorded_usage
+    from autoprune.report.candidate import Spending
+
+    calls: dict[str, list[Record]] = {}
+    for key, record in archive.calls().items():
+        if named := re.match(r"g\d+(\.c\d+)?(?=\.)", key):
+            calls.setdefault(named[0], []).append(Record.model_validate(record))
+    return {
+        slot: Spending(
+            agents={role: used.model_dump() for role, used in sorted(recorded_usage(map(vars, records)).items())},
+            models=tuple(dict.fromkeys(turn.model for record in records for turn in record.turns)),
+            looked_up=tuple(str(call) for record in records for turn in record.turns for call in turn.calls),
+            thinking=tuple(
+                f"{record.role}: {turn.thinking}" for record in records for turn in record.turns if turn.thinking
+            ),
+        )
+        for slot, records in calls.items()
+    }

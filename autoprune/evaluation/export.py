@@ -1,0 +1,129 @@
+"""From a model and an algorithm to a pruned model on disk, measured as it is saved."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autoprune.config import Config
+from autoprune.downloads import progress
+from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
+from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
+from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.evaluation.bos import shown
+from autoprune.evaluation.evaluator import as_it_is, dense, prune
+from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.texts import Split
+from autoprune.models.loading import DTYPES, stored_dtype
+from autoprune.models.packed import Sizes, pack
+from autoprune.models.saving import Exported, save_pruned, settle
+
+SPLIT: Split = "report"
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A pruned model on disk, what was measured of it, and the sizes of directory and packed file, if one was made.
+
+    Perplexities are those of the report split, the pruned model's with its weights in the files' dtype.
+    """
+
+    exported: Exported
+    dense_perplexity: float
+    perplexity: float
+    seconds: dict[str, float]
+    facts: dict[str, Any]
+    packed: Path | None = None
+    sizes: Sizes | None = None
+
+
+def produce(
+    config: Config,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    into: Path,
+    notify: Callable[[str], None],
+    packed: Path | None = None,
+) -> Produced:
+    """Prune a model for good and write it to `into`, a Hugging Face directory, and to a `packed` file if one is named.
+
+    The files keep the dtype that the model had, unless the configuration names another. Raises UsageError before
+    anything is loaded when the recipe does not fit or a place is taken, CandidateFailure when the algorithm fails, and
+    AutoPruneError when the pruned model says nothing finite or cannot be written.
+    """
+    recipe.check(algorithm)
+    _check_free(into, packed)
+    dtype = stored_dtype(config.model, notify) if config.dtype == "auto" else DTYPES[config.dtype]
+    if dtype == torch.float32:
+        # A probe might choose bfloat16: then the files' last digits would be lost.
+        config = config.model_copy(update={"dtype": "float32"})
+    bench = open_bench(config, None, notify)
+    target = bench.target
+    if target.mapped:
+        raise UsageError(
+            f"writing a pruned {config.model} needs it in memory, and it does not fit; it can be searched and measured "
+            "here (offload=disk), and written on a machine with more memory"
+        )
+    before = dense(bench, SPLIT).perplexity
+
+    steps = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block)
+    with progress("pruning", steps, lambda line: None, "windows x blocks") as advance:
+        spent, repeats = prune(bench, algorithm, recipe, target.for_good, lambda: advance(1))
+    if repeats is False:
+        notify(f"{algorithm.name}: {NOT_REPEATABLE}; pruned again, the model will be another one")
+    settle(target, dtype)
+    perplexity = _measured(bench)
+    facts = {**_facts(bench, algorithm, recipe, dtype, before, perplexity), "repeats": repeats}
+    exported = save_pruned(target, into, facts, dtype)
+    sizes = pack(into, packed) if packed is not None else None
+    seconds = {"statistics": 0.0, **spent.reported()}
+    seconds["statistics"] += bench.take_statistics_seconds()
+    return Produced(exported, before, perplexity, seconds, facts, packed, sizes)
+
+
+def _check_free(into: Path, packed: Path | None) -> None:
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise UsageError(f"{into} exists already; name another directory, or empty it first")
+    if packed is not None and packed.exists():
+        raise UsageError(f"{packed} exists already; name another file, or remove it first")
+
+
+def _measured(bench: Bench) -> float:
+    try:
+        return as_it_is(bench, SPLIT).perplexity
+    except CandidateFailure:
+        raise AutoPruneError(
+            "the perplexity of the pruned model is not finite, so it was not saved; try dtype=float32 or less sparsity"
+        ) from None
+
+
+def _facts(
+    bench: Bench, algorithm: Algorithm, recipe: Recipe, dtype: torch.dtype, before: float, perplexity: float
+) -> dict[str, Any]:
+    """What the model card tells."""
+    texts = {
+        split: {
+            "source": text.source,
+            "windows": len(text.tokens),
+            "seqlen": text.seqlen,
+            "fingerprint": text.fingerprint,
+        }
+        for split in ("calibration", SPLIT)
+        for text in [bench.windows(split)]
+    }
+    return {
+        "base_model": bench.target.name,
+        "base_fingerprint": bench.target.fingerprint,
+        "algorithm": algorithm.name,
+        "recipe": asdict(recipe),
+        "dtype": str(dtype).removeprefix("torch."),
+        "perplexity_dense": before,
+        "perplexity": perplexity,
+        "perplexity_text": texts[SPLIT],
+        "calibration": texts["calibration"],
+        "bos": shown(bench.windows(SPLIT).bos),
+        "made_with": {name: version(name) for name in ("autoprune", "torch", "transformers")},
+    }

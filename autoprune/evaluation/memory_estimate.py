@@ -1,0 +1,91 @@
+"""How much memory each phase of a run needs, from the sizes of the model and the settings alone."""
+
+import os
+
+import torch
+
+from autoprune.config import Config
+from autoprune.evaluation.perplexity import windows_per_pass
+from autoprune.models.footprint import Footprint, Room
+from autoprune.pruning.threads import AHEAD, MOST
+
+PER_SCORE = 13
+"""Bytes per weight of a layer while it is scored and masked: weight, score and a copy to select in, float32; a mask."""
+PER_HESSIAN = 2 * 4
+"""Bytes per value of a Hessian: as it is summed, and what is kept of it, float32."""
+PER_SWAP = 8 * 4
+"""Bytes per weight of a layer while its mask is refined: weight, mask, steps and what each would do, float32."""
+FLOATS = 3 * 4
+"""Bytes per value where one is looked at in float32: a copy, what is made of it, and what that is summed from."""
+
+
+class MemoryEstimate:
+    """Bytes, beyond what libraries take, of each phase of a run with these settings; on the GPU's side where one is.
+
+    Upper bounds of what passes take: every input and output of one block at once.
+    """
+
+    def __init__(self, size: Footprint, config: Config, dtype: torch.dtype, offload: str, gpu: bool) -> None:
+        self._size, self._config, self._gpu, self._offload = size, config, gpu, offload
+        self._item, self._batch = dtype.itemsize, windows_per_pass(dtype)
+        self._width = sum(rows + columns for rows, columns in size.matrices)
+
+    def load(self) -> Room:
+        """The model, and one more of its largest pieces as it is converted."""
+        largest = max(self._size.vocabulary * self._size.hidden, max(self._size.blocks))
+        return self._held(pruned=False) + self._here(largest * self._item)
+
+    def statistics(self) -> Room:
+        """The model, hidden states of the calibration text, and a window's pass through one block; where some blocks
+        are sampled or baselines are refined, the Hessians of its layers; where some are sampled, a backward pass of one
+        window."""
+        data = self._config.data
+        sampled = self._config.search.layer_error is not None
+        hessians = sampled or self.refined
+        largest = max(columns for _, columns in self._size.matrices)
+        working = self._pass(data.seqlen) + data.seqlen * largest * FLOATS
+        working += hessians * PER_HESSIAN * sum(columns**2 for _, columns in self._size.matrices)
+        states = self._states(data.calibration_samples)
+        block = max(self._size.blocks) * self._item  # as it is written
+        return self._held(pruned=False) + self._here(max(states + max(working, block), sampled * self._backward()))
+
+    @property
+    def refined(self) -> bool:
+        """Whether masks of baselines are refined by Hessians."""
+        return "swaps" in self._config.search.baseline_refinements
+
+    def measuring(self, windows: int, sandboxed: int = 0, refined: bool = False) -> Room:
+        """A pruned model, or masks in the making, and `refined` ones; logits of a batch. `sandboxed`: bytes of the
+        candidate's process."""
+        data = self._config.data
+        positions = data.seqlen * self._size.vocabulary
+        passes = self._pass(self._batch * data.seqlen) + positions * (self._batch * self._item + FLOATS)
+        if self._offload != "none":
+            passes += self._states(windows)
+        threads = min(os.cpu_count() or 1, MOST)
+        masking = (AHEAD * threads + 1) * PER_SCORE * max(rows * columns for rows, columns in self._size.matrices)
+        if refined:
+            masking += threads * max(columns * (4 * columns + PER_SWAP * rows) for rows, columns in self._size.matrices)
+        masks = self._size.prunable // 8 if self._offload == "disk" else 0
+        making = self._held(pruned=True) + self._here(masks + masking)
+        ready = self._held(pruned=True) + self._here(passes)
+        most = Room(max(making.host, ready.host), max(making.device, ready.device))
+        return most + Room(host=sandboxed)
+
+    def _backward(self) -> int:
+        """One window: hidden states before every block, one block's activations and their gradients, logits."""
+        seqlen = self._config.data.seqlen
+        logits = seqlen * self._size.vocabulary * (2 * self._item + FLOATS)
+        return len(self._size.blocks) * self._states(1) + 2 * self._pass(seqlen) + logits
+
+    def _held(self, pruned: bool) -> Room:
+        return self._size.held(self._item, self._offload, self._gpu, pruned)
+
+    def _here(self, count: int) -> Room:
+        return Room(device=count) if self._gpu else Room(host=count)
+
+    def _pass(self, tokens: int) -> int:
+        return tokens * (self._width + self._size.hidden) * self._item
+
+    def _states(self, windows: int) -> int:
+        return windows * self._config.data.seqlen * self._size.hidden * self._item

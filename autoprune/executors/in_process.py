@@ -1,0 +1,44 @@
+"""In this process, one candidate at a time. Each worker of the other executors has one of these inside."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.evaluator import measure
+from autoprune.executors.base import Job
+from autoprune.executors.compute_lock import ComputeLock
+from autoprune.runs.measurement import Measurement
+from autoprune.sandbox.algorithm import Candidate
+from autoprune.sandbox.base import Sandbox
+
+
+@dataclass
+class InProcessExecutor:
+    """The sandbox scores, the evaluator masks and measures. `lock` is held meanwhile: one heavy job at a time."""
+
+    bench: Bench
+    sandbox: Sandbox
+    lock: AbstractContextManager[Any] = field(default_factory=ComputeLock)
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """See base.Executor."""
+        return {"threads": torch.get_num_threads()}
+
+    def measure(self, job: Job) -> Measurement:
+        """See base.Executor."""
+        with self.lock:
+            candidate = Candidate(job.name, job.source, self.sandbox)
+            return measure(self.bench, candidate, job.recipe, job.split, job.ladder, subject=job.name)
+
+    def verify(self) -> None:
+        """See base.Executor."""
+        with self.lock:
+            self.bench.target.verify()
+
+    def close(self) -> None:
+        """End the sandbox."""
+        self.sandbox.close()

@@ -1,0 +1,94 @@
+"""The chain of thought: what of the reasoning graph goes into a prompt, each step marked by its ground."""
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from autoprune.gcot.graph import GCoT
+from autoprune.runs.archive import Node
+
+Style = Literal["full", "flat", "none", "no-credit"]
+LESSONS = 2
+"""Generations whose lessons are told."""
+SECTIONS = ("path", "contrast", "lessons", "best")
+"""Parts of the proposer's prompt that can be left out: the path to the parent, the refuted idea, the last lessons, and
+the list of the best so far."""
+VERDICTS = {"supports": "supported", "refutes": "refuted"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a chain: the node it comes from, what it says, and the evidence it rests on (None: conjecture)."""
+
+    node: str
+    kind: str
+    text: str
+    ground: str | None
+
+    def __str__(self) -> str:
+        ground = f"measured: {self.ground}" if self.ground else "conjecture"
+        return f"[{self.node}] {self.kind}: {self.text} ({ground})"
+
+    def record(self) -> dict[str, Any]:
+        """Plain data for the archive."""
+        return asdict(self)
+
+
+def compile_chain(
+    gcot: GCoT,
+    parents: list[str],
+    style: Style,
+    sections: Collection[str] = SECTIONS,
+    generations: int | None = LESSONS,
+) -> list[Step]:
+    """The steps for a proposal from these parent algorithms (node ids). `generations`: those whose lessons are told,
+    the last ones; None: all.
+
+    `full` and `no-credit`: the path to the first parent, what its measurement says, a refuted path, the last lessons,
+    each if it is among the sections. `flat`: only the parents and their measurements. `none`: nothing.
+    """
+    if style == "none":
+        return []
+    if style == "flat":
+        return [step for parent in parents for step in _algorithm(gcot, gcot.nodes[parent])]
+    chain: list[Step] = []
+    path = gcot.path_to(parents[0]) if parents else []
+    if not any(gcot.nodes[name].kind == "observation" for name in path):
+        # A published score rests on no observation of this target, so the chain starts with those that paid best.
+        path = [*gcot.observations(2 if not parents else 1), *path]
+    for name in path if "path" in sections else parents[:1]:
+        node = gcot.nodes[name]
+        chain += _algorithm(gcot, node) if node.kind == "algorithm" else [_step(gcot, node)]
+    for parent in parents[1:]:
+        chain += _algorithm(gcot, gcot.nodes[parent])
+    contrast = gcot.refuted(but=path) if "contrast" in sections else None
+    if contrast is not None:
+        chain.append(_step(gcot, contrast))
+    lessons = _last_lessons(gcot, generations) if "lessons" in sections else []
+    shown = {step.node for step in chain}
+    return chain + [_step(gcot, lesson) for lesson in lessons if lesson.id not in shown]
+
+
+def _last_lessons(gcot: GCoT, generations: int | None) -> list[Node]:
+    lessons = gcot.of_kind("lesson")
+    recent = sorted({lesson.generation for lesson in lessons})[-(generations or len(lessons)) :]
+    return [lesson for lesson in lessons if lesson.generation in recent]
+
+
+def as_text(chain: list[Step]) -> str:
+    """The numbered chain for a prompt."""
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(chain, 1)) or "(nothing yet)"
+
+
+def _algorithm(gcot: GCoT, node: Node) -> list[Step]:
+    evidence = gcot.evidence(node.id)
+    steps = [Step(node.id, "algorithm", node.text, evidence.id if evidence else None)]
+    if evidence is not None:
+        steps.append(Step(evidence.id, "evidence", evidence.text, evidence.id))
+    return steps
+
+
+def _step(gcot: GCoT, node: Node) -> Step:
+    settled = gcot.verdict(node.id) if node.kind == "hypothesis" else None
+    kind = f"hypothesis ({VERDICTS[settled[0]]})" if settled else node.kind
+    return Step(node.id, kind, node.text, gcot.ground(node.id))

@@ -1,0 +1,174 @@
+"""A chat model and how to ask it; and one call of it, which is one HTTP request."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from autoprune.config_values import without_user
+from autoprune.llm.faults import FAULTS, Fault, diagnose
+from autoprune.llm.parse import MAX_REPLY_CHARS, clean
+from autoprune.llm.question import Question, problem_of
+from autoprune.llm.refusals import SYSTEM, Refusals, has_system
+from autoprune.llm.reply import Turn
+from autoprune.llm.thinking import split_thinking
+from autoprune.llm.tools import calls_of
+from autoprune.llm.transport import BoundedClient
+from autoprune.llm.usage import counted
+from autoprune.secrets import keep_address, masked
+
+FEWEST_TOKENS = 400
+"""However slow the endpoint is: shorter replies hold no whole candidate."""
+_OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A chat model and how to ask it.
+
+    Attributes:
+        base_url: up to and including the version, for example "https://api.openai.com/v1".
+        timeout: seconds for one whole reply; of one that streams, seconds without a token.
+        retries: further tries after a passing failure.
+        temperature: sampling temperature unless a question brings its own. max_reply_tokens: likewise.
+        price: US dollars for (model, tokens_in, tokens_out), None = unknown.
+        seed: base of the sampling seed, so that a question has the same seed in every run; None sends none.
+        streams: replies are asked for as streams, which a slow machine may take its time over.
+        patience: seconds that a whole reply should take at most. Once the endpoint's speed is known, no longer replies
+            are asked for than come in that time, or FEWEST_TOKENS; None: the speed does not count.
+        reports_progress: it is llama.cpp's server, which streams its progress through the prompt too.
+        refusals: the parameters that it was found to refuse.
+    """
+
+    base_url: str
+    model: str
+    api_key: str = field(repr=False, default="none")
+    temperature: float = 0.8
+    max_reply_tokens: int = 700
+    timeout: float = 120.0
+    retries: int = 4
+    price: Callable[[str, int, int], float | None] = lambda model, tokens_in, tokens_out: None
+    seed: int | None = None
+    streams: bool = False
+    patience: float | None = None
+    reports_progress: bool = False
+    refusals: Refusals = field(default_factory=Refusals, compare=False)
+
+    def __post_init__(self) -> None:
+        keep_address(self.base_url)
+
+    def __str__(self) -> str:
+        return masked(f"the chat model {self.model} at {without_user(self.base_url)}")
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether an address is on this machine: no proxy may be asked for it, and its model may need our CPU."""
+    host = urlsplit(base_url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+class CallFailed(Exception):
+    """A call brought no answer."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.line)
+        self.fault = fault
+
+
+class Caller:
+    """Calls one endpoint. Safe to share between threads."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        host = urlsplit(endpoint.base_url).hostname or ""
+        if host.endswith(_OFFICIAL_HOSTS):
+            # They refuse `max_tokens` beside `max_completion_tokens`; others may know only the former.
+            endpoint.refusals.add("max_tokens")
+        here = is_loopback(endpoint.base_url)
+        self._http = BoundedClient(endpoint.timeout, endpoint.streams, trust_env=not here)
+        self._model = ChatOpenAI(
+            model=endpoint.model,
+            base_url=endpoint.base_url,
+            api_key=SecretStr(endpoint.api_key),
+            timeout=endpoint.timeout,
+            max_retries=0,
+            use_responses_api=False,
+            http_client=self._http,
+        )
+
+        self._written, self._seconds = 0, 0.0
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:
+        """Exactly one HTTP request. Raises CallFailed."""
+        endpoint = self._endpoint
+        body = endpoint.refusals.body(self._wanted(question, len(messages)))
+        asked = endpoint.refusals.messages(messages)
+        if question.schema and "response_format" not in body:
+            asked = [*asked, question.format_in_words()]
+        sent = {*body, *([SYSTEM] if has_system(messages) and SYSTEM not in endpoint.refusals else [])}
+        started = time.monotonic()
+        try:
+            # In `extra_body` a response_format keeps raw text and usage of a truncated or malformed reply, which the
+            # library's own structured output gives up; and max_completion_tokens can be left out.
+            message = self._model.invoke(asked, extra_body=body)
+        except FAULTS as error:
+            raise CallFailed(diagnose(error, sent, endpoint.model)) from error
+        turn = self._turn(message, question, messages, time.monotonic() - started)
+        self._written, self._seconds = self._written + turn.tokens_out, self._seconds + turn.seconds
+        return turn
+
+    def longest(self, tokens: int) -> int:
+        """Of a reply, in tokens, where so many are allowed."""
+        if self._endpoint.patience is None or not self._written:
+            return tokens
+        in_time = int(self._written / self._seconds * self._endpoint.patience)
+        return min(tokens, max(FEWEST_TOKENS, in_time))
+
+    def _wanted(self, question: Question, turn: int) -> dict[str, Any]:
+        streams, longest = self._endpoint.streams, self.longest(question.max_tokens)
+        return {
+            "max_completion_tokens": longest,
+            "max_tokens": longest,
+            "response_format": question.response_format,
+            "tools": question.toolbox and question.toolbox.declared(),
+            "temperature": question.temperature,
+            "seed": question.seed(self._endpoint.seed, turn),
+            "stream": streams or None,
+            "stream_options": {"include_usage": True} if streams and "stream" not in self._endpoint.refusals else None,
+            "return_progress": (streams and self._endpoint.reports_progress) or None,
+        }
+
+    def _turn(self, message: Any, question: Question, messages: list[dict[str, Any]], seconds: float) -> Turn:
+        parts = (
+            [part for part in message.content if isinstance(part, dict)] if isinstance(message.content, list) else []
+        )
+        apart = "".join(part["thinking"] for part in parts if part.get("type") == "thinking")
+        whole = masked(clean(message.text))
+        text, within = split_thinking(whole)
+        thinking = "\n".join(filter(None, [masked(clean(apart)), within]))
+        calls = calls_of(message, question.toolbox) if question.toolbox else []
+        written = len(whole) + len(apart) + sum(len(str(call)) for call in calls)
+        prompt_chars = sum(len(each["content"]) for each in messages)
+        tokens_in, tokens_out, estimated = counted(message.usage_metadata, prompt_chars, written)
+        model = masked(clean(message.response_metadata.get("model_name") or self._endpoint.model))
+        turn = Turn(
+            text=text.strip()[:MAX_REPLY_CHARS] if thinking else text[:MAX_REPLY_CHARS],
+            thinking=thinking[:MAX_REPLY_CHARS],
+            model=model,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            usd=self._endpoint.price(model, tokens_in, tokens_out),
+            seconds=seconds,
+            truncated=message.response_metadata.get("finish_reason") == "length" or len(text) > MAX_REPLY_CHARS,
+            estimated=estimated,
+            calls=calls,
+        )
+        return turn.model_copy(update={"problem": problem_of(turn, question.schema)})

@@ -1,0 +1,88 @@
+"""From what a user names to an algorithm: a published score, a candidate's file, or a candidate of a run.
+
+Candidates run in the sandbox, always: a file from elsewhere is not trusted more than an agent's.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoprune.candidates.contract import MAX_SOURCE_BYTES
+from autoprune.candidates.discovered import discovered, discovered_source
+from autoprune.config_sections import SandboxSettings
+from autoprune.errors import UsageError
+from autoprune.evaluation.algorithms import Algorithm, Published
+from autoprune.pruning.scores import SCORES, choose_score
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.lookup import find_candidate
+from autoprune.sandbox.algorithm import Candidate
+from autoprune.sandbox.choose import make_sandbox
+from autoprune.text_files import read_text_file
+
+SUFFIX = ".py"
+
+
+@contextmanager
+def open_algorithms(
+    names: Sequence[str], settings: SandboxSettings, notify: Callable[[str], None]
+) -> Iterator[list[Algorithm]]:
+    """The named algorithms, with a sandbox beneath those that are candidates; it is closed at the end.
+
+    A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix to compare it otherwise than its paper), one of
+    `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content hash,
+    or best). Raises UsageError for one that cannot be found, before anything is started.
+    """
+    found = {name: _source(name, notify) for name in names}
+    if all(source is None for source in found.values()):
+        yield [Published.named(name) for name in names]
+        return
+    sandbox = make_sandbox(settings, notify)
+    try:
+        yield [
+            Published.named(name) if source is None else Candidate(_short(name), source, sandbox)
+            for name, source in found.items()
+        ]
+    finally:
+        sandbox.close()
+
+
+def _source(name: str, notify: Callable[[str], None]) -> str | None:
+    """A candidate's source; None for a published score."""
+    if name.partition("@")[0] in SCORES:
+        choose_score(name)
+        return None
+    if name.endswith(SUFFIX):
+        return _read(Path(name))
+    if name in discovered():
+        return discovered_source(name)
+    run, colon, candidate = name.rpartition(":")
+    if colon and run and candidate:
+        return _of_run(Path(run), candidate, notify)
+    raise UsageError(
+        f"unknown algorithm {name!r}; there are {', '.join(SCORES)} (also as NAME@row, NAME@matrix), "
+        f"{''.join(f'{each}, ' for each in discovered())}a file that ends in .py, or RUN:CANDIDATE"
+    )
+
+
+def _read(path: Path) -> str:
+    text = read_text_file(path, "the algorithm")
+    size = len(text.encode())
+    if size > MAX_SOURCE_BYTES:
+        raise UsageError(f"the algorithm {path} has {size} bytes; {MAX_SOURCE_BYTES} are allowed")
+    return text
+
+
+def _of_run(path: Path, wanted: str, notify: Callable[[str], None]) -> str:
+    run = RunDirectory.open(path)
+    if schema := run.schema():
+        notify(f"{run.path} contacts {schema.database.url}")
+    archive = Archive.of(run)
+    try:
+        return run.source(find_candidate(archive, wanted).candidate)
+    finally:
+        archive.close()
+
+
+def _short(name: str) -> str:
+    return Path(name).stem if name.endswith(SUFFIX) else Path(name).name

@@ -1,0 +1,212 @@
+"""What a run will take on this machine, said before it starts: time and memory by phase, from a measured probe."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from autoprune.config import Config
+from autoprune.errors import AutoPruneError
+from autoprune.evaluation.memory_estimate import MemoryEstimate
+from autoprune.evaluation.probe import Costs, probe
+from autoprune.evaluation.statistics_cache import SENSITIVITY_WINDOWS
+from autoprune.measuring.baselines import most_refined
+from autoprune.models.footprint import OFFLOADS, Footprint, Room, choose_offload, free_room, shown
+from autoprune.models.loading import DTYPES, choose_device, empty_model, faster_dtype, weight_files
+from autoprune.sandbox.algorithm import Candidate
+from autoprune.sandbox.choose import make_sandbox
+
+SAMPLE = 64 * 2**20
+"""Bytes that are read to see how fast the disk is."""
+BACKWARD = 3
+"""Forward passes that a window's gradient takes: forward, each block again, backward without gradients of weights."""
+READS = {"load": 3, "statistics": 2, "measuring": 4}
+"""How often the blocks are read from disk, where they live there: as they are checked, looked at and hashed; walked
+through and written; scored, masked, counted and passed through."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase: seconds, the most memory during it beyond what libraries take, and whether as much is free."""
+
+    name: str
+    seconds: float
+    memory: Room
+    fits: bool
+
+
+@dataclass(frozen=True)
+class ResourcePlan:
+    """Phases of a run. There are `weights` prunable weights in `matrices` of `blocks` decoder blocks. `files`: bytes of
+    the weights' files on this machine. `advice`: what would make it fit; empty where it does."""
+
+    model: str
+    weights: int
+    matrices: int
+    blocks: int
+    dtype: str
+    device: str
+    offload: str
+    files: int
+    read_mb_per_second: float | None
+    free: Room
+    phases: list[Phase]
+    advice: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether every phase does."""
+        return all(phase.fits for phase in self.phases)
+
+
+def plan(config: Config, notify: Callable[[str], None]) -> ResourcePlan:
+    """Plan a search with these settings. Loads nothing of the model; its files are read from for the disk's speed.
+
+    Raises UsageError for a model that is not there, AutoPruneError when it does not fit even block by block.
+    """
+    device = choose_device(config.device)
+    empty = empty_model(config.model, notify)
+    size = Footprint(empty)
+    dtype = faster_dtype(size.matrices, device, notify) if config.dtype == "auto" else DTYPES[config.dtype]
+    free = free_room(device, config.memory_gb)
+    offload = choose_offload(config.offload, size, dtype, device, free, notify, config.model)
+    _check_probe(size, dtype, device, free, config.model)
+    files = weight_files(config.model, notify)
+    speed = read_speed(files, cold=offload == "disk")
+    sandbox = make_sandbox(config.sandbox, notify)
+    try:
+        sandbox.wait_until_warm()
+        with tempfile.TemporaryDirectory(prefix="autoprune-") as folder:
+            costs = probe(config, dtype, device, Path(folder), partial(Candidate, "probe", sandbox=sandbox))
+    finally:
+        sandbox.close()
+    needs = MemoryEstimate(size, config, dtype, offload, device.type == "cuda")
+    seconds = _seconds(config, costs, sum(size.blocks) * dtype.itemsize, files, speed, offload)
+    rooms = _rooms(config, needs, costs.memory)
+    phases = [Phase(name, seconds[name], rooms[name], rooms[name].fits(free)) for name in seconds]
+    return ResourcePlan(
+        model=config.model,
+        weights=size.prunable,
+        matrices=size.count,
+        blocks=len(size.blocks),
+        dtype=str(dtype).removeprefix("torch."),
+        device=str(device),
+        offload=offload,
+        files=sum(file.stat().st_size for file in files),
+        read_mb_per_second=speed and speed / 1e6,
+        free=free,
+        phases=phases,
+        advice="" if all(phase.fits for phase in phases) else advice(config, size, dtype, device, free, costs.memory),
+    )
+
+
+def read_speed(files: list[Path], cold: bool) -> float | None:
+    """Bytes per second from the weights' files; None where there are none. `cold`: from the disk, not its cache."""
+    if not files:
+        return None
+    file = max(files, key=lambda each: each.stat().st_size)
+    offset = max(file.stat().st_size - SAMPLE, 0) // 2
+    with open(file, "rb", buffering=0) as opened:
+        if cold and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(opened.fileno(), offset, SAMPLE, os.POSIX_FADV_DONTNEED)
+        opened.seek(offset)
+        started = time.perf_counter()
+        count = len(opened.read(SAMPLE))
+        return count / (time.perf_counter() - started)
+
+
+def _seconds(
+    config: Config, costs: Costs, blocks: int, files: list[Path], speed: float | None, offload: str
+) -> dict[str, float]:
+    """Seconds by phase, in order. `blocks`: bytes of all decoder blocks."""
+    data, search = config.data, config.search
+    once = blocks / speed if speed and offload == "disk" else 0.0
+    stored = sum(file.stat().st_size for file in files) / speed if speed else 0.0
+    load = stored + costs.hash + (READS["load"] - 1) * once
+    walk = costs.collect * data.calibration_samples
+    dense = walk + costs.write + READS["statistics"] * once
+    sampling = walk + once  # the Hessians of the sampled blocks, then their output sensitivities
+    sampling += BACKWARD * costs.loss * min(data.calibration_samples, SENSITIVITY_WINDOWS) + 2 * once
+    statistics = dense if search.layer_error is None else dense + sampling
+    read = READS["measuring"] * once
+
+    def baseline(windows: int, masking: float = costs.score) -> float:
+        return masking + costs.loss * windows + read
+
+    def candidate(windows: int) -> float:
+        return costs.candidate + costs.loss * windows + read
+
+    refined = most_refined(search)
+    scores = len(search.baseline_scores) * ("none" in search.baseline_refinements)
+    hessians = (costs.hessian * data.calibration_samples + once) * bool(refined)
+
+    def baselines(windows: int) -> float:
+        each = scores * baseline(windows) + refined * baseline(windows, costs.refined)
+        return each * len(search.baseline_allocations)
+
+    again = search.confirm_seeds - 1
+    report = data.report_windows
+    places = 1 + len(search.confirm_sparsities) + len(search.confirm_patterns)
+    some = min(search.confirm_baselines, (scores + refined) * len(search.baseline_allocations))
+    confirmed = baselines(report) + again * some * baseline(report, costs.refined if refined else costs.score)
+    confirmed += search.finalists * (1 + again) * candidate(report)
+    confirmation = costs.loss * report + once + places * confirmed + again * (dense + hessians)
+    opening = load + statistics + hessians + costs.loss * data.search_windows + once + baselines(data.search_windows)
+    return {
+        "load": load,
+        "statistics": statistics,
+        "one baseline": baseline(data.search_windows),
+        **({"one refined baseline": baseline(data.search_windows, costs.refined)} if refined else {}),
+        "one candidate": candidate(data.search_windows),
+        "confirmation": confirmation,
+        "the whole search": opening + search.max_candidates * candidate(data.search_windows) + confirmation,
+    }
+
+
+def _rooms(config: Config, needs: MemoryEstimate, sandboxed: int) -> dict[str, Room]:
+    """Memory by phase."""
+    data = config.data
+    found = {
+        "load": needs.load(),
+        "statistics": needs.statistics(),
+        "one baseline": needs.measuring(data.search_windows),
+        "one refined baseline": needs.measuring(data.search_windows, refined=needs.refined),
+        "one candidate": needs.measuring(data.search_windows, sandboxed),
+        "confirmation": needs.measuring(data.report_windows, sandboxed, needs.refined),
+    }
+    most = Room(max(room.host for room in found.values()), max(room.device for room in found.values()))
+    return {**found, "the whole search": most}
+
+
+def advice(
+    config: Config, size: Footprint, dtype: torch.dtype, device: torch.device, free: Room, sandboxed: int
+) -> str:
+    """Settings with which everything fits, the least change first; else how much would be needed."""
+    gpu = device.type == "cuda"
+    least: tuple[int, str] | None = None
+    for offload in OFFLOADS:
+        if offload == "memory" and not gpu:
+            continue
+        for kind in dict.fromkeys((dtype, torch.bfloat16)):
+            room = _rooms(config, MemoryEstimate(size, config, kind, offload, gpu), sandboxed)["the whole search"]
+            words = f"offload={offload} dtype={str(kind).removeprefix('torch.')}"
+            if room.fits(free):
+                return f"it would fit with {words}"
+            least = min(least or (room.host + room.device, ""), (room.host + room.device, f"{shown(room)} ({words})"))
+    assert least is not None  # there is a kind of offload at least
+    return f"it does not fit here; the least is {least[1]}, and {shown(free)} are free"
+
+
+def _check_probe(size: Footprint, dtype: torch.dtype, device: torch.device, free: Room, model: str) -> None:
+    """Raises AutoPruneError where embeddings, head and two blocks with their pristine copies do not fit."""
+    needed = (size.outside + 4 * max(size.blocks)) * dtype.itemsize
+    room = Room(device=needed) if device.type == "cuda" else Room(host=needed)
+    if not room.fits(free):
+        raise AutoPruneError(
+            f"a probe of {model} needs {shown(room)}, for embeddings and two blocks; {shown(free)} are free"
+        )

@@ -1,0 +1,219 @@
+"""What can be measured, by name, under one condition: a sparsity or an N:M pattern, a calibration sample, a model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from autoprune.config import Config
+from autoprune.config_values import Refinement
+from autoprune.errors import UsageError
+from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.evaluation.ladder import EVERYTHING, Ladder
+from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.texts import Split
+from autoprune.evaluation.tuning import default_of
+from autoprune.measuring.measurer import Measurer
+from autoprune.measuring.tuner import Tuner, refined_name
+from autoprune.pruning.allocation.spec import Setting
+from autoprune.pruning.allocation.table import TUNABLE
+from autoprune.pruning.masks import parse_pattern
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.measurement import BASELINE, DENSE, Measurement
+
+TUNED_BY = "wanda"
+"""The score with which the allocation that candidates get is tuned, and made where it takes scores."""
+
+Notify = Callable[[str], None]
+
+
+@dataclass
+class Workbench:
+    """A measurer at one sparsity, or under one pattern. `tuner`: where what is used here is tuned.
+
+    Without `search.tune_elsewhere` that is where the search itself tunes, at the run's own sparsity and on its model.
+    """
+
+    measurer: Measurer
+    tuner: Tuner
+    sparsity: float
+    pattern: str = "none"
+
+    @classmethod
+    def of(cls, measurer: Measurer) -> "Workbench":
+        """At the sparsity of the settings."""
+        sparsity = measurer.config.sparsity
+        return cls(measurer, Tuner(measurer, sparsity), sparsity)
+
+    @property
+    def config(self) -> Config:
+        """The settings of what is measured."""
+        return self.measurer.config
+
+    @property
+    def bench(self) -> Bench:
+        """Target, texts and statistics."""
+        return self.measurer.bench
+
+    @property
+    def run(self) -> RunDirectory:
+        """The run's directory, with the sources of its candidates."""
+        return self.measurer.run
+
+    @property
+    def archive(self) -> Archive:
+        """The run's."""
+        return self.measurer.store.archive
+
+    def calibrated(self, seed: int) -> "Workbench":
+        """The same target and archive with the calibration sample of another seed (0: the run's own)."""
+        if not seed:
+            return self
+        other = replace(self.measurer, bench=self.bench.calibrated(seed), executor=None, _asked={})
+        return replace(self, measurer=other)
+
+    def with_sparsity(self, sparsity: float) -> "Workbench":
+        """The same at another sparsity."""
+        tuner = self.tuner.at(sparsity) if self.config.search.tune_elsewhere else self.tuner
+        return replace(self, sparsity=sparsity, tuner=tuner)
+
+    def with_pattern(self, pattern: str) -> "Workbench":
+        """The same under a pattern N:M, where `patterned` and `candidate` are what can be measured.
+
+        Raises UsageError for a pattern that does not divide a layer's inputs.
+        """
+        parsed = parse_pattern(pattern)
+        if parsed is None:
+            raise UsageError(f"{pattern!r} is no pattern N:M")
+        kept, of = parsed
+        for layer in self.bench.layers:
+            if layer.shape[1] % of:
+                raise UsageError(f"the pattern {pattern} does not divide the {layer.shape[1]} inputs of {layer.name}")
+        return replace(self.with_sparsity(1.0 - kept / of), pattern=pattern)
+
+    def with_model(self, model: str, notify: Notify) -> "Workbench":
+        """Another target, loaded now, on the same kinds of text, of as many windows as `search.transfer_windows` says.
+
+        Raises UsageError for one that cannot be used.
+        """
+        data, windows = self.config.data, self.config.search.transfer_windows
+        if windows is not None:
+            data = data.model_copy(update={"search_windows": windows, "report_windows": windows})
+        config = self.config.model_copy(update={"model": model, "data": data})
+        bench = open_bench(config, self.run.path, notify)
+        other = replace(self.measurer, config=config, bench=bench, executor=None, _asked={})
+        tuner = Tuner(other, self.sparsity) if config.search.tune_elsewhere else self.tuner
+        return replace(self, measurer=other, tuner=tuner)
+
+    def dense(self, split: Split) -> Measurement:
+        """The unpruned target's perplexity."""
+        return self.measurer.dense(split)
+
+    def baseline(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measurement:
+        """A published score with an allocation and a refinement, by trusted code; tuned, where the settings say so.
+
+        The measurement then says its `tuning`, or that it is `untuned` where that was not worth it.
+        """
+        if not self.config.search.tune_baselines or allocation not in TUNABLE:
+            return self._published(score, allocation, split, refinement)
+        if self.tuner.worth_tuning(score):
+            return self._tuned(score, allocation, split, refinement)
+        return self._published(score, allocation, split, refinement).model_copy(update={"untuned": True})
+
+    @property
+    def tuned_allocations(self) -> list[str]:
+        """Those of the baselines' allocations that have free parameters, if these are tuned."""
+        settings = self.config.search
+        return [each for each in settings.baseline_allocations if each in TUNABLE] if settings.tune_baselines else []
+
+    def seed(self, score: str, split: Split) -> Measurement:
+        """A published score as a candidate would be measured: with the allocation that candidates get."""
+        if self.config.allocation.tune and score != TUNED_BY:
+            setting = self.tuner.tuned(TUNED_BY, "sdsa").setting
+            return self._with_setting(score, "sdsa", setting, f" with {TUNED_BY}", split, by=TUNED_BY)
+        if self.config.allocation.tune:
+            return self._tuned(score, "sdsa", split)
+        return self._published(score, self.config.allocation.name, split)
+
+    def patterned(self, score: str, split: Split, refinement: Refinement = "none") -> Measurement:
+        """A published score with a refinement under this workbench's pattern."""
+        recipe = self._recipe("uniform", refinement=refinement)
+        return self.measurer.published(f"{BASELINE}{refined_name(score, refinement)}", score, recipe, split)
+
+    def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
+        """A candidate, with its own allocation or the one of the settings. See Measurer."""
+        return self.measurer.candidate(name, self.candidates_recipe, split, ladder)
+
+    def recorded(self, subject: str, split: Split) -> Measurement | None:
+        """What the archive holds of a candidate, or of a baseline that was asked for before."""
+        named = subject == DENSE or subject.startswith(BASELINE)
+        return self.measurer.known(subject, split, None if named else self.candidates_recipe)
+
+    def own_setting(self) -> Setting | None:
+        """SDSA as it was tuned here, which candidates without an `allocate` get; None where it is not tuned."""
+        return self.tuner.tuned(TUNED_BY, "sdsa").setting if self.config.allocation.tune else None
+
+    def verify(self) -> None:
+        """Raises AutoPruneError unless the target's weights are what they were when the run began."""
+        self.measurer.verify()
+
+    @property
+    def candidates_recipe(self) -> Recipe:
+        """How a candidate is applied: with its own allocation, or the one of the settings."""
+        if self.pattern != "none":
+            return self._recipe("uniform")
+        settings = self.config.allocation
+        setting = self.own_setting() or self._untuned(settings.name)
+        return self._recipe(settings.name, setting=setting, by=TUNED_BY * settings.tune, own_first=True)
+
+    def _published(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measurement:
+        subject = f"{BASELINE}{refined_name(score, refinement)}+{allocation}"
+        recipe = self._recipe(allocation, refinement=refinement, setting=self._untuned(allocation))
+        return self.measurer.published(subject, score, recipe, split)
+
+    def _untuned(self, allocation: str) -> Setting | None:
+        """SDSA with the constants of the settings; None for other allocations, which have their own."""
+        settings = self.config.allocation
+        return default_of(self.bench, allocation, settings, self.sparsity) if allocation == "sdsa" else None
+
+    def _tuned(self, score: str, family: str, split: Split, refinement: Refinement = "none") -> Measurement:
+        here = self.tuner.is_of(self.measurer, self.sparsity)
+        if here and split == "search" and self.bench is self.tuner.measurer.bench:
+            return self.tuner.measured(score, family, refinement)
+        setting = self.tuner.tuned(score, family, refinement).setting
+        return self._with_setting(score, family, setting, " in the search" * (not here), split, refinement)
+
+    def _with_setting(
+        self,
+        score: str,
+        family: str,
+        setting: Setting,
+        how: str,
+        split: Split,
+        refinement: Refinement = "none",
+        by: str = "",
+    ) -> Measurement:
+        """A score with an allocation that was tuned before. `by`: the score that it was tuned with, if another one."""
+        subject = f"{BASELINE}{refined_name(score, refinement)}+{family} tuned{how}"
+        tuning = self.tuner.measured(by or score, family, refinement).tuning
+        recipe = self._recipe(family, refinement=refinement, setting=setting, by=by or score)
+        found = self.measurer.published(subject, score, recipe, split)
+        return found.model_copy(update={"tuning": tuning})
+
+    def _recipe(
+        self,
+        allocation: str,
+        refinement: Refinement = "none",
+        setting: Setting | None = None,
+        by: str = "",
+        own_first: bool = False,
+    ) -> Recipe:
+        return Recipe(
+            self.sparsity,
+            allocation,
+            pattern=self.pattern,
+            unit=self.config.allocation.unit,
+            refinement=refinement,
+            setting=setting,
+            allocated_by=by,
+            own_first=own_first,
+        )

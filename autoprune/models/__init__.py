@@ -1,0 +1,1 @@
+"""Targets: loading, decoder blocks of any architecture, walks over them, statistics, and saving."""

@@ -1,0 +1,250 @@
+"""Where the decoder blocks of a target live: in memory, or on disk, from where one at a time is brought to the device.
+
+A storage knows each layer's pristine weight and the weight that the model computes with now, and lets a block visit the
+device. Pristine weights on disk are never written to: a mask or a new weight is kept beside them and applied when the
+block is brought in.
+"""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from accelerate.hooks import remove_hook_from_submodules
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from autoprune.errors import AutoPruneError
+from autoprune.models.blocks import PrunableLayer, decoder_blocks
+from autoprune.models.footprint import outside
+from autoprune.pruning.masks import masked_weight
+
+
+class BlockStorage(Protocol):
+    """What a target asks of the place where its blocks live. Weights are [out, in], masks True = keep."""
+
+    away: bool
+    """Whether blocks must be brought to the device."""
+    mapped: bool
+    """Whether they live on disk."""
+    stored: Mapping[str, Tensor]
+    """Parameters that are not in memory, by name."""
+
+    def pristine(self, name: str) -> Tensor: ...
+
+    def live(self, name: str) -> Tensor: ...
+
+    def keep(self, name: str) -> None:
+        """From now on the pristine weight is to be had whatever is done to the live one."""
+
+    def replace(self, name: str, weight: Tensor) -> None: ...
+
+    def mask(self, name: str, mask: Tensor) -> None:
+        """What the mask keeps of the pristine weight is the live one."""
+
+    def restore(self, name: str) -> None:
+        """The pristine weight is the live one again."""
+
+    def load(self, block: int) -> None: ...
+
+    def offload(self, block: int) -> None: ...
+
+
+def cast(model: nn.Module, dtype: torch.dtype) -> None:
+    """Every parameter in one dtype, also those that the model's author keeps in float32. Buffers stay as transformers
+    makes them: in bfloat16 the angles of rotary embeddings would be wrong by radians, far into a window."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+
+
+class InMemory:
+    """Blocks in memory, on the device or elsewhere (host memory beside a GPU)."""
+
+    mapped = False
+    stored: Mapping[str, Tensor] = {}
+
+    def __init__(self, model: nn.Module, layers: Sequence[PrunableLayer], device: torch.device) -> None:
+        self._layers = {layer.info.name: layer for layer in layers}
+        self._pristine: dict[str, Tensor] = {}
+        self._blocks = decoder_blocks(model)[1]
+        self._device = device
+        spread = getattr(model, "hf_device_map", None)  # over several devices, by accelerate, which moves what passes
+        self._place = device if spread else next(self._blocks.parameters()).device
+        self.away = self._place != device
+
+    def pristine(self, name: str) -> Tensor:
+        return self._pristine[name] if name in self._pristine else self.live(name)
+
+    def live(self, name: str) -> Tensor:
+        return self._layers[name].weight
+
+    def keep(self, name: str) -> None:
+        if name not in self._pristine:
+            weight = self.live(name)
+            self._pristine[name] = weight.to(self._place, copy=True) if self.away else weight.clone()
+
+    def replace(self, name: str, weight: Tensor) -> None:
+        self.live(name).copy_(weight)
+
+    def mask(self, name: str, mask: Tensor) -> None:
+        masked_weight(self.pristine(name), mask, out=self.live(name))
+
+    def restore(self, name: str) -> None:
+        if name in self._pristine:
+            self.replace(name, self._pristine[name])
+
+    def load(self, block: int) -> None:
+        self._blocks[block].to(self._device)
+
+    def offload(self, block: int) -> None:
+        self._blocks[block].to(self._place)
+
+
+class OnDisk:
+    """Blocks on disk, mapped from the model's own files where these hold the weights as the model wants them.
+
+    In memory are the block that visits and the masks, a bit a weight; new weights are written to temporary files.
+    `model` has been loaded with its blocks on accelerate's device "disk", and what had to be converted in `folder`.
+    """
+
+    away = mapped = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[PrunableLayer],
+        device: torch.device,
+        folder: "tempfile.TemporaryDirectory[str]",
+        dtype: torch.dtype,
+    ) -> None:
+        self.stored: Mapping[str, Tensor] = _Stored(model, dtype)
+        with outside(model):
+            cast(model, dtype)
+        self._kept = folder  # it goes when this goes
+        self._folder = Path(folder.name)
+        self._device = device
+        self._dtype = dtype
+        self._layers = {layer.info.name: layer for layer in layers}
+        self._edits: dict[str, Callable[[Tensor], Tensor]] = {}
+        # The room of the block that left is that of the next one: freed pieces between kept ones fragment the heap.
+        self._spare: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
+        path, self._blocks = decoder_blocks(model)
+        self._parameters: dict[int, dict[str, tuple[nn.Module, str]]] = {
+            index: {
+                ".".join(filter(None, (f"{path}.{index}", inside, name))): (module, name)
+                for inside, module in block.named_modules()
+                for name, _ in module.named_parameters(recurse=False)
+            }
+            for index, block in enumerate(self._blocks)
+        }
+        # What stands for a parameter that is away: the same object for those that blocks share.
+        self._absent = {
+            (module, name): parameter
+            for block in self._blocks
+            for module in block.modules()
+            for name, parameter in module.named_parameters(recurse=False)
+        }
+        places = {place: name for block in self._parameters.values() for name, place in block.items()}
+        self._names = {name: places[layer.module, layer.attribute] for name, layer in self._layers.items()}
+
+    def pristine(self, name: str) -> Tensor:
+        return self._layers[name].oriented(self.stored[self._names[name]]).to(self._device)
+
+    def live(self, name: str) -> Tensor:
+        layer = self._layers[name]
+        if not layer.parameter.is_meta:
+            return layer.weight
+        weight = self.pristine(name)
+        return self._edits[name](weight) if name in self._edits else weight
+
+    def keep(self, name: str) -> None:
+        pass
+
+    def replace(self, name: str, weight: Tensor) -> None:
+        file = self._folder / f"edit-{name}.safetensors"
+        try:
+            save_file({"weight": weight.detach().to("cpu", self._dtype).contiguous()}, file)
+        except (OSError, SafetensorError) as error:
+            raise AutoPruneError(f"cannot keep a new weight in {self._folder}: {error}") from None
+        self._edit(name, lambda pristine: load_file(file)["weight"].to(pristine.device))
+
+    def mask(self, name: str, mask: Tensor) -> None:
+        packed = PackedMask(mask)
+        self._edit(name, lambda pristine: masked_weight(pristine, packed.mask().to(pristine.device)))
+
+    def restore(self, name: str) -> None:
+        if self._edits.pop(name, None):
+            (self._folder / f"edit-{name}.safetensors").unlink(missing_ok=True)
+            layer = self._layers[name]
+            if not layer.parameter.is_meta:
+                layer.weight.copy_(self.pristine(name))
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def load(self, block: int) -> None:
+        for name, (module, attribute) in self._parameters[block].items():
+            stored = self.stored[name]
+            spare = self._spare[stored.shape]
+            value = spare.pop() if spare else torch.empty(stored.shape, dtype=self._dtype, device=self._device)
+            setattr(module, attribute, nn.Parameter(value.copy_(stored), requires_grad=False))
+        for name, layer in self._layers.items():
+            if layer.info.block == block and name in self._edits:
+                layer.weight.copy_(self._edits[name](layer.weight))
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def offload(self, block: int) -> None:
+        for module, attribute in self._parameters[block].values():
+            value = getattr(module, attribute).data
+            self._spare[value.shape].append(value)
+            setattr(module, attribute, self._absent[module, attribute])
+
+    def _edit(self, name: str, edit: Callable[[Tensor], Tensor]) -> None:
+        self._edits[name] = edit
+        layer = self._layers[name]
+        if not layer.parameter.is_meta:
+            layer.weight.copy_(edit(self.pristine(name)))
+
+
+class PackedMask:
+    """A mask [out, in], held as one bit a weight."""
+
+    def __init__(self, mask: Tensor) -> None:
+        self._bits, self._shape = np.packbits(mask.cpu().numpy()), mask.shape
+
+    def mask(self) -> Tensor:
+        """As it was, on the CPU."""
+        return torch.from_numpy(np.unpackbits(self._bits, count=self._shape.numel()).view(bool).reshape(self._shape))
+
+
+class _Stored(Mapping[str, Tensor]):
+    """The parameters that accelerate left on disk, mapped from there where the files hold them in the wanted dtype.
+
+    accelerate's hooks, which would load and drop every matrix by itself at every use, are taken off the model.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        self._read: dict[str, Callable[[], Tensor]] = {}
+        self._dtype = dtype
+        for path, module in model.named_modules():
+            hook = getattr(module, "_hf_hook", None)
+            for weights in (getattr(each, "weights_map", None) for each in getattr(hook, "hooks", (hook,))):
+                for name, parameter in module.named_parameters(recurse=False):
+                    if parameter.is_meta and weights is not None:
+                        self._read[f"{path}.{name}"] = partial(weights.__getitem__, name)
+        remove_hook_from_submodules(model)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._read[name]().to(self._dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)

@@ -1,0 +1,141 @@
+"""How large a model is and where it fits, known from its configuration before anything of it is loaded."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from torch import nn
+
+from autoprune.errors import AutoPruneError, UsageError
+from autoprune.models.blocks import decoder_blocks, prunable_layers, shared_layers
+
+OFFLOADS = ("none", "memory", "disk")
+"""Where decoder blocks live that do not stay on the device: in host memory, or on disk, mapped from their files."""
+GIB = 2**30
+SPARE = 0.9
+"""The share of what is free that a model with all that is made of it may take, so that passes have room as well."""
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where the kernel says how much memory a container may have."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes of host memory and of the device. On the CPU all is host memory."""
+
+    host: int = 0
+    device: int = 0
+
+    def __add__(self, other: "Room") -> "Room":
+        return Room(self.host + other.host, self.device + other.device)
+
+    def fits(self, free: "Room") -> bool:
+        """Whether there is as much in both places."""
+        return self.host <= free.host and self.device <= free.device
+
+
+class Footprint:
+    """Sizes of a model on torch's device "meta", in parameters. `path` names its list of decoder blocks, `count` is the
+    number of its prunable matrices, `matrices` are the shapes [out, in] of those of its first block."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.path, blocks = decoder_blocks(model)
+        found = prunable_layers(model)
+        shared = shared_layers(found)
+        layers = [layer for layer in found if layer.info.name not in shared]
+        self.blocks = [sum(each.numel() for each in block.parameters()) for block in blocks]
+        self.outside = sum(each.numel() for each in model.parameters()) - sum(self.blocks)
+        self.prunable = sum(layer.info.size for layer in layers)
+        self.matrices = [layer.info.shape for layer in layers if layer.info.block == 0]
+        self.count = len(layers)
+        self.hidden: int = self.matrices[0][1]
+        self.vocabulary: int = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+
+    def held(self, itemsize: int, offload: str, gpu: bool, pruned: bool) -> Room:
+        """What the weights take. `pruned`: with pristine copies and masks beside them, while a pruned model works."""
+        blocks, copies = sum(self.blocks) * itemsize, self.prunable * (itemsize + 1) * pruned
+        if offload == "disk":
+            here, at_home = (self.outside + max(self.blocks)) * itemsize, self.prunable // 8 * pruned
+        elif offload == "memory":
+            here, at_home = (self.outside + max(self.blocks)) * itemsize, blocks + copies
+        else:
+            here, at_home = self.outside * itemsize + blocks + copies, 0
+        return Room(host=at_home, device=here) if gpu else Room(host=at_home + here)
+
+
+def free_room(device: torch.device, memory_gb: float | None = None) -> Room:
+    """What is free now, of host memory at most `memory_gb` GiB."""
+    host = psutil.virtual_memory().available
+    for file in LIMITS:
+        if file.exists() and (said := file.read_text(encoding="ascii").strip()).isdecimal():
+            host = min(host, int(said) - psutil.Process().memory_info().rss)
+    if memory_gb is not None:
+        host = min(host, round(memory_gb * GIB))
+    return Room(host, torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0)
+
+
+def choose_offload(
+    offload: str,
+    size: Footprint,
+    dtype: torch.dtype,
+    device: torch.device,
+    free: Room,
+    notify: Callable[[str], None],
+    name: str,
+) -> str:
+    """One of OFFLOADS. auto: the first with which the pruned model fits into what is free, and a line if it is not
+    `none`.
+
+    Raises AutoPruneError when none fits, UsageError for `memory` where there is no GPU for blocks to visit.
+    """
+    gpu = device.type == "cuda"
+    if offload != "auto":
+        if offload == "memory" and not gpu:
+            raise UsageError("offload=memory is for a GPU, whose blocks then live in host memory; on the CPU use disk")
+        return offload
+    spared = Room(int(SPARE * free.host), int(SPARE * free.device))
+    for each in OFFLOADS:
+        needed = size.held(dtype.itemsize, each, gpu, pruned=True)
+        if needed.fits(spared) and (gpu or each != "memory"):
+            if each != "none":
+                notify(f"offload {each}: a pruned {name} does not fit on {device}, so its blocks visit it one by one")
+            return each
+    raise AutoPruneError(
+        f"{name} does not fit, even block by block: embeddings, one block and masks need {shown(needed)} in "
+        f"{str(dtype).removeprefix('torch.')}, and {shown(spared)} may be taken; use dtype=bfloat16, or another machine"
+    )
+
+
+def shown(room: Room) -> str:
+    """Both figures in GiB, that of the device where there is one."""
+    host = f"{room.host / GIB:.2f} GiB of memory"
+    return f"{room.device / GIB:.2f} GiB of the GPU's memory and {host}" if room.device else host
+
+
+def blocks_on_disk(model: nn.Module, device: torch.device) -> dict[str, str]:
+    """A device map for accelerate: everything on the device but the decoder blocks."""
+    path, _ = decoder_blocks(model)
+    places = {path: "disk"}
+    holder, above = model, ""
+    for part in path.split("."):
+        tensors = (*holder.named_parameters(recurse=False), *holder.named_buffers(recurse=False))
+        for name, _ in (*holder.named_children(), *tensors):
+            if name != part:
+                places[above + name] = str(device)
+        holder, above = holder.get_submodule(part), f"{above}{part}."
+    return places
+
+
+@contextmanager
+def outside(model: nn.Module) -> Iterator[None]:
+    """While this holds, the model is what is outside of its decoder blocks: embeddings, norms, head."""
+    path, blocks = decoder_blocks(model)
+    parent, _, name = path.rpartition(".")
+    holder = model.get_submodule(parent)
+    setattr(holder, name, nn.ModuleList())
+    try:
+        yield
+    finally:
+        setattr(holder, name, blocks)

@@ -1,0 +1,203 @@
+"""Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
+
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from autoprune.downloads import hub_answers
+from autoprune.errors import UsageError
+from autoprune.models.checkpoint import check_complete, check_files, refuse_quantised
+from autoprune.models.gguf_files import KNOWN
+from autoprune.models.gguf_target import gguf_target, is_gguf_target
+from autoprune.models.local_code import refuse_foreign_code
+from autoprune.models.malloc import keep_freed_memory
+from autoprune.models.silence import silence_transformers
+from autoprune.pruning.threads import one_thread
+
+Notify = Callable[[str], None]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BALANCED = "balanced"
+"""The device that is all GPUs: accelerate spreads the model over them."""
+PROBE_TOKENS = 256
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+"""What transformers raises for a model that is not there, is damaged, or describes itself wrongly."""
+PLACE = "pretrained_model_name_or_path"
+
+
+def load_model(
+    name: str,
+    dtype: torch.dtype | str,
+    notify: Notify,
+    device_map: str | dict[str, Any] | None = None,
+    folder: Path | None = None,
+) -> tuple[nn.Module, Any]:
+    """A causal language model and its tokenizer: from a directory, the hub (or its cache), a GGUF file, or built in.
+
+    `dtype` "auto" keeps what the files hold. `device_map` as accelerate takes it; what it leaves on disk and the files
+    do not hold as the model wants it, is converted into `folder`. Code that comes with a model is never run. Raises
+    UsageError when there is no such model, when it cannot be read, or when its files lack some of its weights.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    keep_freed_memory()
+    spread = {"device_map": device_map, "offload_folder": folder} if device_map else {}
+    how = {"dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread}
+    with _explained(name), silence_transformers():
+        where = _where(name, notify)
+        model, loading = AutoModelForCausalLM.from_pretrained(**where, **how)
+        check_complete(name, model, loading, notify)
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def empty_model(name: str, notify: Notify) -> nn.Module:
+    """The model as its configuration describes it, without any values: on torch's device "meta". Raises UsageError."""
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with _explained(name), silence_transformers():
+        where = _where(name, notify)  # a GGUF file is converted first, with its values
+        if Path(where[PLACE]).is_dir():
+            check_files(name, Path(where[PLACE]))
+        config = AutoConfig.from_pretrained(**where)
+        with init_empty_weights(include_buffers=False):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    model.tie_weights()  # what is tied is one parameter again, which it is not while weights are left empty
+    empty: nn.Module = model
+    return empty.eval().requires_grad_(False)
+
+
+def weight_files(name: str, notify: Notify) -> list[Path]:
+    """The files of a model's weights on this machine; none of a hub's model that was not downloaded yet."""
+    from transformers.utils import cached_file
+
+    with _explained(name), silence_transformers():
+        where = _where(name, notify)[PLACE]
+        config = cached_file(where, "config.json", local_files_only=True)
+    folder = Path(config).parent
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+
+
+def stored_dtype(name: str, notify: Notify) -> torch.dtype:
+    """The dtype of a model's files, as its configuration says; float32 if it says nothing. Raises UsageError."""
+    from transformers import AutoConfig
+
+    with _explained(name), silence_transformers():
+        stored = AutoConfig.from_pretrained(**_where(name, notify)).dtype
+    return stored if isinstance(stored, torch.dtype) else torch.float32
+
+
+def _where(name: str, notify: Notify) -> dict[str, Any]:
+    """What transformers' `from_pretrained` needs to know to find a model and to run no code of it.
+
+    Raises UsageError for a file, for what is quantised, and for what asks for code from the hub.
+    """
+    from transformers import PreTrainedConfig
+
+    path = str(gguf_target(name, notify)) if is_gguf_target(name) else name
+    if os.path.isfile(path):
+        hint = "give its directory, a GGUF file, or what `autoprune unpack` makes of a packed file"
+        raise UsageError(f"{name} is a file, and no model; {hint}")
+    folder = Path(path) if Path(path).is_dir() else None
+    where = {PLACE: path, "local_files_only": folder is not None or not hub_answers()}
+    config = PreTrainedConfig.get_config_dict(**where)[0]
+    refuse_foreign_code(name, config)
+    refuse_quantised(name, config, folder)
+    return {**where, "trust_remote_code": False}
+
+
+def choose_device(device: str) -> torch.device:
+    """`auto`: the first GPU if there is one; `balanced`: the first of all. Raises UsageError for what is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == BALANCED:
+        device = "cuda"
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {device!r} cannot be used: {_first_line(error)}") from None
+    return chosen
+
+
+def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device, notify: Notify) -> torch.dtype:
+    """float32, or bfloat16 where products with matrices of these shapes [out, in] are clearly faster in it there.
+
+    They are those of a decoder block. On a CPU processor time decides, which is the same on a busy machine.
+    """
+    weights = [torch.randn(shape, device=device) for shape in shapes]
+    seconds = {}
+    for name in ("float32", "bfloat16"):
+        matrices = [weight.to(DTYPES[name]) for weight in weights]
+        inputs = [torch.ones(PROBE_TOKENS, each.shape[1], dtype=each.dtype, device=each.device) for each in matrices]
+        with one_thread():
+            seconds[name] = min(_timed(matrices, inputs) for _ in range(5))
+    chosen = "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"
+    probe = ", ".join(f"{name} {1000 * each:.1f} ms" for name, each in seconds.items())
+    notify(f"dtype {chosen} (probe, one decoder block and {PROBE_TOKENS} tokens: {probe})")
+    return DTYPES[chosen]
+
+
+def _timed(matrices: list[Tensor], inputs: list[Tensor]) -> float:
+    on_cpu = matrices[0].device.type == "cpu"
+    clock = time.thread_time if on_cpu else time.perf_counter
+    started = clock()
+    for matrix, each in zip(matrices, inputs, strict=True):
+        each @ matrix.T
+    if matrices[0].is_cuda:
+        torch.cuda.synchronize()
+    return clock() - started
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what transformers raises for a model that is not there or not readable into one line."""
+    try:
+        yield
+    except FAULTS as error:
+        if os.path.exists(name) or name in KNOWN:  # of a Path it raises for what is too long for a name
+            raise UsageError(f"the model in {name} cannot be loaded: {_reason(error)}") from None
+        hub = "the hub has none" if hub_answers() else "the hub cannot be reached and its cache has none"
+        raise UsageError(
+            f"there is no model {name!r}: it is no directory, no built-in name ({', '.join(KNOWN)}), "
+            f"and {hub} ({_reason(error)})"
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, EOFError | pickle.UnpicklingError):
+        return "a .bin file of it is cut short, damaged, or holds more than tensors; code in it is never run"
+    if isinstance(error, StrictDataclassError):
+        return f"its config.json is not valid: {' '.join(str(error).split())}"[:300]
+    if isinstance(error, KeyError):
+        return f"{error} is unknown"[:300]
+    if "automatic conversion of the weights" in str(error):
+        return "tensors that make up one of its matrices are missing, or do not fit together"
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -1,0 +1,63 @@
+"""Weights of a live model beside statistics in memory: what scores read without a bundle on disk."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from autoprune.models.blocks import PrunableLayer
+from autoprune.models.bundle import STATISTICS, widen_bundle, write_bundle
+from autoprune.pruning.fields import EXPENSIVE_FIELDS
+from autoprune.pruning.layers import LayerInfo, LayerView
+
+
+class Observed:
+    """Some layers of a model: their weights as they are now, and statistics by layer and name.
+
+    `statistics`: layer name -> those of the contract ([in]), and gradient [out, in] or hessian [in, in] where they
+    were collected. A weight's view is computed when it is asked for and not kept.
+    """
+
+    def __init__(self, layers: Sequence[PrunableLayer], statistics: Mapping[str, Mapping[str, Tensor]]) -> None:
+        self.layers: list[LayerInfo] = [layer.info for layer in layers]
+        self._by_name = {layer.info.name: layer for layer in layers}
+        self._statistics = statistics
+        self._folder: Path | None = None
+
+    def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
+        """A layer as the candidate's contract describes it, on the device of its weight."""
+        layer = self._by_name[name]
+        weight = layer.weight.float()
+        known: dict[str, Any] = {
+            statistic: tensor.to(weight.device) for statistic, tensor in self._statistics[name].items()
+        }
+        facts = {"name": name, "role": layer.info.role, "depth": layer.info.depth}
+        return LayerView(weight=weight, **known, **facts, sparsity=sparsity, pattern=pattern)
+
+    @cached_property
+    def path(self) -> Path:
+        """A bundle directory with the same content, for those who read files only; `close` removes it."""
+        self._folder = Path(tempfile.mkdtemp(prefix="autoprune-"))
+        named = [
+            each.name for each in EXPENSIVE_FIELDS if all(each.name in known for known in self._statistics.values())
+        ]
+        basic = {
+            name: {statistic: tensor.clone() for statistic, tensor in known.items() if statistic in STATISTICS}
+            for name, known in self._statistics.items()
+        }
+        weights = {name: layer.weight for name, layer in self._by_name.items()}
+        write_bundle(self._folder / "basic", self.layers, weights, basic)
+        if not named:
+            return self._folder / "basic"
+        expensive = {kind: [{name: known[kind].clone() for name, known in self._statistics.items()}] for kind in named}
+        widen_bundle(self._folder / "basic", self._folder / "wide", expensive)
+        return self._folder / "wide"
+
+    def close(self) -> None:
+        """Remove what `path` wrote."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)

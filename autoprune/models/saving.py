@@ -1,0 +1,144 @@
+"""The pruned model as an ordinary Hugging Face directory, with a model card that says what was done to it.
+
+What is written is what was measured: `settle` rounds the weights to the dtype of the files before they are measured,
+and after writing, the zeros in the files are counted against those in memory.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from autoprune.errors import AutoPruneError, UsageError
+from autoprune.file_modes import give_usual_modes
+from autoprune.models.block_storage import cast
+from autoprune.models.target import Target
+
+RECIPE_FILE = "autoprune.json"
+CARD_FILE = "README.md"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written directory: its size in bytes, and zeros among the prunable weights as counted in the model."""
+
+    path: Path
+    bytes: int
+    zeros: int
+    weights: int
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the prunable weights that are zero."""
+        return self.zeros / self.weights
+
+
+def settle(target: Target, dtype: torch.dtype) -> None:
+    """Round every weight of the model, in place, to what `dtype` holds, and turn negative zeros into zeros.
+
+    A pruned weight that a multiplication by 0 left as -0.0 would otherwise count as a value that must be stored.
+    """
+    with torch.no_grad():
+        for parameter in target.model.parameters():
+            if parameter.is_floating_point():
+                parameter.copy_(parameter.to(dtype)).add_(0.0)
+
+
+def count_zeros(target: Target) -> int:
+    """Zeros among the prunable weights, as the model holds them now."""
+    return sum(target.zeros(layer.name) for layer in target.layers)
+
+
+def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: torch.dtype) -> Exported:
+    """Write the model as it is now: config, tokenizer, safetensors in `dtype`, the recipe and a model card.
+
+    `recipe` is what the card tells, as plain JSON data. The directory appears whole or not at all. The model is cast
+    to `dtype` and stays so. Raises UsageError when `into` exists and is not an empty directory, AutoPruneError when it
+    cannot be written or the files hold another number of zeros than the model.
+    """
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise UsageError(f"{into} exists already; name another directory, or empty it first")
+    settle(target, dtype)
+    model: Any = target.model
+    cast(model, dtype)
+    zeros = count_zeros(target)
+    facts = {**recipe, "zeros": zeros, "weights": target.weights, "sparsity": zeros / target.weights}
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=into.parent))
+        try:
+            model.save_pretrained(staging)
+            target.tokenizer.save_pretrained(staging)
+            (staging / RECIPE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            (staging / CARD_FILE).write_text(model_card(target.name, facts), encoding="utf-8")
+            _check_files(target, staging)
+            give_usual_modes(staging)
+            if into.exists():
+                into.rmdir()
+            os.rename(staging, into)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        raise AutoPruneError(f"cannot write the model to {into}: {error}") from None
+    size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
+    return Exported(into, size, zeros, target.weights)
+
+
+def model_card(name: str, facts: Mapping[str, Any]) -> str:
+    """The card in Markdown: what was pruned, how, on which text, and what was measured."""
+    rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in facts.items())
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [pruned, sparse, autoprune]
+---
+
+# {Path(name).name}, {facts["sparsity"]:.1%} sparse
+
+Pruned with AutoPrune from `{name}`. The licence and the limits of that model hold for this one too.
+
+| | |
+|---|---|
+{rows}
+
+The zeros are in the linear layers of the decoder blocks; embeddings and head are dense. The files store them as
+ordinary numbers, so this directory is as large as the dense model's; `autoprune prune --packed` writes a smaller one.
+No speed-up of inference is promised: that takes software that makes use of zeros. The same facts, for programs, are in
+`{RECIPE_FILE}`.
+"""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value))
+    return str(value).replace("|", "\\|")
+
+
+def _check_files(target: Target, folder: Path) -> None:
+    """Count the zeros again, in the files. Splitting, merging and transposing tensors leave their number alone."""
+    written = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as opened:
+            written += sum(_zeros(opened.get_tensor(name)) for name in sorted(opened.keys()))
+    stored = {tensor.data_ptr(): tensor for tensor in target.model.state_dict().values()}
+    held = sum(map(_zeros, stored.values()))
+    if written != held:
+        raise AutoPruneError(f"the files hold {written} zeros, the model {held}; they were not kept")
+
+
+def _zeros(tensor: Tensor) -> int:
+    return tensor.numel() - int(torch.count_nonzero(tensor))

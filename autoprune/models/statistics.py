@@ -1,0 +1,196 @@
+"""Calibration statistics: what the layers' inputs look like, block by block, from forward passes of the model.
+
+`dense` statistics: one pass behind dense blocks, reusable for every candidate. `sequential` statistics come from the
+same observer on a walk behind the pruned prefix.
+"""
+
+from collections.abc import Callable, Container, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from autoprune.errors import UsageError
+from autoprune.models.blocks import PrunableLayer, decoder_blocks
+from autoprune.models.experts import kind_of
+from autoprune.models.outputs import not_finite
+from autoprune.models.target import Target
+from autoprune.models.walk import walk
+from autoprune.pruning.layers import LayerInfo
+
+Advance = Callable[[], None]
+
+STRIP = 192
+"""Rows of X X^T computed at a time: few enough to skip nearly half of it, enough for a fast matrix product."""
+
+
+class InputMoments:
+    """First and second moments of a layer's inputs, accumulated in float64; optionally X X^T, in float32."""
+
+    def __init__(self, features: int, device: torch.device, hessian: bool = False) -> None:
+        self.count = 0
+        self._sum = torch.zeros(features, dtype=torch.float64, device=device)
+        self._squares = torch.zeros(features, dtype=torch.float64, device=device)
+        self._products = torch.zeros(features, features, device=device) if hessian else None
+
+    def see(self, inputs: Tensor) -> None:
+        """Take in inputs [tokens, in]."""
+        values = inputs.float()
+        self.count += len(values)
+        # Float32 within one window, which torch sums in a cascade; float64 over all of them.
+        self._sum += values.sum(0)
+        self._squares += values.square().sum(0)
+        if self._products is not None:
+            _add_products(self._products, values)
+
+    def add(self, other: "InputMoments") -> None:
+        """Take in what another one saw."""
+        self.count += other.count
+        self._sum += other._sum
+        self._squares += other._squares
+        if self._products is not None and other._products is not None:
+            self._products += other._products
+
+    def statistics(self, name: str) -> dict[str, Tensor]:
+        """input_norm, input_mean, input_var, hessian_diag, float32 [in], on the CPU, and where asked hessian [in, in].
+
+        Raises UsageError unless a token was seen.
+        """
+        if self.count == 0:
+            raise UsageError(f"layer {name} saw no calibration token")
+        mean, mean_square = self._sum / self.count, self._squares / self.count
+        found = {
+            "input_norm": self._squares.sqrt(),
+            "input_mean": mean,
+            "input_var": (mean_square - mean.square()).clamp(min=0.0),
+            "hessian_diag": mean_square,
+        }
+        if self._products is not None:
+            _mirror(self._products)
+            found["hessian"] = self._products / self.count
+        return {statistic: tensor.float().cpu() for statistic, tensor in found.items()}
+
+
+class Observer:
+    """Gathers the statistics of one block of a target after the other; layers that are given the same tensor share
+    theirs.
+
+    `hessian`: the full Hessian too, of all blocks, or of those with these numbers.
+    """
+
+    def __init__(self, target: Target, hessian: bool | Container[int] = False) -> None:
+        self._target = target
+        self._hessian = hessian
+        self._moments: dict[str, InputMoments] = {}
+        self._source: dict[str, str] = {}
+        self._last: tuple[Tensor, str] | None = None
+
+    def see(self, info: LayerInfo, inputs: Tensor) -> None:
+        """Take in a layer's inputs [tokens, in]."""
+        if info.name not in self._source:
+            self._source[info.name] = info.name
+            # The last tensor is held, so that nothing else can lie where it lies.
+            if self._last and (self._last[0].data_ptr(), self._last[0].shape) == (inputs.data_ptr(), inputs.shape):
+                self._source[info.name] = self._last[1]
+        source = self._source[info.name]
+        if source == info.name:
+            if source not in self._moments:
+                self._moments[source] = InputMoments(inputs.shape[-1], inputs.device, self._wants(info))
+            self._moments[source].see(inputs)
+        self._last = inputs, source
+
+    def take(self, layers: Sequence[PrunableLayer]) -> dict[str, dict[str, Tensor]]:
+        """The statistics of a block's layers by name, shared ones as the same tensors; they are forgotten here.
+
+        An expert that saw no token gets what all other experts of its kind saw together. Raises UsageError when no
+        token reached a layer at all, or where what is seen is not finite.
+        """
+        made: dict[str, dict[str, Tensor]] = {}
+        found: dict[str, dict[str, Tensor]] = {}
+        for layer in layers:
+            name = layer.info.name
+            source = self._source.get(name, f"{id(layer.module)}.{layer.attribute}")
+            if source not in made:
+                moments = self._moments[source] if source in self._moments else self._pooled(layer, layers)
+                made[source] = self._finite(name, moments.statistics(name))
+            found[name] = made[source]
+        self._moments, self._source, self._last = {}, {}, None
+        return found
+
+    def _finite(self, name: str, found: dict[str, Tensor]) -> dict[str, Tensor]:
+        if not all(bool(torch.stack(tensor.aminmax()).isfinite().all()) for tensor in found.values()):
+            where = f"the inputs of layer {name} are not finite on the calibration text"
+            raise UsageError(f"{where}: {not_finite(self._target)}")
+        return found
+
+    def _pooled(self, layer: PrunableLayer, layers: Sequence[PrunableLayer]) -> InputMoments:
+        alike = [each for each in layers if kind_of(each.info) == kind_of(layer.info)]
+        pooled = InputMoments(layer.info.shape[1], layer.weight.device, self._wants(layer.info))
+        for each in alike:
+            if each.info.name in self._moments:
+                pooled.add(self._moments[each.info.name])
+        return pooled
+
+    def _wants(self, info: LayerInfo) -> bool:
+        return self._hessian if isinstance(self._hessian, bool) else info.block in self._hessian
+
+
+def collect_inputs(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, dict[str, Tensor]]:
+    """Dense input statistics of every layer from token windows [samples, seqlen], in one pass.
+
+    `advance` is called once for each window's worth of work.
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for statistics in _observe(target, windows, Observer(target), advance):
+        found |= statistics
+    return found
+
+
+def collect_hessians(
+    target: Target, windows: Tensor, advance: Advance = lambda: None, blocks: Container[int] | None = None
+) -> Iterator[dict[str, Tensor]]:
+    """The full layer Hessian X X^T / tokens, float32 [in, in], of every layer, one decoder block at a time.
+
+    Costs in^2 floats per layer; nothing of a block is held once the next is asked for. `blocks`: of these alone.
+    """
+    observer = Observer(target, True if blocks is None else blocks)
+    for statistics in _observe(target, windows, observer, advance):
+        yield {name: each.pop("hessian") for name, each in statistics.items() if "hessian" in each}
+
+
+def _add_products(products: Tensor, values: Tensor) -> None:
+    """Add X^T X to `products` [in, in] from values [tokens, in]: on and above the diagonal, by strips of rows.
+
+    Below the diagonal only what lies in a strip's own square is right. X^T X is symmetric: half the work is enough.
+    """
+    for start in range(0, values.shape[1], STRIP):
+        end = start + STRIP
+        products[start:end, start:].addmm_(values[:, start:end].T, values[:, start:])
+
+
+@torch.inference_mode()  # as the sums were made
+def _mirror(products: Tensor) -> None:
+    """Write what lies above the diagonal of `products` [in, in] below it, too: strips have made their squares whole."""
+    for start in range(0, len(products), STRIP):
+        end = start + STRIP
+        products[end:, start:end] = products[start:end, end:].T
+
+
+def _observe(
+    target: Target, windows: Tensor, observer: Observer, advance: Advance
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """Layer name -> statistic -> tensor, one decoder block at a time."""
+    blocks = len(decoder_blocks(target.model)[1])
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps % blocks == 0:
+            advance()
+
+    for layers in walk(target, windows, observer.see, sequential=False, advance=step):
+        # Copies, for layers that share their inputs become tensors of their own on disk.
+        yield {
+            name: {statistic: tensor.clone() for statistic, tensor in statistics.items()}
+            for name, statistics in observer.take(layers).items()
+        }

@@ -1,0 +1,267 @@
+"""The target: the causal language model being pruned, loaded once, masked and restored exactly."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autoprune.errors import AutoPruneError, UsageError
+from autoprune.models.block_storage import BlockStorage, InMemory, OnDisk, cast
+from autoprune.models.blocks import PrunableLayer, decoder_blocks, prunable_layers, shared_layers
+from autoprune.models.checkpoint import check_stored, some
+from autoprune.models.dense import stay_dense
+from autoprune.models.first_pass import first_pass
+from autoprune.models.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
+from autoprune.models.identity import checksum
+from autoprune.models.loading import BALANCED, DTYPES, Notify, choose_device, empty_model, faster_dtype, load_model
+from autoprune.models.outputs import check_outputs
+from autoprune.pruning.layers import LayerInfo
+from autoprune.pruning.masks import count_zeros
+from autoprune.spare_cache import writable_cache
+
+MakeStorage = Callable[[nn.Module, list[PrunableLayer], torch.device], BlockStorage]
+
+
+class Edits:
+    """Replaces weights of a target's layers, by name. What is computed for one layer reads no other one's edit."""
+
+    def __init__(self, storage: BlockStorage, before: Callable[[str], None] = lambda name: None) -> None:
+        self._storage = storage
+        self._before = before
+
+    def weight(self, name: str, weight: Tensor) -> None:
+        """A layer's new weight [out, in]."""
+        self._before(name)
+        self._storage.replace(name, weight)
+
+    def mask(self, name: str, mask: Tensor) -> None:
+        """A layer's new weight is its pristine one where the mask [out, in] (True = keep) lets it, else +0.0."""
+        self._before(name)
+        self._storage.mask(name, mask)
+
+
+class Target:
+    """A model in evaluation mode, its tokenizer, and a way back to its pristine weights.
+
+    Its decoder blocks may live elsewhere than on `device`, which is where it computes: then each visits the device
+    while it works (`visiting`), in a forward pass of the whole model by itself. In memory a layer's pristine weight is
+    copied when it is first replaced, so a target that is only read costs no second copy. `fingerprint`: hash over all
+    that a forward pass depends on (`identity.checksum`). `damaged`: by the names of tensors with values that are not
+    finite, which (NaN, infinity). `blank`: the names of matrices of zeros alone. `storage` says where the blocks live.
+    `prunable`: the layers of the blocks but for those that stay dense; `dense` has a line on each kind of these.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        name: str,
+        device: torch.device | None = None,
+        storage: MakeStorage = InMemory,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.name = name
+        found = prunable_layers(model)
+        first = next(model.parameters())
+        self.dtype, self.device = first.dtype, device or first.device
+        self._storage = storage(model, found, self.device)
+        check_stored(name, model, self._storage.stored)
+        self._visitors: set[int] = set()
+        self.damaged: dict[str, str] = {}
+        self.blank: list[str] = []
+        self.fingerprint = checksum(model, self._storage.stored, self._look)
+        model.get_input_embeddings().register_forward_pre_hook(self._check_tokens)  # type: ignore[operator]
+        if self._storage.away:
+            for index, block in enumerate(decoder_blocks(model)[1]):
+                block.forward = self._visits(index, block.forward)
+        shared = shared_layers(found)
+        self.first_pass = first_pass(self, [layer for layer in found if layer.info.name not in shared])
+        self.prunable = [layer for layer in found if layer.info.name in self.first_pass.applied]
+        self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
+        self.dense = stay_dense(model, found, self.first_pass.applied)
+
+    @property
+    def weights(self) -> int:
+        """How many weights are prunable."""
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows: the rows of its embedding, or of its head if that has fewer."""
+        model: Any = self.model
+        matrices = (model.get_input_embeddings(), model.get_output_embeddings())
+        return min(int(matrix.weight.shape[0]) for matrix in matrices if matrix is not None)
+
+    @property
+    def offloaded(self) -> bool:
+        """Whether the blocks live elsewhere than on the device."""
+        return self._storage.away
+
+    @property
+    def mapped(self) -> bool:
+        """Whether they live on disk."""
+        return self._storage.mapped
+
+    @contextmanager
+    def visiting(self, block: int) -> Iterator[None]:
+        """While this holds, a decoder block is on the device, with its weights as they are now. May be nested."""
+        if not self._storage.away or block in self._visitors:
+            yield
+            return
+        self._storage.load(block)
+        self._visitors.add(block)
+        try:
+            yield
+        finally:
+            self._visitors.discard(block)
+            self._storage.offload(block)
+
+    def need_whole(self, what: str) -> None:
+        """Raises UsageError for what cannot be done while the blocks come and go."""
+        if self.offloaded:
+            raise UsageError(f"{what} needs all of {self.name} on its device: use offload=none, or do without")
+
+    def weight(self, name: str) -> Tensor:
+        """The pristine dense weight [out, in] of a layer. Not to be written to."""
+        return self._storage.pristine(name)
+
+    @property
+    def pristine(self) -> Mapping[str, Tensor]:
+        """All pristine weights by layer, each looked up when it is asked for."""
+        return _Pristine(self)
+
+    def live_weight(self, name: str) -> Tensor:
+        """The weight [out, in] that the model computes with now. It is written to by edits."""
+        return self._storage.live(name)
+
+    def zeros(self, name: str) -> int:
+        """How many zeros there are in the weight that the model computes with now."""
+        return count_zeros(self.live_weight(name))
+
+    @property
+    def for_good(self) -> Edits:
+        """Edits that last."""
+        return Edits(self._storage)
+
+    @contextmanager
+    def edited(self) -> Iterator[Edits]:
+        """Edits that last as long as this holds; at the end the pristine weights are back."""
+        touched: set[str] = set()
+
+        def keep(name: str) -> None:
+            self._storage.keep(name)
+            touched.add(name)
+
+        try:
+            yield Edits(self._storage, keep)
+        finally:
+            for name in touched:
+                self._storage.restore(name)
+
+    def verify(self) -> None:
+        """Raises AutoPruneError unless every parameter is again what it was when the target was loaded."""
+        now = checksum(self.model, self._storage.stored)
+        if now != self.fingerprint:
+            raise AutoPruneError(
+                f"the weights of {self.name} changed while they were measured: {now}, not {self.fingerprint}"
+            )
+
+    def _check_tokens(self, embedding: nn.Module, args: tuple[Tensor, ...]) -> None:
+        """Here, for what is tokenised elsewhere, as by lm-eval: on a GPU such a token ends all use of it."""
+        if not args or not args[0].numel():
+            return
+        low, high = map(int, args[0].aminmax())
+        if low < 0 or high >= self.vocabulary:
+            raise UsageError(
+                f"token {low if low < 0 else high} is no row of the embeddings of {self.name}, of {self.vocabulary} "
+                "tokens: its tokenizer is another model's, or tokens were added to it without resizing the embeddings"
+            )
+
+    def _look(self, name: str, values: Tensor) -> None:
+        if not values.is_floating_point() or not values.numel():
+            return
+        low, high = values.aminmax()  # NaN where there is one
+        if not (low.isfinite() and high.isfinite()):
+            self.damaged[name] = "NaN" if values.isnan().any() else "infinity"
+        elif low == high == 0 and values.dim() > 1:
+            self.blank.append(name)
+
+    def _visits(self, block: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """A block's forward pass as a visit."""
+
+        @wraps(forward)
+        def visit(*args: Any, **kwargs: Any) -> Any:
+            with self.visiting(block):
+                return forward(*args, **kwargs)
+
+        return visit
+
+
+class _Pristine(Mapping[str, Tensor]):
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._target.weight(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (layer.name for layer in self._target.layers)
+
+    def __len__(self) -> int:
+        return len(self._target.layers)
+
+
+def load_target(
+    model: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    notify: Notify = lambda line: None,
+    offload: str = "auto",
+    memory_gb: float | None = None,
+) -> Target:
+    """Load a target from a directory, a hub id, a GGUF file, or a built-in name.
+
+    `device` auto: the first GPU if there is one; balanced: all GPUs. `dtype` auto: what a measured probe finds faster
+    on this machine. `offload`: where the blocks live (`footprint.OFFLOADS`); auto: on the device if they fit there,
+    with host memory limited to `memory_gb` GiB if that is given. Code that comes with a model is never run. Raises
+    UsageError for a model or device that cannot be used, AutoPruneError when it does not fit even block by block.
+    """
+    target = _loaded(model, choose_device(device), device == BALANCED, dtype, notify, offload, memory_gb)
+    check_outputs(target)
+    if target.blank:  # as a download leaves them that took the room for a file before it had the file
+        notify(f"{model}: {some(target.blank)} hold zeros alone; is the checkpoint complete?")
+    for line in target.dense:
+        notify(line)
+    return target
+
+
+def _loaded(
+    model: str,
+    device: torch.device,
+    balanced: bool,
+    dtype: str,
+    notify: Notify,
+    offload: str,
+    memory_gb: float | None,
+) -> Target:
+    empty = empty_model(model, notify)
+    size = Footprint(empty)
+    kind = faster_dtype(size.matrices, device, notify) if dtype == "auto" else DTYPES[dtype]
+    if balanced:
+        return Target(*load_model(model, kind, notify, BALANCED), model)
+    place = choose_offload(offload, size, kind, device, free_room(device, memory_gb), notify, model)
+    if place == "disk":
+        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=writable_cache(notify))  # not where it is memory
+        loaded, tokenizer = load_model(model, kind, notify, blocks_on_disk(empty, device), Path(folder.name))
+        return Target(loaded, tokenizer, model, device, partial(OnDisk, folder=folder, dtype=kind))
+    loaded, tokenizer = load_model(model, kind, notify)
+    cast(loaded, kind)
+    with outside(loaded) if place == "memory" else nullcontext():
+        loaded.to(device)
+    return Target(loaded, tokenizer, model, device if place == "memory" else None)

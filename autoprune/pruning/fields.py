@@ -1,0 +1,47 @@
+"""The words of the candidate's contract that the maths share: what is known of a layer and of a unit. No torch here."""
+
+from dataclasses import dataclass
+
+GROUPS = ("row", "matrix")
+UNITS = ("block", "module", "projection")
+ROLES = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "other")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One attribute that a candidate may read: its name, its shape or type, and one line about it."""
+
+    name: str
+    shape: str
+    meaning: str
+
+
+LAYER_FIELDS = (
+    Field("weight", "[out, in]", "the dense weight matrix, float32"),
+    Field("input_norm", "[in]", "L2 norm of each input feature over the calibration tokens"),
+    Field("input_mean", "[in]", "mean of each input feature"),
+    Field("input_var", "[in]", "variance of each input feature"),
+    Field("hessian_diag", "[in]", "mean square of each input feature (diagonal of the layer Hessian, X X^T / tokens)"),
+    Field("name", "str", "module name"),
+    Field("role", "str", "one of " + ", ".join(ROLES)),
+    Field("depth", "float", "position of the decoder block: 0.0 first, 1.0 last"),
+    Field("sparsity", "float", "the share of weights that will be pruned in this layer's unit"),
+    Field("pattern", "str", "none, or N:M (2:4): of M neighbours along the inputs N are kept, whatever GROUP says"),
+)
+
+EXPENSIVE_FIELDS = (
+    Field("gradient", "[out, in]", "mean over the calibration windows of the absolute gradient of a window's loss"),
+    Field("hessian", "[in, in]", "the full layer Hessian X X^T / tokens"),
+)
+"""Collected on demand only: a source has them when it names them."""
+
+UNIT_FIELDS = (
+    Field("name", "str", "unit name (one decoder block, or as UNIT says)"),
+    Field("size", "int", "prunable weights in the unit"),
+    Field("depth", "float", "0.0 first, 1.0 last"),
+    Field("role", "str", "the role of the unit's matrices where they have but one, else mixed"),
+    Field("skewness", "float", "skewness of |weight|, weighted over the unit's matrices"),
+    Field("weight_norm", "float", "root mean square of the unit's weights"),
+    Field("input_norm", "float", "root mean square of the unit's layer inputs"),
+    Field("outlier_share", "float", "share of Wanda scores above 5 times their mean (OWL, M = 5)"),
+)

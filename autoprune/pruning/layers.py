@@ -1,0 +1,47 @@
+"""What the maths know of the layers of a model: names, shapes, and how to get at weights and statistics."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Protocol
+
+THIRDS = ("first third", "middle third", "last third")
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One prunable matrix: its module name, role, decoder block, depth in [0, 1], shape [out, in], and unit."""
+
+    name: str
+    role: str
+    block: int
+    depth: float
+    shape: tuple[int, int]
+    unit: str
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def third(self) -> str:
+        """In which third of the depth it is."""
+        return THIRDS[min(int(self.depth * len(THIRDS)), len(THIRDS) - 1)]
+
+
+LayerView = SimpleNamespace
+"""What a candidate's `score` is given: the contract's fields as attributes."""
+
+
+class Readable(Protocol):
+    """Weights and statistics of some layers: a bundle, or those of one block on a walk."""
+
+    layers: list[LayerInfo]
+
+    @property
+    def path(self) -> Path:
+        """A bundle directory with the same content, for those who read files only."""
+
+    def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
+        """A layer as the candidate's contract describes it."""

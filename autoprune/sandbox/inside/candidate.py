@@ -1,0 +1,169 @@
+"""Running a candidate's source inside the worker: load it, call it, say in one line what went wrong and where.
+
+The import check and the messages are conveniences for well-meant code; the jail around the process is the boundary.
+"""
+
+import builtins
+import errno
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from autoprune.candidates.contract import (
+    ALLOWED_IMPORTS,
+    DEFAULT_GROUP,
+    EXPENSIVE_FIELDS,
+    GROUPS,
+    LAYER_FIELDS,
+    UNIT_FIELDS,
+    UNITS,
+)
+
+FILENAME = "<candidate>"
+_MAX_MESSAGE = 600
+
+
+class Refused(Exception):
+    """The candidate's answer is not what the contract asks for. `stage` and `reason` as in CandidateFailure."""
+
+    def __init__(self, stage: str, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.reason = reason
+
+
+class ForbiddenImport(ImportError):
+    """An import outside contract.ALLOWED_IMPORTS."""
+
+
+class Candidate:
+    """A loaded source. Its functions are whatever the source made of them: every call may raise anything."""
+
+    def __init__(self, source: str) -> None:
+        namespace: dict[str, Any] = {"__name__": "candidate", "__builtins__": _builtins_with_checked_import()}
+        exec(compile(source, FILENAME, "exec"), namespace)
+        score = namespace.get("score")
+        if not callable(score):
+            raise Refused("load", "contract", "the source defines no function score(layer)")
+        group = namespace.get("GROUP", DEFAULT_GROUP)
+        if group not in GROUPS:
+            raise Refused("load", "contract", f"GROUP is {_short(group)}, not one of {', '.join(GROUPS)}")
+        unit = namespace.get("UNIT")
+        if unit is not None and unit not in UNITS:
+            raise Refused("load", "contract", f"UNIT is {_short(unit)}, not one of {', '.join(UNITS)}")
+        self._score: Callable[[Any], Any] = score
+        allocate = namespace.get("allocate")
+        self._allocate: Callable[[Any, float], Any] | None = allocate if callable(allocate) else None
+        self.group = str(group)
+        self.unit = None if unit is None else str(unit)
+        self.has_allocate = self._allocate is not None
+
+    def score(self, view: Any) -> torch.Tensor:
+        """The scores of one layer, on the CPU, float32, strided, of the weight's shape. Raises Refused and anything."""
+        shape = tuple(view.weight.shape)
+        torch.manual_seed(0)  # so that a candidate that draws numbers draws the same ones every time
+        with torch.no_grad():
+            result = self._score(view)
+        if not isinstance(result, torch.Tensor):
+            raise Refused("check", "dtype", f"score returned {_a(result)}, not a torch.Tensor")
+        if result.layout is not torch.strided or result.device.type == "meta" or result.is_complex():
+            kind = f"{result.dtype}, {result.layout}, device {result.device}"
+            raise Refused("check", "dtype", f"score returned a tensor of {kind}; a dense real tensor is needed")
+        if tuple(result.shape) != shape:
+            raise Refused(
+                "check", "shape", f"score returned shape {list(result.shape)} for a weight of shape {list(shape)}"
+            )
+        return result.detach()
+
+    def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
+        """One number per unit. Raises Refused and anything."""
+        if self._allocate is None:
+            raise Refused("allocate", "contract", "the source defines no function allocate(units, sparsity)")
+        torch.manual_seed(0)
+        result = self._allocate([SimpleNamespace(**unit) for unit in units], sparsity)
+        if isinstance(result, torch.Tensor):
+            result = result.tolist()
+        if not isinstance(result, list | tuple):
+            raise Refused("allocate", "dtype", f"allocate returned {_a(result)}, not a list of numbers")
+        if len(result) != len(units):
+            raise Refused("allocate", "shape", f"allocate returned {len(result)} numbers for {len(units)} units")
+        try:
+            densities = [float(value) for value in result]
+        except (TypeError, ValueError):
+            raise Refused("allocate", "dtype", "allocate returned a list that does not hold numbers") from None
+        if not all(math.isfinite(value) for value in densities):
+            raise Refused("allocate", "not-finite", "allocate returned NaN or infinity")
+        return densities
+
+
+def failure(stage: str, error: BaseException, source: str, where: str = "") -> dict[str, str]:
+    """The failure as the worker reports it: stage, reason, one line that names the candidate's own line."""
+    if isinstance(error, Refused):
+        return {"stage": error.stage, "reason": error.reason, "message": _join(str(error), where)}
+    message = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if isinstance(error, AttributeError) and isinstance(getattr(error, "obj", None), SimpleNamespace):
+        fields = UNIT_FIELDS if stage == "allocate" else (*LAYER_FIELDS, *EXPENSIVE_FIELDS)
+        message += f"; it has {', '.join(field.name for field in fields)}"
+    number = _line_number(error)
+    if number is not None:
+        lines = source.split("\n")
+        code = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+        where = f"line {number}: `{_cut(code, 160)}`" + (f", {where}" if where else "")
+    return {"stage": stage, "reason": _reason(error), "message": _join(message, where)}
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "memory"
+    if isinstance(error, ForbiddenImport):
+        return "forbidden"
+    if isinstance(error, OSError):
+        if error.errno == errno.ENOMEM:
+            return "memory"
+        if error.errno in (errno.EPERM, errno.EACCES):
+            return "forbidden"
+    if isinstance(error, SyntaxError):
+        return "contract"
+    return "exception"
+
+
+def _line_number(error: BaseException) -> int | None:
+    if isinstance(error, SyntaxError) and error.filename == FILENAME:
+        return error.lineno
+    numbers = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILENAME]
+    return numbers[-1] if numbers else None
+
+
+def _join(message: str, where: str) -> str:
+    message = _cut(" ".join(message.split()), _MAX_MESSAGE)
+    whole = f"{message} ({where})" if where else message
+    return whole.encode("utf-8", "replace").decode("utf-8")  # no message holds a surrogate
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _a(value: object) -> str:
+    return f"a {type(value).__name__}" if value is not None else "None"
+
+
+def _short(value: object) -> str:
+    return _cut(repr(value), 60)
+
+
+def _builtins_with_checked_import() -> dict[str, Any]:
+    real_import = builtins.__import__
+
+    def checked_import(name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name.partition(".")[0] not in ALLOWED_IMPORTS:
+            allowed = " and ".join(ALLOWED_IMPORTS)
+            raise ForbiddenImport(f"import of {name!r} is not allowed; a candidate may import {allowed}")
+        return real_import(name, *arguments, **keywords)
+
+    return {**vars(builtins), "__import__": checked_import}

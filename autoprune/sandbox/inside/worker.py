@@ -1,0 +1,163 @@
+"""The process that runs one candidate, the same for `local` and `docker`: warm up, wait, shut in, load, score.
+
+Until the jail is shut only this project's code and torch run here. From then on everything in this process is the
+candidate's, this loop included: nothing that it sends is believed by the other side without a check.
+
+`local` forks it from a warm process (zygote.py); a container runs `python -m autoprune.sandbox.inside.worker SOCKET`.
+"""
+
+import faulthandler
+import mmap
+import os
+import random
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from autoprune.models.bundle import Bundle
+from autoprune.pruning.layers import LayerView
+from autoprune.pruning.threads import one_thread
+from autoprune.sandbox import protocol
+from autoprune.sandbox.inside import jail
+from autoprune.sandbox.inside.candidate import Candidate, Refused, failure
+from autoprune.sandbox.memory import forget_peak
+from autoprune.sandbox.paths import readable_paths
+from autoprune.sandbox.score_buffer import PLACES
+
+
+class BoundedText(TextIOWrapper):
+    """What `print` writes to: after `limit` characters it drops the rest, so that chatty candidates do not fail."""
+
+    def __init__(self, descriptor: int, limit: int) -> None:
+        super().__init__(
+            os.fdopen(descriptor, "wb", buffering=0, closefd=False), "utf-8", "replace", write_through=True
+        )
+        self._left = limit
+
+    def write(self, text: str) -> int:
+        kept = text[: max(self._left, 0)]
+        self._left -= len(kept.encode("utf-8", "replace"))
+        super().write(kept)
+        return len(text)
+
+
+def serve(channel: socket.socket, readable: Iterable[str]) -> None:
+    """Wait for a candidate, then answer questions about it until the other side hangs up."""
+
+    def answer(question: dict[str, Any], **content: Any) -> None:
+        data = protocol.encode({"id": question["id"], **content})
+        while data:
+            data = data[os.write(channel.fileno(), data) :]
+
+    def read(length: int) -> bytes:
+        return os.read(channel.fileno(), length)
+
+    answer({"id": 0}, ready=True)
+    opening, descriptors = receive_with_descriptors(channel)
+    handed = time.process_time()
+    slot, output, folder = descriptors
+    stdout = _redirect_output(output, opening["output_bytes"])
+    bundle = Bundle(Path(f"/proc/self/fd/{folder}"))
+    os.close(folder)
+    places = torch.frombuffer(mmap.mmap(slot, 0), dtype=torch.float32).chunk(PLACES)
+    os.close(slot)
+    device = "cuda" if opening["gpu"] else "cpu"
+    if device == "cpu" and bundle.dtype == torch.bfloat16 and _has_tiles():
+        # The weights have no more digits, and products take a third of the time.
+        torch.set_float32_matmul_precision("medium")
+    torch.zeros(1, device=device)  # the driver's files are opened, and its threads started, before the jail is shut
+    limits = jail.Limits(opening["memory_bytes"], opening["output_bytes"], opening["processor_seconds"])
+    jail.shut(limits, readable, need_landlock=opening["need_landlock"], gpu=opening["gpu"])
+
+    held = _scattered(opening["scatter"])  # noqa: F841  kept until the end, and the addresses with it
+    source = opening["source"]
+    question: dict[str, Any] = opening
+    stage, where = "load", ""
+    candidate: Candidate | None = None
+    while True:
+        try:
+            if candidate is None:
+                candidate = Candidate(source)
+                answer(question, group=candidate.group, unit=candidate.unit, allocate=candidate.has_allocate)
+            elif question["do"] == "score":
+                stage = "score"
+                with one_thread():  # for plain copies waking others costs more than it saves
+                    view = _on(device, bundle.view(question["layer"], question["sparsity"], question["pattern"]))
+                where = f"layer {question['layer']}, weight {list(view.weight.shape)}"
+                before = time.perf_counter(), time.process_time()
+                scores = candidate.score(view)
+                after = time.perf_counter(), time.process_time()
+                with one_thread():
+                    places[question["place"]][: scores.numel()].view(scores.shape).copy_(scores)
+                claims = {
+                    "own": after[0] - before[0],
+                    "own_processor": after[1] - before[1],
+                    "processor": time.process_time() - handed,
+                }
+                answer(question, shape=list(scores.shape), **claims)
+            elif question["do"] == "allocate":
+                stage, where = "allocate", ""
+                answer(question, densities=candidate.allocate(question["units"], question["sparsity"]))
+            else:
+                raise Refused(stage, "protocol", f"unknown question {question['do']!r}")
+        except BaseException as error:  # noqa: BLE001  candidate code may raise anything, SystemExit too
+            answer(question, failure=failure(stage, error, source, where))
+        stdout.flush()
+        try:
+            question = protocol.read_message(read, protocol.MAX_QUESTION)
+        except EOFError:
+            return
+
+
+def receive_with_descriptors(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """A message and the descriptors that came with its first bytes. Raises EOFError at the end of the stream."""
+    first, descriptors, _, _ = socket.recv_fds(channel, protocol.HEADER.size, 8)
+    pieces = [first]
+
+    def read(length: int) -> bytes:
+        return pieces.pop() if pieces else os.read(channel.fileno(), length)
+
+    return protocol.read_message(read, protocol.MAX_QUESTION), descriptors
+
+
+def _scattered(seed: int) -> list[bytes | bytearray]:
+    """Objects of all small sizes in random numbers, and a large one: forks of one process have one layout of memory,
+    and a score that depends on addresses would be the same in all of them."""
+    chance = random.Random(seed)
+    small = [bytes(size) for size in range(2, 480, 16) for _ in range(chance.randrange(128))]
+    return [*small, bytearray(chance.randrange(1 << 20))]
+
+
+def _has_tiles() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 in hardware (AMX); others are slower in it."""
+    return b" amx_bf16" in Path("/proc/cpuinfo").read_bytes()
+
+
+def _on(device: str, view: LayerView) -> LayerView:
+    if device == "cpu":
+        return view
+    moved = {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in vars(view).items()}
+    return LayerView(**moved)
+
+
+def _redirect_output(descriptor: int, limit: int) -> TextIO:
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+    os.set_blocking(1, True)
+    sys.stdout = sys.stderr = BoundedText(1, limit)
+    faulthandler.enable(file=2)
+    return sys.stdout
+
+
+if __name__ == "__main__":
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(sys.argv[1])
+    forget_peak()  # what importing torch took is not the candidate's
+    serve(connection, readable_paths())

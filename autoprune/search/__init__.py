@@ -1,0 +1,1 @@
+"""The search: the LangGraph state machine, its nodes, and what they share."""

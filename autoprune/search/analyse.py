@@ -1,0 +1,118 @@
+"""The node `analyse`: turns a generation's ends into thoughts of the reasoning graph, and into a lesson."""
+
+import math
+
+from langgraph.runtime import Runtime
+
+from autoprune.agents.analyst import Lesson, Result, settle
+from autoprune.errors import BudgetSpent
+from autoprune.runs.archive import Edge, Node, Outcome, Proposal
+from autoprune.search.context import SearchContext
+from autoprune.search.state import SearchState
+
+
+def analyse(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
+    """Write down what each slot thought, did and measured; then let the analyst contrast the siblings."""
+    context, generation = runtime.context, state["generation"]
+    outcomes = context.archive.outcomes(generation)
+    last = {proposal.slot: proposal for proposal in context.archive.proposals(generation)}
+    known = set(context.gcot(generation).nodes)
+    for outcome in outcomes:
+        if outcome.slot in last:
+            context.archive.add_thoughts(*thoughts(last[outcome.slot], outcome, known))
+    context.archive.add_thoughts(*_rejections(context, last))
+    results = [_result(context, last[outcome.slot], outcome) for outcome in outcomes if outcome.slot in last]
+    try:
+        lesson = context.analyst.reflect(generation, results)
+    except BudgetSpent:
+        lesson = None
+    if lesson is not None:
+        _keep_lesson(context, generation, lesson)
+    return {}
+
+
+def thoughts(proposal: Proposal, outcome: Outcome, known: set[str]) -> tuple[list[Node], list[Edge]]:
+    """What one slot adds to the graph: hypothesis, design, and, where code came, algorithm and evidence."""
+    slot, generation = proposal.slot, proposal.generation
+    idea, design, evidence = f"{slot}.idea", f"{slot}.design", f"{slot}.evidence"
+    thought = proposal.thought
+    nodes = [
+        Node(idea, "hypothesis", generation, str(thought.get("why", "")), {"expected": thought.get("expected")}),
+        Node(design, "design", generation, str(thought.get("idea", "")), {"operator": proposal.operator}),
+    ]
+    edges = [Edge(idea, design, "motivates", generation)]
+    edges += [Edge(origin, idea, "motivates", generation) for origin in _origins(proposal, known)]
+    refine = "combines" if len(proposal.parents) > 1 else "refines"
+    edges += [Edge(parent, design, refine, generation) for parent in proposal.parents if parent in known]
+    if proposal.candidate is None:
+        return nodes, edges
+    nodes.append(Node(slot, "algorithm", generation, str(thought.get("idea", "")), {"candidate": proposal.candidate}))
+    edges.append(Edge(design, slot, "implements", generation))
+    gain = outcome.data.get("gain")
+    nodes.append(Node(evidence, "evidence", generation, _finding(outcome), {"gain": gain, "status": outcome.status}))
+    edges.append(Edge(slot, evidence, "tests", generation))
+    verdict = settle(thought.get("expected"), gain)
+    if verdict:
+        edges.append(Edge(idea, evidence, verdict, generation))
+    return nodes, edges
+
+
+def _origins(proposal: Proposal, known: set[str]) -> list[str]:
+    """What motivated the idea: the thoughts it says it builds on, else the observations and lessons of its chain."""
+    shown = {step["node"] for step in proposal.chain if step["kind"] in ("observation", "lesson")}
+    named = {name for name in proposal.thought.get("builds_on", []) if name in known} & {
+        step["node"] for step in proposal.chain if step["kind"] in ("observation", "lesson", "evidence")
+    }
+    return sorted(named or shown)
+
+
+def _rejections(context: SearchContext, last: dict[str, Proposal]) -> tuple[list[Node], list[Edge]]:
+    """What people said when they rejected something: lessons that rest on no measurement."""
+    nodes: list[Node] = []
+    edges: list[Edge] = []
+    for decision in context.archive.approvals.decisions():
+        if decision.decision == "reject" and decision.comment and decision.slot in last:
+            generation, name = last[decision.slot].generation, f"{decision.slot}.rejected.{decision.candidate[:8]}"
+            data = {"ground": None, "by": decision.who}
+            nodes.append(Node(name, "lesson", generation, f"{decision.who} rejected it: {decision.comment}", data))
+            edges.append(Edge(f"{decision.slot}.idea", name, "motivates", generation))
+    return nodes, edges
+
+
+def _finding(outcome: Outcome) -> str:
+    gain = outcome.data.get("gain")
+    if gain is None:
+        return f"{outcome.status} at {outcome.stage} ({outcome.reason}): {outcome.message}"
+    change, worst = 100 * math.expm1(-gain), ", ".join(outcome.data.get("worst_layers", []))
+    if outcome.status == "stopped":
+        return f"{outcome.message}: about {change:+.0f} % against its best parent; most damaged: {worst}"
+    return (
+        f"perplexity {outcome.data['perplexity']:.2f}, {change:+.1f} % against its best parent; most damaged: {worst}"
+    )
+
+
+def _result(context: SearchContext, proposal: Proposal, outcome: Outcome) -> Result:
+    return Result(
+        slot=proposal.slot,
+        idea=str(proposal.thought.get("idea", "")),
+        source=context.run.source(proposal.candidate) if proposal.candidate else "",
+        expected=proposal.thought.get("expected"),
+        status=outcome.status,
+        perplexity=outcome.data.get("perplexity"),
+        gain=outcome.data.get("gain"),
+        problem=outcome.message,
+        against="its parent" if proposal.parents else "the best baseline",
+    )
+
+
+def _keep_lesson(context: SearchContext, generation: int, lesson: Lesson) -> None:
+    """Every claim is a thought of its own, so that each leads to its own measurement or counts as a conjecture."""
+    nodes: list[Node] = []
+    edges: list[Edge] = []
+    for number, claim in enumerate(lesson.claims, 1):
+        name = f"g{generation}.lesson" + (f".{number}" if number > 1 else "")
+        ground = f"{claim.grounds[0]}.evidence" if claim.grounds else None
+        nodes.append(Node(name, "lesson", generation, claim.text, {"ground": ground, "by": lesson.by}))
+        edges += [Edge(f"{slot}.evidence", name, "motivates", generation) for slot in claim.grounds or (lesson.best,)]
+    context.archive.add_thoughts(nodes, edges)
+    context.events.emit("lesson", f"lesson/{generation}", generation=generation, text=lesson.text, by=lesson.by)

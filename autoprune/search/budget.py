@@ -1,0 +1,95 @@
+"""When a search ends. Each rule is a small class that says when it fires; the budget asks them all in one place.
+
+The graph asks before it plans a generation; `Chat` asks before every call; nobody else spends.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from autoprune.config_sections import SearchSettings
+from autoprune.errors import BudgetSpent
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run has used so far, over all its sessions. `usd` is None when a price is unknown."""
+
+    candidates: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    usd: float | None = 0.0
+
+
+class StopRule(Protocol):
+    """Says why the search must end, or nothing."""
+
+    def reason(self, spent: Spent) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class MaxCandidates:
+    """Fires when as many candidates were tried, whatever became of them."""
+
+    limit: int
+
+    def reason(self, spent: Spent) -> str | None:
+        return f"{self.limit} candidates tried" if spent.candidates >= self.limit else None
+
+
+@dataclass(frozen=True)
+class MaxMinutes:
+    """Fires when the sessions of the run together lasted as long."""
+
+    limit: float
+
+    def reason(self, spent: Spent) -> str | None:
+        return f"{self.limit:g} minutes spent" if spent.seconds >= 60 * self.limit else None
+
+
+@dataclass(frozen=True)
+class MaxTokens:
+    """Fires when the chat models read and wrote as many tokens, failed calls included."""
+
+    limit: int
+
+    def reason(self, spent: Spent) -> str | None:
+        return f"{self.limit} tokens spent" if spent.tokens >= self.limit else None
+
+
+@dataclass(frozen=True)
+class MaxUsd:
+    """Fires when the calls cost as much, and at once when their price is unknown: a limit that cannot be kept."""
+
+    limit: float
+
+    def reason(self, spent: Spent) -> str | None:
+        if spent.usd is None:
+            return "the model's price is unknown, so the limit in USD cannot be kept"
+        return f"{self.limit:g} USD spent" if spent.usd >= self.limit else None
+
+
+class Budget:
+    """All limits of a run."""
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._candidates = MaxCandidates(settings.max_candidates)
+        self._rules: list[StopRule] = []
+        if settings.max_minutes is not None:
+            self._rules.append(MaxMinutes(settings.max_minutes))
+        if settings.max_tokens is not None:
+            self._rules.append(MaxTokens(settings.max_tokens))
+        if settings.max_usd is not None:
+            self._rules.append(MaxUsd(settings.max_usd))
+
+    def stop(self, spent: Spent) -> str | None:
+        """Why no further generation may start, or None."""
+        return self._candidates.reason(spent) or self._first(spent)
+
+    def check(self, spent: Spent) -> None:
+        """Raise BudgetSpent when a call to a chat model would go beyond a limit (candidates do not count here)."""
+        reason = self._first(spent)
+        if reason:
+            raise BudgetSpent(reason)
+
+    def _first(self, spent: Spent) -> str | None:
+        return next((reason for rule in self._rules if (reason := rule.reason(spent))), None)

@@ -1,0 +1,291 @@
+"""The way of one candidate: propose, critique, approve, evaluate. Each node can be run again after a crash."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from autoprune.agents.critic import Review, RuleCritic, Submission
+from autoprune.agents.proposer import Draft, Request
+from autoprune.agents.slot_plan import SlotPlan
+from autoprune.candidates.screen import screen
+from autoprune.config_sections import AgentSettings
+from autoprune.errors import AutoPruneError, BudgetSpent
+from autoprune.gcot.chain import SECTIONS, compile_chain
+from autoprune.runs.approvals import ApprovalRequest, Decision
+from autoprune.runs.archive import Outcome, Proposal
+from autoprune.runs.directory import full_hash
+from autoprune.search.comparison_pool import elite, gain, masks_before, measured_before
+from autoprune.search.context import SearchContext
+from autoprune.search.finishing import OPERATORS as OF_THE_END
+from autoprune.search.plan import parents_of
+from autoprune.search.repairs import send_back, worth_a_repair
+from autoprune.search.state import CandidateState
+from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
+
+KEPT = {
+    *("perplexity", "partial_perplexity", "estimated_perplexity", "windows_measured", "cached", "sparsity", "zeros"),
+    *("worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
+}
+"""What of the tool's report is kept with the outcome, where there is such a thing."""
+
+
+def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
+    """Ask the plan's proposer; on a revision it sees its own code and the critic's comments."""
+    context, plan, revision = runtime.context, state["plan"], state["revision"]
+    try:
+        _at_work(context, plan, "proposer")
+        request = _request(context, state)
+        draft = context.proposers[plan["engine"]].propose(request)
+        earlier = context.archive.proposal(plan["slot"]) if revision else None
+        thought = {**_lasting(earlier), **draft.thought}
+        return _keep(context, state, request, Draft(thought, draft.source, draft.problem))
+    except BudgetSpent as spent:
+        return _end(context, plan, None, "unusable", "propose", spent.reason, str(spent))
+    finally:
+        context.siblings.answered(plan["slot"])
+
+
+def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
+    """Let the critic read the proposal; the verdict decides the way on."""
+    context, plan, revision = runtime.context, state["plan"], state["revision"]
+    _at_work(context, plan, "critic")
+    name = state.get("candidate")
+    proposal = context.archive.proposal(plan["slot"])
+    submission = Submission(
+        slot=plan["slot"],
+        generation=plan["generation"],
+        revision=revision,
+        thought=proposal.thought if proposal else {},
+        source=context.run.source(name) if name else None,
+        problem="; ".join(state["comments"]),
+        known=context.population(plan["generation"]).ranked(),
+        engine=plan["engine"],
+    )
+    try:
+        review = context.critic.review(submission)
+    except BudgetSpent as spent:
+        if plan["operator"] not in OF_THE_END:
+            return _end(context, plan, name, "rejected", "critique", "budget", str(spent))
+        review = RuleCritic().review(submission)
+        review = replace(review, comments=[*review.comments, f"{spent}: the rules alone decided"])
+    verdict = _verdict(review, revision, context.config.agents)
+    context.events.emit(
+        "reviewed",
+        f"reviewed/{plan['slot']}/{revision}",
+        slot=plan["slot"],
+        revision=revision,
+        verdict=verdict,
+        comments=review.comments,
+        by=review.by,
+    )
+    if verdict == "reject":
+        status = "rejected" if name else "unusable"
+        return _end(context, plan, name, status, "critique", "critic", "; ".join(review.comments))
+    return {"verdict": verdict, "comments": review.comments, "revision": revision + (verdict == "revise")}
+
+
+def approve(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
+    """Get a decision on the content hash that was reviewed; interrupt until there is one if a person is to be asked.
+
+    Runs again from its first line for every answer to a sibling, so all it does before the interrupt is a fact.
+    """
+    context, plan, name = runtime.context, state["plan"], state["candidate"]
+    request = _approval_request(context, state)
+    switched = context.archive.approvals.switched()
+    if switched is not None:
+        context.events.emit("approval-switched", f"approval-switched/{switched.time}", **switched.model_dump())
+    decision = context.approver.decide(request)
+    if decision is None:
+        context.archive.approvals.ask(request)
+        context.events.emit("asked", f"asked/{plan['slot']}/{name}", slot=plan["slot"], candidate=name)
+        decision = Decision.model_validate(interrupt({"slot": plan["slot"], "candidate": name}))
+    if (decision.slot, decision.candidate) != (plan["slot"], name):
+        raise AutoPruneError(f"the answer for {plan['slot']} {name} is about {decision.slot} {decision.candidate}")
+    context.events.emit("decided", f"decided/{plan['slot']}/{name}", **decision.model_dump())
+    if decision.decision == "modify":
+        return _replace(context, state, decision)
+    if decision.decision == "approve":
+        return {"decision": decision.decision}
+    if decision.comment and state["revision"] < context.config.agents.revisions:
+        revision = state["revision"] + 1
+        return {"verdict": "revise", "decision": "", "comments": [decision.comment], "revision": revision}
+    return _end(context, plan, name, "rejected", "approve", "approval", decision.comment or f"by {decision.who}")
+
+
+def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
+    """Call the tool `evaluate_candidate` and keep what it says."""
+    context, plan, name = runtime.context, state["plan"], state["candidate"]
+    if not context.archive.approvals.may_run(plan["slot"], name, full_hash(context.run.source(name))):
+        raise AutoPruneError(f"candidate {name} of {plan['slot']} was not approved; it does not run")
+    _at_work(context, plan, "sandbox")
+    earlier = measured_before(context, plan)
+    request = EvaluateCandidate(candidate=name, against=masks_before(context, earlier, name))
+    if name not in earlier:  # what was measured in full stands, whatever has become of the elite since
+        seeds = {row.subject: row.perplexity for row in context.seeds().values()}
+        request.elite = elite(context.config.search, earlier, seeds)
+    report = evaluate_candidate(context.workbench, request)
+    if worth_a_repair(context, state, report):
+        return send_back(context, state, report)
+    data = report.model_dump(include=KEPT)
+    data |= {"nearest": report.nearest, "diagnostics": report.diagnostics[-2000:], "gain": gain(context, plan, report)}
+    data = {key: value for key, value in data.items() if value is not None and value is not False}
+    return _end(context, plan, name, report.status, report.stage, report.reason, report.message, data)
+
+
+def after_propose(state: CandidateState) -> Literal["critique", "__end__"]:
+    return "__end__" if state.get("outcome") else "critique"
+
+
+def after_critique(state: CandidateState) -> Literal["propose", "approve", "__end__"]:
+    if state.get("outcome"):
+        return "__end__"
+    return "propose" if state["verdict"] == "revise" else "approve"
+
+
+def after_evaluate(state: CandidateState) -> Literal["propose", "__end__"]:
+    return "__end__" if state.get("outcome") else "propose"
+
+
+def after_approve(state: CandidateState) -> Literal["propose", "evaluate", "__end__"]:
+    if state.get("outcome"):
+        return "__end__"
+    return "evaluate" if state.get("decision") else "propose"
+
+
+def _request(context: SearchContext, state: CandidateState) -> Request:
+    plan = state["plan"]
+    population = context.population(plan["generation"])
+    gcot = context.gcot(plan["generation"])
+    parents = parents_of(plan, population)
+    sections = plan.get("sections", SECTIONS)
+    previous = state.get("candidate") if state["revision"] else None
+    before = context.archive.proposal(plan["slot"]) if state["revision"] else None
+    return Request(
+        plan=plan,
+        seed=str(context.config.seed),
+        revision=state["revision"],
+        parents=parents,
+        known=population.ranked(),
+        chain=compile_chain(
+            gcot,
+            [parent.name for parent in parents],
+            context.config.agents.gcot,
+            sections,
+            *([None] if context.briefing else []),
+        ),
+        references=frozenset(gcot.nodes),
+        comments=state["comments"],
+        previous=context.run.source(previous) if previous else None,
+        idea=str(before.thought.get("idea", "")) if before else "",
+    )
+
+
+def _keep(context: SearchContext, state: CandidateState, request: Request, draft: Draft) -> CandidateState:
+    plan, revision = state["plan"], state["revision"]
+    name = context.run.save_source(draft.source) if draft.source is not None else None
+    proposal = Proposal(
+        slot=plan["slot"],
+        revision=revision,
+        generation=plan["generation"],
+        operator=plan["operator"],
+        engine=plan["engine"],
+        parents=plan["parents"],
+        thought=draft.thought,
+        candidate=name,
+        chain=[step.record() for step in request.chain],
+        sections=plan.get("sections"),
+    )
+    context.archive.add_proposal(proposal)
+    _tell_proposal(context, proposal, draft.problem)
+    return {"candidate": name or "", "comments": [draft.problem] if draft.problem else []}
+
+
+def _lasting(earlier: Proposal | None) -> dict[str, Any]:
+    """What of a proposal's thought holds for its revision too, unless that says otherwise."""
+    return {key: value for key, value in earlier.thought.items() if key != "formula"} if earlier else {}
+
+
+def _tell_proposal(context: SearchContext, proposal: Proposal, problem: str) -> None:
+    context.events.emit(
+        "proposed",
+        f"proposed/{proposal.slot}/{proposal.revision}",
+        slot=proposal.slot,
+        revision=proposal.revision,
+        operator=proposal.operator,
+        engine=proposal.engine,
+        candidate=proposal.candidate,
+        thought=proposal.thought,
+        problem=problem,
+    )
+
+
+def _approval_request(context: SearchContext, state: CandidateState) -> ApprovalRequest:
+    plan, name = state["plan"], state["candidate"]
+    proposal = context.archive.proposal(plan["slot"])
+    parents = parents_of(plan, context.population(plan["generation"]))
+    return ApprovalRequest(
+        slot=plan["slot"],
+        candidate=name,
+        revision=state["revision"],
+        operator=plan["operator"],
+        engine=plan["engine"],
+        thought=proposal.thought if proposal else {},
+        review=state["comments"],
+        findings=[vars(finding) for finding in screen(context.run.source(name))],
+        parent=parents[0].name if parents else "",
+        parent_source=context.run.save_source(parents[0].source) if parents else None,
+        sha256=full_hash(context.run.source(name)),
+    )
+
+
+def _replace(context: SearchContext, state: CandidateState, decision: Decision) -> CandidateState:
+    """Go on with the source that a person wrote instead: one more revision, under the same thought.
+
+    The symbolic tree is dropped from the thought, for it is no longer that of the source.
+    """
+    plan, revision, name = state["plan"], state["revision"] + 1, str(decision.replacement)
+    before = context.archive.proposal(plan["slot"])
+    if before is None:
+        raise AutoPruneError(f"the archive holds no proposal of {plan['slot']}, so that nothing can be modified")
+    thought = {
+        key: value for key, value in before.thought.items() if key not in ("expression", "allocation", "formula")
+    }
+    thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
+    edited = replace(before, revision=revision, engine="human", thought=thought, candidate=name)
+    context.archive.add_proposal(edited)
+    _tell_proposal(context, edited, "")
+    return {"candidate": name, "revision": revision, "decision": decision.decision}
+
+
+def _verdict(review: Review, revision: int, settings: AgentSettings) -> str:
+    """Faults buy as many revisions as allowed and then end the candidate. A model's doubts buy one revision; then
+    measurement decides, unless the critic has a veto."""
+    if review.verdict == "accept" or (review.verdict == "reject" and (review.fatal or settings.veto)):
+        return review.verdict
+    allowed = settings.revisions if review.fatal else min(settings.revisions, 1)
+    if revision < allowed:
+        return "revise"
+    return "reject" if review.fatal else "accept"
+
+
+def _at_work(context: SearchContext, plan: SlotPlan, agent: str) -> None:
+    context.events.emit("working", slot=plan["slot"], agent=agent)
+
+
+def _end(
+    context: SearchContext,
+    plan: SlotPlan,
+    name: str | None,
+    status: str,
+    stage: str = "",
+    reason: str = "",
+    message: str = "",
+    data: dict[str, Any] | None = None,
+) -> CandidateState:
+    outcome = Outcome(plan["slot"], plan["generation"], name or None, status, stage, reason, message, data or {})
+    context.archive.add_outcome(outcome)
+    facts = {key: value for key, value in vars(outcome).items() if key not in ("data", "slot")}
+    context.events.emit("ended", f"ended/{plan['slot']}", slot=plan["slot"], **facts, **outcome.data)
+    return {"outcome": status}

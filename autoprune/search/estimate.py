@@ -1,0 +1,100 @@
+"""What a search will take, said before it starts: by earlier runs like it, else by stated assumptions, else unknown."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoprune.config import Config
+from autoprune.errors import AutoPruneError
+from autoprune.llm.usage import MOST_TOTAL
+from autoprune.runs.directory import RunDirectory, list_runs
+from autoprune.runs.events import read_events
+from autoprune.runs.prices import prices
+
+CALLS = {"small": 3, "strong": 2}
+CALLS_PER_REVISION = 2
+READ_PER_CALL = {"small": 1500, "strong": 8000}
+"""Assumed of a candidate by LLM: thought, code and review, with a strong model thought and code in one; code and review
+again for a revision; tokens of a prompt."""
+
+UNPAID = {"symbolic": "no tokens", "replay": "no calls, since replies are recorded"}
+"""Providers that ask no model, and what is said of their tokens."""
+
+Price = Callable[[str, int, int], float | None]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What an ended run took per candidate."""
+
+    seconds: float
+    tokens: float
+
+
+class Ended(BaseModel):
+    """What an ended run says of itself."""
+
+    model_config = ConfigDict(strict=True)
+
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    tokens: Annotated[int, Field(ge=0, le=MOST_TOTAL)]
+    candidates: Annotated[int, Field(gt=0, le=MOST_TOTAL)]
+
+
+def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price: Price | None = None) -> str:
+    """One line. `llm`: the provider chosen; `model`: the proposer's; `price`: US dollars for (model, in, out)."""
+    candidates = config.search.max_candidates
+    head = f"estimate for {candidates} candidates: "
+    rates = list(_rates(config, llm, run))
+    if rates:
+        seconds, tokens = (sum(getattr(rate, name) for rate in rates) / len(rates) for name in ("seconds", "tokens"))
+        like = f"{len(rates)} earlier run{'s' * (len(rates) > 1)} with these settings in {run.path.parent}"
+        used = f" and {candidates * tokens:,.0f} tokens" if llm not in UNPAID else ""
+        return f"{head}about {_minutes(candidates * seconds)}{used} (by {like}: {seconds:.0f} s a candidate)"
+    time = f"minutes unknown (no ended run with these settings in {run.path.parent}; `autoprune doctor --model` plans)"
+    return f"{head}{UNPAID[llm]}; {time}" if llm in UNPAID else f"{head}{_assumed(config, model, price)}; {time}"
+
+
+def _assumed(config: Config, model: str, price: Price | None) -> str:
+    profile = "strong" if config.llm.profile == "strong" else "small"
+    calls, read = CALLS[profile], READ_PER_CALL[profile]
+    by_llm = math.ceil(config.search.max_candidates * (1 - config.agents.symbolic_share))
+    most = calls + CALLS_PER_REVISION * config.agents.revisions
+    written = config.llm.for_role("proposer").reply_tokens
+    low, high = by_llm * calls * read, by_llm * most * (read + written)
+    usd = price(model, by_llm * most * read, by_llm * most * written) if price else None
+    dated = f"at most {usd or 0:.2f} USD by the prices of {prices().as_of}"
+    cost = "at an unknown price" if usd is None else "which cost nothing" if usd == 0 else dated
+    return (
+        f"{low:,} to {high:,} tokens, {cost} (assuming {calls} to {most} calls for each of {by_llm} candidates by LLM, "
+        f"{read:,} tokens read and up to {written:,} written a call)"
+    )
+
+
+def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
+    """Of the ended runs beside this one that had the same target, data, agents and chat model."""
+    for other in list_runs(run.path.parent):
+        try:
+            if _alike(other.settings()[0], config):
+                events = {event.kind: event.data for event in read_events(other.events_file)}
+                ended, engine = events.get("run-ended", {}), events.get("run-started", {}).get("llm")
+                if engine == llm and ended:
+                    facts = Ended.model_validate(ended)
+                    yield Rate(facts.seconds / facts.candidates, facts.tokens / facts.candidates)
+        except (AutoPruneError, ValidationError):
+            continue  # a run that cannot be read, or counted what cannot be, tells nothing about this one
+
+
+def _alike(one: Config, other: Config) -> bool:
+    stored = [config.model_dump(mode="json", include={"model", "data", "agents", "llm"}) for config in (one, other)]
+    for settings in stored:
+        settings["llm"]["provider"] = "auto"
+    return stored[0] == stored[1]
+
+
+def _minutes(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes >= 2 else f"{seconds:.0f} seconds"

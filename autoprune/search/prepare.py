@@ -1,0 +1,108 @@
+"""The node `prepare`: measures the dense target and the baselines, and opens the reasoning graph with what was seen."""
+
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from autoprune.agents.population import seed_name
+from autoprune.agents.symbolic.expression import SEEDS, formula
+from autoprune.config_values import SWAP_ROUNDS
+from autoprune.evaluation.tuning import parameters_of
+from autoprune.measuring.baselines import baselines, refined_scores
+from autoprune.measuring.workbench import Workbench
+from autoprune.runs.archive import Edge, Node
+from autoprune.runs.measurement import Measurement
+from autoprune.search.context import SearchContext
+from autoprune.search.state import SearchState
+from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_units
+
+
+def prepare(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
+    """Everything that proposals start from. Run again after a crash it measures only what is missing."""
+    context = runtime.context
+    target = inspect_target(context.workbench)
+    members = layers_of_units(context.workbench)
+    units = [{**unit.model_dump(), "layers": members[unit.name]} for unit in target.units]
+    context.events.emit("target", "target", unit=context.config.allocation.unit, weights=target.weights, units=units)
+    context.events.emit(
+        "dense", "dense", perplexity=target.dense_perplexity, **_origin(context.workbench.dense("search"))
+    )
+    measure_baselines(context)
+    tell_own_allocation(context, context.workbench)
+    context.archive.add_thoughts(*_opening(context, target))
+    return {"generation": 0, "plans": []}
+
+
+def measure_baselines(context: SearchContext) -> None:
+    """All baselines on the search split, with an event for each; what is known already costs nothing."""
+    if tuned := context.workbench.tuned_allocations:
+        text = (
+            f"the parameters of {', '.join(tuned)} are tuned on the search split for every score that is not far behind"
+        )
+        context.events.emit("notice", "tuning", text=text)
+    refined = False
+    for baseline in baselines(context.workbench):
+        if baseline.refinement != "none" and not refined:
+            refined = True
+            scores = ", ".join(refined_scores(context.workbench))
+            text = f"masks of {scores} are refined too: {SWAP_ROUNDS} rounds of swaps by the full Hessian"
+            context.events.emit("notice", "refinement", text=text)
+        measured = baseline.measured(context.workbench, "search")
+        name = measured.name
+        facts: dict[str, Any] = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
+        if said := parameters_of(measured):
+            facts |= {"parameters": said}
+        if tuning := measured.tuning:
+            facts |= {"tuning": tuning}
+        context.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
+        context.tick()  # tuning takes long: what a killed search has spent on it counts
+
+
+def tell_own_allocation(context: SearchContext, workbench: Workbench, where: str = "") -> None:
+    """Where SDSA is tuned for the candidates, say what came of it. Raises CandidateFailure when nothing finite did."""
+    setting = workbench.own_setting()
+    if setting is not None:
+        text = f"{where}candidates without an allocation of their own get SDSA as it was tuned here: {setting}"
+        context.events.emit("notice", f"tuned-allocation/{where}", text=text)
+
+
+def _origin(measured: Measurement) -> dict[str, bool]:
+    """Says so when a figure was not measured by this run but found in the cache."""
+    return {"cached": True} if measured.cached else {}
+
+
+def _opening(context: SearchContext, target: TargetReport) -> tuple[list[Node], list[Edge]]:
+    nodes = [Node(name, "observation", 0, text) for name, text in _observations(target).items()]
+    edges = []
+    for score, measured in context.seeds().items():
+        name = seed_name(score)
+        expression, group = SEEDS[score]
+        text = f"{score}: {formula(expression)}, compared within each {group}"
+        worst = ", ".join(measured.worst_layers)
+        finding = f"perplexity {measured.perplexity:.2f}; most damaged: {worst}"
+        nodes += [
+            Node(f"{name}.design", "design", 0, f"published score {text}", {"ground": f"{name}.evidence"}),
+            Node(name, "algorithm", 0, text),
+            Node(f"{name}.evidence", "evidence", 0, finding, {"gain": None, "status": "measured"}),
+        ]
+        edges += [
+            Edge(f"{name}.design", name, "implements", 0),
+            Edge(name, f"{name}.evidence", "tests", 0),
+        ]
+    return nodes, edges
+
+
+def _observations(target: TargetReport) -> dict[str, str]:
+    """Three plain facts about the dense target, each read off its unit statistics."""
+    by_skew = sorted(target.units, key=lambda unit: unit.skewness)
+    by_input = sorted(target.units, key=lambda unit: unit.input_norm)
+    by_outliers = sorted(target.units, key=lambda unit: unit.outlier_share)
+    return {
+        "obs.skew": f"|weight| is most skewed in {by_skew[-1].name} (skewness {by_skew[-1].skewness:.2f}) and least in "
+        f"{by_skew[0].name} ({by_skew[0].skewness:.2f}): a skewed layer hangs on few large weights",
+        "obs.inputs": f"layer inputs are largest in {by_input[-1].name} (root mean square "
+        f"{by_input[-1].input_norm:.2f}) and smallest in {by_input[0].name} ({by_input[0].input_norm:.2f})",
+        "obs.outliers": f"{by_outliers[-1].name} has the largest share of outlier scores "
+        f"({100 * by_outliers[-1].outlier_share:.2f} %), {by_outliers[0].name} the smallest "
+        f"({100 * by_outliers[0].outlier_share:.2f} %)",
+    }

@@ -1,0 +1,230 @@
+"""One process' work on a run: opens everything, starts or continues the state machine, closes everything."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from importlib.metadata import version
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command, Interrupt
+
+from autoprune.agents.analyst import Analyst, LLMAnalyst, StatisticalAnalyst
+from autoprune.agents.approval import Approver
+from autoprune.agents.briefing import Briefing
+from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
+from autoprune.agents.llm_proposer import LLMProposer
+from autoprune.agents.lookups import Lookups, lookups
+from autoprune.agents.polisher import ENGINE, Polisher
+from autoprune.agents.proposer import Proposer
+from autoprune.agents.siblings import Siblings
+from autoprune.agents.strong_proposer import StrongProposer
+from autoprune.agents.symbolic.proposer import SymbolicProposer
+from autoprune.config import Config
+from autoprune.config_sections import AgentSettings
+from autoprune.errors import RunPaused
+from autoprune.llm.choose import Choice, open_chats
+from autoprune.llm.client import Chat
+from autoprune.llm.recorder import Recorder, header_of
+from autoprune.llm.reply import Turn
+from autoprune.measuring.opening import open_workbench
+from autoprune.runs.archive import Archive
+from autoprune.runs.contacts import admit
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog, read_events
+from autoprune.search.budget import Budget
+from autoprune.search.checkpoints import THREAD, open_checkpoints, reading
+from autoprune.search.context import SearchContext
+from autoprune.search.estimate import estimate
+from autoprune.search.state import SearchState, checked
+from autoprune.search.state_machine import Compiled, search_graph
+
+STEPS_PER_GENERATION = 16
+SPARE_THREADS = 4
+"""Beside one for each candidate of a generation, so that all of them go on at the same time."""
+VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
+
+Notify = Callable[[str], None]
+
+
+@contextmanager
+def open_context(run: RunDirectory, config: Config, choice: Choice, events: EventLog) -> Iterator[SearchContext]:
+    """Target, sandbox, chat model and archive of a run, all closed again in every case."""
+
+    def notify(line: str) -> None:
+        events.emit("notice", text=line)
+
+    admit(run.path, run.settings()[0], config)
+    given, config = config, _settled(config, choice)
+    with ExitStack() as stack:
+        archive = Archive.of(run, config)
+        stack.callback(archive.close)
+        if schema := run.schema(config):
+            notify(f"archive and checkpoints: {schema}")
+        workbench = stack.enter_context(open_workbench(config, run, archive, notify))
+        budget = Budget(config.search)
+        context: SearchContext
+
+        def before_call(role: str) -> None:
+            budget.check(context.spent())
+
+        def heard(key: str, model: str, role: str, turn: Turn) -> None:
+            events.emit("called", f"called/{key}", **_call_facts(key, model, role, turn))
+
+        recorder = None
+        if config.llm.record and choice.provider != "symbolic":
+            recorder = stack.enter_context(closing(Recorder(run.recording_file)))
+        chats = stack.enter_context(
+            open_chats(
+                config.llm,
+                choice,
+                seed=config.seed,
+                journal=archive,
+                before_call=before_call,
+                turn=workbench.measurer.lock,
+                notify=notify,
+                heard=heard,
+                keep=recorder.add if recorder else lambda question, messages, turn, problem: None,
+                proven=bool(archive.calls()),
+            )
+        )
+        if recorder:
+            models = {role: chat.endpoint.model for role, chat in chats.items()}
+            recorder.begin(header_of(config, models), archive.calls())
+        briefing = Briefing(workbench, archive) if chats and choice.profile == "strong" else None
+        context = SearchContext(
+            config=config,
+            run=run,
+            archive=archive,
+            events=events,
+            workbench=workbench,
+            proposers={"symbolic": SymbolicProposer(), ENGINE: Polisher(workbench, config, events)},
+            critic=_critic(chats.get("critic"), config.agents, briefing),
+            analyst=_analyst(chats.get("analyst"), config.agents, briefing),
+            approver=Approver(config, run, archive.approvals),
+            budget=budget,
+            briefing=briefing,
+        )
+        if chats:
+            toolbox = lookups(workbench, config.agents, choice.provider)
+            context.proposers["llm"] = _proposer(chats["proposer"], toolbox, briefing, context.siblings)
+        record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
+        record["sandbox"] = workbench.measurer.sandbox.name
+        record["bos"] = "always" if workbench.bench.windows("search").bos else "never"
+        if choice.own is not None:
+            record["self"] = choice.own.record(notify)
+        before = run.settings()[1]
+        if choice.recording is not None:
+            record["replay"] = choice.recording.facts()
+            played = before.get("replay")
+            if isinstance(played, dict) and played.get("sha256") != choice.recording.sha256:
+                notify("the recording is another one than this run began with, or was changed since")
+        record |= {fact: before[fact] for fact in ("origin", "schema") if fact in before}
+        run.write_settings(given, record)
+        facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
+        events.emit("run-started", "run-started", **facts)
+        endpoint = chats["proposer"].endpoint if chats else None
+        text = estimate(config, choice.provider, run, *((endpoint.model, endpoint.price) if endpoint else ()))
+        events.emit("notice", "estimate", text=text)
+        yield context
+
+
+def work(context: SearchContext, wait: Callable[[], None] | None = None) -> None:
+    """Start the search, or continue it from its last checkpoint. Returns when it has ended.
+
+    When nothing goes on without an approval, `wait` is called again and again until there is one; it sleeps a little,
+    or raises. Without it RunPaused is raised.
+    """
+    with open_checkpoints(context.run, context.config) as checkpoints:
+        graph = search_graph(checkpoints)
+        limit = STEPS_PER_GENERATION * (context.config.search.max_candidates + 4)
+        threads = context.config.search.generation_size + SPARE_THREADS
+        config: RunnableConfig = {**THREAD, "recursion_limit": limit, "max_concurrency": threads}
+        given: Any = None if standing(graph, context.run) else {"generation": 0, "plans": [], "ended": 0}
+        graph.invoke(given, config, context=context, durability="sync")
+        while asked := graph.get_state(config).interrupts:
+            graph.invoke(Command(resume=_answers(context, asked, wait)), config, context=context, durability="sync")
+
+
+def standing(graph: Compiled, run: RunDirectory) -> SearchState:
+    """The state of the last checkpoint, empty before the first. Raises UsageError for one that no search can go on
+    from."""
+    with reading(run):
+        last = graph.get_state(THREAD)
+        state = checked(last.values, run.path)
+        if state and not isinstance((last.metadata or {}).get("step"), int):
+            raise ValueError("the last one is of no step")
+    return state
+
+
+def _answers(context: SearchContext, asked: Sequence[Interrupt], wait: Callable[[], None] | None) -> dict[str, Any]:
+    """The decisions that there are, at least one, by the interrupts that wait for them."""
+    approvals = context.archive.approvals
+    requests = {each.id: approvals.request(each.value["slot"], each.value["candidate"]) for each in asked}
+    while True:
+        decisions = {name: context.approver.decide(request) for name, request in requests.items() if request}
+        answers = {name: decision.model_dump() for name, decision in decisions.items() if decision}
+        if answers:
+            return answers
+        if wait is None:
+            slots = ", ".join(request.slot for request in requests.values() if request)
+            raise RunPaused(f"waiting for approval of {slots}; answer with `autoprune approve {context.run.path}`")
+        wait()
+
+
+def finished(run: RunDirectory) -> bool:
+    """Whether the run has come to its end: it said so, and everything that it says by then is on disk.
+
+    The state machine cannot tell: killed between a step's writes and their checkpoint it has no next step either.
+    """
+    return any(event.kind == "run-ended" for event in read_events(run.events_file))
+
+
+def _settled(config: Config, choice: Choice) -> Config:
+    """The settings with what was left to the chat model that answers; the run keeps them as they were given, for
+    another life of it may have another one."""
+    first = config.agents.symbolic_first
+    if first is None:
+        first = choice.provider in ("local", "self")
+    return config.model_copy(
+        update={
+            "llm": config.llm.model_copy(update={"profile": choice.profile}),
+            "agents": config.agents.model_copy(update={"symbolic_first": first}),
+        }
+    )
+
+
+def _proposer(chat: Chat, lookups: Lookups, briefing: Briefing | None, siblings: Siblings) -> Proposer:
+    return StrongProposer(chat, briefing, siblings.before, lookups) if briefing else LLMProposer(chat, lookups)
+
+
+def _critic(chat: Chat | None, settings: AgentSettings, briefing: Briefing | None) -> Critic:
+    if chat is None or settings.critic == "rules":
+        return RuleCritic(signs=briefing is None)
+    return LLMCritic(chat, briefing)
+
+
+def _analyst(chat: Chat | None, settings: AgentSettings, briefing: Briefing | None) -> Analyst:
+    return StatisticalAnalyst() if chat is None or settings.analyst == "rules" else LLMAnalyst(chat, briefing)
+
+
+def _call_facts(key: str, model: str, role: str, turn: Turn) -> dict[str, Any]:
+    """What an event says of an answer. Keys of questions begin with the slot, or with the generation alone."""
+    slot, generation = re.match(r"g(\d+)(?:\.c\d+)?", key).group(0, 1)  # type: ignore[union-attr]
+    return {
+        **({"slot": slot} if "." in slot else {}),
+        "generation": int(generation),
+        "agent": role,
+        "model": model,
+        "answered_by": turn.model,
+        **turn.model_dump(include={"tokens_in", "tokens_out", "estimated", "usd", "seconds", "truncated", "problem"}),
+        "tools": [str(call) for call in turn.calls],
+    }
+
+
+def check_agents(settings: AgentSettings, choice: Choice) -> str | None:
+    """What is wrong with asking for agents by LLM where there is none; None if nothing."""
+    wanted = [role for role in ("critic", "analyst") if getattr(settings, role) == "llm"]
+    if choice.provider == "symbolic" and wanted:
+        return f"agents.{wanted[0]}=llm needs a chat model, but llm is symbolic; set it to auto or rules"
+    return None

@@ -1,0 +1,53 @@
+"""What the state machine remembers between steps: plain data and names. Everything else is a file of the run."""
+
+import operator
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from autoprune.agents.slot_plan import SlotPlan
+from autoprune.errors import UsageError
+
+
+class SearchState(TypedDict, total=False):
+    """The search as a whole. `stop` says why it ends once it does; `deepened`, `polished`: these generations of the
+    end have been planned (`ending.py`)."""
+
+    generation: int
+    plans: list[SlotPlan]
+    stop: str
+    deepened: bool
+    polished: bool
+    ended: Annotated[int, operator.add]
+
+
+class CandidateState(TypedDict, total=False):
+    """One candidate on its way from thought to measurement."""
+
+    plan: SlotPlan
+    revision: int
+    candidate: str
+    verdict: str
+    comments: list[str]
+    decision: str
+    outcome: str
+
+
+class CandidateEnd(TypedDict):
+    """What a candidate's subgraph hands back: that one more slot has ended."""
+
+    ended: int
+
+
+_SEARCH = TypeAdapter(SearchState)
+
+
+def checked(values: dict[str, Any], place: object) -> SearchState:
+    """The state that the checkpoints of a run hold. Raises UsageError for one that this program did not write."""
+    try:
+        return _SEARCH.validate_python(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise UsageError(f"the checkpoints of {place} hold no state of a search ({where}: {problem['msg']})") from None

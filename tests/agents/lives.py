@@ -11,6 +11,7 @@ from typing import Any
 
 from autoprune.config import Config
 from autoprune.errors import RunPaused
+from autoprune.evaluation.bench import Bench
 from autoprune.llm.choose import choose_llm
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
@@ -64,7 +65,12 @@ def _nurse(pipe: Connection, config: Config, cache: Path) -> None:
     from autoprune.measuring import opening
 
     bench = opening.open_bench(config, None, lambda line: None)
-    opening.open_bench = lambda *_: bench
+
+    def open_again(config: Config, *_: object) -> Bench:
+        bench._config = config  # a life may have other settings of the search; target and texts are those of all
+        return bench
+
+    opening.open_bench = open_again
     context = multiprocessing.get_context("fork")
     while True:
         try:

@@ -36,6 +36,12 @@ def test_all_names_every_extra_of_a_user():
     assert named == set(extras) - FOR_DEVELOPERS - {"all"}
 
 
+def test_tests_of_a_group_are_sent_to_one_worker(request):
+    """Else both build what a group shares, and two of the heavy ones run at once: in silence."""
+    if request.config.getoption("loadgroup", False):
+        assert request.node.nodeid.endswith("@release")
+
+
 def test_changelog_and_citation_are_of_this_version():
     changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
     unreleased, *released = re.findall(r"^## \[(.+?)\]", changes, re.MULTILINE)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("cases")  # one worker has the warm processes for all
+
 SMALL = ["--seqlen", "48", "--windows", "3", "--calibration-samples", "4", "--dtype", "float32", "--sparsity", "0.5"]
 ENGINES = ["local", pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])]
 HERE = Path(__file__).parent

@@ -9,12 +9,13 @@ import pytest
 from autoprune.errors import CandidateFailure
 from autoprune.sandbox.base import Session
 from autoprune.sandbox.check import check
+from tests.sandbox.conftest import ON_DOCKER
 
 FILES = {"no other files", "no other folders", "no writing", "no new files"}
 FORGED = {"shape", "protocol", "not-finite", "not-repeatable"}
 
 
-@pytest.mark.parametrize("name", ["local", pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])])
+@pytest.mark.parametrize("name", ["local", pytest.param("docker", marks=[*ON_DOCKER, pytest.mark.long])])
 def test_every_probe_passes(request: pytest.FixtureRequest, name: str) -> None:
     probes = check(request.getfixturevalue(name))
     assert [probe for probe in probes if not probe.passed] == []

@@ -62,6 +62,7 @@ def test_survey_says_of_each_address_why_nothing_answers(monkeypatch: pytest.Mon
 
 
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 @pytest.mark.usefixtures("docker")
 def test_survey_names_the_engine_that_answers() -> None:
     client, address = engine.connect()
@@ -70,6 +71,7 @@ def test_survey_names_the_engine_that_answers() -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 @pytest.mark.usefixtures("docker")
 def test_auto_takes_docker_when_an_engine_answers_and_says_so() -> None:
     said: list[str] = []

@@ -20,9 +20,9 @@ from autoprune.sandbox import engine, image, runtime
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from tests.sandbox.candidates import WANDA, score_all
-from tests.sandbox.conftest import SETTINGS
+from tests.sandbox.conftest import ON_DOCKER, SETTINGS
 
-pytestmark = pytest.mark.docker
+pytestmark = ON_DOCKER
 
 
 @pytest.fixture

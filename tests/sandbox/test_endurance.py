@@ -18,7 +18,7 @@ from tests.sandbox.candidates import WANDA, score_all
 from tests.sandbox.conftest import SETTINGS
 
 LOCAL_CANDIDATES = 200
-DOCKER_CANDIDATES = int(os.environ.get("AUTOPRUNE_DOCKER_CANDIDATES", "8"))
+DOCKER_CANDIDATES = int(os.environ.get("AUTOPRUNE_DOCKER_CANDIDATES", "6"))
 PATIENCE = 180
 """Seconds until something that should happen counts as never happening, on a machine as busy as may be."""
 
@@ -79,8 +79,9 @@ def test_many_local_candidates_leave_nothing(local: Sandbox, bundle: Path) -> No
 
 @pytest.mark.long
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 def test_many_containers_leave_nothing(docker: DockerSandbox, bundle: Path) -> None:
-    for _ in range(3):
+    for _ in range(2):
         endure(docker, bundle)
     settle(docker)
     me = psutil.Process()
@@ -106,6 +107,7 @@ def test_a_killed_search_takes_its_local_processes_along(bundle: Path, moment: s
 
 @pytest.mark.long
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 @pytest.mark.usefixtures("docker")  # the image is there
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_next_start_removes_the_containers_of_a_killed_search(bundle: Path, moment: str) -> None:
@@ -123,6 +125,7 @@ def test_the_next_start_removes_the_containers_of_a_killed_search(bundle: Path, 
 
 
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 def test_a_process_that_ends_at_once_can_remove_its_containers(docker: DockerSandbox, bundle: Path) -> None:
     docker.wait_until_warm()
     search = start_search("docker", bundle, "interrupted")

@@ -17,12 +17,12 @@ from autoprune.sandbox.base import Sandbox, Session
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
 from tests.sandbox.candidates import WANDA, score_all
-from tests.sandbox.conftest import PATIENT, SETTINGS
+from tests.sandbox.conftest import ON_DOCKER, PATIENT, SETTINGS
 from tests.sandbox.hostile import HOSTILE, IN_DOCKER, REFUSED, SOURCES, SOURCES_IN_DOCKER, Hostile, at_once
 
 SECRET = "the report text"
 HIDDEN = (SECRET, "secret-in-the-environment", "root:x:0")
-LONG = [pytest.mark.docker, pytest.mark.long]
+LONG = [*ON_DOCKER, pytest.mark.long]
 
 
 def everywhere(cases: dict[str, Any], in_docker: Iterable[str]) -> list[Any]:

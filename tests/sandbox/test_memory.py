@@ -10,6 +10,7 @@ import pytest
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.memory import Growth, figures
 from tests.sandbox.candidates import WANDA
+from tests.sandbox.conftest import ON_DOCKER
 
 MIB = 1 << 20
 LAYER = "layers.0.q"
@@ -29,7 +30,7 @@ def memory_of(sandbox: Sandbox, source: str, bundle: Path) -> int | None:
         return session.memory
 
 
-@pytest.mark.parametrize("engine", ["local", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.mark.parametrize("engine", ["local", pytest.param("docker", marks=ON_DOCKER)])
 def test_memory_that_was_given_back_before_the_answer_counts(
     engine: str, bundle: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -98,11 +98,11 @@ def test_the_last_sparsity_and_pattern_of_a_layer_count(sandbox: Sandbox, bundle
 
 
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("body", "comes_back"), [(NOT_REPEATABLE["a counter"], False), (REPEATABLE["a plain score"], True)]
 )
 def test_docker_asks_a_fresh_container_again(docker: Sandbox, bundle: Path, body: str, comes_back: bool) -> None:
     """Which answers are compared, and how, is the trusted side's, and the same for every engine."""
-    found = [repeats(docker, source(body), bundle) for _ in range(1 if comes_back else 3)]
-    assert (True in found and False not in found) if comes_back else False in found
+    assert any(repeats(docker, source(body), bundle) is comes_back for _ in range(1 if comes_back else 3))

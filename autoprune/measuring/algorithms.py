@@ -30,8 +30,8 @@ def open_algorithms(
     """The named algorithms, with a sandbox beneath those that are candidates; it is closed at the end.
 
     A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix to compare it otherwise than its paper), one of
-    `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content hash,
-    or best). Raises UsageError for one that cannot be found, before anything is started.
+    `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content
+    hash, or best). Raises UsageError for one that cannot be found, before anything is started.
     """
     found = {name: _source(name, notify) for name in names}
     if all(source is None for source in found.values()):

@@ -224,4 +224,4 @@ def _left(request: Request) -> str:
     if left is None:
         return ""
     minutes = f", about {left['minutes']:.0f} minutes" if left.get("minutes") is not None else ""
-    return f"Left after this generation began: {left['candidates']} candidates{minutes}."
+    return f"Left, those of this generation included: {left['candidates']} candidates{minutes}."

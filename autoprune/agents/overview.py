@@ -1,13 +1,14 @@
 """One table of all candidates of a run, for prompts: nothing that was measured is left out, whatever became of it."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from autoprune.pruning.layers import THIRDS, LayerInfo
 from autoprune.runs.archive import Outcome, Proposal
-from autoprune.runs.measurement import Measurement
+from autoprune.runs.measurement import SHORT_DIGITS, Measurement
 
 IDEA_CHARS = 500
 REASON_CHARS = 300
@@ -54,7 +55,13 @@ class Overview:
             return f"{perplexity:.2f} ({self._against_best(outcome, perplexity)}{self._took(outcome)})"
         estimate = outcome.data.get("estimated_perplexity")
         about = f", about {estimate:.2f} in all" if estimate is not None else ""
-        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {_cut(outcome.message, REASON_CHARS)}{about}"
+        message = _cut(self._with_slots(outcome.message), REASON_CHARS)
+        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{about}"
+
+    def _with_slots(self, message: str) -> str:
+        """A message in which other candidates have the names that this table gives them, not their content hashes."""
+        slots = {outcome.candidate[:SHORT_DIGITS]: outcome.slot for outcome in self.outcomes if outcome.candidate}
+        return re.sub(rf"\b([0-9a-f]{{{SHORT_DIGITS}}})[0-9a-f]*\b", lambda name: slots.get(name[1], name[0]), message)
 
     def _against_best(self, outcome: Outcome, perplexity: float) -> str:
         best = self.best
@@ -88,7 +95,7 @@ class Overview:
         by_role = _means([(role, [error for layer, error in known if layer.role == role]) for role in roles])
         by_third = _means([(third, [error for layer, error in known if layer.third == third]) for third in THIRDS])
         weighted = row.reconstruction
-        whole = f"Weighted reconstruction error {weighted:.4f}. " if weighted is not None else ""
+        whole = f"Weighted reconstruction error {weighted:.4g}. " if weighted is not None else ""
         return f"{whole}Errors: {by_role}; {by_third}"
 
 

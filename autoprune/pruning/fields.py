@@ -30,7 +30,7 @@ LAYER_FIELDS = (
 )
 
 EXPENSIVE_FIELDS = (
-    Field("gradient", "[out, in]", "mean over the calibration windows of the absolute gradient of a window's loss"),
+    Field("gradient", "[out, in]", "mean over the calibration windows of |dL/dW|, L a window's mean loss per token in nats"),
     Field("hessian", "[in, in]", "the full layer Hessian X X^T / tokens"),
 )
 """Collected on demand only: a source has them when it names them."""

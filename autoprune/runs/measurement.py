@@ -13,6 +13,8 @@ DENSE = "dense"
 BASELINE = "baseline:"
 """How the names of published algorithms begin; all other subjects are content hashes of candidates."""
 WORST_LAYERS = 3
+SHORT_DIGITS = 8
+"""Digits of a candidate's hash that stand for it in messages."""
 
 
 class LayerDiagnostic(BaseModel):
@@ -72,7 +74,7 @@ class Measurement(BaseModel):
     @property
     def short_name(self) -> str:
         """A baseline's name, or the start of a candidate's hash."""
-        return self.name[:8] if self.name == self.subject else self.name
+        return self.name[:SHORT_DIGITS] if self.name == self.subject else self.name
 
     @property
     def worst_layers(self) -> list[str]:

@@ -51,3 +51,15 @@ def test_a_change_against_the_best_has_the_standard_error_of_the_paired_differen
 def test_without_the_same_windows_no_error_is_told(lines):
     assert "±" not in lines[2]
     assert "% against the best" in lines[2]
+
+
+def test_a_message_names_other_candidates_as_the_table_does():
+    name, other = "0123456789abcdef", "fedcba9876543210"
+    message = "raced out after 4 windows; on these 01234567 has 20.00, and feedfeed has 30.00"
+    outcomes = [
+        Outcome("g1.c1", 1, name, "stopped", "measure", "raced-out", message),
+        Outcome("g1.c2", 1, other, "failed", "score", "raised", "no"),
+    ]
+    proposals = [Proposal(slot, 0, 1, "explore", "llm", [], {}, name) for slot in ("g1.c1", "g1.c2")]
+    lines = Overview(outcomes, proposals, lambda name: None, [], 120.0).lines()
+    assert "on these g1.c1 has 20.00, and feedfeed has 30.00" in lines[0]

@@ -137,7 +137,7 @@ def test_every_candidate_its_source_and_every_lesson_are_told_and_siblings_too(s
     assert "lesson 1: the norm helps." in last
     assert "lesson 2: the norm helps." in last
     assert "input_norm.pow(0.1)" in last
-    assert "Left after this generation began: 2 candidates." in last
+    assert "Left, those of this generation included: 2 candidates." in last
     table = re.findall(r"^- \[g\d\.c\d\] (\d+\.\d+) \(", last, re.MULTILINE)
     assert table == sorted(table, key=float)
     assert "the best" in last

@@ -14,6 +14,7 @@ from autoprune.candidates.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
 from autoprune.llm.client import Chat
 from autoprune.llm.lenient import ReplyModel, cut
 from autoprune.llm.reply import ReplyUnusable
+from autoprune.runs.names import generation_id
 
 TOLERANCE = 0.01
 """Log ratio of perplexities below which two results count as the same."""
@@ -156,7 +157,7 @@ class LLMAnalyst:
         try:
             messages = [{"role": "user", "content": prompt}]
             schema = Reflection if self._briefing is None else LongReflection
-            reply = self._chat.ask(f"g{generation}.reflect", "analyst", messages, schema)
+            reply = self._chat.ask(f"{generation_id(generation)}.reflect", "analyst", messages, schema)
         except ReplyUnusable as unusable:
             (claim,) = plain.claims
             text = f"{claim.text} (The analyst's reply could not be used: {unusable.error})"

@@ -4,10 +4,10 @@ So they propose one after the other, which makes what each is told the same in e
 meanwhile.
 """
 
-import re
 import threading
 
 from autoprune.runs.archive import Archive
+from autoprune.runs.names import SlotId
 
 
 class Siblings:
@@ -24,8 +24,8 @@ class Siblings:
 
     def before(self, slot: str) -> list[str]:
         """What earlier slots of its generation have proposed at first, a line each. Waits until they have."""
-        generation, place = map(int, re.findall(r"\d+", slot))
-        earlier = [f"g{generation}.c{number}" for number in range(1, place)]
+        generation, place = SlotId.parse(slot)
+        earlier = [str(SlotId(generation, number)) for number in range(1, place)]
         for each in earlier:
             if not self._ended(each, generation):
                 self._event(each).wait()

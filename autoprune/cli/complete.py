@@ -16,6 +16,7 @@ from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import Event, read_events
 from autoprune.runs.facts import ODD
 from autoprune.runs.lookup import BEST
+from autoprune.runs.names import generation_id
 
 SCORES = ("magnitude", "wanda", "ria", "gblm", "pruner-zero", "sparsegpt")
 """As `pruning.scores` knows them, which imports torch; a test holds them together."""
@@ -74,7 +75,7 @@ def parts(context: typer.Context) -> list[str]:
     planned = [event.data for event in _events(context) if event.kind == "planned"]
     with suppress(*ODD):
         slots = [str(plan["slot"]) for each in planned for plan in each["slots"]]
-        return [BEST, *(f"g{each['generation']}" for each in planned), *slots]
+        return [BEST, *(generation_id(each["generation"]) for each in planned), *slots]
     return [BEST]
 
 

@@ -1,13 +1,13 @@
 """What the commands that draw a run take from it, beside its events: graph, costs, and the place of each candidate."""
 
 import json
-import re
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from autoprune.config import Config
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
+from autoprune.runs.names import owner_of
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
@@ -65,8 +65,8 @@ def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
 
     calls: dict[str, list[Record]] = {}
     for key, record in archive.calls().items():
-        if named := re.match(r"g\d+(\.c\d+)?(?=\.)", key):
-            calls.setdefault(named[0], []).append(Record.model_validate(record))
+        if about := owner_of(key):
+            calls.setdefault(about, []).append(Record.model_validate(record))
     return {
         slot: Spending(
             agents={role: used.model_dump() for role, used in sorted(recorded_usage(map(vars, records)).items())},

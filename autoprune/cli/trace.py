@@ -17,6 +17,7 @@ from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event, follow_events, read_events
+from autoprune.runs.names import generation_id, generation_of, node_id
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
@@ -169,7 +170,7 @@ def _graph(
         return until(graph, generation)
     if slot is None:
         return graph
-    node = next((node for node in (slot, f"{slot}.design") if node in graph), None)
+    node = next((node for node in (slot, node_id(slot, "design")) if node in graph), None)
     if node is None:
         raise UsageError(f"{slot} is not in the reasoning graph yet: its generation has not been analysed")
     return led_to(graph, node)
@@ -211,7 +212,7 @@ def _about(event: Event, generation: int | None, slot: str | None) -> bool:
     named = str(event.data.get("slot", ""))
     if slot is not None:
         return named == slot
-    return generation is None or named.startswith(f"g{generation}.") or event.data.get("generation") == generation
+    return generation is None or generation_of(named) == generation or event.data.get("generation") == generation
 
 
 def _part(archive: "Archive", wanted: str | None) -> tuple[int | None, str | None]:
@@ -227,7 +228,7 @@ def _part(archive: "Archive", wanted: str | None) -> tuple[int | None, str | Non
         generations = list(dict.fromkeys(proposal.generation for proposal in proposals))
         if int(named[1]) in generations:
             return int(named[1]), None
-        known = ", ".join(f"g{generation}" for generation in generations) or "none"
+        known = ", ".join(map(generation_id, generations)) or "none"
         raise UsageError(f"there is no generation {wanted!r} in this run; its generations are: {known}")
     for proposal in proposals:
         if proposal.slot == wanted or (proposal.candidate or "").startswith(wanted):

@@ -30,7 +30,11 @@ LAYER_FIELDS = (
 )
 
 EXPENSIVE_FIELDS = (
-    Field("gradient", "[out, in]", "mean over the calibration windows of |dL/dW|, L a window's mean loss per token in nats"),
+    Field(
+        "gradient",
+        "[out, in]",
+        "mean of |dL/dW| over the calibration windows, L a window's mean loss per token",
+    ),
     Field("hessian", "[in, in]", "the full layer Hessian X X^T / tokens"),
 )
 """Collected on demand only: a source has them when it names them."""

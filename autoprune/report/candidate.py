@@ -22,6 +22,7 @@ from autoprune.report.text import one_line, plain, visible
 from autoprune.runs.archive import SEED, Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event
+from autoprune.runs.names import node_id
 
 SAID = 1000
 """Characters of what an agent said that are shown."""
@@ -56,7 +57,7 @@ def candidate_trace(
 ) -> RenderableType:
     """One candidate: descent, chain of thought, thought, code of every revision, reviews, approval, result, cost.
 
-    `graph`: the reasoning graph as `agents.gcot.GCoT.described` makes it. `whole`: fold no code and no reasoning.
+    `graph`: the reasoning graph as `GCoT.described` makes it. `whole`: fold no code and no reasoning.
     """
     proposals = {proposal.slot: proposal for proposal in archive.proposals()}
     outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}
@@ -73,7 +74,7 @@ def candidate_trace(
         parts.append(_panel("line of descent", Group(*line)))
     parts += [
         _panel("chain of thought in the prompt", _chain(last)),
-        _panel("thought", _thought(last.thought, verdict(graph, f"{slot}.idea"))),
+        _panel("thought", _thought(last.thought, verdict(graph, node_id(slot, "idea")))),
     ]
     if last.thought.get(REASONING):
         parts.append(_panel("reasoning", _long(last.thought[REASONING], whole)))

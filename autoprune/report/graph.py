@@ -1,6 +1,6 @@
 """The reasoning graph for other programs: JSON (node-link), GraphML, Mermaid.
 
-A graph comes as `agents.gcot.GCoT.described` makes it: kind, generation, text and ground at each node; kind, generation
+A graph comes as `GCoT.described` makes it: kind, generation, text and ground at each node; kind, generation
 and credit at each edge.
 """
 

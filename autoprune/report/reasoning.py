@@ -16,7 +16,7 @@ Graph = nx.MultiDiGraph
 
 def reasoning_tree(graph: "Graph[str]") -> Tree:
     """Every design under the algorithm that it refines (of several, the one with most credit), with the hypotheses
-    behind it, what was measured, and the lessons drawn. Takes what `agents.gcot.GCoT.described` makes."""
+    behind it, what was measured, and the lessons drawn. Takes what `GCoT.described` makes."""
     root = Tree(Text(f"reasoning graph: {graph.number_of_nodes()} thoughts, {graph.number_of_edges()} links", "bold"))
     for name in _of_kind(graph, "observation"):
         root.add(_thought(graph, name, "observation", "blue"))

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from autoprune.runs.events import Event
+from autoprune.runs.names import generation_id
 
 PARTS = {"score": "sandbox", "mask": "masks", "eval": "measurement"}
 """What the `seconds` of a measured candidate are spent on."""
@@ -125,7 +126,7 @@ class Spans:
 
     def _planned(self, event: Event) -> None:
         self._generation = event.data["generation"]
-        above = self._begin("run", f"g{self._generation}", f"generation {self._generation}")
+        above = self._begin("run", generation_id(self._generation), f"generation {self._generation}")
         for plan in event.data["slots"]:
             facts = {f"autoprune.{key}": plan[key] for key in ("slot", "operator", "engine", "parents")}
             self._begin(above, plan["slot"], f"candidate {plan['slot']}", facts)

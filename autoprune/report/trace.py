@@ -17,6 +17,7 @@ from autoprune.report.tables import final_table
 from autoprune.report.text import duration, one_line, plain, visible
 from autoprune.runs.archive import Archive, Outcome, Proposal
 from autoprune.runs.events import Event
+from autoprune.runs.names import generation_id, node_id
 from autoprune.runs.quality import Placed
 
 LONGEST = 400
@@ -30,7 +31,7 @@ def run_trace(
     generation: int | None = None,
     placed: Sequence[Placed] = (),
 ) -> RenderableType:
-    """All generations, or one. `graph`: the reasoning graph as `agents.gcot.GCoT.described` makes it; `spending`: by
+    """All generations, or one. `graph`: the reasoning graph as `GCoT.described` makes it; `spending`: by
     slot; `placed`: the measured candidates, for map and front under the tree of all generations."""
     picture = Picture.of(events)
     root = Tree(_headline(picture))
@@ -57,7 +58,7 @@ def run_trace(
         if event.kind == "lesson" and (number := event.data["generation"]) in branches:
             text = one_line(event.data["text"], 600)
             lesson = branches[number].add(plain(f"lesson ({event.data['by']}): {text}", "magenta"))
-            _add_thinking(lesson, spending.get(f"g{number}", Spending()))
+            _add_thinking(lesson, spending.get(generation_id(number), Spending()))
     if generation is not None:
         return root
     parts: list[RenderableType] = [root, *quality(placed)]
@@ -98,7 +99,7 @@ def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str
     thought = proposal.thought
     if thought.get("why"):
         why = plain(f"why: {one_line(thought['why'], LONGEST)}")
-        node.add(why.append(*verdict(graph, f"{proposal.slot}.idea")))
+        node.add(why.append(*verdict(graph, node_id(proposal.slot, "idea"))))
     if thought.get("idea"):
         node.add(plain(f"idea: {one_line(thought['idea'], LONGEST)} (expected {thought.get('expected')})"))
     if spending.looked_up:
@@ -125,7 +126,7 @@ def _said(event: Event) -> Text:
 
 def _end(outcome: Outcome, graph: "nx.MultiDiGraph[str]") -> Text:
     line = plain(ending(outcome), style_of(outcome))
-    edge = (f"{outcome.slot}.design", outcome.slot, "implements")
+    edge = (node_id(outcome.slot, "design"), outcome.slot, "implements")
     credit = graph.edges[edge]["credit"] if graph.has_edge(*edge) else 0.0
     if credit:
         line.append(f", credit {credit:+.3f}", "dim")

@@ -4,7 +4,6 @@ Measurements are kept all: they are facts about sources and settings, whoever as
 asked, paid for and answered is kept up to that generation, for the state of the fork rests on it; so is the time.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from autoprune.runs.archive import Archive, new_session
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event, EventLog, read_events
 from autoprune.runs.files import open_text, read_bytes, write_atomically
+from autoprune.runs.names import generation_of
 
 COPIED = (
     tables.proposals,
@@ -63,8 +63,7 @@ def _generation_of(row: Mapping[Any, Any]) -> int:
     """The generation that a row belongs to, if need be by its name: g12.c3. A measurement belongs to none: 0."""
     if "generation" in row:
         return int(row["generation"])
-    named = re.match(r"g(\d+)", row.get("slot") or row.get("key") or "")
-    return int(named[1]) if named else 0
+    return generation_of(row.get("slot") or row.get("key") or "") or 0
 
 
 def _until(events: Iterator[Event], generation: int) -> Iterator[Event]:

@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from autoprune.agents.analyst import Lesson, Result, settle
 from autoprune.errors import BudgetSpent
 from autoprune.runs.archive import Edge, Node, Outcome, Proposal
+from autoprune.runs.names import lesson_id, node_id
 from autoprune.search.context import SearchContext
 from autoprune.search.state import SearchState
 
@@ -34,7 +35,7 @@ def analyse(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
 def thoughts(proposal: Proposal, outcome: Outcome, known: set[str]) -> tuple[list[Node], list[Edge]]:
     """What one slot adds to the graph: hypothesis, design, and, where code came, algorithm and evidence."""
     slot, generation = proposal.slot, proposal.generation
-    idea, design, evidence = f"{slot}.idea", f"{slot}.design", f"{slot}.evidence"
+    idea, design, evidence = node_id(slot, "idea"), node_id(slot, "design"), node_id(slot, "evidence")
     thought = proposal.thought
     nodes = [
         Node(idea, "hypothesis", generation, str(thought.get("why", "")), {"expected": thought.get("expected")}),
@@ -75,7 +76,7 @@ def _rejections(context: SearchContext, last: dict[str, Proposal]) -> tuple[list
             generation, name = last[decision.slot].generation, f"{decision.slot}.rejected.{decision.candidate[:8]}"
             data = {"ground": None, "by": decision.who}
             nodes.append(Node(name, "lesson", generation, f"{decision.who} rejected it: {decision.comment}", data))
-            edges.append(Edge(f"{decision.slot}.idea", name, "motivates", generation))
+            edges.append(Edge(node_id(decision.slot, "idea"), name, "motivates", generation))
     return nodes, edges
 
 
@@ -110,9 +111,11 @@ def _keep_lesson(context: SearchContext, generation: int, lesson: Lesson) -> Non
     nodes: list[Node] = []
     edges: list[Edge] = []
     for number, claim in enumerate(lesson.claims, 1):
-        name = f"g{generation}.lesson" + (f".{number}" if number > 1 else "")
-        ground = f"{claim.grounds[0]}.evidence" if claim.grounds else None
+        name = lesson_id(generation, number)
+        ground = node_id(claim.grounds[0], "evidence") if claim.grounds else None
         nodes.append(Node(name, "lesson", generation, claim.text, {"ground": ground, "by": lesson.by}))
-        edges += [Edge(f"{slot}.evidence", name, "motivates", generation) for slot in claim.grounds or (lesson.best,)]
+        edges += [
+            Edge(node_id(slot, "evidence"), name, "motivates", generation) for slot in claim.grounds or (lesson.best,)
+        ]
     context.archive.add_thoughts(nodes, edges)
     context.events.emit("lesson", f"lesson/{generation}", generation=generation, text=lesson.text, by=lesson.by)

@@ -5,6 +5,7 @@ from autoprune.agents.population import Algorithm, Population, is_seed
 from autoprune.agents.slot_plan import SlotPlan
 from autoprune.agents.symbolic.individual import Individual
 from autoprune.agents.symbolic.proposer import DEEPEN
+from autoprune.runs.names import SlotId
 from autoprune.search.context import SearchContext
 from autoprune.search.state import SearchState
 
@@ -48,5 +49,5 @@ def _best(population: Population) -> list[Algorithm]:
 
 
 def _plan(generation: int, place: int, operator: str, engine: str, parent: Algorithm) -> SlotPlan:
-    slot = f"g{generation}.c{place}"
+    slot = str(SlotId(generation, place))
     return {"slot": slot, "generation": generation, "operator": operator, "engine": engine, "parents": [parent.name]}

@@ -13,6 +13,7 @@ from autoprune.agents.population import Algorithm, Population, is_seed
 from autoprune.agents.slot_plan import Left, SlotPlan
 from autoprune.config_sections import SearchSettings
 from autoprune.runs.archive import Outcome, Proposal
+from autoprune.runs.names import SlotId, generation_of
 from autoprune.search.bandit import PARENTS, Trial, choose_from_cells, choose_operator, choose_parents, choose_sections
 from autoprune.search.context import SearchContext
 from autoprune.search.finishing import last_plans
@@ -82,7 +83,7 @@ def _plan_slot(
         parents = [failed[0].name]
     else:
         parents = _parents(able, PARENTS[operator], random, context.config.agents.parents)
-    slot = f"g{generation}.c{place}"
+    slot = str(SlotId(generation, place))
     plan: SlotPlan = {
         "slot": slot,
         "generation": generation,
@@ -101,7 +102,7 @@ def _plan_strong(
 ) -> SlotPlan:
     """A strong model begins from scratch, then builds on what is best: it sees all the rest anyway."""
     able = [algorithm for algorithm in population.ranked() if not is_seed(algorithm.name)]
-    failed = [each for each in population.failed() if each.name.startswith(f"g{generation - 1}.")]
+    failed = [each for each in population.failed() if generation_of(each.name) == generation - 1]
     settings = context.config.agents
     allowed: Sequence[str] = [each for each in settings.operators or PARENTS if each != "initialise"]
     if not able:
@@ -114,7 +115,7 @@ def _plan_strong(
     else:
         parents = _parents(able, PARENTS[operator], random, settings.parents)
     return {
-        "slot": f"g{generation}.c{place}",
+        "slot": str(SlotId(generation, place)),
         "generation": generation,
         "operator": operator,
         "engine": "llm",

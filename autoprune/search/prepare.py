@@ -12,6 +12,7 @@ from autoprune.measuring.baselines import baselines, refined_scores
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Edge, Node
 from autoprune.runs.measurement import Measurement
+from autoprune.runs.names import node_id
 from autoprune.search.context import SearchContext
 from autoprune.search.state import SearchState
 from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_units
@@ -76,19 +77,17 @@ def _opening(context: SearchContext, target: TargetReport) -> tuple[list[Node], 
     edges = []
     for score, measured in context.seeds().items():
         name = seed_name(score)
+        design, evidence = node_id(name, "design"), node_id(name, "evidence")
         expression, group = SEEDS[score]
         text = f"{score}: {formula(expression)}, compared within each {group}"
         worst = ", ".join(measured.worst_layers)
         finding = f"perplexity {measured.perplexity:.2f}; most damaged: {worst}"
         nodes += [
-            Node(f"{name}.design", "design", 0, f"published score {text}", {"ground": f"{name}.evidence"}),
+            Node(design, "design", 0, f"published score {text}", {"ground": evidence}),
             Node(name, "algorithm", 0, text),
-            Node(f"{name}.evidence", "evidence", 0, finding, {"gain": None, "status": "measured"}),
+            Node(evidence, "evidence", 0, finding, {"gain": None, "status": "measured"}),
         ]
-        edges += [
-            Edge(f"{name}.design", name, "implements", 0),
-            Edge(name, f"{name}.evidence", "tests", 0),
-        ]
+        edges += [Edge(design, name, "implements", 0), Edge(name, evidence, "tests", 0)]
     return nodes, edges
 
 

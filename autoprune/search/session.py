@@ -1,6 +1,5 @@
 """One process' work on a run: opens everything, starts or continues the state machine, closes everything."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
@@ -32,6 +31,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
+from autoprune.runs.names import generation_id, generation_of, owner_of
 from autoprune.search.budget import Budget
 from autoprune.search.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.search.context import SearchContext
@@ -210,10 +210,10 @@ def _analyst(chat: Chat | None, settings: AgentSettings, briefing: Briefing | No
 
 def _call_facts(key: str, model: str, role: str, turn: Turn) -> dict[str, Any]:
     """What an event says of an answer. Keys of questions begin with the slot, or with the generation alone."""
-    slot, generation = re.match(r"g(\d+)(?:\.c\d+)?", key).group(0, 1)  # type: ignore[union-attr]
+    generation, about = generation_of(key), owner_of(key)
     return {
-        **({"slot": slot} if "." in slot else {}),
-        "generation": int(generation),
+        **({"slot": about} if about != generation_id(generation or 0) else {}),
+        "generation": generation,
         "agent": role,
         "model": model,
         "answered_by": turn.model,

@@ -13,6 +13,7 @@ from autoprune.report.live import describe
 from autoprune.report.mathematics import formula_of
 from autoprune.report.outline import lines_of, outline
 from autoprune.runs.archive import Outcome, Proposal
+from autoprune.runs.names import node_id
 from autoprune.runs.verdicts import interval, percent
 
 _NUMBERS = ("perplexity", "estimated_perplexity", "partial_perplexity", "gain", "sparsity", "agreement")
@@ -77,7 +78,7 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
     """What was thought and written. A step of the chain that says what its node says is not written twice."""
     last = revisions[-1]
     nodes = material.graph.nodes
-    word, _ = verdict(material.graph, f"{last.slot}.idea")
+    word, _ = verdict(material.graph, node_id(last.slot, "idea"))
     return {
         "slot": last.slot,
         "generation": last.generation,

@@ -21,7 +21,7 @@ from autoprune.runs.quality import Placed
 class Material:
     """A run as it stands.
 
-    graph: as `agents.gcot.GCoT.described` makes it; spending: by slot; placed: the measured candidates; measured:
+    graph: as `GCoT.described` makes it; spending: by slot; placed: the measured candidates; measured:
     subject -> its first measurement on the search split, which is the run's own; sources: content hash -> source, None
     where the file is gone or was changed.
     """

@@ -1,9 +1,12 @@
 """AutoPrune: LLM agents that discover pruning algorithms for a language model and prove them by measurement."""
 
+import logging
 import os
 import sys
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 SPIN = "10000"
 """How often a thread of torch looks whether there is work before it sleeps: some microseconds' worth, as between two

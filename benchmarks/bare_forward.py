@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
+from autoprune.log import log_to
 from autoprune.models.gguf_target import gguf_target, is_gguf_target
 
 
@@ -30,10 +31,11 @@ def one_pass(model: nn.Module, windows: Tensor, batch: int) -> float:
     return time.perf_counter() - started
 
 
+@log_to(print)
 def main() -> None:
     disable_progress_bar()
     name, dtype, device, file = sys.argv[1:]
-    where = str(gguf_target(name, print)) if is_gguf_target(name) else name
+    where = str(gguf_target(name)) if is_gguf_target(name) else name
     model = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype)).to(device).eval()
     windows = load_file(file)["tokens"].to(device)
     one_pass(model, windows[:2], 1)  # the first pass after loading is slower

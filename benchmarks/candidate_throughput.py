@@ -40,6 +40,7 @@ from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.measurement_store import MeasurementStore
 from autoprune.llm.choose import choose_llm
+from autoprune.log import log_to
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
@@ -93,7 +94,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory.create(Path(folder) / "run", config)
         events = EventLog(run.events_file)
-        with open_context(run, config, choose_llm(config.llm, console.print), events) as context:
+        with log_to(print):
+            choice = choose_llm(config.llm)
+        with open_context(run, config, choice, events) as context:
             context.workbench.bench.bundle(tuple(field.name for field in EXPENSIVE_FIELDS))
             context.workbench.bench.sampled("search")
             passes = Passes(context.workbench.bench, Path(folder))

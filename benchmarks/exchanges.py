@@ -28,6 +28,7 @@ import autoprune.candidates.discovered as shipped
 from autoprune.agents.symbolic.parts.exchange import exchange
 from autoprune.config import load_config
 from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.log import log_to
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.scores import wanda
 
@@ -38,6 +39,7 @@ REPEATS = 5
 """The shortest of so many times counts: anything else on the machine only adds."""
 
 
+@log_to(print)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
@@ -46,7 +48,7 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     config = load_config(None, [f"model={options.model}", *options.settings])
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    bench = open_bench(config, None, console.print)
+    bench = open_bench(config, None)
     torch.set_num_threads(1)
     views = sampled_views(bench, config.sparsity)
     wanted = [("the engine's", exchange, rounds) for rounds in options.rounds]

@@ -48,6 +48,7 @@ from autoprune.executors.base import Executor, Job
 from autoprune.executors.choose import make_executor
 from autoprune.executors.pool import Pool
 from autoprune.llm.choose import choose_llm
+from autoprune.log import log_to
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.runs.measurement import Measurement
@@ -122,9 +123,9 @@ def main() -> None:
             *([f"executor.address={arguments.address}"] if arguments.address else []),
             *arguments.settings,
         ]
-        spreads = [spread(words, workers, arguments.candidates, console) for workers in arguments.workers]
+        spreads = [spread(words, workers, arguments.candidates) for workers in arguments.workers]
         console.print(measured_table(spreads, arguments.candidates))
-        found = search(words, arguments.search, Path(folder) / "run", console)
+        found = search(words, arguments.search, Path(folder) / "run")
         console.print(
             f"a search of {len(found.in_worker)} measured candidates: {statistics.mean(found.in_worker):.2f} s each in "
             f"the worker (at most {max(found.in_worker):.2f} s); the coordinator's part of the k-th: "
@@ -135,15 +136,16 @@ def main() -> None:
     console.print(model_table(found, mean, loading, arguments.run))
 
 
-def spread(words: list[str], workers: int, candidates: int, console: Console) -> Spread:
+@log_to(print)
+def spread(words: list[str], workers: int, candidates: int) -> Spread:
     """Measure the same candidates with so many workers, generation by generation."""
     config = load_config(None, [*words, f"executor.workers={workers}", f"search.generation_size={workers}"])
-    bench = open_bench(config, None, console.print)
+    bench = open_bench(config, None)
     bench.bundle()
     recipe = Recipe(SPARSITY, config.allocation.name, unit=config.allocation.unit)
     jobs = [Job(f"job {each}", SOURCE.format(power=1 + each / 100), recipe, "search") for each in range(candidates)]
     started = time.perf_counter()
-    pool = open_pool(config, bench, console)
+    pool = open_pool(config, bench)
     try:
         pool.wait_until_warm()
         loading = time.perf_counter() - started
@@ -157,20 +159,22 @@ def spread(words: list[str], workers: int, candidates: int, console: Console) ->
         pool.close()
 
 
-def open_pool(config: Config, bench: Bench, console: Console) -> Pool:
+def open_pool(config: Config, bench: Bench) -> Pool:
     engine = "local" if config.sandbox.engine == "auto" else config.sandbox.engine
-    made = make_executor(config, bench, engine, threading.RLock(), console.print)
+    made = make_executor(config, bench, engine, threading.RLock())
     assert isinstance(made, Pool)
     return made
 
 
-def search(words: list[str], candidates: int, folder: Path, console: Console) -> Searched:
+def search(words: list[str], candidates: int, folder: Path) -> Searched:
     """A search with one worker and one candidate at a time, so that whose time it is can be told."""
     more = ["executor.workers=1", "search.generation_size=1", f"search.max_candidates={candidates}"]
     config = load_config(None, [*words, *more])
     run = RunDirectory.create(folder, config)
     events = EventLog(run.events_file)
-    with open_context(run, config, choose_llm(config.llm, console.print), events) as context:
+    with log_to(print):
+        choice = choose_llm(config.llm)
+    with open_context(run, config, choice, events) as context:
         measurer = context.workbench.measurer
         assert measurer.executor is not None
         measurer.executor = stopwatch = Stopwatch(measurer.executor)

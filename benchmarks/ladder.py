@@ -44,6 +44,7 @@ from autoprune.evaluation.racing import looks, order
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.reconstruction import sampled_blocks
 from autoprune.evaluation.signature import agreement
+from autoprune.log import log_to
 from autoprune.pruning.allocation.table import ALLOCATIONS, OWN
 from autoprune.pruning.layers import Readable
 from autoprune.pruning.scores import SCORES
@@ -61,6 +62,7 @@ LIKE = ("wanda", "uniform")
 DEFAULT_ROWS = Path(__file__).with_suffix(".jsonl")
 
 
+@log_to(print)
 def main() -> None:
     arguments = read_arguments()
     console = Console(soft_wrap=True)
@@ -91,14 +93,14 @@ def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]], console: 
     """Measure what is not among the rows yet, and append it to them and to the file."""
     words = [f"model={arguments.model}", f"sparsity={arguments.sparsity}", *arguments.settings]
     config = load_config(None, words)
-    bench = open_bench(config, None, console.print)
+    bench = open_bench(config, None)
     sampled = sampled_blocks(bench.layers)
     share = sum(layer.size for layer in bench.layers if layer.block in sampled) / bench.target.weights
     facts = {**bench.fingerprints(), "sparsity": config.sparsity, "sampled_blocks": sampled, "sampled_share": share}
     about = json.loads(json.dumps(facts))
     if rows and rows[0]["about"] != about:
         raise SystemExit(f"{arguments.rows} holds rows of another model, text or version; name another file")
-    sandbox = make_sandbox(config.sandbox, console.print)
+    sandbox = make_sandbox(config.sandbox)
     try:
         like, *others = algorithms(arguments.expressions, arguments.candidates, sandbox)
         Random(0).shuffle(others)  # so that the table of a run that was stopped is about all kinds

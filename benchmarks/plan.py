@@ -90,13 +90,13 @@ def write(folder: Path, hidden: int, blocks: int) -> int:
 
 
 def predicted(config: Config) -> dict[str, dict[str, float]]:
-    phases = plan(config, silent).phases
+    phases = plan(config).phases
     return {phase.name: {"seconds": phase.seconds, "bytes": phase.memory.host} for phase in phases}
 
 
 def measured(config: Config) -> dict[str, dict[str, float]]:
     """The phases of a search, one after the other. The candidate's process counts with the last."""
-    sandbox = make_sandbox(config.sandbox, silent)
+    sandbox = make_sandbox(config.sandbox)
     sandbox.wait_until_warm()
     with tempfile.TemporaryDirectory() as cache:
         # Libraries and thread pools wake up before memory is looked at.
@@ -107,7 +107,7 @@ def measured(config: Config) -> dict[str, dict[str, float]]:
         splits = load_splits(config.data, target.tokenizer)
         with Phase() as statistics:
             bench = Bench(
-                target, splits, config, StatisticsCache(target, splits["calibration"], Path(cache, "bundles"), silent)
+                target, splits, config, StatisticsCache(target, splits["calibration"], Path(cache, "bundles"))
             )
             bench.sampled("search")
         with Phase() as baseline:
@@ -156,10 +156,6 @@ def in_a_process(kind: str, model: str, arguments: argparse.Namespace) -> dict[s
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(finished.stdout.strip().splitlines()[-1])
     return found
-
-
-def silent(line: str) -> None:
-    pass
 
 
 if __name__ == "__main__":

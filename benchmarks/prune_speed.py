@@ -32,6 +32,7 @@ from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.perplexity import perplexity, window_losses
 from autoprune.evaluation.prune import Method, Seconds, prune_blocks
 from autoprune.evaluation.texts import load_splits
+from autoprune.log import log_to
 from autoprune.models.gguf_target import gguf_target, is_gguf_target
 from autoprune.models.observed import Observed
 from autoprune.models.target import Target, load_target
@@ -60,10 +61,11 @@ class Result:
     parts: dict[str, float] = field(default_factory=dict)
 
 
+@log_to(print)
 def main() -> None:
     arguments = read_arguments()
     console = Console(soft_wrap=True, width=WIDTH)
-    target = load_target(arguments.model, "cpu", arguments.dtype, console.print)
+    target = load_target(arguments.model, "cpu", arguments.dtype)
     texts = DataSettings(
         calibration_samples=arguments.samples, seqlen=arguments.seqlen, report_windows=arguments.windows
     )
@@ -276,7 +278,7 @@ def verdict(console: Console, label: str, value: float, limit: float) -> None:
 
 
 def directory(model: str) -> Path:
-    return gguf_target(model, lambda line: None) if is_gguf_target(model) else Path(model)
+    return gguf_target(model) if is_gguf_target(model) else Path(model)
 
 
 def read_arguments() -> argparse.Namespace:

@@ -23,6 +23,7 @@ from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.compare import dense_row, run
 from autoprune.evaluation.prune import Update
 from autoprune.evaluation.recipe import Recipe
+from autoprune.log import log_to
 from autoprune.pruning.allocation.spec import Stage
 from autoprune.pruning.allocation.table import ALLOCATIONS
 from autoprune.pruning.scores import SCORES
@@ -66,6 +67,7 @@ def made_from(stage: Stage) -> list[str]:
     return [name for name, spec in ALLOCATIONS.items() if spec.stage == stage]
 
 
+@log_to(print)
 def main() -> None:
     arguments = read_arguments()
     console = Console(soft_wrap=True)
@@ -78,7 +80,7 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]], console: Console) -> None:
     """Measure what is not among the rows yet, and append it to them and to the file."""
     config = Config.model_validate({"model": arguments.model, "data": {"report_windows": arguments.windows}})
-    bench = open_bench(config, None, console.print)
+    bench = open_bench(config, None)
     about = bench.fingerprints()
     if rows and rows[0]["about"] != json.loads(json.dumps(about)):
         raise SystemExit(f"{arguments.rows} holds rows of another model, text or version; name another file")

@@ -29,6 +29,7 @@ from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.evaluator import dense
+from autoprune.log import log_to
 from autoprune.sandbox import engine, leftovers
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
@@ -36,10 +37,7 @@ from autoprune.sandbox.local import LocalSandbox
 from autoprune.sandbox.reported_timings import ReportedTimings
 
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
-ENGINES: dict[str, Callable[[SandboxSettings], Sandbox]] = {
-    "local": LocalSandbox,
-    "docker": lambda settings: DockerSandbox(settings, print),
-}
+ENGINES: dict[str, Callable[[SandboxSettings], Sandbox]] = {"local": LocalSandbox, "docker": DockerSandbox}
 SETTLED = 10
 """Candidates after which caches and pools have their size: docker's client keeps up to 25 connections."""
 LINES = (
@@ -74,6 +72,7 @@ class Held:
     workers: int
 
 
+@log_to(print)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", action="append", choices=list(ENGINES), help="default: both")
@@ -81,7 +80,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     options = parser.parse_args()
     console = Console(soft_wrap=True)
-    bench = open_bench(load_config(None, [f"model={options.model}"]), None, console.print)
+    bench = open_bench(load_config(None, [f"model={options.model}"]), None)
     began = time.perf_counter(), time.process_time()
     measured = dense(bench, "search")
     evaluation, processor = time.perf_counter() - began[0], time.process_time() - began[1]

@@ -134,7 +134,7 @@ def built_in_model() -> Path:
     """The directory of the built-in model, from the user's cache or downloaded into it."""
     from autoprune.models.gguf_target import gguf_target
 
-    return gguf_target("smollm2-135m", lambda line: None)
+    return gguf_target("smollm2-135m")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -151,6 +151,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache directory, for this process and those that it starts."""
     monkeypatch.setenv("AUTOPRUNE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """The lines that the package logs during the test."""
+    from autoprune.log import log_to
+
+    lines: list[str] = []
+    with log_to(lines.append):
+        yield lines
 
 
 @pytest.fixture(scope="session")
@@ -174,7 +184,7 @@ def open_tiny_bench(tiny_model: Path, cache: Path) -> "Callable[..., Bench]":
 
     def opened(**settings: object) -> "Bench":
         tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "data": DATA, **settings}
-        return open_bench(Config.model_validate(tree), None, lambda line: None)
+        return open_bench(Config.model_validate(tree), None)
 
     return opened
 

@@ -26,7 +26,7 @@ def test_an_algorithm_is_the_same_however_it_was_saved(tmp_path):
     for file, saved in zip(files, SAVED.values(), strict=True):
         file.write_bytes(saved)
     settings = load_config(None, ["sandbox.engine=local"]).sandbox
-    with open_algorithms([str(file) for file in files], settings, lambda line: None) as algorithms:
+    with open_algorithms([str(file) for file in files], settings) as algorithms:
         assert [algorithm.source for algorithm in algorithms] == [SOURCE] * len(SAVED)
 
 

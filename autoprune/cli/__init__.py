@@ -1,5 +1,6 @@
 """The commands. Each is thin: it reads words, calls a room, and prints what comes back."""
 
+import logging
 import sys
 import traceback
 from types import TracebackType
@@ -31,6 +32,7 @@ def program() -> None:
 def main() -> None:
     """The entry point: exit 0, 1 failed, 2 usage, 3 paused, 130 interrupted; one line for an error, no traceback."""
     sys.excepthook = _without_secrets
+    logging.getLogger(NAME).propagate = False  # a library that configures logging would print each line once more
     try:
         with guarded_output():
             get_command(app)(prog_name=NAME)

@@ -31,6 +31,7 @@ from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, share, word
 from autoprune.config import Config
 from autoprune.config_values import SWAP_ROUNDS
 from autoprune.downloads import progress
+from autoprune.log import log_to
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ OPTIONAL = ("refinement", "update", "pattern", "+-", REPEATABLE)
 TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; +-: standard deviation over seeds"
 
 
+@log_to(say)
 def compare(
     model: Model = "smollm2-135m",
     sparsity: Annotated[str, typer.Option(help="Shares of weights to prune, separated by commas.")] = "0.6",
@@ -156,10 +158,10 @@ def _measure(config: Config, names: Sequence[str], recipes: Sequence["Recipe"], 
 
     total = 1 + seeds * len(recipes) * len(names)
     with (
-        open_algorithms(names, config.sandbox, say) as algorithms,
-        progress("comparing", total, say, "rows") as advance,
+        open_algorithms(names, config.sandbox) as algorithms,
+        progress("comparing", total, "rows") as advance,
     ):
-        for row in rows_of(config, algorithms, recipes, seeds, say):
+        for row in rows_of(config, algorithms, recipes, seeds):
             advance(1)
             yield row
 

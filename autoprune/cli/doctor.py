@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from autoprune.cli.common import console, print_json
 from autoprune.cli.parse import split
 from autoprune.config import Config, load_config
 from autoprune.errors import AutoPruneError
+from autoprune.log import log_to
 from autoprune.report.text import plain
 
 if TYPE_CHECKING:
@@ -106,12 +108,7 @@ def _packages() -> dict[str, str]:
 def _llm(config: Config) -> str:
     from autoprune.llm.choose import choose_llm
 
-    said: list[str] = []
-    try:
-        choose_llm(config.llm, said.append, config.model)
-    except AutoPruneError as error:
-        return f"none: {error}"
-    return "; ".join(said)
+    return _logged(lambda: choose_llm(config.llm, config.model))
 
 
 def _engines() -> str:
@@ -124,12 +121,18 @@ def _engines() -> str:
 def _sandbox(config: Config) -> str:
     from autoprune.sandbox.choose import make_sandbox
 
-    said: list[str] = []
+    return _logged(lambda: make_sandbox(config.sandbox).close())
+
+
+def _logged(choose: Callable[[], object]) -> str:
+    """The log lines of a choice, or why there is none."""
+    lines: list[str] = []
     try:
-        make_sandbox(config.sandbox, said.append).close()
+        with log_to(lines.append):
+            choose()
     except AutoPruneError as error:
         return f"none: {error}"
-    return "; ".join(said)
+    return "; ".join(lines)
 
 
 def _plan(config: Config, findings: dict[str, Any]) -> "ResourcePlan":
@@ -137,7 +140,8 @@ def _plan(config: Config, findings: dict[str, Any]) -> "ResourcePlan":
     from autoprune.measuring.resource_plan import plan
 
     said: list[str] = []
-    planned = plan(config, said.append)
+    with log_to(said.append):
+        planned = plan(config)
     sizes = f"{planned.weights:,} prunable weights in {planned.matrices} matrices of {planned.blocks} decoder blocks"
     findings["target"] = "; ".join([f"{config.model}: {sizes}", f"{planned.dtype} on {planned.device}", *said])
     return planned

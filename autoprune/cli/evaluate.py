@@ -10,10 +10,12 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import MODEL, Bos, Data, Device, Offload
 from autoprune.cli.parse import choice
+from autoprune.log import log_to
 from autoprune.models.gguf_files import KNOWN
 from autoprune.report.text import plain, windows_of_text
 
 
+@log_to(say)
 def evaluate(
     model: Annotated[str, typer.Argument(help=MODEL, autocompletion=complete.of(*KNOWN))],
     data: Data = "builtin",
@@ -31,9 +33,7 @@ def evaluate(
     from autoprune.evaluation.evaluate import evaluate as measure
 
     names = [task.strip() for task in (tasks or "").split(",") if task.strip()]
-    measured = measure(
-        model, data, seqlen, windows, names, device, dtype, say, limit, offload, choice(bos, complete.BOS)
-    )
+    measured = measure(model, data, seqlen, windows, names, device, dtype, limit, offload, choice(bos, complete.BOS))
     if as_json:
         print_json(asdict(measured))
         return

@@ -27,6 +27,7 @@ from autoprune.cli.options import (
 from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, share
 from autoprune.config_values import SWAP_ROUNDS
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
+from autoprune.log import log_to
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from autoprune.evaluation.recipe import Recipe
 
 
+@log_to(say)
 def prune(
     out: Annotated[Path, typer.Option(help="The model directory to write.")],
     model: Model = "smollm2-135m",
@@ -100,8 +102,8 @@ def prune(
     )
     recipe = _recipe(sparsity, allocation, refinement, update, pattern, statistics, unit)
     try:
-        with open_algorithms([algorithm], config.sandbox, say) as (chosen,):
-            made = produce(config, chosen, recipe, out, say, packed)
+        with open_algorithms([algorithm], config.sandbox) as (chosen,):
+            made = produce(config, chosen, recipe, out, packed)
     except CandidateFailure as failure:
         raise AutoPruneError(f"the algorithm {algorithm} failed: {failure}") from None
     if as_json:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from autoprune.cli.common import console, errors, print_json
 from autoprune.config_sections import SandboxSettings
+from autoprune.log import log_to
 from autoprune.report.text import plain
 
 CHECK_SECONDS = 5.0
@@ -21,7 +22,12 @@ sandbox = typer.Typer(
 )
 
 
+def _show(line: str) -> None:
+    errors().print(plain(line))
+
+
 @sandbox.command("build")
+@log_to(_show)
 def build(
     source: Annotated[
         str, typer.Option("--from", help="host (this machine's libraries), dockerfile, or a rootfs tarball's path.")
@@ -34,13 +40,14 @@ def build(
 
     client, _ = engine.connect()
     try:
-        built = build_image(client, image, _NAMED.get(source, Path(source)), lambda line: errors().print(plain(line)))
+        built = build_image(client, image, _NAMED.get(source, Path(source)))
     finally:
         client.close()
     console().print(plain(f"{image}: {built}"), soft_wrap=True)
 
 
 @sandbox.command("check")
+@log_to(_show)
 def check(
     which: Annotated[
         Literal["auto", "docker", "local"], typer.Option("--sandbox", help="auto, docker or local.")
@@ -52,7 +59,7 @@ def check(
     from autoprune.sandbox.choose import make_sandbox
 
     settings = SandboxSettings(engine=which, seconds=CHECK_SECONDS)
-    chosen = make_sandbox(settings, lambda line: errors().print(plain(line)))
+    chosen = make_sandbox(settings)
     try:
         probes = run_probes(chosen)
     finally:

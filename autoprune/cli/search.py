@@ -16,6 +16,7 @@ from autoprune.cli.report import NAME, write_report
 from autoprune.cli.run_data import look_over
 from autoprune.config import Config, change_config, load_config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
+from autoprune.log import log_to
 from autoprune.models.gguf_files import KNOWN
 from autoprune.report.live import LiveView
 from autoprune.report.picture import Picture
@@ -152,7 +153,8 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                 try:
                     if not fresh:
                         events.emit("run-resumed")
-                    choice = choose_llm(config.llm, lambda line: events.emit("notice", text=line), config.model)
+                    with log_to(events.notice):
+                        choice = choose_llm(config.llm, config.model)
                     problem = check_agents(config.agents, choice)
                     if problem:
                         raise UsageError(problem)
@@ -203,7 +205,8 @@ def _check_second_model(config: Config) -> None:
     if config.search.transfer_model is not None:
         from autoprune.models.loading import stored_dtype
 
-        stored_dtype(config.search.transfer_model, say)
+        with log_to(say):
+            stored_dtype(config.search.transfer_model)
 
 
 def _stderr() -> Any:

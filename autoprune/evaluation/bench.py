@@ -170,15 +170,15 @@ def _energy(weight: Tensor, curvature: Tensor) -> float:
     return float(weight.float().square().sum(0) @ curvature)
 
 
-def open_bench(config: Config, run_dir: Path | None, notify: Callable[[str], None]) -> Bench:
+def open_bench(config: Config, run_dir: Path | None) -> Bench:
     """Load the target and the texts; statistics come from the cache, or are collected now."""
-    target = load_target(config.model, config.device, config.dtype, notify, config.offload, config.memory_gb)
+    target = load_target(config.model, config.device, config.dtype, config.offload, config.memory_gb)
     check_length(target, config.data.seqlen)
-    texts = load_splits(config.data, target.tokenizer, notify)
+    texts = load_splits(config.data, target.tokenizer)
     if run_dir is not None:  # a search, which confirms what it found on other samples
         check_samples(target, config.data, config.search.confirm_seeds)
     data, search = config.data, texts["search"].tokens
-    bos = choose_bos(data.bos, target, data.seqlen, search.flatten, notify)
+    bos = choose_bos(data.bos, target, data.seqlen, search.flatten)
     splits = {split: text.with_bos(bos) for split, text in texts.items()}
-    cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics", notify)
+    cache = StatisticsCache(target, splits["calibration"], cache_dir() / "statistics")
     return Bench(target, splits, config, cache)

@@ -6,6 +6,7 @@ seqlen + 1 tokens, and its loss is still the mean over the seqlen - 1 positions 
 token of the text is not counted. So both perplexities are of the same tokens.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from autoprune.errors import UsageError
 from autoprune.evaluation.perplexity import check_length, known_positions, window_losses
 from autoprune.models.target import Target
 
+logger = logging.getLogger(__name__)
 WINDOWS = 2
 """Windows of text on which `auto` measures the dense model with a BOS and without."""
 MARGIN = 0.1
@@ -40,12 +42,10 @@ class Bos:
         return torch.cat([torch.full((len(windows), 1), self.id, dtype=windows.dtype), windows], dim=1)
 
 
-def choose_bos(
-    setting: Setting, target: Target, seqlen: int, text: Callable[[], Tensor], notify: Callable[[str], None]
-) -> Bos | None:
+def choose_bos(setting: Setting, target: Target, seqlen: int, text: Callable[[], Tensor]) -> Bos | None:
     """The BOS that is prepended to the target's windows of `seqlen` tokens; None for none.
 
-    `auto` measures, and says so by `notify`, where the tokenizer itself begins every text with a BOS. `text`: its
+    `auto` measures, and logs what, where the tokenizer itself begins every text with a BOS. `text`: its
     tokens [tokens], some of which are measured. Raises UsageError where `always` finds no BOS, or where the windows are
     too long with it.
     """
@@ -54,7 +54,7 @@ def choose_bos(
         return None
     if bos is None:
         raise UsageError(f"data.bos=always: the tokenizer of {target.name} has no BOS token; use data.bos=never")
-    if setting == "auto" and not _better_with(bos, target, seqlen, text(), notify):
+    if setting == "auto" and not _better_with(bos, target, seqlen, text()):
         return None
     check_length(target, seqlen, bos.text)
     return bos
@@ -75,7 +75,7 @@ def _begins_texts(tokenizer: Any, bos: Bos) -> bool:
     return len(tokens) > 1 and tokens[0] == bos.id
 
 
-def _better_with(bos: Bos, target: Target, seqlen: int, tokens: Tensor, notify: Callable[[str], None]) -> bool:
+def _better_with(bos: Bos, target: Target, seqlen: int, tokens: Tensor) -> bool:
     """Whether the model as it is now is clearly better with a BOS, by a margin that chance does not reach."""
     positions = known_positions(target)
     length = min(seqlen, len(tokens) // WINDOWS, positions - 1 if positions else seqlen)
@@ -85,7 +85,7 @@ def _better_with(bos: Bos, target: Target, seqlen: int, tokens: Tensor, notify: 
     without = fmean(window_losses(target, windows))
     with_it = fmean(window_losses(target, bos.prepended_to(windows), lead=1))
     better = math.isfinite(with_it) and not without - with_it <= MARGIN  # without one it may not be finite
-    notify(
+    logger.info(
         f"data.bos=auto: {'' if better else 'no '}{bos.text} in front of windows (loss of the dense model, {WINDOWS} "
         f"windows of {length} tokens: {with_it:.3f} nats per token with it, {without:.3f} without; margin {MARGIN:g})"
     )

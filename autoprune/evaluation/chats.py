@@ -1,11 +1,13 @@
 """Chats as text: lists of messages, as the tokenizer's chat template writes them."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from autoprune.errors import UsageError
 from autoprune.evaluation.disjoint import sentence_key
 
+logger = logging.getLogger(__name__)
 FIELDS = (("role", "content"), ("from", "value"))
 """Of a message: OpenAI's, ShareGPT's."""
 ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant"}
@@ -21,10 +23,10 @@ def is_chat(value: Any) -> bool:
     )
 
 
-def rendered(chats: Sequence[Any], source: str, tokenizer: Any, notify: Callable[[str], None]) -> list[str]:
+def rendered(chats: Sequence[Any], source: str, tokenizer: Any) -> list[str]:
     """The chats as text. One that repeats a message of an earlier one, the system's aside, is left out.
 
-    `notify` says how many the template does not fit. Raises UsageError where there is no template, or it fits none.
+    Logs how many the template does not fit. Raises UsageError where there is no template, or it fits none.
     """
     from jinja2 import TemplateError
 
@@ -46,7 +48,9 @@ def rendered(chats: Sequence[Any], source: str, tokenizer: Any, notify: Callable
     if failed and not texts:
         raise UsageError(f"the tokenizer's chat template fits none of the chats of {source}: {reason}")
     if failed:
-        notify(f"{source}: {failed:,} chats that the tokenizer's chat template does not fit are left out ({reason})")
+        logger.warning(
+            f"{source}: {failed:,} chats that the tokenizer's chat template does not fit are left out ({reason})"
+        )
     return texts
 
 

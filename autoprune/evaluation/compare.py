@@ -1,6 +1,7 @@
 """Many algorithms, allocations, updates and seeds on one target: rows for a table, for JSON, and their spread."""
 
 import itertools
+import logging
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,8 @@ from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
 from autoprune.evaluation.vocabulary import check_samples
 from autoprune.runs.measurement import DENSE, Measurement
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,22 +97,17 @@ def _row(algorithm: str, recipe: Recipe, measured: Measurement, seed: int = 0, s
 
 
 def compare(
-    config: Config,
-    algorithms: Sequence[Algorithm],
-    recipes: Sequence[Recipe],
-    seeds: int,
-    notify: Callable[[str], None],
-    split: Split = "report",
+    config: Config, algorithms: Sequence[Algorithm], recipes: Sequence[Recipe], seeds: int, split: Split = "report"
 ) -> Iterator[Row]:
     """A row for the dense model, then one for every seed, recipe and algorithm, as they are measured.
 
     Seed 0 calibrates on the first sequences of the calibration text, the others on random ones. An experiment that
-    fails is told by `notify`; its row is without perplexity. Raises UsageError before anything is loaded for a recipe
-    that means nothing.
+    fails is logged; its row is without perplexity. Raises UsageError before anything is loaded for a recipe that means
+    nothing.
     """
     for algorithm, recipe in itertools.product(algorithms, recipes):
         recipe.check(algorithm)
-    first = open_bench(config, None, notify)
+    first = open_bench(config, None)
     check_samples(first.target, config.data, seeds)
     yield dense_row(first, split)
     for seed in range(seeds):
@@ -118,10 +116,10 @@ def compare(
             try:
                 row = run(bench, algorithm, recipe, split, seed)
                 if row.repeats is False:
-                    notify(f"{_named(algorithm, recipe)}: {NOT_REPEATABLE}; its perplexity may not come back")
+                    logger.warning(f"{_named(algorithm, recipe)}: {NOT_REPEATABLE}; its perplexity may not come back")
                 yield row
             except (AutoPruneError, CandidateFailure) as error:
-                notify(f"{_named(algorithm, recipe)}: {error}")
+                logger.warning(f"{_named(algorithm, recipe)}: {error}")
                 yield _row(algorithm.name, recipe, unmeasured(bench, "", split, 0), seed)
 
 

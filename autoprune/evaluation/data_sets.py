@@ -4,9 +4,9 @@ A data set has one column that is meant: `text` if there is one, else a column o
 Where several could be meant the user says which, as in `hf:NAME,column=title`.
 """
 
+import logging
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from autoprune.evaluation.chats import rendered
 from autoprune.evaluation.columns import Columns, choose_column, kinds_of, listed
 from autoprune.evaluation.row_files import is_row_file, read_row_file
 
+logger = logging.getLogger(__name__)
 HUB = "hf:"
 TRAIN = "train"
 PUBLISHED: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -32,8 +33,6 @@ PUBLISHED: dict[str, tuple[str, str, dict[str, str]]] = {
 PUBLISHED_ROWS = 4000
 """Of c4, which is large."""
 _OPTION = re.compile(r",(column|subset|split)=([^,]*)$")
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,20 @@ class Source:
         return self.name.startswith(HUB) or is_row_file(self.name)
 
 
-def read_rows(source: Source, tokenizer: Any, notify: Notify) -> Rows:
+def read_rows(source: Source, tokenizer: Any) -> Rows:
     """The rows of a data set's column of text, without empty ones; chats as the tokenizer's template writes them.
 
-    `notify` says which column that is. Raises UsageError, one line, for a data set that cannot be loaded, or that does
+    Logs which column that is. Raises UsageError, one line, for a data set that cannot be loaded, or that does
     not say which column, subset or split is meant.
     """
     columns = _of_hub(source) if source.name.startswith(HUB) else _of_file(source)
     column = choose_column(columns.kinds, source.words, source.column)
     values = [value for value in columns.values(column) if value]
     chats = columns.kinds[column] == "chat"
-    texts = rendered(values, source.name, tokenizer, notify) if chats else values
+    texts = rendered(values, source.name, tokenizer) if chats else values
     texts = [text.encode(errors="replace").decode() for text in texts if text.strip()]  # JSON may hold half characters
     split = f" of the split {columns.split}" if columns.split else ""
-    notify(f"{source.name}: the column {column}{split}, {len(texts):,} {'chats' if chats else 'rows'} of text")
+    logger.info(f"{source.name}: the column {column}{split}, {len(texts):,} {'chats' if chats else 'rows'} of text")
     if not texts:
         raise UsageError(f"the column {column} of {source.name} holds no text")
     return Rows(texts, chats)

@@ -1,7 +1,8 @@
 """Measuring any model as it is: perplexity by the project's protocol, its zeros, and zero-shot tasks."""
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from autoprune.evaluation.bos import Setting, choose_bos, shown
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
 from autoprune.evaluation.texts import cut, read_text, tokenise
 from autoprune.evaluation.vocabulary import check_tokens
+from autoprune.log import quiet
 from autoprune.models.outputs import not_finite
 from autoprune.models.saving import count_zeros
 from autoprune.models.target import load_target
@@ -46,7 +48,6 @@ def evaluate(
     tasks: Sequence[str],
     device: str,
     dtype: str,
-    notify: Callable[[str], None],
     limit: int | None = None,
     offload: str = "auto",
     bos: Setting = "auto",
@@ -56,18 +57,18 @@ def evaluate(
 
     Raises UsageError for input that cannot be used, and where the perplexity is not finite in this dtype.
     """
-    target = load_target(model, device, dtype, notify, offload)
+    target = load_target(model, device, dtype, offload)
     check_length(target, seqlen)
     if tasks:
         target.need_whole("a zero-shot task")
     tokenizer = target.tokenizer
-    text = cut(read_text(data, "report", tokenizer, notify), data, "report", tokenizer, seqlen, windows)
+    text = cut(read_text(data, "report", tokenizer), data, "report", tokenizer, seqlen, windows)
     check_tokens(target, [text])
-    # As a search does: it is not for the text that is reported on to decide.
-    chosen = choose_bos(bos, target, seqlen, lambda: tokenise(read_text(data, "search", tokenizer), tokenizer), notify)
+    # As a search does: it is not for the text that is reported on to decide. Its source was logged above.
+    chosen = choose_bos(bos, target, seqlen, quiet()(lambda: tokenise(read_text(data, "search", tokenizer), tokenizer)))
     text = text.with_bos(chosen)
     started = time.perf_counter()
-    with progress("perplexity", len(text.tokens), lambda line: None, "windows") as advance:
+    with progress("perplexity", len(text.tokens), "windows", logging.DEBUG) as advance:
         value = perplexity(window_losses(target, text.tokens, lambda: advance(1), text.lead))
     seconds = time.perf_counter() - started
     if not value < float("inf"):

@@ -1,6 +1,6 @@
 """From a model and an algorithm to a pruned model on disk, measured as it is saved."""
 
-from collections.abc import Callable
+import logging
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,8 @@ from autoprune.models.loading import DTYPES, stored_dtype
 from autoprune.models.packed import Sizes, pack
 from autoprune.models.saving import Exported, save_pruned, settle
 
+logger = logging.getLogger(__name__)
+
 SPLIT: Split = "report"
 
 
@@ -40,14 +42,7 @@ class Produced:
     sizes: Sizes | None = None
 
 
-def produce(
-    config: Config,
-    algorithm: Algorithm,
-    recipe: Recipe,
-    into: Path,
-    notify: Callable[[str], None],
-    packed: Path | None = None,
-) -> Produced:
+def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, packed: Path | None = None) -> Produced:
     """Prune a model for good and write it to `into`, a Hugging Face directory, and to a `packed` file if one is named.
 
     The files keep the dtype that the model had, unless the configuration names another. Raises UsageError before
@@ -56,11 +51,11 @@ def produce(
     """
     recipe.check(algorithm)
     _check_free(into, packed)
-    dtype = stored_dtype(config.model, notify) if config.dtype == "auto" else DTYPES[config.dtype]
+    dtype = stored_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
     if dtype == torch.float32:
         # A probe might choose bfloat16: then the files' last digits would be lost.
         config = config.model_copy(update={"dtype": "float32"})
-    bench = open_bench(config, None, notify)
+    bench = open_bench(config, None)
     target = bench.target
     if target.mapped:
         raise UsageError(
@@ -70,10 +65,10 @@ def produce(
     before = dense(bench, SPLIT).perplexity
 
     steps = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block)
-    with progress("pruning", steps, lambda line: None, "windows x blocks") as advance:
+    with progress("pruning", steps, "windows x blocks", logging.DEBUG) as advance:
         spent, repeats = prune(bench, algorithm, recipe, target.for_good, lambda: advance(1))
     if repeats is False:
-        notify(f"{algorithm.name}: {NOT_REPEATABLE}; pruned again, the model will be another one")
+        logger.warning(f"{algorithm.name}: {NOT_REPEATABLE}; pruned again, the model will be another one")
     settle(target, dtype)
     perplexity = _measured(bench)
     facts = {**_facts(bench, algorithm, recipe, dtype, before, perplexity), "repeats": repeats}

@@ -5,6 +5,7 @@ which opens it for one statement at a time. A cache that cannot be used never st
 one line says so.
 """
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from autoprune.evaluation.ladder import Ladder
 from autoprune.runs.measurement import Measurement
 from autoprune.spare_cache import spare_cache
 
+logger = logging.getLogger(__name__)
 SCHEMA = 2
 """Version of the file's layout; a file of another version is put aside."""
 PATIENCE = 30.0
@@ -37,9 +39,9 @@ Result = TypeVar("Result")
 class MeasurementCache:
     """The file, made when it is first written to. Safe with several processes and threads."""
 
-    def __init__(self, path: Path, notify: Callable[[str], None]) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._notify = notify
+        self._level = logging.WARNING if spare_cache() is None else logging.DEBUG  # which was said
         self._usable = True
 
     def find(self, key: str, ladder: Ladder) -> Measurement | None:
@@ -89,7 +91,7 @@ class MeasurementCache:
                 return self._transact(work)
         except (OSError, sqlite3.Error) as error:
             self._usable = False
-            self._notify(f"measurements are not cached, since {self._path} cannot be used: {error}")
+            logger.log(self._level, f"measurements are not cached, since {self._path} cannot be used: {error}")
             return None
 
     def _transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -122,15 +124,14 @@ class MeasurementCache:
                 aside = self._path.with_name(f"{self._path.name}.damaged")
                 os.replace(self._path, aside)
                 reason = " ".join(why.split())[:200]
-                self._notify(
-                    f"the cache of measurements cannot be read ({reason}); it is now {aside}, a new one begins"
-                )
+                line = f"the cache of measurements cannot be read ({reason}); it is now {aside}, a new one begins"
+                logger.log(self._level, line)
 
 
 def _version(file: sqlite3.Connection) -> int:
     return int(file.execute("PRAGMA user_version").fetchone()[0])
 
 
-def user_cache(notify: Callable[[str], None]) -> MeasurementCache:
+def user_cache() -> MeasurementCache:
     """The one in the user's cache directory; where that cannot be written, which was said, what it holds is used."""
-    return MeasurementCache(cache_dir() / "measurements.sqlite", notify if spare_cache() is None else lambda line: None)
+    return MeasurementCache(cache_dir() / "measurements.sqlite")

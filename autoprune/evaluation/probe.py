@@ -23,6 +23,7 @@ from autoprune.evaluation.perplexity import check_length, windows_per_pass
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.statistics_cache import StatisticsCache
 from autoprune.evaluation.texts import SPLITS, Windows
+from autoprune.log import quiet
 from autoprune.models.blocks import decoder_blocks, text_config
 from autoprune.models.identity import checksum
 from autoprune.models.loading import empty_model
@@ -71,6 +72,7 @@ class Costs:
         return Costs(**times, memory=max(self.memory, two.memory))
 
 
+@quiet()
 def probe(
     config: Config, dtype: torch.dtype, device: torch.device, folder: Path, make_candidate: MakeCandidate
 ) -> Costs:
@@ -88,13 +90,13 @@ def probe(
         except UsageError as error:
             raise UsageError(f"no plan: one or two decoder blocks do not run without the others ({error})") from None
         found.append(_costs(target, config, folder / str(len(found)), make_candidate))
-    blocks = len(decoder_blocks(empty_model(config.model, _silent))[1])
+    blocks = len(decoder_blocks(empty_model(config.model))[1])
     return found[1].of_blocks(found[2], blocks)
 
 
 def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """A model with so many of the blocks from the middle of this one, with random values."""
-    model: Any = empty_model(name, _silent)
+    model: Any = empty_model(name)
     path, listed = decoder_blocks(model)
     start = max(min(len(listed) // 2, len(listed) - blocks), 0)
     model.set_submodule(path, nn.ModuleList(list(listed)[start : start + blocks]))
@@ -117,7 +119,7 @@ def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCan
     windows = {split: Windows(split, "probe", tokens, f"probe-{split}") for split in SPLITS}
     collect = _shortest(lambda: collect_inputs(target, tokens))
     started = time.perf_counter()
-    bench = Bench(target, windows, config, StatisticsCache(target, windows["calibration"], folder, _silent))
+    bench = Bench(target, windows, config, StatisticsCache(target, windows["calibration"], folder))
     write = max(time.perf_counter() - started - collect, 0.0)
     passes: list[float] = []
     sandboxed: list[int] = []
@@ -157,7 +159,3 @@ def _shortest(work: Callable[[], object]) -> float:
         work()
         times.append(time.perf_counter() - started)
     return min(times)
-
-
-def _silent(line: str) -> None:
-    pass

@@ -1,6 +1,7 @@
 """Statistics on disk, by content: the same model, dtype and calibration tokens are never passed through twice."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from autoprune.models.statistics import collect_hessians, collect_inputs
 from autoprune.models.target import Target
 from autoprune.spare_cache import spare_cache, use_spare, writable_cache
 
+logger = logging.getLogger(__name__)
 PLACE = "statistics"
 """In the user's cache."""
 SENSITIVITY_WINDOWS = 4
@@ -44,11 +46,10 @@ _COLLECTORS: dict[str, Collector[dict[str, Tensor]]] = {
 class StatisticsCache:
     """Makes and finds bundles of one target and one calibration text."""
 
-    def __init__(self, target: Target, calibration: Windows, root: Path, notify: Callable[[str], None]) -> None:
+    def __init__(self, target: Target, calibration: Windows, root: Path) -> None:
         self._target = target
         self._windows = calibration.tokens
         self._root = root
-        self._notify = notify
         self.seconds = 0.0
         """Spent on collecting (and, of on-demand statistics, writing), as opposed to finding, so far."""
         # The same tokens cut into windows of another length are other text to a model.
@@ -59,7 +60,7 @@ class StatisticsCache:
 
     def of(self, calibration: Windows) -> "StatisticsCache":
         """The same target and place on disk with another calibration text."""
-        return StatisticsCache(self._target, calibration, self._root, self._notify)
+        return StatisticsCache(self._target, calibration, self._root)
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
         """The bundle's directory, with the wanted on-demand statistics (gradient, hessian) and no others."""
@@ -94,14 +95,14 @@ class StatisticsCache:
         except AutoPruneError as error:  # of a cache that is full, say, which shows only now
             if spare_cache() is not None or self._root != cache_dir() / PLACE:
                 raise
-            self._root = use_spare(str(error), self._notify) / PLACE
+            self._root = use_spare(str(error)) / PLACE
             make(path := self._root / name)
         return path
 
     def _write_elsewhere_if_need_be(self) -> None:
         """Where the user's cache is this one's place, but cannot be written."""
         if self._root == cache_dir() / PLACE:
-            self._root = writable_cache(self._notify) / PLACE
+            self._root = writable_cache() / PLACE
 
     def _make(self, extra_fields: tuple[str, ...], path: Path) -> None:
         if not extra_fields:
@@ -116,13 +117,13 @@ class StatisticsCache:
             join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], path)
 
     def _collect(self, path: Path) -> None:
-        self._notify(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
+        logger.info(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
         (statistics,) = self._passes("statistics", _at_once(collect_inputs))
         write_bundle(path, self._target.layers, self._target.pristine, statistics)
 
     def _widen(self, base: Path, path: Path, collectors: dict[str, Collector[dict[str, Tensor]]], what: str) -> None:
         """The base bundle's files by hard link, beside on-demand statistics."""
-        self._notify(f"collecting {what} from {len(self._windows)} windows")
+        logger.info(f"collecting {what} from {len(self._windows)} windows")
         widen_bundle(base, path, {field: self._passes(field, collect) for field, collect in collectors.items()})
 
     def _need_room_for_gradient(self) -> None:
@@ -141,7 +142,7 @@ class StatisticsCache:
         """Run one collector over the calibration windows, with a bar and the time left on a terminal."""
         started = time.perf_counter()
         windows = some_of(self._windows, SENSITIVITY_WINDOWS) if name == SENSITIVITY else self._windows
-        with progress(name, len(windows), lambda line: None, "windows") as advance:
+        with progress(name, len(windows), "windows", logging.DEBUG) as advance:
             yield from collect(self._target, windows, lambda: advance(1))
         self.seconds += time.perf_counter() - started
 

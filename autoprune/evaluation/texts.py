@@ -6,7 +6,7 @@ said twice in it, or in another text, is said once here: else the report split w
 
 import hashlib
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,11 @@ from autoprune.evaluation.disjoint import (
     sentences,
     without,
 )
+from autoprune.log import quiet
 from autoprune.runs.measurement import Split as Split
 from autoprune.text_files import read_text_file
 
 SPLITS: tuple[Split, ...] = ("calibration", "search", "report")
-Notify = Callable[[str], None]
-
-
-def _unheard(line: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -65,15 +61,12 @@ class Windows:
         return self if bos is None else _windows(self.split, self.source, bos.prepended_to(self.tokens), bos)
 
 
-def load_splits(settings: DataSettings, tokenizer: Any, notify: Notify = _unheard) -> dict[Split, Windows]:
-    """Calibration, search and report windows. `notify`: which part of a data set is read.
-
-    Raises UsageError for a text that is missing, unreadable or too short.
-    """
+def load_splits(settings: DataSettings, tokenizer: Any) -> dict[Split, Windows]:
+    """Calibration, search and report windows. Raises UsageError for a text that is missing, unreadable or too short."""
     source, seqlen = settings.source, settings.seqlen
-    texts = read_texts(source, SPLITS if settings.calibration == source else SPLITS[1:], tokenizer, notify)
+    texts = read_texts(source, SPLITS if settings.calibration == source else SPLITS[1:], tokenizer)
     if "calibration" not in texts:
-        texts["calibration"] = _calibration_text(settings, tokenizer, notify, texts)
+        texts["calibration"] = _calibration_text(settings, tokenizer, texts)
     counts: dict[Split, int] = {
         "calibration": settings.calibration_samples,
         "search": settings.search_windows,
@@ -83,6 +76,7 @@ def load_splits(settings: DataSettings, tokenizer: Any, notify: Notify = _unhear
     return {split: cut(texts[split], sources[split], split, tokenizer, seqlen, counts[split]) for split in SPLITS}
 
 
+@quiet()
 def load_calibration(settings: DataSettings, tokenizer: Any, seed: int = 0) -> Windows:
     """The calibration windows: seed 0 takes the first ones; others start elsewhere and take a random sample.
 
@@ -102,11 +96,9 @@ def load_calibration(settings: DataSettings, tokenizer: Any, seed: int = 0) -> W
     return _windows("calibration", source, every.tokens[chosen])
 
 
-def _calibration_text(
-    settings: DataSettings, tokenizer: Any, notify: Notify = _unheard, measured: dict[Split, str] | None = None
-) -> str:
+def _calibration_text(settings: DataSettings, tokenizer: Any, measured: dict[Split, str] | None = None) -> str:
     """Of another source than what is measured (`measured`: those texts, if they are read), without its sentences."""
-    text = read_text(settings.calibration, "calibration", tokenizer, notify)
+    text = read_text(settings.calibration, "calibration", tokenizer)
     if settings.calibration == settings.source:
         return text
     measured = measured or read_texts(settings.source, SPLITS[1:], tokenizer)
@@ -120,14 +112,12 @@ def _calibration_text(
     return left
 
 
-def read_text(source: str, split: Split, tokenizer: Any = None, notify: Notify = _unheard) -> str:
+def read_text(source: str, split: Split, tokenizer: Any = None) -> str:
     """The text of one split of a source; see `read_texts`."""
-    return read_texts(source, (split,), tokenizer, notify)[split]
+    return read_texts(source, (split,), tokenizer)[split]
 
 
-def read_texts(
-    source: str, wanted: Collection[Split], tokenizer: Any = None, notify: Notify = _unheard
-) -> dict[Split, str]:
+def read_texts(source: str, wanted: Collection[Split], tokenizer: Any = None) -> dict[Split, str]:
     """The texts of some splits, none of which shares a sentence with another one, wanted or not.
 
     `source`: builtin, wikitext2, c4, hf:NAME, a file of rows (`row_files`), or the path of a text file. `tokenizer`:
@@ -141,17 +131,17 @@ def read_texts(
         splits = SPLITS[first:]
         texts = dict(zip(splits, made_disjoint([_published(source, split) for split in splits]), strict=True))
     else:
-        texts = dict(zip(SPLITS, _dealt_out(named, tokenizer, notify), strict=True))
+        texts = dict(zip(SPLITS, _dealt_out(named, tokenizer), strict=True))
     return {split: texts[split] for split in wanted}
 
 
-def _dealt_out(source: Source, tokenizer: Any, notify: Notify) -> list[str]:
+def _dealt_out(source: Source, tokenizer: Any) -> list[str]:
     """The texts of all splits of a source that has no splits of its own."""
     parts = len(SPLITS)
     if source.name == "builtin":
         return every_nth(_topics(), parts)
     if source.of_rows:
-        rows = read_rows(source, tokenizer, notify)
+        rows = read_rows(source, tokenizer)
         return (deal_out_whole if rows.chats else deal_out)(rows.texts, parts)
     hint = "; it is neither a file nor builtin, wikitext2, c4 or hf:NAME"
     text = read_text_file(Path(source.name), "the text", hint)

@@ -1,5 +1,6 @@
 """From settings to an executor."""
 
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,8 @@ from autoprune.evaluation.bench import Bench
 from autoprune.executors.base import Executor
 from autoprune.executors.pool import Pool
 
+logger = logging.getLogger(__name__)
 ComputeLock = AbstractContextManager[Any]
-Notify = Callable[[str], None]
 
 
 def check_executor(settings: ExecutorSettings) -> None:
@@ -26,11 +27,11 @@ def check_executor(settings: ExecutorSettings) -> None:
         check_ray(settings.address)
 
 
-def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock, notify: Notify) -> Executor | None:
+def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock) -> Executor | None:
     """The executor that the settings ask for, on a bench; None where candidates are measured in this process.
 
-    `engine`: the coordinator's sandbox, which the workers use too. `lock`: held while the bench is used. `notify` gets
-    a line that says what was chosen, and one for every worker that is lost. Raises UsageError for what cannot be had.
+    `engine`: the coordinator's sandbox, which the workers use too. `lock`: held while the bench is used. What was
+    chosen is logged, and every worker that is lost. Raises UsageError for what cannot be had.
     """
     settings = config.executor
     if settings.kind == "here":
@@ -41,15 +42,15 @@ def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock, 
     with lock:
         bench.bundle()  # the workers begin with what is collected now
     make = _processes if settings.kind == "processes" else _on_ray
-    pool = make(config, bench, engine, gpus, lock, notify)
+    pool = make(config, bench, engine, gpus, lock)
     size = config.search.generation_size
     if pool.workers > size:
         idle = f"a generation has {size} candidates, so that {pool.workers - size} of {pool.workers} workers are idle"
-        notify(f"{idle}; search.generation_size={pool.workers} would keep all of them busy")
+        logger.info(f"{idle}; search.generation_size={pool.workers} would keep all of them busy")
     return pool
 
 
-def _processes(config: Config, bench: Bench, engine: str, gpus: float, lock: ComputeLock, notify: Notify) -> Pool:
+def _processes(config: Config, bench: Bench, engine: str, gpus: float, lock: ComputeLock) -> Pool:
     from autoprune.executors.processes import ProcessHandle, gpu_of
     from autoprune.executors.worker import WorkerSpec
 
@@ -67,11 +68,11 @@ def _processes(config: Config, bench: Bench, engine: str, gpus: float, lock: Com
     def start(place: int) -> ProcessHandle:
         return ProcessHandle(place, opening, starter, gpu_of(place, gpus, visible) if gpus else None)
 
-    notify(f"executor: {workers} processes on this machine, {_each(cores, gpus)} each")
-    return Pool(start, workers, {"threads": cores}, _statistics(bench, lock), notify)
+    logger.info(f"executor: {workers} processes on this machine, {_each(cores, gpus)} each")
+    return Pool(start, workers, {"threads": cores}, _statistics(bench, lock))
 
 
-def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, lock: ComputeLock, notify: Notify) -> Pool:
+def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, lock: ComputeLock) -> Pool:
     from autoprune.executors import ray
     from autoprune.executors.worker import WorkerSpec
 
@@ -86,12 +87,12 @@ def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, lock: Comput
         opening, store, bundle = WorkerSpec.of(config, bench, engine, cores), ray.Store(bench, lock), bench.bundle()
 
         def start(place: int) -> ray.RayHandle:
-            return ray.RayHandle(place, opening, store, bundle, gpus, notify)
+            return ray.RayHandle(place, opening, store, bundle, gpus)
 
         found = f"which has room for {places}" if places < workers else f"of {places} that have room"
-        notify(f"executor: {workers} workers on a Ray cluster, {found}, {_each(cores, gpus)} each")
+        logger.info(f"executor: {workers} workers on a Ray cluster, {found}, {_each(cores, gpus)} each")
         conditions = {"threads": cores, "cluster": True}
-        return Pool(start, workers, conditions, _statistics(bench, lock), notify, ray.disconnect)
+        return Pool(start, workers, conditions, _statistics(bench, lock), ray.disconnect)
     except UsageError:
         ray.disconnect()
         raise

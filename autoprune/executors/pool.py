@@ -1,5 +1,6 @@
 """Workers side by side, each with one job at a time. One that is lost is replaced, and its job is run again."""
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from autoprune.executors.base import Job
 from autoprune.executors.worker import Failure
 from autoprune.runs.measurement import Measurement
 
+logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 MOST_LOST = 3
@@ -61,7 +63,6 @@ class Pool:
         workers: int,
         conditions: dict[str, Any],
         statistics: Callable[[tuple[str, ...]], Path],
-        notify: Callable[[str], None],
         closed: Callable[[], None] = lambda: None,
     ) -> None:
         self.workers = workers
@@ -69,7 +70,6 @@ class Pool:
         self._when_closed = closed
         self._start = start
         self._statistics = statistics
-        self._notify = notify
         self._idle: queue.Queue[Future[WorkerHandle]] = queue.Queue()
         self._places: dict[int, WorkerHandle] = {}
         self._lock = threading.Lock()
@@ -165,7 +165,7 @@ class Pool:
             return idle, hand
 
     def _replace(self, hand: WorkerHandle, how: str) -> None:
-        self._notify(f"{hand.name} was lost ({how}; another worker takes its place")
+        logger.warning(f"{hand.name} was lost ({how}; another worker takes its place")
         place = next(place for place, other in self._places.items() if other is hand)
         hand.close()
         self._hire(place)

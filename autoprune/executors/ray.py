@@ -4,6 +4,7 @@ What a node lacks it gets from Ray's object store, once per node and never per c
 runs, with what that node has: `docker` needs an engine on every node.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from autoprune.executors.worker import Failure, TargetMissing, Worker, WorkerSpe
 from autoprune.models.silence import silence_transformers
 from autoprune.runs.measurement import Measurement
 
+logger = logging.getLogger(__name__)
 FIND, OWN = "auto", "local"
 """Instead of an address: the cluster that runs on this machine, and one that is started for this run."""
 REACHED_WITHIN = 5.0
@@ -146,20 +148,11 @@ def _put_files(folder: Path) -> tuple[list[str], list[Any]]:
 class RayHandle:
     """The coordinator's end of one actor; see pool.WorkerHandle."""
 
-    def __init__(
-        self,
-        place: int,
-        opening: WorkerSpec,
-        store: Store,
-        bundle: Path,
-        gpus: float,
-        notify: Callable[[str], None],
-    ) -> None:
+    def __init__(self, place: int, opening: WorkerSpec, store: Store, bundle: Path, gpus: float) -> None:
         self._ray = _ray()
         self._opening = opening
         self._store = store
         self._bundle = bundle
-        self._notify = notify
         self._provided: set[str] = set()
         self.name = f"worker {place + 1}"
         actor = self._ray.remote(RayWorker).options(
@@ -171,14 +164,14 @@ class RayHandle:
         """See pool.WorkerHandle."""
         where = self._actor.place.remote()
         if not self._ray.wait([where], timeout=PATIENCE)[0]:
-            self._notify(f"{self.name} still waits for room in the cluster")
+            logger.info(f"{self.name} still waits for room in the cluster")
         self.name = f"{self.name} ({self._got(where)})"
         failure = self.provide(self._bundle)
         if failure is not None:
             return failure
         answer: Failure | None = self._ask("open", self._opening)
         if isinstance(answer, TargetMissing):
-            self._notify(f"sending the target to {self.name}")
+            logger.info(f"sending the target to {self.name}")
             names, contents = self._store.target()
             answer = self._ask("keep_target", self._opening, names, *contents)
             answer = answer or self._ask("open", self._opening)

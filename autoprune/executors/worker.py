@@ -1,5 +1,7 @@
 """What runs in a worker: a target, its statistics and a sandbox, opened once, and jobs one after the other.
 
+Its log lines go nowhere: the coordinator has logged all this for itself.
+
 A failure is an answer as well: it is returned, not raised, so that it arrives as it was. Whatever else is raised here
 ends the worker, and the coordinator notices.
 """
@@ -85,14 +87,14 @@ class Worker:
         torch.set_num_threads(opening.threads)
         config, root = opening.config, statistics_root(opening.bundle, opening.digest)
         target = _load(opening)
-        statistics = StatisticsCache(target, opening.splits["calibration"], root, _unheard)
+        statistics = StatisticsCache(target, opening.splits["calibration"], root)
         bench = Bench(target, opening.splits, config, statistics)
         mine = bench.fingerprints() | {"statistics": bench.bundle().name}
         theirs = opening.fingerprints | {"statistics": opening.bundle}
         if mine != theirs:
             differing = ", ".join(f"{key} {mine[key]}, not {theirs[key]}" for key in theirs if mine[key] != theirs[key])
             raise UsageError(f"a worker on {socket.gethostname()} would measure something else: {differing}")
-        self._here = InProcessExecutor(bench, make_sandbox(config.sandbox, _unheard))
+        self._here = InProcessExecutor(bench, make_sandbox(config.sandbox))
 
 
 def _load(opening: WorkerSpec) -> Target:
@@ -114,7 +116,3 @@ def answered(call: Callable[[], Answer]) -> Answer | Failure:
         return call()
     except (CandidateFailure, AutoPruneError) as failure:
         return failure
-
-
-def _unheard(line: str) -> None:
-    """The coordinator has said all this for itself."""

@@ -3,6 +3,7 @@ recording, or none.
 """
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from autoprune.llm.client import Chat, Heard, Keep
     from autoprune.llm.endpoint import Endpoint
 
+logger = logging.getLogger(__name__)
 VENDOR_URL = "https://api.openai.com/v1"
 VENDOR_MODEL = "gpt-4.1-mini"
 INSTALL_LOCAL = "pip install 'autoprune[local-llm]'"
@@ -32,8 +34,6 @@ LIST_SECONDS = 15.0
 PATIENCE = 90.0
 """Seconds for a whole reply of the local model: on a slow machine they become shorter."""
 ROLES = ("proposer", "critic", "analyst")
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Choice:
     recording: Recording | None = None
 
 
-def choose_llm(settings: LLMSettings, notify: Notify, target: str = "") -> Choice:
+def choose_llm(settings: LLMSettings, target: str = "") -> Choice:
     """Settle `auto`: a recording that is named, else a configured endpoint, else the local model if it is installed,
     else no LLM; told to the user.
 
@@ -57,14 +57,14 @@ def choose_llm(settings: LLMSettings, notify: Notify, target: str = "") -> Choic
     """
     choice = _choose(settings, target)
     if choice.provider == "symbolic":
-        notify(f"LLM: symbolic ({choice.why})")
+        logger.info(f"LLM: symbolic ({choice.why})")
         return choice
     if settings.profile == "auto":
         profile: Profile = "strong" if choice.provider == "openai" else "small"
         ground = "an endpoint" if profile == "strong" else "a model on this machine"
     else:
         profile, ground = settings.profile, "as recorded" if choice.recording else "asked for"
-    notify(f"LLM: {choice.provider} ({choice.why}); prompts: {profile} ({ground}; llm.profile)")
+    logger.info(f"LLM: {choice.provider} ({choice.why}); prompts: {profile} ({ground}; llm.profile)")
     return replace(choice, profile=profile)
 
 
@@ -145,7 +145,6 @@ def open_chats(
     journal: Journal | None = None,
     before_call: Callable[[str], None] = lambda role: None,
     turn: contextlib.AbstractContextManager[Any] | None = None,
-    notify: Notify = lambda line: None,
     heard: "Heard" = lambda key, model, role, turn: None,
     keep: "Keep" = lambda question, messages, turn, problem: None,
     proven: bool = False,
@@ -184,7 +183,7 @@ def open_chats(
             where = own.model, own.base_url
             if where not in endpoints:
                 elsewhere = choice.provider == "openai" or getattr(settings.roles, role).base_url is not None
-                local = None if elsewhere else stack.enter_context(_local(own, choice.own, seed, notify))
+                local = None if elsewhere else stack.enter_context(_local(own, choice.own, seed))
                 endpoints[where] = local or _remote(own, seed, proven)
             endpoint = replace(endpoints[where], temperature=own.temperature, max_reply_tokens=own.reply_tokens)
             chats[own] = Chat(
@@ -192,29 +191,26 @@ def open_chats(
                 journal=journal,
                 before_call=before_call,
                 turn=turn if is_loopback(endpoint.base_url) else None,
-                notify=notify,
                 heard=heard,
                 keep=keep,
                 proven=proven,
             )
             stack.callback(chats[own].close)
             if own != settings.for_role("proposer"):
-                notify(f"{role}: {endpoint.model} at {without_user(endpoint.base_url)}")
+                logger.info(f"{role}: {endpoint.model} at {without_user(endpoint.base_url)}")
         yield {role: chats[own] for role, own in wanted.items()}
 
 
 @contextlib.contextmanager
-def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None, notify: Notify) -> "Iterator[Endpoint]":
+def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None) -> "Iterator[Endpoint]":
     from autoprune.llm.endpoint import Endpoint
     from autoprune.llm.local import LocalServer
     from autoprune.llm.model_file import find_model
     from autoprune.runs.prices import free
 
-    file = target.find(notify) if target else find_model(settings.model, notify)
-    notify(f"starting {file.name} on this machine")
-    with LocalServer(
-        file, port=settings.port, threads=settings.threads, context=settings.context, notify=notify
-    ) as server:
+    file = target.find() if target else find_model(settings.model)
+    logger.info(f"starting {file.name} on this machine")
+    with LocalServer(file, port=settings.port, threads=settings.threads, context=settings.context) as server:
         yield Endpoint(
             base_url=server.base_url,
             model=file.stem,

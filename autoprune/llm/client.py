@@ -6,6 +6,7 @@ on), RunPaused (the endpoint keeps failing, the run can be resumed), ChatError (
 
 import contextlib
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from autoprune.llm.question import Question, repair_of
 from autoprune.llm.reply import Journal, Record, Reply, ReplyUnusable, Turn, Usage
 from autoprune.llm.tools import Toolbox, exchange
 
+logger = logging.getLogger(__name__)
 Heard = Callable[[str, str, str, Turn], None]
 Keep = Callable[[Question, list[dict[str, Any]], Turn | None, str], None]
 
@@ -45,7 +47,6 @@ class Chat:
         journal: answers are kept there under the caller's keys and replayed; None keeps nothing.
         before_call: called with the role before every real call; the budget raises there.
         turn: held around every real call, for a model on this machine's CPU that must not run beside measurements.
-        notify: gets one line when a call has to be repeated, and when a parameter is refused.
         heard: gets every answer with a key that is its own, the asked model and the role; replayed ones come again.
         spent: usage per role of earlier processes of this run (`recorded_usage`).
         proven: the endpoint has answered this run before, so that what looks like a wrong address will pass.
@@ -60,7 +61,6 @@ class Chat:
         journal: Journal | None = None,
         before_call: Callable[[str], None] = lambda role: None,
         turn: contextlib.AbstractContextManager[Any] | None = None,
-        notify: Callable[[str], None] = lambda line: None,
         heard: Heard = lambda key, model, role, turn: None,
         spent: dict[str, Usage] | None = None,
         proven: bool = False,
@@ -72,7 +72,6 @@ class Chat:
         self._journal = journal
         self._before_call = before_call
         self._turn = turn or contextlib.nullcontext()
-        self._notify = notify
         self._heard = heard
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -184,7 +183,7 @@ class Chat:
 
         def tell(state: tenacity.RetryCallState) -> None:
             pause = state.next_action.sleep if state.next_action else 0.0
-            self._notify(f"{self.endpoint}: {failures[-1].line}; trying again in {pause:.0f} s")
+            logger.warning(f"{self.endpoint}: {failures[-1].line}; trying again in {pause:.0f} s")
 
         def give_up(state: tenacity.RetryCallState) -> bool:
             return state.attempt_number > self.endpoint.retries or (asked_for(state) or 0.0) > LONGEST_WAIT
@@ -219,7 +218,9 @@ class Chat:
                 break
             # Each time one parameter less is sent, so this ends.
             if self.endpoint.refusals.add(fault.parameter):
-                self._notify(f"{self.endpoint} refuses {fault.parameter} ({fault.line}): asked without it from now on")
+                logger.warning(
+                    f"{self.endpoint} refuses {fault.parameter} ({fault.line}): asked without it from now on"
+                )
         if fault.action is Action.STOP or (fault.misconfigured and not self._answered):
             raise ChatError(f"{self.endpoint}: {fault.line}")
         if fault.action is Action.REJECT:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import secrets
 import selectors
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +18,7 @@ import psutil
 from autoprune.errors import ChatError
 from autoprune.llm.serve import ServeOptions
 
+logger = logging.getLogger(__name__)
 START_SECONDS = 300.0
 SIGN_OF_LIFE_SECONDS = 5.0
 
@@ -35,19 +36,10 @@ class LocalServer:
         ChatError: the port is taken, the model cannot be loaded, the server does not start.
     """
 
-    def __init__(
-        self,
-        model: Path,
-        *,
-        port: int = 0,
-        threads: int = 0,
-        context: int = 8192,
-        notify: Callable[[str], None] = lambda line: None,
-    ) -> None:
+    def __init__(self, model: Path, *, port: int = 0, threads: int = 0, context: int = 8192) -> None:
         self.model = model
         self.base_url = ""
         self.api_key = secrets.token_urlsafe(24)
-        self._notify = notify
         self._options = ServeOptions(
             model=str(model),
             port=port,
@@ -97,7 +89,7 @@ class LocalServer:
                 waited = time.monotonic() - started
                 if waited > START_SECONDS:
                     raise ChatError(f"the local chat server with {self.model} did not start in {START_SECONDS:.0f} s")
-                self._notify(f"loading {self.model.name}: {waited:.0f} s")
+                logger.info(f"loading {self.model.name}: {waited:.0f} s")
         line = process.stdout.readline()
         if not line:
             code = process.wait()

@@ -4,7 +4,6 @@ The server holds the *dense* model throughout: what is pruned and measured is th
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from autoprune.models.gguf_files import KNOWN, KnownFile, sha256_of
 SAME = "the target is this file, dequantised"
 SAME_SIZES = "of the same sizes as the target; its weights were not compared"
 NOT_COMPARED = "named as the target's weights; not compared"
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -31,13 +28,13 @@ class OwnWeights:
     def name(self) -> str:
         return self.source.name
 
-    def find(self, notify: Notify) -> Path:
+    def find(self) -> Path:
         """The file, downloaded if it has to be. Raises DownloadError."""
-        return self.source.find(notify) if isinstance(self.source, KnownFile) else self.source
+        return self.source.find() if isinstance(self.source, KnownFile) else self.source
 
-    def record(self, notify: Notify) -> dict[str, str]:
+    def record(self) -> dict[str, str]:
         """What a run notes about it."""
-        return {"gguf": self.name, "sha256": sha256_of(self.find(notify)), "ground": self.ground}
+        return {"gguf": self.name, "sha256": sha256_of(self.find()), "ground": self.ground}
 
 
 def own_weights(target: str, model: str | None) -> OwnWeights:

@@ -3,7 +3,8 @@
 Candidates run in the sandbox, always: a file from elsewhere is not trusted more than an agent's.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,24 +21,23 @@ from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.choose import make_sandbox
 from autoprune.text_files import read_text_file
 
+logger = logging.getLogger(__name__)
 SUFFIX = ".py"
 
 
 @contextmanager
-def open_algorithms(
-    names: Sequence[str], settings: SandboxSettings, notify: Callable[[str], None]
-) -> Iterator[list[Algorithm]]:
+def open_algorithms(names: Sequence[str], settings: SandboxSettings) -> Iterator[list[Algorithm]]:
     """The named algorithms, with a sandbox beneath those that are candidates; it is closed at the end.
 
     A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix to compare it otherwise than its paper), one of
     `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content
     hash, or best). Raises UsageError for one that cannot be found, before anything is started.
     """
-    found = {name: _source(name, notify) for name in names}
+    found = {name: _source(name) for name in names}
     if all(source is None for source in found.values()):
         yield [Published.named(name) for name in names]
         return
-    sandbox = make_sandbox(settings, notify)
+    sandbox = make_sandbox(settings)
     try:
         yield [
             Published.named(name) if source is None else Candidate(_short(name), source, sandbox)
@@ -47,7 +47,7 @@ def open_algorithms(
         sandbox.close()
 
 
-def _source(name: str, notify: Callable[[str], None]) -> str | None:
+def _source(name: str) -> str | None:
     """A candidate's source; None for a published score."""
     if name.partition("@")[0] in SCORES:
         choose_score(name)
@@ -58,7 +58,7 @@ def _source(name: str, notify: Callable[[str], None]) -> str | None:
         return discovered_source(name)
     run, colon, candidate = name.rpartition(":")
     if colon and run and candidate:
-        return _of_run(Path(run), candidate, notify)
+        return _of_run(Path(run), candidate)
     raise UsageError(
         f"unknown algorithm {name!r}; there are {', '.join(SCORES)} (also as NAME@row, NAME@matrix), "
         f"{''.join(f'{each}, ' for each in discovered())}a file that ends in .py, or RUN:CANDIDATE"
@@ -73,10 +73,10 @@ def _read(path: Path) -> str:
     return text
 
 
-def _of_run(path: Path, wanted: str, notify: Callable[[str], None]) -> str:
+def _of_run(path: Path, wanted: str) -> str:
     run = RunDirectory.open(path)
     if schema := run.schema():
-        notify(f"{run.path} contacts {schema.database.url}")
+        logger.info(f"{run.path} contacts {schema.database.url}")
     archive = Archive.of(run)
     try:
         return run.source(find_candidate(archive, wanted).candidate)

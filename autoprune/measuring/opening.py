@@ -1,5 +1,6 @@
 """Opening a workbench: target, texts, statistics, sandbox and executor, and closing what must be closed."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,36 +12,37 @@ from autoprune.evaluation.measurement_store import MeasurementStore
 from autoprune.executors.choose import check_executor, make_executor
 from autoprune.executors.compute_lock import ComputeLock
 from autoprune.measuring.measurer import Measurer
-from autoprune.measuring.workbench import Notify, Workbench
+from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.choose import make_sandbox
 
+logger = logging.getLogger(__name__)
 FOUND = ("bos", "device", "dtype")
 """Settings for which `auto` looks at the machine or the model."""
 
 
 @contextmanager
-def open_workbench(config: Config, run: RunDirectory, archive: Archive, notify: Notify) -> Iterator[Workbench]:
+def open_workbench(config: Config, run: RunDirectory, archive: Archive) -> Iterator[Workbench]:
     """Load the target, texts and statistics, start the sandbox and the executor; close these two in every case."""
     check_executor(config.executor)
     lock = ComputeLock()
     with ExitStack() as stack:
-        sandbox = make_sandbox(config.sandbox, notify)
+        sandbox = make_sandbox(config.sandbox)
         stack.callback(sandbox.close)
-        begun = _as_begun(config, run, notify)
+        begun = _as_begun(config, run)
         with lock:
-            bench = open_bench(begun, run.path, notify)
+            bench = open_bench(begun, run.path)
         # Also for a second model, but for BOS: of that each model has its own.
         config = begun.model_copy(update={"dtype": bench.fingerprints()["dtype"], "data": config.data})
-        store = MeasurementStore(archive, user_cache(notify) if config.search.cache else None)
-        executor = make_executor(config, bench, sandbox.name, lock, notify)
+        store = MeasurementStore(archive, user_cache() if config.search.cache else None)
+        executor = make_executor(config, bench, sandbox.name, lock)
         if executor is not None:
             stack.callback(executor.close)
         yield Workbench.of(Measurer(config, run, store, bench, sandbox, lock, executor))
 
 
-def _as_begun(config: Config, run: RunDirectory, notify: Notify) -> Config:
+def _as_begun(config: Config, run: RunDirectory) -> Config:
     """With the device, dtype and BOS that the run began with: another time, `auto` may find others."""
     record = run.settings()[1]
     if "texts" in record:  # by a version that knew no BOS, perhaps
@@ -48,7 +50,7 @@ def _as_begun(config: Config, run: RunDirectory, notify: Notify) -> Config:
     settings = {"device": config.device, "dtype": config.dtype, "bos": config.data.bos}
     begun: dict[str, Any] = {key: record[key] for key in FOUND if settings[key] == "auto" and key in record}
     if begun:
-        notify(f"{', '.join(f'{key} {value}' for key, value in begun.items())}: as the run began")
+        logger.info(f"{', '.join(f'{key} {value}' for key, value in begun.items())}: as the run began")
     if "bos" in begun:
         begun["data"] = config.data.model_copy(update={"bos": begun.pop("bos")})
     return config.model_copy(update=begun)

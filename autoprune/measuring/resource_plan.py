@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,21 +63,21 @@ class ResourcePlan:
         return all(phase.fits for phase in self.phases)
 
 
-def plan(config: Config, notify: Callable[[str], None]) -> ResourcePlan:
+def plan(config: Config) -> ResourcePlan:
     """Plan a search with these settings. Loads nothing of the model; its files are read from for the disk's speed.
 
     Raises UsageError for a model that is not there, AutoPruneError when it does not fit even block by block.
     """
     device = choose_device(config.device)
-    empty = empty_model(config.model, notify)
+    empty = empty_model(config.model)
     size = Footprint(empty)
-    dtype = faster_dtype(size.matrices, device, notify) if config.dtype == "auto" else DTYPES[config.dtype]
+    dtype = faster_dtype(size.matrices, device) if config.dtype == "auto" else DTYPES[config.dtype]
     free = free_room(device, config.memory_gb)
-    offload = choose_offload(config.offload, size, dtype, device, free, notify, config.model)
+    offload = choose_offload(config.offload, size, dtype, device, free, config.model)
     _check_probe(size, dtype, device, free, config.model)
-    files = weight_files(config.model, notify)
+    files = weight_files(config.model)
     speed = read_speed(files, cold=offload == "disk")
-    sandbox = make_sandbox(config.sandbox, notify)
+    sandbox = make_sandbox(config.sandbox)
     try:
         sandbox.wait_until_warm()
         with tempfile.TemporaryDirectory(prefix="autoprune-") as folder:

@@ -1,6 +1,5 @@
 """What can be measured, by name, under one condition: a sparsity or an N:M pattern, a calibration sample, a model."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from autoprune.config import Config
@@ -22,8 +21,6 @@ from autoprune.runs.measurement import BASELINE, DENSE, Measurement
 
 TUNED_BY = "wanda"
 """The score with which the allocation that candidates get is tuned, and made where it takes scores."""
-
-Notify = Callable[[str], None]
 
 
 @dataclass
@@ -90,7 +87,7 @@ class Workbench:
                 raise UsageError(f"the pattern {pattern} does not divide the {layer.shape[1]} inputs of {layer.name}")
         return replace(self.with_sparsity(1.0 - kept / of), pattern=pattern)
 
-    def with_model(self, model: str, notify: Notify) -> "Workbench":
+    def with_model(self, model: str) -> "Workbench":
         """Another target, loaded now, on the same kinds of text, of as many windows as `search.transfer_windows` says.
 
         Raises UsageError for one that cannot be used.
@@ -99,7 +96,7 @@ class Workbench:
         if windows is not None:
             data = data.model_copy(update={"search_windows": windows, "report_windows": windows})
         config = self.config.model_copy(update={"model": model, "data": data})
-        bench = open_bench(config, self.run.path, notify)
+        bench = open_bench(config, self.run.path)
         other = replace(self.measurer, config=config, bench=bench, executor=None, _asked={})
         tuner = Tuner(other, self.sparsity) if config.search.tune_elsewhere else self.tuner
         return replace(self, measurer=other, tuner=tuner)

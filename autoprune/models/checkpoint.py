@@ -1,10 +1,11 @@
 """Whether a checkpoint holds what its model needs, as plain numbers. What it lacks, transformers would make up."""
 
 import json
+import logging
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from autoprune.errors import UsageError
 
+logger = logging.getLogger(__name__)
 FORMS = ("model.safetensors", "pytorch_model.bin")
 """The files of weights in the order in which transformers looks for them, each whole or as an index of its parts."""
 INDEX = ".index.json"
@@ -69,7 +71,7 @@ def check_files(name: str, folder: Path) -> None:
         )
 
 
-def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any], notify: Callable[[str], None]) -> None:
+def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any]) -> None:
     """Raises UsageError for weights that transformers made up; one line for tensors that the model has no use for.
 
     `loading`: the `output_loading_info` of `from_pretrained`, in which what is tied, or may be left out, is no more.
@@ -86,7 +88,7 @@ def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any], noti
         )
     _check_shapes(name, sorted(loading["mismatched_keys"]))
     if unexpected:
-        notify(f"{name}: {len(unexpected)} tensors of the checkpoint are no part of {kind}: {some(unexpected)}")
+        logger.warning(f"{name}: {len(unexpected)} tensors of the checkpoint are no part of {kind}: {some(unexpected)}")
 
 
 def check_stored(name: str, model: nn.Module, stored: Mapping[str, Tensor]) -> None:

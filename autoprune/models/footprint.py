@@ -1,6 +1,7 @@
 """How large a model is and where it fits, known from its configuration before anything of it is loaded."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import nn
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.models.blocks import decoder_blocks, prunable_layers, shared_layers
 
+logger = logging.getLogger(__name__)
 OFFLOADS = ("none", "memory", "disk")
 """Where decoder blocks live that do not stay on the device: in host memory, or on disk, mapped from their files."""
 GIB = 2**30
@@ -77,13 +79,7 @@ def free_room(device: torch.device, memory_gb: float | None = None) -> Room:
 
 
 def choose_offload(
-    offload: str,
-    size: Footprint,
-    dtype: torch.dtype,
-    device: torch.device,
-    free: Room,
-    notify: Callable[[str], None],
-    name: str,
+    offload: str, size: Footprint, dtype: torch.dtype, device: torch.device, free: Room, name: str
 ) -> str:
     """One of OFFLOADS. auto: the first with which the pruned model fits into what is free, and a line if it is not
     `none`.
@@ -100,7 +96,9 @@ def choose_offload(
         needed = size.held(dtype.itemsize, each, gpu, pruned=True)
         if needed.fits(spared) and (gpu or each != "memory"):
             if each != "none":
-                notify(f"offload {each}: a pruned {name} does not fit on {device}, so its blocks visit it one by one")
+                logger.info(
+                    f"offload {each}: a pruned {name} does not fit on {device}, so its blocks visit it one by one"
+                )
             return each
     raise AutoPruneError(
         f"{name} does not fit, even block by block: embeddings, one block and masks need {shown(needed)} in "

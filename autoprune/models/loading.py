@@ -1,9 +1,10 @@
 """Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
 
+import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from autoprune.models.malloc import keep_freed_memory
 from autoprune.models.silence import silence_transformers
 from autoprune.pruning.threads import one_thread
 
-Notify = Callable[[str], None]
+logger = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BALANCED = "balanced"
 """The device that is all GPUs: accelerate spreads the model over them."""
@@ -48,11 +49,7 @@ PLACE = "pretrained_model_name_or_path"
 
 
 def load_model(
-    name: str,
-    dtype: torch.dtype | str,
-    notify: Notify,
-    device_map: str | dict[str, Any] | None = None,
-    folder: Path | None = None,
+    name: str, dtype: torch.dtype | str, device_map: str | dict[str, Any] | None = None, folder: Path | None = None
 ) -> tuple[nn.Module, Any]:
     """A causal language model and its tokenizer: from a directory, the hub (or its cache), a GGUF file, or built in.
 
@@ -66,20 +63,20 @@ def load_model(
     spread = {"device_map": device_map, "offload_folder": folder} if device_map else {}
     how = {"dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread}
     with _explained(name), silence_transformers():
-        where = _where(name, notify)
+        where = _where(name)
         model, loading = AutoModelForCausalLM.from_pretrained(**where, **how)
-        check_complete(name, model, loading, notify)
+        check_complete(name, model, loading)
         tokenizer = AutoTokenizer.from_pretrained(**where)
     return model.eval().requires_grad_(False), tokenizer
 
 
-def empty_model(name: str, notify: Notify) -> nn.Module:
+def empty_model(name: str) -> nn.Module:
     """The model as its configuration describes it, without any values: on torch's device "meta". Raises UsageError."""
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with _explained(name), silence_transformers():
-        where = _where(name, notify)  # a GGUF file is converted first, with its values
+        where = _where(name)  # a GGUF file is converted first, with its values
         if Path(where[PLACE]).is_dir():
             check_files(name, Path(where[PLACE]))
         config = AutoConfig.from_pretrained(**where)
@@ -90,34 +87,34 @@ def empty_model(name: str, notify: Notify) -> nn.Module:
     return empty.eval().requires_grad_(False)
 
 
-def weight_files(name: str, notify: Notify) -> list[Path]:
+def weight_files(name: str) -> list[Path]:
     """The files of a model's weights on this machine; none of a hub's model that was not downloaded yet."""
     from transformers.utils import cached_file
 
     with _explained(name), silence_transformers():
-        where = _where(name, notify)[PLACE]
+        where = _where(name)[PLACE]
         config = cached_file(where, "config.json", local_files_only=True)
     folder = Path(config).parent
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
 
 
-def stored_dtype(name: str, notify: Notify) -> torch.dtype:
+def stored_dtype(name: str) -> torch.dtype:
     """The dtype of a model's files, as its configuration says; float32 if it says nothing. Raises UsageError."""
     from transformers import AutoConfig
 
     with _explained(name), silence_transformers():
-        stored = AutoConfig.from_pretrained(**_where(name, notify)).dtype
+        stored = AutoConfig.from_pretrained(**_where(name)).dtype
     return stored if isinstance(stored, torch.dtype) else torch.float32
 
 
-def _where(name: str, notify: Notify) -> dict[str, Any]:
+def _where(name: str) -> dict[str, Any]:
     """What transformers' `from_pretrained` needs to know to find a model and to run no code of it.
 
     Raises UsageError for a file, for what is quantised, and for what asks for code from the hub.
     """
     from transformers import PreTrainedConfig
 
-    path = str(gguf_target(name, notify)) if is_gguf_target(name) else name
+    path = str(gguf_target(name)) if is_gguf_target(name) else name
     if os.path.isfile(path):
         hint = "give its directory, a GGUF file, or what `autoprune unpack` makes of a packed file"
         raise UsageError(f"{name} is a file, and no model; {hint}")
@@ -143,7 +140,7 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device, notify: Notify) -> torch.dtype:
+def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device) -> torch.dtype:
     """float32, or bfloat16 where products with matrices of these shapes [out, in] are clearly faster in it there.
 
     They are those of a decoder block. On a CPU processor time decides, which is the same on a busy machine.
@@ -157,7 +154,7 @@ def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device, notify
             seconds[name] = min(_timed(matrices, inputs) for _ in range(5))
     chosen = "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"
     probe = ", ".join(f"{name} {1000 * each:.1f} ms" for name, each in seconds.items())
-    notify(f"dtype {chosen} (probe, one decoder block and {PROBE_TOKENS} tokens: {probe})")
+    logger.info(f"dtype {chosen} (probe, one decoder block and {PROBE_TOKENS} tokens: {probe})")
     return DTYPES[chosen]
 
 

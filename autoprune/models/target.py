@@ -1,5 +1,6 @@
 """The target: the causal language model being pruned, loaded once, masked and restored exactly."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -18,12 +19,13 @@ from autoprune.models.dense import stay_dense
 from autoprune.models.first_pass import first_pass
 from autoprune.models.footprint import Footprint, blocks_on_disk, choose_offload, free_room, outside
 from autoprune.models.identity import checksum
-from autoprune.models.loading import BALANCED, DTYPES, Notify, choose_device, empty_model, faster_dtype, load_model
+from autoprune.models.loading import BALANCED, DTYPES, choose_device, empty_model, faster_dtype, load_model
 from autoprune.models.outputs import check_outputs
 from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.masks import count_zeros
 from autoprune.spare_cache import writable_cache
 
+logger = logging.getLogger(__name__)
 MakeStorage = Callable[[nn.Module, list[PrunableLayer], torch.device], BlockStorage]
 
 
@@ -218,12 +220,7 @@ class _Pristine(Mapping[str, Tensor]):
 
 
 def load_target(
-    model: str,
-    device: str = "auto",
-    dtype: str = "auto",
-    notify: Notify = lambda line: None,
-    offload: str = "auto",
-    memory_gb: float | None = None,
+    model: str, device: str = "auto", dtype: str = "auto", offload: str = "auto", memory_gb: float | None = None
 ) -> Target:
     """Load a target from a directory, a hub id, a GGUF file, or a built-in name.
 
@@ -232,35 +229,29 @@ def load_target(
     with host memory limited to `memory_gb` GiB if that is given. Code that comes with a model is never run. Raises
     UsageError for a model or device that cannot be used, AutoPruneError when it does not fit even block by block.
     """
-    target = _loaded(model, choose_device(device), device == BALANCED, dtype, notify, offload, memory_gb)
+    target = _loaded(model, choose_device(device), device == BALANCED, dtype, offload, memory_gb)
     check_outputs(target)
     if target.blank:  # as a download leaves them that took the room for a file before it had the file
-        notify(f"{model}: {some(target.blank)} hold zeros alone; is the checkpoint complete?")
+        logger.warning(f"{model}: {some(target.blank)} hold zeros alone; is the checkpoint complete?")
     for line in target.dense:
-        notify(line)
+        logger.info(line)
     return target
 
 
 def _loaded(
-    model: str,
-    device: torch.device,
-    balanced: bool,
-    dtype: str,
-    notify: Notify,
-    offload: str,
-    memory_gb: float | None,
+    model: str, device: torch.device, balanced: bool, dtype: str, offload: str, memory_gb: float | None
 ) -> Target:
-    empty = empty_model(model, notify)
+    empty = empty_model(model)
     size = Footprint(empty)
-    kind = faster_dtype(size.matrices, device, notify) if dtype == "auto" else DTYPES[dtype]
+    kind = faster_dtype(size.matrices, device) if dtype == "auto" else DTYPES[dtype]
     if balanced:
-        return Target(*load_model(model, kind, notify, BALANCED), model)
-    place = choose_offload(offload, size, kind, device, free_room(device, memory_gb), notify, model)
+        return Target(*load_model(model, kind, BALANCED), model)
+    place = choose_offload(offload, size, kind, device, free_room(device, memory_gb), model)
     if place == "disk":
-        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=writable_cache(notify))  # not where it is memory
-        loaded, tokenizer = load_model(model, kind, notify, blocks_on_disk(empty, device), Path(folder.name))
+        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=writable_cache())  # not where it is memory
+        loaded, tokenizer = load_model(model, kind, blocks_on_disk(empty, device), Path(folder.name))
         return Target(loaded, tokenizer, model, device, partial(OnDisk, folder=folder, dtype=kind))
-    loaded, tokenizer = load_model(model, kind, notify)
+    loaded, tokenizer = load_model(model, kind)
     cast(loaded, kind)
     with outside(loaded) if place == "memory" else nullcontext():
         loaded.to(device)

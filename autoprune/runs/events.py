@@ -96,6 +96,10 @@ class EventLog:
             for listener in self._listeners:
                 listener(event)
 
+    def notice(self, text: str) -> None:
+        """Write a line about what is going on."""
+        self.emit("notice", text=text)
+
     def close(self) -> None:
         self._file.close()
 

@@ -9,7 +9,7 @@ can do anything on this machine, so this program itself has that power while it 
 import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -38,15 +38,15 @@ class DockerSandbox:
 
     name = "docker"
 
-    def __init__(self, settings: SandboxSettings, notify: Callable[[str], None], spares: int = 1) -> None:
-        """Raises SandboxUnavailable, AutoPruneError. `notify` gets a line when the image has to be made."""
+    def __init__(self, settings: SandboxSettings, spares: int = 1) -> None:
+        """Raises SandboxUnavailable, AutoPruneError. Logs a line when the image has to be made."""
         self._settings = settings
         self._id = uuid.uuid4().hex
         self._client, self._address = engine.connect()
         if settings.gpu and not engine.has_gpu(self._client.info()):
             raise SandboxMissing("sandbox.gpu is set, but the engine has no GPU to hand to a container")
         leftovers.sweep(self._client)
-        image = ensure_image(self._client, settings.image, notify)
+        image = ensure_image(self._client, settings.image)
         bound = (image.labels or {}).get(RUNTIME_LABEL) == "bound"
         options = self._options(str(image.id), bound)
         hidden = runtime.hidden_folders() if bound else []

@@ -7,19 +7,21 @@
 """
 
 import io
+import logging
 import platform
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from autoprune.errors import AutoPruneError, UsageError
+from autoprune.log import quiet
 from autoprune.sandbox.runtime import PYTHON_PATH, shared_libraries
 
+logger = logging.getLogger(__name__)
 RUNTIME_LABEL = "autoprune.runtime"
 """`image`: interpreter and torch are inside. `bound`: they are bound from this machine."""
 
@@ -27,7 +29,7 @@ RUNTIME_LABEL = "autoprune.runtime"
 _HOST_LABEL = "autoprune.host"
 
 
-def ensure_image(client: Any, name: str, notify: Callable[[str], None]) -> Any:
+def ensure_image(client: Any, name: str) -> Any:
     """The image `name`, made from this machine if there is none, or if that was made for another interpreter.
 
     An image that was built in another way is taken as it is. Raises AutoPruneError.
@@ -42,16 +44,15 @@ def ensure_image(client: Any, name: str, notify: Callable[[str], None]) -> Any:
     except (docker.errors.DockerException, OSError) as error:
         raise AutoPruneError(f"the engine does not answer: {' '.join(str(error).split())}") from None
     if stale:
-        notify(f"making the image {name} from this machine's libraries (a second, once)")
-        build_image(client, name, "host", lambda line: None)
+        logger.info(f"making the image {name} from this machine's libraries (a second, once)")
+        with quiet():
+            build_image(client, name, "host")
         image = client.images.get(name)
     return image
 
 
-def build_image(
-    client: Any, name: str, source: Literal["dockerfile", "host"] | Path, notify: Callable[[str], None]
-) -> str:
-    """Build or replace the image `name`; its id. `notify` gets a line per step. Raises AutoPruneError.
+def build_image(client: Any, name: str, source: Literal["dockerfile", "host"] | Path) -> str:
+    """Build or replace the image `name`; its id. Logs a line per step. Raises AutoPruneError.
 
     What had the name before is removed, unless it has another or a container is made of it.
     """
@@ -59,9 +60,9 @@ def build_image(
 
     try:
         before = _id(client, name)
-        built = _build(client, name, source, notify)
+        built = _build(client, name, source)
         if before not in (None, built):
-            _drop(client, before, notify)
+            _drop(client, before)
         return built
     except docker.errors.DockerException as error:  # some of these are OSErrors too
         raise AutoPruneError(f"the engine did not build {name}: {' '.join(str(error).split())}") from None
@@ -78,19 +79,19 @@ def _id(client: Any, name: str) -> str | None:
         return None
 
 
-def _build(client: Any, name: str, source: Literal["dockerfile", "host"] | Path, notify: Callable[[str], None]) -> str:
+def _build(client: Any, name: str, source: Literal["dockerfile", "host"] | Path) -> str:
     if source == "dockerfile":
-        return _from_dockerfile(client, name, notify)
+        return _from_dockerfile(client, name)
     if source == "host":
-        notify("collecting the shared libraries of the interpreter and torch")
+        logger.info("collecting the shared libraries of the interpreter and torch")
         libraries = shared_libraries()
         folders = sorted({str(path.parent) for path in libraries})
         return _import(client, name, _tarball(libraries), folders, {_HOST_LABEL: _host()})
-    notify(f"importing {source}")
+    logger.info(f"importing {source}")
     return _import(client, name, source.read_bytes(), [], {})
 
 
-def _drop(client: Any, image: str, notify: Callable[[str], None]) -> None:
+def _drop(client: Any, image: str) -> None:
     import docker
 
     try:
@@ -99,22 +100,22 @@ def _drop(client: Any, image: str, notify: Callable[[str], None]) -> None:
     except docker.errors.ImageNotFound:  # the engine dropped it with its name
         return
     except docker.errors.APIError as error:
-        notify(f"the image that had the name before is left: {' '.join(str(error).split())}")
+        logger.warning(f"the image that had the name before is left: {' '.join(str(error).split())}")
 
 
-def _from_dockerfile(client: Any, name: str, notify: Callable[[str], None]) -> str:
+def _from_dockerfile(client: Any, name: str) -> str:
     arguments = {"BASE": f"python:{'.'.join(platform.python_version_tuple()[:2])}-slim"}
     for package in ("torch", "numpy", "safetensors"):
         try:
             arguments[package.upper()] = f"{package}=={version(package).partition('+')[0]}"
         except PackageNotFoundError:
-            notify(f"{package} is not installed here: taking the newest")
+            logger.warning(f"{package} is not installed here: taking the newest")
     with tempfile.TemporaryDirectory() as context:
         Path(context, "Dockerfile").write_bytes(files("autoprune.sandbox").joinpath("Dockerfile").read_bytes())
         error = ""
         for event in client.api.build(path=context, tag=name, buildargs=arguments, rm=True, pull=True, decode=True):
             if line := str(event.get("stream", event.get("status", ""))).strip():
-                notify(line)
+                logger.info(line)
             error = str(event.get("error", error))
     if error:
         raise AutoPruneError(f"the engine did not build {name}: {error}")

@@ -176,7 +176,7 @@ def _on_second_model(context: SearchContext, taking_part: list[Contender]) -> li
     if model is None or model == context.config.model:
         return []
     try:
-        workbench = context.workbench.with_model(model, lambda line: context.events.emit("notice", text=line))
+        workbench = context.workbench.with_model(model)
     except (UsageError, DownloadError) as error:
         context.events.emit("notice", "confirming/transfer", text=f"the transfer model cannot be used: {error}")
         return [Condition(model, context.config.sparsity, nan, [], problem=str(error))]

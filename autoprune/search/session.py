@@ -1,5 +1,6 @@
 """One process' work on a run: opens everything, starts or continues the state machine, closes everything."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from autoprune.llm.choose import Choice, open_chats
 from autoprune.llm.client import Chat
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.reply import Turn
+from autoprune.log import log_to
 from autoprune.measuring.opening import open_workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.contacts import admit
@@ -39,29 +41,26 @@ from autoprune.search.estimate import estimate
 from autoprune.search.state import SearchState, checked
 from autoprune.search.state_machine import Compiled, search_graph
 
+logger = logging.getLogger(__name__)
 STEPS_PER_GENERATION = 16
 SPARE_THREADS = 4
 """Beside one for each candidate of a generation, so that all of them go on at the same time."""
 VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
-
-Notify = Callable[[str], None]
 
 
 @contextmanager
 def open_context(run: RunDirectory, config: Config, choice: Choice, events: EventLog) -> Iterator[SearchContext]:
     """Target, sandbox, chat model and archive of a run, all closed again in every case."""
 
-    def notify(line: str) -> None:
-        events.emit("notice", text=line)
-
     admit(run.path, run.settings()[0], config)
     given, config = config, _settled(config, choice)
     with ExitStack() as stack:
+        stack.enter_context(log_to(events.notice))
         archive = Archive.of(run, config)
         stack.callback(archive.close)
         if schema := run.schema(config):
-            notify(f"archive and checkpoints: {schema}")
-        workbench = stack.enter_context(open_workbench(config, run, archive, notify))
+            logger.info(f"archive and checkpoints: {schema}")
+        workbench = stack.enter_context(open_workbench(config, run, archive))
         budget = Budget(config.search)
         context: SearchContext
 
@@ -82,7 +81,6 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
                 journal=archive,
                 before_call=before_call,
                 turn=workbench.measurer.lock,
-                notify=notify,
                 heard=heard,
                 keep=recorder.add if recorder else lambda question, messages, turn, problem: None,
                 proven=bool(archive.calls()),
@@ -112,13 +110,13 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
         record["sandbox"] = workbench.measurer.sandbox.name
         record["bos"] = "always" if workbench.bench.windows("search").bos else "never"
         if choice.own is not None:
-            record["self"] = choice.own.record(notify)
+            record["self"] = choice.own.record()
         before = run.settings()[1]
         if choice.recording is not None:
             record["replay"] = choice.recording.facts()
             played = before.get("replay")
             if isinstance(played, dict) and played.get("sha256") != choice.recording.sha256:
-                notify("the recording is another one than this run began with, or was changed since")
+                logger.warning("the recording is another one than this run began with, or was changed since")
         record |= {fact: before[fact] for fact in ("origin", "schema") if fact in before}
         run.write_settings(given, record)
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}

@@ -27,7 +27,7 @@ def live(path: Path, config: Config, log: type[EventLog] = EventLog) -> RunDirec
     directory = RunDirectory(path) if path.exists() else RunDirectory.create(path, config)
     events = log(directory.events_file)
     try:
-        with open_context(directory, config, choose_llm(config.llm, lambda line: None), events) as context:
+        with open_context(directory, config, choose_llm(config.llm), events) as context:
             work(context)
     finally:
         events.close()
@@ -64,7 +64,7 @@ def _nurse(pipe: Connection, config: Config, cache: Path) -> None:
     os.environ |= {"AUTOPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     from autoprune.measuring import opening
 
-    bench = opening.open_bench(config, None, lambda line: None)
+    bench = opening.open_bench(config, None)
 
     def open_again(config: Config, *_: object) -> Bench:
         bench._config = config  # a life may have other settings of the search; target and texts are those of all

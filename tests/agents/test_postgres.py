@@ -75,5 +75,5 @@ def test_a_fork_goes_from_one_kind_of_database_to_the_other_and_finds_the_same(s
         best = min(
             (each for each in archive.outcomes() if "perplexity" in each.data), key=lambda x: x.data["perplexity"]
         )
-    with open_algorithms([f"{origin.path}:best"], SandboxSettings(engine="local"), print) as (algorithm,):
+    with open_algorithms([f"{origin.path}:best"], SandboxSettings(engine="local")) as (algorithm,):
         assert algorithm.source == origin.source(best.candidate)

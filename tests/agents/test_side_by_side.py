@@ -35,7 +35,7 @@ def test_a_generation_is_measured_side_by_side(small_config, tmp_path, search):
     config = small_config(*words)
     run = RunDirectory.create(tmp_path / "met", config)
     events = EventLog(run.events_file)
-    with open_context(run, config, choose_llm(config.llm, lambda line: None), events) as context:
+    with open_context(run, config, choose_llm(config.llm), events) as context:
         executor = Meeting(context.workbench.bench, context.workbench.measurer.sandbox)
         executor.expect(each["candidate"] for each in alone["outcomes"] if each["status"] in REACHED)
         context.workbench.measurer.executor = executor

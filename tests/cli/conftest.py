@@ -146,7 +146,7 @@ def recorded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         config = load_config(None, [f"model={tiny_model}", *SMALL, *words])
         run = RunDirectory.create(home / "run", config)
         events = EventLog(run.events_file)
-        with open_context(run, config, choose_llm(config.llm, lambda line: None), events) as context:
+        with open_context(run, config, choose_llm(config.llm), events) as context:
             work(context)
         events.close()
     return str(run.path)

@@ -26,7 +26,7 @@ def searched(tiny_model, tmp_path_factory):
         )
         run = RunDirectory.create(home / "run", config)
         events = EventLog(run.events_file)
-        with open_context(run, config, choose_llm(config.llm, lambda line: None), events) as context:
+        with open_context(run, config, choose_llm(config.llm), events) as context:
             work(context)
         events.close()
     return run

@@ -61,7 +61,7 @@ def _search(path: Path, words: list[str]) -> Path:
     run = RunDirectory.create(path, config)
     events = EventLog(run.events_file)
     try:
-        with open_context(run, config, choose_llm(config.llm, lambda line: None), events) as context:
+        with open_context(run, config, choose_llm(config.llm), events) as context:
             work(context)
     except RunPaused:
         pass

@@ -195,7 +195,7 @@ def test_another_calibration_sample_is_another_measurement_of_the_same_target(be
 def test_the_same_tokens_in_windows_of_another_length_have_statistics_of_their_own(tiny_target, tmp_path):
     tokens = torch.arange(64) % 50
     windows = [Windows("calibration", "text", tokens.view(count, -1), "same") for count in (2, 4)]
-    assert len({StatisticsCache(tiny_target, each, tmp_path, print).bundle() for each in windows}) == 2
+    assert len({StatisticsCache(tiny_target, each, tmp_path).bundle() for each in windows}) == 2
 
 
 def test_a_target_on_disk_measures_what_one_in_memory_does(open_tiny_bench):

@@ -12,6 +12,7 @@ from autoprune.evaluation.evaluate import evaluate
 from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.texts import SPLITS, cut, load_splits, read_text
 from autoprune.executors.worker import Worker, WorkerSpec
+from autoprune.log import log_to
 from autoprune.models.target import load_target
 from tests.bos_models import BOS, SEQLEN
 
@@ -27,9 +28,9 @@ def bench_on(bos_models, cache):
         data = {**DATA, "source": text, "calibration": text, "bos": bos, **settings.pop("data", {})}
         tree = {"model": str(getattr(bos_models, name)), "device": "cpu", "dtype": "float32", "data": data, **settings}
         said = []
-        return open_bench(Config.model_validate(tree), None, said.append), [
-            line for line in said if "BOS" in line or "bos" in line
-        ]
+        with log_to(said.append):
+            bench = open_bench(Config.model_validate(tree), None)
+        return bench, [line for line in said if "BOS" in line or "bos" in line]
 
     return opened
 
@@ -41,7 +42,8 @@ def measured(bos_models):
     def measure(name, bos="auto", seqlen=SEQLEN, offload="none"):
         said = []
         model, text = str(getattr(bos_models, name)), str(bos_models.text)
-        found = evaluate(model, text, seqlen, 3, (), "cpu", "float32", said.append, offload=offload, bos=bos)
+        with log_to(said.append):
+            found = evaluate(model, text, seqlen, 3, (), "cpu", "float32", offload=offload, bos=bos)
         return found, [line for line in said if "bos" in line]
 
     return measure

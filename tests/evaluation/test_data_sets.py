@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 from autoprune.errors import UsageError
 from autoprune.evaluation.data_sets import Source, read_rows
 from autoprune.evaluation.texts import SPLITS, read_text
+from autoprune.log import log_to
 
 ROWS = [f"Row {i} tells the story of number {i}, which is {i * i} when squared." for i in range(30)]
 IDS = [f"{i:07d}" for i in range(30)]
@@ -51,7 +52,8 @@ def hub(tmp_path, monkeypatch):
 
 def rows(source: str, tokenizer: object = None) -> tuple[list[str], list[str]]:
     said: list[str] = []
-    return read_rows(Source.parse(source), tokenizer, said.append).texts, said
+    with log_to(said.append):
+        return read_rows(Source.parse(source), tokenizer).texts, said
 
 
 def refusal(source: str, tokenizer: object = None) -> str:

@@ -30,31 +30,21 @@ FULL = Measurement(
 PARTIAL = FULL.with_losses(LOSSES[:4])
 
 
-class Told(list):
-    def __call__(self, line):
-        self.append(line)
-
-
-@pytest.fixture
-def told():
-    return Told()
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "cache" / "measurements.sqlite"
 
 
 @pytest.fixture
-def cache(path, told):
-    return MeasurementCache(path, told)
+def cache(path):
+    return MeasurementCache(path)
 
 
-def test_what_was_measured_is_found_again_bit_by_bit_with_no_seconds_and_says_so(cache, path, told):
+def test_what_was_measured_is_found_again_bit_by_bit_with_no_seconds_and_says_so(cache, path, logged):
     cache.put("k", FULL)
-    found = MeasurementCache(path, told).find("k", EVERYTHING)
+    found = MeasurementCache(path).find("k", EVERYTHING)
     assert found == FULL.model_copy(update={"seconds": {}, "cached": True})
-    assert told == []
+    assert logged == []
 
 
 def test_another_key_is_another_measurement(cache):
@@ -100,17 +90,17 @@ def test_a_full_measurement_that_is_found_is_raced_as_if_it_were_measured_now(ca
 
 
 @pytest.mark.parametrize("damage", ["no database", "cut", "record", "schema", "table"])
-def test_a_damaged_file_is_one_line_and_a_fresh_one(cache, path, told, damage):
+def test_a_damaged_file_is_one_line_and_a_fresh_one(cache, path, logged, damage):
     for number in range(200):
         cache.put(f"k{number}", FULL)
     spoil(path, damage)
     assert cache.get("k7") is None
-    assert len(told) == 1
-    assert "damaged" in told[0]
-    assert "\n" not in told[0]
+    assert len(logged) == 1
+    assert "damaged" in logged[0]
+    assert "\n" not in logged[0]
     cache.put("k", FULL)
     assert cache.get("k") == FULL
-    assert len(told) == 1
+    assert len(logged) == 1
 
 
 def spoil(path, damage):
@@ -128,23 +118,23 @@ def spoil(path, damage):
             file.execute(statement[damage])
 
 
-def test_where_nothing_can_be_written_it_is_done_without_and_said_once(tmp_path, told):
+def test_where_nothing_can_be_written_it_is_done_without_and_said_once(tmp_path, logged):
     (tmp_path / "file").write_text("")
-    cache = MeasurementCache(tmp_path / "file" / "measurements.sqlite", told)
+    cache = MeasurementCache(tmp_path / "file" / "measurements.sqlite")
     for _ in range(2):
         cache.put("k", FULL)
         assert cache.find("k", EVERYTHING) is None
-    assert len(told) == 1
-    assert "not cached" in told[0]
+    assert len(logged) == 1
+    assert "not cached" in logged[0]
 
 
 def write(path, first):
-    cache = MeasurementCache(path, print)
+    cache = MeasurementCache(path)
     for number in range(first, first + 40):
         cache.put(f"k{number}", FULL)
 
 
-def test_several_processes_write_at_once_and_lose_nothing(path, cache, told):
+def test_several_processes_write_at_once_and_lose_nothing(path, cache, logged):
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=write, args=(path, first)) for first in (0, 20, 40)]
     for process in processes:
@@ -153,4 +143,4 @@ def test_several_processes_write_at_once_and_lose_nothing(path, cache, told):
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert all(cache.get(f"k{number}") for number in range(80))
-    assert told == []
+    assert logged == []

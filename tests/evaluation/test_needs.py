@@ -49,7 +49,7 @@ def walk(target):
 def measure(target):
     windows = {split: Windows(split, "random", tokens, split) for split in SPLITS}
     with tempfile.TemporaryDirectory() as folder:
-        cache = StatisticsCache(target, windows["calibration"], Path(folder, "bundles"), lambda line: None)
+        cache = StatisticsCache(target, windows["calibration"], Path(folder, "bundles"))
         bench = Bench(target, windows, Config.model_validate({"model": "random", "data": data}), cache)
         evaluate(bench, Published.named("wanda"), Recipe(0.5), "search")
 
@@ -105,7 +105,7 @@ def test_memory_is_what_was_predicted_and_on_disk_that_of_one_block(tiny_model, 
     words = [str(tiny_model), str(large), offload, json.dumps(DATA)]
     done = subprocess.run([sys.executable, "-c", WORK, *words], capture_output=True, text=True, check=True)
     loaded, walked, measured = json.loads(done.stdout)
-    size = Footprint(empty_model(str(large), lambda line: None))
+    size = Footprint(empty_model(str(large)))
     needs = MemoryEstimate(size, Config.model_validate({"data": DATA}), torch.float32, offload, gpu=False)
     assert measured / 4 < needs.measuring(SAMPLES).host < 4 * measured
     blocks = 4 * sum(size.blocks)

@@ -21,11 +21,11 @@ from tests.conftest import DATA
 def make(model: Path, into: Path, recipe: Recipe, algorithm: str = "wanda", **settings: object) -> Produced:
     packed = into.with_suffix(".packed")
     config = Config.model_validate({"model": str(model), "device": "cpu", "data": DATA, **settings})
-    return produce(config, Published.named(algorithm), recipe, into, lambda line: None, packed)
+    return produce(config, Published.named(algorithm), recipe, into, packed)
 
 
 def evaluated(model: Path, dtype: str = "float32") -> tuple[float, int]:
-    found = evaluate(str(model), "builtin", DATA["seqlen"], DATA["report_windows"], (), "cpu", dtype, lambda line: None)
+    found = evaluate(str(model), "builtin", DATA["seqlen"], DATA["report_windows"], (), "cpu", dtype)
     return found.perplexity, found.zeros
 
 

@@ -59,37 +59,37 @@ UNUSABLE = [below_a_file, a_file, a_link_to_nowhere, where_nothing_can_be_made]
 
 
 @pytest.mark.parametrize("unusable", UNUSABLE)
-def test_statistics_go_to_a_temporary_directory_with_one_notice(tiny_target, windows, tmp_path, monkeypatch, unusable):
+def test_statistics_go_to_a_temporary_directory_with_one_notice(
+    tiny_target, windows, tmp_path, monkeypatch, unusable, logged
+):
     monkeypatch.setenv("AUTOPRUNE_CACHE", str(unusable(tmp_path)))
-    said: list[str] = []
-    cache = StatisticsCache(tiny_target, windows, cache_dir() / PLACE, said.append)
+    cache = StatisticsCache(tiny_target, windows, cache_dir() / PLACE)
     base, wide = cache.bundle(), cache.bundle(("gradient",))
     assert Bundle(wide).layers == Bundle(base).layers
     assert {path.parent for path in (base, wide)} == {spare_cache() / PLACE}
-    assert StatisticsCache(tiny_target, windows, cache_dir() / PLACE, said.append).bundle() == base
-    assert user_cache(said.append).get("key") is None
-    notices = [line for line in said if "collecting" not in line]
+    assert StatisticsCache(tiny_target, windows, cache_dir() / PLACE).bundle() == base
+    assert user_cache().get("key") is None
+    notices = [line for line in logged if "collecting" not in line]
     assert len(notices) == 1
     assert f"the cache {cache_dir()} cannot be written (" in notices[0]
     assert statistics_root(base.name, digest_of(base)) == base.parent
 
 
-def test_what_a_cache_holds_is_used_though_it_cannot_be_written(tiny_target, windows, cache, monkeypatch):
-    said: list[str] = []
-    kept = StatisticsCache(tiny_target, windows, cache / PLACE, said.append).bundle()
+def test_what_a_cache_holds_is_used_though_it_cannot_be_written(tiny_target, windows, cache, monkeypatch, logged):
+    kept = StatisticsCache(tiny_target, windows, cache / PLACE).bundle()
     monkeypatch.setattr("autoprune.spare_cache.tempfile.TemporaryFile", read_only)
-    again = StatisticsCache(tiny_target, windows, cache / PLACE, said.append)
+    again = StatisticsCache(tiny_target, windows, cache / PLACE)
     assert again.bundle() == kept
     assert spare_cache() is None
     assert again.bundle(("gradient",)).parent == spare_cache() / PLACE
-    assert sum("Read-only" in line for line in said) == 1
+    assert sum("Read-only" in line for line in logged) == 1
 
 
 def read_only(**where: object) -> None:
     raise OSError(errno.EROFS, "Read-only file system")
 
 
-def test_a_cache_that_fills_up_while_it_is_written_is_left(tiny_target, windows, cache, monkeypatch):
+def test_a_cache_that_fills_up_while_it_is_written_is_left(tiny_target, windows, cache, monkeypatch, logged):
     real = bundles.save_file
 
     def save(tensors: object, path: Path) -> None:
@@ -98,14 +98,13 @@ def test_a_cache_that_fills_up_while_it_is_written_is_left(tiny_target, windows,
         real(tensors, path)
 
     monkeypatch.setattr(bundles, "save_file", save)
-    said: list[str] = []
-    made = StatisticsCache(tiny_target, windows, cache / PLACE, said.append).bundle()
+    made = StatisticsCache(tiny_target, windows, cache / PLACE).bundle()
     assert made.parent == spare_cache() / PLACE
-    assert sum("No space left on device" in line for line in said) == 1
+    assert sum("No space left on device" in line for line in logged) == 1
     assert not list((cache / PLACE).iterdir())
 
 
-def test_a_user_without_a_home_has_no_cache_and_nothing_is_made_in_its_place(tmp_path, monkeypatch):
+def test_a_user_without_a_home_has_no_cache_and_nothing_is_made_in_its_place(tmp_path, monkeypatch, logged):
     def nobody(number: int) -> None:
         raise KeyError(number)
 
@@ -113,9 +112,8 @@ def test_a_user_without_a_home_has_no_cache_and_nothing_is_made_in_its_place(tmp
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     monkeypatch.chdir(tmp_path)
-    said: list[str] = []
-    assert writable_cache(said.append) == spare_cache()
-    assert len(said) == 1
+    assert writable_cache() == spare_cache()
+    assert len(logged) == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -134,8 +132,8 @@ def test_a_download_that_must_be_kept_is_one_line(tmp_path, monkeypatch, unusabl
 def test_files_of_the_cache_have_the_mode_that_the_umask_gives(tiny_target, windows, cache, umask, mode):
     before = os.umask(umask)
     try:
-        StatisticsCache(tiny_target, windows, cache / PLACE, print).bundle()
-        user_cache(print)._do(lambda file: None)
+        StatisticsCache(tiny_target, windows, cache / PLACE).bundle()
+        user_cache()._do(lambda file: None)
     finally:
         os.umask(before)
     files = [path for path in cache.rglob("*") if path.is_file()]

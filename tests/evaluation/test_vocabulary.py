@@ -45,9 +45,9 @@ def test_both_sizes_are_named_before_any_work(small, cache, tmp_path, source):
         source = str(tmp_path / "text.txt")
         (tmp_path / "text.txt").write_text("\n\n".join(f"Statement {n} of the other function." * 40 for n in range(30)))
     works = [
-        lambda: evaluate(str(small), source, 48, 2, [], "cpu", "float32", print),
-        lambda: open_bench(settings(small, source=source, calibration=source), None, print),
-        lambda: list(compare(settings(small, source=source), [Published.named("wanda")], [_recipe()], 1, print)),
+        lambda: evaluate(str(small), source, 48, 2, [], "cpu", "float32"),
+        lambda: open_bench(settings(small, source=source, calibration=source), None),
+        lambda: list(compare(settings(small, source=source), [Published.named("wanda")], [_recipe()], 1)),
     ]
     for work in works:
         line = refused(work)
@@ -66,13 +66,13 @@ def test_only_tokens_that_occur_count(tmp_path, cache):
     tokenizer.add_tokens([f"<never-{n}>" for n in range(20)])
     tokenizer.save_pretrained(folder)
     assert len(AutoTokenizer.from_pretrained(folder)) == 404
-    assert dense(open_bench(settings(folder), None, print), "search").perplexity > 1
-    assert evaluate(str(folder), "builtin", 48, 2, [], "cpu", "float32", print).perplexity > 1
+    assert dense(open_bench(settings(folder), None), "search").perplexity > 1
+    assert evaluate(str(folder), "builtin", 48, 2, [], "cpu", "float32").perplexity > 1
 
 
 def test_an_embedding_larger_than_the_tokenizer_is_fine(tmp_path, cache):
     folder = saved(llama(vocab_size=512), tmp_path / "m")
-    assert dense(open_bench(settings(folder), None, print), "search").perplexity > 1
+    assert dense(open_bench(settings(folder), None), "search").perplexity > 1
 
 
 def test_a_search_looks_at_the_samples_of_later_seeds_as_well(tmp_path, cache):
@@ -84,9 +84,9 @@ def test_a_search_looks_at_the_samples_of_later_seeds_as_well(tmp_path, cache):
     text.write_text("the words of a text that goes on " * 30 + "<late> " * 3000)
     config = settings(folder, calibration=str(text))
     config = config.model_copy(update={"search": config.search.model_copy(update={"confirm_seeds": 3})})
-    assert open_bench(config, None, print).layers
-    assert "embeddings of 384" in refused(lambda: open_bench(config, tmp_path / "run", print))
-    rows = compare(config, [Published.named("magnitude")], [_recipe()], 2, print)
+    assert open_bench(config, None).layers
+    assert "embeddings of 384" in refused(lambda: open_bench(config, tmp_path / "run"))
+    rows = compare(config, [Published.named("magnitude")], [_recipe()], 2)
     assert "embeddings of 384" in refused(lambda: list(rows))
 
 

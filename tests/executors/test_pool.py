@@ -56,20 +56,20 @@ def job(name, source="def score(layer):\n    return layer.weight"):
 
 
 @pytest.fixture
-def open_pool():
+def open_pool(logged):
     """Makes pools of such hands: the pool, the hands that were started, and what was said."""
     pools = []
 
     def make(workers=2, start=FailingHandle):
-        hands, said = [], []
+        hands = []
 
         def started(place):
             hands.append(start(place))
             return hands[-1]
 
-        pool = Pool(started, workers, {"threads": 1}, lambda fields: Path("-".join(fields)), said.append)
+        pool = Pool(started, workers, {"threads": 1}, lambda fields: Path("-".join(fields)))
         pools.append(pool)
-        return pool, hands, said
+        return pool, hands, logged
 
     yield make
     for pool in pools:

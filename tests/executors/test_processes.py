@@ -47,7 +47,7 @@ def workers(request, open_tiny_bench, tiny_model):
     config = Config.model_validate(tree)
     bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "sandbox")})
     here = InProcessExecutor(bench, LocalSandbox(config.sandbox))
-    pool = make_executor(config, bench, "local", threading.RLock(), lambda line: None)
+    pool = make_executor(config, bench, "local", threading.RLock())
     yield pool, here
     pool.close()
     here.close()
@@ -99,4 +99,4 @@ def test_more_workers_than_gpus_is_one_clear_line(open_tiny_bench):
     executor = {"kind": "processes", "workers": 1000, "gpus_per_worker": 1}
     config = Config.model_validate({"executor": executor, "data": DATA})
     with pytest.raises(UsageError, match="1000 workers with 1 GPUs each do not fit on the"):
-        make_executor(config, open_tiny_bench(), "local", threading.RLock(), lambda line: None)
+        make_executor(config, open_tiny_bench(), "local", threading.RLock())

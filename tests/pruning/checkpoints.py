@@ -53,8 +53,8 @@ def edit_config(folder: Path, **changes: Any) -> None:
     (folder / "config.json").write_text(json.dumps({**config, **changes}), "utf-8")
 
 
-def load(folder: Path | str, offload: str = "none", dtype: str = "float32", said: list[str] | None = None) -> Target:
-    return load_target(str(folder), "cpu", dtype, (said if said is not None else []).append, offload)
+def load(folder: Path | str, offload: str = "none", dtype: str = "float32") -> Target:
+    return load_target(str(folder), "cpu", dtype, offload)
 
 
 def refusal(folder: Path | str, offload: str = "none", dtype: str = "float32") -> str:

@@ -93,7 +93,7 @@ def test_the_decoder_of_an_encoder_decoder_is_one():
 @pytest.mark.parametrize("family", [gemma3, git])
 def test_probes_of_one_and_two_blocks_are_of_the_text_decoder(tmp_path, family):
     folder = saved(family(3, 4), tmp_path / "m")
-    size = Footprint(empty_model(str(folder), print))
+    size = Footprint(empty_model(str(folder)))
     assert len(size.blocks) == 3
     for blocks in (1, 2):
         model = stack(str(folder), blocks, torch.float32, torch.device("cpu"))

@@ -17,8 +17,8 @@ def tiny_gguf(tiny_model: Path, tmp_path: Path) -> Path:
     return write_gguf(tiny_model, tmp_path / "tiny.gguf")
 
 
-def loaded(name: str, said: list[str] | None = None):
-    return load_target(name, "cpu", "float32", (said if said is not None else []).append)
+def loaded(name: str):
+    return load_target(name, "cpu", "float32")
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "qwen2.5-coder-1.5b", "some/where.gguf", "OTHER.GGUF"])
@@ -35,23 +35,22 @@ def test_the_case_of_its_suffix_does_not_matter(tiny_gguf, tiny_target, cache):
     assert loaded(str(tiny_gguf.rename(tiny_gguf.with_suffix(".GGUF")))).fingerprint == tiny_target.fingerprint
 
 
-def test_a_gguf_file_is_a_target_with_the_very_weights_it_holds(tiny_gguf, tiny_target, cache):
-    said: list[str] = []
-    target = loaded(str(tiny_gguf), said)
+def test_a_gguf_file_is_a_target_with_the_very_weights_it_holds(tiny_gguf, tiny_target, cache, logged):
+    target = loaded(str(tiny_gguf))
     assert target.fingerprint == tiny_target.fingerprint
-    assert any("converting tiny.gguf to safetensors (float32)" in line for line in said)
+    assert any("converting tiny.gguf to safetensors (float32)" in line for line in logged)
     text = "The quick brown fox"
     assert target.tokenizer(text)["input_ids"] == tiny_target.tokenizer(text)["input_ids"]
 
 
-def test_a_gguf_file_is_converted_once_by_its_content(tiny_gguf, cache):
+def test_a_gguf_file_is_converted_once_by_its_content(tiny_gguf, cache, logged):
     loaded(str(tiny_gguf))
     elsewhere = tiny_gguf.parent / "elsewhere"
     elsewhere.mkdir()
     copy = shutil.copy(tiny_gguf, elsewhere)
-    said: list[str] = []
-    loaded(str(copy), said)
-    assert said == []
+    logged.clear()
+    loaded(str(copy))
+    assert logged == []
     [folder] = (cache / "models").glob("tiny-*")
     assert folder.name == f"tiny-{sha256_of(tiny_gguf)[:16]}"
 
@@ -83,7 +82,7 @@ def test_what_is_no_gguf_model_is_one_clear_line(tmp_path, cache, content, probl
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(UsageError, match=problem) as caught:
-        gguf_target(str(file), print) if problem != "cannot be loaded" else loaded(str(file))
+        gguf_target(str(file)) if problem != "cannot be loaded" else loaded(str(file))
     assert "\n" not in str(caught.value)
     assert str(file) in str(caught.value)
 
@@ -92,8 +91,8 @@ def test_a_built_in_model_that_another_user_converted_is_refused_in_one_line(cac
     weights = cache / "models" / "smollm2-135m" / "model.safetensors"
     weights.parent.mkdir(parents=True)
     weights.touch()
-    assert gguf_target("smollm2-135m", print) == weights.parent
+    assert gguf_target("smollm2-135m") == weights.parent
     monkeypatch.setattr(module.os, "access", lambda path, mode: path != weights)  # root may read all
     with pytest.raises(UsageError, match="another user's") as caught:
-        gguf_target("smollm2-135m", print)
+        gguf_target("smollm2-135m")
     assert str(weights) in str(caught.value)

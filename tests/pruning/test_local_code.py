@@ -42,7 +42,7 @@ def asking(tiny_model: Path, tmp_path: Path):
 def test_a_configuration_that_names_code_on_the_hub_is_one_line(asking, load, more):
     name = asking(**more)
     with pytest.raises(UsageError, match=r"asks for code from the hub .*, which is never run; remove ") as raised:
-        load(name, "auto", print) if load is load_model else load(name, print)
+        load(name, "auto") if load is load_model else load(name)
     assert "\n" not in str(raised.value)
 
 

@@ -111,12 +111,11 @@ def test_the_fingerprint_follows_content_and_dtype(tiny_model, tiny_target):
     assert checksum(tiny_target.model) != tiny_target.fingerprint
 
 
-def test_the_dtype_is_probed_and_said(tiny_model):
-    said: list[str] = []
-    target = load_target(str(tiny_model), notify=said.append)
+def test_the_dtype_is_probed_and_said(tiny_model, logged):
+    target = load_target(str(tiny_model))
     assert target.dtype in (torch.float32, torch.bfloat16)
-    assert len(said) == 1
-    assert said[0].startswith("dtype ")
+    assert len(logged) == 1
+    assert logged[0].startswith("dtype ")
 
 
 def test_a_directory_without_a_model_is_named(tmp_path):

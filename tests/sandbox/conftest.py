@@ -48,7 +48,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def docker() -> Iterator[Sandbox]:
     """Skipped where no engine answers, but not in CI, which must have one."""
     try:
-        sandbox = DockerSandbox(SETTINGS, lambda line: None)
+        sandbox = DockerSandbox(SETTINGS)
     except SandboxUnavailable as error:
         if os.environ.get("CI"):
             raise

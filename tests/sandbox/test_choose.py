@@ -16,18 +16,17 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("nobody_answers")
-def test_auto_takes_local_without_an_engine_and_says_so() -> None:
-    said: list[str] = []
-    sandbox = make_sandbox(SandboxSettings(engine="auto"), said.append)
+def test_auto_takes_local_without_an_engine_and_says_so(logged: list[str]) -> None:
+    sandbox = make_sandbox(SandboxSettings(engine="auto"))
     sandbox.close()
     assert sandbox.name == "local"
-    assert said == ["sandbox: local, an own process with rlimits, Landlock and seccomp (no container engine answers)"]
+    assert logged == ["sandbox: local, an own process with rlimits, Landlock and seccomp (no container engine answers)"]
 
 
 @pytest.mark.usefixtures("nobody_answers")
 def test_docker_without_an_engine_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SandboxUnavailable, match="no container engine answers") as caught:
-        make_sandbox(SandboxSettings(engine="docker"), print)
+        make_sandbox(SandboxSettings(engine="docker"))
     message = str(caught.value)
     assert f"unix://{tmp_path}/none.sock (no such file)" in message
     assert "scripts/docker-engine start" in message
@@ -36,7 +35,7 @@ def test_docker_without_an_engine_is_refused_with_what_to_do(tmp_path: Path) -> 
 
 def test_local_has_no_gpu() -> None:
     with pytest.raises(SandboxUnavailable, match="computes on the CPU"):
-        make_sandbox(SandboxSettings(engine="local", gpu=True), print)
+        make_sandbox(SandboxSettings(engine="local", gpu=True))
 
 
 def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +72,8 @@ def test_survey_names_the_engine_that_answers() -> None:
 @pytest.mark.docker
 @pytest.mark.xdist_group("docker")
 @pytest.mark.usefixtures("docker")
-def test_auto_takes_docker_when_an_engine_answers_and_says_so() -> None:
-    said: list[str] = []
-    sandbox = make_sandbox(SandboxSettings(engine="auto"), said.append)
+def test_auto_takes_docker_when_an_engine_answers_and_says_so(logged: list[str]) -> None:
+    sandbox = make_sandbox(SandboxSettings(engine="auto"))
     sandbox.close()
     assert sandbox.name == "docker"
-    assert said[-1].startswith("sandbox: docker (an engine answers: docker ")
+    assert logged[-1].startswith("sandbox: docker (an engine answers: docker ")

@@ -43,7 +43,7 @@ def test_a_long_name_of_the_folder_for_temporary_files_does_no_harm(
     folder = tmp_path / ("x" * 120)
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    sandbox = DockerSandbox(SETTINGS, lambda line: None, spares=0)
+    sandbox = DockerSandbox(SETTINGS, spares=0)
     try:
         assert score_all(sandbox, WANDA, bundle)
     finally:
@@ -157,8 +157,8 @@ def test_an_image_without_python_is_refused_with_its_own_words(client: Any, tmp_
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
     name = f"autoprune-test-empty:{os.getpid()}"
-    image.build_image(client, name, empty, print)
-    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), print, spares=0)
+    image.build_image(client, name, empty)
+    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), spares=0)
     try:
         with pytest.raises(SandboxUnavailable, match="did not start"), sandbox.open(WANDA, tmp_path):
             pass
@@ -167,12 +167,12 @@ def test_an_image_without_python_is_refused_with_its_own_words(client: Any, tmp_
         client.images.remove(name)
 
 
-def test_an_image_is_made_when_there_is_none(client: Any, bundle: Path) -> None:
-    name, said = f"autoprune-test-fresh:{os.getpid()}", list[str]()
-    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), said.append, spares=0)
+def test_an_image_is_made_when_there_is_none(client: Any, bundle: Path, logged: list[str]) -> None:
+    name = f"autoprune-test-fresh:{os.getpid()}"
+    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), spares=0)
     try:
         assert score_all(sandbox, WANDA, bundle)
-        assert said == [f"making the image {name} from this machine's libraries (a second, once)"]
+        assert logged == [f"making the image {name} from this machine's libraries (a second, once)"]
     finally:
         sandbox.close()
         client.images.remove(name)
@@ -182,8 +182,8 @@ def test_candidates_run_on_a_rootfs_tarball(client: Any, bundle: Path, tmp_path:
     rootfs = tmp_path / "rootfs.tar"
     rootfs.write_bytes(image._tarball(runtime.shared_libraries()))  # a small Linux of this machine's libc
     name = f"autoprune-test-rootfs:{os.getpid()}"
-    image.build_image(client, name, rootfs, print)
-    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), print, spares=0)
+    image.build_image(client, name, rootfs)
+    sandbox = DockerSandbox(SETTINGS.model_copy(update={"image": name}), spares=0)
     try:
         assert score_all(sandbox, WANDA, bundle)
     finally:
@@ -196,13 +196,13 @@ def test_an_image_that_lost_its_name_goes_unless_it_has_another(client: Any, tmp
     for number, tarball in enumerate(tarballs):
         with tarfile.open(tarball, "w") as rootfs:
             rootfs.addfile(tarfile.TarInfo(f"number-{number}"))
-    first = image.build_image(client, name, tarballs[0], print)
-    second = image.build_image(client, name, tarballs[1], print)
+    first = image.build_image(client, name, tarballs[0])
+    second = image.build_image(client, name, tarballs[1])
     try:
         with pytest.raises(errors.ImageNotFound):
             client.images.get(first)
         client.images.get(second).tag(f"{name}-kept")
-        assert image.build_image(client, name, tarballs[2], print) != second
+        assert image.build_image(client, name, tarballs[2]) != second
         assert client.images.get(second).tags == [f"{name}-kept:latest"]
     finally:
         client.images.remove(name)
@@ -220,11 +220,11 @@ def test_every_folder_of_the_image_of_this_machine_is_named_and_open(tmp_path: P
 
 def test_a_tarball_that_is_not_there_is_one_clear_line(client: Any) -> None:
     with pytest.raises(AutoPruneError, match=r"cannot read /nowhere/rootfs\.tar"):
-        image.build_image(client, "autoprune-test-none", Path("/nowhere/rootfs.tar"), print)
+        image.build_image(client, "autoprune-test-none", Path("/nowhere/rootfs.tar"))
 
 
 def test_closing_one_sandbox_leaves_another_of_the_same_process_alone(docker: DockerSandbox, bundle: Path) -> None:
-    other = DockerSandbox(SETTINGS, print)
+    other = DockerSandbox(SETTINGS)
     with docker.open(WANDA, bundle) as session:
         other.close()
         assert dict(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))

@@ -33,7 +33,7 @@ if sys.argv[1] == "local":
     sandbox = LocalSandbox(settings)
 else:
     from autoprune.sandbox.docker import DockerSandbox
-    sandbox = DockerSandbox(settings, print)
+    sandbox = DockerSandbox(settings)
 def score(body, moment):
     with sandbox.open(f"def score(layer):\\n    {body}\\n", Path(sys.argv[2])) as session:
         if sys.argv[3] == moment:
@@ -116,7 +116,7 @@ def test_the_next_start_removes_the_containers_of_a_killed_search(bundle: Path, 
     if moment == "running":
         assert owned_by(client, search.pid) >= 1
     kill(search)
-    following = DockerSandbox(SETTINGS, print)
+    following = DockerSandbox(SETTINGS)
     following.wait_until_warm()
     assert owned_by(client, search.pid) == 0
     assert not list(Path(tempfile.gettempdir()).glob(f"autoprune-{search.pid}-*"))

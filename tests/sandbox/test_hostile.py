@@ -40,7 +40,7 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 @pytest.fixture(scope="module")
 def patient(sandbox: Sandbox) -> Iterator[Sandbox]:
     """Another of the same kind, whose clock hardly ever runs out."""
-    made = LocalSandbox(PATIENT) if sandbox.name == "local" else DockerSandbox(PATIENT, print)
+    made = LocalSandbox(PATIENT) if sandbox.name == "local" else DockerSandbox(PATIENT)
     yield made
     made.close()
 

@@ -35,7 +35,7 @@ def new_workbench(open_tiny_bench, steady, tmp_path, sandbox):
         bench = open_tiny_bench(**{key: tree[key] for key in ("model", "sparsity", "data", "allocation")})
         run = RunDirectory.create(tmp_path / name, config)
         opened.append(Archive(run.archive_file))
-        store = MeasurementStore(opened[-1], user_cache(print) if config.search.cache else None)
+        store = MeasurementStore(opened[-1], user_cache() if config.search.cache else None)
         return Workbench.of(Measurer(config, run, store, bench, sandbox))
 
     yield make

@@ -18,7 +18,7 @@ WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 
 
 def opened(*names: str):
-    return open_algorithms(names, SETTINGS, lambda line: None)
+    return open_algorithms(names, SETTINGS)
 
 
 def test_a_file_scores_as_the_published_formula_that_it_holds(bench, tmp_path):
@@ -91,12 +91,11 @@ def test_a_candidate_of_a_run_is_found_by_slot_or_hash(tmp_path):
         ("nowhere:g1.c1", "not a run directory"),
     ],
 )
-def test_what_cannot_be_found_is_one_line_before_a_sandbox_is_started(name, complaint):
-    said: list[str] = []
-    with pytest.raises(UsageError, match=complaint) as caught, open_algorithms([name], SETTINGS, said.append):
+def test_what_cannot_be_found_is_one_line_before_a_sandbox_is_started(name, complaint, logged):
+    with pytest.raises(UsageError, match=complaint) as caught, open_algorithms([name], SETTINGS):
         pass
     assert "\n" not in str(caught.value)
-    assert said == []
+    assert logged == []
 
 
 def test_a_file_that_is_no_text_or_too_large_is_named(tmp_path):

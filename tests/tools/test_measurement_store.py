@@ -16,7 +16,7 @@ FOUND = Measurement(subject="abc", split="search", perplexity=12.5, window_losse
 @pytest.fixture
 def store(tmp_path):
     archive = Archive(tmp_path / "archive.sqlite")
-    yield MeasurementStore(archive, MeasurementCache(tmp_path / "cache.sqlite", print))
+    yield MeasurementStore(archive, MeasurementCache(tmp_path / "cache.sqlite"))
     archive.close()
 
 

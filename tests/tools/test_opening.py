@@ -3,6 +3,7 @@
 import pytest
 
 from autoprune.config import Config
+from autoprune.log import log_to
 from autoprune.measuring.opening import open_workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
@@ -29,11 +30,8 @@ def chosen(bos_models, cache, tmp_path):
         run.write_settings(config, record)
         archive, said = Archive(run.archive_file), []
         try:
-            with open_workbench(config, run, archive, said.append) as workbench:
-                places = [
-                    workbench,
-                    *([workbench.with_model(str(getattr(bos_models, other)), said.append)] if other else []),
-                ]
+            with log_to(said.append), open_workbench(config, run, archive) as workbench:
+                places = [workbench, *([workbench.with_model(str(getattr(bos_models, other)))] if other else [])]
                 rows = [(place.dense("search").bos, place.bench.windows("report").bos) for place in places]
         finally:
             archive.close()

@@ -20,7 +20,7 @@ def settings(model: object, **more: object) -> Config:
 
 
 def test_every_phase_has_time_and_memory_and_the_search_is_more_than_its_parts(tiny_model):
-    found = plan(settings(tiny_model), lambda line: None)
+    found = plan(settings(tiny_model))
     phases = {phase.name: phase for phase in found.phases}
     assert (found.matrices, found.blocks, found.offload, found.advice) == (21, 3, "none", "")
     assert found.fits
@@ -31,23 +31,23 @@ def test_every_phase_has_time_and_memory_and_the_search_is_more_than_its_parts(t
 
 
 def test_refined_baselines_have_a_phase_of_their_own_where_there_are_any(tiny_model):
-    phases = {phase.name: phase for phase in plan(settings(tiny_model), lambda line: None).phases}
+    phases = {phase.name: phase for phase in plan(settings(tiny_model)).phases}
     assert phases["one refined baseline"].seconds >= phases["one baseline"].seconds
     assert phases["one refined baseline"].memory.host >= phases["one baseline"].memory.host
     without = settings(tiny_model, search={"baseline_refinements": ["none"]})
-    assert "one refined baseline" not in {phase.name for phase in plan(without, lambda line: None).phases}
+    assert "one refined baseline" not in {phase.name for phase in plan(without).phases}
 
 
 def test_a_model_that_does_not_fit_or_is_not_there_is_one_line(tiny_model):
     with pytest.raises(AutoPruneError, match="does not fit, even block by block"):
-        plan(settings(tiny_model, memory_gb=1e-5), lambda line: None)
+        plan(settings(tiny_model, memory_gb=1e-5))
     with pytest.raises(UsageError, match="there is no model"):
-        plan(settings("nobody/no-such-model"), lambda line: None)
+        plan(settings("nobody/no-such-model"))
 
 
 def test_the_least_change_that_makes_a_model_fit_is_named(tmp_path):
     LlamaConfig(hidden_size=4096, intermediate_size=11_008, num_hidden_layers=32).save_pretrained(tmp_path)
-    size = Footprint(empty_model(str(tmp_path), print))
+    size = Footprint(empty_model(str(tmp_path)))
 
     def said(gib: float) -> str:
         return advice(settings("m"), size, torch.float32, CPU, Room(round(gib * GIB)), 0)

@@ -96,7 +96,7 @@ def test_elsewhere_the_parameters_of_the_search_are_kept_if_they_are_not_to_be_t
     new_workbench, tiny_model, tunings
 ):
     workbench = new_workbench(**TUNE, tune_elsewhere=False)
-    there = workbench.with_model(str(tiny_model), print)
+    there = workbench.with_model(str(tiny_model))
     here = workbench.baseline("wanda", "atp", "search")
     places = (workbench, workbench.calibrated(1), there, there.calibrated(1))
     other = [place.with_sparsity(0.7).baseline("wanda", "atp", "report") for place in places]

@@ -51,28 +51,28 @@ def test_choice_follows_the_configuration_and_says_why(
     engine: bool,
     provider: str,
     reason: str,
+    logged: list[str],
 ) -> None:
     installed(monkeypatch, engine)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    lines: list[str] = []
-    choice = choose_llm(LLMSettings(**settings), lines.append)
+    choice = choose_llm(LLMSettings(**settings))
     assert choice.provider == provider
     assert reason in choice.why
-    assert len(lines) == 1
-    assert provider in lines[0]
-    assert reason in lines[0]
+    assert len(logged) == 1
+    assert provider in logged[0]
+    assert reason in logged[0]
 
 
 def test_asking_for_an_endpoint_without_one_names_both_settings() -> None:
     with pytest.raises(UsageError, match=r"OPENAI_API_KEY.*llm\.base_url"):
-        choose_llm(LLMSettings(provider="openai"), print)
+        choose_llm(LLMSettings(provider="openai"))
 
 
 def test_asking_for_the_local_model_without_the_engine_gives_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, False)
     with pytest.raises(UsageError, match=r"pip install 'autoprune\[local-llm\]'"):
-        choose_llm(LLMSettings(provider="local"), print)
+        choose_llm(LLMSettings(provider="local"))
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,20 @@ def test_asking_for_the_local_model_without_the_engine_gives_the_command(monkeyp
     ],
 )
 def test_an_engine_that_cannot_be_imported_is_not_chosen_and_the_reason_is_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, said: str, logged: list[str]
 ) -> None:
     broken(monkeypatch, tmp_path, source)
-    lines: list[str] = []
-    assert choose_llm(LLMSettings(), lines.append).provider == "symbolic"
-    assert "is installed but cannot be imported" in lines[0]
-    assert said in lines[0]
+    assert choose_llm(LLMSettings()).provider == "symbolic"
+    assert "is installed but cannot be imported" in logged[0]
+    assert said in logged[0]
     with pytest.raises(UsageError, match=r"llm\.provider = local needs .* cannot be imported") as caught:
-        choose_llm(LLMSettings(provider="local"), print)
+        choose_llm(LLMSettings(provider="local"))
     assert said in str(caught.value)
 
 
 @contextlib.contextmanager
 def opened(settings: LLMSettings, role: str = "proposer", **options: Any) -> Iterator[Any]:
-    with open_chats(settings, choose_llm(settings, lambda line: None), **options) as chats:
+    with open_chats(settings, choose_llm(settings), **options) as chats:
         yield chats.get(role)
 
 
@@ -163,34 +162,34 @@ def test_a_chat_on_this_machine_streams(chat_server: ChatServer) -> None:
     assert chat_server.requests[0]["stream"] is True
 
 
-def ask_all(settings: LLMSettings, lines: list[str]) -> Any:
-    with open_chats(settings, choose_llm(settings, lambda line: None), notify=lines.append) as chats:
+def ask_all(settings: LLMSettings) -> Any:
+    with open_chats(settings, choose_llm(settings)) as chats:
         for role, chat in chats.items():
             chat.ask(role, role, [{"role": "user", "content": role}])
         return chats
 
 
-def test_agents_without_settings_of_their_own_share_one_chat(chat_server: ChatServer) -> None:
-    lines: list[str] = []
-    chats = ask_all(LLMSettings(base_url=chat_server.base_url, model="m"), lines)
+def test_agents_without_settings_of_their_own_share_one_chat(chat_server: ChatServer, logged: list[str]) -> None:
+    chats = ask_all(LLMSettings(base_url=chat_server.base_url, model="m"))
     assert len(set(map(id, chats.values()))) == 1
-    assert lines == []
+    assert [line for line in logged if not line.startswith("LLM: ")] == []
 
 
-def test_one_agent_can_have_a_model_an_endpoint_and_a_temperature_of_its_own(chat_server: ChatServer) -> None:
+def test_one_agent_can_have_a_model_an_endpoint_and_a_temperature_of_its_own(
+    chat_server: ChatServer, logged: list[str]
+) -> None:
     with ChatServer(["hello"]) as other:
         tree = {
             "base_url": chat_server.base_url,
             "model": "m",
             "roles": {"critic": {"model": "judge", "base_url": other.base_url}, "analyst": {"temperature": 0.1}},
         }
-        lines: list[str] = []
-        ask_all(LLMSettings.model_validate(tree), lines)
+        ask_all(LLMSettings.model_validate(tree))
         assert [request["model"] for request in other.requests] == ["judge"]
     asked = {request["messages"][0]["content"]: request for request in chat_server.requests}
     assert {role: request["temperature"] for role, request in asked.items()} == {"proposer": 0.8, "analyst": 0.1}
     assert {request["model"] for request in asked.values()} == {"m"}
-    assert any(line == f"critic: judge at {other.base_url}" for line in lines)
+    assert any(line == f"critic: judge at {other.base_url}" for line in logged)
 
 
 def test_endpoint_that_is_down_is_said_before_the_run() -> None:

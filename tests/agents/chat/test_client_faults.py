@@ -34,17 +34,16 @@ from tests.agents.chat.faulty_server import (
     ids=lambda value: repr(value),
 )
 def test_passing_fault_is_tried_again(
-    open_chat_to: MakeChat, chat_server: ChatServer, fault: Any, wait: float | None
+    open_chat_to: MakeChat, chat_server: ChatServer, fault: Any, wait: float | None, logged: list[str]
 ) -> None:
     naps: list[float] = []
-    lines: list[str] = []
     chat_server.script = [fault, "hello"]
-    reply = ask(open_chat_to(sleep=naps.append, notify=lines.append))
+    reply = ask(open_chat_to(sleep=naps.append))
     assert (reply.text, reply.calls, reply.failed_calls) == ("hello", 1, 1)
     assert len(naps) == 1
     assert naps[0] == wait if wait is not None else 0 < naps[0] <= 2.0
-    assert len(lines) == 1
-    assert "trying again" in lines[0]
+    assert len(logged) == 1
+    assert "trying again" in logged[0]
 
 
 @pytest.mark.parametrize("fault", [Hang(), Drip("hello", 0.02)], ids=["hang", "drip"])

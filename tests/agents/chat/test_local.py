@@ -59,7 +59,7 @@ class Answer(BaseModel):
 def test_real_local_model_answers_under_a_schema_idles_and_ends_with_us() -> None:
     settings = LLMSettings(provider="local", context=512)
     before = children()
-    with open_chats(settings, choose_llm(settings, print), notify=print, seed=1) as chats:
+    with open_chats(settings, choose_llm(settings), seed=1) as chats:
         chat = chats["proposer"]
         assert chat is not None
         question = [{"role": "user", "content": "Name an animal that barks."}]
@@ -79,7 +79,7 @@ def starter(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A process that starts a local server, says its pid and waits."""
     code = (
         "import sys; from pathlib import Path; from autoprune.llm.local import LocalServer\n"
-        f"with LocalServer(Path({str(find_model(None, print))!r}), context=512) as server:\n"
+        f"with LocalServer(Path({str(find_model(None))!r}), context=512) as server:\n"
         "    print(server.pid, flush=True); sys.stdin.read()\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

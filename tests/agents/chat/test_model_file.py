@@ -10,14 +10,14 @@ from tests.gguf_models import empty_gguf
 
 def test_own_file_is_taken_as_it_is(tmp_path: Path) -> None:
     file = empty_gguf(tmp_path / "own.gguf")
-    assert find_model(str(file), print) == file
+    assert find_model(str(file)) == file
 
 
 def test_the_default_comes_from_the_cache(cache: Path) -> None:
     cached = cache / CHAT.folder / CHAT.name
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"GGUF")
-    assert find_model(None, print) == cached
+    assert find_model(None) == cached
 
 
 @pytest.mark.parametrize(("content", "problem"), [(b"PK", "no GGUF"), (b"", "no GGUF"), (None, "cannot be read")])
@@ -26,4 +26,4 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes | None, problem:
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(UsageError, match=problem):
-        find_model(str(file), print)
+        find_model(str(file))

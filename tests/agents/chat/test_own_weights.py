@@ -42,14 +42,14 @@ def test_a_built_in_target_serves_the_file_it_was_made_from() -> None:
 
 def test_a_gguf_file_serves_itself_and_is_recorded_by_checksum(chat_gguf: Path) -> None:
     own = own_weights(str(chat_gguf), None)
-    assert own.find(print) == chat_gguf
-    assert own.record(print) == {"gguf": "chat.gguf", "sha256": sha256_of(chat_gguf), "ground": SAME}
+    assert own.find() == chat_gguf
+    assert own.record() == {"gguf": "chat.gguf", "sha256": sha256_of(chat_gguf), "ground": SAME}
 
 
 def test_a_directory_serves_the_one_gguf_file_in_it(folder: Path, chat_gguf: Path) -> None:
     beside = Path(shutil.copy(chat_gguf, folder))
     own = own_weights(str(folder), None)
-    assert (own.find(print), own.ground) == (beside, SAME_SIZES)
+    assert (own.find(), own.ground) == (beside, SAME_SIZES)
 
 
 def test_a_directory_and_a_hub_id_are_served_by_a_named_file(folder: Path, chat_gguf: Path) -> None:
@@ -105,16 +105,15 @@ def test_a_target_that_serves_itself_leaves_no_place_for_another_file(chat_gguf:
 def test_no_agent_may_be_another_model(settings: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "find_spec", lambda name: object())
     with pytest.raises(UsageError, match=f"excludes {named}"):
-        choose_llm(LLMSettings(provider="self", **settings), print, "smollm2-135m")
+        choose_llm(LLMSettings(provider="self", **settings), "smollm2-135m")
 
 
-def test_the_screen_says_which_file_is_served_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_screen_says_which_file_is_served_and_why(monkeypatch: pytest.MonkeyPatch, logged: list[str]) -> None:
     monkeypatch.setattr(choose, "find_spec", lambda name: object())
-    said: list[str] = []
     settings = LLMSettings.model_validate({"provider": "self", "roles": {"critic": {"temperature": 0.1}}})
-    choice = choose_llm(settings, said.append, "smollm2-135m")
+    choice = choose_llm(settings, "smollm2-135m")
     assert choice.provider == "self"
-    assert said == [
+    assert logged == [
         "LLM: self (asked for: the agents are the target; SmolLM2-135M-Instruct.Q4_1.gguf is served, "
         "the target is this file, dequantised); prompts: small (a model on this machine; llm.profile)"
     ]
@@ -123,5 +122,5 @@ def test_the_screen_says_which_file_is_served_and_why(monkeypatch: pytest.Monkey
 def test_without_the_engine_the_command_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"llm\.provider = self needs") as caught:
-        choose_llm(LLMSettings(provider="self"), print, "smollm2-135m")
+        choose_llm(LLMSettings(provider="self"), "smollm2-135m")
     assert INSTALL_LOCAL in str(caught.value)

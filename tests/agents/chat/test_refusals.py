@@ -120,17 +120,16 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("parameter", ["max_completion_tokens", "max_tokens", "temperature", "seed", "response_format"])
 def test_a_refused_parameter_is_left_out_from_then_on_and_said_once(
-    open_chat_to: MakeChat, chat_server: ChatServer, parameter: str, form: str
+    open_chat_to: MakeChat, chat_server: ChatServer, parameter: str, form: str, logged: list[str]
 ) -> None:
     refusal = FORMS[form](f"{parameter} is not supported by this model")
     chat_server.script = lambda body: refusal if parameter in body else GOOD
-    lines: list[str] = []
-    chat = open_chat_to(seed=1, notify=lines.append)
+    chat = open_chat_to(seed=1)
     assert ask(chat, Thought, key="a").failed_calls == 1
     assert ask(chat, Thought, key="b").failed_calls == 0
     assert [parameter in request for request in chat_server.requests] == [True, False, False]
-    assert len(lines) == 1
-    assert f"refuses {parameter}" in lines[0]
+    assert len(logged) == 1
+    assert f"refuses {parameter}" in logged[0]
 
 
 def test_without_a_response_format_the_prompt_holds_the_schema(open_chat_to: MakeChat, chat_server: ChatServer) -> None:

@@ -146,22 +146,21 @@ def test_what_a_recording_claims_is_cleaned_bounded_and_checked_again(file):
         ask(replaying(file), Thought, key=ENTRY["key"])
 
 
-def test_the_choice_says_whose_words_are_played_and_that_measurements_are_made_here(file):
+def test_the_choice_says_whose_words_are_played_and_that_measurements_are_made_here(file, logged):
     write(file, HEADER, ENTRY)
-    lines = []
-    choice = choose_llm(LLMSettings(recording=str(file)), lines.append, "smollm2-135m")
+    choice = choose_llm(LLMSettings(recording=str(file)), "smollm2-135m")
     assert choice.provider == "replay"
     for said in ("recorded on 2026-11-29 from strong", "nothing is paid", "anew, on this machine", str(file)):
-        assert said in lines[0]
-    assert "they are about" not in lines[0]
-    choose_llm(LLMSettings(provider="replay", recording=str(file)), lines.append, "org/other")
-    assert "they are about the target smollm2-135m, and this search's is org/other" in lines[1]
+        assert said in logged[0]
+    assert "they are about" not in logged[0]
+    choose_llm(LLMSettings(provider="replay", recording=str(file)), "org/other")
+    assert "they are about the target smollm2-135m, and this search's is org/other" in logged[1]
 
 
 def test_a_replay_is_not_recorded_again(file):
     write(file, HEADER, ENTRY)
     with pytest.raises(UsageError, match=r"llm\.record"):
-        choose_llm(LLMSettings(recording=str(file), record=True), print)
+        choose_llm(LLMSettings(recording=str(file), record=True))
 
 
 def test_every_agent_is_answered_from_the_recording_and_nothing_is_opened(file):

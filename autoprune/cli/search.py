@@ -82,7 +82,7 @@ def search(
         "search.max_minutes": max_minutes,
         "search.max_tokens": max_tokens,
         "search.max_usd": max_usd,
-        "search.transfer_model": transfer_model,
+        "confirmation.transfer_model": transfer_model,
         "seed": seed,
         "database": database,
     }
@@ -130,7 +130,10 @@ def resume(
     confirm_named(directory, words)
     from autoprune.search.session import finished
 
-    announce(directory, config, database_alone=finished(directory))
+    ended = finished(directory)
+    if not ended:
+        directory.check_continuable()
+    announce(directory, config, database_alone=ended)
     look_over(directory, config)
     work_on(directory, config, as_json, fresh=False, switched=approval is not None)
 
@@ -200,10 +203,10 @@ def _write_report(run: RunDirectory, config: Config) -> None:
 
 def _check_second_model(config: Config) -> None:
     """A model that is needed in an hour had better be there now. Raises UsageError; reads its configuration only."""
-    if config.search.transfer_model is not None:
+    if config.confirmation.transfer_model is not None:
         from autoprune.models.loading import stored_dtype
 
-        stored_dtype(config.search.transfer_model, say)
+        stored_dtype(config.confirmation.transfer_model, say)
 
 
 def _stderr() -> Any:

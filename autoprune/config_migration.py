@@ -118,4 +118,4 @@ def _problems(key: str, value: Any) -> list[str]:
     if value == CONSTANTS[key]:
         return []
     instead = "allocation.name=sdsa-paper" if key == "allocation.preset" else f"it is always {CONSTANTS[key]}"
-    return [f"{key}={str(value)[:SAID]} is no setting any more; {instead}"]
+    return [f"{key}={' '.join(str(value).split())[:SAID]} is no setting any more; {instead}"]

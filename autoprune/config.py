@@ -7,11 +7,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
+from autoprune.config_migration import log_move, migrated, migrated_setting
 from autoprune.config_sections import (
     HUGE,
+    AdvancedSettings,
     AgentSettings,
     AllocationSettings,
     ApprovalPolicy,
+    BaselineSettings,
+    ConfirmationSettings,
     DataSettings,
     ExecutorSettings,
     LLMSettings,
@@ -38,15 +42,14 @@ class Config(Settings):
     """Everything one run depends on."""
 
     model: str = Field("smollm2-135m", description="a directory, a hub id, a GGUF file, or a built-in name")
-    sparsity: Share = 0.6
-    seed: Annotated[int, Field(ge=0, le=HUGE)] = 0
+    sparsity: Share = Field(0.6, description="share of the weights that become zero")
+    seed: Annotated[int, Field(ge=0, le=HUGE)] = Field(0, description="seed of every random choice")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N, or balanced: over all GPUs")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of the target's weights; auto: the faster one of float32 and bfloat16 on the device"
+    )
     offload: Literal["auto", "none", "memory", "disk"] = Field(
         "auto", description="where the target's decoder blocks live, if not on the device: each comes when it is needed"
-    )
-    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="host memory that auto may count on, in GiB; default: what is free"
     )
     approval: Literal["auto", "human", "file"] = Field("auto", description="who lets candidates run")
     approval_policy: Annotated[ApprovalPolicy | None, BeforeValidator(_policy)] = Field(
@@ -62,6 +65,9 @@ class Config(Settings):
     llm: LLMSettings = LLMSettings()
     agents: AgentSettings = AgentSettings()
     search: SearchSettings = SearchSettings()
+    baselines: BaselineSettings = BaselineSettings()
+    confirmation: ConfirmationSettings = ConfirmationSettings()
+    advanced: AdvancedSettings = AdvancedSettings()
 
 
 def load_config(
@@ -75,7 +81,7 @@ def load_config(
     tree: dict[str, Any] = {}
     for key, value in (beneath or {}).items():
         _assign(tree, key.split("."), value, key)
-    return _with_words(_over(tree, {} if path is None else _read_yaml(path)), overrides or [], path)
+    return _with_words(_over(tree, {} if path is None else _read_settings(path)), overrides or [], path)
 
 
 def change_config(config: Config, overrides: list[str]) -> Config:
@@ -94,7 +100,9 @@ def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Co
             value = text
         except ValueError as error:
             raise UsageError(f"the value of {key} cannot be used: it {error}") from None
-        _assign(tree, key.split("."), value, word)
+        log_move(key)
+        for present, part in migrated_setting(key, value):
+            _assign(tree, present.split("."), part, word)
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
@@ -107,6 +115,13 @@ def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Co
 def flat_settings(config: Config) -> dict[str, Any]:
     """All settings as plain values by dotted keys: `{"data.seqlen": 512, ...}`."""
     return _flat(config.model_dump(mode="json"))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    tree, problems = migrated(_read_yaml(path))
+    if problems:
+        raise UsageError(f"{path}: {problems[0]}")
+    return tree
 
 
 def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
@@ -150,7 +165,7 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any, word: str) -> Non
 
 def _first_problem(error: ValidationError, path: Path | None) -> str:
     problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")  # of a mapping: the key itself is wrong
     where = f" (in {path} or on the command line)" if path else ""
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {key!r}{where}; `autoprune search --help` lists them"

@@ -1,8 +1,8 @@
 """The groups of settings, each with its defaults, bounds and descriptions."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from autoprune.config_values import (
     SWAP_ROUNDS,
@@ -48,9 +48,8 @@ class DataSettings(Settings):
 class AllocationSettings(Settings):
     """How sparsity is spread over units when a candidate does not bring its own `allocate`."""
 
-    name: Allocation = "sdsa"
+    name: Allocation = Field("sdsa", description="the allocation; sdsa-paper: SDSA by the skewness itself, not its log")
     unit: Literal["block", "module", "projection"] = Field("block", description="what gets a sparsity of its own")
-    preset: Literal["default", "paper"] = "default"
     kappa: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: share of the budget re-weighted")
     tau: Annotated[float, Field(gt=0)] | None = Field(None, description="SDSA: softmax temperature")
     delta: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: largest deviation from sparsity")
@@ -66,12 +65,13 @@ class AllocationSettings(Settings):
 class SandboxSettings(Settings):
     """Limits on one candidate. Memory in MiB, time in seconds of wall clock."""
 
-    engine: Literal["auto", "docker", "local"] = "auto"
+    engine: Literal["auto", "docker", "local"] = Field(
+        "auto", description="a container, or processes of this machine; auto: docker where an engine answers"
+    )
     seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="wall clock for the whole candidate")
     memory_mb: Positive = Field(
         4096, description="memory of a candidate (local: of each of its processes), shared target excluded"
     )
-    output_kb: Positive = Field(64, description="how much of what a candidate prints is kept")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads for a candidate; 0 = all")
     processes: Annotated[int, Field(ge=0)] = Field(
         0, description="local: processes that share a candidate's layers and threads; 0 = two, of two threads or more"
@@ -108,20 +108,15 @@ class RoleSettings(Settings):
 
     model: str | None = Field(None, description="model name or GGUF file")
     base_url: Address | None = Field(None, description="an OpenAI-compatible endpoint, beside a local model too")
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_reply_tokens: Positive | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(None, description="sampling temperature")
+    max_reply_tokens: Positive | None = Field(None, description="longest reply in tokens")
 
 
-class RolesSettings(Settings):
-    """Settings for single agents: `llm.roles.critic.model=...`."""
-
-    proposer: RoleSettings = RoleSettings()
-    critic: RoleSettings = RoleSettings()
-    analyst: RoleSettings = RoleSettings()
+Role = Literal["proposer", "critic", "analyst"]
 
 
-class LLMSettings(Settings):
-    """Which chat model answers. Keys come from the environment (OPENAI_API_KEY), never from a file."""
+class ChatSettings(Settings):
+    """Which chat model answers one agent."""
 
     provider: Literal["auto", "openai", "local", "self", "symbolic", "replay"] = Field(
         "auto",
@@ -129,14 +124,14 @@ class LLMSettings(Settings):
     )
     model: str | None = Field(None, description="openai: model name; local, self: GGUF file")
     base_url: Address | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.8, description="sampling temperature")
     profile: Literal["auto", "strong", "small"] = Field(
         "auto",
         description="the prompts: strong for a model that can design a whole algorithm, small for one that is led "
         "by the hand; auto: strong for an endpoint, small for a model on this machine",
     )
     max_reply_tokens: Positive | None = Field(
-        None, description="default: 700 with the small profile, 16384 with the strong one"
+        None, description="longest reply in tokens; default: 700 with the small profile, 16384 with the strong one"
     )
     timeout: Annotated[float, Field(gt=0)] | None = Field(
         None,
@@ -144,14 +139,12 @@ class LLMSettings(Settings):
         "small profile, 600 with the strong one",
     )
     retries: Annotated[int, Field(ge=0)] = Field(4, description="tries again on 429, 5xx, time-outs")
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="local: loopback port; 0 = any free one")
     context: Positive = Field(8192, description="local: context length in tokens")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="local: CPU threads; 0 = all")
     record: bool = Field(False, description="keep every request and reply in the run's recording.jsonl")
     recording: str | None = Field(
         None, description="replay: the file to play, or a recording of this installation by name"
     )
-    roles: RolesSettings = RolesSettings()
 
     @property
     def reply_tokens(self) -> int:
@@ -163,10 +156,28 @@ class LLMSettings(Settings):
         """How long a reply, or the silence in one that streams, may last."""
         return self.timeout or (600.0 if self.profile == "strong" else 120.0)
 
-    def for_role(self, role: str) -> "LLMSettings":
+
+def _with_own(roles: dict[Role, RoleSettings]) -> dict[Role, RoleSettings]:
+    """The roles that have a setting of their own, in one order."""
+    return {role: roles[role] for role in get_args(Role) if roles.get(role, RoleSettings()) != RoleSettings()}
+
+
+class LLMSettings(ChatSettings):
+    """Which chat model answers. Keys come from the environment (OPENAI_API_KEY), never from a file."""
+
+    roles: Annotated[dict[Role, RoleSettings], AfterValidator(_with_own)] = Field(
+        {},
+        description="single agents' own model, base_url, temperature, max_reply_tokens: `llm.roles.critic.model=...`",
+    )
+
+    def of_role(self, role: Role) -> RoleSettings:
+        """What an agent has of its own."""
+        return self.roles.get(role, RoleSettings())
+
+    def for_role(self, role: Role) -> ChatSettings:
         """The settings of one agent's chat model. Equal for agents that can share one."""
-        own: RoleSettings = getattr(self.roles, role)
-        return self.model_copy(update=own.model_dump(exclude_none=True) | {"roles": RolesSettings()})
+        common = {name: getattr(self, name) for name in ChatSettings.model_fields}
+        return ChatSettings(**common | self.of_role(role).model_dump(exclude_none=True))
 
 
 def _switch(value: Any) -> Any:
@@ -177,25 +188,23 @@ def _switch(value: Any) -> Any:
 class AgentSettings(Settings):
     """The proposer, the critic and the analyst."""
 
-    critic: Literal["auto", "llm", "rules"] = "auto"
-    analyst: Literal["auto", "llm", "rules"] = "auto"
-    revisions: Annotated[int, Field(ge=0, le=2)] = Field(
-        2, description="revisions that the critic or the sandbox may ask for"
+    critic: Literal["auto", "llm", "rules"] = Field(
+        "auto", description="who reviews candidates before they run; auto: the chat model, where there is one"
     )
-    veto: bool = Field(False, description="whether a rejection by the LLM critic is final; else measurement decides")
+    analyst: Literal["auto", "llm", "rules"] = Field(
+        "auto", description="who draws a lesson from each generation; auto: the chat model, where there is one"
+    )
     symbolic_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.25, description="share of proposals made by the symbolic engine beside an LLM"
-    )
-    symbolic_first: bool | None = Field(
-        None,
-        description="whether its share comes first, as far as it fills a generation; default: beside a model on this "
-        "machine, which may need minutes for its first proposal",
     )
     tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
     )
-    tool_rounds: Annotated[int, Field(ge=1, le=8)] = Field(3, description="turns of such calls before it must answer")
-    gcot: Literal["full", "flat", "none", "no-credit"] = "full"
+    gcot: Literal["full", "flat", "none", "no-credit"] = Field(
+        "full",
+        description="what of the reasoning graph the proposer sees; flat: only the parents and their measurements; "
+        "no-credit: as full, but paths are not weighed by what came of them",
+    )
     parents: Literal["rank", "random", "map"] = Field(
         "rank", description="how parents are drawn; map: the best of a kind of candidate, each kind as often"
     )
@@ -208,63 +217,83 @@ class AgentSettings(Settings):
 class SearchSettings(Settings):
     """How much is searched. The first limit reached ends the run."""
 
-    max_candidates: Positive = 12
-    max_minutes: Annotated[float, Field(gt=0)] | None = None
-    max_tokens: Positive | None = None
-    max_usd: Annotated[float, Field(gt=0)] | None = None
-    generation_size: Positive = 3
-    finalists: Positive = Field(2, description="best candidates measured on the report split")
-    baseline_scores: Scores = Field(
-        ["magnitude", "wanda"], description="published scores that candidates are held against, or all"
+    max_candidates: Positive = Field(12, description="candidates in all")
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(None, description="minutes of wall clock")
+    max_tokens: Positive | None = Field(None, description="tokens of the chat model, read and written")
+    max_usd: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="US dollars; the model's price must be known"
     )
-    baseline_allocations: Allocations = Field(
+    generation_size: Positive = Field(3, description="candidates between two choices of parents")
+
+
+class BaselineSettings(Settings):
+    """Published algorithms that candidates are held against: each score with each allocation."""
+
+    scores: Scores = Field(["magnitude", "wanda"], description="published scores, or all")
+    allocations: Allocations = Field(
         ["uniform", "sdsa"], description="allocations, each with every one of these scores, or all"
     )
-    baseline_refinements: Refinements = Field(
+    refinements: Refinements = Field(
         ["none", "swaps"],
         description=f"what becomes of these scores' masks: nothing, or {SWAP_ROUNDS} rounds of swaps by the full "
         "Hessian, of Wanda and of the score that is best with uniform allocation; or all",
     )
-    tune_baselines: bool = Field(
+    tune: bool = Field(
         False, description="choose the free parameters of these allocations on the search split, score by score"
     )
-    tune_elsewhere: bool = Field(
-        True,
-        description="choose them anew at other sparsities and on a second model, or keep the run's own there",
-    )
-    confirm_seeds: Positive = Field(1, description="calibration samples that the finalists are confirmed with")
-    confirm_baselines: Annotated[int, Field(ge=0)] = Field(
+
+
+class ConfirmationSettings(Settings):
+    """Under what the finalists and the baselines are measured on the report split, once the search has ended."""
+
+    finalists: Positive = Field(2, description="best candidates measured on the report split")
+    seeds: Positive = Field(1, description="calibration samples that the finalists are confirmed with")
+    baselines: Annotated[int, Field(ge=0)] = Field(
         3, description="baselines, best on the search split, that get all these samples; the others get the first"
     )
-    confirm_sparsities: list[Share] = Field([], description="other sparsities at which the finalists are confirmed")
-    confirm_patterns: Patterns = Field(
-        [], description="N:M patterns, 2:4 say, under which the finalists are confirmed too"
+    sparsities: list[Share] = Field([], description="other sparsities at which the finalists are confirmed")
+    patterns: Patterns = Field([], description="N:M patterns, 2:4 say, under which the finalists are confirmed too")
+    tune_elsewhere: bool = Field(
+        True,
+        description="choose tuned parameters anew at other sparsities and on a second model, or keep the run's own "
+        "there",
     )
     transfer_model: str | None = Field(None, description="a second model on which the finalists are confirmed")
     transfer_windows: Annotated[int, Field(ge=2)] | None = Field(
         None, description="windows of each split there, where the run's own number takes too long on a large model"
     )
+
+
+class AdvancedSettings(Settings):
+    """What few searches need to change."""
+
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="host memory that offload=auto may count on, in GiB; default: what is free"
+    )
+    cache: bool = Field(True, description="keep measurements in the user's cache, for all runs")
     racing: bool = Field(
         True, description="stop a candidate that paired tests show to be worse than the worst of the elite"
     )
-    racing_error: Annotated[float, Field(gt=0, lt=0.5)] = Field(
-        0.05, description="racing: largest probability of stopping a candidate that is no worse"
-    )
-    elite: Positive = Field(2, description="best candidates so far, by which others are stopped early")
     layer_error: Annotated[float, Field(gt=0)] | None = Field(
         1.2,
         description="stop a candidate whose reconstruction error on a few decoder blocks, weighted by the sensitivity "
         "of the loss, is more than so many times the largest of the elite's; null: stop none by it",
     )
-    islands: Positive = Field(2, description="populations of the symbolic engine that evolve side by side")
-    migration: Positive = Field(4, description="every how many generations the islands mix")
     deepen: Annotated[int, Field(ge=0)] = Field(
         1, description="at the end, how many of the best candidates get as many rounds of exchanges as there may be"
     )
     polish: Annotated[int, Field(ge=0)] = Field(
         0, description="at the end, generations of trials that improve the allocation of the best candidate"
     )
-    cache: bool = Field(True, description="keep measurements in the user's cache, for all runs")
+    revisions: Annotated[int, Field(ge=0, le=2)] = Field(
+        2, description="revisions of a candidate that the critic or the sandbox may ask for"
+    )
+    veto: bool = Field(False, description="whether a rejection by the LLM critic is final; else measurement decides")
+    symbolic_first: bool | None = Field(
+        None,
+        description="whether the symbolic engine's share comes first, as far as it fills a generation; default: beside "
+        "a model on this machine, which may need minutes for its first proposal",
+    )
 
 
 Ruling = Literal["approve", "reject", "ask"]

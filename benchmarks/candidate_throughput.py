@@ -89,7 +89,7 @@ class Search:
 def main() -> None:
     arguments = read_arguments()
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    words = [f"model={arguments.model}", "llm.provider=symbolic", "search.cache=off", *arguments.settings]
+    words = [f"model={arguments.model}", "llm.provider=symbolic", "advanced.cache=off", *arguments.settings]
     config = load_config(None, [*words, f"search.max_candidates={arguments.candidates}"])
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory.create(Path(folder) / "run", config)

@@ -74,7 +74,7 @@ def scored_by(kind: Exchange, rounds: int) -> Score:
 def sampled_views(bench: Bench, sparsity: float) -> list[Any]:
     """What a candidate sees of each sampled layer."""
     sample = bench.sampled("search")
-    assert sample is not None, "search.layer_error=null leaves nothing to sample"
+    assert sample is not None, "advanced.layer_error=null leaves nothing to sample"
     bundle = bench.readable(("hessian",))
     return [bundle.view(name, sparsity) for name in sample.layers]
 

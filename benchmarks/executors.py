@@ -117,7 +117,7 @@ def main() -> None:
             "dtype=float32",
             f"sparsity={SPARSITY}",
             "llm.provider=symbolic",
-            "search.cache=off",
+            "advanced.cache=off",
             f"executor.kind={arguments.executor}",
             "executor.cores_per_worker=1",
             *([f"executor.address={arguments.address}"] if arguments.address else []),

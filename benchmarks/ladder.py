@@ -8,7 +8,7 @@ that it starts from, half of any), each with one of the allocations in turn, and
 `candidates` of a run, with their own allocations. Every one is measured on all windows of the search split; what a
 lower rung would have said is read off the same measurement. The first table has Spearman's rank correlation of each
 rung with the last, over all algorithms and over the better half of them (the half that a search cares about), and
-seconds per algorithm. The second says what `search.layer_error` does: in simulated searches, which measure these
+seconds per algorithm. The second says what `advanced.layer_error` does: in simulated searches, which measure these
 algorithms in random order, the share of those worth keeping (as good as the worst of the elite) that are stopped by
 their weighted reconstruction error, and the share of the others.
 
@@ -31,6 +31,7 @@ from typing import Any
 from rich.console import Console
 from scipy.stats import spearmanr
 
+from autoprune.agents.population import ELITE
 from autoprune.agents.symbolic.source import source
 from autoprune.agents.symbolic.variation import explore, initialise
 from autoprune.candidates.screen import screen
@@ -52,8 +53,6 @@ from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose import make_sandbox
 
-ELITE = 2
-"""As `search.elite`."""
 ORDERS = 1000
 MARGINS = (1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
 STATIC = tuple(name for name, spec in ALLOCATIONS.items() if spec.stage == "statistics")
@@ -180,7 +179,7 @@ def stopping(rows: list[dict[str, Any]]) -> str:
                 kept[margin].append(row["reconstruction"] > margin * limit)
             elite = sorted([*elite, row], key=lambda row: row["perplexity"])[:ELITE]
     lines = [
-        "| search.layer_error | stopped of those worth keeping | stopped of the others |",
+        "| advanced.layer_error | stopped of those worth keeping | stopped of the others |",
         "| ---: | ---: | ---: |",
     ]
     for margin in MARGINS:

@@ -21,7 +21,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 
 DIFFER_ANYWAY = frozenset({"seconds", "memory_bytes"})
-SETTINGS = ("--llm", "symbolic", "search.cache=off")
+SETTINGS = ("--llm", "symbolic", "advanced.cache=off")
 
 
 def main() -> None:

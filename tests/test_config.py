@@ -40,6 +40,9 @@ def test_the_tree_that_a_run_keeps_loads_to_the_same_settings(tmp_path):
         ("sparsty=0.5", "unknown setting 'sparsty'"),
         ("search.speed=1", "unknown setting 'search.speed'"),
         ("llm.provider=oracle", "llm.provider = 'oracle'"),
+        ("llm.roles.judge.model=m", r"llm\.roles\.judge = 'judge'.*'proposer', 'critic' or 'analyst'"),
+        ("llm.roles.critic.speed=1", r"unknown setting 'llm\.roles\.critic\.speed'"),
+        ("llm.roles.critic.temperature=9", r"llm\.roles\.critic\.temperature = 9"),
         ("sparsity", "not of the form key=value"),
         ("sparsity.deep=1", "sparsity"),
     ],
@@ -73,32 +76,32 @@ def test_tools_are_switched_by_words_that_yaml_takes_for_truth_values(word):
 
 
 def test_all_baselines_are_one_word_and_a_name_given_twice_counts_once():
-    config = load_config(None, ["search.baseline_scores=all", "search.baseline_allocations=[owl,dlp,owl]"])
-    assert config.search.baseline_scores == ["magnitude", "wanda", "ria", "gblm", "pruner-zero"]
-    assert config.search.baseline_allocations == ["owl", "dlp"]
+    config = load_config(None, ["baselines.scores=all", "baselines.allocations=[owl,dlp,owl]"])
+    assert config.baselines.scores == ["magnitude", "wanda", "ria", "gblm", "pruner-zero"]
+    assert config.baselines.allocations == ["owl", "dlp"]
 
 
 def test_masks_of_baselines_are_refined_unless_the_settings_say_otherwise():
-    assert load_config().search.baseline_refinements == ["none", "swaps"]
-    assert load_config(None, ["search.baseline_refinements=[none]"]).search.baseline_refinements == ["none"]
-    assert load_config(None, ["search.baseline_refinements=all"]) == load_config()
+    assert load_config().baselines.refinements == ["none", "swaps"]
+    assert load_config(None, ["baselines.refinements=[none]"]).baselines.refinements == ["none"]
+    assert load_config(None, ["baselines.refinements=all"]) == load_config()
 
 
 def test_patterns_are_read_with_and_without_quotes_and_survive_the_settings_file(tmp_path):
-    config = load_config(None, ["search.confirm_patterns=[2:4,'4:8', '02:4']"])
-    assert config.search.confirm_patterns == ["2:4", "4:8"]
+    config = load_config(None, ["confirmation.patterns=[2:4,'4:8', '02:4']"])
+    assert config.confirmation.patterns == ["2:4", "4:8"]
     assert written(config, tmp_path).settings()[0] == config
 
 
 @pytest.mark.parametrize(
     ("word", "complaint"),
     [
-        ("search.confirm_patterns=[4:2]", "for example 2:4"),
-        ("search.confirm_patterns=['2']", "for example 2:4"),
-        ("search.baseline_scores=[]", "at least 1"),
-        ("search.baseline_scores=[luck]", "magnitude"),
-        ("search.baseline_refinements=[]", "at least 1"),
-        ("search.baseline_refinements=[luck]", "swaps"),
+        ("confirmation.patterns=[4:2]", "for example 2:4"),
+        ("confirmation.patterns=['2']", "for example 2:4"),
+        ("baselines.scores=[]", "at least 1"),
+        ("baselines.scores=[luck]", "magnitude"),
+        ("baselines.refinements=[]", "at least 1"),
+        ("baselines.refinements=[luck]", "swaps"),
         ("allocation={tune: true, name: owl}", "the allocation owl does not fit"),
     ],
 )
@@ -124,3 +127,10 @@ def test_a_database_is_kept_without_its_password(url, kept, password, tmp_path):
     assert "s@x" not in text
     assert "s@x" not in repr(config)
     assert Config.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_an_agent_may_have_a_model_of_its_own():
+    llm = load_config(None, ["llm.model=m", "llm.roles.critic.model=judge", "llm.roles.analyst={temperature: 0.1}"]).llm
+    assert [llm.for_role(role).model for role in ("proposer", "critic", "analyst")] == ["m", "judge", "m"]
+    assert llm.for_role("analyst").temperature == 0.1
+    assert load_config(None, ["llm.roles.critic.model=null"]) == Config()

@@ -30,7 +30,7 @@ REFUSED = {
     "a truth value for a key": "data: {true: 1}",
     "a list for a key": "? [1]\n: 2",
     "a key that is given twice": "seed: 1\nseed: 2",
-    "a key that is given twice, in quotes": "llm: {port: 1, 'port': 2}",
+    "a key that is given twice, in quotes": "llm: {threads: 1, 'threads': 2}",
     "a date": "seed: 2024-01-01",
     "a date that is none": "seed: 2024-13-45",
     "a time that is none": "seed: 2024-01-01 99:99:99",
@@ -97,11 +97,11 @@ def test_a_run_does_not_name_a_file_to_be_read_as_its_policy(tmp_path):
 def test_ordinary_yaml_is_read_as_ever(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text(
-        "\ufeffseed: &seed 0x10\ndata: &short {seqlen: 64}\nllm: {<<: {port: 1, threads: 2}, port: 3}\n"
-        "sandbox: {threads: *seed}\nsearch: {confirm_patterns: [2:4]}\n",
+        "\ufeffseed: &seed 0x10\ndata: &short {seqlen: 64}\nllm: {<<: {context: 1, threads: 2}, context: 3}\n"
+        "sandbox: {threads: *seed}\nconfirmation: {patterns: [2:4]}\n",
         encoding="utf-8",
     )
     config = load_config(file, ["sparsity=0.7"])
     assert (config.seed, config.sandbox.threads, config.data.seqlen) == (16, 16, 64)
-    assert (config.llm.port, config.llm.threads, config.search.confirm_patterns) == (3, 2, ["2:4"])
+    assert (config.llm.context, config.llm.threads, config.confirmation.patterns) == (3, 2, ["2:4"])
     assert read_yaml("") is None

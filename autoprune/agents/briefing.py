@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from autoprune.agents.bar import bar, baseline_rows, densities
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
-from autoprune.agents.population import Algorithm, is_seed
+from autoprune.agents.population import ELITE, Algorithm, is_seed
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Request
 from autoprune.config_sections import SandboxSettings
@@ -152,14 +152,15 @@ class Briefing:
         return f"the allocation {settings.name}, by {settings.unit}"
 
     def _judged(self) -> str:
-        settings = self.workbench.config.search
+        config = self.workbench.config
+        settings = config.advanced
         error = (
             f" A candidate is stopped when its reconstruction error on a few blocks, weighted by the sensitivity of "
-            f"the loss, is more than {settings.layer_error:g} times the largest of the {settings.elite} best so far."
+            f"the loss, is more than {settings.layer_error:g} times the largest of the {ELITE} best so far."
             if settings.layer_error is not None
             else ""
         )
-        others = " and with other calibration samples" if settings.confirm_seeds > 1 else ""
+        others = " and with other calibration samples" if config.confirmation.seeds > 1 else ""
         race = (
             " It is stopped after a few windows where paired tests show it to be worse than these."
             if settings.racing
@@ -167,8 +168,8 @@ class Briefing:
         )
         return (
             f"Trusted code makes the masks and measures perplexity on search text that no candidate sees.{error}{race} "
-            f"At the end the best {settings.finalists} are measured on other text{others}, so what is fitted to the "
-            "search text alone is lost."
+            f"At the end the best {config.confirmation.finalists} are measured on other text{others}, so what is "
+            "fitted to the search text alone is lost."
         )
 
 

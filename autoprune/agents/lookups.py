@@ -17,6 +17,8 @@ from autoprune.tools.inspect import inspect_target
 from autoprune.tools.recall import Recall, recall
 
 Lookups = Callable[[int], Toolbox | None]
+TOOL_ROUNDS = 3
+"""Turns of calls to tools before the model must answer."""
 
 
 class Inspect(BaseModel):
@@ -50,6 +52,6 @@ def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Loo
             Tool("inspect_target", "Statistics of the target model's units.", Inspect, inspect),
             Tool("recall", "What this search has tried: the best candidates, or the failures.", Recall, remember),
         )
-        return Toolbox(tools, settings.tool_rounds)
+        return Toolbox(tools, TOOL_ROUNDS)
 
     return toolbox if used else lambda generation: None

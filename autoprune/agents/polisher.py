@@ -20,7 +20,7 @@ class Polisher:
 
     def __init__(self, workbench: Workbench, config: Config, events: EventLog) -> None:
         self._workbench = workbench
-        self._generations = config.search.polish
+        self._generations = config.advanced.polish
         self._events = events
         self._made: dict[str, Draft] = {}
 

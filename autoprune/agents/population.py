@@ -9,6 +9,9 @@ from autoprune.agents.symbolic.source import source
 from autoprune.runs.archive import SEED, Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 
+ELITE = 2
+"""Best candidates so far, by which others are stopped early and from which a strong model's parents are drawn."""
+
 
 @dataclass(frozen=True)
 class Algorithm:

@@ -31,10 +31,11 @@ def fork(
 ) -> None:
     """Continue a run from some generation under changed settings, as a new run; the old one stays as it is.
 
-    A run that has used up its budget goes straight to its confirmation: with other `search.confirm_sparsities`, say.
+    A run that has used up its budget goes straight to its confirmation: with other `confirmation.sparsities`, say.
     What measurements depend on (model, sparsity, device, dtype, data, allocation) cannot change.
     """
     origin = open_run(run, trust)
+    origin.check_continuable()
     config = change_config(origin.settings()[0], words or [])
     confirm_named(origin, words or [])
     announce(origin, config, database_alone=False)

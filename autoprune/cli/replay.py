@@ -37,8 +37,8 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
                 "have loaded: name a target by --model"
             )
         beneath["model"] = target
-    beneath |= defaults(recording.header.settings)
     try:
+        beneath |= defaults(recording.header.settings)
         recorded = load_config(path, words, beneath)
     except UsageError as error:
         raise UsageError(f"the settings in the recording {recording.path} cannot be used: {error}") from None

@@ -83,7 +83,7 @@ def search(
         "search.max_minutes": max_minutes,
         "search.max_tokens": max_tokens,
         "search.max_usd": max_usd,
-        "search.transfer_model": transfer_model,
+        "confirmation.transfer_model": transfer_model,
         "seed": seed,
         "database": database,
     }
@@ -131,7 +131,10 @@ def resume(
     confirm_named(directory, words)
     from autoprune.search.session import finished
 
-    announce(directory, config, database_alone=finished(directory))
+    ended = finished(directory)
+    if not ended:
+        directory.check_continuable()
+    announce(directory, config, database_alone=ended)
     look_over(directory, config)
     work_on(directory, config, as_json, fresh=False, switched=approval is not None)
 
@@ -202,11 +205,11 @@ def _write_report(run: RunDirectory, config: Config) -> None:
 
 def _check_second_model(config: Config) -> None:
     """A model that is needed in an hour had better be there now. Raises UsageError; reads its configuration only."""
-    if config.search.transfer_model is not None:
+    if config.confirmation.transfer_model is not None:
         from autoprune.models.loading import stored_dtype
 
         with log_to(say):
-            stored_dtype(config.search.transfer_model)
+            stored_dtype(config.confirmation.transfer_model)
 
 
 def _stderr() -> Any:

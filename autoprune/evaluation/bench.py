@@ -90,7 +90,7 @@ class Bench:
 
     def samples(self, split: Split) -> bool:
         """Whether candidates are forecast from a few decoder blocks: where they compete, if the settings want it."""
-        return split == "search" and self._config.search.layer_error is not None
+        return split == "search" and self._config.advanced.layer_error is not None
 
     def sampled(self, split: Split) -> Reconstruction | None:
         """What forecasts a candidate on this split, if anything does."""
@@ -172,11 +172,11 @@ def _energy(weight: Tensor, curvature: Tensor) -> float:
 
 def open_bench(config: Config, run_dir: Path | None) -> Bench:
     """Load the target and the texts; statistics come from the cache, or are collected now."""
-    target = load_target(config.model, config.device, config.dtype, config.offload, config.memory_gb)
+    target = load_target(config.model, config.device, config.dtype, config.offload, config.advanced.memory_gb)
     check_length(target, config.data.seqlen)
     texts = load_splits(config.data, target.tokenizer)
     if run_dir is not None:  # a search, which confirms what it found on other samples
-        check_samples(target, config.data, config.search.confirm_seeds)
+        check_samples(target, config.data, config.confirmation.seeds)
     data, search = config.data, texts["search"].tokens
     bos = choose_bos(data.bos, target, data.seqlen, search.flatten)
     splits = {split: text.with_bos(bos) for split, text in texts.items()}

@@ -40,7 +40,7 @@ class MemoryEstimate:
         are sampled or baselines are refined, the Hessians of its layers; where some are sampled, a backward pass of one
         window."""
         data = self._config.data
-        sampled = self._config.search.layer_error is not None
+        sampled = self._config.advanced.layer_error is not None
         hessians = sampled or self.refined
         largest = max(columns for _, columns in self._size.matrices)
         working = self._pass(data.seqlen) + data.seqlen * largest * FLOATS
@@ -52,7 +52,7 @@ class MemoryEstimate:
     @property
     def refined(self) -> bool:
         """Whether masks of baselines are refined by Hessians."""
-        return "swaps" in self._config.search.baseline_refinements
+        return "swaps" in self._config.baselines.refinements
 
     def measuring(self, windows: int, sandboxed: int = 0, refined: bool = False) -> Room:
         """A pruned model, or masks in the making, and `refined` ones; logits of a batch. `sandboxed`: bytes of the

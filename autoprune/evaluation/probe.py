@@ -83,7 +83,7 @@ def probe(
     blocks need each other.
     """
     found: list[Costs] = []
-    config = config.model_copy(update={"search": config.search.model_copy(update={"layer_error": None})})
+    config = config.model_copy(update={"advanced": config.advanced.model_copy(update={"layer_error": None})})
     for blocks in (1, 1, 2):  # the first only wakes everything up
         try:
             target = Target(stack(config.model, blocks, dtype, device), None, config.model)
@@ -132,7 +132,7 @@ def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCan
     published = Published.named("wanda")
     score = _shortest(lambda: measured(published))
     hessian = one_round = 0.0
-    if "swaps" in config.search.baseline_refinements:
+    if "swaps" in config.baselines.refinements:
         bench.take_statistics_seconds()
         bench.hessians(wanted=True)
         hessian = bench.take_statistics_seconds()

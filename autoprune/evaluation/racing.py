@@ -25,6 +25,9 @@ FIRST = 4
 EVERY = 4
 """Windows between looks; whole batches, as FIRST, so that a race cuts none of them (`perplexity.windows_per_pass`)."""
 
+ERROR_RATE = 0.05
+"""Largest probability with which a search stops a candidate that is no worse than its rival."""
+
 
 def order(windows: int) -> list[int]:
     """In which order the windows of a split are measured: shuffled by a hash, so the same for everyone and for ever."""

@@ -18,7 +18,7 @@ from autoprune.evaluation.evaluator import measure
 from autoprune.evaluation.layer_zeros import allocated
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.trials import Trials
-from autoprune.pruning.allocation.sdsa import preset
+from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.allocation.sdsa_settings import parameters
 from autoprune.pruning.allocation.spec import Parameters, Setting
 from autoprune.pruning.allocation.table import default_setting, grid
@@ -56,7 +56,7 @@ class Tuned:
 
 def default_of(bench: Bench, family: str, settings: AllocationSettings, sparsity: float) -> Setting:
     """A family's default setting on a bench, with the unit and, for SDSA, the constants of the settings."""
-    constants = preset(settings.preset, settings.kappa, settings.tau, settings.delta)
+    constants = SDSA(**settings.model_dump(include={"kappa", "tau", "delta"}, exclude_none=True))
     given = parameters(constants) if family == "sdsa" else None
     units = bench.units_by(settings.unit).described(("depth",))
     return default_setting(family, settings.unit, units, sparsity, given)

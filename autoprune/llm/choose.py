@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from autoprune.config_sections import LLMSettings
+from autoprune.config_sections import ChatSettings, LLMSettings, Role
 from autoprune.config_values import Profile, check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
 from autoprune.llm.own_weights import OwnWeights, own_weights
@@ -33,7 +33,7 @@ INSTALL_LOCAL = "pip install 'autoprune[local-llm]'"
 LIST_SECONDS = 15.0
 PATIENCE = 90.0
 """Seconds for a whole reply of the local model: on a slow machine they become shorter."""
-ROLES = ("proposer", "critic", "analyst")
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,14 @@ def engine_problem() -> str | None:
 
 def _choose_self(settings: LLMSettings, target: str) -> Choice:
     """All agents are the target: an agent with a model or an endpoint of its own would make that untrue."""
-    others = {f"llm.roles.{role}": getattr(settings.roles, role) for role in ROLES}
-    for place, own in {"llm": settings, **others}.items():
-        for name in ("base_url",) if place == "llm" else ("base_url", "model"):
-            if getattr(own, name) is not None:
-                raise UsageError(f"llm.provider = self means the target for every agent; it excludes {place}.{name}")
-    own = own_weights(target, settings.model)
-    return Choice("self", f"asked for: the agents are the target; {own.name} is served, {own.ground}", own)
+    places = {"llm.base_url": settings.base_url}
+    for role, own in settings.roles.items():
+        places |= {f"llm.roles.{role}.base_url": own.base_url, f"llm.roles.{role}.model": own.model}
+    for place, value in places.items():
+        if value is not None:
+            raise UsageError(f"llm.provider = self means the target for every agent; it excludes {place}")
+    weights = own_weights(target, settings.model)
+    return Choice("self", f"asked for: the agents are the target; {weights.name} is served, {weights.ground}", weights)
 
 
 def _choose_replay(settings: LLMSettings, target: str) -> Choice:
@@ -176,13 +177,13 @@ def open_chats(
     wanted = {role: settings.for_role(role) for role in ROLES}
     with contextlib.ExitStack() as stack:
         endpoints: dict[tuple[str | None, str | None], Endpoint] = {}
-        chats: dict[LLMSettings, Chat] = {}
+        chats: dict[ChatSettings, Chat] = {}
         for role, own in wanted.items():
             if own in chats:
                 continue
             where = own.model, own.base_url
             if where not in endpoints:
-                elsewhere = choice.provider == "openai" or getattr(settings.roles, role).base_url is not None
+                elsewhere = choice.provider == "openai" or settings.of_role(role).base_url is not None
                 local = None if elsewhere else stack.enter_context(_local(own, choice.own, seed))
                 endpoints[where] = local or _remote(own, seed, proven)
             endpoint = replace(endpoints[where], temperature=own.temperature, max_reply_tokens=own.reply_tokens)
@@ -202,7 +203,7 @@ def open_chats(
 
 
 @contextlib.contextmanager
-def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None) -> "Iterator[Endpoint]":
+def _local(settings: ChatSettings, target: OwnWeights | None, seed: int | None) -> "Iterator[Endpoint]":
     from autoprune.llm.endpoint import Endpoint
     from autoprune.llm.local import LocalServer
     from autoprune.llm.model_file import find_model
@@ -210,7 +211,7 @@ def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None) -
 
     file = target.find() if target else find_model(settings.model)
     logger.info(f"starting {file.name} on this machine")
-    with LocalServer(file, port=settings.port, threads=settings.threads, context=settings.context) as server:
+    with LocalServer(file, threads=settings.threads, context=settings.context) as server:
         yield Endpoint(
             base_url=server.base_url,
             model=file.stem,
@@ -227,7 +228,7 @@ def _local(settings: LLMSettings, target: OwnWeights | None, seed: int | None) -
         )
 
 
-def _remote(settings: LLMSettings, seed: int | None, proven: bool) -> "Endpoint":
+def _remote(settings: ChatSettings, seed: int | None, proven: bool) -> "Endpoint":
     from autoprune.llm.endpoint import Endpoint, is_loopback
     from autoprune.runs.prices import cost
 

@@ -30,19 +30,18 @@ class LocalServer:
     Enter it in a thread that lives as long as it does: the kernel kills the server when the starting thread ends.
 
     Args:
-        model: the GGUF file. port: 0 = any free one. threads: 0 = all cores. context: in tokens.
+        model: the GGUF file. threads: 0 = all cores. context: in tokens.
 
     Raises:
-        ChatError: the port is taken, the model cannot be loaded, the server does not start.
+        ChatError: the model cannot be loaded, the server does not start.
     """
 
-    def __init__(self, model: Path, *, port: int = 0, threads: int = 0, context: int = 8192) -> None:
+    def __init__(self, model: Path, *, threads: int = 0, context: int = 8192) -> None:
         self.model = model
         self.base_url = ""
         self.api_key = secrets.token_urlsafe(24)
         self._options = ServeOptions(
             model=str(model),
-            port=port,
             threads=threads or usable_cores(),
             context=context,
             key=self.api_key,

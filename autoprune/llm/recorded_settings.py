@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from autoprune.config import Config, flat_settings
+from autoprune.config_migration import migrated_setting
 
-KEPT = ("sparsity", "seed", "data", "allocation", "agents", "search", "sandbox.seconds", "llm.profile")
+KEPT = (
+    *("sparsity", "seed", "data", "allocation", "agents", "search", "sandbox.seconds", "llm.profile"),
+    *("baselines", "confirmation", "advanced"),
+)
 LEFT_OUT = (
-    *("search.max_minutes", "search.max_tokens", "search.max_usd", "search.cache"),
-    *("search.transfer_model", "search.transfer_windows"),
+    *("search.max_minutes", "search.max_tokens", "search.max_usd", "advanced.cache", "advanced.memory_gb"),
+    *("confirmation.transfer_model", "confirmation.transfer_windows"),
 )
 TEXTS = ("builtin", "wikitext2", "c4")
 """Texts that a recording may name: no file of the user's, no data set of anybody's."""
@@ -30,9 +34,13 @@ def decisive(config: Config) -> dict[str, Any]:
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a recording that a replay takes. What this version does not know, or may not take, is left out."""
+    """Those of a recording that a replay takes. What this version does not know, or may not take, is left out.
+
+    Raises UsageError for a setting that is another constant by now.
+    """
     known = flat_settings(Config())
-    return {key: value for key, value in settings.items() if key in known and _is_kept(key, value)}
+    present = (each for key, value in settings.items() for each in migrated_setting(key, value))
+    return {key: value for key, value in present if key in known and _is_kept(key, value)}
 
 
 def target_name(model: str) -> str:

@@ -8,7 +8,6 @@ import ctypes
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any, TypedDict
@@ -18,10 +17,9 @@ HOST = "127.0.0.1"
 
 
 class ServeOptions(TypedDict):
-    """model: a GGUF file. port: 0 = any free one. context: tokens. key: what callers must send. parent: our starter."""
+    """model: a GGUF file. context: tokens. key: what callers must send. parent: our starter."""
 
     model: str
-    port: int
     threads: int
     context: int
     key: str
@@ -34,13 +32,10 @@ def main() -> None:
     # The engine may print to our standard output: keep the real one for the answer.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    problem = _port_problem(options["port"])
-    if problem is None:
-        try:
-            server = _start(options)
-        except RuntimeError as error:
-            problem = f"the engine cannot load {options['model']} ({error}); is it a whole GGUF file, is memory left?"
-    if problem is not None:
+    try:
+        server = _start(options)
+    except RuntimeError as error:
+        problem = f"the engine cannot load {options['model']} ({error}); is it a whole GGUF file, is memory left?"
         print(json.dumps({"error": problem}), file=answer, flush=True)
         return
     print(json.dumps({"url": server.listening_address + "/v1"}), file=answer, flush=True)
@@ -56,7 +51,7 @@ def _start(options: ServeOptions) -> Any:
     params.model.path = options["model"]
     params.model_alias = {Path(options["model"]).stem}
     params.hostnames = [HOST]
-    params.port = options["port"]
+    params.port = 0  # any free one
     params.api_keys = [options["key"]]
     params.n_ctx = options["context"]
     # Progress through a prompt is reported once a batch: on a slow machine the default one takes minutes.
@@ -72,18 +67,6 @@ def _start(options: ServeOptions) -> Any:
     params.endpoint_slots = False
     params.verbosity = 1
     return xllamacpp.Server(params)
-
-
-def _port_problem(port: int) -> str | None:
-    if port == 0:
-        return None
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            return f"port {port} on {HOST} cannot be used ({error.strerror}); choose another llm.port, or 0 for any"
-    return None
 
 
 def _die_with(parent: int) -> None:

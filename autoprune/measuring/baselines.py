@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from autoprune.config_sections import SearchSettings
+from autoprune.config_sections import BaselineSettings
 from autoprune.config_values import Refinement
 from autoprune.evaluation.texts import Split
 from autoprune.measuring.workbench import Workbench
@@ -26,11 +26,11 @@ class Baseline(NamedTuple):
 
 def baselines(workbench: Workbench) -> Iterator[Baseline]:
     """All of a workbench's settings: every score without a refinement first, then those that are refined."""
-    settings = workbench.config.search
-    for refinement in sorted(settings.baseline_refinements):
-        scores = settings.baseline_scores if refinement == "none" else refined_scores(workbench)
+    settings = workbench.config.baselines
+    for refinement in sorted(settings.refinements):
+        scores = settings.scores if refinement == "none" else refined_scores(workbench)
         for score in scores:
-            for allocation in settings.baseline_allocations:
+            for allocation in settings.allocations:
                 yield Baseline(score, allocation, refinement)
 
 
@@ -40,19 +40,17 @@ def refined_scores(workbench: Workbench) -> list[str]:
     The first mask decides little of what swaps end with, and swaps take long. Without unrefined baselines every score
     is refined.
     """
-    settings = workbench.config.search
-    scores: list[str] = list(settings.baseline_scores)
-    if "none" not in settings.baseline_refinements or len(scores) == 1:
+    settings = workbench.config.baselines
+    scores: list[str] = list(settings.scores)
+    if "none" not in settings.refinements or len(scores) == 1:
         return scores
     best = min(scores, key=workbench.tuner.uniform)
     return [score for score in scores if score in (best, ALWAYS_REFINED)]
 
 
-def most_refined(settings: SearchSettings) -> int:
+def most_refined(settings: BaselineSettings) -> int:
     """How many scores are refined, where the one that is best with uniform allocation is not Wanda."""
-    if "swaps" not in settings.baseline_refinements:
+    if "swaps" not in settings.refinements:
         return 0
-    scores = settings.baseline_scores
-    return (
-        len(scores) if "none" not in settings.baseline_refinements else min(len(scores), 1 + (ALWAYS_REFINED in scores))
-    )
+    scores = settings.scores
+    return len(scores) if "none" not in settings.refinements else min(len(scores), 1 + (ALWAYS_REFINED in scores))

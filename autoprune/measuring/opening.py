@@ -35,7 +35,7 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive) -> Itera
             bench = open_bench(begun, run.path)
         # Also for a second model, but for BOS: of that each model has its own.
         config = begun.model_copy(update={"dtype": bench.fingerprints()["dtype"], "data": config.data})
-        store = MeasurementStore(archive, user_cache() if config.search.cache else None)
+        store = MeasurementStore(archive, user_cache() if config.advanced.cache else None)
         executor = make_executor(config, bench, sandbox.name, lock)
         if executor is not None:
             stack.callback(executor.close)

@@ -72,7 +72,7 @@ def plan(config: Config) -> ResourcePlan:
     empty = empty_model(config.model)
     size = Footprint(empty)
     dtype = faster_dtype(size.matrices, device) if config.dtype == "auto" else DTYPES[config.dtype]
-    free = free_room(device, config.memory_gb)
+    free = free_room(device, config.advanced.memory_gb)
     offload = choose_offload(config.offload, size, dtype, device, free, config.model)
     _check_probe(size, dtype, device, free, config.model)
     files = weight_files(config.model)
@@ -123,7 +123,7 @@ def _seconds(
     config: Config, costs: Costs, blocks: int, files: list[Path], speed: float | None, offload: str
 ) -> dict[str, float]:
     """Seconds by phase, in order. `blocks`: bytes of all decoder blocks."""
-    data, search = config.data, config.search
+    data, published, final = config.data, config.baselines, config.confirmation
     once = blocks / speed if speed and offload == "disk" else 0.0
     stored = sum(file.stat().st_size for file in files) / speed if speed else 0.0
     load = stored + costs.hash + (READS["load"] - 1) * once
@@ -131,7 +131,7 @@ def _seconds(
     dense = walk + costs.write + READS["statistics"] * once
     sampling = walk + once  # the Hessians of the sampled blocks, then their output sensitivities
     sampling += BACKWARD * costs.loss * min(data.calibration_samples, SENSITIVITY_WINDOWS) + 2 * once
-    statistics = dense if search.layer_error is None else dense + sampling
+    statistics = dense if config.advanced.layer_error is None else dense + sampling
     read = READS["measuring"] * once
 
     def baseline(windows: int, masking: float = costs.score) -> float:
@@ -140,20 +140,20 @@ def _seconds(
     def candidate(windows: int) -> float:
         return costs.candidate + costs.loss * windows + read
 
-    refined = most_refined(search)
-    scores = len(search.baseline_scores) * ("none" in search.baseline_refinements)
+    refined = most_refined(published)
+    scores = len(published.scores) * ("none" in published.refinements)
     hessians = (costs.hessian * data.calibration_samples + once) * bool(refined)
 
     def baselines(windows: int) -> float:
         each = scores * baseline(windows) + refined * baseline(windows, costs.refined)
-        return each * len(search.baseline_allocations)
+        return each * len(published.allocations)
 
-    again = search.confirm_seeds - 1
+    again = final.seeds - 1
     report = data.report_windows
-    places = 1 + len(search.confirm_sparsities) + len(search.confirm_patterns)
-    some = min(search.confirm_baselines, (scores + refined) * len(search.baseline_allocations))
+    places = 1 + len(final.sparsities) + len(final.patterns)
+    some = min(final.baselines, (scores + refined) * len(published.allocations))
     confirmed = baselines(report) + again * some * baseline(report, costs.refined if refined else costs.score)
-    confirmed += search.finalists * (1 + again) * candidate(report)
+    confirmed += final.finalists * (1 + again) * candidate(report)
     confirmation = costs.loss * report + once + places * confirmed + again * (dense + hessians)
     opening = load + statistics + hessians + costs.loss * data.search_windows + once + baselines(data.search_windows)
     return {
@@ -163,7 +163,7 @@ def _seconds(
         **({"one refined baseline": baseline(data.search_windows, costs.refined)} if refined else {}),
         "one candidate": candidate(data.search_windows),
         "confirmation": confirmation,
-        "the whole search": opening + search.max_candidates * candidate(data.search_windows) + confirmation,
+        "the whole search": opening + config.search.max_candidates * candidate(data.search_windows) + confirmation,
     }
 
 

@@ -34,7 +34,7 @@ class Tuner:
 
     def worth_tuning(self, score: str) -> bool:
         """Whether a score is not far behind the best one."""
-        uniform = {each: self.uniform(each) for each in (*self.measurer.config.search.baseline_scores, score)}
+        uniform = {each: self.uniform(each) for each in (*self.measurer.config.baselines.scores, score)}
         return uniform[score] <= FAR_BEHIND * min(uniform.values())
 
     def uniform(self, score: str) -> float:

@@ -27,7 +27,8 @@ TUNED_BY = "wanda"
 class Workbench:
     """A measurer at one sparsity, or under one pattern. `tuner`: where what is used here is tuned.
 
-    Without `search.tune_elsewhere` that is where the search itself tunes, at the run's own sparsity and on its model.
+    Without `confirmation.tune_elsewhere` that is where the search itself tunes, at the run's own sparsity and on its
+    model.
     """
 
     measurer: Measurer
@@ -70,7 +71,7 @@ class Workbench:
 
     def with_sparsity(self, sparsity: float) -> "Workbench":
         """The same at another sparsity."""
-        tuner = self.tuner.at(sparsity) if self.config.search.tune_elsewhere else self.tuner
+        tuner = self.tuner.at(sparsity) if self.config.confirmation.tune_elsewhere else self.tuner
         return replace(self, sparsity=sparsity, tuner=tuner)
 
     def with_pattern(self, pattern: str) -> "Workbench":
@@ -88,17 +89,18 @@ class Workbench:
         return replace(self.with_sparsity(1.0 - kept / of), pattern=pattern)
 
     def with_model(self, model: str) -> "Workbench":
-        """Another target, loaded now, on the same kinds of text, of as many windows as `search.transfer_windows` says.
+        """Another target, loaded now, on the same kinds of text.
 
+        `confirmation.transfer_windows` says how many windows each split has, if not as many as here.
         Raises UsageError for one that cannot be used.
         """
-        data, windows = self.config.data, self.config.search.transfer_windows
+        data, windows = self.config.data, self.config.confirmation.transfer_windows
         if windows is not None:
             data = data.model_copy(update={"search_windows": windows, "report_windows": windows})
         config = self.config.model_copy(update={"model": model, "data": data})
         bench = open_bench(config, self.run.path)
         other = replace(self.measurer, config=config, bench=bench, executor=None, _asked={})
-        tuner = Tuner(other, self.sparsity) if config.search.tune_elsewhere else self.tuner
+        tuner = Tuner(other, self.sparsity) if config.confirmation.tune_elsewhere else self.tuner
         return replace(self, measurer=other, tuner=tuner)
 
     def dense(self, split: Split) -> Measurement:
@@ -110,7 +112,7 @@ class Workbench:
 
         The measurement then says its `tuning`, or that it is `untuned` where that was not worth it.
         """
-        if not self.config.search.tune_baselines or allocation not in TUNABLE:
+        if not self.config.baselines.tune or allocation not in TUNABLE:
             return self._published(score, allocation, split, refinement)
         if self.tuner.worth_tuning(score):
             return self._tuned(score, allocation, split, refinement)
@@ -119,8 +121,8 @@ class Workbench:
     @property
     def tuned_allocations(self) -> list[str]:
         """Those of the baselines' allocations that have free parameters, if these are tuned."""
-        settings = self.config.search
-        return [each for each in settings.baseline_allocations if each in TUNABLE] if settings.tune_baselines else []
+        settings = self.config.baselines
+        return [each for each in settings.allocations if each in TUNABLE] if settings.tune else []
 
     def seed(self, score: str, split: Split) -> Measurement:
         """A published score as a candidate would be measured: with the allocation that candidates get."""

@@ -66,7 +66,7 @@ def skewness(values: Tensor) -> float:
 
 
 def weight_skewness(weight: Tensor) -> float:
-    """Skewness of |W|, the signal of SDSA's preset `paper`; needs no data."""
+    """Skewness of |W|, the signal of the allocation sdsa-paper; needs no data."""
     return skewness(weight.detach().abs())
 
 

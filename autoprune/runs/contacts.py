@@ -39,10 +39,9 @@ def contacts(config: Config, unused: bool = False) -> list[str]:
     if config.database is not None:
         found.append(config.database.url)
     if unused or config.llm.provider not in ("symbolic", "replay"):
-        roles = config.llm.roles
-        for settings in (config.llm, roles.proposer, roles.critic, roles.analyst):
-            if settings.base_url is not None:
-                found.append(re.sub(r"//[^/?#]*@", "//", settings.base_url))
+        for url in (config.llm.base_url, *(own.base_url for own in config.llm.roles.values())):
+            if url is not None:
+                found.append(re.sub(r"//[^/?#]*@", "//", url))
     if (unused or config.executor.kind == "ray") and config.executor.address not in LOCAL_CLUSTERS:
         found.append(str(config.executor.address))
     return list(dict.fromkeys(found))
@@ -50,8 +49,8 @@ def contacts(config: Config, unused: bool = False) -> list[str]:
 
 def without_contacts(config: Config) -> Config:
     """The same settings, which name nothing to contact."""
-    roles = {role: {**own, "base_url": None} for role, own in config.llm.roles.model_dump().items()}
-    llm = config.llm.model_dump() | {"base_url": None, "roles": roles}
+    llm = config.llm.model_dump() | {"base_url": None}
+    llm["roles"] = {role: {**own, "base_url": None} for role, own in llm["roles"].items()}
     executor = config.executor.model_copy(update={"address": None})
     changed = {"database": None, "llm": LLMSettings.model_validate(llm), "executor": executor}
     return config.model_copy(update=changed)

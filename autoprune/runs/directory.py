@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from autoprune.config import Config
+from autoprune.config_migration import migrated
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.contacts import check, confirm, contacts
 from autoprune.runs.files import SIDE_FILES, open_file, read_bytes, write_atomically
@@ -145,6 +146,16 @@ class RunDirectory:
 
     def settings(self) -> tuple[Config, dict[str, Any]]:
         """The resolved settings and the record (versions, seeds, fingerprints)."""
+        config, record, _ = self._read_settings()
+        return config, record
+
+    def check_continuable(self) -> None:
+        """Raises UsageError when a run was begun with a setting that is another constant by now."""
+        if problems := self._read_settings()[2]:
+            raise UsageError(f"{self.path} can be read, but not continued: {problems[0]}")
+
+    def _read_settings(self) -> tuple[Config, dict[str, Any], list[str]]:
+        """Settings, record, and what of an older run's settings can only be read."""
         try:
             tree = read_yaml(read_bytes(self.settings_file).decode())
             refuse_newer(self.path, tree["format"])
@@ -152,7 +163,8 @@ class RunDirectory:
                 raise ValueError("approval_policy names a file, and a run's settings hold the policy itself")
             if isinstance(llm := tree["config"].get("llm"), dict):
                 llm.setdefault("profile", "small")  # of the time when there was no other
-            return Config.model_validate(tree["config"]), dict(tree["record"])
+            config, problems = migrated(tree["config"])
+            return Config.model_validate(config), dict(tree["record"]), problems
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             reason = one_line(error)
             raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {reason}") from None

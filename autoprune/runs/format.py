@@ -4,8 +4,9 @@
 2  the archive says it
 
 Raise it once for each release that adds a setting, or changes the archive, so that an older program says what is wrong
-and does not trip over it. An older directory is read as it is: settings that it lacks have their defaults, and its
-archive is brought up to date where it is opened (`migration.py`). Events have a version of their own (`events.py`).
+and does not trip over it. An older directory is read as it is: settings that it lacks have their defaults, those
+that have moved are found by their former keys (`config_migration.py`), and its archive is brought up to date where it
+is opened (`migration.py`). Events have a version of their own (`events.py`).
 """
 
 from autoprune.errors import UsageError

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _TICK = 0.05  # seconds between looks at the worker from outside
 _MAX_MESSAGE = 2000
+PRINTED = 64 * 1024
+"""Bytes of what a candidate prints that are kept."""
 
 A = TypeVar("A", bound=answers.Answer)
 
@@ -86,7 +88,7 @@ class WorkerSession:
         self._asked: deque[int] = deque()
         """Numbers of the questions whose answers have not been read, oldest first."""
         self._paused = False
-        self._output = Output(settings.output_kb * 1024)
+        self._output = Output(PRINTED)
         self.claims = ReportedTimings()
         size = 4 * max((rows * columns for rows, columns in self._shapes.values()), default=1)
         self._slot = ScoreBuffer(size)

@@ -10,7 +10,7 @@ from autoprune.agents.critic import Review, RuleCritic, Submission
 from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.slot_plan import SlotPlan
 from autoprune.candidates.screen import screen
-from autoprune.config_sections import AgentSettings
+from autoprune.config_sections import AdvancedSettings
 from autoprune.errors import AutoPruneError, BudgetSpent
 from autoprune.gcot.chain import SECTIONS, compile_chain
 from autoprune.runs.approvals import ApprovalRequest, Decision
@@ -70,7 +70,7 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
             return _end(context, plan, name, "rejected", "critique", "budget", str(spent))
         review = RuleCritic().review(submission)
         review = replace(review, comments=[*review.comments, f"{spent}: the rules alone decided"])
-    verdict = _verdict(review, revision, context.config.agents)
+    verdict = _verdict(review, revision, context.config.advanced)
     context.events.emit(
         "reviewed",
         f"reviewed/{plan['slot']}/{revision}",
@@ -108,7 +108,7 @@ def approve(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidate
         return _replace(context, state, decision)
     if decision.decision == "approve":
         return {"decision": decision.decision}
-    if decision.comment and state["revision"] < context.config.agents.revisions:
+    if decision.comment and state["revision"] < context.config.advanced.revisions:
         revision = state["revision"] + 1
         return {"verdict": "revise", "decision": "", "comments": [decision.comment], "revision": revision}
     return _end(context, plan, name, "rejected", "approve", "approval", decision.comment or f"by {decision.who}")
@@ -124,7 +124,7 @@ def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
     request = EvaluateCandidate(candidate=name, against=masks_before(context, earlier, name))
     if name not in earlier:  # what was measured in full stands, whatever has become of the elite since
         seeds = {row.subject: row.perplexity for row in context.seeds().values()}
-        request.elite = elite(context.config.search, earlier, seeds)
+        request.elite = elite(context.config.confirmation.finalists, earlier, seeds)
     report = evaluate_candidate(context.workbench, request)
     if worth_a_repair(context, state, report):
         return send_back(context, state, report)
@@ -259,7 +259,7 @@ def _replace(context: SearchContext, state: CandidateState, decision: Decision) 
     return {"candidate": name, "revision": revision, "decision": decision.decision}
 
 
-def _verdict(review: Review, revision: int, settings: AgentSettings) -> str:
+def _verdict(review: Review, revision: int, settings: AdvancedSettings) -> str:
     """Faults buy as many revisions as allowed and then end the candidate. A model's doubts buy one revision; then
     measurement decides, unless the critic has a veto."""
     if review.verdict == "accept" or (review.verdict == "reject" and (review.fatal or settings.veto)):

@@ -6,8 +6,8 @@ Siblings of its generation are left out, for the order in which they end is chan
 import math
 from collections.abc import Iterable
 
+from autoprune.agents.population import ELITE
 from autoprune.agents.slot_plan import SlotPlan
-from autoprune.config_sections import SearchSettings
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
 from autoprune.tools.evaluate import CandidateReport
@@ -28,12 +28,12 @@ def masks_before(context: SearchContext, earlier: Iterable[str], name: str) -> l
     return [subject for subject in (*baselines, *earlier) if subject != name]
 
 
-def elite(settings: SearchSettings, earlier: dict[str, float], seeds: dict[str, float]) -> list[str]:
+def elite(finalists: int, earlier: dict[str, float], seeds: dict[str, float]) -> list[str]:
     """The best candidates so far, best first; while there are fewer than belong to it, published scores fill it up.
 
     Finalists are of the elite, so that none is lost by stopping early, but for the error rate of the race.
     """
-    size = max(settings.elite, settings.finalists)
+    size = max(ELITE, finalists)
     known = earlier if len(earlier) >= size else seeds | earlier
     return sorted(known, key=lambda name: (known[name], name))[:size]
 

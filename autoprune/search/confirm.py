@@ -63,19 +63,21 @@ def confirm(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
 
 def _announcement(context: SearchContext, taking_part: list[Contender]) -> str:
     candidates = sum(contender.kind == "candidate" for contender in taking_part)
-    seeds, sparsities = context.config.search.confirm_seeds, _sparsities(context)
+    seeds, sparsities = context.config.confirmation.seeds, _sparsities(context)
     text = f"measuring the dense model, {len(taking_part) - candidates} baselines and {candidates} candidates on the "
     text += f"report split, with up to {seeds} calibration sample{'s' * (seeds > 1)}"
     if len(sparsities) > 1:
         text += f", at sparsities {', '.join(f'{sparsity:g}' for sparsity in sparsities)}"
-    if patterns := context.config.search.confirm_patterns:
+    if patterns := context.config.confirmation.patterns:
         text += f", under the pattern{'s' * (len(patterns) > 1)} {', '.join(patterns)}"
-    return text + (f", also on {context.config.search.transfer_model}" if context.config.search.transfer_model else "")
+    if model := context.config.confirmation.transfer_model:
+        text += f", also on {model}"
+    return text
 
 
 def _sparsities(context: SearchContext) -> list[float]:
     """The run's own first."""
-    return list(dict.fromkeys([context.config.sparsity, *context.config.search.confirm_sparsities]))
+    return list(dict.fromkeys([context.config.sparsity, *context.config.confirmation.sparsities]))
 
 
 def _on_model(context: SearchContext, workbench: Workbench, taking_part: list[Contender]) -> list[Condition]:
@@ -117,7 +119,7 @@ def _conditions(context: SearchContext, workbench: Workbench, taking_part: list[
         Condition(model, sparsity, dense, [ContenderResult(contender) for contender in taking_part])
         for sparsity in _sparsities(context)
     ]
-    for pattern in context.config.search.confirm_patterns:
+    for pattern in context.config.confirmation.patterns:
         results = [ContenderResult(contender) for contender in under_a_pattern(taking_part)]
         try:
             sparsity = workbench.with_pattern(pattern).sparsity
@@ -139,7 +141,7 @@ def _placed(workbench: Workbench, condition: Condition) -> Workbench:
 def _tell_tuning(context: SearchContext, workbench: Workbench, condition: Condition) -> None:
     """Tune the baselines where they are to be measured, which takes minutes: a line for each as it ends."""
     own = (context.config.model, context.config.sparsity) == (condition.model, condition.sparsity)
-    if own or condition.pattern != "none" or not context.config.search.tune_elsewhere:
+    if own or condition.pattern != "none" or not context.config.confirmation.tune_elsewhere:
         return
     there, where = _placed(workbench, condition), _where(condition)
     for baseline in baselines(context.workbench):
@@ -159,7 +161,7 @@ def _tell_tuning(context: SearchContext, workbench: Workbench, condition: Condit
 def _samples(context: SearchContext, workbench: Workbench) -> Iterator[tuple[int, Workbench]]:
     """A workbench for each calibration seed. What a text too short to draw from repeats is left out."""
     seen: set[str] = set()
-    for seed in range(context.config.search.confirm_seeds):
+    for seed in range(context.config.confirmation.seeds):
         calibrated = workbench.calibrated(seed)
         sample = calibrated.bench.windows("calibration").fingerprint
         if sample in seen:
@@ -172,7 +174,7 @@ def _samples(context: SearchContext, workbench: Workbench) -> Iterator[tuple[int
 
 def _on_second_model(context: SearchContext, taking_part: list[Contender]) -> list[Condition]:
     """The same on the transfer model, if there is one. One that cannot be used costs its own rows only."""
-    model = context.config.search.transfer_model
+    model = context.config.confirmation.transfer_model
     if model is None or model == context.config.model:
         return []
     try:
@@ -192,7 +194,7 @@ def _rows(condition: Condition) -> list[dict[str, Any]]:
 def _elsewhere(context: SearchContext, condition: Condition) -> dict[str, Any]:
     """A condition other than the run's own. Its rows hold no search perplexity: nothing was searched there."""
     facts: dict[str, Any] = {"model": condition.model, "sparsity": condition.sparsity, "pattern": condition.pattern}
-    windows = context.config.search.transfer_windows
+    windows = context.config.confirmation.transfer_windows
     if windows is not None and condition.model != context.config.model:
         facts["windows"] = windows
     if condition.problem:
@@ -228,5 +230,5 @@ def _protocol(context: SearchContext, compared: list[Comparison]) -> dict[str, A
         "windows": len(windows.tokens),
         "seqlen": windows.seqlen,
         "bos": windows.bos.text if windows.bos else None,
-        "seeds": context.config.search.confirm_seeds,
+        "seeds": context.config.confirmation.seeds,
     }

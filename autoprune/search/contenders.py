@@ -93,12 +93,12 @@ def contenders(context: SearchContext) -> list[Contender]:
 
 
 def _baselines(context: SearchContext) -> list[Contender]:
-    """The first `confirm_baselines` of them get every seed."""
-    settings = context.config.search
+    """The first `confirmation.baselines` of them get every seed."""
+    settings = context.config.confirmation
     searched = [(baseline, baseline.measured(context.workbench, "search")) for baseline in baselines(context.workbench)]
     found = []
     for place, (baseline, row) in enumerate(sorted(searched, key=lambda each: each[1].perplexity)):
-        seeds = settings.confirm_seeds if place < settings.confirm_baselines else 1
+        seeds = settings.seeds if place < settings.baselines else 1
         measure = partial(_report_of_baseline, baseline)
         found.append(Contender(row.name, "baseline", row.perplexity, seeds, measure, baseline=baseline))
     return found
@@ -136,7 +136,7 @@ def _finalists(context: SearchContext) -> list[Contender]:
         if outcome.status == "measured" and outcome.candidate:
             unique.setdefault(outcome.candidate, outcome)
     ranked = sorted(unique.values(), key=lambda outcome: (outcome.data["perplexity"], outcome.slot))
-    return [_finalist(context, outcome) for outcome in ranked[: context.config.search.finalists]]
+    return [_finalist(context, outcome) for outcome in ranked[: context.config.confirmation.finalists]]
 
 
 def _finalist(context: SearchContext, outcome: Outcome) -> Contender:
@@ -145,7 +145,7 @@ def _finalist(context: SearchContext, outcome: Outcome) -> Contender:
         f"{outcome.slot} {code[:8]}",
         "candidate",
         outcome.data["perplexity"],
-        context.config.search.confirm_seeds,
+        context.config.confirmation.seeds,
         lambda workbench: workbench.candidate(code, "report"),
         outcome.slot,
         code,

@@ -99,7 +99,7 @@ class SearchContext:
 
     def seeds(self) -> dict[str, Measurement]:
         """The published scores that the search starts from, as candidates would be measured on the search split."""
-        scores = seed_scores(self.config.search.baseline_scores)
+        scores = seed_scores(self.config.baselines.scores)
         return {score: self.workbench.seed(score, "search") for score in scores}
 
     def gcot(self, before: int) -> GCoT:

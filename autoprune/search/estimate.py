@@ -62,7 +62,7 @@ def _assumed(config: Config, model: str, price: Price | None) -> str:
     profile = "strong" if config.llm.profile == "strong" else "small"
     calls, read = CALLS[profile], READ_PER_CALL[profile]
     by_llm = math.ceil(config.search.max_candidates * (1 - config.agents.symbolic_share))
-    most = calls + CALLS_PER_REVISION * config.agents.revisions
+    most = calls + CALLS_PER_REVISION * config.advanced.revisions
     written = config.llm.for_role("proposer").reply_tokens
     low, high = by_llm * calls * read, by_llm * most * (read + written)
     usd = price(model, by_llm * most * read, by_llm * most * written) if price else None
@@ -89,7 +89,8 @@ def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
 
 
 def _alike(one: Config, other: Config) -> bool:
-    stored = [config.model_dump(mode="json", include={"model", "data", "agents", "llm"}) for config in (one, other)]
+    groups = {"model", "data", "agents", "llm", "advanced"}
+    stored = [config.model_dump(mode="json", include=groups) for config in (one, other)]
     for settings in stored:
         settings["llm"]["provider"] = "auto"
     return stored[0] == stored[1]

@@ -27,7 +27,7 @@ def _deepen(context: SearchContext, population: Population, generation: int) -> 
     """One slot for each of the best candidates that can have more exchanges; none where a chat model is to be alone."""
     if "llm" in context.proposers and context.config.agents.symbolic_share == 0:
         return []
-    chosen = shallow(population)[: context.config.search.deepen]
+    chosen = shallow(population)[: context.config.advanced.deepen]
     return [_plan(generation, place, DEEPEN, "symbolic", each) for place, each in enumerate(chosen, 1)]
 
 
@@ -40,7 +40,7 @@ def shallow(population: Population) -> list[Algorithm]:
 
 def _polish(context: SearchContext, population: Population, generation: int) -> list[SlotPlan]:
     """One slot, in which the best candidate's allocation is improved, if that is wanted and there is one."""
-    best = _best(population)[: 1 if context.config.search.polish else 0]
+    best = _best(population)[: 1 if context.config.advanced.polish else 0]
     return [_plan(generation, 1, OPERATOR, ENGINE, each) for each in best]
 
 

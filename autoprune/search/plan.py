@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from autoprune.agents.niche import niche_of
-from autoprune.agents.population import Algorithm, Population, is_seed
+from autoprune.agents.population import ELITE, Algorithm, Population, is_seed
 from autoprune.agents.slot_plan import Left, SlotPlan
 from autoprune.config_sections import SearchSettings
 from autoprune.runs.archive import Outcome, Proposal
@@ -75,7 +75,7 @@ def _plan_slot(
         return _plan_strong(context, population, generation, place, random, left)
     able = population.ranked()
     if engine == "symbolic":
-        able = able_on_island(able, place, generation, context.config.search)
+        able = able_on_island(able, place, generation)
     failed = [] if engine == "symbolic" else population.failed()
     trials = _trials(context, generation)
     operator = choose_operator(trials, len(able), len(failed), random, context.config.agents.operators)
@@ -108,7 +108,7 @@ def _plan_strong(
     if not able:
         allowed = [each for each in allowed if failed and each == "repair"] or ["initialise"]
     if settings.parents == "rank":
-        able = near(able)[: context.config.search.elite if place % OPEN_SLOT else None]
+        able = near(able)[: ELITE if place % OPEN_SLOT else None]
     operator = choose_operator(_trials(context, generation), len(able), len(failed), random, allowed)
     if operator == "repair":
         parents = [failed[0].name]
@@ -139,9 +139,9 @@ def _parents(able: list[Algorithm], count: int, random: Random, by: Literal["ran
 def _engine(context: SearchContext, number: int) -> str:
     if "llm" not in context.proposers:
         return "symbolic"
-    settings = context.config.agents
-    first = bool(settings.symbolic_first)
-    return "symbolic" if symbolic(number, context.config.search, settings.symbolic_share, first) else "llm"
+    config = context.config
+    first = bool(config.advanced.symbolic_first)
+    return "symbolic" if symbolic(number, config.search, config.agents.symbolic_share, first) else "llm"
 
 
 def symbolic(number: int, settings: SearchSettings, share: float, first: bool) -> bool:

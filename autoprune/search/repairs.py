@@ -23,7 +23,7 @@ def worth_a_repair(context: SearchContext, state: CandidateState, report: Candid
     return (
         report.reason in HONEST
         and state["plan"]["engine"] == "llm"
-        and state["revision"] < context.config.agents.revisions
+        and state["revision"] < context.config.advanced.revisions
     )
 
 

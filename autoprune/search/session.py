@@ -181,13 +181,13 @@ def finished(run: RunDirectory) -> bool:
 def _settled(config: Config, choice: Choice) -> Config:
     """The settings with what was left to the chat model that answers; the run keeps them as they were given, for
     another life of it may have another one."""
-    first = config.agents.symbolic_first
+    first = config.advanced.symbolic_first
     if first is None:
         first = choice.provider in ("local", "self")
     return config.model_copy(
         update={
             "llm": config.llm.model_copy(update={"profile": choice.profile}),
-            "agents": config.agents.model_copy(update={"symbolic_first": first}),
+            "advanced": config.advanced.model_copy(update={"symbolic_first": first}),
         }
     )
 

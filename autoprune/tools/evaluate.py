@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
-from autoprune.evaluation.racing import Race
+from autoprune.evaluation.racing import ERROR_RATE, Race
 from autoprune.evaluation.signature import Unlike, nearest
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.measurement import Measurement
@@ -78,14 +78,14 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
 def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race | None]:
     """The largest reconstruction error that is let through, and the race against the worst of the elite; None: no such
     rung."""
-    settings = workbench.config.search
+    settings = workbench.config.advanced
     rows = [row for subject in elite if (row := workbench.recorded(subject, "search")) is not None]
     if not rows:
         return None, None
     errors = [error for row in rows if (error := row.reconstruction) is not None]
     most = settings.layer_error * max(errors) if errors and settings.layer_error is not None else None
     worst = max(rows, key=lambda row: row.perplexity)
-    race = Race.against(worst.short_name, worst.window_losses, settings.racing_error)
+    race = Race.against(worst.short_name, worst.window_losses, ERROR_RATE)
     return most, race if settings.racing else None
 
 

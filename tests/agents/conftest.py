@@ -30,10 +30,10 @@ SMALL = (
     "llm.retries=0",
     "search.max_candidates=6",
     "search.generation_size=2",
-    "search.confirm_seeds=2",
-    "search.deepen=0",
-    "search.baseline_refinements=[none]",
-    "search.cache=off",
+    "confirmation.seeds=2",
+    "advanced.deepen=0",
+    "baselines.refinements=[none]",
+    "advanced.cache=off",
 )
 """Without the cache of measurements: two runs with the same seed shall find the same, not look it up."""
 

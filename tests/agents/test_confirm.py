@@ -12,7 +12,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 from tests.agents.kept import kept
 
-LITTLE = ("search.max_candidates=2", "search.layer_error=null")
+LITTLE = ("search.max_candidates=2", "advanced.layer_error=null")
 
 
 def picture(run):
@@ -48,7 +48,7 @@ def other_model(tiny_model, tmp_path):
 
 
 def test_finalists_and_the_best_baselines_get_every_seed_and_the_rest_the_first(search):
-    run = search(*LITTLE, "search.confirm_seeds=3", "search.confirm_baselines=2")
+    run = search(*LITTLE, "confirmation.seeds=3", "confirmation.baselines=2")
     drawn = picture(run)
     baselines = [row for row in drawn.rows if row["kind"] == "baseline"]
     assert [row["seeds"] for row in baselines] == [[0, 1, 2], [0, 1, 2], [0], [0]]
@@ -63,13 +63,13 @@ def test_finalists_and_the_best_baselines_get_every_seed_and_the_rest_the_first(
 
 
 def test_one_seed_is_the_runs_own_sample(search):
-    once, more = search(*LITTLE, "search.confirm_seeds=1", name="once"), search(*LITTLE, name="more")
+    once, more = search(*LITTLE, "confirmation.seeds=1", name="once"), search(*LITTLE, name="more")
     first = {row["name"]: row["by_seed"][0] for row in picture(more).rows if "by_seed" in row}
     assert {row["name"]: row["report"] for row in picture(once).rows if "by_seed" in row} == first
 
 
 def test_other_sparsities_and_a_second_model_have_rows_and_verdicts_of_their_own(search, other_model):
-    run = search(*LITTLE, "search.confirm_sparsities=[0.5,0.7]", f"search.transfer_model={other_model}")
+    run = search(*LITTLE, "confirmation.sparsities=[0.5,0.7]", f"confirmation.transfer_model={other_model}")
     drawn = picture(run)
     model = drawn.started["model"]
     places = [(model, 0.5), (model, 0.7), (other_model, 0.5), (other_model, 0.7)]
@@ -83,8 +83,8 @@ def test_other_sparsities_and_a_second_model_have_rows_and_verdicts_of_their_own
 
 
 def test_a_second_model_may_be_measured_on_fewer_windows_and_its_table_says_so(search, other_model):
-    words = ("search.transfer_windows=2", "search.confirm_seeds=1")
-    run = search(*LITTLE, f"search.transfer_model={other_model}", *words)
+    words = ("confirmation.transfer_windows=2", "confirmation.seeds=1")
+    run = search(*LITTLE, f"confirmation.transfer_model={other_model}", *words)
     (there,) = picture(run).elsewhere
     assert heading(there) == f"{Path(other_model).name} at sparsity 0.5, 2 windows"
     counts = {row.subject: set() for _, row in reported(run)}
@@ -100,7 +100,7 @@ def test_a_second_model_may_be_measured_on_fewer_windows_and_its_table_says_so(s
 
 
 def test_a_pattern_has_rows_of_the_scores_alone_and_one_that_does_not_fit_says_so(search):
-    words = ("search.confirm_patterns=[2:4,3:5]", "search.confirm_seeds=2", "search.confirm_baselines=2")
+    words = ("confirmation.patterns=[2:4,3:5]", "confirmation.seeds=2", "confirmation.baselines=2")
     drawn = picture(search(*LITTLE, *words))
     fits, does_not = drawn.elsewhere
     assert (fits["pattern"], fits["sparsity"]) == ("2:4", 0.5)
@@ -119,10 +119,10 @@ def test_tuned_baselines_are_tuned_where_they_are_measured_and_say_to_what(searc
     monkeypatch.setattr(sdsa_settings, "STRENGTHS_STAGED", ())
     words = (
         "search.max_candidates=1",
-        "search.baseline_scores=[wanda]",
-        "search.baseline_allocations=[uniform,dlp]",
-        "search.tune_baselines=true",
-        "search.confirm_sparsities=[0.7]",
+        "baselines.scores=[wanda]",
+        "baselines.allocations=[uniform,dlp]",
+        "baselines.tune=true",
+        "confirmation.sparsities=[0.7]",
         "allocation.tune=true",
     )
     run = search(*words)
@@ -145,7 +145,7 @@ def test_tuned_baselines_are_tuned_where_they_are_measured_and_say_to_what(searc
 
 
 def test_a_second_model_that_has_gone_costs_its_own_rows_only(search):
-    drawn = picture(search(*LITTLE, "search.transfer_model=/no/such/model"))
+    drawn = picture(search(*LITTLE, "confirmation.transfer_model=/no/such/model"))
     assert drawn.conclusion
     assert [(each["model"], each["rows"]) for each in drawn.elsewhere] == [("/no/such/model", [])]
     assert "/no/such/model" in drawn.elsewhere[0]["problem"]
@@ -164,8 +164,8 @@ def test_a_text_too_short_for_other_samples_is_used_once_and_says_so(search, tin
 
 
 def test_refined_baselines_take_part_and_the_last_line_is_about_them_too(search):
-    words = ("search.baseline_refinements=[none,swaps]", "search.baseline_scores=[wanda]")
-    run = search(*LITTLE, *words, "search.confirm_patterns=[2:4]", "search.confirm_seeds=1")
+    words = ("baselines.refinements=[none,swaps]", "baselines.scores=[wanda]")
+    run = search(*LITTLE, *words, "confirmation.patterns=[2:4]", "confirmation.seeds=1")
     drawn = picture(run)
     expected = {"wanda+uniform", "wanda+sdsa", "wanda+swaps+uniform", "wanda+swaps+sdsa"}
     assert set(drawn.baselines) == {row["name"] for row in drawn.rows if row["kind"] == "baseline"} == expected

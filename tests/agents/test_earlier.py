@@ -1,13 +1,12 @@
 """Whose company a candidate must be able to enter."""
 
-from autoprune.config_sections import SearchSettings
 from autoprune.search.comparison_pool import elite
 
 SEEDS = {"baseline:wanda+uniform": 60.0, "baseline:magnitude+uniform": 8000.0}
 
 
-def of(size, **earlier):
-    return elite(SearchSettings(elite=size, finalists=1), earlier, SEEDS)
+def of(finalists, **earlier):
+    return elite(finalists, earlier, SEEDS)
 
 
 def test_published_scores_fill_up_the_elite_until_there_are_enough_candidates():
@@ -17,9 +16,9 @@ def test_published_scores_fill_up_the_elite_until_there_are_enough_candidates():
 
 
 def test_enough_candidates_are_an_elite_of_their_own_so_that_the_finalists_are_among_them():
-    assert of(2, a=70.0, b=65.0, c=90.0) == ["b", "a"]
+    assert of(1, a=70.0, b=65.0, c=90.0) == ["b", "a"]
 
 
 def test_the_elite_holds_all_finalists():
-    found = elite(SearchSettings(elite=1, finalists=3), {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}, SEEDS)
+    found = of(3, a=1.0, b=2.0, c=3.0, d=4.0)
     assert found == ["a", "b", "c"]

@@ -14,7 +14,7 @@ from tests.agents.lives import live
 from tests.agents.test_search import llm_words, scripted
 from tests.agents.test_strong_proposer import Model, draft
 
-WORDS = ("search.max_candidates=12", "search.deepen=1", "search.layer_error=null", "search.racing=false")
+WORDS = ("search.max_candidates=12", "advanced.deepen=1", "advanced.layer_error=null", "advanced.racing=false")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_fork_of_the_end_does_not_do_it_again_and_one_that_goes_on_does(ended,
     again = fork_run(ended, None, config, ended.path.with_name("again"))
     live(again.path, config)
     assert facts(again)["outcomes"] == facts(ended)["outcomes"]
-    config = change_config(config, ["search.max_candidates=16", "search.deepen=4"])
+    config = change_config(config, ["search.max_candidates=16", "advanced.deepen=4"])
     further = fork_run(ended, None, config, ended.path.with_name("further"))
     live(further.path, config)
     before, after = (sum(each.operator == "deepen" for each in ends(run)[0]) for run in (ended, further))

@@ -63,7 +63,7 @@ def test_a_fork_may_start_before_the_first_and_after_the_last_generation(forked,
 
 
 def test_an_ended_run_is_confirmed_anew_by_a_fork_of_its_last_state(forked, facts):
-    origin, run = forked("search.confirm_sparsities=[0.7]", at=None)
+    origin, run = forked("confirmation.sparsities=[0.7]", at=None)
     assert facts(run)["outcomes"] == facts(origin)["outcomes"]
     assert run.settings()[1]["origin"]["generation"] == 2
     before, after = (Picture.of(read_events(each.events_file)) for each in (origin, run))
@@ -72,7 +72,7 @@ def test_an_ended_run_is_confirmed_anew_by_a_fork_of_its_last_state(forked, fact
 
 
 def test_a_polished_run_is_not_polished_again_by_a_fork(forked, facts):
-    _, run = forked("search.polish=1", "search.max_candidates=5", at=2, name="first")
+    _, run = forked("advanced.polish=1", "search.max_candidates=5", at=2, name="first")
     again = fork_run(run, None, run.settings()[0], run.path.with_name("second"))
     live(again.path, again.settings()[0])
     assert facts(again)["outcomes"] == facts(run)["outcomes"]

@@ -67,13 +67,13 @@ def hostile_run(search, chat_server):
             "llm.profile=small",
             "agents.symbolic_share=0",
         ),
-        *("agents.revisions=0", f"search.max_candidates={len(SOURCES)}", "search.layer_error=null"),
+        *("advanced.revisions=0", f"search.max_candidates={len(SOURCES)}", "advanced.layer_error=null"),
         *(
-            "search.racing=false",
-            "search.baseline_scores=[wanda]",
-            "search.baseline_allocations=[uniform]",
-            "search.finalists=9",
-            "search.confirm_seeds=1",
+            "advanced.racing=false",
+            "baselines.scores=[wanda]",
+            "baselines.allocations=[uniform]",
+            "confirmation.finalists=9",
+            "confirmation.seeds=1",
         ),
     )
 

@@ -1,10 +1,7 @@
 """Whom the symbolic engine takes as parents."""
 
 from autoprune.agents.population import Algorithm
-from autoprune.config_sections import SearchSettings
 from autoprune.search.islands import able_on_island, island_of
-
-SETTINGS = SearchSettings(islands=2, migration=3)
 
 
 def algorithm(name, perplexity, expression="W", code="def score(layer):\n    return layer.weight\n"):
@@ -15,22 +12,18 @@ def algorithm(name, perplexity, expression="W", code="def score(layer):\n    ret
 RANKED = [algorithm("g1.c1", 50.0), algorithm("g1.c2", 51.0), algorithm("seed.wanda", 60.0), algorithm("g2.c3", 70.0)]
 
 
-def names(place, generation, ranked=RANKED, settings=SETTINGS):
-    return [each.name for each in able_on_island(ranked, place, generation, settings)]
+def names(place, generation, ranked=RANKED):
+    return [each.name for each in able_on_island(ranked, place, generation)]
 
 
 def test_an_island_evolves_by_itself_from_its_own_and_the_published_scores():
     assert names(1, 2) == ["g1.c1", "seed.wanda", "g2.c3"]
     assert names(2, 2) == ["g1.c2", "seed.wanda"]
-    assert island_of("g7.c4", 2) == 1
+    assert island_of("g7.c4") == 1
 
 
 def test_every_few_generations_the_islands_mix():
-    assert names(2, 3) == [each.name for each in RANKED]
-
-
-def test_one_island_is_everybody():
-    assert names(2, 1, settings=SearchSettings(islands=1)) == [each.name for each in RANKED]
+    assert names(2, 4) == [each.name for each in RANKED]
 
 
 def test_of_formulas_that_prune_alike_the_shorter_comes_first():

@@ -106,8 +106,8 @@ def time_counted(path):
 
 @pytest.mark.long
 def test_a_run_that_dies_while_baselines_are_tuned_tunes_none_twice(nursery, tiny_model, tmp_path):
-    words = ("search.max_candidates=1", "search.tune_baselines=true", "search.confirm_sparsities=[0.7]")
-    some = ("search.baseline_scores=[wanda]", "search.baseline_allocations=[uniform,dlp,atp]")
+    words = ("search.max_candidates=1", "baselines.tune=true", "confirmation.sparsities=[0.7]")
+    some = ("baselines.scores=[wanda]", "baselines.allocations=[uniform,dlp,atp]")
     config = load_config(None, [f"model={tiny_model}", *SMALL, *words, *some])
     path = tmp_path / "run"
     ends = [nursery.live(path, config, event=moment) for moment in (5, 6, 7, 10)]

@@ -40,7 +40,7 @@ def test_between_blocks_factors_lie_on_straight_lines():
 
 
 def test_a_search_ends_with_it_and_it_may_be_a_finalist(search):
-    run = search("search.polish=1", "search.max_candidates=4")
+    run = search("advanced.polish=1", "search.max_candidates=4")
     archive = Archive(run.archive_file)
     last, outcome = archive.proposals()[-1], archive.outcomes()[-1]
     archive.close()

@@ -10,6 +10,8 @@ from autoprune.report.live import describe
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from autoprune.search import comparison_pool
+from autoprune.tools import evaluate
 from tests.agents.test_search import llm_words, scripted
 
 SCORES = (
@@ -21,13 +23,11 @@ WORDS = (
     "data.search_windows=16",
     "search.max_candidates=3",
     "search.generation_size=1",
-    "search.elite=1",
-    "search.finalists=1",
-    "search.racing_error=0.2",
-    "search.layer_error=null",
+    "confirmation.finalists=1",
+    "advanced.layer_error=null",
     "agents.critic=rules",
     "agents.analyst=rules",
-    "agents.revisions=0",
+    "advanced.revisions=0",
 )
 
 
@@ -46,7 +46,10 @@ def code(expression):
 
 
 @pytest.fixture
-def raced(search, chat_server, steady):
+def raced(search, chat_server, steady, monkeypatch):
+    """A search whose second candidate is stopped: by a lax test, against one candidate."""
+    monkeypatch.setattr(evaluate, "ERROR_RATE", 0.2)
+    monkeypatch.setattr(comparison_pool, "ELITE", 1)
     places = [f"model={steady['model']}", *(f"data.{key}={path}" for key, path in steady["data"].items())]
 
     def run(*words, name="run"):
@@ -57,7 +60,7 @@ def raced(search, chat_server, steady):
 
 
 def test_a_candidate_that_loses_most_of_a_few_blocks_is_stopped_before_a_window(raced):
-    (good, bad, _), gcot, measurements = read(raced("search.layer_error=1.1"))
+    (good, bad, _), gcot, measurements = read(raced("advanced.layer_error=1.1"))
     assert (good.status, bad.status, bad.stage, bad.reason) == ("measured", "stopped", "check", "layer-error")
     assert (bad.data["windows_measured"], bad.data.get("estimated_perplexity"), bad.data.get("gain")) == (0, None, None)
     assert bad.candidate not in {row.subject for row in measurements}
@@ -108,7 +111,7 @@ def test_the_same_seed_stops_the_same_and_without_racing_the_rest_is_the_same(ra
         return [(o.slot, o.candidate, o.status, o.data | measured_anew, o.message) for o in read(run)[0]]
 
     first, again, without = (
-        ends(raced(*words, name=name)) for name, words in (("a", ()), ("b", ()), ("c", ("search.racing=off",)))
+        ends(raced(*words, name=name)) for name, words in (("a", ()), ("b", ()), ("c", ("advanced.racing=off",)))
     )
     assert first == again
     assert [end[2] for end in without] == ["measured"] * 3
@@ -116,7 +119,7 @@ def test_the_same_seed_stops_the_same_and_without_racing_the_rest_is_the_same(ra
 
 
 def test_a_search_from_the_cache_is_the_search_that_filled_it(raced, facts):
-    filled, found = raced("search.cache=on", name="a"), raced("search.cache=on", name="b")
+    filled, found = raced("advanced.cache=on", name="a"), raced("advanced.cache=on", name="b")
     assert facts(filled) == facts(found)
     assert all(outcome.data.get("cached") for outcome in read(found)[0])
     assert not any(outcome.data.get("cached") for outcome in read(filled)[0])

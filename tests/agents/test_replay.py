@@ -19,7 +19,7 @@ from tests.agents.conftest import SMALL
 from tests.agents.lives import live
 from tests.agents.test_search import code, llm_words, scripted
 
-WORDS = ("search.max_candidates=4", "search.layer_error=null", "search.racing=false", "search.confirm_seeds=1")
+WORDS = ("search.max_candidates=4", "advanced.layer_error=null", "advanced.racing=false", "confirmation.seeds=1")
 EDITED = "layer.input_norm.pow(0.7) + 0.3 * layer.input_mean.abs()"
 
 

@@ -84,12 +84,12 @@ def test_parents_from_the_map_are_the_best_of_their_cells_and_the_same_in_every_
     assert facts(one) == facts(again)
     archive, allocation = Archive(one.archive_file), one.settings()[0].allocation.name
     measured = {row.subject: row.perplexity for row in archive.measurements("search")}
-    settings = one.settings()[0].search
-    seeds = {name: measured[f"baseline:{name}+{allocation}"] for name in settings.baseline_scores}
+    scores = one.settings()[0].baselines.scores
+    seeds = {name: measured[f"baseline:{name}+{allocation}"] for name in scores}
     for proposal in archive.proposals():
         best, place = {}, int(proposal.slot.rpartition("c")[2])
         ranked = load_population(archive, one, seeds, proposal.generation).ranked()
-        for algorithm in able_on_island(ranked, place, proposal.generation, settings):
+        for algorithm in able_on_island(ranked, place, proposal.generation):
             best.setdefault(niche_of(algorithm.source), algorithm.name)
         assert set(proposal.parents) <= set(best.values())
     archive.close()
@@ -128,7 +128,7 @@ def llm_words(chat_server, *words):
 
 def test_agents_by_llm_propose_criticise_and_reflect_through_a_real_server(search, chat_server):
     chat_server.script = scripted
-    run = search(*llm_words(chat_server, "search.max_candidates=4", "search.layer_error=null"))
+    run = search(*llm_words(chat_server, "search.max_candidates=4", "advanced.layer_error=null"))
     outcomes, proposals, gcot, picture = read(run)
     assert {proposal.engine for proposal in proposals} == {"llm"}
     assert any(outcome.status == "measured" for outcome in outcomes)
@@ -154,7 +154,7 @@ def test_a_rejection_by_the_llm_critic_is_final_only_with_a_veto(search, chat_se
         return json.dumps({"comment": "no", "verdict": "reject"}) if "verdict" in said else said
 
     chat_server.script = script
-    words = (f"agents.veto={veto}", "search.max_candidates=1")
+    words = (f"advanced.veto={veto}", "search.max_candidates=1")
     outcomes, proposals, _, _ = read(search(*llm_words(chat_server, *words)))
     assert (outcomes[0].status == "rejected") == (veto == "true")
     assert [proposal.revision for proposal in proposals] == ([0] if veto == "true" else [0, 1])
@@ -168,7 +168,7 @@ def test_code_that_fails_in_the_sandbox_goes_back_to_the_proposer_with_the_error
         return code("layer.input_norm.sqrt()") if "no_such_field" in last else code("layer.no_such_field")
 
     chat_server.script = script
-    words = ("search.max_candidates=1", "agents.critic=rules", "search.layer_error=null")
+    words = ("search.max_candidates=1", "agents.critic=rules", "advanced.layer_error=null")
     outcomes, proposals, _, _ = read(search(*llm_words(chat_server, *words)))
     assert [proposal.revision for proposal in proposals] == [0, 1]
     assert outcomes[0].status == "measured"
@@ -201,7 +201,7 @@ def test_a_candidate_that_is_not_deterministic_fails(search, chat_server):
     body = "state.append(1)\n    return layer.weight.abs().pow(len(state))"
     forgetful = f"```python\nstate = []\n\n\ndef score(layer):\n    {body}\n```"
     chat_server.script = lambda body: scripted(body) if "response_format" in body else forgetful
-    words = ("search.max_candidates=1", "search.layer_error=null", "agents.critic=rules")
+    words = ("search.max_candidates=1", "advanced.layer_error=null", "agents.critic=rules")
     outcomes, _, _, _ = read(search(*llm_words(chat_server, *words)))
     assert (outcomes[0].status, outcomes[0].stage, outcomes[0].reason) == ("failed", "check", "not-repeatable")
 

@@ -30,7 +30,7 @@ class Meeting(InProcessExecutor):
 
 
 def test_a_generation_is_measured_side_by_side(small_config, tmp_path, search):
-    words = (f"search.generation_size={GENERATION}", f"search.max_candidates={GENERATION}", "search.confirm_seeds=1")
+    words = (f"search.generation_size={GENERATION}", f"search.max_candidates={GENERATION}", "confirmation.seeds=1")
     alone = archived(search(*words, name="alone"))
     config = small_config(*words)
     run = RunDirectory.create(tmp_path / "met", config)

@@ -86,7 +86,7 @@ def strong(search, chat_server):
     def run(model, *words, **options):
         chat_server.script = model
         endpoint = ("llm.provider=openai", f"llm.base_url={chat_server.base_url}", "agents.symbolic_share=0")
-        return search(*endpoint, "search.max_candidates=4", "search.layer_error=null", *words, **options)
+        return search(*endpoint, "search.max_candidates=4", "advanced.layer_error=null", *words, **options)
 
     return run
 

@@ -142,7 +142,7 @@ def recorded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
             "llm.profile=small",
             "agents.symbolic_share=0.5",
         )
-        words += ("search.max_candidates=4", "search.layer_error=null")
+        words += ("search.max_candidates=4", "advanced.layer_error=null")
         config = load_config(None, [f"model={tiny_model}", *SMALL, *words])
         run = RunDirectory.create(home / "run", config)
         events = EventLog(run.events_file)

@@ -64,7 +64,7 @@ def test_doctor_plans_a_search_for_the_target_it_is_asked_about(here, tiny_model
     ("words", "code", "complaint"),
     [
         (("--model", "nobody/no-such-model"), 2, "there is no model 'nobody/no-such-model'"),
-        (("memory_gb=0.00001", "dtype=float32"), 1, "does not fit, even block by block"),
+        (("advanced.memory_gb=0.00001", "dtype=float32"), 1, "does not fit, even block by block"),
         (("offload=sometimes",), 2, "offload = 'sometimes'"),
     ],
 )

@@ -22,7 +22,7 @@ def searched(tiny_model, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOPRUNE_CACHE", str(home / "cache"))
         config = load_config(
-            None, [f"model={tiny_model}", *SMALL, "search.max_candidates=4", "search.layer_error=null"]
+            None, [f"model={tiny_model}", *SMALL, "search.max_candidates=4", "advanced.layer_error=null"]
         )
         run = RunDirectory.create(home / "run", config)
         events = EventLog(run.events_file)

@@ -15,7 +15,7 @@ SHORT = (
     "agents.symbolic_share=0",
     "sandbox.engine=local",
     # Bounded work, for a machine on which other tests run: few calls, short replies, and time for each.
-    "agents.revisions=0",
+    "advanced.revisions=0",
     "llm.max_reply_tokens=500",
     "llm.timeout=900",
     "llm.threads=1",

@@ -39,6 +39,18 @@ def test_what_an_old_run_says_is_what_it_said(here, old_run, tmp_path):
     assert "aefff679eebcb9d0" in (tmp_path / "best.py").read_text("utf-8")
 
 
+def test_a_run_that_has_not_ended_under_another_constant_is_read_but_not_continued(here, old_run):
+    settings, events = (Path(old_run) / name for name in ("config.yaml", "events.jsonl"))
+    settings.write_text(settings.read_text().replace("output_kb: 64", "output_kb: 16"))
+    events.write_text("".join(line for line in events.open() if '"kind":"run-ended"' not in line))
+    assert (here("trace", old_run).returncode, here("report", old_run).returncode) == (0, 0)
+    for command in ("resume", "fork"):
+        done = here(command, old_run)
+        assert done.returncode == 2
+        last = done.stderr.splitlines()[-1]
+        assert "can be read, but not continued: sandbox.output_kb=16 is no setting any more; it is always 64" in last
+
+
 @pytest.mark.parametrize("words", COMMANDS[:-1], ids=" ".join)
 def test_a_run_of_a_newer_format_is_one_line(here, old_run, words):
     (Path(old_run) / "config.yaml").write_text(NEWER)

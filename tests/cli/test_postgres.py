@@ -27,7 +27,7 @@ def test_a_run_is_searched_approved_from_another_process_resumed_and_read(
     autoprune, here, small, postgres, full_url, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("PGPASSWORD", raising=False)
-    words = ("--run-dir", "r", "--approval", "human", "search.max_candidates=2", "search.layer_error=null")
+    words = ("--run-dir", "r", "--approval", "human", "search.max_candidates=2", "advanced.layer_error=null")
     said = [here("search", *small, *words, "--database", full_url)]
     assert said[-1].returncode == 3, said[-1].stderr
     said.append(autoprune("approve", "r", "--json", PGPASSWORD=postgres.password))

@@ -9,7 +9,7 @@ from tests.agents.chat.faulty_server import ChatServer
 from tests.agents.chat.test_recording import ENTRY, HEADER, write
 from tests.agents.test_search import scripted
 
-WORDS = ("agents.symbolic_share=0.5", "search.max_candidates=2", "search.layer_error=null")
+WORDS = ("agents.symbolic_share=0.5", "search.max_candidates=2", "advanced.layer_error=null")
 KEY = "sk-live-ABCDEFGH12345678"
 
 
@@ -46,11 +46,12 @@ def recording(tiny_model, tmp_path_factory):
 
 def played(small):
     """Of `small` what a recording does not keep."""
-    return [word for word in small if not word.startswith(("sparsity", "data.", "search.", "llm."))]
+    kept = ("sparsity", "data.", "search.", "baselines.", "confirmation.", "advanced.", "llm.")
+    return [word for word in small if not word.startswith(kept)]
 
 
 def test_a_recording_is_played_under_its_own_settings_and_says_so_everywhere(here, small, recording, tmp_path):
-    words = [*played(small), "search.cache=off"]
+    words = [*played(small), "advanced.cache=off"]
     done = here("search", *words, "--llm", "replay", f"llm.recording={recording}", "--run-dir", "r")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
@@ -75,7 +76,7 @@ def test_a_recording_is_played_under_its_own_settings_and_says_so_everywhere(her
 
 def test_what_the_user_gives_counts_more_than_what_was_recorded(here, small, recording, tmp_path):
     (tmp_path / "own.yaml").write_text("search: {max_candidates: 1}\n")
-    words = ["own.yaml", *played(small), "search.cache=off", "--sparsity", "0.6"]
+    words = ["own.yaml", *played(small), "advanced.cache=off", "--sparsity", "0.6"]
     done = here("search", *words, f"llm.recording={recording}", "--run-dir", "r", "--json")
     assert done.returncode == 0, done.stderr
     settings = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())["config"]
@@ -127,8 +128,8 @@ def test_a_replay_is_not_recorded_again(here, small, recording, tmp_path):
 def test_the_first_generation_of_the_shipped_recording_ends_better_than_every_baseline(autoprune, built_in_model):
     """A candidate of the recording takes a minute or two to measure; two are what the margin needs."""
     cache = str(built_in_model.parent.parent)
-    words = ["search", "--llm", "replay", "--run-dir", "r", "--max-candidates", "2", "search.finalists=1", "--json"]
-    done = autoprune(*words, AUTOPRUNE_CACHE=cache, seconds=5400)
+    words = ["--llm", "replay", "--run-dir", "r", "--max-candidates", "2", "confirmation.finalists=1", "--json"]
+    done = autoprune("search", *words, AUTOPRUNE_CACHE=cache, seconds=5400)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
     best = {

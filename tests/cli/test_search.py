@@ -7,7 +7,6 @@ import random
 import resource
 import select
 import signal
-import socket
 import subprocess
 import time
 
@@ -16,7 +15,6 @@ import pytest
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 from autoprune.spare_cache import SPARE
-from tests.gguf_models import empty_gguf
 
 
 def outcomes(run):
@@ -59,7 +57,7 @@ def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, sm
         (["--model", "/no/such/model"], 2, "/no/such/model"),
         (["--model", "no-such/model-anywhere"], 2, "no-such/model-anywhere"),
         (["--transfer-model", "/no/such/second"], 2, "/no/such/second"),
-        (["search.confirm_sparsities=[0.5,2]"], 2, "search.confirm_sparsities.1 = 2"),
+        (["confirmation.sparsities=[0.5,2]"], 2, "confirmation.sparsities.1 = 2"),
         (["--sparsity", "1.2"], 2, "sparsity = 1.2"),
         (["colour=red"], 2, "unknown setting 'colour'"),
         (["--llm", "oracle"], 2, "llm.provider = 'oracle'"),
@@ -91,17 +89,6 @@ def test_wrong_input_is_one_clear_line_and_an_exit_code(here, small, tmp_path, m
     assert "Traceback" not in done.stderr
 
 
-def test_a_taken_port_is_one_clear_line(here, small, tmp_path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        empty_gguf(tmp_path / "model.gguf")
-        port = taken.getsockname()[1]
-        done = here("search", *small, "--llm", "local", "llm.model=model.gguf", f"llm.port={port}")
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert str(port) in done.stderr
-
-
 def test_a_directory_that_cannot_be_written_is_one_clear_line(here, small, tmp_path):
     (tmp_path / "file").write_text("")
     done = here("search", *small, "--run-dir", "file/run")
@@ -113,7 +100,7 @@ def test_a_cache_that_cannot_be_written_is_one_notice_and_no_end(here, small, en
     monkeypatch.setenv(SPARE, "")  # and not beyond this test
     (tmp_path / "file").write_text("")
     environment["AUTOPRUNE_CACHE"] = str(tmp_path / "file" / "cache")
-    done = here("search", *small, "search.max_candidates=1", "search.cache=true", "--json")
+    done = here("search", *small, "search.max_candidates=1", "advanced.cache=true", "--json")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stderr.split())
     assert said.count("cannot be written (Not a directory): statistics go to ") == 1, done.stderr

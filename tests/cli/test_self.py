@@ -20,7 +20,7 @@ TALK = (
     "llm.timeout=600",
     "search.max_candidates=2",
     "agents.symbolic_share=0",
-    "agents.revisions=0",
+    "advanced.revisions=0",
 )
 
 

@@ -21,7 +21,7 @@ MISSING = {
     "a chat model": ("llm.provider=local", "llm.model={missing}.gguf"),
     "an agent": ("agents.critic=llm",),
     "an engine": ("sandbox.engine=docker",),
-    "a second model": ("search.transfer_model={missing}",),
+    "a second model": ("confirmation.transfer_model={missing}",),
     "a policy": ("approval=file", "approval_policy={missing}"),
     "a cluster": ("executor.kind=ray", "executor.address=127.0.0.1:1"),
     "a database": ("database=postgresql://ann@127.0.0.1:9/x",),

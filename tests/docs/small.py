@@ -25,8 +25,8 @@ INSTEAD = {
 
 SHORT = ("--seqlen", "64", "--windows", "4", "--device", "cpu", "--dtype", "float32")
 ALGORITHMS = (*SHORT, "--calibration-samples", "4", "--sandbox", "local", "--model", "{tiny_model}")
-SEARCH = ("--max-candidates", "2", "--sandbox", "local", "--model", "{tiny_model}", "search.layer_error=null")
-CHAT = ("llm.max_reply_tokens=20", "llm.threads=1", "llm.timeout=600", "agents.revisions=0")
+SEARCH = ("--max-candidates", "2", "--sandbox", "local", "--model", "{tiny_model}", "advanced.layer_error=null")
+CHAT = ("llm.max_reply_tokens=20", "llm.threads=1", "llm.timeout=600", "advanced.revisions=0")
 MADE_SMALL = {
     "autoprune search": (*SEARCH, *SMALL),
     "autoprune prune": ALGORITHMS,
@@ -53,7 +53,7 @@ NAMED = {
     "--from rootfs.tar": ("--image", "{image_of_rootfs}"),
     "--executor processes": ("--workers", "1", "executor.cores_per_worker=1"),
     "--executor ray": ("--workers", "1"),
-    "search.tune_baselines=true": ("search.baseline_scores=[wanda]", "search.baseline_allocations=[uniform,dlp]"),
+    "baselines.tune=true": ("baselines.scores=[wanda]", "baselines.allocations=[uniform,dlp]"),
     "device=cuda": ("device=cuda",),
 }
 """What is appended after that to commands with this text in them."""

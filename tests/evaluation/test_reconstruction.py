@@ -136,8 +136,8 @@ def test_a_candidate_is_stopped_before_the_other_blocks_are_scored(deep_bench):
 
 
 def test_what_is_measured_on_the_report_split_or_without_the_rung_needs_no_hessian(open_tiny_bench, cache):
-    for search, split in (({}, "report"), ({"layer_error": None}, "search")):
-        bench = open_tiny_bench(search=search)
+    for advanced, split in (({}, "report"), ({"layer_error": None}, "search")):
+        bench = open_tiny_bench(advanced=advanced)
         algorithm = GivenScores(random_scores(bench))
         measured = measure(bench, algorithm, Recipe(0.5), split)
         assert measured.reconstruction is None

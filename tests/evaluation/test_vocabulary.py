@@ -83,7 +83,7 @@ def test_a_search_looks_at_the_samples_of_later_seeds_as_well(tmp_path, cache):
     text = tmp_path / "text.txt"
     text.write_text("the words of a text that goes on " * 30 + "<late> " * 3000)
     config = settings(folder, calibration=str(text))
-    config = config.model_copy(update={"search": config.search.model_copy(update={"confirm_seeds": 3})})
+    config = config.model_copy(update={"confirmation": config.confirmation.model_copy(update={"seeds": 3})})
     assert open_bench(config, None).layers
     assert "embeddings of 384" in refused(lambda: open_bench(config, tmp_path / "run"))
     rows = compare(config, [Published.named("magnitude")], [_recipe()], 2)

@@ -25,7 +25,7 @@ from tests.agents.lives import live
 WORDS = (
     "search.max_candidates=16",
     "search.generation_size=4",
-    "search.confirm_seeds=1",
+    "confirmation.seeds=1",
     "data.search_windows=8",
     f"executor.cores_per_worker={torch.get_num_threads()}",
 )

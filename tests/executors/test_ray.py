@@ -58,7 +58,7 @@ def test_a_node_that_lacks_the_target_and_the_statistics_gets_them_from_the_obje
             if kind == "notice" and data["text"].startswith("executor: "):
                 shutil.rmtree(model)
 
-    small = ("search.max_candidates=2", "search.generation_size=2", "search.layer_error=null")
+    small = ("search.max_candidates=2", "search.generation_size=2", "advanced.layer_error=null")
     run = searched("sent", f"model={model}", *words(cluster), *small, log=ForgettingLog)
     assert "measured" in {each["status"] for each in archived(run)["outcomes"]}
     assert any(line.startswith("sending the target to worker") for line in notices(run))

@@ -16,8 +16,9 @@ from autoprune.models.bundle import Bundle
 from autoprune.sandbox.base import Sandbox, Session
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
+from autoprune.sandbox.session import PRINTED
 from tests.sandbox.candidates import WANDA, score_all
-from tests.sandbox.conftest import ON_DOCKER, PATIENT, SETTINGS
+from tests.sandbox.conftest import ON_DOCKER, PATIENT
 from tests.sandbox.hostile import HOSTILE, IN_DOCKER, REFUSED, SOURCES, SOURCES_IN_DOCKER, Hostile, at_once
 
 SECRET = "the report text"
@@ -143,5 +144,5 @@ def run(sandbox: Sandbox, source: str, bundle: Path, wanda: dict[str, Tensor] | 
         return "ok", ""
     assert len(failure.message) < 2100
     assert failure.message.isprintable()
-    assert len(failure.diagnostics) <= SETTINGS.output_kb * 1024
+    assert len(failure.diagnostics) <= PRINTED
     return f"{failure.stage}/{failure.reason}", f"{failure.message}\n{failure.diagnostics}"

@@ -13,7 +13,7 @@ from autoprune.models.bundle import STATISTICS, Bundle, write_bundle
 from autoprune.pruning.layers import LayerInfo
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.local import LocalSandbox, LocalWorker
-from autoprune.sandbox.session import WorkerSession, wait_until_ready
+from autoprune.sandbox.session import PRINTED, WorkerSession, wait_until_ready
 from tests.sandbox.candidates import WANDA, score_all
 from tests.sandbox.conftest import SETTINGS
 
@@ -123,7 +123,7 @@ def test_what_a_candidate_prints_is_kept_up_to_the_limit(local: Sandbox, bundle:
         list(session.scores({"layers.0.q": 0.5}, ["layers.0.q"]))
         text = session.diagnostics
     assert text.startswith("mean 0.5\n[31mxxx")
-    assert len(text) <= SETTINGS.output_kb * 1024
+    assert len(text) <= PRINTED
 
 
 def test_what_was_printed_before_a_crash_is_kept_with_the_line(local: Sandbox, bundle: Path) -> None:

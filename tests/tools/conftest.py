@@ -27,15 +27,15 @@ def new_workbench(open_tiny_bench, steady, tmp_path, sandbox):
     """Opens a workbench on a run of its own, with the cache unless told otherwise."""
     opened = []
 
-    def make(name="run", allocation=None, **search):
+    def make(name="run", allocation=None, **groups):
         tree = {"model": steady["model"], "device": "cpu", "dtype": "float32", "sparsity": 0.5}
         tree["data"] = DATA | steady["data"]
         tree["allocation"] = allocation or {}
-        config = Config.model_validate({**tree, "search": search})
+        config = Config.model_validate({**tree, **groups})
         bench = open_tiny_bench(**{key: tree[key] for key in ("model", "sparsity", "data", "allocation")})
         run = RunDirectory.create(tmp_path / name, config)
         opened.append(Archive(run.archive_file))
-        store = MeasurementStore(opened[-1], user_cache() if config.search.cache else None)
+        store = MeasurementStore(opened[-1], user_cache() if config.advanced.cache else None)
         return Workbench.of(Measurer(config, run, store, bench, sandbox))
 
     yield make

@@ -18,17 +18,17 @@ def test_by_default_wanda_and_the_best_score_are_refined_after_all_others(new_wo
 
 
 def test_a_score_that_is_neither_wanda_nor_the_best_is_not_refined(new_workbench, monkeypatch):
-    workbench = new_workbench(baseline_scores=["magnitude", "wanda", "ria"])
+    workbench = new_workbench(baselines={"scores": ["magnitude", "wanda", "ria"]})
     for best, refined in (("ria", ["wanda", "ria"]), ("wanda", ["wanda"])):
         monkeypatch.setattr(Tuner, "uniform", lambda tuner, score, best=best: 2.0 if score == best else 3.0)
         assert refined_scores(workbench) == refined
 
 
 def test_what_is_refined_follows_the_settings(new_workbench):
-    none = new_workbench("none", baseline_refinements=["none"], baseline_scores=["wanda"])
+    none = new_workbench("none", baselines={"refinements": ["none"], "scores": ["wanda"]})
     assert names(none) == ["wanda+uniform", "wanda+sdsa"]
-    every = new_workbench("every", baseline_refinements=["swaps"], baseline_allocations=["uniform"])
+    every = new_workbench("every", baselines={"refinements": ["swaps"], "allocations": ["uniform"]})
     assert list(baselines(every)) == [Baseline(score, "uniform", "swaps") for score in ("magnitude", "wanda")]
-    alone = new_workbench("alone", baseline_scores=["magnitude"], baseline_allocations=["uniform"])
+    alone = new_workbench("alone", baselines={"scores": ["magnitude"], "allocations": ["uniform"]})
     alone.uniform = None  # of one score nobody asks whether it is the best
     assert refined_scores(alone) == ["magnitude"]

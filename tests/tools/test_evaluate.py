@@ -38,7 +38,7 @@ def stamp(report):
 @pytest.fixture
 def workbench(new_workbench):
     """Where candidates race, and nothing else stops them."""
-    return new_workbench(layer_error=None)
+    return new_workbench(advanced={"layer_error": None})
 
 
 def test_without_an_elite_everything_is_measured_in_full(workbench):
@@ -64,15 +64,15 @@ def test_the_rival_is_the_worst_of_the_elite(workbench):
     assert evaluate(workbench, BAD, elite=elite).status == "measured"
 
 
-@pytest.mark.parametrize(("search", "status"), [({"racing": False}, "measured"), ({"racing": True}, "stopped")])
-def test_racing_can_be_switched_off(new_workbench, search, status):
-    workbench = new_workbench(layer_error=None, **search)
+@pytest.mark.parametrize(("racing", "status"), [(False, "measured"), (True, "stopped")])
+def test_racing_can_be_switched_off(new_workbench, racing, status):
+    workbench = new_workbench(advanced={"layer_error": None, "racing": racing})
     elite = [evaluate(workbench, GOOD).candidate]
     assert evaluate(workbench, BAD, elite=elite).status == status
 
 
 def test_a_reconstruction_error_far_above_the_elite_stops_a_candidate_before_it_is_measured(new_workbench):
-    workbench = new_workbench(racing=False)
+    workbench = new_workbench(advanced={"racing": False})
     elite = [evaluate(workbench, GOOD).candidate]
     report = evaluate(workbench, BAD, elite=elite)
     assert (report.status, report.reason, report.windows_measured) == ("stopped", "layer-error", 0)
@@ -96,14 +96,15 @@ def test_another_run_finds_everything_in_the_cache_and_says_so(new_workbench):
 
 
 def test_what_was_measured_without_the_rung_of_reconstruction_is_not_found_with_it(new_workbench):
-    first, second = new_workbench("first", layer_error=None), new_workbench("second", racing=False)
+    first = new_workbench("first", advanced={"layer_error": None})
+    second = new_workbench("second", advanced={"racing": False})
     evaluate(first, BAD)
     elite = [evaluate(second, GOOD).candidate]
     assert evaluate(second, BAD, elite=elite).reason == "layer-error"
 
 
 def test_one_that_the_rung_of_reconstruction_stopped_is_found_again(new_workbench):
-    first, second = (new_workbench(name, racing=False) for name in ("first", "second"))
+    first, second = (new_workbench(name, advanced={"racing": False}) for name in ("first", "second"))
     elite = [evaluate(first, GOOD).candidate]
     stopped = evaluate(first, BAD, elite=elite)
     evaluate(second, GOOD)
@@ -123,7 +124,7 @@ def test_a_cache_hit_is_still_refused_as_a_twin(new_workbench):
 
 
 def test_the_cache_can_be_switched_off(new_workbench, cache):
-    workbench = new_workbench(cache=False)
+    workbench = new_workbench(advanced={"cache": False})
     assert evaluate(workbench, GOOD).status == "measured"
     assert not (cache / "measurements.sqlite").exists()
 

@@ -34,13 +34,13 @@ def test_refined_baselines_have_a_phase_of_their_own_where_there_are_any(tiny_mo
     phases = {phase.name: phase for phase in plan(settings(tiny_model)).phases}
     assert phases["one refined baseline"].seconds >= phases["one baseline"].seconds
     assert phases["one refined baseline"].memory.host >= phases["one baseline"].memory.host
-    without = settings(tiny_model, search={"baseline_refinements": ["none"]})
+    without = settings(tiny_model, baselines={"refinements": ["none"]})
     assert "one refined baseline" not in {phase.name for phase in plan(without).phases}
 
 
 def test_a_model_that_does_not_fit_or_is_not_there_is_one_line(tiny_model):
     with pytest.raises(AutoPruneError, match="does not fit, even block by block"):
-        plan(settings(tiny_model, memory_gb=1e-5))
+        plan(settings(tiny_model, advanced={"memory_gb": 1e-5}))
     with pytest.raises(UsageError, match="there is no model"):
         plan(settings("nobody/no-such-model"))
 

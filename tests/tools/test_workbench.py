@@ -23,7 +23,7 @@ BY_MODULE = (
     f'UNIT = "module"\n{WANDA}\n\ndef allocate(units, sparsity):\n    return [0.9 * (u.role == "v") for u in units]\n'
 )
 WITH_ALLOCATION = f"{WANDA}\n\ndef allocate(units, sparsity):\n    return [1.0 - sparsity for unit in units]\n"
-TUNE = {"tune_baselines": True, "baseline_scores": ["wanda"]}
+TUNE = {"baselines": {"tune": True, "scores": ["wanda"]}}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_tuned_baseline_says_so_with_its_parameters_and_is_no_worse_on_the_sea
     tuned = Tuned.of(row)
     assert (row.name, parameters_of(row)) == ("wanda+dlp tuned", str(tuned.setting))
     assert "width" in parameters_of(row)
-    plain = new_workbench("plain", cache=False).baseline("wanda", "dlp", "search")
+    plain = new_workbench("plain", advanced={"cache": False}).baseline("wanda", "dlp", "search")
     assert row.perplexity <= plain.perplexity
     assert (plain.name, parameters_of(plain)) == ("wanda+dlp", "")
     assert row.zeros == plain.zeros
@@ -95,7 +95,7 @@ def test_another_calibration_sample_has_the_parameters_of_the_first_and_another_
 def test_elsewhere_the_parameters_of_the_search_are_kept_if_they_are_not_to_be_tuned_anew(
     new_workbench, tiny_model, tunings
 ):
-    workbench = new_workbench(**TUNE, tune_elsewhere=False)
+    workbench = new_workbench(**TUNE, confirmation={"tune_elsewhere": False})
     there = workbench.with_model(str(tiny_model))
     here = workbench.baseline("wanda", "atp", "search")
     places = (workbench, workbench.calibrated(1), there, there.calibrated(1))
@@ -113,7 +113,7 @@ def test_elsewhere_the_parameters_of_the_search_are_kept_if_they_are_not_to_be_t
 
 def test_a_score_far_behind_keeps_the_default_and_says_that_it_is_untuned(new_workbench, tunings, monkeypatch):
     monkeypatch.setattr(module, "FAR_BEHIND", 1.0)
-    workbench = new_workbench(tune_baselines=True)
+    workbench = new_workbench(baselines={"tune": True})
     perplexity = {score: workbench.baseline(score, "uniform", "search").perplexity for score in ("magnitude", "wanda")}
     best, worst = sorted(perplexity, key=perplexity.__getitem__)
     row = workbench.baseline(worst, "dlp", "search")
@@ -210,7 +210,7 @@ class Elsewhere:
 @pytest.fixture
 def elsewhere(new_workbench):
     """A workbench that measures candidates in such an executor."""
-    workbench = new_workbench(cache=False)
+    workbench = new_workbench(advanced={"cache": False})
     workbench.measurer.executor = Elsewhere(2)
     workbench.measurer.executor.here = InProcessExecutor(workbench.bench, workbench.measurer.sandbox)
     return workbench

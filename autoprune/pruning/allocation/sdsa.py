@@ -5,7 +5,7 @@ The idea is AutoPrune's (arXiv 2511.15390). Its formula is not public; the defin
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from autoprune.errors import UsageError
@@ -71,24 +71,6 @@ class SDSA:
         """The lowest and the highest density that a unit may get."""
         density = 1.0 - sparsity
         return max(1.0 - self.largest, density - self.delta), min(1.0 - self.smallest, density + self.delta)
-
-
-PRESETS = {"default": SDSA(), "paper": SDSA(compress=False)}
-
-
-def preset(
-    name: str = "default", kappa: float | None = None, tau: float | None = None, delta: float | None = None
-) -> SDSA:
-    """A preset with the given constants changed; None keeps the preset's."""
-    if name not in PRESETS:
-        raise UsageError(f"unknown SDSA preset {name!r}; there are {', '.join(PRESETS)}")
-    base = PRESETS[name]
-    return replace(
-        base,
-        kappa=base.kappa if kappa is None else kappa,
-        tau=base.tau if tau is None else tau,
-        delta=base.delta if delta is None else delta,
-    )
 
 
 def _z_scores(values: Sequence[float], sizes: Sequence[int]) -> list[float]:

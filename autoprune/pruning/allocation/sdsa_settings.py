@@ -1,4 +1,4 @@
-"""SDSA's parameters, presets and variants as allocations: static, staged and online."""
+"""SDSA's parameters and variants as allocations: static, staged and online."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from autoprune.pruning.allocation.dynamic import staged_zeros
-from autoprune.pruning.allocation.sdsa import PRESETS, SDSA
+from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.allocation.spec import AllocationSpec, Made, Parameters, Setting
 
 # What a tuning spans: (kappa, tau, delta), from next to uniform to far from it.
@@ -50,5 +50,5 @@ SPECS = (
     AllocationSpec("sdsa", _make, grid=_grid, default=lambda units, sparsity: parameters(SDSA())),
     AllocationSpec("sdsa-paper", lambda given: _make({"skew": "raw"}), variant_of="sdsa"),
     AllocationSpec("sdsa-staged", lambda given: _make({"mode": STAGED}), "scores"),
-    AllocationSpec("sdsa-online", lambda given: Made(online=PRESETS["default"]), "walk"),
+    AllocationSpec("sdsa-online", lambda given: Made(online=SDSA()), "walk"),
 )

@@ -80,7 +80,7 @@ class AllocationSpec:
 
     `grid`: the settings among which a tuning chooses, from the default one, units (with size and depth) and a sparsity;
     None where there is nothing to tune. `default`: the parameters of the default setting, from units and sparsity.
-    `variant_of`: the allocation of which this one is another preset.
+    `variant_of`: the allocation of which this one is a variant.
     """
 
     name: str

@@ -79,7 +79,7 @@ def settings(material: Material) -> list[Table]:
     config = _flat(material.config.model_dump(mode="json"))
     record = _flat(material.record)
     return [
-        Table("Settings", ("setting", "value"), [list(row) for row in config if row[1] != "None"]),
+        Table("Settings", ("setting", "value"), [list(row) for row in config if row[1] not in ("None", "{}")]),
         Table("Versions and fingerprints", ("what", "value"), [list(row) for row in record]),
     ]
 

@@ -201,7 +201,7 @@ def test_recorded_settings_are_those_that_decide_what_is_asked():
         [
             *("sparsity=0.7", "search.generation_size=5", "agents.symbolic_share=0", "data.source=/home/ann/text.txt"),
             *("data.calibration=hf:ann/secret", "llm.base_url=http://ann.example/v1", "search.max_minutes=5"),
-            *("search.transfer_model=ann/model", "database=postgresql://ann@db/x", "sandbox.seconds=600"),
+            *("confirmation.transfer_model=ann/model", "database=postgresql://ann@db/x", "sandbox.seconds=600"),
         ],
     )
     kept = decisive(config)
@@ -215,7 +215,7 @@ def test_a_recording_sets_nothing_that_contacts_or_names_anything():
     hostile = {
         "data.source": "/etc/passwd",
         "data.calibration": "hf:evil/data",
-        "search.transfer_model": "evil/model",
+        "confirmation.transfer_model": "evil/model",
         "llm.base_url": "http://evil.example",
         "database": "postgresql://evil/x",
         "executor.address": "evil:6379",

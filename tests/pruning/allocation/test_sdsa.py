@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoprune.errors import UsageError
-from autoprune.pruning.allocation.sdsa import PRESETS, SDSA, preset
+from autoprune.pruning.allocation.sdsa import SDSA
 
 UNITS = st.lists(st.tuples(st.floats(-5, 50), st.integers(1, 10**7)), min_size=1, max_size=30)
 SPARSITIES = st.floats(0, 0.99)
@@ -59,12 +59,9 @@ def test_the_formula_on_two_units_by_hand():
         assert constants.densities([1.0, 3.0], [100, 100], 0.6) == pytest.approx(expected)
 
 
-def test_presets_differ_in_how_skewness_enters():
+def test_it_matters_whether_skewness_is_compressed():
     skews, sizes = [0.9, 1.1, 6.0], [10, 10, 10]
-    default, paper = (PRESETS[name].densities(skews, sizes, 0.6) for name in ("default", "paper"))
-    assert default != paper
-    assert preset("paper", kappa=0.1, delta=0.3) == SDSA(kappa=0.1, delta=0.3, compress=False)
-    assert preset() == SDSA()
+    assert SDSA().densities(skews, sizes, 0.6) != SDSA(compress=False).densities(skews, sizes, 0.6)
 
 
 def test_limits_on_sparsity_are_kept_or_refused():

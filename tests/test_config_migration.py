@@ -1,0 +1,275 @@
+"""Former keys of settings: read as what they are now, wherever settings are stored, or refused in one line."""
+
+import pytest
+import yaml
+
+from autoprune.agents.lookups import TOOL_ROUNDS
+from autoprune.agents.population import ELITE
+from autoprune.config import Config, flat_settings, load_config
+from autoprune.config_migration import CONSTANTS, MOVED, log_move, migrated
+from autoprune.config_sections import Settings
+from autoprune.errors import UsageError
+from autoprune.evaluation.racing import ERROR_RATE
+from autoprune.llm.recorded_settings import defaults
+from autoprune.llm.recording import Recording
+from autoprune.pruning.allocation.sdsa import SDSA
+from autoprune.pruning.allocation.sdsa_settings import parameters
+from autoprune.pruning.allocation.spec import Setting
+from autoprune.pruning.allocation.table import made
+from autoprune.recordings import HOME
+from autoprune.runs.directory import RunDirectory
+from autoprune.sandbox.session import PRINTED
+from autoprune.search.islands import ISLANDS, MIGRATION
+
+OLD = """
+model: smollm2-135m
+sparsity: 0.6
+seed: 0
+device: auto
+dtype: auto
+offload: auto
+memory_gb: 8.0
+approval: auto
+approval_policy: null
+database: null
+data: {source: builtin, calibration: builtin, calibration_samples: 16, seqlen: 512, search_windows: 16,
+  report_windows: 24, bos: auto}
+allocation: {name: sdsa, unit: block, preset: default, kappa: null, tau: null, delta: null, tune: false}
+sandbox: {engine: auto, seconds: 120.0, memory_mb: 4096, output_kb: 64, threads: 0, processes: 0,
+  image: autoprune-sandbox:latest, gpu: false}
+executor: {kind: here, workers: null, address: null, cores_per_worker: null, gpus_per_worker: null}
+llm:
+  provider: auto
+  model: null
+  base_url: null
+  temperature: 0.8
+  profile: auto
+  max_reply_tokens: null
+  timeout: null
+  retries: 4
+  port: 0
+  context: 8192
+  threads: 0
+  record: false
+  recording: null
+  roles:
+    proposer: {model: null, base_url: null, temperature: null, max_reply_tokens: null}
+    critic: {model: judge, base_url: null, temperature: null, max_reply_tokens: null}
+    analyst: {model: null, base_url: null, temperature: null, max_reply_tokens: null}
+agents: {critic: auto, analyst: auto, revisions: 1, veto: true, symbolic_share: 0.25, symbolic_first: true, tools: auto,
+  tool_rounds: 3, gcot: full, parents: rank, operators: null, sections: bandit}
+search:
+  max_candidates: 12
+  max_minutes: null
+  max_tokens: null
+  max_usd: null
+  generation_size: 3
+  finalists: 3
+  baseline_scores: [wanda]
+  baseline_allocations: [uniform, owl]
+  baseline_refinements: [none]
+  tune_baselines: true
+  tune_elsewhere: false
+  confirm_seeds: 2
+  confirm_baselines: 1
+  confirm_sparsities: [0.7]
+  confirm_patterns: ['2:4']
+  transfer_model: other
+  transfer_windows: 4
+  racing: false
+  racing_error: 0.05
+  elite: 2
+  layer_error: 1.5
+  islands: 2
+  migration: 4
+  deepen: 2
+  polish: 3
+  cache: false
+"""
+"""A run's settings as they were stored with a hundred keys; those that moved have another value than by default."""
+TODAY = {
+    "llm": {"roles": {"critic": {"model": "judge"}}},
+    "baselines": {"scores": ["wanda"], "allocations": ["uniform", "owl"], "refinements": ["none"], "tune": True},
+    "confirmation": {
+        "finalists": 3,
+        "seeds": 2,
+        "baselines": 1,
+        "sparsities": [0.7],
+        "patterns": ["2:4"],
+        "tune_elsewhere": False,
+        "transfer_model": "other",
+        "transfer_windows": 4,
+    },
+    "advanced": {
+        "memory_gb": 8.0,
+        "cache": False,
+        "racing": False,
+        "layer_error": 1.5,
+        "deepen": 2,
+        "polish": 3,
+        "revisions": 1,
+        "veto": True,
+        "symbolic_first": True,
+    },
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Writes a run's directory that holds no more than these settings."""
+
+    def make(settings):
+        directory = RunDirectory(tmp_path)
+        directory.settings_file.write_text(yaml.safe_dump({"format": 2, "config": settings, "record": {}}))
+        return directory
+
+    return make
+
+
+def old(**changes):
+    """The old tree, with values changed by `group__name`."""
+    tree = yaml.safe_load(OLD)
+    for key, value in changes.items():
+        group, _, name = key.partition("__")
+        tree[group][name] = value
+    return tree
+
+
+def test_every_former_key_is_one_of_today_has_moved_or_is_a_constant():
+    today, given = set(flat_settings(Config())), yaml.safe_load(OLD)
+    del given["llm"]["roles"]
+    keys = {f"{key}.{name}" for key, group in given.items() if isinstance(group, dict) for name in group}
+    keys |= {key for key, group in given.items() if not isinstance(group, dict)}
+    assert keys - today == {*MOVED, *CONSTANTS}
+    assert today - keys == set(MOVED.values())
+
+
+def test_constants_are_those_of_the_code():
+    assert CONSTANTS == {
+        "agents.tool_rounds": TOOL_ROUNDS,
+        "allocation.preset": "default",
+        "llm.port": 0,
+        "sandbox.output_kb": PRINTED // 1024,
+        "search.elite": ELITE,
+        "search.islands": ISLANDS,
+        "search.migration": MIGRATION,
+        "search.racing_error": ERROR_RATE,
+    }
+
+
+def test_every_setting_has_a_description():
+    def without(kind, path=""):
+        for name, field in kind.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+                yield from without(field.annotation, f"{path}{name}.")
+            elif not field.description:
+                yield f"{path}{name}"
+
+    assert list(without(Config)) == []
+
+
+def test_an_old_file_is_read_as_the_settings_of_today_and_silently(tmp_path, caplog):
+    file = tmp_path / "old.yaml"
+    file.write_text(OLD)
+    assert load_config(file) == Config.model_validate(TODAY)
+    assert not caplog.records
+
+
+def test_words_win_over_an_old_file(tmp_path):
+    file = tmp_path / "old.yaml"
+    file.write_text(OLD)
+    config = load_config(file, ["confirmation.finalists=5", "search.confirm_seeds=7"])
+    assert (config.confirmation.finalists, config.confirmation.seeds) == (5, 7)
+
+
+def test_an_old_run_is_read_and_continued_as_one_of_today(run):
+    directory = run(yaml.safe_load(OLD))
+    assert directory.settings() == (Config.model_validate(TODAY), {})
+    directory.check_continuable()
+    directory.write_settings(*directory.settings())
+    assert directory.settings() == (Config.model_validate(TODAY), {})
+
+
+def test_a_word_with_a_former_key_counts_and_says_once_which_key_it_is_now(caplog):
+    log_move.cache_clear()
+    for _ in range(2):
+        assert load_config(None, ["search.finalists=4"]).confirmation.finalists == 4
+    assert caplog.messages == ["search.finalists is confirmation.finalists now"]
+
+
+def test_a_word_that_sets_a_whole_group_may_hold_former_keys():
+    config = load_config(None, ["confirmation.seeds=3", "search={finalists: 4, max_candidates: 5, elite: 2}"])
+    assert (config.confirmation.finalists, config.confirmation.seeds, config.search.max_candidates) == (4, 3, 5)
+
+
+@pytest.mark.parametrize("word", [f"{key}={value}" for key, value in CONSTANTS.items()])
+def test_a_former_key_with_the_value_of_its_constant_changes_nothing(word):
+    assert load_config(None, [word]) == Config()
+
+
+OTHER = [
+    ("search", "elite", 5, "search.elite=5 is no setting any more; it is always 2"),
+    ("llm", "port", 8080, "llm.port=8080 is no setting any more; it is always 0"),
+    ("allocation", "preset", "other", "allocation.preset=other is no setting any more; allocation.name=sdsa-paper"),
+]
+
+
+@pytest.mark.parametrize(("group", "name", "value", "said"), OTHER)
+def test_another_value_of_a_constant_is_one_line(tmp_path, run, group, name, value, said):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{group}: {{{name}: {value}}}")
+    for given in ((file,), (None, [f"{group}.{name}={value}"]), (None, [f"{group}={{{name}: {value}}}"])):
+        with pytest.raises(UsageError, match=said) as refused:
+            load_config(*given)
+        assert "\n" not in str(refused.value)
+    directory = run(old(**{f"{group}__{name}": value}))
+    assert directory.settings()[0] == Config.model_validate(TODAY)
+    with pytest.raises(UsageError, match=f"can be read, but not continued: {said}"):
+        directory.check_continuable()
+
+
+def test_a_setting_under_both_keys_is_refused(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("search: {finalists: 2}\nconfirmation: {finalists: 2}")
+    with pytest.raises(UsageError, match=r"search\.finalists is confirmation\.finalists now, and both are given"):
+        load_config(file)
+
+
+@pytest.mark.parametrize("tree", [{"search": 5}, {"search": {"finalists": 2}, "confirmation": 5}, {1: 2}])
+def test_what_is_no_group_is_left_to_the_validation(tree):
+    assert migrated(tree)[1] == []
+    with pytest.raises(ValueError, match="validation error"):
+        Config.model_validate(migrated(tree)[0])
+
+
+def test_the_preset_paper_is_the_allocation_sdsa_paper(tmp_path, run):
+    file = tmp_path / "mine.yaml"
+    file.write_text("allocation: {preset: paper}")
+    assert load_config(file).allocation.name == "sdsa-paper"
+    assert run(old(allocation__preset="paper")).settings()[0].allocation.name == "sdsa-paper"
+    setting = Setting("sdsa", "block", parameters(SDSA(compress=False)))
+    units = [{"size": 10, "skewness": each} for each in (0.5, 1.0, 6.0)]
+    assert made("sdsa-paper").densities(units, 0.6) == made(setting).densities(units, 0.6)
+
+
+@pytest.mark.parametrize("beside", ["kappa: 0.0", "tune: true", "name: owl"])
+def test_the_preset_paper_with_more_than_that_is_refused(tmp_path, beside):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"allocation: {{preset: paper, {beside}}}")
+    with pytest.raises(UsageError, match=r"allocation\.preset=paper is no setting any more; allocation\.name=sdsa-pap"):
+        load_config(file)
+
+
+@pytest.mark.parametrize("file", sorted(HOME.glob("*.jsonl")), ids=lambda file: file.stem)
+def test_a_shipped_recording_is_replayed_under_all_that_it_recorded(file):
+    recorded = Recording.read(file).header.settings
+    taken = defaults(recorded)
+    assert taken == {MOVED.get(key, key): value for key, value in recorded.items() if key not in CONSTANTS}
+    assert taken["confirmation.finalists"] == 2
+    assert taken["advanced.deepen"] == 0
+    assert load_config(None, [], taken).baselines.allocations == ["uniform", "sdsa", "atp"]
+
+
+def test_a_recording_under_another_constant_is_refused():
+    with pytest.raises(UsageError, match=r"search\.elite=5 is no setting any more"):
+        defaults({"search.elite": 5})

@@ -26,6 +26,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
+pytest_plugins = ("tests.small_search", "tests.tiny_workbench")
+"""Imported after the lines above: they import torch."""
+
 VOCABULARY = 384
 DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 4, "report_windows": 3}
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 import autoprune
-from tests.agents.conftest import SMALL
+from tests.small_search import SMALL
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -14,7 +14,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
 from autoprune.search.session import finished
-from tests.agents.test_search import code, llm_words, scripted
+from tests.search.test_search import code, llm_words, scripted
 
 REQUEST = ApprovalRequest(slot="g1.c1", candidate="abc", revision=0, operator="cross", engine="llm")
 WARNED = REQUEST.model_copy(update={"findings": [{"severity": "warning", "line": 3, "message": "random"}]})

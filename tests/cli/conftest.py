@@ -16,9 +16,9 @@ from autoprune.llm.choose import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.search.session import open_context, work
-from tests.agents.chat.faulty_server import Calls, ChatServer
-from tests.agents.conftest import SMALL
-from tests.agents.test_search import scripted
+from tests.llm.faulty_server import Calls, ChatServer
+from tests.search.test_search import scripted
+from tests.small_search import SMALL
 from tests.warm import WarmProgram
 
 V1 = Path(__file__).parent.parent / "runs" / "v1"

@@ -12,8 +12,8 @@ from autoprune.config import Config, load_config
 from autoprune.errors import UsageError
 from autoprune.runs.contacts import check, contacts, data_dir, unconfirmed
 from autoprune.runs.directory import RunDirectory
-from tests.agents.conftest import SMALL
 from tests.postgres_server import ON_POSTGRES
+from tests.small_search import SMALL
 
 SECRET = "sk-a-secret-key"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents.chat.faulty_server import Answer, ChatServer, Huge, Status, as_json, completion
-from tests.agents.test_search import scripted
+from tests.llm.faulty_server import Answer, ChatServer, Huge, Status, as_json, completion
+from tests.search.test_search import scripted
 
 MEBIBYTE = 2**20
 

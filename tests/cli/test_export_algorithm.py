@@ -12,7 +12,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.search.session import open_context, work
-from tests.agents.conftest import SMALL
+from tests.small_search import SMALL
 
 
 @pytest.fixture(scope="module")

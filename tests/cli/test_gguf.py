@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.test_gguf_header import ABSURD
+from tests.models.test_gguf_header import ABSURD
 
 
 @pytest.mark.parametrize("what", ["more tensors than bytes", "an array that is longer than the file"])

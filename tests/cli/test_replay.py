@@ -5,9 +5,9 @@ import json
 import pytest
 import yaml
 
-from tests.agents.chat.faulty_server import ChatServer
-from tests.agents.chat.test_recording import ENTRY, HEADER, write
-from tests.agents.test_search import scripted
+from tests.llm.faulty_server import ChatServer
+from tests.llm.test_recording import ENTRY, HEADER, write
+from tests.search.test_search import scripted
 
 WORDS = ("agents.symbolic_share=0.5", "search.max_candidates=2", "advanced.layer_error=null")
 KEY = "sk-live-ABCDEFGH12345678"
@@ -25,7 +25,7 @@ def recording(tiny_model, tmp_path_factory):
 
     home = tmp_path_factory.mktemp("recording")
     with pytest.MonkeyPatch.context() as patch, ChatServer(leaky) as server:
-        from tests.agents.conftest import SMALL
+        from tests.small_search import SMALL
 
         words = [
             *SMALL,

@@ -157,7 +157,7 @@ def wait_for_events(path, count, seconds=120):
 def test_a_killed_search_resumes_to_what_an_undisturbed_one_finds(autoprune, command, environment, small, tmp_path):
     assert autoprune("search", *small, "--run-dir", "whole").returncode == 0
     total = len(list(read_events(tmp_path / "whole" / "events.jsonl")))
-    for seed in range(2):  # in more places, and faster: tests/agents/test_kill.py
+    for seed in range(2):  # in more places, and faster: tests/search/test_kill.py
         name = f"cut{seed}"
         process = start(command, environment, tmp_path, "search", *small, "--run-dir", name)
         wait_for_events(tmp_path / name / "events.jsonl", random.Random(seed).randint(2, total - 2))

@@ -8,8 +8,8 @@ import pytest
 from autoprune.models.gguf_files import KNOWN, sha256_of
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
-from tests.agents.conftest import SMALL
 from tests.gguf_models import write_gguf
+from tests.small_search import SMALL
 
 pytest.importorskip("xllamacpp")
 

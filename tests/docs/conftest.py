@@ -14,7 +14,6 @@ from autoprune.runs.events import EventLog
 from autoprune.sandbox import local
 from autoprune.sandbox.local import Zygote
 from autoprune.search.session import open_context, work
-from tests.agents.conftest import SMALL, zygotes
 from tests.cli.conftest import Program, environment, here
 from tests.docs.parts import (
     chat_url,
@@ -29,10 +28,11 @@ from tests.docs.parts import (
     tiny_gguf,
 )
 from tests.docs.programs import Programs, Shell, set_up_clone
+from tests.small_search import SMALL
 
 PARTS = (chat_url, collector_url, database_server, engine, hub, image, image_of_rootfs, ray_head, rootfs, tiny_gguf)
 """What the commands may need; see tests/docs/small.py."""
-__all__ = ["PARTS", "environment", "here", "zygotes"]
+__all__ = ["PARTS", "environment", "here"]
 
 WAITS = "docs/approval.md"
 """The page whose run waits for approval; on all other pages it has ended."""

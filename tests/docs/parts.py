@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from autoprune.errors import SandboxUnavailable
-from tests.agents.chat.faulty_server import ChatServer
-from tests.agents.test_search import scripted
 from tests.docs.hub import lay_out
 from tests.docs.programs import Shell
+from tests.llm.faulty_server import ChatServer
 from tests.postgres_server import USER, PostgresServer, binaries
+from tests.search.test_search import scripted
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ vendor's endpoint, folders in place of the hub's data sets.
 
 from collections.abc import Mapping, Sequence
 
-from tests.agents.conftest import SMALL
+from tests.small_search import SMALL
 
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b", "org/name", "path/to/model", "other/model")
 """Models in the documentation that are the tiny model in its tests."""

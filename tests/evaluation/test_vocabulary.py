@@ -16,7 +16,7 @@ from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Windows, tokenise
 from autoprune.evaluation.vocabulary import check_tokens
 from autoprune.models.target import Target
-from tests.pruning.checkpoints import llama, load, saved
+from tests.models.checkpoints import llama, load, saved
 
 DATA = {"seqlen": 48, "calibration_samples": 2, "search_windows": 2, "report_windows": 2}
 

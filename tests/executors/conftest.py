@@ -19,8 +19,8 @@ from autoprune.config import load_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
-from tests.agents.conftest import SMALL
-from tests.agents.lives import live
+from tests.search.lives import live
+from tests.small_search import SMALL
 
 WORDS = (
     "search.max_candidates=16",

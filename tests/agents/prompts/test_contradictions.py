@@ -15,7 +15,7 @@ from autoprune.agents.symbolic.source import source
 from autoprune.llm.client import Chat
 from autoprune.llm.endpoint import Endpoint
 from autoprune.search.bandit import PARENTS, Operator
-from tests.agents.chat.faulty_server import ChatServer
+from tests.llm.faulty_server import ChatServer
 
 EXCHANGED = ("exchange", ("mul", "W", "X"), 2.0)
 ALLOCATION = "def allocate(units, sparsity):\n    return [1 - sparsity for unit in units]\n"

@@ -7,6 +7,7 @@ file of that name, for the blocks after it. Output that a real run printed is ta
 import json
 import re
 from pathlib import Path
+from typing import get_args, get_origin
 from urllib.parse import urlsplit
 
 import click
@@ -131,8 +132,12 @@ def test_settings_in_the_text_exist(page):
         for key in (found[1] for found in map(SETTING.fullmatch, code.split()) if found):
             group = Config
             for name in key.split("."):
-                assert name in group.model_fields, f"{name_of(page)}: `{code}`: there is no setting {key}"
-                group = group.model_fields[name].annotation
+                if get_origin(group) is dict:  # of roles
+                    role, group = get_args(group)
+                    assert name in get_args(role), f"{name_of(page)}: `{code}`: there is no {name}"
+                else:
+                    assert name in group.model_fields, f"{name_of(page)}: `{code}`: there is no setting {key}"
+                    group = group.model_fields[name].annotation
 
 
 @every_page

@@ -113,8 +113,8 @@ class Store:
 
     def __init__(self, bench: Bench, lock: AbstractContextManager[Any]) -> None:
         self._bench = bench
-        self._lock = lock
-        self._lock = threading.Lock()
+        self._dense = lock
+        self._once_each = threading.Lock()
         self._put: dict[str, tuple[list[str], list[Any]]] = {}
 
     def statistics(self, bundle: Path) -> tuple[list[str], list[Any]]:
@@ -126,7 +126,7 @@ class Store:
 
         def put() -> tuple[list[str], list[Any]]:
             target: Any = self._bench.target
-            with tempfile.TemporaryDirectory() as folder, silence_transformers(), self._lock:
+            with tempfile.TemporaryDirectory() as folder, silence_transformers(), self._dense:
                 target.model.save_pretrained(folder)
                 target.tokenizer.save_pretrained(folder)
                 return _put_files(Path(folder))
@@ -134,7 +134,7 @@ class Store:
         return self._once("target", put)
 
     def _once(self, what: str, put: Callable[[], tuple[list[str], list[Any]]]) -> tuple[list[str], list[Any]]:
-        with self._lock:
+        with self._once_each:
             if what not in self._put:
                 self._put[what] = put()
             return self._put[what]

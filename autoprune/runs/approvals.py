@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Engine, Table, select
 
+from autoprune.config_values import Approval
 from autoprune.runs import tables
 from autoprune.runs.tables import ORDER, insert_into
 
@@ -74,7 +75,7 @@ class Decision(_Fact):
 class Switch(_Fact):
     """From here on the run's candidates are approved in this way."""
 
-    approval: Literal["auto", "human", "file"]
+    approval: Approval
     who: str
     time: str = Field(default_factory=now)
 

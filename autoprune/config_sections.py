@@ -303,6 +303,9 @@ class AdvancedSettings(Settings):
 
 
 Ruling = Literal["approve", "reject", "ask"]
+"""What a rule may say about a candidate."""
+Answer = Literal["approve", "modify", "reject"]
+"""What a person may say."""
 
 
 class ApprovalRule(Settings):

@@ -5,11 +5,12 @@ hash that was shown; the first one stands.
 """
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Engine, Table, select
 
+from autoprune.config_sections import Answer
 from autoprune.config_values import Approval
 from autoprune.runs import tables
 from autoprune.runs.tables import ORDER, insert_into
@@ -53,7 +54,7 @@ class Decision(_Fact):
 
     slot: str
     candidate: str
-    decision: Literal["approve", "modify", "reject"]
+    decision: Answer
     who: str
     comment: str = ""
     replacement: str | None = None

@@ -168,6 +168,6 @@ def _first_problem(error: ValidationError, path: Path | None) -> str:
     key = ".".join(str(part) for part in problem["loc"] if part != "[key]")  # of a mapping: the key itself is wrong
     where = f" (in {path} or on the command line)" if path else ""
     if problem["type"] == "extra_forbidden":
-        return f"unknown setting {key!r}{where}; `autoprune search --help` lists them"
+        return f"unknown setting {key!r}{where}; `autoprune config` lists them"
     given = "" if key == "database" else f" = {repr(problem['input'])[:SHOWN]}"  # which may hold a password
     return f"{key}{given}{where}: {problem['msg'].lower()}"

@@ -5,12 +5,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from autoprune.config_values import (
+    FROM_STATISTICS,
     SWAP_ROUNDS,
     Address,
     Allocation,
     Allocations,
     BosSetting,
     ExecutorKind,
+    Operator,
     Operators,
     Patterns,
     Profile,
@@ -19,7 +21,9 @@ from autoprune.config_values import (
     SandboxEngine,
     Scores,
 )
+from autoprune.pruning.allocation.table import STATIC
 from autoprune.pruning.fields import Unit
+from autoprune.pruning.published import EXPRESSIONS
 
 HUGE = 2**62
 """Beyond any count that is meant, and within what torch, SQLite and PostgreSQL take for an integer."""
@@ -54,7 +58,10 @@ class DataSettings(Settings):
 class AllocationSettings(Settings):
     """How sparsity is spread over units when a candidate does not bring its own `allocate`."""
 
-    name: Allocation = Field("sdsa", description="the allocation; sdsa-paper: SDSA by the skewness itself, not its log")
+    name: Allocation = Field(
+        "sdsa",
+        description=f"the allocation ({', '.join(FROM_STATISTICS)}); sdsa-paper: by the skewness itself, not its log",
+    )
     unit: Unit = Field("block", description="what gets a sparsity of its own")
     kappa: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: share of the budget re-weighted")
     tau: Annotated[float, Field(gt=0)] | None = Field(None, description="SDSA: softmax temperature")
@@ -214,7 +221,9 @@ class AgentSettings(Settings):
     parents: Literal["rank", "random", "map"] = Field(
         "rank", description="how parents are drawn; map: the best of a kind of candidate, each kind as often"
     )
-    operators: Operators | None = Field(None, description="operators that may be drawn; default: all")
+    operators: Operators | None = Field(
+        None, description=f"operators that may be drawn ({', '.join(get_args(Operator))}); default: all"
+    )
     sections: Literal["bandit", "all"] = Field(
         "bandit", description="parts of the proposer's prompt: those that pay off in this run, or all"
     )
@@ -235,9 +244,10 @@ class SearchSettings(Settings):
 class BaselineSettings(Settings):
     """Published algorithms that candidates are held against: each score with each allocation."""
 
-    scores: Scores = Field(["magnitude", "wanda"], description="published scores, or all")
+    scores: Scores = Field(["magnitude", "wanda"], description=f"published scores ({', '.join(EXPRESSIONS)}), or all")
     allocations: Allocations = Field(
-        ["uniform", "sdsa"], description="allocations, each with every one of these scores, or all"
+        ["uniform", "sdsa"],
+        description=f"allocations ({', '.join(STATIC)}), each with every one of these scores, or all",
     )
     refinements: Refinements = Field(
         ["none", "swaps"],

@@ -67,7 +67,8 @@ Once = AfterValidator(_once)
 
 Score = Annotated[str, _one_of(tuple(EXPRESSIONS))]
 Scores = Annotated[list[Score], Field(min_length=1), _all_are(EXPRESSIONS), Once]
-Allocation = Annotated[str, _one_of([spec.name for spec in ALLOCATIONS.values() if spec.stage == "statistics"])]
+FROM_STATISTICS = tuple(spec.name for spec in ALLOCATIONS.values() if spec.stage == "statistics")
+Allocation = Annotated[str, _one_of(FROM_STATISTICS)]
 Allocations = Annotated[list[Allocation], Field(min_length=1), _all_are(STATIC), Once]
 """Of those that follow from unit statistics alone."""
 Refinements = Annotated[list[Refinement], Field(min_length=1), _all_are(get_args(Refinement)), Once]

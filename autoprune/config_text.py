@@ -45,11 +45,12 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """A list of words or numbers stands on one line."""
-
-    def represent_list(self, data: list[Any]) -> yaml.Node:
-        nested = any(isinstance(each, dict) for each in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=not nested)
+    """YAML in which a list of words or numbers stands on one line."""
 
 
-_Dumper.add_representer(list, _Dumper.represent_list)
+def _list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.SequenceNode:
+    nested = any(isinstance(each, dict) for each in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=not nested)
+
+
+_Dumper.add_representer(list, _list)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError
@@ -24,7 +24,7 @@ from autoprune.config_sections import (
     Settings,
     Share,
 )
-from autoprune.config_values import MaybeDatabase
+from autoprune.config_values import Approval, Dtype, MaybeDatabase, Offload
 from autoprune.errors import UsageError
 from autoprune.text_files import read_text_file
 from autoprune.yaml_text import LARGEST, read_yaml
@@ -45,13 +45,13 @@ class Config(Settings):
     sparsity: Share = Field(0.6, description="share of the weights that become zero")
     seed: Annotated[int, Field(ge=0, le=HUGE)] = Field(0, description="seed of every random choice")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N, or balanced: over all GPUs")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    dtype: Dtype = Field(
         "auto", description="of the target's weights; auto: the faster one of float32 and bfloat16 on the device"
     )
-    offload: Literal["auto", "none", "memory", "disk"] = Field(
+    offload: Offload = Field(
         "auto", description="where the target's decoder blocks live, if not on the device: each comes when it is needed"
     )
-    approval: Literal["auto", "human", "file"] = Field("auto", description="who lets candidates run")
+    approval: Approval = Field("auto", description="who lets candidates run")
     approval_policy: Annotated[ApprovalPolicy | None, BeforeValidator(_policy)] = Field(
         None, description="for approval=file: a YAML file of rules"
     )
@@ -168,6 +168,6 @@ def _first_problem(error: ValidationError, path: Path | None) -> str:
     key = ".".join(str(part) for part in problem["loc"] if part != "[key]")  # of a mapping: the key itself is wrong
     where = f" (in {path} or on the command line)" if path else ""
     if problem["type"] == "extra_forbidden":
-        return f"unknown setting {key!r}{where}; `autoprune search --help` lists them"
+        return f"unknown setting {key!r}{where}; `autoprune config` lists them"
     given = "" if key == "database" else f" = {repr(problem['input'])[:SHOWN]}"  # which may hold a password
     return f"{key}{given}{where}: {problem['msg'].lower()}"

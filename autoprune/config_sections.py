@@ -5,15 +5,25 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from autoprune.config_values import (
+    FROM_STATISTICS,
     SWAP_ROUNDS,
     Address,
     Allocation,
     Allocations,
+    BosSetting,
+    ExecutorKind,
+    Operator,
     Operators,
     Patterns,
+    Profile,
+    Provider,
     Refinements,
+    SandboxEngine,
     Scores,
 )
+from autoprune.pruning.allocation.table import STATIC
+from autoprune.pruning.fields import Unit
+from autoprune.pruning.published import EXPRESSIONS
 
 HUGE = 2**62
 """Beyond any count that is meant, and within what torch, SQLite and PostgreSQL take for an integer."""
@@ -38,7 +48,7 @@ class DataSettings(Settings):
     seqlen: Annotated[int, Field(ge=8)] = Field(512, description="window length in tokens")
     search_windows: Positive = Field(16, description="windows of the search split (fitness)")
     report_windows: Positive = Field(24, description="windows of the report split (measured once, at the end)")
-    bos: Literal["auto", "always", "never"] = Field(
+    bos: BosSetting = Field(
         "auto",
         description="the tokenizer's BOS in front of every window; auto: where the tokenizer begins texts with it and "
         "the dense model is clearly better with it (by 0.1 nats per token on two windows)",
@@ -48,8 +58,11 @@ class DataSettings(Settings):
 class AllocationSettings(Settings):
     """How sparsity is spread over units when a candidate does not bring its own `allocate`."""
 
-    name: Allocation = Field("sdsa", description="the allocation; sdsa-paper: SDSA by the skewness itself, not its log")
-    unit: Literal["block", "module", "projection"] = Field("block", description="what gets a sparsity of its own")
+    name: Allocation = Field(
+        "sdsa",
+        description=f"the allocation ({', '.join(FROM_STATISTICS)}); sdsa-paper: by the skewness itself, not its log",
+    )
+    unit: Unit = Field("block", description="what gets a sparsity of its own")
     kappa: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: share of the budget re-weighted")
     tau: Annotated[float, Field(gt=0)] | None = Field(None, description="SDSA: softmax temperature")
     delta: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: largest deviation from sparsity")
@@ -65,7 +78,7 @@ class AllocationSettings(Settings):
 class SandboxSettings(Settings):
     """Limits on one candidate. Memory in MiB, time in seconds of wall clock."""
 
-    engine: Literal["auto", "docker", "local"] = Field(
+    engine: SandboxEngine = Field(
         "auto", description="a container, or processes of this machine; auto: docker where an engine answers"
     )
     seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="wall clock for the whole candidate")
@@ -85,7 +98,7 @@ class SandboxSettings(Settings):
 class ExecutorSettings(Settings):
     """Where candidates are scored and measured, and how many at a time."""
 
-    kind: Literal["here", "processes", "ray"] = Field(
+    kind: ExecutorKind = Field(
         "here", description="here: one at a time, in this process; processes: on this machine; ray: on a cluster"
     )
     workers: Positive | None = Field(
@@ -118,14 +131,14 @@ Role = Literal["proposer", "critic", "analyst"]
 class ChatSettings(Settings):
     """Which chat model answers one agent."""
 
-    provider: Literal["auto", "openai", "local", "self", "symbolic", "replay"] = Field(
+    provider: Provider = Field(
         "auto",
         description="self: the target itself, from the GGUF file of its weights; replay: the replies of a recording",
     )
     model: str | None = Field(None, description="openai: model name; local, self: GGUF file")
     base_url: Address | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.8, description="sampling temperature")
-    profile: Literal["auto", "strong", "small"] = Field(
+    profile: Literal["auto", Profile] = Field(
         "auto",
         description="the prompts: strong for a model that can design a whole algorithm, small for one that is led "
         "by the hand; auto: strong for an endpoint, small for a model on this machine",
@@ -208,7 +221,9 @@ class AgentSettings(Settings):
     parents: Literal["rank", "random", "map"] = Field(
         "rank", description="how parents are drawn; map: the best of a kind of candidate, each kind as often"
     )
-    operators: Operators | None = Field(None, description="operators that may be drawn; default: all")
+    operators: Operators | None = Field(
+        None, description=f"operators that may be drawn ({', '.join(get_args(Operator))}); default: all"
+    )
     sections: Literal["bandit", "all"] = Field(
         "bandit", description="parts of the proposer's prompt: those that pay off in this run, or all"
     )
@@ -229,9 +244,10 @@ class SearchSettings(Settings):
 class BaselineSettings(Settings):
     """Published algorithms that candidates are held against: each score with each allocation."""
 
-    scores: Scores = Field(["magnitude", "wanda"], description="published scores, or all")
+    scores: Scores = Field(["magnitude", "wanda"], description=f"published scores ({', '.join(EXPRESSIONS)}), or all")
     allocations: Allocations = Field(
-        ["uniform", "sdsa"], description="allocations, each with every one of these scores, or all"
+        ["uniform", "sdsa"],
+        description=f"allocations ({', '.join(STATIC)}), each with every one of these scores, or all",
     )
     refinements: Refinements = Field(
         ["none", "swaps"],
@@ -297,6 +313,9 @@ class AdvancedSettings(Settings):
 
 
 Ruling = Literal["approve", "reject", "ask"]
+"""What a rule may say about a candidate."""
+Answer = Literal["approve", "modify", "reject"]
+"""What a person may say."""
 
 
 class ApprovalRule(Settings):

@@ -1,6 +1,7 @@
 """Values in the settings that are more than a word or a number: lists of names, N:M patterns, a database."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
@@ -8,24 +9,29 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from autoprune.pruning.allocation.table import ALLOCATIONS, STATIC
+from autoprune.pruning.published import EXPRESSIONS
 
 SEXAGESIMAL = 60
 
 
-def _everything(kind: Any) -> BeforeValidator:
-    """Read the word `all` as the list of everything that a Literal allows."""
-    return BeforeValidator(lambda value: list(get_args(kind)) if value == "all" else value)
+def _all_are(names: Iterable[str]) -> BeforeValidator:
+    """Read the word `all` as the list of these names."""
+    return BeforeValidator(lambda value: list(names) if value == "all" else value)
+
+
+def _one_of(names: Sequence[str]) -> AfterValidator:
+    """One of the names of a table; where there is no table, a Literal is the list."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"it should be one of {', '.join(names)}")
+        return name
+
+    return AfterValidator(check)
 
 
 def _once(values: list[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
-
-
-def _static(name: str) -> str:
-    known = [spec.name for spec in ALLOCATIONS.values() if spec.stage == "statistics"]
-    if name not in known:
-        raise ValueError(f"it should be one of {', '.join(known)}")
-    return name
 
 
 def _unread(value: Any) -> Any:
@@ -41,25 +47,31 @@ def _pattern(text: str) -> str:
     return f"{match[1]}:{match[2]}"
 
 
-Score = Literal["magnitude", "wanda", "ria", "gblm", "pruner-zero"]
+Approval = Literal["auto", "human", "file"]
+BosSetting = Literal["auto", "always", "never"]
+ChatProvider = Literal["openai", "local", "self", "symbolic", "replay"]
+Provider = Literal["auto", ChatProvider]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+ExecutorKind = Literal["here", "processes", "ray"]
+Offload = Literal["auto", "none", "memory", "disk"]
+SandboxEngine = Literal["auto", "docker", "local"]
 Profile = Literal["strong", "small"]
 """Which prompts a chat model gets: for one that can design a whole algorithm, or for one that is led by the hand."""
 Refinement = Literal["none", "swaps"]
+Update = Literal["none", "obs"]
+Statistics = Literal["dense", "sequential"]
 SWAP_ROUNDS = 16
 """Rounds of the refinement `swaps`: beyond these little more is gained (`benchmarks/exchanges.py`)."""
 Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 Once = AfterValidator(_once)
 
-Scores = Annotated[list[Score], Field(min_length=1), _everything(Score), Once]
-Allocation = Annotated[str, AfterValidator(_static)]
-Allocations = Annotated[
-    list[Allocation],
-    Field(min_length=1),
-    BeforeValidator(lambda value: list(STATIC) if value == "all" else value),
-    Once,
-]
+Score = Annotated[str, _one_of(tuple(EXPRESSIONS))]
+Scores = Annotated[list[Score], Field(min_length=1), _all_are(EXPRESSIONS), Once]
+FROM_STATISTICS = tuple(spec.name for spec in ALLOCATIONS.values() if spec.stage == "statistics")
+Allocation = Annotated[str, _one_of(FROM_STATISTICS)]
+Allocations = Annotated[list[Allocation], Field(min_length=1), _all_are(STATIC), Once]
 """Of those that follow from unit statistics alone."""
-Refinements = Annotated[list[Refinement], Field(min_length=1), _everything(Refinement), Once]
+Refinements = Annotated[list[Refinement], Field(min_length=1), _all_are(get_args(Refinement)), Once]
 Operators = Annotated[list[Operator], Field(min_length=1), Once]
 Patterns = Annotated[list[Annotated[str, BeforeValidator(_unread), AfterValidator(_pattern)]], Once]
 """Under N:M, of every M neighbours along the inputs N are kept."""

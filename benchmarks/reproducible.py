@@ -3,8 +3,9 @@
     python benchmarks/reproducible.py [KEY=VALUE ...] [--runs A B]
 
 Everything is compared but times and memory: proposals with their chains of thought, outcomes, measurements with the
-loss of every window and their sampled masks, the reasoning graph, and the calls of a chat model. Neither search finds
-anything in the cache of measurements. --runs compares two runs that have ended instead. Ends with 1 if they differ.
+loss of every window and their sampled masks, the keys of all that they depend on (`MeasurementSpec.key`), the reasoning
+graph, and the calls of a chat model. Neither search finds anything in the cache of measurements. --runs compares two
+runs that have ended instead. Ends with 1 if they differ.
 """
 
 import argparse
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from sqlalchemy import select
 
+from autoprune.runs import tables
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 
@@ -59,9 +62,18 @@ def contents(path: Path) -> dict[str, Counter[str]]:
             "links between thoughts": archive.edges(),
         }
         found = {part: Counter(repr(without_times(vars(row))) for row in rows) for part, rows in parts.items()}
-        return found | {"calls of a chat model": Counter(repr(without_times(call)) for call in archive.calls().items())}
+        calls = Counter(repr(without_times(call)) for call in archive.calls().items())
+        return found | {"measurement keys": Counter(map(repr, keys(archive))), "calls of a chat model": calls}
     finally:
         archive.close()
+
+
+def keys(archive: Archive) -> list[tuple[str, str, str]]:
+    """(subject, split, key) of every measurement."""
+    columns = tables.measurements.c
+    with archive.engine.connect() as connection:
+        rows = connection.execute(select(columns.subject, columns.split, columns.settings))
+        return [(row.subject, row.split, row.settings) for row in rows]
 
 
 def without_times(value: Any) -> Any:

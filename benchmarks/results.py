@@ -17,11 +17,11 @@ from typing import Any
 from rich.console import Console
 
 from autoprune.config import Config
+from autoprune.config_values import Update
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.compare import dense_row, run
-from autoprune.evaluation.prune import Update
 from autoprune.evaluation.recipe import Recipe
 from autoprune.log import log_to
 from autoprune.pruning.allocation.spec import Stage

@@ -14,6 +14,7 @@ from autoprune.candidates.static_analysis import Reading, published_twin, read
 from autoprune.llm.client import Chat
 from autoprune.llm.lenient import ReplyModel, any_case, cut
 from autoprune.llm.reply import ReplyUnusable
+from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, written
 
 Verdict = Literal["accept", "revise", "reject"]
 KNOWN = 6
@@ -111,6 +112,11 @@ def _twin(reading: Reading, known: list[Algorithm]) -> str | None:
     return published_twin(reading) or next(found, None)
 
 
+def _published() -> str:
+    """The published scores with their formulas, on one line."""
+    return "; ".join(f"{PUBLISHED[name].title} {written(expression)}" for name, expression in EXPRESSIONS.items())
+
+
 def _equal(one: Reading, other: Reading) -> bool:
     return one.group == other.group and one.same_order(other.scores)
 
@@ -159,7 +165,7 @@ class LLMCritic:
         }
         if self._briefing is None:
             known = "\n".join(f"- {known.name}: {known.title}" for known in submission.known[:KNOWN])
-            return render("small/critic", known=known, **shown)
+            return render("small/critic", known=known, published=_published(), **shown)
         table = self._briefing.table(submission.generation)
         seconds = f"{self._briefing.workbench.config.sandbox.seconds:g}"
         return render("strong/critic", contract=self._briefing.contract(), known=table, seconds=seconds, **shown)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoprune.candidates.contract import DEFAULT_GROUP
+from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, evaluate
 from autoprune.syntax import NotPython, parse
 
 Array = NDArray[np.float64]
@@ -27,14 +28,21 @@ DEEPEST = 8
 MOST_STEPS = 5000
 """Parts of expressions that are followed; helpers that call helpers may multiply without an end."""
 
-PUBLISHED: dict[str, Callable[[Any], Array]] = {
-    "magnitude": lambda layer: np.abs(layer.weight),
-    "Wanda": lambda layer: np.abs(layer.weight) * layer.input_norm,
-    "RIA": lambda layer: (_share(layer, 0) + _share(layer, 1)) * np.sqrt(layer.input_norm),
-    "GBLM": lambda layer: np.abs(layer.weight) * (layer.input_norm + 100 * layer.gradient),
-    "Pruner-Zero": lambda layer: np.square(layer.weight) * (layer.gradient - layer.gradient.min()),
+_INPUTS: dict[str, Callable[[Any], Array]] = {
+    "W": lambda layer: np.abs(layer.weight),
+    "G": lambda layer: np.abs(layer.gradient),
+    "X": lambda layer: np.asarray(layer.input_norm),
 }
-"""The published scores that need no full Hessian."""
+_OPERATORS: dict[str, Callable[..., Array]] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "pow": np.power,
+    "sqr": np.square,
+    "row_share": lambda matrix: matrix / matrix.sum(axis=1, keepdims=True),
+    "column_share": lambda matrix: matrix / matrix.sum(axis=0),
+    "minmax": lambda matrix: (matrix - matrix.min()) / np.ptp(matrix),
+}
+"""Those of the published scores, in numpy and without guards: the layer has no zeros."""
 
 _MISUSE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 """What numpy raises on sources that misuse it: such a source is not followed any further."""
@@ -84,14 +92,19 @@ def read(source: str) -> Reading | None:
 
 def published_twin(reading: Reading) -> str | None:
     """The published score that orders the weights in the same way, if there is one."""
+    return next(
+        (PUBLISHED[name].title for name, scores in published_scores().items() if reading.same_order(scores)), None
+    )
+
+
+@cache
+def published_scores() -> dict[str, Array]:
+    """The published scores that need no full Hessian, on the made-up layer."""
     layer = _layer()
-    return next((name for name, score in PUBLISHED.items() if reading.same_order(score(layer))), None)
-
-
-def _share(layer: Any, axis: int) -> Array:
-    size = np.abs(layer.weight)
-    share: Array = size / size.sum(axis=axis, keepdims=True)
-    return share
+    return {
+        name: evaluate(expression, lambda input: _INPUTS[input](layer), _OPERATORS)
+        for name, expression in EXPRESSIONS.items()
+    }
 
 
 def _layer(zeros: bool = False, mirrored: bool = False) -> SimpleNamespace:

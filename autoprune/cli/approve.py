@@ -11,6 +11,7 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.options import Run
+from autoprune.config_sections import Answer
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
 from autoprune.runs.directory import RunDirectory, full_hash
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from autoprune.runs.approvals import ApprovalRequest, Decision
     from autoprune.runs.archive import Archive
 
-Answer = Literal["approve", "modify", "reject"]
 Mode = Literal["auto", "human"]
 
 

@@ -15,6 +15,7 @@ from autoprune.cli.options import (
     Bos,
     Calibration,
     CalibrationSamples,
+    ComputeDtype,
     Data,
     Device,
     Model,
@@ -27,7 +28,7 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, share, words
+from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, listed, share, words
 from autoprune.config import Config
 from autoprune.config_values import SWAP_ROUNDS
 from autoprune.downloads import progress
@@ -65,11 +66,13 @@ def compare(
     refinements: Annotated[
         str,
         typer.Option(
-            help=f"none, swaps ({SWAP_ROUNDS} rounds by the full Hessian).",
+            help=f"{listed(REFINEMENTS)} ({SWAP_ROUNDS} rounds by the full Hessian).",
             autocompletion=complete.list_of(*REFINEMENTS),
         ),
     ] = "none",
-    updates: Annotated[str, typer.Option(help="none, obs.", autocompletion=complete.list_of(*UPDATES))] = "none",
+    updates: Annotated[
+        str, typer.Option(help=f"{listed(UPDATES)}.", autocompletion=complete.list_of(*UPDATES))
+    ] = "none",
     patterns: Annotated[
         str,
         typer.Option(
@@ -87,7 +90,7 @@ def compare(
     statistics: Statistics = "dense",
     seeds: Annotated[int, typer.Option(min=1, help="Calibration samples drawn; mean and spread are shown.")] = 1,
     device: Device = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    dtype: ComputeDtype = "auto",
     offload: Offload = "auto",
     sandbox: Sandbox = "auto",
     sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,

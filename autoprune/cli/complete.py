@@ -12,17 +12,15 @@ import typer
 from autoprune.candidates.discovered import discovered
 from autoprune.errors import AutoPruneError
 from autoprune.pruning.allocation.table import NAMES, OWN
+from autoprune.pruning.published import PUBLISHED
 from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import Event, read_events
 from autoprune.runs.facts import ODD
 from autoprune.runs.lookup import BEST
 from autoprune.runs.names import generation_id
 
-SCORES = ("magnitude", "wanda", "ria", "gblm", "pruner-zero", "sparsegpt")
-"""As `pruning.scores` knows them, which imports torch; a test holds them together."""
 ALLOCATIONS = (*NAMES, OWN)
 TEXTS = ("builtin", "wikitext2", "c4")
-BOS = ("auto", "always", "never")
 PATTERNS = ("none", "2:4", "4:8")
 
 Completion = Callable[[str], Iterable[str]]
@@ -49,7 +47,7 @@ def list_of(*known: str) -> Completion:
 
 def algorithms(incomplete: str) -> Iterable[str]:
     """Published scores, discovered algorithms, and the best candidate of each run."""
-    return [*SCORES, *discovered(), *best_of_runs(incomplete)]
+    return [*PUBLISHED, *discovered(), *best_of_runs(incomplete)]
 
 
 def algorithm_list(incomplete: str) -> Iterable[str]:

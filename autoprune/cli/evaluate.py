@@ -8,7 +8,7 @@ from rich.table import Table
 
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
-from autoprune.cli.options import MODEL, Bos, Data, Device, Offload
+from autoprune.cli.options import BOS, MODEL, Bos, ComputeDtype, Data, Device, Offload
 from autoprune.cli.parse import choice
 from autoprune.log import log_to
 from autoprune.models.gguf_files import KNOWN
@@ -25,7 +25,7 @@ def evaluate(
     tasks: Annotated[str | None, typer.Option(help="lm-eval tasks or YAML files, separated by commas.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items per task; default all.")] = None,
     device: Device = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    dtype: ComputeDtype = "auto",
     offload: Offload = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurement as JSON.")] = False,
 ) -> None:
@@ -33,7 +33,7 @@ def evaluate(
     from autoprune.evaluation.evaluate import evaluate as measure
 
     names = [task.strip() for task in (tasks or "").split(",") if task.strip()]
-    measured = measure(model, data, seqlen, windows, names, device, dtype, limit, offload, choice(bos, complete.BOS))
+    measured = measure(model, data, seqlen, windows, names, device, dtype, limit, offload, choice(bos, BOS))
     if as_json:
         print_json(asdict(measured))
         return

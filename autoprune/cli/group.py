@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": ("compare", "Measure pruning algorithms side by side."),
     "evaluate": ("evaluate", "Measure a model: perplexity, zeros, zero-shot tasks."),
     "unpack": ("unpack", "Restore a model directory from a packed file."),
+    "config": ("config", "Print all settings with their descriptions, as YAML."),
     "doctor": ("doctor", "Say what a search would use and take on this machine."),
     "cache": ("cache", "Show what is kept from run to run, or remove it."),
     "sandbox": ("sandbox", "Make and try the sandbox in which candidates run."),

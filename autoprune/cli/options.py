@@ -1,19 +1,25 @@
 """Options that `compare`, `prune` and `evaluate` share, and the settings that they stand for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from autoprune.cli import complete
-from autoprune.cli.parse import KINDS, settings
+from autoprune.cli.parse import KINDS, listed, settings
 from autoprune.config import Config, load_config
 from autoprune.config_sections import SandboxSettings
+from autoprune.config_values import BosSetting, Dtype, SandboxEngine
+from autoprune.config_values import Offload as OffloadSetting
 from autoprune.models.gguf_files import KNOWN
+from autoprune.pruning.fields import UNITS
 
 MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
 DATABASE = "A PostgreSQL database for archive and checkpoints, instead of SQLite files in the run (extra postgres)."
-SANDBOXES = ("auto", "docker", "local")
+SANDBOXES: tuple[str, ...] = get_args(SandboxEngine)
+BOS: tuple[str, ...] = get_args(BosSetting)
+DTYPES: tuple[str, ...] = get_args(Dtype)
+OFFLOADS: tuple[str, ...] = get_args(OffloadSetting)
 TEXT = "builtin, wikitext2, c4, hf:NAME, a file of text or of rows (.jsonl, .parquet, .csv)."
 
 Run = Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)]
@@ -21,8 +27,8 @@ Model = Annotated[str, typer.Option(help=MODEL, autocompletion=complete.of(*KNOW
 Unit = Annotated[
     str,
     typer.Option(
-        help="What gets its own sparsity: block, module, projection.",
-        autocompletion=complete.of("block", "module", "projection"),
+        help=f"What gets its own sparsity: {listed(UNITS)}.",
+        autocompletion=complete.of(*UNITS),
     ),
 ]
 Data = Annotated[str, typer.Option(help=f"Measured on: {TEXT}", autocompletion=complete.of(*complete.TEXTS))]
@@ -40,7 +46,7 @@ Bos = Annotated[
     str,
     typer.Option(
         help="The tokenizer's BOS before every window: auto (where the model needs it), always, never.",
-        autocompletion=complete.of(*complete.BOS),
+        autocompletion=complete.of(*BOS),
     ),
 ]
 Device = Annotated[
@@ -49,13 +55,14 @@ Device = Annotated[
 Offload = Annotated[
     str,
     typer.Option(
-        help="Where decoder blocks live: auto, none (on the device), memory, disk.",
-        autocompletion=complete.of("auto", "none", "memory", "disk"),
+        help=f"Where decoder blocks live: {listed(OFFLOADS)}; none: on the device.",
+        autocompletion=complete.of(*OFFLOADS),
     ),
 ]
+ComputeDtype = Annotated[str, typer.Option(help=f"{listed(DTYPES)}.", autocompletion=complete.of(*DTYPES))]
 Sandbox = Annotated[
     str,
-    typer.Option(help="For candidates: auto, docker or local.", autocompletion=complete.of(*SANDBOXES)),
+    typer.Option(help=f"For candidates: {listed(SANDBOXES)}.", autocompletion=complete.of(*SANDBOXES)),
 ]
 SandboxSeconds = Annotated[
     float, typer.Option(min=1.0, help="Seconds that a candidate may compute; a large model needs more.")

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from autoprune.config_values import Refinement
+from autoprune.config_values import Refinement, Statistics, Update
 from autoprune.errors import UsageError
 
 REFINEMENTS: tuple[str, ...] = get_args(Refinement)
-UPDATES = ("none", "obs")
-KINDS = ("dense", "sequential")
+UPDATES: tuple[str, ...] = get_args(Update)
+KINDS: tuple[str, ...] = get_args(Statistics)
 
 
 def settings(values: Mapping[str, Any]) -> list[str]:
@@ -40,6 +40,11 @@ def share(text: str) -> float:
         return float(text)
     except ValueError:
         raise UsageError(f"sparsity {text!r} is not a number between 0 and 1") from None
+
+
+def listed(names: Sequence[str]) -> str:
+    """For a help text: `auto, docker or local`."""
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def choice(word: str, among: Sequence[str]) -> Any:

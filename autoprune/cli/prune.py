@@ -8,6 +8,7 @@ import typer
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
+    DTYPES,
     SANDBOX_SECONDS,
     Bos,
     Calibration,
@@ -24,7 +25,7 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, share
+from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, listed, share
 from autoprune.config_values import SWAP_ROUNDS
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.log import log_to
@@ -57,7 +58,10 @@ def prune(
         ),
     ] = "none",
     update: Annotated[
-        str, typer.Option(help="What happens to the kept weights: none or obs.", autocompletion=complete.of(*UPDATES))
+        str,
+        typer.Option(
+            help=f"What happens to the kept weights: {listed(UPDATES)}.", autocompletion=complete.of(*UPDATES)
+        ),
     ] = "none",
     pattern: Annotated[
         str,
@@ -76,7 +80,12 @@ def prune(
     statistics: Statistics = "dense",
     device: Device = "auto",
     offload: Offload = "auto",
-    dtype: Annotated[str, typer.Option(help="Of the files; auto: what the model has.")] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help=f"Of the files: {listed(DTYPES)}; auto: what the model has.", autocompletion=complete.of(*DTYPES)
+        ),
+    ] = "auto",
     sandbox: Sandbox = "auto",
     sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print sizes and measurements as JSON.")] = False,

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from autoprune.cli.common import console, errors, print_json
 from autoprune.config_sections import SandboxSettings
+from autoprune.config_values import SandboxEngine
 from autoprune.log import log_to
 from autoprune.report.text import plain
 
@@ -49,9 +50,7 @@ def build(
 @sandbox.command("check")
 @log_to(_show)
 def check(
-    which: Annotated[
-        Literal["auto", "docker", "local"], typer.Option("--sandbox", help="auto, docker or local.")
-    ] = "auto",
+    which: Annotated[SandboxEngine, typer.Option("--sandbox", help="Which sandbox is tried.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the probes as JSON.")] = False,
 ) -> None:
     """Run one good candidate and some that must fail in the right way. Exit 1 if one of them does not."""

@@ -1,7 +1,7 @@
 """`autoprune search` and `autoprune resume`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -10,11 +10,12 @@ from autoprune.cli.common import console, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.guards import attended, faults_explained, gone_unless_begun, stop_at_once
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
-from autoprune.cli.parse import split
+from autoprune.cli.parse import listed, split
 from autoprune.cli.replay import as_recorded, chosen
 from autoprune.cli.report import NAME, write_report
 from autoprune.cli.run_data import look_over
 from autoprune.config import Config, change_config, load_config
+from autoprune.config_values import Approval, ExecutorKind, Provider
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.log import log_to
 from autoprune.models.gguf_files import KNOWN
@@ -25,12 +26,12 @@ from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 
-EXECUTOR = "Where candidates are measured: here, processes or ray."
+PROVIDERS: tuple[str, ...] = get_args(Provider)
+APPROVALS: tuple[str, ...] = get_args(Approval)
+EXECUTORS: tuple[str, ...] = get_args(ExecutorKind)
+EXECUTOR = f"Where candidates are measured: {listed(EXECUTORS)}."
 WORKERS = "How many candidates at a time, with processes and ray."
 ADDRESS = "With --executor ray: the cluster's HOST:PORT, auto or local."
-PROVIDERS = ("auto", "openai", "local", "self", "symbolic", "replay")
-APPROVALS = ("auto", "human", "file")
-EXECUTORS = ("here", "processes", "ray")
 
 
 def search(
@@ -43,19 +44,19 @@ def search(
     llm: Annotated[
         str | None,
         typer.Option(
-            help="auto, openai, local, self (the target), symbolic or replay (of a recording).",
+            help=f"Which chat model answers: {listed(PROVIDERS)}; self: the target, replay: a recording.",
             autocompletion=complete.of(*PROVIDERS),
         ),
     ] = None,
     sandbox: Annotated[
-        str | None, typer.Option(help="auto, docker or local.", autocompletion=complete.of(*SANDBOXES))
+        str | None, typer.Option(help=f"For candidates: {listed(SANDBOXES)}.", autocompletion=complete.of(*SANDBOXES))
     ] = None,
     executor: Annotated[str | None, typer.Option(help=EXECUTOR, autocompletion=complete.of(*EXECUTORS))] = None,
     workers: Annotated[int | None, typer.Option(help=WORKERS)] = None,
     address: Annotated[str | None, typer.Option(help=ADDRESS)] = None,
     approval: Annotated[
         str | None,
-        typer.Option(help="Who lets candidates run: auto, human or file.", autocompletion=complete.of(*APPROVALS)),
+        typer.Option(help=f"Who lets candidates run: {listed(APPROVALS)}.", autocompletion=complete.of(*APPROVALS)),
     ] = None,
     approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
     max_candidates: Annotated[int | None, typer.Option(help="Stop after so many candidates.")] = None,
@@ -100,7 +101,7 @@ def resume(
     approval: Annotated[
         str | None,
         typer.Option(
-            help="From here on candidates are approved so: auto, human or file.",
+            help=f"From here on candidates are approved so: {listed(APPROVALS)}.",
             autocompletion=complete.of(*APPROVALS),
         ),
     ] = None,

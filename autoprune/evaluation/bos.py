@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from autoprune.config_values import BosSetting
 from autoprune.errors import UsageError
 from autoprune.evaluation.perplexity import check_length, known_positions, window_losses
 from autoprune.models.target import Target
@@ -26,8 +27,6 @@ WINDOWS = 2
 MARGIN = 0.1
 """Nats per token, 10 % of the perplexity, by which the model must be better with a BOS for `auto` to prepend it. What
 a model gains that can do without is a fraction of that, and what one gains that cannot is several times as much."""
-
-Setting = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Bos:
         return torch.cat([torch.full((len(windows), 1), self.id, dtype=windows.dtype), windows], dim=1)
 
 
-def choose_bos(setting: Setting, target: Target, seqlen: int, text: Callable[[], Tensor]) -> Bos | None:
+def choose_bos(setting: BosSetting, target: Target, seqlen: int, text: Callable[[], Tensor]) -> Bos | None:
     """The BOS that is prepended to the target's windows of `seqlen` tokens; None for none.
 
     `auto` measures, and logs what, where the tokenizer itself begins every text with a BOS. `text`: its

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from autoprune.config_values import BosSetting
 from autoprune.downloads import progress
 from autoprune.errors import UsageError
-from autoprune.evaluation.bos import Setting, choose_bos, shown
+from autoprune.evaluation.bos import choose_bos, shown
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
 from autoprune.evaluation.texts import cut, read_text, tokenise
 from autoprune.evaluation.vocabulary import check_tokens
@@ -50,7 +51,7 @@ def evaluate(
     dtype: str,
     limit: int | None = None,
     offload: str = "auto",
-    bos: Setting = "auto",
+    bos: BosSetting = "auto",
 ) -> Evaluation:
     """Perplexity on the report split of a text (`windows` None: all of it), zeros, and lm-eval's tasks if any, which
     lm-eval itself begins with a BOS or not.

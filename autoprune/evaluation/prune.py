@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from autoprune.config_values import SWAP_ROUNDS, Refinement
+from autoprune.config_values import SWAP_ROUNDS, Refinement, Update
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.models.blocks import PrunableLayer
 from autoprune.models.observed import Observed
@@ -26,7 +26,6 @@ from autoprune.pruning.masks import make_mask
 from autoprune.pruning.refinements import REFINEMENTS
 from autoprune.pruning.updates import InverseFactor, inverse_factor
 
-Update = Literal["none", "obs"]
 Plan = Callable[[Sequence[LayerInfo], Observed], tuple[Mapping[str, int], Mapping[str, float]]]
 """Zeros per layer of the block that is about to be pruned, and the sparsity of each layer's unit."""
 
@@ -215,7 +214,7 @@ class _Block:
                 if self._method.update == "none":
                     self._edits.mask(name, mask)
                 else:
-                    self._edits.weight(name, updates.obs(weight, mask, self._factor(name)))
+                    self._edits.weight(name, updates.UPDATES[self._method.update](weight, mask, self._factor(name)))
                 self._seconds.spent_on("update")
                 pruned += 1
         return pruned

@@ -1,17 +1,14 @@
 """A recipe: how an algorithm is applied to a model."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from autoprune.config_values import SWAP_ROUNDS, Refinement
+from autoprune.config_values import SWAP_ROUNDS, Refinement, Statistics, Update
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm
-from autoprune.evaluation.prune import Method, Update
+from autoprune.evaluation.prune import Method
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import OWN, spec_of
 from autoprune.pruning.masks import parse_pattern
-
-Statistics = Literal["dense", "sequential"]
 
 SPARSEGPT = "sparsegpt"
 """With the update obs this score is SparseGPT itself, which chooses its masks while it updates."""

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from autoprune.config_sections import ChatSettings, LLMSettings, Role
-from autoprune.config_values import Profile, check_address, without_user
+from autoprune.config_values import ChatProvider, Profile, check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
 from autoprune.llm.own_weights import OwnWeights, own_weights
 from autoprune.llm.parse import clean
@@ -41,7 +41,7 @@ class Choice:
     """What answers, and why. `own`: for self, the file of the target's weights; `recording`: for replay, what is
     played. `profile`: which prompts are written."""
 
-    provider: Literal["openai", "local", "self", "symbolic", "replay"]
+    provider: ChatProvider
     why: str
     own: OwnWeights | None = None
     profile: Profile = "small"

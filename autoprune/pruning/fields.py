@@ -1,9 +1,12 @@
 """The words of the candidate's contract that the maths share: what is known of a layer and of a unit. No torch here."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 GROUPS = ("row", "matrix")
-UNITS = ("block", "module", "projection")
+Unit = Literal["block", "module", "projection"]
+"""What gets a sparsity of its own: a decoder block, one linear module, or one projection type inside a block."""
+UNITS: tuple[str, ...] = get_args(Unit)
 ROLES = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "other")
 
 

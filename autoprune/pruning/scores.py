@@ -1,7 +1,13 @@
-"""Published scores: importance per weight, higher = keep, written over the candidate's contract."""
+"""Published scores on tensors: importance per weight, higher = keep, written over the candidate's contract.
 
+The formulas are those of `published`. Here is the arithmetic, in place where it can be: a layer may have a hundred
+million weights.
+"""
+
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +15,7 @@ from torch import Tensor
 
 from autoprune.errors import UsageError
 from autoprune.pruning.fields import GROUPS
+from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, Expression, evaluate
 from autoprune.pruning.updates import inverse_factor
 
 TINY = torch.finfo(torch.float32).tiny
@@ -29,34 +36,39 @@ class Score:
         return self.function(layer)
 
 
-def magnitude(layer: Any) -> Tensor:
-    """|W|; compared within the matrix."""
-    return layer.weight.abs()
+INPUTS: dict[str, Callable[[Any], Tensor]] = {
+    "W": lambda layer: layer.weight.abs(),
+    "G": lambda layer: layer.gradient.abs(),
+    "X": lambda layer: layer.input_norm.clone(),
+}
+"""What an expression reads of a layer, as tensors of its own, which the operators may change."""
 
 
-def wanda(layer: Any) -> Tensor:
-    """|W_ij| norm2(X_j) (Sun et al., arXiv 2306.11695); compared within an output row."""
-    return layer.weight.abs().mul_(layer.input_norm)
+def _larger_first(a: Tensor, b: Tensor | float) -> tuple[Tensor, Tensor | float]:
+    """Two arguments in an order in which the first can take the result."""
+    return (b, a) if isinstance(b, Tensor) and b.ndim > a.ndim else (a, b)
 
 
-def ria(layer: Any) -> Tensor:
-    """(|W_ij| / sum_i |W_ij| + |W_ij| / sum_j |W_ij|) norm2(X_j)^0.5 (Zhang et al., ICLR 2024, RIA with alpha 0.5)."""
-    size = layer.weight.abs()
-    of_column = size / size.sum(0, keepdim=True).clamp_min(TINY)
-    of_row = size.div_(size.sum(1, keepdim=True).clamp_min(TINY))
-    return of_row.add_(of_column).mul_(layer.input_norm.sqrt())
+def _minmax(matrix: Tensor) -> Tensor:
+    low, high = matrix.aminmax()
+    return matrix.sub_(low).div_((high - low).clamp_min(TINY))
 
 
-def gblm(layer: Any) -> Tensor:
-    """|W_ij| norm2(X_j) + |W_ij| |100 G_ij| (Das et al., arXiv 2311.04902), G the mean absolute gradient."""
-    return layer.gradient.abs().mul_(100.0).add_(layer.input_norm).mul_(layer.weight.abs())
+OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "add": lambda a, b: operator.iadd(*_larger_first(a, b)),
+    "mul": lambda a, b: operator.imul(*_larger_first(a, b)),
+    "pow": Tensor.pow_,
+    "sqr": Tensor.square_,
+    "row_share": lambda matrix: matrix.div_(matrix.sum(1, keepdim=True).clamp_min(TINY)),
+    "column_share": lambda matrix: matrix.div_(matrix.sum(0, keepdim=True).clamp_min(TINY)),
+    "minmax": _minmax,
+}
 
 
-def pruner_zero(layer: Any) -> Tensor:
-    """W^2 minmax(|G|) (Dong et al., arXiv 2406.02924, the best that their search found)."""
-    gradient = layer.gradient.abs()
-    low, high = gradient.aminmax()
-    return gradient.sub_(low).div_((high - low).clamp_min(TINY)).mul_(layer.weight.square())
+def by_expression(expression: Expression, layer: Any) -> Tensor:
+    """The scores [out, in] that an expression gives to a layer with the contract's fields."""
+    scores: Tensor = evaluate(expression, lambda name: INPUTS[name](layer), OPERATORS)
+    return scores
 
 
 def sparsegpt(layer: Any) -> Tensor:
@@ -69,18 +81,16 @@ def sparsegpt(layer: Any) -> Tensor:
     return layer.weight.square().mul_(factor.upper.diagonal().pow(-2) * ~factor.dead)
 
 
-SCORES: dict[str, Score] = {
-    score.name: score
-    for score in (
-        Score("magnitude", magnitude, "matrix"),
-        Score("wanda", wanda, "row"),
-        Score("ria", ria, "matrix"),
-        Score("gblm", gblm, "row", ("gradient",)),
-        Score("pruner-zero", pruner_zero, "row", ("gradient",)),
-        Score("sparsegpt", sparsegpt, "matrix", ("hessian",)),
-    )
+FUNCTIONS: dict[str, Callable[[Any], Tensor]] = {
+    **{name: partial(by_expression, expression) for name, expression in EXPRESSIONS.items()},
+    "sparsegpt": sparsegpt,
 }
-"""By name. `group` is the paper's (SparseGPT's own, all rows of 128 columns, is nearest to the matrix)."""
+SCORES: dict[str, Score] = {
+    name: Score(name, FUNCTIONS[name], score.group, score.needs) for name, score in PUBLISHED.items()
+}
+"""By name."""
+wanda = SCORES["wanda"]
+"""|W_ij| norm2(X_j), which signals of units rest on, too."""
 
 
 def choose_score(name: str) -> Score:

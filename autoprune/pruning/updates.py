@@ -149,3 +149,7 @@ class _Sweep:
         self.run(start, middle, grains, choose)
         self.columns[middle:end].addmm_(self.upper[start:middle, middle:end].T, self.errors[start:middle], alpha=-1)
         self.run(middle, end, grains, choose)
+
+
+UPDATES = {"obs": obs}
+"""By the name in settings and commands, all with the arguments of `obs`."""

@@ -5,11 +5,13 @@ hash that was shown; the first one stands.
 """
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Engine, Table, select
 
+from autoprune.config_sections import Answer
+from autoprune.config_values import Approval
 from autoprune.runs import tables
 from autoprune.runs.tables import ORDER, insert_into
 
@@ -52,7 +54,7 @@ class Decision(_Fact):
 
     slot: str
     candidate: str
-    decision: Literal["approve", "modify", "reject"]
+    decision: Answer
     who: str
     comment: str = ""
     replacement: str | None = None
@@ -74,7 +76,7 @@ class Decision(_Fact):
 class Switch(_Fact):
     """From here on the run's candidates are approved in this way."""
 
-    approval: Literal["auto", "human", "file"]
+    approval: Approval
     who: str
     time: str = Field(default_factory=now)
 

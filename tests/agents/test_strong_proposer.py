@@ -8,7 +8,7 @@ import pytest
 from autoprune.agents.strong_proposer import read_thought
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
-from tests.llm.faulty_server import Status
+from tests.llm.replies import Status
 
 KNOWN = frozenset({"g1.c1", "obs.skew"})
 

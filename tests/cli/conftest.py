@@ -16,7 +16,8 @@ from autoprune.llm.choose import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.search.session import open_context, work
-from tests.llm.faulty_server import Calls, ChatServer
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Calls
 from tests.search.test_search import scripted
 from tests.small_search import SMALL
 from tests.warm import WarmProgram

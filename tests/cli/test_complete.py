@@ -4,12 +4,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from autoprune.cli import complete
-from autoprune.config_values import Score
+from autoprune.cli.parse import REFINEMENTS, UPDATES
 from autoprune.runs.events import EventLog
 
 PROGRAM = """
@@ -86,9 +85,13 @@ def test_of_a_run_that_cannot_be_read_nothing_is_offered(offered, tmp_path):
 
 
 def test_the_words_are_those_that_the_program_knows():
+    from autoprune.pruning.refinements import REFINEMENTS as REFINE
     from autoprune.pruning.scores import SCORES
+    from autoprune.pruning.updates import UPDATES as UPDATE
 
-    assert set(complete.SCORES) == set(SCORES) >= set(get_args(Score))
+    assert set(complete.algorithms("")) >= set(SCORES)
+    assert {*REFINEMENTS} == {"none", *REFINE}
+    assert {*UPDATES} == {"none", *UPDATE}
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.llm.faulty_server import Answer, ChatServer, Huge, Status, as_json, completion
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Answer, Huge, Status, as_json, completion
 from tests.search.test_search import scripted
 
 MEBIBYTE = 2**20

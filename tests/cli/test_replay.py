@@ -1,11 +1,11 @@
 """`autoprune search --llm replay` as its user sees it: with a file, without a key, and with files that are no good."""
 
 import json
-from importlib.resources import files
 
 import pytest
 import yaml
 
+from autoprune.recordings import shipped
 from tests.llm.faulty_server import ChatServer
 from tests.llm.test_recording import ENTRY, HEADER, write
 from tests.search.test_search import scripted
@@ -129,9 +129,7 @@ def test_a_replay_is_not_recorded_again(here, small, recording, tmp_path):
 def test_a_candidate_of_the_shipped_recording_is_better_than_every_baseline(autoprune, built_in_model, tmp_path):
     """The strong model's second one, as if it were the only one: each takes a minute or two to score. The baselines are
     those with the allocation that is best here, swaps included."""
-    header, *entries = (
-        (files("autoprune.recordings") / "smollm2-135m-60.jsonl").read_text(encoding="utf-8").splitlines()
-    )
+    header, *entries = shipped().read_text(encoding="utf-8").splitlines()
     (second,) = [entry for entry in map(json.loads, entries) if entry["key"] == "g1.c2.propose.0.draft"]
     write(tmp_path / "one.jsonl", header, {**second, "key": "g1.c1.propose.0.draft"})
     words = ["--llm", "replay", f"llm.recording={tmp_path / 'one.jsonl'}", "--run-dir", str(tmp_path / "r"), "--json"]

@@ -59,7 +59,7 @@ def parse_autoprune(words: Sequence[str]) -> None:
     command = typer.main.get_command(app)
     _silence(command)
     command.main(args=list(words), prog_name="autoprune", standalone_mode=False)
-    if words[0] in ("search", "fork"):
+    if words[0] in ("search", "fork", "config"):
         load_config(None, [word for word in words if "=" in word and not word.startswith("-")])
 
 

@@ -7,12 +7,13 @@ file of that name, for the blocks after it. Output that a real run printed is ta
 import json
 import re
 from pathlib import Path
-from typing import get_args, get_origin
+from typing import Any, get_args, get_origin
 from urllib.parse import urlsplit
 
 import click
 import pytest
 import typer
+from pydantic import BaseModel
 
 from autoprune.cli import app
 from autoprune.config import Config, load_config
@@ -24,7 +25,8 @@ from tests.docs.small import MODELS, ONCE
 from tests.postgres_server import ON_POSTGRES
 
 LANGUAGES = ("python", "bash", "yaml", "json", "text")
-SETTING = re.compile(r"((?:data|allocation|sandbox|llm|agents|search)\.[a-z_.]+[a-z_])(?:=.*)?")
+GROUPS = [name for name, field in Config.model_fields.items() if isinstance(getattr(Config(), name), BaseModel)]
+SETTING = re.compile(rf"((?:{'|'.join(GROUPS)})\.[a-z_.]+[a-z_])(?:=.*)?")
 POLICY = "policy.yaml"
 MARKS = {"docs/database.md": ON_POSTGRES, "docs/executors.md": [pytest.mark.xdist_group("executors")]}
 """For pages that need what others need too: one worker has it for all."""
@@ -130,14 +132,15 @@ def test_commands_in_the_text_exist_with_their_options(page):
 def test_settings_in_the_text_exist(page):
     for code in inline_code(page):
         for key in (found[1] for found in map(SETTING.fullmatch, code.split()) if found):
-            group = Config
+            group: Any = Config
             for name in key.split("."):
-                if get_origin(group) is dict:  # of roles
-                    role, group = get_args(group)
-                    assert name in get_args(role), f"{name_of(page)}: `{code}`: there is no {name}"
+                if get_origin(group) is dict:
+                    names, group = get_args(group)
+                    known = get_args(names)
                 else:
-                    assert name in group.model_fields, f"{name_of(page)}: `{code}`: there is no setting {key}"
-                    group = group.model_fields[name].annotation
+                    known = tuple(group.model_fields)
+                    group = group.model_fields[name].annotation if name in known else None
+                assert name in known, f"{name_of(page)}: `{code}`: there is no setting {key}"
 
 
 @every_page

@@ -19,6 +19,7 @@ from autoprune.config import load_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
+from tests.search.kept import kept
 from tests.search.lives import live
 from tests.small_search import SMALL
 
@@ -65,11 +66,11 @@ def archived(run: RunDirectory) -> dict[str, Any]:
 
     archive = Archive(run.archive_file)
     try:
-        rows = [row for split in ("search", "report") for row in archive.measurements(split)]
+        rows = kept(archive, "search", "report")
         return {
             "outcomes": [vars(each) | {"data": lasting(each.data)} for each in archive.outcomes()],
             "proposals": [vars(each) for each in archive.proposals()],
-            "measurements": {(row.subject, row.split): lasting(row.model_dump()) for row in rows},
+            "measurements": {(row.subject, row.split, key): lasting(row.model_dump()) for key, row in rows},
             "rows": len(rows),
             "nodes": sorted(json.dumps(vars(each), sort_keys=True) for each in archive.nodes()),
             "edges": sorted(json.dumps(vars(each), sort_keys=True) for each in archive.edges()),

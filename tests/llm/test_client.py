@@ -9,7 +9,8 @@ from autoprune.llm.client import Chat
 from autoprune.llm.endpoint import FEWEST_TOKENS
 from autoprune.llm.parse import MAX_REPLY_CHARS
 from tests.llm.asking import GOOD, QUESTION, MakeChat, Thought, ask
-from tests.llm.faulty_server import Answer, ChatServer, Status, Stream
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Answer, Status, Stream
 
 
 def test_plain_reply_comes_with_its_usage(open_chat_to: MakeChat) -> None:

@@ -9,16 +9,8 @@ from autoprune.errors import ChatError, RunPaused
 from autoprune.llm.reply import ReplyUnusable, Usage
 from autoprune.llm.transport import MAX_BODY_BYTES
 from tests.llm.asking import GOOD, QUESTION, MakeChat, Thought, ask
-from tests.llm.faulty_server import (
-    Answer,
-    ChatServer,
-    Drip,
-    Hang,
-    Huge,
-    Raw,
-    Reset,
-    Status,
-)
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Answer, Drip, Hang, Huge, Raw, Reset, Status
 
 
 @pytest.mark.parametrize(

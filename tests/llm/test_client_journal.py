@@ -6,7 +6,8 @@ from autoprune.errors import RunPaused
 from autoprune.llm.reply import ReplyUnusable, recorded_usage
 from tests.llm.asking import GOOD, Killed, MakeChat, Thought, ask, killed_after_the_first_call
 from tests.llm.conftest import DiskJournal
-from tests.llm.faulty_server import ChatServer, Status
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Status
 
 
 def test_journalled_reply_is_replayed_without_asking(

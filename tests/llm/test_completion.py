@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from autoprune.llm.completion import BrokenOff, ErrorInside, NotAChatReply, read_completion
 from autoprune.llm.reply import ReplyUnusable
 from tests.llm.asking import MakeChat, Thought, ask
-from tests.llm.faulty_server import Answer, ChatServer, Stream, as_json, completion
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Answer, Stream, as_json, completion
 
 TEXT = {"type": "text", "text": "hello"}
 

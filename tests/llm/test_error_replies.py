@@ -7,7 +7,8 @@ import pytest
 from autoprune.errors import ChatError, RunPaused
 from autoprune.llm.error_objects import error_in, message_of, status_of
 from tests.llm.asking import MakeChat, ask
-from tests.llm.faulty_server import ChatServer, Stream, as_json
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Stream, as_json
 
 CREDIT = {"message": "Insufficient credits", "code": 402}
 

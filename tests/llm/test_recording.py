@@ -14,7 +14,7 @@ from autoprune.llm.recording import LARGEST, LONGEST, Recording, open_recording,
 from autoprune.llm.reply import ReplyUnusable
 from autoprune.recordings import FIRST, HOME
 from tests.llm.asking import GOOD, QUESTION, Thought, ask
-from tests.llm.faulty_server import Status
+from tests.llm.replies import Status
 
 KEY = "sk-live-ABCDEFGH12345678"
 HEADER = {

@@ -9,7 +9,8 @@ from autoprune.errors import ChatError, RunPaused
 from autoprune.llm.refusals import SYSTEM, Refusals, refused
 from autoprune.llm.reply import ReplyUnusable
 from tests.llm.asking import GOOD, QUESTION, MakeChat, Thought, ask
-from tests.llm.faulty_server import ChatServer, Raw, as_json
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Raw, as_json
 
 ALL = ("max_completion_tokens", "max_tokens", "response_format", "tools", "temperature", "seed", SYSTEM)
 

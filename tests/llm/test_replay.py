@@ -15,7 +15,7 @@ from autoprune.llm.replay import Replayer
 from autoprune.llm.reply import ReplyUnusable
 from autoprune.llm.tools import Tool, Toolbox
 from tests.llm.asking import GOOD, Killed, Thought, ask
-from tests.llm.faulty_server import Calls, Status
+from tests.llm.replies import Calls, Status
 from tests.llm.test_recording import ENTRY, HEADER, TURN, write
 
 ELSEWHERE = [{"role": "user", "content": "The same question with the numbers of another machine."}]

@@ -11,7 +11,8 @@ from autoprune.errors import ChatError, RunPaused
 from autoprune.llm.client import Chat
 from autoprune.llm.reply import ReplyUnusable
 from autoprune.llm.transport import MAX_BODY_BYTES
-from tests.llm.faulty_server import Alive, ChatServer, Drip, Hang, Status, Stream, as_json
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Alive, Drip, Hang, Status, Stream, as_json
 
 QUESTION = [{"role": "user", "content": "Say hello."}]
 HELLO = Stream(("hel", "lo"))

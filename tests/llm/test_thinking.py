@@ -12,7 +12,8 @@ from autoprune.llm.reply import ReplyUnusable
 from autoprune.llm.thinking import split_thinking
 from tests.llm.asking import GOOD, MakeChat, Thought, ask
 from tests.llm.conftest import DiskJournal
-from tests.llm.faulty_server import Answer, ChatServer, Stream, as_json
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Answer, Stream, as_json
 
 DRAFT = json.dumps({"idea": "DRAFT", "weight": 9})
 FINAL = json.dumps(GOOD)

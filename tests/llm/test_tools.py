@@ -12,7 +12,8 @@ from autoprune.llm.reply import ReplyUnusable
 from autoprune.llm.tools import LONGEST_RESULT, Tool, Toolbox
 from tests.llm.asking import Killed, killed_after_the_first_call
 from tests.llm.conftest import DiskJournal
-from tests.llm.faulty_server import Calls, ChatServer, Raw, Status
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Calls, Raw, Status
 
 QUESTION = [{"role": "user", "content": "Think."}]
 MakeChat = Callable[..., Chat]

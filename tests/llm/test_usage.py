@@ -8,7 +8,8 @@ from autoprune.llm.reply import Turn, Usage, recorded_usage
 from autoprune.llm.usage import MOST_TOKENS
 from tests.llm.asking import MakeChat, ask
 from tests.llm.conftest import DiskJournal
-from tests.llm.faulty_server import Answer, ChatServer, Raw, as_json, completion
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Answer, Raw, as_json, completion
 
 ESTIMATE = (4, 10)
 """Of the question, and of the answer of forty letters."""

@@ -24,11 +24,11 @@ def test_a_score_that_is_neither_wanda_nor_the_best_is_not_refined(new_workbench
         assert refined_scores(workbench) == refined
 
 
-def test_what_is_refined_follows_the_settings(new_workbench):
+def test_what_is_refined_follows_the_settings(new_workbench, monkeypatch):
     none = new_workbench("none", baselines={"refinements": ["none"], "scores": ["wanda"]})
     assert names(none) == ["wanda+uniform", "wanda+sdsa"]
     every = new_workbench("every", baselines={"refinements": ["swaps"], "allocations": ["uniform"]})
     assert list(baselines(every)) == [Baseline(score, "uniform", "swaps") for score in ("magnitude", "wanda")]
     alone = new_workbench("alone", baselines={"scores": ["magnitude"], "allocations": ["uniform"]})
-    alone.uniform = None  # of one score nobody asks whether it is the best
+    monkeypatch.delattr(Tuner, "uniform")  # a single score is the best one, without a measurement
     assert refined_scores(alone) == ["magnitude"]

@@ -16,7 +16,7 @@ from autoprune.runs.events import read_events
 from autoprune.search.fork import fork_run
 from autoprune.search.islands import able_on_island
 from autoprune.search.session import finished
-from tests.llm.faulty_server import Status
+from tests.llm.replies import Status
 from tests.search.lives import live
 
 IDEAS = (

@@ -10,15 +10,10 @@ from typing import Any
 
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, OUTERMOST, TERMINALS, Shape
 from autoprune.config_values import SWAP_ROUNDS
-
-Expression = float | str | tuple[Any, ...]
+from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, Expression
 
 SEEDS: dict[str, tuple[Expression, str]] = {
-    "magnitude": ("W", "matrix"),
-    "wanda": (("mul", "W", "X"), "row"),
-    "ria": (("mul", ("add", ("row_share", "W"), ("column_share", "W")), ("pow", "X", 0.5)), "matrix"),
-    "gblm": (("mul", "W", ("add", "X", ("mul", "G", 100.0))), "row"),
-    "pruner-zero": (("mul", ("sqr", "W"), ("minmax", "G")), "row"),
+    name: (expression, PUBLISHED[name].group) for name, expression in EXPRESSIONS.items()
 }
 """The published scores that the search starts from: name -> (expression, GROUP)."""
 

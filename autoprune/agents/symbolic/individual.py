@@ -5,10 +5,11 @@ from typing import Any
 
 from autoprune.agents.symbolic.allocation import Allocation
 from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_whole
-from autoprune.agents.symbolic.expression import Expression, freeze, size
+from autoprune.agents.symbolic.expression import freeze, size
 from autoprune.agents.symbolic.operators import CODE
 from autoprune.agents.symbolic.source import source
 from autoprune.agents.symbolic.variation import deepened
+from autoprune.pruning.published import Expression
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from functools import cache
 
 import numpy as np
 
-from autoprune.agents.symbolic.expression import Expression, arguments, codes
+from autoprune.agents.symbolic.expression import arguments, codes
 from autoprune.agents.symbolic.operators import ATTENTION, CODE, OPERATORS, OUTERMOST, TERMINALS, Array
+from autoprune.pruning.published import Expression
 
 ROWS, COLUMNS = 8, 24
 SEED = 20

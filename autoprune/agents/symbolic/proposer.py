@@ -5,9 +5,10 @@ from typing import Any
 
 from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.symbolic import allocation, variation
-from autoprune.agents.symbolic.expression import Expression, formula
+from autoprune.agents.symbolic.expression import formula
 from autoprune.agents.symbolic.individual import Individual
 from autoprune.agents.symbolic.probes import fingerprint
+from autoprune.pruning.published import Expression
 
 GROUP_FLIP = 0.15
 OWN_ALLOCATION = 0.35

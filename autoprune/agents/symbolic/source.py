@@ -7,9 +7,10 @@ from importlib.resources import files
 from autoprune.agents.symbolic.allocation import Allocation
 from autoprune.agents.symbolic.allocation import source as allocation_source
 from autoprune.agents.symbolic.code_leaf import RENAMED, embedded
-from autoprune.agents.symbolic.expression import Expression, codes, formula, non_negative, shape
+from autoprune.agents.symbolic.expression import codes, formula, non_negative, shape
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, TERMINALS
 from autoprune.candidates.contract import ALLOWED_IMPORTS
+from autoprune.pruning.published import Expression
 
 
 def source(expression: Expression, group: str, allocation: Allocation | None = None) -> str:

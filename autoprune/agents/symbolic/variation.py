@@ -6,7 +6,6 @@ from random import Random
 from autoprune.agents.symbolic.expression import (
     FEW_ROUNDS,
     MOST_ROUNDS,
-    Expression,
     arguments,
     shape,
     simplify,
@@ -14,6 +13,7 @@ from autoprune.agents.symbolic.expression import (
     sound,
 )
 from autoprune.agents.symbolic.operators import REDUCTIONS, TERMINALS, UNARY
+from autoprune.pruning.published import Expression
 
 LARGEST = 24
 EXPONENTS = (0.25, 0.33, 0.5, 0.67, 0.75, 1.25, 1.5, 2.0)

@@ -10,13 +10,11 @@ from torch import Tensor
 
 from autoprune.errors import UsageError
 from autoprune.pruning.allocation.owl import SHARES
+from autoprune.pruning.fields import UNITS
 from autoprune.pruning.scores import wanda
 from autoprune.pruning.skewness import skewness, unit_skewness, weight_skewness
 
 SMALLEST_SPREAD = 1e-6
-
-UNITS = ("block", "module", "projection")
-"""What gets a sparsity of its own: a decoder block, one linear module, or one projection type inside a block."""
 
 
 def unit_key(layer: Any, by: str = "block") -> str:

@@ -103,9 +103,11 @@ def test_what_was_simplified_ranks_as_before(seed):
 
 
 @pytest.mark.parametrize("name", sorted(SEEDS))
-def test_seeds_are_the_published_scores(name):
+@given(seed=st.integers(0, 10_000), rows=st.integers(1, 9), columns=st.integers(1, 9))
+@settings(max_examples=30, deadline=None)
+def test_seeds_are_the_published_scores(name, seed, rows, columns):
     expression, group = SEEDS[name]
-    view = layer()
+    view = layer(seed, rows, columns)
     torch.testing.assert_close(run(expression, view), SCORES[name](view))
     assert group == SCORES[name].group
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from autoprune.agents.bar import bar, baseline_rows, densities
+from autoprune.agents.baseline_table import bar, baseline_rows, densities
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import ELITE, Algorithm, is_seed

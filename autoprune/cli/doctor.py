@@ -106,7 +106,7 @@ def _packages() -> dict[str, str]:
 
 
 def _llm(config: Config) -> str:
-    from autoprune.llm.choose import choose_llm
+    from autoprune.llm.provider import choose_llm
 
     return _logged(lambda: choose_llm(config.llm, config.model))
 

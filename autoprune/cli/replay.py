@@ -10,7 +10,7 @@ from autoprune.models.gguf_files import KNOWN
 from autoprune.report.text import one_line
 
 if TYPE_CHECKING:
-    from autoprune.llm.choose import Choice
+    from autoprune.llm.provider import Choice
 
 SHOWN = 1000
 """Characters of the line about settings."""

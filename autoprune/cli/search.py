@@ -141,7 +141,7 @@ def resume(
 
 def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
     """Start or continue a run's search as a command does: shown live, stopped by Ctrl+C, ended by its table."""
-    from autoprune.llm.choose import choose_llm
+    from autoprune.llm.provider import choose_llm
     from autoprune.runs.approvals import Switch
     from autoprune.search.session import check_agents, finished, open_context, work
 

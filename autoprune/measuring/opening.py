@@ -9,8 +9,8 @@ from autoprune.config import Config
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.measurement_cache import user_cache
 from autoprune.evaluation.measurement_store import MeasurementStore
-from autoprune.executors.choose import check_executor, make_executor
 from autoprune.executors.compute_lock import ComputeLock
+from autoprune.executors.make import check_executor, make_executor
 from autoprune.measuring.measurer import Measurer
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive

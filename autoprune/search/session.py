@@ -23,8 +23,8 @@ from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import Config
 from autoprune.config_sections import AgentSettings
 from autoprune.errors import RunPaused
-from autoprune.llm.choose import Choice, open_chats
 from autoprune.llm.client import Chat
+from autoprune.llm.provider import Choice, open_chats
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.reply import Turn
 from autoprune.log import log_to

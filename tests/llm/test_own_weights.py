@@ -7,8 +7,8 @@ import pytest
 from autoprune.config_sections import LLMSettings
 from autoprune.errors import UsageError
 from autoprune.llm import choose
-from autoprune.llm.choose import INSTALL_LOCAL, choose_llm
 from autoprune.llm.own_weights import NOT_COMPARED, SAME, SAME_SIZES, own_weights
+from autoprune.llm.provider import INSTALL_LOCAL, choose_llm
 from autoprune.models.gguf_files import CHAT, sha256_of
 from tests.gguf_models import empty_gguf, write_gguf
 

@@ -7,8 +7,8 @@ import pytest
 from autoprune.config import Config
 from autoprune.config_sections import LLMSettings
 from autoprune.errors import BudgetSpent, UsageError
-from autoprune.llm.choose import Choice, choose_llm, open_chats
 from autoprune.llm.client import Chat
+from autoprune.llm.provider import Choice, choose_llm, open_chats
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.recording import Recording
 from autoprune.llm.replay import Replayer

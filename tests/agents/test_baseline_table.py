@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoprune.agents.bar import bar, densities
+from autoprune.agents.baseline_table import bar, densities
 from autoprune.agents.briefing import lessons
 from autoprune.pruning.layers import LayerInfo
 from autoprune.runs.measurement import LayerDiagnostic, Measurement

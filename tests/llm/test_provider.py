@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from autoprune.config_sections import LLMSettings
 from autoprune.errors import ChatError, UsageError
 from autoprune.llm import choose
-from autoprune.llm.choose import VENDOR_MODEL, choose_llm, open_chats
 from autoprune.llm.endpoint import is_loopback
+from autoprune.llm.provider import VENDOR_MODEL, choose_llm, open_chats
 from tests.llm.faulty_server import ChatServer
 
 

@@ -7,8 +7,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from autoprune.agents.critic import Review, RuleCritic, Submission
-from autoprune.agents.proposer import Draft, Request
-from autoprune.agents.slot_plan import SlotPlan
+from autoprune.agents.proposer import Draft, Request, SlotPlan
 from autoprune.candidates.screen import screen
 from autoprune.config_sections import AdvancedSettings
 from autoprune.errors import AutoPruneError, BudgetSpent

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 
 from autoprune.agents.population import ELITE
-from autoprune.agents.slot_plan import SlotPlan
+from autoprune.agents.proposer import SlotPlan
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
 from autoprune.tools.evaluate import CandidateReport

@@ -2,7 +2,7 @@
 
 from autoprune.agents.polisher import ENGINE, OPERATOR
 from autoprune.agents.population import Algorithm, Population, is_seed
-from autoprune.agents.slot_plan import SlotPlan
+from autoprune.agents.proposer import SlotPlan
 from autoprune.agents.symbolic.individual import Individual
 from autoprune.agents.symbolic.proposer import DEEPEN
 from autoprune.runs.names import SlotId

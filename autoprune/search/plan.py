@@ -10,7 +10,7 @@ from langgraph.types import Send
 
 from autoprune.agents.niche import niche_of
 from autoprune.agents.population import ELITE, Algorithm, Population, is_seed
-from autoprune.agents.slot_plan import Left, SlotPlan
+from autoprune.agents.proposer import Left, SlotPlan
 from autoprune.config_sections import SearchSettings
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.names import SlotId, generation_of

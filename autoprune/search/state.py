@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from autoprune.agents.slot_plan import SlotPlan
+from autoprune.agents.proposer import SlotPlan
 from autoprune.errors import UsageError
 
 

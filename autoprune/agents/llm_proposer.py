@@ -122,9 +122,9 @@ def _opening(request: Request) -> Messages:
         return [system, _asks(render("small/repair", opening=opening(request), **fields))]
     parents = "\n\n".join(_parent(parent) for parent in request.parents) or "(none)"
     shown = request.known[:KNOWN] if "best" in request.plan.get("sections", SECTIONS) else []
-    known = "\n".join(_line(algorithm) for algorithm in shown) or "(not shown this time)"
+    best = "\n".join(_line(algorithm) for algorithm in shown) or "(not shown this time)"
     thought = render(
-        "small/proposer_thought", chain=as_text(request.chain), parents=parents, known=known, task=_task(request)
+        "small/proposer_thought", chain=as_text(request.chain), parents=parents, known=best, task=_task(request)
     )
     return [system, _asks(thought)]
 

@@ -19,7 +19,7 @@ def cache(
         str | None, typer.Option(metavar="KINDS", help=f"Remove these, of {','.join(storage.KINDS)}; or all.")
     ] = None,
     unused_for: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="With --clear: only what nobody wrote or read for so long.")
+        float, typer.Option(min=0, metavar="DAYS", help="With --clear: only entries that were not used for so long.")
     ] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print the kinds, and what was freed, as JSON.")] = False,
 ) -> None:

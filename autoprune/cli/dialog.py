@@ -116,9 +116,9 @@ class Dialog:
         if with_line_feeds(edited) == with_line_feeds(source):
             self.screen.print(plain("nothing was changed"))
             return source
-        found = screen(edited)
-        self.screen.print(changes_view(proposed, edited, findings_of(found)))
-        if any(finding.severity == "error" for finding in found):
+        findings = screen(edited)
+        self.screen.print(changes_view(proposed, edited, findings_of(findings)))
+        if any(finding.severity == "error" for finding in findings):
             self.screen.print(plain("this cannot run as a candidate; the former code stands"))
             return source
         return edited

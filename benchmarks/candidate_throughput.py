@@ -39,7 +39,7 @@ from autoprune.config import Config, load_config
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.measurement_store import MeasurementStore
-from autoprune.llm.choose import choose_llm
+from autoprune.llm.provider import choose_llm
 from autoprune.log import log_to
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive

@@ -45,9 +45,9 @@ from autoprune.config import Config, load_config
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Executor, Job
-from autoprune.executors.choose import make_executor
+from autoprune.executors.make import make_executor
 from autoprune.executors.pool import Pool
-from autoprune.llm.choose import choose_llm
+from autoprune.llm.provider import choose_llm
 from autoprune.log import log_to
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events

@@ -1,1 +1,1 @@
-"""The LangGraph state machine and its agents: proposer, critic, analyst, and the graph they reason in (GCoT)."""
+"""The agents: proposer, critic and analyst, each by an LLM and by rules, and the approval of candidates."""

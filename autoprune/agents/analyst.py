@@ -1,4 +1,4 @@
-"""The analyst: turns a generation's measurements into a lesson. Whether a prediction held, numbers alone decide."""
+"""The analyst turns a generation's measurements into a lesson. Predictions are checked by the measurements alone."""
 
 import math
 import re
@@ -24,9 +24,9 @@ _INPUTS = [field.name for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS) if field.n
 
 @dataclass(frozen=True)
 class Result:
-    """One candidate of the generation as the analyst sees it. `gain`: log(best parent's perplexity / its own).
+    """One candidate of the generation. `gain`: log(best parent's perplexity / its own).
 
-    One that was stopped early has no perplexity; its gain is an estimate, and `problem` says what was measured.
+    A candidate that was stopped early has no perplexity, an estimated gain, and its measurements in `problem`.
     """
 
     slot: str
@@ -43,18 +43,18 @@ class Result:
         if self.gain is None:
             return f"{self.slot}: {self.idea}: {self.status}, {self.problem}"
         against = f"against {self.against}" + (f", predicted {self.expected}" if self.expected else "")
-        found = self.problem if self.perplexity is None else f"perplexity {self.perplexity:.2f}"
-        return f"{self.slot}: {self.idea}: {found} ({self.change()} {against})"
+        measured = self.problem if self.perplexity is None else f"perplexity {self.perplexity:.2f}"
+        return f"{self.slot}: {self.idea}: {measured} ({self.change()} {against})"
 
     def change(self) -> str:
-        """How much higher or lower than its best parent's the perplexity is, for people."""
+        """Relative change of the perplexity against the best parent, as text."""
         percent = 100 * math.expm1(-(self.gain or 0.0))
         return f"about {percent:+.0f} %" if self.perplexity is None else f"{percent:+.1f} %"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing that a lesson says. `grounds`: the slots whose measurements it names; a conjecture has none."""
+    """One sentence of a lesson. `grounds`: the slots whose measurements it cites; empty for a conjecture."""
 
     text: str
     grounds: tuple[str, ...]
@@ -62,7 +62,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What was learned. `best` names the slot that did best, which led to all of it."""
+    """What a generation has shown. `best`: the slot with the largest gain."""
 
     claims: tuple[Claim, ...]
     best: str
@@ -77,11 +77,11 @@ class Analyst(Protocol):
     def reflect(self, generation: int, results: list[Result]) -> Lesson | None: ...
 
     def explain(self, slot: str, thought: dict[str, Any], source: str) -> tuple[str, str] | None:
-        """What an algorithm does, in plain words, and who says so; None where there is nobody to ask."""
+        """What an algorithm does, in plain words, and the model that wrote it; None without such a model."""
 
 
 def settle(expected: Expectation | None, gain: float | None) -> str | None:
-    """`supports` or `refutes` from predicted and measured effect; None without either."""
+    """`supports` or `refutes`, by comparing the predicted effect with the measured one; None if either is missing."""
     if expected is None or gain is None:
         return None
     measured = "same" if abs(gain) < TOLERANCE else "better" if gain > 0 else "worse"
@@ -91,8 +91,7 @@ def settle(expected: Expectation | None, gain: float | None) -> str | None:
 class StatisticalAnalyst:
     """Contrasts the best and the worst measured sibling by the inputs that their code uses.
 
-    One that was stopped early was measured too, though less, and can be the worst; it is never the best beside one that
-    was measured in full.
+    A candidate that was stopped early can be the worst, but is only the best if none was measured in full.
     """
 
     def reflect(self, generation: int, results: list[Result]) -> Lesson | None:
@@ -116,32 +115,31 @@ class StatisticalAnalyst:
         return Lesson((Claim(f"{text}.{_predictions(measured)}", grounds),), best.slot)
 
     def explain(self, slot: str, thought: dict[str, Any], source: str) -> tuple[str, str] | None:
-        """See Analyst: rules have no words of their own."""
         return None
 
 
 class Reflection(ReplyModel):
-    """What the analyst's model answers."""
+    """Reply of the analyst's model."""
 
     lesson: Annotated[str, cut(600)] = Field(max_length=600)
 
 
 class LongReflection(ReplyModel):
-    """What a strong one answers."""
+    """Reply of a strong model."""
 
     lesson: Annotated[str, cut(1500)] = Field(max_length=1500)
 
 
 class Explanation(ReplyModel):
-    """What the analyst's model says of the best candidate."""
+    """Description of the best candidate by the analyst's model."""
 
     sentence: Annotated[str, cut(600)] = Field(max_length=600)
 
 
 class LLMAnalyst:
-    """Lets a chat model put the lesson into words; the statistics stand in when its reply cannot be used.
+    """A chat model writes the lesson; StatisticalAnalyst is the fallback for an unusable reply.
 
-    `briefing`: for a strong model, which is told all that was measured and learned before.
+    `briefing`: for a strong model, whose prompt holds all earlier measurements and lessons.
     """
 
     def __init__(self, chat: Chat, briefing: Briefing | None = None) -> None:
@@ -150,8 +148,8 @@ class LLMAnalyst:
         self._statistics = StatisticalAnalyst()
 
     def reflect(self, generation: int, results: list[Result]) -> Lesson | None:
-        plain = self._statistics.reflect(generation, results)
-        if plain is None:
+        statistical = self._statistics.reflect(generation, results)
+        if statistical is None:
             return None
         prompt = self._prompt(generation, "\n".join(f"- {result.line()}" for result in results))
         try:
@@ -159,14 +157,14 @@ class LLMAnalyst:
             schema = Reflection if self._briefing is None else LongReflection
             reply = self._chat.ask(f"{generation_id(generation)}.reflect", "analyst", messages, schema)
         except ReplyUnusable as unusable:
-            (claim,) = plain.claims
+            (claim,) = statistical.claims
             text = f"{claim.text} (The analyst's reply could not be used: {unusable.error})"
-            return replace(plain, claims=(replace(claim, text=text),))
+            return replace(statistical, claims=(replace(claim, text=text),))
         reflection: Reflection | LongReflection = reply.parsed
-        return Lesson(_claims(reflection.lesson, results), plain.best, by=reply.model)
+        return Lesson(_claims(reflection.lesson, results), statistical.best, by=reply.model)
 
     def explain(self, slot: str, thought: dict[str, Any], source: str) -> tuple[str, str] | None:
-        """See Analyst. None also for a small model, and for a reply that cannot be used."""
+        """See Analyst. Also None for a small model and for an unusable reply."""
         if self._briefing is None:
             return None
         prompt = render("explain", idea=thought.get("idea", ""), why=thought.get("why", ""), source=source.strip())
@@ -181,12 +179,12 @@ class LLMAnalyst:
         if self._briefing is None:
             return render("small/analyst", results=results)
         table, dense = self._briefing.table(generation + 1), f"{self._briefing.dense:.2f}"
-        earlier = self._briefing.lessons_before(generation)
-        return render("strong/analyst", results=results, table=table, dense=dense, lessons=earlier)
+        lessons = self._briefing.lessons_before(generation)
+        return render("strong/analyst", results=results, table=table, dense=dense, lessons=lessons)
 
 
 def _claims(text: str, results: list[Result]) -> tuple[Claim, ...]:
-    """The sentences of a model's lesson, each with the measured slots that it names."""
+    """The sentences of a model's lesson, each with the measured slots that it mentions."""
     measured = [result.slot for result in results if result.gain is not None]
     return tuple(
         Claim(sentence, tuple(slot for slot in measured if re.search(rf"\b{re.escape(slot)}\b", sentence)))

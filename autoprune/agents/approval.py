@@ -1,8 +1,7 @@
-"""Approval: who may say that a candidate runs. A decision is bound to the content hash of what was shown.
+"""Approval of candidates before they run. A decision is bound to the content hash of the source that was shown.
 
-Three modes: `auto` approves what the critic let through, for the sandbox is the boundary, not the approval; `human`
-asks a person about each candidate; `file` goes by the rules of a policy, which may ask too. The mode may change in
-mid-run.
+Modes: `auto` approves whatever the critic accepts, since the sandbox is the security boundary; `human` asks a person
+about each candidate; `file` applies the rules of a policy, which may also ask. The mode may change during a run.
 """
 
 from autoprune.candidates.contract import expensive_fields_named
@@ -14,7 +13,7 @@ from autoprune.runs.directory import RunDirectory
 
 
 class Approver:
-    """Decides by the run's present mode. Its decisions are facts too, so that a run killed after one keeps it."""
+    """Decides by the run's current mode. Decisions are stored at once, so a run that is killed keeps them."""
 
     def __init__(self, config: Config, run: RunDirectory, approvals: Approvals) -> None:
         self._config = config
@@ -22,38 +21,38 @@ class Approver:
         self._approvals = approvals
 
     def decide(self, request: ApprovalRequest) -> Decision | None:
-        """The decision that stands, or the one that the mode makes now; None when a person is to be asked."""
+        """The stored decision, or the one that the current mode makes; None when a person has to be asked."""
         return self._approvals.decision(request.slot, request.candidate) or self._by_mode(request)
 
     def _by_mode(self, request: ApprovalRequest) -> Decision | None:
         switched = self._approvals.switched()
         mode = switched.approval if switched else self._config.approval
         if mode == "auto":
-            who = f"auto (switched on by {switched.who})" if switched else "auto"
-            return self._keep(request, "approve", who)
+            author = f"auto (switched on by {switched.who})" if switched else "auto"
+            return self._keep(request, "approve", author)
         if mode == "human" or self._config.approval_policy is None:
             return None
-        ruling, comment, who = rule_on(self._config.approval_policy, request, self._run.source(request.candidate))
-        return None if ruling == "ask" else self._keep(request, ruling, who, comment)
+        ruling, comment, author = rule_on(self._config.approval_policy, request, self._run.source(request.candidate))
+        return None if ruling == "ask" else self._keep(request, ruling, author, comment)
 
-    def _keep(self, request: ApprovalRequest, decision: str, who: str, comment: str = "") -> Decision:
+    def _keep(self, request: ApprovalRequest, decision: str, author: str, comment: str = "") -> Decision:
         facts = {"slot": request.slot, "candidate": request.candidate, "sha256": request.sha256}
-        facts |= {"who": who, "comment": comment}
+        facts |= {"who": author, "comment": comment}
         return self._approvals.decide(Decision.model_validate({**facts, "decision": decision}))
 
 
 def rule_on(policy: ApprovalPolicy, request: ApprovalRequest, source: str) -> tuple[str, str, str]:
-    """What the first rule that fits says (approve, reject or ask), its comment, and which rule that was."""
+    """The ruling of the first matching rule (approve, reject or ask), its comment, and the rule's name."""
     for number, rule in enumerate(policy.rules, 1):
-        if _fits(rule, request, source):
+        if _matches(rule, request, source):
             return rule.decision, rule.comment, f"policy, rule {number}"
     return policy.otherwise, "", "policy, otherwise"
 
 
-def _fits(rule: ApprovalRule, request: ApprovalRequest, source: str) -> bool:
+def _matches(rule: ApprovalRule, request: ApprovalRequest, source: str) -> bool:
     severities = {finding["severity"] for finding in request.findings}
     conditions = [
-        rule.findings is None or _found(rule.findings, severities),
+        rule.findings is None or _has_severity(rule.findings, severities),
         rule.imports is None or bool(imported_modules(source) & set(rule.imports)),
         rule.operators is None or request.operator in rule.operators,
         rule.engines is None or request.engine in rule.engines,
@@ -63,7 +62,7 @@ def _fits(rule: ApprovalRule, request: ApprovalRequest, source: str) -> bool:
     return all(conditions)
 
 
-def _found(wanted: str, severities: set[str]) -> bool:
-    if wanted == "none":
+def _has_severity(condition: str, severities: set[str]) -> bool:
+    if condition == "none":
         return not severities
-    return bool(severities) if wanted == "any" else wanted in severities
+    return bool(severities) if condition == "any" else condition in severities

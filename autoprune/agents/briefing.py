@@ -1,7 +1,7 @@
-"""What an agent by a strong model is told: the contract, the target, the limits, and everything that was measured.
+"""The parts of a strong model's prompts: the contract, the target, the limits, and everything that was measured.
 
-Nothing is withheld, and nothing depends on the clock or on the order in which siblings end, so that a resumed run asks
-the same questions and finds its answers in the journal.
+They depend neither on the clock nor on the order in which siblings end, so that a resumed run asks the same questions
+and finds the answers in its journal.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from autoprune.agents.bar import bar, baseline_rows, densities
+from autoprune.agents.baseline_table import baseline_rows, baseline_table, densities
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import ELITE, Algorithm, is_seed
@@ -26,19 +26,19 @@ from autoprune.runs.measurement import Measurement
 from autoprune.sandbox.local import PROCESSES
 
 BEST = 3
-"""Candidates whose source is shown, beside the best one of another kind and the parents."""
+"""Best candidates whose source is shown, in addition to the best one of another niche and the parents."""
 LESSONS = 30
-"""Lessons, the newest, that are told."""
-_KEPT_EFFECTS = TypeAdapter(list[DensityEffect])
+"""How many of the latest lessons are shown."""
+_STORED_EFFECTS = TypeAdapter(list[DensityEffect])
 EFFECTS = "obs.density"
-"""The observation that holds what density is worth (`density_effects`)."""
+"""The observation that holds the effects of density on the loss (`density_effects`)."""
 SPEED = "obs.speed"
-"""The observation that says how fast the machine is (`machine_speed`)."""
+"""The observation that holds the speed of the machine (`machine_speed`)."""
 
 
 @dataclass(frozen=True)
 class Briefing:
-    """Writes the parts of the prompts that rest on the target and on the run."""
+    """Renders the parts of the prompts that depend on the target and on the run."""
 
     workbench: Workbench
     archive: Archive
@@ -48,7 +48,7 @@ class Briefing:
         return render("strong/contract", target=self._target(), judged=self._judged(), allocation=self._allocation())
 
     def overview(self, before: int) -> Overview:
-        """All candidates of the generations before one."""
+        """All candidates of the generations before `before`."""
         return Overview(
             [outcome for outcome in self.archive.outcomes() if outcome.generation < before],
             [proposal for proposal in self.archive.proposals() if proposal.generation < before],
@@ -58,7 +58,7 @@ class Briefing:
         )
 
     def table(self, before: int) -> str:
-        """The same as text."""
+        """The overview as text."""
         overview = self.overview(before)
         lines = overview.lines()
         if not lines:
@@ -79,16 +79,16 @@ class Briefing:
         return self.workbench.dense("search").perplexity
 
     def lessons_before(self, before: int) -> str:
-        """What was learned in the generations before one."""
+        """The lessons of the generations before `before`."""
         nodes = [node for node in self.archive.nodes() if node.kind == "lesson" and node.generation < before]
         return lessons([(node.id, node.text) for node in nodes])
 
     def task(self, request: Request, siblings: Sequence[str], task: str) -> str:
-        """The message that asks for a candidate."""
+        """The prompt that asks for a candidate."""
         before = request.plan["generation"]
         return render(
             "strong/proposer_task",
-            baselines=bar(self.baselines(), self.workbench.bench.layers, self.dense),
+            baselines=baseline_table(self.baselines(), self.workbench.bench.layers, self.dense),
             candidates=self.table(before),
             effects=self._effects(),
             sources=self._sources(request),
@@ -100,16 +100,16 @@ class Briefing:
         )
 
     def baselines(self) -> list[Measurement]:
-        """The baselines on the search split, the best first."""
+        """The baselines on the search split, best first."""
         return baseline_rows(self.workbench)
 
     def _effects(self) -> str:
-        known = next((node.data for node in self.archive.nodes() if node.id == EFFECTS), {})
+        observation = next((node.data for node in self.archive.nodes() if node.id == EFFECTS), {})
         try:
-            effects = _KEPT_EFFECTS.validate_python(known.get("effects"))
-        except ValidationError:  # there are none, or a run from elsewhere holds something else
+            effects = _STORED_EFFECTS.validate_python(observation.get("effects"))
+        except ValidationError:  # not measured, or a run from another source holds something else
             effects = []
-        return effects_as_text(effects, str(known.get("of"))) if effects else "(not measured on this target)"
+        return effects_as_text(effects, str(observation.get("of"))) if effects else "(not measured on this target)"
 
     def _sources(self, request: Request) -> str:
         ranked = [algorithm for algorithm in request.known if not is_seed(algorithm.name)]
@@ -119,12 +119,13 @@ class Briefing:
         names = {algorithm.name for algorithm in shown}
         shown += [parent for parent in request.parents if parent.name not in names]
         hashes = {outcome.slot: outcome.candidate for outcome in self.archive.outcomes()}
-        return "\n\n".join(self._source(each, hashes.get(each.name)) for each in shown) or "(nothing yet)"
+        sources = [self._source(algorithm, hashes.get(algorithm.name)) for algorithm in shown]
+        return "\n\n".join(sources) or "(nothing yet)"
 
     def _source(self, algorithm: Algorithm, candidate: str | None) -> str:
         row = self.workbench.recorded(candidate, "search") if candidate else None
-        kept = f"\n{densities(row, self.workbench.bench.layers)}" if row else ""
-        return f"[{algorithm.name}] {_result(algorithm)}{kept}\n```python\n{algorithm.source.strip()}\n```"
+        density = f"\n{densities(row, self.workbench.bench.layers)}" if row else ""
+        return f"[{algorithm.name}] {_result(algorithm)}{density}\n```python\n{algorithm.source.strip()}\n```"
 
     def _target(self) -> str:
         bench, config = self.workbench.bench, self.workbench.config
@@ -147,7 +148,7 @@ class Briefing:
         return next((f" {node.text}" for node in self.archive.nodes() if node.id == SPEED), "")
 
     def _allocation(self) -> str:
-        """What spreads the sparsity where a candidate does not."""
+        """The allocation of candidates that do not define one."""
         settings = self.workbench.config.allocation
         return f"the allocation {settings.name}, by {settings.unit}"
 
@@ -174,23 +175,23 @@ class Briefing:
 
 
 def limits(settings: SandboxSettings, sandbox: str) -> str:
-    """Time and memory of one candidate, in words."""
+    """The time and memory limits of one candidate, as text."""
     threads = settings.threads or os.cpu_count() or 1
     processes = (settings.processes or min(PROCESSES, threads)) if sandbox == "local" else 1
-    side = f", scored by {processes} processes side by side" if processes > 1 else ""
+    parallel = f", scored by {processes} processes in parallel" if processes > 1 else ""
     return (
-        f"Limits: {settings.seconds:g} seconds of wall clock for all matrices together{side}, on {threads} CPU threads "
-        f"in all; {settings.memory_mb:,} MiB of memory for each process. Other machines are slower: plan for half of "
-        "that time."
+        f"Limits: {settings.seconds:g} seconds of wall clock for all matrices together{parallel}, on {threads} CPU "
+        f"threads in all; {settings.memory_mb:,} MiB of memory for each process. Other machines are slower: plan for "
+        "half of that time."
     )
 
 
 def effects_as_text(effects: Sequence[DensityEffect], of: str) -> str:
-    """What density is worth, one line for a role. `of`: the baseline with whose masks that was measured."""
+    """The effects of density on the loss, one line per role. `of`: the baseline whose masks were measured."""
     by_role: dict[str, list[str]] = {}
-    for each in effects:
-        text = f"{each.third} {1000 * each.change:+.1f} ({100 * each.share:.1f} % of all weights)"
-        by_role.setdefault(each.role, []).append(text)
+    for effect in effects:
+        text = f"{effect.third} {1000 * effect.change:+.1f} ({100 * effect.share:.1f} % of all weights)"
+        by_role.setdefault(effect.role, []).append(text)
     head = (
         f"[{EFFECTS}] Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} "
         f"points less and the others what they kept (measured once on few windows, with the masks of {of}):"
@@ -198,22 +199,22 @@ def effects_as_text(effects: Sequence[DensityEffect], of: str) -> str:
     return "\n".join([head, *(f"- {role}: {'; '.join(parts)}" for role, parts in by_role.items())])
 
 
-def lessons(told: Sequence[tuple[str, str]]) -> str:
-    """Lessons (node, sentence), a line for each generation's, each sentence once, the newest generations."""
-    first = {text: node for node, text in reversed(told)}
-    whole: dict[str, list[str]] = {}
-    for node, text in told:
+def lessons(sentences: Sequence[tuple[str, str]]) -> str:
+    """One line for each of the latest lessons. `sentences`: (node, text); a text that occurs twice is shown once."""
+    first = {text: node for node, text in reversed(sentences)}
+    by_lesson: dict[str, list[str]] = {}
+    for node, text in sentences:
         if first[text] == node:
-            whole.setdefault(re.sub(r"(\.lesson)\.\d+$", r"\1", node), []).append(text)
-    lines = [f"- [{node}] {' '.join(texts)}" for node, texts in whole.items()]
+            by_lesson.setdefault(re.sub(r"(\.lesson)\.\d+$", r"\1", node), []).append(text)
+    lines = [f"- [{node}] {' '.join(texts)}" for node, texts in by_lesson.items()]
     return "\n".join(lines[-LESSONS:]) or "(nothing yet)"
 
 
 def _parents(request: Request) -> str:
     if not request.parents:
         return "There is no parent: you begin anew."
-    named = " and ".join(f"[{parent.name}] ({_result(parent)})" for parent in request.parents)
-    return f"Parent{'s' * (len(request.parents) > 1)}: {named}; the source is above."
+    parents = " and ".join(f"[{parent.name}] ({_result(parent)})" for parent in request.parents)
+    return f"Parent{'s' * (len(request.parents) > 1)}: {parents}; the source is above."
 
 
 def _result(algorithm: Algorithm) -> str:

@@ -1,4 +1,4 @@
-"""The critic: reads a proposal before anything runs, and accepts, asks for a revision, or rejects."""
+"""The critic reviews a proposal before it runs: it accepts, asks for a revision, or rejects."""
 
 import re
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ Verdict = Literal["accept", "revise", "reject"]
 KNOWN = 6
 
 _ALLOCATES = re.compile(r"^(def )?allocate\b", re.MULTILINE)
-"""A source that spreads the sparsity itself: the same scores make other masks there."""
+"""Matches a source with an allocation of its own, so that equal scores need not give equal masks."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What the critic is shown. `source` is None when the proposer brought no code; `problem` then says why.
+    """The critic's input. `source` is None when the proposer gave no code, for the reason in `problem`.
 
-    `engine`: what proposed it, llm or symbolic.
+    `engine`: llm or symbolic.
     """
 
     slot: str
@@ -40,13 +40,13 @@ class Submission:
     engine: str = "llm"
 
     def findings(self) -> list[Finding]:
-        """What the source screen says."""
+        """The findings of the source screen."""
         return screen(self.source) if self.source is not None else []
 
 
 @dataclass(frozen=True)
 class Review:
-    """The critic's answer. `fatal`: without a revision the candidate cannot run. `by` names who wrote it."""
+    """The critic's answer. `fatal`: the candidate cannot run without a revision. `by`: rules, or the model's name."""
 
     verdict: Verdict
     comments: list[str] = field(default_factory=list)
@@ -60,11 +60,11 @@ class Critic(Protocol):
 
 class RuleCritic:
     """Asks for a revision when there is no code, when the screen finds an error, when the code is not new, and when
-    reading it shows a published score, one of the archive's, or a numerical hazard. Of these the last three are doubts:
-    after one revision measurement decides.
+    static analysis finds a published score, one of the archive's, or a numerical hazard. The last three are not fatal:
+    after one revision the candidate is measured.
 
-    `signs`: whether a score that depends on the sign of a weight is doubted, which is a mistake of small models; what
-    works with the full Hessian needs it.
+    `signs`: whether to object to a score that depends on the sign of a weight, a common mistake of small models.
+    Methods that use the full Hessian depend on it.
     """
 
     def __init__(self, signs: bool = True) -> None:
@@ -77,7 +77,8 @@ class RuleCritic:
         errors = [f"line {finding.line}: {finding.message}" for finding in findings if finding.severity == "error"]
         if errors:
             return Review("revise", errors, fatal=True)
-        twin = next((known for known in submission.known if known.source.strip() == submission.source.strip()), None)
+        source = submission.source.strip()
+        twin = next((algorithm for algorithm in submission.known if algorithm.source.strip() == source), None)
         if twin is not None:
             return Review("revise", [f"this is the code of {twin.name}; change the formula"], fatal=True)
         warnings = [finding.message for finding in findings]
@@ -86,7 +87,7 @@ class RuleCritic:
 
 
 def _doubts(source: str, known: list[Algorithm], signs: bool) -> list[str]:
-    """What speaks against a formula, as far as its source can be followed."""
+    """Objections to a formula, as far as static analysis can follow its source."""
     reading = read(source)
     if reading is None:
         return []
@@ -106,10 +107,14 @@ def _doubts(source: str, known: list[Algorithm], signs: bool) -> list[str]:
 
 
 def _twin(reading: Reading, known: list[Algorithm]) -> str | None:
-    """Who orders the weights in the same way, and leaves it to others to spread the sparsity."""
-    others = ((each.name, read(each.source)) for each in known if not _ALLOCATES.search(each.source))
-    found = (name for name, other in others if other is not None and _equal(reading, other))
-    return published_twin(reading) or next(found, None)
+    """The published or known algorithm that ranks the weights in the same way and has no allocation of its own."""
+    if published := published_twin(reading):
+        return published
+    for algorithm in known:
+        other = None if _ALLOCATES.search(algorithm.source) else read(algorithm.source)
+        if other is not None and other.group == reading.group and reading.same_order(other.scores):
+            return algorithm.name
+    return None
 
 
 def _published() -> str:
@@ -117,22 +122,18 @@ def _published() -> str:
     return "; ".join(f"{PUBLISHED[name].title} {written(expression)}" for name, expression in EXPRESSIONS.items())
 
 
-def _equal(one: Reading, other: Reading) -> bool:
-    return one.group == other.group and one.same_order(other.scores)
-
-
 class Opinion(ReplyModel):
-    """What the critic's model answers."""
+    """Reply of the critic's model."""
 
     comment: Annotated[str, cut(800)] = Field(max_length=800)
     verdict: Annotated[Verdict, any_case(Verdict)]
 
 
 class LLMCritic:
-    """Rules first, for they cost nothing; what passes them is read by a chat model, whose doubts are never fatal.
+    """Applies the rules, which cost nothing, and then asks a chat model, whose objections are never fatal.
 
-    `briefing`: for a strong model, which is told the whole contract and all that was measured. Without it, formulas of
-    the symbolic engine are left to the rules: a small model may read for minutes what is measured in one.
+    `briefing`: for a strong model, whose prompt holds the whole contract and all measurements. Without it, formulas of
+    the symbolic engine are reviewed by the rules only: a small model can take longer to review one than to measure it.
     """
 
     def __init__(self, chat: Chat, briefing: Briefing | None = None) -> None:
@@ -157,15 +158,15 @@ class LLMCritic:
         return Review(opinion.verdict, [*by_rules.comments, opinion.comment], by=reply.model)
 
     def _prompt(self, submission: Submission, source: str, findings: list[str]) -> str:
-        shown = {
+        fields = {
             "idea": submission.thought.get("idea", ""),
             "why": submission.thought.get("why", ""),
             "source": source.strip(),
             "findings": "\n".join(f"- {comment}" for comment in findings) or "(none)",
         }
         if self._briefing is None:
-            known = "\n".join(f"- {known.name}: {known.title}" for known in submission.known[:KNOWN])
-            return render("small/critic", known=known, published=_published(), **shown)
+            known = "\n".join(f"- {algorithm.name}: {algorithm.title}" for algorithm in submission.known[:KNOWN])
+            return render("small/critic", known=known, published=_published(), **fields)
         table = self._briefing.table(submission.generation)
         seconds = f"{self._briefing.workbench.config.sandbox.seconds:g}"
-        return render("strong/critic", contract=self._briefing.contract(), known=table, seconds=seconds, **shown)
+        return render("strong/critic", contract=self._briefing.contract(), known=table, seconds=seconds, **fields)

@@ -1,9 +1,8 @@
-"""The proposer by LLM: first a thought as JSON, then the code in a fenced block, in one conversation."""
+"""The proposer by a small LLM: first a thought as JSON, then the code in a fenced block, in one conversation."""
 
 from random import Random
 from string import Template
 
-from autoprune.agents.grafting import with_allocation
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.niche import niche_of
 from autoprune.agents.population import Algorithm
@@ -14,7 +13,9 @@ from autoprune.candidates.contract import DEFAULT_GROUP, GROUPS
 from autoprune.gcot.chain import SECTIONS, as_text
 from autoprune.llm.client import Chat
 from autoprune.llm.code_blocks import fenced_code
+from autoprune.llm.definitions import FUNCTION, defined, segment
 from autoprune.llm.reply import ReplyUnusable
+from autoprune.syntax import NotPython, parse
 
 KNOWN = 6
 OPENING = """import torch
@@ -25,21 +26,23 @@ GROUP = "$group"
 def score(layer):
     W = layer.weight.abs()  # [out, in]
 """
-"""How the code is to begin: a small model that is given the first lines gets the rest right more often."""
+"""The first lines of the code: a small model that is given them makes fewer mistakes in the rest."""
 REPLACES = {"initialise", "explore"}
-"""Operators that keep nothing of the parent, so that its GROUP does not count."""
+"""Operators that keep nothing of the parent, not even its GROUP."""
+SPREADS = ("allocate", "UNIT")
+"""The names that make up a source's allocation."""
 Messages = list[dict[str, str]]
 
 
 class LLMProposer:
-    """Asks a chat model. Every call has a key made of slot and revision, so that a resumed run replays it."""
+    """Asks a chat model. The key of each call consists of slot and revision, so that a resumed run replays it."""
 
     def __init__(self, chat: Chat, lookups: Lookups = lambda generation: None) -> None:
         self._chat = chat
         self._lookups = lookups
 
     def propose(self, request: Request) -> Draft:
-        """A draft; one without source when the model's replies could not be used."""
+        """A draft; without source when the model's replies are unusable."""
         key = f"{request.plan['slot']}.propose.{request.revision}"
         messages = _opening(request)
         thought: Thought | None = None
@@ -65,15 +68,33 @@ class LLMProposer:
 
 
 def conversation(request: Request) -> Messages:
-    """All that a model is told and asked when nothing goes wrong, without its answers."""
+    """All prompts of a proposal without repairs, without the model's answers."""
     return [*_opening(request), _asks(_how_to_write(request))]
 
 
 def _whole(source: str, request: Request) -> str:
-    """The source with what a model that was told to go on from there may leave out: the parent's score, the opening."""
+    """The source with what the prompt provides and the model may leave out: the parent's score, or the opening."""
     if request.plan["operator"] == "allocation" and request.parents:
         return with_allocation(request.parents[0].source, source)
     return opening(request) + source if source[:1].isspace() and "def score" not in source else source
+
+
+def with_allocation(parent: str, allocation: str) -> str:
+    """The parent's source, with its `allocate` and `UNIT` replaced by those of `allocation`.
+
+    Small models cannot copy a long source without mistakes, so they are asked for the allocation alone. A whole source,
+    or text that is not Python, is returned unchanged.
+    """
+    try:
+        names, own = defined(parse(allocation)), defined(parse(parent))
+    except NotPython:
+        return allocation
+    if FUNCTION in names or "allocate" not in names:
+        return allocation
+    kept = parent
+    for node in {id(own[name]): own[name] for name in SPREADS if name in own}.values():
+        kept = kept.replace(segment(parent, node), "", 1)
+    return f"{kept.strip()}\n\n\n{allocation.strip()}\n"
 
 
 def _how_to_write(request: Request) -> str:
@@ -83,11 +104,11 @@ def _how_to_write(request: Request) -> str:
 
 
 def opening(request: Request) -> str:
-    """The first lines of the code, with the GROUP that the task asks for, or else that of the parent whose formula is
+    """The first lines of the code, with the GROUP that the task asks for, or else that of a parent whose formula is
     kept."""
-    kept = [] if request.plan["operator"] in REPLACES else request.parents[:1]
+    parents = [] if request.plan["operator"] in REPLACES else request.parents[:1]
     group = next((word for word in GROUPS if f'GROUP = "{word}"' in _task(request)), None)
-    group = group or next((niche_of(parent.source).group for parent in kept), DEFAULT_GROUP)
+    group = group or next((niche_of(parent.source).group for parent in parents), DEFAULT_GROUP)
     return Template(OPENING).substitute(group=group)
 
 
@@ -95,15 +116,15 @@ def _opening(request: Request) -> Messages:
     system = {"role": "system", "content": render("small/proposer_system")}
     if request.previous is not None:
         comments = "\n".join(f"- {comment}" for comment in request.comments)
-        told = {"source": request.previous.strip(), "comments": comments}
+        fields = {"source": request.previous.strip(), "comments": comments}
         if request.plan["operator"] == "allocation":
-            return [system, _asks(render("small/repair_allocation", **told))]
-        return [system, _asks(render("small/repair", opening=opening(request), **told))]
+            return [system, _asks(render("small/repair_allocation", **fields))]
+        return [system, _asks(render("small/repair", opening=opening(request), **fields))]
     parents = "\n\n".join(_parent(parent) for parent in request.parents) or "(none)"
     shown = request.known[:KNOWN] if "best" in request.plan.get("sections", SECTIONS) else []
-    known = "\n".join(_line(algorithm) for algorithm in shown) or "(not shown this time)"
+    best = "\n".join(_line(algorithm) for algorithm in shown) or "(not shown this time)"
     thought = render(
-        "small/proposer_thought", chain=as_text(request.chain), parents=parents, known=known, task=_task(request)
+        "small/proposer_thought", chain=as_text(request.chain), parents=parents, known=best, task=_task(request)
     )
     return [system, _asks(thought)]
 
@@ -126,7 +147,7 @@ def _line(algorithm: Algorithm) -> str:
 
 
 def _checked(thought: Thought, request: Request) -> Thought:
-    """References to thoughts that do not exist are struck out."""
+    """The thought without references to nodes that do not exist."""
     return thought.model_copy(update={"builds_on": [name for name in thought.builds_on if name in request.references]})
 
 

@@ -1,7 +1,7 @@
-"""What the proposer's model may look up by itself, where it supports tool calls: the target, and what was tried.
+"""Tools of the proposer's model, where it supports tool calls: statistics of the target, and earlier candidates.
 
-Answers hold only what was known when the generation began, so that a resumed run gets the same ones. Models without
-tool calls lose nothing that matters: the graph puts the best of it into their prompt.
+Answers hold only what was known when the generation began, so that a resumed run gets the same ones. For models without
+tool calls the reasoning graph puts the most important facts into the prompt.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from autoprune.tools.recall import Recall, recall
 
 Lookups = Callable[[int], Toolbox | None]
 TOOL_ROUNDS = 3
-"""Turns of calls to tools before the model must answer."""
+"""Rounds of tool calls before the model must answer."""
 
 
 class Inspect(BaseModel):
@@ -30,8 +30,8 @@ class Inspect(BaseModel):
 
 
 def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Lookups:
-    """The toolbox for a generation; none where tools are off. `auto`: off for a local model, which cannot use them."""
-    used = settings.tools == "on" or (settings.tools == "auto" and provider == "openai")
+    """A function that gives a generation's toolbox, or None if tools are off, as with `auto` for a local model."""
+    enabled = settings.tools == "on" or (settings.tools == "auto" and provider == "openai")
 
     def inspect(request: Inspect) -> str:
         target = inspect_target(workbench)
@@ -44,14 +44,15 @@ def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Loo
         return "\n".join([f"{head}{target.dense_perplexity:.2f}; {request.order} {request.by} first", *lines])
 
     def toolbox(generation: int) -> Toolbox | None:
-        def remember(request: Recall) -> str:
-            found = recall(workbench, request, before=generation)
-            return "\n".join(memory.model_dump_json(exclude={"candidate"}) for memory in found) or "nothing yet"
+        def recall_before(request: Recall) -> str:
+            candidates = recall(workbench, request, before=generation)
+            lines = [candidate.model_dump_json(exclude={"candidate"}) for candidate in candidates]
+            return "\n".join(lines) or "nothing yet"
 
         tools = (
             Tool("inspect_target", "Statistics of the target model's units.", Inspect, inspect),
-            Tool("recall", "What this search has tried: the best candidates, or the failures.", Recall, remember),
+            Tool("recall", "What this search has tried: the best candidates, or the failures.", Recall, recall_before),
         )
         return Toolbox(tools, TOOL_ROUNDS)
 
-    return toolbox if used else lambda generation: None
+    return toolbox if enabled else lambda generation: None

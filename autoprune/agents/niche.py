@@ -1,12 +1,12 @@
-"""The cell of a candidate in the map of a run, read off its source and never run: the same on every machine.
+"""The niche of a candidate in a run's MAP-Elites map, by static analysis of its source, so equal on every machine.
 
-- inputs: which fields of `layer` the source names as attributes, the weight aside; and whether it allocates itself
-- group: what the source sets GROUP to
-- cost: `heavy` when it multiplies or decomposes matrices, sorts, or loops; else by the number of operations on tensors
-  that are written down, `light` up to `LIGHT_OPERATIONS` of them and `medium` above
+- inputs: the fields of `layer` that the source accesses, except the weight; and whether it has its own allocation
+- group: the value of GROUP
+- cost: `heavy` for matrix products, decompositions, sorting or loops; otherwise `light` up to `LIGHT_OPERATIONS` tensor
+  operations in the source, and `medium` above
 
-What stands in `allocate` is not counted, for it is called once and sees units. A source that hides what it does (in
-`getattr`, say) is in the wrong cell, which does no harm: a cell only says beside whom a candidate is best.
+The body of `allocate` does not count: it is called once, on units. A source that hides its operations (in `getattr`,
+say) gets a wrong niche, which does no harm: niches only group candidates for comparison.
 """
 
 import ast
@@ -30,7 +30,7 @@ INPUTS = {
     "sparsity": "sparsity",
     "pattern": "pattern",
 }
-"""Field of the contract -> how the map calls it, in the map's order."""
+"""Field of the contract -> its label in the map, in the map's order."""
 ALLOCATES = "own allocation"
 LIGHT_OPERATIONS = 6
 LIGHT, MEDIUM, HEAVY = COSTS
@@ -44,7 +44,7 @@ _LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gener
 
 @lru_cache(maxsize=4096)
 def niche_of(source: str) -> Niche:
-    """The cell of a source; one that is no Python is in the cell of those that read nothing."""
+    """The niche of a source; a source that is not Python has no inputs."""
     try:
         tree = parse(source)
     except NotPython:
@@ -63,7 +63,7 @@ def _cost(nodes: list[ast.AST]) -> str:
 
 
 def _operations(nodes: list[ast.AST]) -> Iterator[ast.AST]:
-    """Calls, arithmetic and comparisons, but for those of plain numbers, as far as the source shows that."""
+    """Calls, arithmetic and comparisons, except builtins and arithmetic on literal numbers."""
     for node in nodes:
         match node:
             case ast.Call(func=ast.Name(id=name)) if hasattr(builtins, name):
@@ -88,7 +88,7 @@ def _is_number(node: ast.AST) -> bool:
 
 
 def _group(tree: ast.Module) -> str:
-    """The last literal that GROUP is set to at the top of the source."""
+    """The last valid literal that is assigned to GROUP at the top level."""
     group = DEFAULT_GROUP
     for part in tree.body:
         match part:

@@ -1,4 +1,4 @@
-"""One table of all candidates of a run, for prompts: nothing that was measured is left out, whatever became of it."""
+"""One table of all candidates of a run for prompts, including those that were stopped or failed."""
 
 import math
 import re
@@ -13,14 +13,14 @@ from autoprune.runs.measurement import SHORT_DIGITS, Measurement
 IDEA_CHARS = 500
 REASON_CHARS = 300
 MOST = 150
-"""Candidates with a line of their own."""
+"""Candidates that get a line."""
 FEWEST = 4
-"""Windows from which a standard error is told."""
+"""Windows below which no standard error is shown."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The candidates that ended before a generation. `recorded`: what was measured of one, by its content hash."""
+    """The candidates that ended before a generation. `recorded`: content hash -> measurement."""
 
     outcomes: Sequence[Outcome]
     proposals: Sequence[Proposal]
@@ -35,7 +35,7 @@ class Overview:
         return min((perplexity for perplexity in measured if perplexity is not None), default=None)
 
     def lines(self) -> list[str]:
-        """A line for each, the best first, then those that were stopped, then the failures."""
+        """One line per candidate: measured ones, best first, then those that were stopped, then failures."""
         last = {proposal.slot: proposal for proposal in self.proposals}
         ranked = [outcome for outcome in sorted(self.outcomes, key=_rank) if outcome.slot in last]
         lines = [self._line(outcome, last[outcome.slot]) for outcome in ranked[:MOST]]
@@ -45,21 +45,21 @@ class Overview:
         parents = f" from {', '.join(proposal.parents)}" if proposal.parents else ""
         expected = f"; expected {proposal.thought['expected']}" if proposal.thought.get("expected") else ""
         idea = _cut(str(proposal.thought.get("idea", "")) or "(no idea was given)", IDEA_CHARS)
-        parts = [f"[{outcome.slot}] {self._found(outcome)}", f"{proposal.operator}{parents}{expected}: {idea}"]
+        parts = [f"[{outcome.slot}] {self._result(outcome)}", f"{proposal.operator}{parents}{expected}: {idea}"]
         errors = self._errors(outcome)
         return "- " + ". ".join([*parts, *([errors] if errors else [])])
 
-    def _found(self, outcome: Outcome) -> str:
+    def _result(self, outcome: Outcome) -> str:
         perplexity = outcome.data.get("perplexity")
         if outcome.status == "measured" and perplexity is not None:
             return f"{perplexity:.2f} ({self._against_best(outcome, perplexity)}{self._took(outcome)})"
         estimate = outcome.data.get("estimated_perplexity")
-        about = f", about {estimate:.2f} in all" if estimate is not None else ""
+        estimated = f", about {estimate:.2f} in all" if estimate is not None else ""
         message = _cut(self._with_slots(outcome.message), REASON_CHARS)
-        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{about}"
+        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{estimated}"
 
     def _with_slots(self, message: str) -> str:
-        """A message in which other candidates have the names that this table gives them, not their content hashes."""
+        """A message with the content hashes of candidates replaced by their slots."""
         slots = {outcome.candidate[:SHORT_DIGITS]: outcome.slot for outcome in self.outcomes if outcome.candidate}
         return re.sub(rf"\b([0-9a-f]{{{SHORT_DIGITS}}})[0-9a-f]*\b", lambda name: slots.get(name[1], name[0]), message)
 
@@ -70,9 +70,9 @@ class Overview:
         return f"{100 * (perplexity / best - 1):+.1f}{self._error(outcome, best)} % against the best"
 
     def _error(self, outcome: Outcome, best: float) -> str:
-        """The standard error of that change, by the differences from window to window."""
-        leader = next(each for each in self.outcomes if each.data.get("perplexity") == best)
-        rows = [self.recorded(each.candidate) for each in (outcome, leader) if each.candidate]
+        """The standard error of that change, from the differences between paired windows."""
+        leader = next(other for other in self.outcomes if other.data.get("perplexity") == best)
+        rows = [self.recorded(name) for name in (outcome.candidate, leader.candidate) if name]
         losses = [row.window_losses for row in rows if row is not None]
         if len(losses) < 2 or len(losses[0]) != len(losses[1]) or len(losses[0]) < FEWEST:
             return ""
@@ -85,18 +85,18 @@ class Overview:
         return f", {seconds:.0f} of {self.seconds:g} s" if seconds is not None else ""
 
     def _errors(self, outcome: Outcome) -> str:
-        """Mean relative output error by role and by third of the depth, of one that was measured in full."""
+        """Mean relative output error by role and by third of the depth; empty unless measured in full."""
         row = self.recorded(outcome.candidate) if outcome.candidate and outcome.status == "measured" else None
         if row is None:
             return ""
-        errors = {each.name: each.relative_error for each in row.layers}
-        known = [(layer, errors[layer.name]) for layer in self.layers if layer.name in errors]
-        roles = list(dict.fromkeys(layer.role for layer, _ in known))
-        by_role = _means([(role, [error for layer, error in known if layer.role == role]) for role in roles])
-        by_third = _means([(third, [error for layer, error in known if layer.third == third]) for third in THIRDS])
-        weighted = row.reconstruction
-        whole = f"Weighted reconstruction error {weighted:.4g}. " if weighted is not None else ""
-        return f"{whole}Errors: {by_role}; {by_third}"
+        by_name = {layer.name: layer.relative_error for layer in row.layers}
+        errors = [(layer, by_name[layer.name]) for layer in self.layers if layer.name in by_name]
+        roles = list(dict.fromkeys(layer.role for layer, _ in errors))
+        by_role = _means([(role, [error for layer, error in errors if layer.role == role]) for role in roles])
+        by_third = _means([(third, [error for layer, error in errors if layer.third == third]) for third in THIRDS])
+        total = row.reconstruction
+        weighted = f"Weighted reconstruction error {total:.4g}. " if total is not None else ""
+        return f"{weighted}Errors: {by_role}; {by_third}"
 
 
 def _means(groups: Sequence[tuple[str, list[float]]]) -> str:
@@ -105,8 +105,8 @@ def _means(groups: Sequence[tuple[str, list[float]]]) -> str:
 
 def _rank(outcome: Outcome) -> tuple[int, float]:
     order = {"measured": 0, "stopped": 1}.get(outcome.status, 2)
-    found = outcome.data.get("perplexity", outcome.data.get("estimated_perplexity"))
-    return order, math.inf if found is None else found
+    perplexity = outcome.data.get("perplexity", outcome.data.get("estimated_perplexity"))
+    return order, math.inf if perplexity is None else perplexity
 
 
 def _cut(text: str, most: int) -> str:

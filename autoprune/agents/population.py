@@ -1,4 +1,4 @@
-"""The algorithms a generation can build on: the seeds and every candidate before it, with what was measured."""
+"""The algorithms that a generation can build on: the seeds and all earlier candidates, with their measurements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from autoprune.runs.archive import SEED, Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 
 ELITE = 2
-"""Best candidates so far, by which others are stopped early and from which a strong model's parents are drawn."""
+"""Best candidates so far: the reference for early stopping, and the parents of a strong model."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Population:
         return next(algorithm for algorithm in self.algorithms if algorithm.name == name)
 
     def ranked(self) -> list[Algorithm]:
-        """Those with a measurement, best (lowest perplexity) first; of twins with the same code only the oldest."""
+        """Measured algorithms, lowest perplexity first; of several with the same code only the oldest."""
         unique: dict[str, Algorithm] = {}
         for algorithm in self.algorithms:
             if algorithm.perplexity is not None:
@@ -44,7 +44,7 @@ class Population:
         return sorted(unique.values(), key=lambda algorithm: (algorithm.perplexity or 0.0, algorithm.name))
 
     def failed(self) -> list[Algorithm]:
-        """Those that ran into a failure and could be repaired, latest first."""
+        """Algorithms that failed and could be repaired, latest first."""
         return [algorithm for algorithm in reversed(self.algorithms) if algorithm.failure]
 
 
@@ -54,7 +54,7 @@ def is_seed(name: str) -> bool:
 
 
 def seed_scores(scores: Sequence[str]) -> list[str]:
-    """Those of the published scores that the symbolic engine can write; all that it can, if it is none of these."""
+    """The given published scores that the symbolic engine can express; if there is none, all that it can express."""
     return [score for score in scores if score in SEEDS] or list(SEEDS)
 
 

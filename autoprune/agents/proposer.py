@@ -1,20 +1,43 @@
-"""The proposer's vocabulary: what it is asked, what it answers, and the Protocol that both kinds fulfil."""
+"""The proposer's interface: slot plan, request, draft, and the Protocol that all proposers implement."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NotRequired, Protocol
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from autoprune.agents.population import Algorithm
-from autoprune.agents.slot_plan import SlotPlan
 from autoprune.gcot.chain import Step
 from autoprune.llm.lenient import ReplyModel, any_case, cut, names
 
 Expectation = Literal["better", "same", "worse"]
 
 
+class Left(TypedDict):
+    """The remaining budget of a run; `minutes` is None where they are not limited."""
+
+    candidates: int
+    minutes: float | None
+
+
+class SlotPlan(TypedDict):
+    """The task of one slot of a generation, as plain data: the search plans it, a proposer carries it out.
+
+    `parents`: names of algorithms (slots or seeds). `sections`: those of the prompt that were drawn; without it all are
+    shown. `left`: the remaining budget when the slot was planned, for a strong model.
+    """
+
+    slot: str
+    generation: int
+    operator: str
+    engine: str
+    parents: list[str]
+    sections: NotRequired[list[str]]
+    left: NotRequired[Left]
+
+
 class Thought(ReplyModel):
-    """The reasoning behind a candidate. `expected` is the predicted effect on perplexity against the best parent."""
+    """The reasoning behind a candidate. `expected`: the predicted effect on perplexity against the best parent."""
 
     idea: Annotated[str, cut(600)] = Field(max_length=600)
     why: Annotated[str, cut(1000)] = Field(max_length=1000)
@@ -24,8 +47,7 @@ class Thought(ReplyModel):
 
 @dataclass(frozen=True)
 class Request:
-    """Everything a proposer may go by. `comments` come from the critic or from a human, on the last revision, and
-    `idea` is that of the source that they are about."""
+    """A proposer's input. `comments`: of the critic or a person on the `previous` source, whose idea is `idea`."""
 
     plan: SlotPlan
     seed: str
@@ -41,7 +63,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Draft:
-    """A proposer's answer. Without `source`, `problem` says why there is none."""
+    """A proposer's answer. `problem`: why there is no `source`."""
 
     thought: dict[str, Any] = field(default_factory=dict)
     source: str | None = None

@@ -1,7 +1,6 @@
-"""What the slots of a generation know of each other: the later ones see what the earlier ones have proposed.
+"""The slots of a generation propose in order, and each prompt shows the proposals of the earlier slots.
 
-So they propose one after the other, which makes what each is told the same in every life of the run; measuring goes on
-meanwhile.
+The fixed order gives each slot the same prompt when the run is resumed; measuring goes on in parallel.
 """
 
 import threading
@@ -11,7 +10,7 @@ from autoprune.runs.names import SlotId
 
 
 class Siblings:
-    """Safe to use from the threads of one process, in which all slots of a generation run at the same time."""
+    """Thread-safe: all slots of a generation run at the same time in one process."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -19,27 +18,27 @@ class Siblings:
         self._answered: dict[str, threading.Event] = {}
 
     def answered(self, slot: str) -> None:
-        """A slot's proposer came to an end, with or without a proposal."""
+        """Mark a slot's proposer as done, with or without a proposal."""
         self._event(slot).set()
 
     def before(self, slot: str) -> list[str]:
-        """What earlier slots of its generation have proposed at first, a line each. Waits until they have."""
+        """The first proposals of the generation's earlier slots, one line each. Waits until they are done."""
         generation, place = SlotId.parse(slot)
         earlier = [str(SlotId(generation, number)) for number in range(1, place)]
-        for each in earlier:
-            if not self._ended(each, generation):
-                self._event(each).wait()
-        first = {each.slot: each for each in self._archive.proposals(generation) if each.revision == 0}
+        for name in earlier:
+            if not self._ended(name, generation):
+                self._event(name).wait()
+        first = {proposal.slot: proposal for proposal in self._archive.proposals(generation) if proposal.revision == 0}
         return [
-            f"- [{each}] {first[each].operator}: {first[each].thought.get('idea') or '(no idea was given)'}"
-            for each in earlier
-            if each in first
+            f"- [{name}] {first[name].operator}: {first[name].thought.get('idea') or '(no idea was given)'}"
+            for name in earlier
+            if name in first
         ]
 
     def _ended(self, slot: str, generation: int) -> bool:
-        """Whether it proposed in an earlier life of the run, or ended there."""
-        proposed = any(each.slot == slot for each in self._archive.proposals(generation))
-        return proposed or any(each.slot == slot for each in self._archive.outcomes(generation))
+        """Whether the slot has proposed or ended in an earlier session of the run."""
+        proposed = any(proposal.slot == slot for proposal in self._archive.proposals(generation))
+        return proposed or any(outcome.slot == slot for outcome in self._archive.outcomes(generation))
 
     def _event(self, slot: str) -> threading.Event:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The proposer by a strong model: everything known in one message, thought and code in one reply."""
+"""The proposer by a strong model: all measurements in one prompt, thought and code in one reply."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from autoprune.llm.code_blocks import fenced_code
 from autoprune.llm.reply import ReplyUnusable
 
 Siblings = Callable[[str], Sequence[str]]
-"""What the earlier slots of a slot's generation have proposed, a line each."""
+"""Slot -> the proposals of the generation's earlier slots, one line each."""
 
 _MARKS = " \t>*_#-"
 _FIELD = re.compile(
@@ -22,7 +22,7 @@ _FIELD = re.compile(
 )
 _END = re.compile(r"\n\s*\n|\n\s*(?:```|~~~)")
 _LATE = re.compile(r"\w+: timeout: ")
-"""How a comment of the sandbox begins on a candidate that was too slow (`repairs.send_back`)."""
+"""Start of the sandbox's comment on a candidate that was too slow (`repairs.send_back`)."""
 FORMULA_CHARS = 400
 REASONING_CHARS = 20_000
 MEND = "Write it again: the same idea, mended."
@@ -33,7 +33,7 @@ FASTER = (
 
 
 class StrongProposer:
-    """Asks a chat model for a whole algorithm. Every call has a key made of slot and revision, for the journal."""
+    """Asks a chat model for a whole algorithm. The journal's key of each call consists of slot and revision."""
 
     def __init__(self, chat: Chat, briefing: Briefing, siblings: Siblings, lookups: Lookups) -> None:
         self._chat = chat
@@ -42,14 +42,14 @@ class StrongProposer:
         self._lookups = lookups
 
     def propose(self, request: Request) -> Draft:
-        """A draft; one without source when the model's reply could not be used."""
+        """A draft; without source when the model's reply is unusable."""
         slot, generation = request.plan["slot"], request.plan["generation"]
         system = render("strong/proposer_system", contract=self._briefing.contract())
         if request.previous is not None or request.comments:
-            asked = _repair(request)
+            prompt = _repair(request)
         else:
-            asked = self._briefing.task(request, self._siblings(slot), strong_task(request.plan["operator"]))
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": asked}]
+            prompt = self._briefing.task(request, self._siblings(slot), strong_task(request.plan["operator"]))
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
         try:
             reply = self._chat.ask(
                 f"{slot}.propose.{request.revision}.draft",
@@ -69,34 +69,34 @@ class StrongProposer:
 
 
 def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
-    """The labelled lines of a reply as a thought, with the reasoning before them; what lacks its label is not made up.
+    """The labelled lines of a reply as a thought, with the text before them as `reasoning`.
 
-    A value goes on until the next label, an empty line or the code. Of a label that comes twice the last counts, for
-    models think aloud before they answer. References to thoughts that do not exist are struck out.
+    A value ends at the next label, an empty line or the code. The last of several equal labels counts, since models
+    often draft their answer before they give it. References to nodes that do not exist are dropped.
     """
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     matches = list(_FIELD.finditer(reply))
     for match, following in zip_longest(matches, matches[1:]):
         more = reply[match.end() : following.start() if following else None]
         text = f"{match['text'].strip(_MARKS)} {_END.split(more, maxsplit=1)[0]}"
-        found[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(text.split())
-    named = set(re.findall(r"\b(?:better|same|worse)\b", found.get("expected", "").lower()))
-    told = {"idea": found.get("idea", ""), "why": found.get("why", "")}
-    whole = Thought.model_validate({**told, "expected": next(iter(named), "better")})
-    thought: dict[str, object] = {name: getattr(whole, name) for name in told if told[name]}
-    if len(named) == 1:
-        thought["expected"] = whole.expected
+        fields[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(text.split())
+    expected = set(re.findall(r"\b(?:better|same|worse)\b", fields.get("expected", "").lower()))
+    texts = {"idea": fields.get("idea", ""), "why": fields.get("why", "")}
+    validated = Thought.model_validate({**texts, "expected": next(iter(expected), "better")})
+    thought: dict[str, object] = {name: getattr(validated, name) for name in texts if texts[name]}
+    if len(expected) == 1:
+        thought["expected"] = validated.expected
     reasoning = (reply[: matches[0].start()] if matches else "").strip()
-    extra = {"formula": found.get("formula", "")[:FORMULA_CHARS], "reasoning": reasoning[:REASONING_CHARS]}
+    extra = {"formula": fields.get("formula", "")[:FORMULA_CHARS], "reasoning": reasoning[:REASONING_CHARS]}
     thought |= {name: text for name, text in extra.items() if text}
-    if "builds_on" in found:
-        names = re.findall(r"\w+(?:[.-]\w+)*", found["builds_on"])
+    if "builds_on" in fields:
+        names = re.findall(r"\w+(?:[.-]\w+)*", fields["builds_on"])
         thought["builds_on"] = [name for name in dict.fromkeys(names) if name in references]
     return thought
 
 
 def _repair(request: Request) -> str:
-    """What went wrong, with the source, and what to keep."""
+    """The prompt that asks for a corrected source."""
     comments = "\n".join(f"- {comment}" for comment in request.comments)
     late = any(_LATE.match(comment) for comment in request.comments)
     return render(

@@ -1,1 +1,1 @@
-"""Candidates as sources: the contract, the screen, static analysis, and the discoveries that are shipped."""
+"""Candidates as source code: the contract, the screen, static analysis, and the shipped discoveries."""

@@ -1,19 +1,19 @@
-"""The candidate's contract: what a pruning algorithm's source may define, what it is given, what it must return.
+"""The candidate's contract: what the source of a pruning algorithm may define, its inputs, and its outputs.
 
-This module is the one place where the contract is stated. The worker that runs candidates, the source screen, the
-prompts and the docs all take it from here. It imports no torch.
+The contract is stated only here: the worker that runs candidates, the source screen, the prompts and the docs all use
+this module. It does not import torch.
 
 A candidate is a Python source with
 
 - `score(layer) -> Tensor`: importance per weight, of `layer.weight`'s shape, finite, higher = keep. Required.
-- `GROUP = "row" | "matrix"`: within what the scores are compared. Optional, default "row".
+- `GROUP = "row" | "matrix"`: the group within which scores are compared. Optional, default "row".
 - `allocate(units, sparsity) -> list[float]`: optional; one raw density per unit, which trusted code projects onto the
-  exact budget. `units` is a list of objects with the fields of `UNIT_FIELDS`. Without it SDSA allocates.
-- `UNIT = "block" | "module" | "projection"`: to what `allocate` gives a density each: a decoder block, a single matrix,
-  or a kind of matrix inside a block. Optional; the default is the run's own.
+  exact budget. `units` is a list of objects with the fields of `UNIT_FIELDS`. The default is SDSA.
+- `UNIT = "block" | "module" | "projection"`: the units of `allocate`: decoder blocks, single matrices, or kinds of
+  matrix within a block. Optional; the default is the run's own.
 
-Both functions depend on their arguments alone. A fresh process that is asked for single layers, in any order, gives the
-same bits, or the candidate is not repeatable and wins nothing.
+Both functions must depend on their arguments only. A fresh process that scores single layers in any order must give the
+same bits, otherwise the candidate is not repeatable and is rejected.
 """
 
 import ast
@@ -40,11 +40,11 @@ MAX_SOURCE_BYTES = 64 * 1024
 
 
 def expensive_fields_named(source: str) -> tuple[str, ...]:
-    """The on-demand statistics that a source asks for, by naming them as an attribute of `layer`."""
+    """The on-demand statistics whose names occur in a source, as attributes or strings."""
     try:
         tree = parse(source)
     except NotPython:
         return ()
-    named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    named |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return tuple(field.name for field in EXPENSIVE_FIELDS if field.name in named)
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return tuple(field.name for field in EXPENSIVE_FIELDS if field.name in names)

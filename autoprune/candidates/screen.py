@@ -1,7 +1,7 @@
-"""Reading a candidate's source before it runs: a lint whose findings go to the critic and the trace.
+"""A lint of a candidate's source before it runs; its findings go to the critic and the trace.
 
-It finds honest mistakes early and cheaply. It is never the boundary: code that means harm can hide from any lint, and
-is stopped by the jail. No torch here.
+It finds honest mistakes early and cheaply. It is not a security boundary: malicious code can hide from any lint, and is
+contained by the sandbox. It does not import torch.
 """
 
 import ast
@@ -50,18 +50,13 @@ def screen(source: str) -> list[Finding]:
         tree = parse(source)
     except NotPython as error:
         return [Finding("error", error.line, _short(str(error)))]
-    found = {replace(each, message=_short(each.message)) for each in _found(tree)}
-    return sorted(found, key=lambda finding: (finding.severity, finding.line, finding.message))
-
-
-def _found(tree: ast.Module) -> Iterator[Finding]:
-    yield from _entry_points(tree)
-    yield from _imports(tree)
-    yield from _habits(tree)
+    findings = [*_entry_points(tree), *_imports(tree), *_habits(tree)]
+    unique = {replace(finding, message=_short(finding.message)) for finding in findings}
+    return sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message))
 
 
 def _short(message: str) -> str:
-    """Names, and the values of constants, may be as long as the source."""
+    """A message cut to _MAX_MESSAGE: names and constants in it may be as long as the source."""
     return clean(message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…")
 
 
@@ -76,7 +71,7 @@ def refuse(source: str) -> None:
 
 
 def imported_modules(source: str) -> set[str]:
-    """The top-level names of the modules that a source imports; none of a source that cannot be parsed."""
+    """The top-level names of the modules that a source imports; empty for a source that cannot be parsed."""
     try:
         tree = parse(source)
     except NotPython:
@@ -111,16 +106,12 @@ def _entry_points(tree: ast.Module) -> Iterator[Finding]:
 
 def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Finding]:
     positional = [*node.args.posonlyargs, *node.args.args]
-    needed = len(positional) - len(node.args.defaults)
-    room = len(positional) >= len(expected) or node.args.vararg is not None
-    keywords = [
-        argument.arg
-        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-        if default is None
-    ]
-    if needed > len(expected) or not room or keywords:
-        wanted = f"{node.name}({', '.join(expected)})"
-        yield Finding("error", node.lineno, f"{node.name} is called as {wanted}; its signature does not allow that")
+    required = len(positional) - len(node.args.defaults)
+    accepts_all = len(positional) >= len(expected) or node.args.vararg is not None
+    required_keywords = any(default is None for default in node.args.kw_defaults)
+    if required > len(expected) or not accepts_all or required_keywords:
+        call = f"{node.name}({', '.join(expected)})"
+        yield Finding("error", node.lineno, f"{node.name} is called as {call}; its signature does not allow that")
     returns = [inner for inner in ast.walk(node) if isinstance(inner, ast.Return) and inner.value is not None]
     if not returns:
         yield Finding("warning", node.lineno, f"{node.name} never returns a value")

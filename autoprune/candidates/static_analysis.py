@@ -1,9 +1,8 @@
-"""What a score computes, read off its source: followed on a small made-up layer, never run.
+"""Static analysis of scores: an interpreter that evaluates a source on a small synthetic layer without running it.
 
-An interpreter of the few operations that scores are made of, on arrays of a hundred numbers. It knows no loops, no
-branches and nothing outside the maths, so that a source cannot do anything through it; what it does not know it does
-not judge. The critic names by it what a formula repeats ("this is RIA"), and finds numerical hazards, before anything
-runs; whether masks are really the same is measured later.
+It supports only the mathematical operations that scores consist of, without loops and branches, so a source cannot do
+any harm through it; a source with anything else is not analysed. With it the critic recognises published formulas
+("this is RIA") and numerical hazards before a candidate runs. Whether masks are equal is measured later.
 """
 
 import ast
@@ -24,9 +23,9 @@ from autoprune.syntax import NotPython, parse
 Array = NDArray[np.float64]
 OUT, IN = 12, 16
 DEEPEST = 8
-"""Calls of helpers inside helpers."""
+"""Nested calls of helpers."""
 MOST_STEPS = 5000
-"""Parts of expressions that are followed; helpers that call helpers may multiply without an end."""
+"""Subexpressions that are evaluated; helpers that call helpers can grow exponentially."""
 
 _INPUTS: dict[str, Callable[[Any], Array]] = {
     "W": lambda layer: np.abs(layer.weight),
@@ -45,16 +44,17 @@ _OPERATORS: dict[str, Callable[..., Array]] = {
 """Those of the published scores, in numpy and without guards: the layer has no zeros."""
 
 _MISUSE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
-"""What numpy raises on sources that misuse it: such a source is not followed any further."""
+"""Exceptions of numpy for invalid operations of a source, which is then not analysed."""
 
 
 class Unreadable(Exception):
-    """The source does something that this module does not know."""
+    """The source uses something that the interpreter does not support."""
 
 
 @dataclass
 class Reading:
-    """What a source computes on the made-up layer, and where it stops being finite (a line, 0 for nowhere)."""
+    """The result of an analysis. `hazard`: first line with a value that is not finite, 0 for none. `signed`: whether
+    the sign of a weight changes the scores."""
 
     group: str
     scores: Array
@@ -62,20 +62,21 @@ class Reading:
     signed: bool = False
 
     def same_order(self, other: Array) -> bool:
-        """Whether other scores would keep the same weights, whatever the sparsity."""
-        mine, theirs = (self.scores, other) if self.group == "row" else (self.scores.ravel(), other.ravel())
-        return bool(np.array_equal(np.argsort(mine, axis=-1), np.argsort(theirs, axis=-1)))
+        """Whether other scores keep the same weights at every sparsity."""
+        if self.group == "row":
+            return np.array_equal(np.argsort(self.scores, axis=-1), np.argsort(other, axis=-1))
+        return np.array_equal(np.argsort(self.scores, axis=None), np.argsort(other, axis=None))
 
     @property
     def flat(self) -> bool:
-        """Whether all weights that are compared with each other score the same."""
+        """Whether all weights of some group have the same score."""
         spread = np.ptp(self.scores, axis=1 if self.group == "row" else None)
         return bool(np.any(spread == 0))
 
 
 @cache
 def read(source: str) -> Reading | None:
-    """What a source computes; None when it cannot be followed."""
+    """Analyse a source; None if it uses anything that the interpreter does not support."""
     try:
         module = _Module(parse(source))
         with np.errstate(all="ignore"):
@@ -91,7 +92,7 @@ def read(source: str) -> Reading | None:
 
 
 def published_twin(reading: Reading) -> str | None:
-    """The published score that orders the weights in the same way, if there is one."""
+    """The published score that ranks the weights in the same order, if there is one."""
     return next(
         (PUBLISHED[name].title for name, scores in published_scores().items() if reading.same_order(scores)), None
     )
@@ -108,7 +109,7 @@ def published_scores() -> dict[str, Array]:
 
 
 def _layer(zeros: bool = False, mirrored: bool = False) -> SimpleNamespace:
-    """Random weights and statistics that fit together; with zeros, or with every weight's sign turned."""
+    """Random weights and consistent statistics; with some zeros, or with the sign of every weight flipped."""
     random = np.random.default_rng(0)
     weight = random.standard_t(3, (OUT, IN)) * (-1 if mirrored else 1)
     mean, deviation = random.normal(size=IN), random.lognormal(size=IN)
@@ -142,7 +143,7 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 
 
 def _over(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A reduction as torch has it: over all, or over `dim`."""
+    """A reduction with torch's arguments: over all dimensions, or over `dim`."""
 
     def reduced(x: Any, dim: Any = None, keepdim: Any = False) -> Any:
         axis = None if dim is None else int(dim)
@@ -152,7 +153,7 @@ def _over(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _variance(x: Any, axis: int | None, keepdims: bool) -> Any:
-    """Unbiased, as torch has it; of a single number it is not a number."""
+    """Unbiased, like torch's; NaN for a single number."""
     count = np.float64(x.size if axis is None else x.shape[axis])
     return x.var(axis=axis, keepdims=keepdims) * (count / (count - 1))
 
@@ -183,7 +184,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "float": lambda x: np.asarray(x, dtype=np.float64),
     "clone": lambda x: x,
 }
-"""What a score may call, as a method or as torch.NAME."""
+"""Supported calls, as a method or as torch.NAME."""
 
 
 @dataclass
@@ -207,7 +208,7 @@ class _Module:
         return str(self.constants.get("GROUP", DEFAULT_GROUP))
 
     def score(self, layer: SimpleNamespace) -> tuple[Array, int]:
-        """The scores, and the first line of `score` whose value is not finite (0 for none)."""
+        """The scores, and the first line whose value is not finite (0 for none)."""
         if "score" not in self.functions:
             raise Unreadable
         follower = _Follower(self)
@@ -216,7 +217,7 @@ class _Module:
 
 
 class _Follower:
-    """Follows one call of `score`, statement by statement."""
+    """Evaluates one call of `score`, statement by statement."""
 
     def __init__(self, module: _Module) -> None:
         self._module = module
@@ -229,29 +230,29 @@ class _Follower:
         if self._depth == DEEPEST or len(names) != len(values):
             raise Unreadable
         self._depth += 1
-        known = dict(zip(names, values, strict=True))
+        variables = dict(zip(names, values, strict=True))
         for statement in function.body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=expression):
-                    known[name] = self._checked(expression, known)
+                    variables[name] = self._checked(expression, variables)
                 case ast.AugAssign(target=ast.Name(id=name), op=op, value=expression):
-                    known[name] = self._binary(op, known[name], self._checked(expression, known))
+                    variables[name] = self._binary(op, variables[name], self._checked(expression, variables))
                 case ast.Return(value=ast.expr() as expression):
                     self._depth -= 1
-                    return self._checked(expression, known)
+                    return self._checked(expression, variables)
                 case ast.Expr(value=ast.Constant()):
                     pass
                 case _:
                     raise Unreadable
         raise Unreadable
 
-    def _checked(self, expression: ast.expr, known: dict[str, Any]) -> Any:
-        value = self._value(expression, known)
+    def _checked(self, expression: ast.expr, variables: dict[str, Any]) -> Any:
+        value = self._value(expression, variables)
         if not self.hazard and isinstance(value, np.ndarray | np.floating) and not np.all(np.isfinite(value)):
             self.hazard = expression.lineno
         return value
 
-    def _value(self, node: ast.expr, known: dict[str, Any]) -> Any:
+    def _value(self, node: ast.expr, variables: dict[str, Any]) -> Any:
         self._steps += 1
         if self._steps > MOST_STEPS:
             raise Unreadable
@@ -260,34 +261,34 @@ class _Follower:
                 return flag
             case ast.Constant(value=int() | float() as number):
                 return np.float64(number)
-            case ast.Name(id=name) if name in known:
-                return known[name]
+            case ast.Name(id=name) if name in variables:
+                return variables[name]
             case ast.Name(id=name) if isinstance(self._module.constants.get(name), int | float):
                 return np.float64(self._module.constants[name])
-            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if isinstance(known.get(name), SimpleNamespace):
-                if not hasattr(known[name], attribute):
+            case ast.Attribute(value=ast.Name(id=name), attr=attr) if isinstance(variables.get(name), SimpleNamespace):
+                if not hasattr(variables[name], attr):
                     raise Unreadable
-                return getattr(known[name], attribute)
+                return getattr(variables[name], attr)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -self._value(operand, known)
+                return -self._value(operand, variables)
             case ast.BinOp(left=left, op=op, right=right):
-                return self._binary(op, self._value(left, known), self._value(right, known))
+                return self._binary(op, self._value(left, variables), self._value(right, variables))
             case ast.Compare(left=left, ops=[op], comparators=[right]):
-                return self._binary(op, self._value(left, known), self._value(right, known))
+                return self._binary(op, self._value(left, variables), self._value(right, variables))
             case ast.Call():
-                return self._called(node, known)
+                return self._called(node, variables)
         raise Unreadable
 
-    def _called(self, node: ast.Call, known: dict[str, Any]) -> Any:
-        values = [self._value(argument, known) for argument in node.args]
-        named = {word.arg: self._value(word.value, known) for word in node.keywords if word.arg}
+    def _called(self, node: ast.Call, variables: dict[str, Any]) -> Any:
+        values = [self._value(argument, variables) for argument in node.args]
+        keywords = {keyword.arg: self._value(keyword.value, variables) for keyword in node.keywords if keyword.arg}
         match node.func:
-            case ast.Name(id=name) if name in self._module.functions and not named:
+            case ast.Name(id=name) if name in self._module.functions and not keywords:
                 return self.call(self._module.functions[name], values)
             case ast.Attribute(value=ast.Name(id="torch" | "math"), attr=name) if name in _FUNCTIONS:
-                return _FUNCTIONS[name](*values, **named)
+                return _FUNCTIONS[name](*values, **keywords)
             case ast.Attribute(value=owner, attr=name) if name.rstrip("_") in _FUNCTIONS:
-                return _FUNCTIONS[name.rstrip("_")](self._value(owner, known), *values, **named)
+                return _FUNCTIONS[name.rstrip("_")](self._value(owner, variables), *values, **keywords)
         raise Unreadable
 
     def _binary(self, op: ast.AST, left: Any, right: Any) -> Any:

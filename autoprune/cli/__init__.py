@@ -1,4 +1,4 @@
-"""The commands. Each is thin: it reads words, calls a room, and prints what comes back."""
+"""The commands. Each is thin: it parses its arguments, calls another package, and prints the result."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ from autoprune.errors import AutoPruneError
 from autoprune.secrets import masked
 
 NAME = "autoprune"
-"""However it is started: usage and completion go by it."""
+"""The program's name in usage and completion, however it is started."""
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
@@ -44,5 +44,5 @@ def main() -> None:
 
 
 def _without_secrets(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """A fault of our own, whose traceback people put into bug reports."""
+    """The traceback of an internal error with secrets masked, since users put it into bug reports."""
     sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))

@@ -1,4 +1,4 @@
-"""`autoprune approve`: answers for candidates that wait for approval, also while their search goes on elsewhere."""
+"""`autoprune approve`: decides on candidates that wait for approval, also while their search runs elsewhere."""
 
 import sys
 from contextlib import closing
@@ -38,7 +38,7 @@ def approve(
     trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what waits, or what was decided, as JSON.")] = False,
 ) -> None:
-    """Say which candidates may run. Without an answer and without a terminal: list what waits."""
+    """Approve, edit or reject candidates. Without an answer and without a terminal: list what waits."""
     from autoprune.runs.archive import Archive
     from autoprune.runs.facts import reading_facts
 
@@ -59,29 +59,29 @@ def approve(
             from autoprune.runs.approvals import Switch
 
             archive.approvals.switch(Switch(approval=mode, who=person()))
-            _tell(directory, [], as_json, f"approval is {mode} from here on")
+            _print(directory, [], as_json, f"approval is {mode} from here on")
         elif rest:
             from autoprune.cli.dialog import approve_rest
 
-            _tell(directory, approve_rest(archive), as_json, "approval is auto from here on")
+            _print(directory, approve_rest(archive), as_json, "approval is auto from here on")
         elif decision is not None:
-            _tell(directory, [_answer(directory, archive, pending, decision, comment, source)], as_json)
+            _print(directory, [_answer(directory, archive, pending, decision, comment, source)], as_json)
         elif as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             _list(pending, as_json)
         else:
             _ask(directory, archive, pending)
 
 
-def _chosen(archive: "Archive", wanted: str | None) -> "list[ApprovalRequest]":
-    """The requests that wait, or the one that a user means by a slot or the start of a content hash."""
+def _chosen(archive: "Archive", name: str | None) -> "list[ApprovalRequest]":
+    """All pending requests, or the one with a slot or the start of a content hash."""
     pending = archive.approvals.pending()
-    if wanted is None:
+    if name is None:
         return pending
-    found = [request for request in pending if request.slot == wanted or request.candidate.startswith(wanted)]
-    if found:
-        return found[:1]
-    known = ", ".join(request.slot for request in pending) or "nothing"
-    raise UsageError(f"no candidate {wanted!r} waits for approval in this run; what waits: {known}")
+    matching = [request for request in pending if request.slot == name or request.candidate.startswith(name)]
+    if matching:
+        return matching[:1]
+    slots = ", ".join(request.slot for request in pending) or "nothing"
+    raise UsageError(f"no candidate {name!r} waits for approval in this run; what waits: {slots}")
 
 
 def _answer(
@@ -96,8 +96,8 @@ def _answer(
 
     if len(pending) != 1:
         slots = ", ".join(request.slot for request in pending)
-        waiting = f"several candidates wait ({slots}): say which" if pending else "no candidate waits for approval"
-        raise UsageError(waiting)
+        problem = f"several candidates wait ({slots}): say which" if pending else "no candidate waits for approval"
+        raise UsageError(problem)
     text = _candidate_in(source) if source is not None else ""
     replacement = run.save_source(text) if source is not None else None
     if replacement == pending[0].candidate:
@@ -115,7 +115,7 @@ def _candidate_in(file: Path) -> str:
     return source
 
 
-def _tell(run: RunDirectory, decisions: "list[Decision]", as_json: bool, more: str = "") -> None:
+def _print(run: RunDirectory, decisions: "list[Decision]", as_json: bool, more: str = "") -> None:
     if as_json:
         print_json([decision.model_dump() for decision in decisions])
         return

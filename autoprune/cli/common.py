@@ -1,4 +1,4 @@
-"""What the commands share: consoles, the error line, JSON output."""
+"""Shared by the commands: consoles, the error line, JSON output."""
 
 import errno
 import getpass
@@ -19,7 +19,7 @@ OUTPUT_CLOSED = 1
 
 
 class _Output:
-    """Standard output whose errors are of this program; all else is the stream's own."""
+    """Standard output that raises OutputLost in place of OSError."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -33,28 +33,28 @@ class _Output:
             return self._stream.write(text)
 
     def flush(self) -> None:
-        if self._lost is not None:  # again, for a library may have passed over the first
+        if self._lost is not None:  # again, since a library may have caught the first
             raise self._lost
         with self._explained():
             self._stream.flush()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """What is left in the stream's buffer goes nowhere, or Python would try it again at the end."""
+        """After an error the stream is redirected to /dev/null, or Python would flush its buffer again at exit."""
         try:
             yield
         except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
-            if error.errno == errno.EPIPE:  # its reader has seen enough, as in `autoprune trace RUN | head`
+            if error.errno == errno.EPIPE:  # the reader has ended, as in `autoprune trace RUN | head`
                 sys.exit(OUTPUT_CLOSED)
             self._lost = OutputLost(f"cannot write to standard output: {error.strerror}")
             raise self._lost from None
 
 
 class _Progress(_Output):
-    """Standard error: what cannot be printed there ends nothing, and the exit code says how it went."""
+    """Standard error, whose errors are ignored: the exit code reports the result."""
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -64,7 +64,7 @@ class _Progress(_Output):
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
-    """While this holds, and at its end, what cannot be printed is one line, or none where a pipe was closed."""
+    """Guards the standard streams: an output error becomes one line, or none if a pipe was closed."""
     _reopen_closed()
     streams = sys.stdout, sys.stderr
     guarded = _Output(sys.stdout)
@@ -79,8 +79,8 @@ def guarded_output() -> Iterator[None]:
 
 
 def _reopen_closed() -> None:
-    """Standard streams that were closed before the start (`>&-`): no other file may get their numbers, and what is
-    printed. Standard output stays one that cannot be written to."""
+    """Reopen standard streams that were closed before the start (`>&-`), so that no other file gets their descriptor.
+    Standard output remains unwritable."""
     if sys.stdin is None:
         sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
     if sys.stdout is None:
@@ -90,29 +90,29 @@ def _reopen_closed() -> None:
 
 
 def console() -> Console:
-    """Where results go."""
+    """The console for results."""
     return Console(highlight=False)
 
 
 def errors() -> Console:
-    """Where progress and errors go."""
+    """The console for progress and errors."""
     return Console(stderr=True, highlight=False)
 
 
 def say(line: str) -> None:
-    """A line about what is going on, where progress goes."""
+    """Print a line of progress."""
     errors().print(plain(masked(line), "dim"), soft_wrap=True)
 
 
 def report_error(error: AutoPruneError) -> int:
     """Print the error's one line; returns the exit code."""
-    with suppress(OSError):  # of a full disk behind standard error
+    with suppress(OSError):  # if standard error goes to a full disk
         errors().print(plain(masked(f"autoprune: {error}")), soft_wrap=True)
     return error.exit_code
 
 
 def person() -> str:
-    """Who sits at the terminal, for the record."""
+    """The user's name, for the record."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user id without a name, as in a container

@@ -47,6 +47,7 @@ TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; 
 
 @log_to(say)
 def compare(
+    context: typer.Context,
     model: Model = "smollm2-135m",
     sparsity: Annotated[str, typer.Option(help="Shares of weights to prune, separated by commas.")] = "0.6",
     algorithms: Annotated[
@@ -101,21 +102,7 @@ def compare(
 
     Ends with exit code 1 when an experiment failed; the others are measured all the same.
     """
-    config = experiment_config(
-        model=model,
-        data=data,
-        calibration=calibration,
-        calibration_samples=calibration_samples,
-        seqlen=seqlen,
-        windows=windows,
-        bos=bos,
-        unit=unit,
-        device=device,
-        dtype=dtype,
-        offload=offload,
-        sandbox=sandbox,
-        sandbox_seconds=sandbox_seconds,
-    )
+    config = experiment_config(context.params)
     recipes = _recipes(
         words(sparsity), words(allocations), words(refinements), words(updates), words(patterns), statistics, unit
     )
@@ -139,20 +126,21 @@ def _recipes(
     statistics: str,
     unit: str,
 ) -> list["Recipe"]:
-    """Unstructured ones for every sparsity and allocation, and uniform ones for every N:M pattern."""
+    """Unstructured recipes for every sparsity and allocation, and uniform ones for every N:M pattern."""
     from autoprune.evaluation.recipe import Recipe
     from autoprune.pruning.masks import parse_pattern
 
-    found = []
+    recipes = []
     for pattern in patterns:
         kept = parse_pattern(pattern)
         for refinement, update in product(refinements, updates):
             more = (choice(update, UPDATES), pattern, choice(statistics, KINDS), unit, choice(refinement, REFINEMENTS))
             if kept is None:
-                found += [Recipe(share(each), allocation, *more) for each in sparsities for allocation in allocations]
+                pairs = product(sparsities, allocations)
+                recipes += [Recipe(share(sparsity), allocation, *more) for sparsity, allocation in pairs]
             else:
-                found.append(Recipe(1.0 - kept[0] / kept[1], "uniform", *more))
-    return found
+                recipes.append(Recipe(1.0 - kept[0] / kept[1], "uniform", *more))
+    return recipes
 
 
 def _measure(config: Config, names: Sequence[str], recipes: Sequence["Recipe"], seeds: int) -> Iterable["Row"]:
@@ -170,7 +158,7 @@ def _measure(config: Config, names: Sequence[str], recipes: Sequence["Recipe"], 
 
 
 def _table(rows: Sequence["Row"]) -> Table:
-    """One line per experiment, seeds joined; a column that says the same everywhere is left out."""
+    """One row per experiment over all seeds; optional columns with equal values are left out."""
     from autoprune.evaluation.compare import spread
 
     groups = spread(rows)

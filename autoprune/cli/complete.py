@@ -1,4 +1,4 @@
-"""What a shell offers for a word that is being typed. Nothing heavy is imported for it: somebody waits at the prompt.
+"""Shell completion. It imports nothing heavy, since the user waits for it.
 
 `autoprune --install-completion` sets it up for the shell it is called from.
 """
@@ -26,21 +26,17 @@ PATTERNS = ("none", "2:4", "4:8")
 Completion = Callable[[str], Iterable[str]]
 
 
-def of(*known: str) -> Completion:
-    """One of some words."""
-
-    def complete(incomplete: str) -> Iterable[str]:
-        return known
-
-    return complete
+def of(*choices: str) -> Completion:
+    """One of the choices."""
+    return lambda incomplete: choices
 
 
-def list_of(*known: str) -> Completion:
-    """Words between commas."""
+def list_of(*choices: str) -> Completion:
+    """A list of choices, separated by commas."""
 
     def complete(incomplete: str) -> Iterable[str]:
         before, comma, _ = incomplete.rpartition(",")
-        return [f"{before}{comma}{word}" for word in known]
+        return [f"{before}{comma}{word}" for word in choices]
 
     return complete
 
@@ -51,7 +47,7 @@ def algorithms(incomplete: str) -> Iterable[str]:
 
 
 def algorithm_list(incomplete: str) -> Iterable[str]:
-    """The same between commas."""
+    """A list of algorithms, separated by commas."""
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{word}" for word in algorithms(last)]
 
@@ -64,16 +60,16 @@ def runs(incomplete: str) -> list[str]:
 
 
 def best_of_runs(incomplete: str) -> list[str]:
-    """RUN:best for each run. What may stand after the colon is not completed: to bash it is a word of its own."""
+    """RUN:best for each run. Other candidates are not completed, since for bash the colon starts a new word."""
     return [f"{run}:{BEST}" for run in runs(incomplete)]
 
 
 def parts(context: typer.Context) -> list[str]:
-    """Generations and slots of the run that was typed before."""
+    """Generations and slots of the run in the preceding argument."""
     planned = [event.data for event in _events(context) if event.kind == "planned"]
     with suppress(*ODD):
-        slots = [str(plan["slot"]) for each in planned for plan in each["slots"]]
-        return [BEST, *(generation_id(each["generation"]) for each in planned), *slots]
+        slots = [str(plan["slot"]) for generation in planned for plan in generation["slots"]]
+        return [BEST, *(generation_id(generation["generation"]) for generation in planned), *slots]
     return [BEST]
 
 
@@ -86,7 +82,7 @@ def waiting(context: typer.Context) -> list[str]:
 
 
 def _events(context: typer.Context) -> list[Event]:
-    """Of a run that cannot be read there is nothing to offer; the command itself will say why."""
+    """The run's events; empty for a run that cannot be read, about which the command itself reports an error."""
     try:
         return list(read_events(RunDirectory.open(Path(context.params["run"])).events_file))
     except AutoPruneError:

@@ -1,4 +1,4 @@
-"""What a run contacts: asked about once where its settings come from elsewhere, and always printed."""
+"""The addresses that a run contacts: always printed, and confirmed once if its settings come from someone else."""
 
 import sys
 from pathlib import Path
@@ -20,38 +20,37 @@ Trust = Annotated[
 
 
 def open_run(path: Path, trust: list[str] | None = None) -> RunDirectory:
-    """The run; `trust`: what it may contact from now on. Raises UsageError for what it does not name."""
+    """The run; `trust`: addresses to confirm. Raises UsageError for one that its settings do not have."""
     run = RunDirectory.open(path)
-    named = contacts(run.settings()[0], unused=True)
-    for place in trust or []:
-        if place not in named:
+    addresses = contacts(run.settings()[0], unused=True)
+    for address in trust or []:
+        if address not in addresses:
             raise UsageError(
-                f"the settings of {run.path} do not name {place}; they name: {', '.join(named) or 'nothing'}"
+                f"the settings of {run.path} do not name {address}; they name: {', '.join(addresses) or 'nothing'}"
             )
     confirm(run.path, trust or [])
     return run
 
 
 def confirm_named(run: RunDirectory, words: list[str]) -> None:
-    """What the user's own `key=value` words name is confirmed for the run, whether or not its settings name it too."""
+    """Confirm the addresses in the user's own `key=value` words."""
     bare = without_contacts(run.settings()[0])
     confirm(run.path, contacts(change_config(bare, words)))
 
 
 def announce(run: RunDirectory, config: Config, database_alone: bool = True) -> None:
-    """Print what is about to be contacted: the database, or all that settings name.
+    """Print the addresses that will be contacted: the database, or all of them.
 
-    Of what the run's own settings name and was not confirmed, the user is asked on a terminal; elsewhere it raises
-    UsageError.
+    Those of the run's own settings must be confirmed: on a terminal the user is asked, otherwise UsageError is raised.
     """
-    own, named = contacts(run.settings()[0], unused=True), contacts(config)
+    stored, addresses = contacts(run.settings()[0], unused=True), contacts(config)
     if database_alone:
-        named = [config.database.url] if config.database is not None else []
-    theirs = [place for place in named if place in own]
+        addresses = [config.database.url] if config.database is not None else []
+    untrusted = [address for address in addresses if address in stored]
     if sys.stdin.isatty() and sys.stderr.isatty():
-        for place in unconfirmed(run.path, theirs):
-            if typer.confirm(f"The settings of {run.path} name {visible(place)}. Contact it?", err=True):
-                confirm(run.path, [place])
-    check(run.path, theirs)
-    if named:
-        say(f"{run.path} contacts {', '.join(named)}")
+        for address in unconfirmed(run.path, untrusted):
+            if typer.confirm(f"The settings of {run.path} name {visible(address)}. Contact it?", err=True):
+                confirm(run.path, [address])
+    check(run.path, untrusted)
+    if addresses:
+        say(f"{run.path} contacts {', '.join(addresses)}")

@@ -1,7 +1,7 @@
-"""Asking a person on a terminal whether candidates may run. Every answer goes into the run's archive at once.
+"""Asks a person on a terminal for approval of candidates. Each answer is stored in the run's archive at once.
 
-The terminal is read by descriptor, a line at a time, so that a question can be given up: another process may have
-answered it meanwhile, or the run may have ended.
+The terminal is read by its descriptor, so that a question can be cancelled when another process has answered it or the
+run has ended.
 """
 
 import os
@@ -11,11 +11,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from autoprune.candidates.screen import Finding, screen
 from autoprune.cli.common import person
-from autoprune.cli.pager import show_paged
 from autoprune.errors import UsageError
 from autoprune.report.request import changes_view, request_view, whole_view
 from autoprune.report.text import plain
@@ -25,23 +24,23 @@ from autoprune.runs.directory import RunDirectory, full_hash
 from autoprune.text_files import decode_text, with_line_feeds
 
 POLL = 0.2
-"""Seconds between two looks at whether a question still stands."""
+"""Seconds between checks whether a question is still open."""
 ANSWERS = {"a": "approve", "v": "view", "e": "edit", "r": "reject", "t": "the rest", "s": "stop"}
 QUESTION = "[a]pprove, [v]iew, [e]dit, [r]eject, approve [t]he rest, [s]top? "
 COMMENT = "comment for the proposer (Enter for none): "
 
 
 class Stopped(Exception):
-    """The person wants to be asked no more now, or the terminal was closed."""
+    """The person has stopped answering, or the terminal was closed."""
 
 
 class GivenUp(Exception):
-    """The question no longer stands."""
+    """The question is no longer open."""
 
 
 @dataclass
 class Dialog:
-    """One person at one terminal. `over` says that nobody needs to be asked any more; `held` keeps others off the
+    """One person at one terminal. `over`: whether no more questions are needed; `held`: keeps other output off the
     screen while a question is open."""
 
     run: RunDirectory
@@ -53,7 +52,7 @@ class Dialog:
     _typed: bytes = field(default=b"", init=False)
 
     def attend(self) -> None:
-        """Ask about every request as it comes, until `over` or until the person says stop."""
+        """Ask about each request when it arrives, until `over` or until the person stops."""
         while not self.over():
             try:
                 if not self.ask_pending():
@@ -62,7 +61,7 @@ class Dialog:
                 return
 
     def ask_pending(self, only: str | None = None) -> bool:
-        """Ask about the requests that wait now, or about one slot's; whether there were any. Raises Stopped."""
+        """Ask about the pending requests, or those of one slot. Returns whether there were any. Raises Stopped."""
         pending = [request for request in self.archive.approvals.pending() if only in (None, request.slot)]
         for request in pending:
             with self.held():
@@ -104,7 +103,7 @@ class Dialog:
             decide(self.archive, request, "modify", "", replacement, full_hash(source))
 
     def _edited(self, source: str, proposed: str) -> str:
-        """What the person's editor made of it; the former source when that cannot be a candidate."""
+        """The source after editing; the former source if the result cannot run as a candidate."""
         try:
             data = click.edit(source.encode(), extension=".py")
             edited = source if data is None else decode_text(data, "what the editor saved")
@@ -117,9 +116,9 @@ class Dialog:
         if with_line_feeds(edited) == with_line_feeds(source):
             self.screen.print(plain("nothing was changed"))
             return source
-        found = screen(edited)
-        self.screen.print(changes_view(proposed, edited, findings_of(found)))
-        if any(finding.severity == "error" for finding in found):
+        findings = screen(edited)
+        self.screen.print(changes_view(proposed, edited, findings_of(findings)))
+        if any(finding.severity == "error" for finding in findings):
             self.screen.print(plain("this cannot run as a candidate; the former code stands"))
             return source
         return edited
@@ -133,7 +132,7 @@ class Dialog:
             self.screen.print(plain(f"{word!r} is none of {', '.join(ANSWERS)}"))
 
     def _line(self, prompt: str, request: ApprovalRequest) -> str:
-        """A line that the person types. Raises GivenUp when the request is no longer open, Stopped at end of input."""
+        """A line of input. Raises GivenUp when the request is no longer open, Stopped at the end of input."""
         self.screen.print(plain(prompt), end="", soft_wrap=True)
         while b"\n" not in self._typed:
             if self.over() or self.archive.approvals.decision(request.slot, request.candidate):
@@ -148,7 +147,7 @@ class Dialog:
 
 
 def findings_of(findings: list[Finding]) -> list[str]:
-    """What the source screen found, as people read it."""
+    """The findings of the source screen as text."""
     return [f"{finding.severity}, line {finding.line}: {finding.message}" for finding in findings]
 
 
@@ -160,16 +159,30 @@ def decide(
     replacement: str | None = None,
     sha256: str = "",
 ) -> Decision:
-    """Keep this person's answer; returns the one that stands, which is another's if that came first.
+    """Store this person's decision; returns the decision that stands, which may be an earlier one.
 
-    `sha256`: the whole hash of the source `replacement`.
+    `sha256`: the full hash of the source `replacement`.
     """
     facts: dict[str, str | None] = {"slot": request.slot, "candidate": request.candidate, "decision": decision}
     facts |= {"who": person(), "comment": comment, "replacement": replacement, "sha256": sha256 or request.sha256}
     return archive.approvals.decide(Decision.model_validate(facts))
 
 
+def show_paged(screen: Console, content: RenderableType) -> None:
+    """Print it, on a terminal through `$PAGER` or `less`; without the pager if it does not start."""
+    if not screen.is_terminal:
+        screen.print(content)
+        return
+    with screen.capture() as captured:
+        screen.print(content)
+    try:
+        click.echo_via_pager(captured.get())
+    except (OSError, ValueError) as problem:
+        screen.print(content)
+        screen.print(plain(f"PAGER does not start: {problem}"))
+
+
 def approve_rest(archive: Archive) -> list[Decision]:
-    """Approve all that wait, and let the run approve by itself from here on."""
+    """Approve all pending candidates, and switch the run to automatic approval."""
     archive.approvals.switch(Switch(approval="auto", who=person()))
     return [decide(archive, request, "approve", "with the rest") for request in archive.approvals.pending()]

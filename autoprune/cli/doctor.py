@@ -1,4 +1,4 @@
-"""`autoprune doctor`: what this machine has, what will be used, and what a search for a target will take."""
+"""`autoprune doctor`: the machine, the components a search would use, and the resources a search would need."""
 
 import os
 import platform
@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from autoprune.cli.common import console, print_json
+from autoprune.cli.options import overrides
 from autoprune.cli.parse import split
 from autoprune.config import Config, load_config
 from autoprune.errors import AutoPruneError
@@ -22,15 +23,8 @@ if TYPE_CHECKING:
     from autoprune.measuring.resource_plan import ResourcePlan
 
 PACKAGES = (
-    "autoprune",
-    "torch",
-    "transformers",
-    "langgraph",
-    "langchain-openai",
-    "xllamacpp",
-    "docker",
-    "lm-eval",
-    "psycopg",
+    *("autoprune", "torch", "transformers", "langgraph", "langchain-openai"),
+    *("xllamacpp", "docker", "lm-eval", "psycopg"),
 )
 ASSUMED = (
     "Memory is what is needed beyond libraries. Times are for this machine as it is now, without the chat model, "
@@ -39,6 +33,7 @@ ASSUMED = (
 
 
 def doctor(
+    context: typer.Context,
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings of the search that is planned."),
@@ -47,14 +42,12 @@ def doctor(
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what was found on this machine and what a search would use; of a target, what it would take.
+    """Check this machine and what a search would use; with a target, estimate the search's time and memory.
 
     Exit 1 if no candidate can run here, or if the target does not fit.
     """
-    path, overrides = split(words or [])
-    options = {"model": model, "sparsity": sparsity}
-    overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
-    config = load_config(path, overrides)
+    path, settings = split(words or [])
+    config = load_config(path, settings + overrides(context.params))
     findings: dict[str, Any] = {
         **_machine(),
         **_packages(),
@@ -96,17 +89,17 @@ def _machine() -> dict[str, str]:
 
 
 def _packages() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed (optional)"
-    return found
+            versions[package] = "not installed (optional)"
+    return versions
 
 
 def _llm(config: Config) -> str:
-    from autoprune.llm.choose import choose_llm
+    from autoprune.llm.provider import choose_llm
 
     return _logged(lambda: choose_llm(config.llm, config.model))
 
@@ -114,8 +107,8 @@ def _llm(config: Config) -> str:
 def _engines() -> str:
     from autoprune.sandbox import engine
 
-    named = "from DOCKER_HOST: " if os.environ.get("DOCKER_HOST") else ""
-    return named + "; ".join(engine.survey())
+    origin = "from DOCKER_HOST: " if os.environ.get("DOCKER_HOST") else ""
+    return origin + "; ".join(engine.survey())
 
 
 def _sandbox(config: Config) -> str:
@@ -125,7 +118,7 @@ def _sandbox(config: Config) -> str:
 
 
 def _logged(choose: Callable[[], object]) -> str:
-    """The log lines of a choice, or why there is none."""
+    """The log lines of a choice, or its error."""
     lines: list[str] = []
     try:
         with log_to(lines.append):
@@ -136,14 +129,14 @@ def _logged(choose: Callable[[], object]) -> str:
 
 
 def _plan(config: Config, findings: dict[str, Any]) -> "ResourcePlan":
-    """Plan a search; what is said on the way goes to the findings, behind the sizes of the target."""
+    """Plan a search; the target's size and the log lines are added to the findings."""
     from autoprune.measuring.resource_plan import plan
 
-    said: list[str] = []
-    with log_to(said.append):
+    lines: list[str] = []
+    with log_to(lines.append):
         planned = plan(config)
     sizes = f"{planned.weights:,} prunable weights in {planned.matrices} matrices of {planned.blocks} decoder blocks"
-    findings["target"] = "; ".join([f"{config.model}: {sizes}", f"{planned.dtype} on {planned.device}", *said])
+    findings["target"] = "; ".join([f"{config.model}: {sizes}", f"{planned.dtype} on {planned.device}", *lines])
     return planned
 
 

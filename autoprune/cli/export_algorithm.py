@@ -40,8 +40,8 @@ def export_algorithm(
     from autoprune.runs.facts import reading_facts
     from autoprune.runs.lookup import find_candidate
 
-    name, colon, wanted = candidate.rpartition(":")
-    if not (name and colon and wanted):
+    name, colon, target = candidate.rpartition(":")
+    if not (name and colon and target):
         raise UsageError(f"{candidate!r} is not of the form RUN:CANDIDATE (for example runs/mine:best)")
     if out.suffix != SUFFIX:
         raise UsageError(f"{out} must end in {SUFFIX}, which is how other commands tell a file from a name")
@@ -52,8 +52,8 @@ def export_algorithm(
     run = RunDirectory.open(Path(name))
     announce(run, run.settings()[0])
     with reading_facts(run), closing(Archive.of(run)) as archive:
-        found = find_candidate(archive, wanted)
-        origin = Origin.of(run, archive, list(read_events(run.events_file)), found)
+        named = find_candidate(archive, target)
+        origin = Origin.of(run, archive, list(read_events(run.events_file)), named)
         texts = {out: algorithm_file(origin, notes.name, MAX_SOURCE_BYTES), notes: algorithm_notes(origin, out.name)}
     for path, text in texts.items():
         try:
@@ -62,8 +62,8 @@ def export_algorithm(
             raise AutoPruneError(f"cannot write {path}: {error.strerror}") from None
     size = len(texts[out].encode())
     if as_json:
-        facts = {"out": str(out), "notes": str(notes), "slot": found.slot, "candidate": found.candidate, "bytes": size}
+        facts = {"out": str(out), "notes": str(notes), "slot": named.slot, "candidate": named.candidate, "bytes": size}
         print_json(facts)
     else:
-        line = f"{out}: {found.slot} {found.candidate}, {size:,} bytes; lineage and confirmation: {notes}"
+        line = f"{out}: {named.slot} {named.candidate}, {size:,} bytes; lineage and confirmation: {notes}"
         console().print(plain(line), soft_wrap=True)

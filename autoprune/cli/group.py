@@ -1,4 +1,4 @@
-"""The commands by name, each imported when it is asked for: `--help` and a shell's completion answer at once."""
+"""The commands by name, imported when they are needed, so that `--help` and shell completion are fast."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -10,10 +10,10 @@ from typer.core import TyperGroup
 COMMANDS = {
     "search": ("search", "Search for a pruning algorithm by agents."),
     "resume": ("search", "Continue a run that was interrupted or paused."),
-    "approve": ("approve", "Say which candidates may run."),
+    "approve": ("approve", "Approve, edit or reject candidates."),
     "fork": ("fork", "Continue a run under changed settings, as a new one."),
     "runs": ("runs", "List the runs with their best candidates."),
-    "trace": ("trace", "Show who said what, and what was measured."),
+    "trace": ("trace", "Show the reasoning, code and measurements of candidates."),
     "report": ("report", "Write a run as one HTML file."),
     "export-algorithm": ("export_algorithm", "Write a candidate as a Python file, with notes beside it."),
     "prune": ("prune", "Prune a model, measure it, and write it."),
@@ -21,15 +21,15 @@ COMMANDS = {
     "evaluate": ("evaluate", "Measure a model: perplexity, zeros, zero-shot tasks."),
     "unpack": ("unpack", "Restore a model directory from a packed file."),
     "config": ("config", "Print all settings with their descriptions, as YAML."),
-    "doctor": ("doctor", "Say what a search would use and take on this machine."),
+    "doctor": ("doctor", "Check what a search would use and need on this machine."),
     "cache": ("cache", "Show what is kept from run to run, or remove it."),
     "sandbox": ("sandbox", "Make and try the sandbox in which candidates run."),
 }
-"""Name -> module in `autoprune.cli`, which has a function or a Typer of that name, and the line in the list of them."""
+"""Name -> module in `autoprune.cli` with a function or a Typer of that name, and the help line."""
 
 
 class Commands(Mapping[str, Any]):
-    """Name -> command, made once for each of these."""
+    """Name -> command, made when it is first used."""
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
@@ -47,19 +47,19 @@ class Commands(Mapping[str, Any]):
         return len(COMMANDS)
 
 
-def _command(name: str, made_of: Any) -> Any:
-    """A command of a function, or a group of a Typer that has several."""
-    if not isinstance(made_of, typer.Typer):
-        only = typer.Typer(rich_markup_mode=None, add_completion=False)
-        only.command(name)(made_of)
-        made_of = only
-    made = typer.main.get_command(made_of)
-    made.name = name
-    return made
+def _command(name: str, source: Any) -> Any:
+    """A command from a function, or a group from a Typer with several."""
+    if not isinstance(source, typer.Typer):
+        single = typer.Typer(rich_markup_mode=None, add_completion=False)
+        single.command(name)(source)
+        source = single
+    command = typer.main.get_command(source)
+    command.name = name
+    return command
 
 
 class Group(TyperGroup):
-    """The program: a list of its commands needs none of them."""
+    """The program, which lists its commands without importing them."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": {}})

@@ -1,4 +1,4 @@
-"""What surrounds a search that a command works on: Ctrl+C, a full disk, a start that fails, a person who is asked."""
+"""Context managers around a search: Ctrl+C, a full disk, a failed start, and questions to the user."""
 
 import errno
 import os
@@ -23,19 +23,19 @@ from autoprune.runs.directory import RunDirectory
 
 INTERRUPTED = 130
 POLL = 0.1
-"""Seconds between two looks at whether an approval has come."""
+"""Seconds between checks for an approval."""
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 class CannotWrite(AutoPruneError):
-    """Disk or database cannot be written any more; what was written stays, to be resumed."""
+    """Disk or database cannot be written any more; the run can be resumed."""
 
 
 @contextmanager
 def gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
-    """Of a search that cannot start (a key, an extra, an engine, a text, a device is missing) nothing is left.
+    """Removes the directory of a new run that cannot start (missing key, extra, engine, text or device).
 
-    Yields what to call when it has started. What failed for want of room, or waits, can be resumed.
+    Yields a function to call when the search has started. Runs that are paused, or lack disk space, are kept.
     """
     begun = threading.Event()
     try:
@@ -50,7 +50,7 @@ def gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterato
 
 @contextmanager
 def attended(run: RunDirectory, config: Config, view: LiveView, screen: Console) -> Iterator[Callable[[], None] | None]:
-    """On a terminal: somebody asks for approvals while the search goes on. Yields how to wait for an answer."""
+    """On a terminal, asks for approvals while the search runs. Yields a function that waits for an answer."""
     if not (screen.is_terminal and sys.stdin.isatty()):
         yield None
         return
@@ -79,7 +79,7 @@ def attended(run: RunDirectory, config: Config, view: LiveView, screen: Console)
 
 @contextmanager
 def faults_explained(run: RunDirectory) -> Iterator[None]:
-    """One line when disk or database cannot be written any more; what was written stays, and the run can go on."""
+    """Raises CannotWrite when disk or database cannot be written any more."""
     from sqlalchemy.exc import DatabaseError
 
     from autoprune.runs.postgres import driver_errors, one_line
@@ -91,32 +91,32 @@ def faults_explained(run: RunDirectory) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
             raise
         schema = None if isinstance(error, OSError) else run.schema()
-        what = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
+        place = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
         reason = error.strerror if isinstance(error, OSError) else one_line(getattr(error, "orig", error))
         remedy = "when it answers again" if schema else "make room, then"
         raise CannotWrite(
-            f"{what} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
+            f"{place} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
         ) from None
 
 
 @contextmanager
 def stop_at_once(run: RunDirectory, view: LiveView) -> Iterator[None]:
-    """On Ctrl+C say how to go on and end at once: every finished step is on disk, helpers die with this process.
+    """On Ctrl+C print how to resume and exit at once: all finished steps are on disk, and child processes end.
 
-    All but containers, which are the engine's children: they are removed.
+    Containers are not child processes, and are removed.
     """
     from autoprune.sandbox.leftovers import remove_own
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
         view.stop()
-        signal.signal(signum, signal.SIG_DFL)  # who asks twice does not wait for the engine
+        signal.signal(signum, signal.SIG_DFL)  # a second Ctrl+C does not wait for the engine
         console().print(plain(f"\ninterrupted; go on with: autoprune resume {run.path}"), soft_wrap=True)
         remove_own()
         os._exit(INTERRUPTED)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,7 +1,8 @@
-"""Options that `compare`, `prune` and `evaluate` share, and the settings that they stand for."""
+"""Options that several commands share, and the settings that they set."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -69,38 +70,51 @@ SandboxSeconds = Annotated[
 ]
 SANDBOX_SECONDS = SandboxSettings().seconds
 
+_EXPERIMENT = {
+    "model": "model",
+    "data": "data.source",
+    "calibration": "data.calibration",
+    "calibration_samples": "data.calibration_samples",
+    "seqlen": "data.seqlen",
+    "windows": "data.report_windows",
+    "bos": "data.bos",
+    "unit": "allocation.unit",
+    "device": "device",
+    "dtype": "dtype",
+    "offload": "offload",
+    "sandbox": "sandbox.engine",
+    "sandbox_seconds": "sandbox.seconds",
+}
+"""Options of `compare` and `prune` -> settings."""
+_SEARCH = {
+    "model": "model",
+    "sparsity": "sparsity",
+    "llm": "llm.provider",
+    "sandbox": "sandbox.engine",
+    "executor": "executor.kind",
+    "workers": "executor.workers",
+    "address": "executor.address",
+    "approval": "approval",
+    "approval_policy": "approval_policy",
+    "max_candidates": "search.max_candidates",
+    "max_minutes": "search.max_minutes",
+    "max_tokens": "search.max_tokens",
+    "max_usd": "search.max_usd",
+    "transfer_model": "confirmation.transfer_model",
+    "seed": "seed",
+    "database": "database",
+}
+"""Options of `search`, `resume` and `doctor` -> settings."""
 
-def experiment_config(
-    *,
-    model: str,
-    data: str,
-    calibration: str,
-    calibration_samples: int,
-    seqlen: int,
-    windows: int,
-    bos: str,
-    unit: str,
-    device: str,
-    dtype: str,
-    offload: str,
-    sandbox: str,
-    sandbox_seconds: float,
-) -> Config:
-    """The settings tree for pruning without a search. Raises UsageError for a value that does not fit."""
-    values = {
-        "model": model,
-        "data.source": data,
-        "data.calibration": calibration,
-        "data.calibration_samples": calibration_samples,
-        "data.seqlen": seqlen,
-        "data.report_windows": windows,
-        "data.search_windows": min(windows, Config().data.search_windows),
-        "data.bos": bos,
-        "allocation.unit": unit,
-        "device": device,
-        "dtype": dtype,
-        "offload": offload,
-        "sandbox.engine": sandbox,
-        "sandbox.seconds": sandbox_seconds,
-    }
+
+def experiment_config(options: Mapping[str, Any]) -> Config:
+    """The settings for pruning without a search, from a command's options. Raises UsageError for an invalid value."""
+    values = {key: options[name] for name, key in _EXPERIMENT.items()}
+    values["data.search_windows"] = min(options["windows"], Config().data.search_windows)
     return load_config(None, settings(values))
+
+
+def overrides(options: Mapping[str, Any]) -> list[str]:
+    """The `key=value` words of the given options of a command about a search."""
+    values = {key: options.get(name) for name, key in _SEARCH.items()}
+    return [f"{key}={value}" for key, value in values.items() if value is not None]

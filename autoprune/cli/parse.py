@@ -1,4 +1,4 @@
-"""Reading what a user wrote: lists between commas, shares, choices, settings."""
+"""Parses values of options: lists separated by commas, sparsities, choices, settings."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ KINDS: tuple[str, ...] = get_args(Statistics)
 
 
 def settings(values: Mapping[str, Any]) -> list[str]:
-    """`key=value` words for the settings tree; strings are quoted, so that none is read as a number."""
+    """`key=value` words; strings are quoted, so that none is parsed as a number."""
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 
 def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """A file of settings, if one is named, and `key=value` words. Raises UsageError for a second file."""
+    """A file of settings or None, and `key=value` words. Raises UsageError for a second file."""
     files = [word for word in words if "=" not in word]
     if len(files) > 1:
         raise UsageError(f"{files[1]!r} is not of the form key=value, and one file of settings was given already")
@@ -27,15 +27,15 @@ def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
 
 
 def words(text: str) -> list[str]:
-    """The words between commas. Raises UsageError when there is none."""
-    found = [word.strip() for word in text.split(",") if word.strip()]
-    if not found:
+    """The words of a list separated by commas. Raises UsageError for an empty one."""
+    items = [word.strip() for word in text.split(",") if word.strip()]
+    if not items:
         raise UsageError(f"{text!r} names nothing; give one or more words, separated by commas")
-    return found
+    return items
 
 
 def share(text: str) -> float:
-    """A sparsity. Raises UsageError for what is no number."""
+    """A sparsity. Raises UsageError for anything but a number."""
     try:
         return float(text)
     except ValueError:
@@ -47,8 +47,8 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def choice(word: str, among: Sequence[str]) -> Any:
-    """The word, if it is one of those. Raises UsageError otherwise."""
-    if word not in among:
-        raise UsageError(f"{word!r} is not one of {', '.join(among)}")
+def choice(word: str, choices: Sequence[str]) -> Any:
+    """The word if it is one of the choices. Raises UsageError otherwise."""
+    if word not in choices:
+        raise UsageError(f"{word!r} is not one of {', '.join(choices)}")
     return word

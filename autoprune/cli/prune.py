@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 @log_to(say)
 def prune(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="The model directory to write.")],
     model: Model = "smollm2-135m",
     algorithm: Annotated[
@@ -94,21 +95,7 @@ def prune(
     from autoprune.evaluation.export import produce
     from autoprune.measuring.algorithms import open_algorithms
 
-    config = experiment_config(
-        model=model,
-        data=data,
-        calibration=calibration,
-        calibration_samples=calibration_samples,
-        seqlen=seqlen,
-        windows=windows,
-        bos=bos,
-        unit=unit,
-        device=device,
-        dtype=dtype,
-        offload=offload,
-        sandbox=sandbox,
-        sandbox_seconds=sandbox_seconds,
-    )
+    config = experiment_config(context.params)
     recipe = _recipe(sparsity, allocation, refinement, update, pattern, statistics, unit)
     try:
         with open_algorithms([algorithm], config.sandbox) as (chosen,):
@@ -130,17 +117,18 @@ def _recipe(
     statistics: str,
     unit: str,
 ) -> "Recipe":
-    """A pattern fixes the sparsity and is uniform; a contradicting word is refused."""
+    """A pattern fixes the sparsity and is uniform. Raises UsageError for a contradicting option."""
     from autoprune.evaluation.recipe import Recipe
     from autoprune.pruning.masks import parse_pattern
 
     kept = parse_pattern(pattern)
-    wanted = share(sparsity) if sparsity is not None else 0.5 if kept is None else 1.0 - kept[0] / kept[1]
-    if kept is not None and abs(wanted - (1.0 - kept[0] / kept[1])) > 1e-9:
-        raise UsageError(f"the pattern {pattern} means a sparsity of {1.0 - kept[0] / kept[1]:g}, not {wanted:g}")
+    default = 0.5 if kept is None else 1.0 - kept[0] / kept[1]
+    target = share(sparsity) if sparsity is not None else default
+    if kept is not None and abs(target - default) > 1e-9:
+        raise UsageError(f"the pattern {pattern} means a sparsity of {default:g}, not {target:g}")
     chosen = allocation or ("sdsa" if kept is None else "uniform")
     kind, refined = choice(statistics, KINDS), choice(refinement, REFINEMENTS)
-    return Recipe(wanted, chosen, choice(update, UPDATES), pattern, kind, unit, refined)
+    return Recipe(target, chosen, choice(update, UPDATES), pattern, kind, unit, refined)
 
 
 def _facts(made: "Produced") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The settings of a search that replays a recording: as recorded, unless the user gives others."""
+"""The settings of a search that replays a recording: the recorded ones, unless the user gives others."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +10,17 @@ from autoprune.models.gguf_files import KNOWN
 from autoprune.report.text import one_line
 
 if TYPE_CHECKING:
-    from autoprune.llm.choose import Choice
+    from autoprune.llm.provider import Choice
 
 SHOWN = 1000
 """Characters of the line about settings."""
 
 
 def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
-    """The user's settings (a file and words, loaded as `config`) over those of the recording that they ask for.
+    """The recording's settings, overridden by the user's (a file and words, loaded as `config`).
 
-    Without a recording they are as given. What differs by it from the defaults is printed. Raises UsageError for a
-    recording that cannot be used, or of a target that nobody named and that would have to be fetched from somewhere.
+    Without a recording they are unchanged. Recorded values that differ from the defaults are printed. Raises UsageError
+    for a recording that cannot be used, or whose target is not built in if the user names none.
     """
     from autoprune.llm.recorded_settings import defaults
     from autoprune.llm.recording import open_recording, replays
@@ -28,7 +28,7 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
     if not replays(config.llm):
         return config
     recording = open_recording(config.llm)
-    beneath: dict[str, Any] = {}
+    defaults_of_run: dict[str, Any] = {}
     if "model" not in config.model_fields_set:
         target = recording.header.target
         if target not in KNOWN:
@@ -36,16 +36,16 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
                 f"the recording {recording.path} is of the target {one_line(target)}, which a recording alone does not "
                 "have loaded: name a target by --model"
             )
-        beneath["model"] = target
+        defaults_of_run["model"] = target
     try:
-        beneath |= defaults(recording.header.settings)
-        recorded = load_config(path, words, beneath)
+        defaults_of_run |= defaults(recording.header.settings)
+        recorded = load_config(path, words, defaults_of_run)
     except UsageError as error:
         raise UsageError(f"the settings in the recording {recording.path} cannot be used: {error}") from None
     before, after = flat_settings(config), flat_settings(recorded)
     taken = [
         f"{key}={value}"
-        for key, value in beneath.items()
+        for key, value in defaults_of_run.items()
         if after[key] == value and (key in ("model", "sparsity") or before[key] != value)
     ]
     if taken:
@@ -54,8 +54,8 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
 
 
 def chosen(config: Config, choice: "Choice") -> Config:
-    """The settings that the run keeps: with the provider that was chosen, and the place of a recording that was named,
-    so that the run can be resumed from any folder."""
+    """The settings to store, with the chosen provider and the absolute path of the recording, so that the run can be
+    resumed from any folder."""
     update: dict[str, object] = {"provider": choice.provider}
     if choice.recording is not None and config.llm.recording is not None:
         update["recording"] = str(choice.recording.path.resolve())

@@ -40,7 +40,7 @@ def report(
 
 
 def write_report(run: RunDirectory, out: Path | None = None, config: Config | None = None) -> None:
-    """Write the file that the user named, or the run's own. `config`: for a database that a password was given for.
+    """Write the report to `out`, or into the run. `config`: settings with the database's password.
 
     Raises AutoPruneError if it cannot be written.
     """

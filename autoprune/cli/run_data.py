@@ -1,4 +1,4 @@
-"""What the commands that draw a run take from it, beside its events: graph, costs, and the place of each candidate."""
+"""Data of a run for the commands that show it: reasoning graph, costs, and each candidate's cell in the map."""
 
 import json
 from contextlib import closing
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def look_over(directory: RunDirectory, config: Config) -> None:
-    """Read all facts of a run once, before a search goes on from them: not one may be wrong hours later.
+    """Read all events and rows of a run before a search continues it, so that invalid ones are found at once.
 
-    `config`: settings that open its database. Raises UsageError for what is none of this program's.
+    `config`: settings that open its database. Raises UsageError.
     """
     from autoprune.report.picture import Picture
     from autoprune.report.tables import final_table, run_row
@@ -58,15 +58,15 @@ def placed_candidates(directory: RunDirectory, archive: "Archive") -> "list[Plac
 
 
 def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
-    """What each slot's calls to chat models used, from the journal of replies; those about a generation (the
-    analyst's) stand under its name, as `g1`."""
+    """Slot -> usage of its calls to chat models, from the journal; calls about a generation (the analyst's) have its
+    name, as `g1`."""
     from autoprune.llm.reply import Record, recorded_usage
     from autoprune.report.candidate import Spending
 
     calls: dict[str, list[Record]] = {}
     for key, record in archive.calls().items():
-        if about := owner_of(key):
-            calls.setdefault(about, []).append(Record.model_validate(record))
+        if owner := owner_of(key):
+            calls.setdefault(owner, []).append(Record.model_validate(record))
     return {
         slot: Spending(
             agents={role: used.model_dump() for role, used in sorted(recorded_usage(map(vars, records)).items())},

@@ -22,18 +22,18 @@ def runs(
 ) -> None:
     """List the runs with their best candidate and state."""
     root = root or runs_root()
-    found = list(_looked_at(list_runs(root)))
+    entries = list(_readable(list_runs(root)))
     if as_json:
-        print_json([run_row(*each) for each in found])
-    elif found:
-        console().print(runs_table(found))
+        print_json([run_row(*entry) for entry in entries])
+    elif entries:
+        console().print(runs_table(entries))
     else:
         console().print(plain(f"no runs in {root}"))
 
 
-def _looked_at(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int]]:
-    """Runs by their events and sources: an archive may be in use, of an older version, or damaged. One that cannot be
-    read is told, and does not hide the others."""
+def _readable(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int]]:
+    """Runs by their events and sources, without the archive, which may be in use, of an older version, or damaged. A
+    run that cannot be read is reported and left out."""
     from autoprune.agents.niche import niche_of
     from autoprune.runs.facts import reading_facts
     from autoprune.runs.quality import best_of_cells, outcomes_told, place
@@ -46,7 +46,7 @@ def _looked_at(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int
                 cells = best_of_cells(place(run, outcomes_told(events), niche_of))
                 entry = str(run.path), Picture.of(events), len(cells)
                 json.dumps(run_row(*entry), allow_nan=False)
-                runs_table([entry])  # drawn alone first, since its events may say anything
+                runs_table([entry])  # rendered alone first, since its events may be invalid
         except AutoPruneError as error:
             say(f"left out: {error}")
         except OSError as error:

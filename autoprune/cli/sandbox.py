@@ -53,7 +53,7 @@ def check(
     which: Annotated[SandboxEngine, typer.Option("--sandbox", help="Which sandbox is tried.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the probes as JSON.")] = False,
 ) -> None:
-    """Run one good candidate and some that must fail in the right way. Exit 1 if one of them does not."""
+    """Run a valid candidate and some that must fail in a defined way. Exit 1 if one of them does not."""
     from autoprune.sandbox.check import check as run_probes
     from autoprune.sandbox.choose import make_sandbox
 

@@ -1,15 +1,15 @@
 """`autoprune search` and `autoprune resume`."""
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
 
 from autoprune.cli import complete
-from autoprune.cli.common import console, person, print_json, report_error, say
+from autoprune.cli.common import console, errors, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.guards import attended, faults_explained, gone_unless_begun, stop_at_once
-from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run
+from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides
 from autoprune.cli.parse import listed, split
 from autoprune.cli.replay import as_recorded, chosen
 from autoprune.cli.report import NAME, write_report
@@ -29,12 +29,17 @@ from autoprune.runs.events import EventLog, read_events
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 APPROVALS: tuple[str, ...] = get_args(Approval)
 EXECUTORS: tuple[str, ...] = get_args(ExecutorKind)
-EXECUTOR = f"Where candidates are measured: {listed(EXECUTORS)}."
-WORKERS = "How many candidates at a time, with processes and ray."
-ADDRESS = "With --executor ray: the cluster's HOST:PORT, auto or local."
+Executor = Annotated[
+    str | None,
+    typer.Option(help=f"Where candidates are measured: {listed(EXECUTORS)}.", autocompletion=complete.of(*EXECUTORS)),
+]
+Workers = Annotated[int | None, typer.Option(help="How many candidates at a time, with processes and ray.")]
+Address = Annotated[str | None, typer.Option(help="With --executor ray: the cluster's HOST:PORT, auto or local.")]
+Policy = Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")]
 
 
 def search(
+    context: typer.Context,
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="A file of settings, then single settings."),
@@ -51,14 +56,14 @@ def search(
     sandbox: Annotated[
         str | None, typer.Option(help=f"For candidates: {listed(SANDBOXES)}.", autocompletion=complete.of(*SANDBOXES))
     ] = None,
-    executor: Annotated[str | None, typer.Option(help=EXECUTOR, autocompletion=complete.of(*EXECUTORS))] = None,
-    workers: Annotated[int | None, typer.Option(help=WORKERS)] = None,
-    address: Annotated[str | None, typer.Option(help=ADDRESS)] = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    address: Address = None,
     approval: Annotated[
         str | None,
-        typer.Option(help=f"Who lets candidates run: {listed(APPROVALS)}.", autocompletion=complete.of(*APPROVALS)),
+        typer.Option(help=f"Who approves candidates: {listed(APPROVALS)}.", autocompletion=complete.of(*APPROVALS)),
     ] = None,
-    approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
+    approval_policy: Policy = None,
     max_candidates: Annotated[int | None, typer.Option(help="Stop after so many candidates.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after so many tokens of the chat model.")] = None,
@@ -70,33 +75,16 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
     """Search for a pruning algorithm: agents propose, criticise, run, measure and analyse candidates."""
-    options = {
-        "model": model,
-        "sparsity": sparsity,
-        "llm.provider": llm,
-        "sandbox.engine": sandbox,
-        "executor.kind": executor,
-        "executor.workers": workers,
-        "executor.address": address,
-        "approval": approval,
-        "approval_policy": approval_policy,
-        "search.max_candidates": max_candidates,
-        "search.max_minutes": max_minutes,
-        "search.max_tokens": max_tokens,
-        "search.max_usd": max_usd,
-        "confirmation.transfer_model": transfer_model,
-        "seed": seed,
-        "database": database,
-    }
-    path, overrides = split(words or [])
-    overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
-    config = as_recorded(load_config(path, overrides), path, overrides)
+    path, settings = split(words or [])
+    settings += overrides(context.params)
+    config = as_recorded(load_config(path, settings), path, settings)
     _check_second_model(config)
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)
 
 
 def resume(
+    context: typer.Context,
     run: Run,
     approval: Annotated[
         str | None,
@@ -105,10 +93,10 @@ def resume(
             autocompletion=complete.of(*APPROVALS),
         ),
     ] = None,
-    approval_policy: Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")] = None,
-    executor: Annotated[str | None, typer.Option(help=EXECUTOR, autocompletion=complete.of(*EXECUTORS))] = None,
-    workers: Annotated[int | None, typer.Option(help=WORKERS)] = None,
-    address: Annotated[str | None, typer.Option(help=ADDRESS)] = None,
+    approval_policy: Policy = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    address: Address = None,
     database: Annotated[
         str | None,
         typer.Option(metavar="URL", help="The run's PostgreSQL database, with its password or at a new host."),
@@ -119,17 +107,9 @@ def resume(
     """Continue a run that was interrupted, killed or paused; an ended one shows its table again."""
     directory = open_run(run, trust)
     config, _ = directory.settings()
-    options = {
-        "approval": approval,
-        "approval_policy": approval_policy,
-        "database": database,
-        "executor.kind": executor,
-        "executor.workers": workers,
-        "executor.address": address,
-    }
-    words = [f"{key}={value}" for key, value in options.items() if value is not None]
-    config = change_config(config, words)
-    confirm_named(directory, words)
+    settings = overrides(context.params)
+    config = change_config(config, settings)
+    confirm_named(directory, settings)
     from autoprune.search.session import finished
 
     ended = finished(directory)
@@ -141,12 +121,12 @@ def resume(
 
 
 def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
-    """Start or continue a run's search as a command does: shown live, stopped by Ctrl+C, ended by its table."""
-    from autoprune.llm.choose import choose_llm
+    """Start or continue a run's search with a live view, handle Ctrl+C, and print the final table."""
+    from autoprune.llm.provider import choose_llm
     from autoprune.runs.approvals import Switch
     from autoprune.search.session import check_agents, finished, open_context, work
 
-    screen = console() if not as_json else _stderr()
+    screen = errors() if as_json else console()
     with run.locked(), gone_unless_begun(run, config, fresh) as begin:
         if fresh or not finished(run):
             events = EventLog(run.events_file)
@@ -197,7 +177,7 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
 
 
 def _write_report(run: RunDirectory, config: Config) -> None:
-    """The search has ended well, with or without its report."""
+    """Write the report; an error is printed, since the search itself has succeeded."""
     try:
         write_report(run, config=config)
     except AutoPruneError as error:
@@ -205,15 +185,9 @@ def _write_report(run: RunDirectory, config: Config) -> None:
 
 
 def _check_second_model(config: Config) -> None:
-    """A model that is needed in an hour had better be there now. Raises UsageError; reads its configuration only."""
+    """Raises UsageError now for a transfer model that is only needed at the end; reads its configuration only."""
     if config.confirmation.transfer_model is not None:
         from autoprune.models.loading import stored_dtype
 
         with log_to(say):
             stored_dtype(config.confirmation.transfer_model)
-
-
-def _stderr() -> Any:
-    from autoprune.cli.common import errors
-
-    return errors()

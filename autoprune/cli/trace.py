@@ -1,4 +1,4 @@
-"""`autoprune trace`: a run, a generation or one candidate of it, as it went, is going, or as a graph."""
+"""`autoprune trace`: shows a run, a generation or one candidate, live or afterwards, or the reasoning graph."""
 
 import re
 import sys
@@ -56,7 +56,7 @@ def trace(
         bool, typer.Option("--json", help="Print the events (with --map: map and front) as JSON.")
     ] = False,
 ) -> None:
-    """Show who said what, the chain of thought behind each candidate, its code, what was measured, and what it cost."""
+    """Show the chain of thought behind each candidate, its code, its reviews, its measurements, and its costs."""
     from autoprune.runs.archive import Archive
     from autoprune.runs.facts import reading_facts
 
@@ -78,7 +78,7 @@ def trace(
     if follow:
         with reading_facts(directory):
             for event in follow_events(directory.events_file):
-                _tell(event)
+                _print_event(event)
         return
     announce(directory, directory.settings()[0])
     with reading_facts(directory), closing(Archive.of(directory)) as archive:
@@ -97,8 +97,8 @@ def trace(
             _show(drawn, f"autoprune trace {directory.name} {part or ''}".rstrip(), html, svg, out)
 
 
-def _tell(event: Event) -> None:
-    """An event as the line that the search itself prints. Ctrl+C ends it; the run does not notice."""
+def _print_event(event: Event) -> None:
+    """Print an event as the search itself does."""
     from autoprune.report.live import describe
 
     line = describe(event)
@@ -107,7 +107,7 @@ def _tell(event: Event) -> None:
 
 
 def _send(directory: RunDirectory, url: str, follow: bool) -> None:
-    """The run as spans: all there is, or with `follow` each as it ends. The run's own process has no part in it."""
+    """Send the run as spans: all at once, or with `follow` each when it ends."""
     from autoprune.report.otlp import Collector
     from autoprune.report.spans import Spans
 
@@ -115,7 +115,7 @@ def _send(directory: RunDirectory, url: str, follow: bool) -> None:
     with closing(Collector(url)) as collector:
         if follow:
             for event in follow_events(directory.events_file):
-                _tell(event)
+                _print_event(event)
                 collector.send(spans.identity, spans.take(event))
         else:
             ended = [span for event in read_events(directory.events_file) for span in spans.take(event)]
@@ -162,7 +162,7 @@ def _drawn(
 def _graph(
     directory: RunDirectory, archive: "Archive", generation: int | None = None, slot: str | None = None
 ) -> "MultiDiGraph[str]":
-    """The reasoning graph; of a generation what stood at its end, of a candidate what led to it."""
+    """The reasoning graph; for a generation up to its end, for a candidate its ancestors."""
     from autoprune.report.graph import led_to, until
 
     graph = reasoning_graph(directory, archive)
@@ -183,7 +183,7 @@ def _formatted(graph: "MultiDiGraph[str]", wanted: str) -> str:
 
 
 def _show(drawn: "RenderableType", title: str, html: Path | None, svg: Path | None, out: Path | None) -> None:
-    """On the screen as wide as it is; in files as wide as a page."""
+    """Print to the screen, and write files with the width of a page."""
     from autoprune.report.page import Page
 
     if out is None:
@@ -208,30 +208,30 @@ def _give(text: str, out: Path | None) -> None:
 
 
 def _about(event: Event, generation: int | None, slot: str | None) -> bool:
-    """Whether an event is about this slot, or this generation, or whatever there is."""
-    named = str(event.data.get("slot", ""))
+    """Whether an event belongs to this slot, or to this generation; all events do if both are None."""
+    owner = str(event.data.get("slot", ""))
     if slot is not None:
-        return named == slot
-    return generation is None or generation_of(named) == generation or event.data.get("generation") == generation
+        return owner == slot
+    return generation is None or generation_of(owner) == generation or event.data.get("generation") == generation
 
 
-def _part(archive: "Archive", wanted: str | None) -> tuple[int | None, str | None]:
-    """The generation or the slot that a user means by `g2`, `g2.c1`, the start of a content hash, or `best`."""
-    if not wanted:
+def _part(archive: "Archive", name: str | None) -> tuple[int | None, str | None]:
+    """The generation or the slot of `g2`, `g2.c1`, the start of a content hash, or `best`."""
+    if not name:
         return None, None
     from autoprune.runs.lookup import BEST, best_slot
 
     proposals = archive.proposals()
-    if wanted == BEST:
+    if name == BEST:
         return None, best_slot(archive)
-    if named := re.fullmatch(r"g(\d+)", wanted):
+    if match := re.fullmatch(r"g(\d+)", name):
         generations = list(dict.fromkeys(proposal.generation for proposal in proposals))
-        if int(named[1]) in generations:
-            return int(named[1]), None
-        known = ", ".join(map(generation_id, generations)) or "none"
-        raise UsageError(f"there is no generation {wanted!r} in this run; its generations are: {known}")
+        if int(match[1]) in generations:
+            return int(match[1]), None
+        names = ", ".join(map(generation_id, generations)) or "none"
+        raise UsageError(f"there is no generation {name!r} in this run; its generations are: {names}")
     for proposal in proposals:
-        if proposal.slot == wanted or (proposal.candidate or "").startswith(wanted):
+        if proposal.slot == name or (proposal.candidate or "").startswith(name):
             return None, proposal.slot
-    known = ", ".join(dict.fromkeys(proposal.slot for proposal in proposals)) or "none"
-    raise UsageError(f"there is no candidate {wanted!r} in this run; its slots are: {known}")
+    slots = ", ".join(dict.fromkeys(proposal.slot for proposal in proposals)) or "none"
+    raise UsageError(f"there is no candidate {name!r} in this run; its slots are: {slots}")

@@ -1,4 +1,4 @@
-"""What an executor is: it takes a candidate as plain data, and gives back what was measured of it."""
+"""The executor's interface: a job in, a measurement out."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from autoprune.runs.measurement import Measurement
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate to be scored and measured, with all that this depends on beside the bench. It can be pickled."""
+    """A candidate to score and measure, with everything that the result depends on except the bench. Picklable."""
 
     name: str
     source: str
@@ -23,22 +23,22 @@ class Job:
 class Executor(Protocol):
     """Scores and measures candidates on one target, with one calibration sample.
 
-    Jobs may come from several threads. What comes of a job depends on the job alone: neither on where it runs, nor on
-    what ran before it, nor on the order in which jobs end.
+    Thread-safe. The result of a job depends on the job only: not on where it runs, on earlier jobs, or on the order in
+    which jobs end.
     """
 
     conditions: dict[str, Any]
-    """What of its own a measurement depends on, for the cache's key."""
+    """Properties of the executor that measurements depend on, for the cache's key."""
 
     def measure(self, job: Job) -> Measurement:
-        """The measurement, as far as the job's ladder lets it.
+        """Run the job's ladder.
 
-        Raises CandidateFailure with stage and reason, StoppedEarly when the ladder says that the rest is not worth it,
-        AutoPruneError when nothing can be measured any more.
+        Raises CandidateFailure with stage and reason, StoppedEarly when the ladder stops the candidate, AutoPruneError
+        when the executor cannot measure any more.
         """
 
     def verify(self) -> None:
-        """Raises AutoPruneError unless the target's weights are what they were when the executor was made."""
+        """Raises AutoPruneError if the target's weights have changed since the executor was made."""
 
     def close(self) -> None:
-        """End every process that it started."""
+        """End all processes that it started."""

@@ -1,9 +1,8 @@
-"""Heavy work by one thread at a time, whose helpers end with it.
+"""A lock for heavy work by one thread at a time, which ends the thread's OpenMP helpers when it is released.
 
-torch's loops are OpenMP's, whose runtime keeps a team of helpers for every thread that ever had a loop. GNU's lets a
-helper wait awake between two loops, which follow each other within microseconds, but no longer once all teams together
-are more threads than cores: then each loop begins with a wake-up, and passes of a small model are slower for it.
-Agents' threads measure one after the other, and each would leave a team behind.
+OpenMP keeps a team of helper threads for every thread that has run a parallel loop. GNU's helpers spin between loops,
+but sleep once all teams together have more threads than there are cores; then every loop starts with a wake-up, which
+slows down small models. Agents measure from several threads in turn, and each would leave a team behind.
 """
 
 import ctypes
@@ -16,16 +15,16 @@ _PAUSE_SOFT = 1
 
 
 def end_helpers() -> bool:
-    """End the OpenMP helpers of the calling thread; its next loop starts them anew, which takes microseconds.
+    """End the OpenMP helpers of the calling thread; its next loop restarts them within microseconds.
 
-    False, and nothing changed, where the runtime that is loaded cannot do that.
+    Returns False if the loaded runtime does not support it.
     """
     pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)
     return pause is not None and pause(_PAUSE_SOFT) == 0
 
 
 class ComputeLock(AbstractContextManager[None]):
-    """A lock that a thread may take again while it has it. Helpers of the thread end before it is another's."""
+    """A reentrant lock. The thread's helpers end before another thread can acquire it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()

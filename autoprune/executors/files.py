@@ -1,6 +1,6 @@
-"""What a node of a cluster may lack, and where it is kept there: the target, and statistics. By content, in the cache.
+"""Where a cluster's node stores the target and statistics that it was sent, in its cache by content.
 
-A node that has the same files already, as every process on the coordinator's machine has, is sent nothing.
+A node that already has the same files, such as the coordinator's machine, is sent nothing.
 """
 
 import hashlib
@@ -16,29 +16,29 @@ from autoprune.spare_cache import spare_cache
 
 
 def target_folder(fingerprint: str) -> Path:
-    """Where a target goes that was sent to this machine; `fingerprint`: that of its weights."""
+    """The directory of a target that was sent to this machine; `fingerprint`: that of its weights."""
     return cache_dir() / "sent" / f"target-{fingerprint}"
 
 
 def statistics_root(bundle: str, digest: str) -> Path:
-    """Where this machine has, or is to get, a directory `bundle` of statistics with this digest.
+    """The parent of the directory `bundle` of statistics with this digest.
 
-    Its own cache, if what is there was collected with the same outcome to the last bit; else a place for what was sent.
+    This machine's own cache, if its statistics are bitwise the same; else the directory for those that are sent.
     """
-    for place in (cache_dir(), spare_cache()):
-        if place is not None and digest_of(place / PLACE / bundle) == digest:
-            return place / PLACE
+    for cache in (cache_dir(), spare_cache()):
+        if cache is not None and digest_of(cache / PLACE / bundle) == digest:
+            return cache / PLACE
     return cache_dir() / "sent" / f"statistics-{digest}"
 
 
 def digest_of(bundle: Path) -> str:
-    """A short hash of a bundle's dense statistics, weights excluded; empty where there is no such bundle."""
+    """A short hash of a bundle's dense statistics, weights excluded; empty if there is no such bundle."""
     file = bundle / "statistics.safetensors"
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else ""
 
 
 def keep(into: Path, names: Sequence[str], contents: Sequence[NDArray]) -> None:
-    """Write a directory of files that were sent, whole or not at all; nothing where it is there already.
+    """Write a directory of files atomically, unless it exists.
 
     `contents`: uint8 [bytes], one for each name. Raises DownloadError when the disk is full.
     """

@@ -1,4 +1,4 @@
-"""In this process, one candidate at a time. Each worker of the other executors has one of these inside."""
+"""Measures in this process, one candidate at a time. The workers of the other executors use it as well."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from autoprune.sandbox.base import Sandbox
 
 @dataclass
 class InProcessExecutor:
-    """The sandbox scores, the evaluator masks and measures. `lock` is held meanwhile: one heavy job at a time."""
+    """The sandbox scores, the evaluator masks and measures; see base.Executor. `lock`: held while a job runs."""
 
     bench: Bench
     sandbox: Sandbox
@@ -25,20 +25,16 @@ class InProcessExecutor:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """See base.Executor."""
         return {"threads": torch.get_num_threads()}
 
     def measure(self, job: Job) -> Measurement:
-        """See base.Executor."""
         with self.lock:
             candidate = Candidate(job.name, job.source, self.sandbox)
             return measure(self.bench, candidate, job.recipe, job.split, job.ladder, subject=job.name)
 
     def verify(self) -> None:
-        """See base.Executor."""
         with self.lock:
             self.bench.target.verify()
 
     def close(self) -> None:
-        """End the sandbox."""
         self.sandbox.close()

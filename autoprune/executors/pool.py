@@ -1,4 +1,4 @@
-"""Workers side by side, each with one job at a time. One that is lost is replaced, and its job is run again."""
+"""A pool of workers that run one job at a time each. A lost worker is replaced, and its job is run again."""
 
 import logging
 import queue
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 MOST_LOST = 3
-"""Workers that may be lost over one job, or in a row before they are open."""
+"""Limit of workers that are lost while they run the same job, or in a row while they start."""
 
 
 class WorkerLost(Exception):
-    """A worker has ended, or cannot be reached any more. Its message says how, in a few words."""
+    """A worker has ended or cannot be reached. The message gives the reason in a few words."""
 
 
 class WorkerHandle(Protocol):
@@ -31,30 +31,28 @@ class WorkerHandle(Protocol):
     name: str
 
     def open(self) -> Failure | None:
-        """Wait until the worker can take jobs. `name` then says where it is."""
+        """Wait until the worker can take jobs. Then `name` includes its location."""
 
     def check(self) -> None:
         """Raises WorkerLost if it is known to have ended."""
 
     def provide(self, bundle: Path) -> Failure | None:
-        """See to it that the worker finds these statistics, which the coordinator has collected."""
+        """Make sure that the worker has these statistics of the coordinator."""
 
-    def measure(self, job: Job) -> Measurement | Failure:
-        """See worker.Worker."""
+    def measure(self, job: Job) -> Measurement | Failure: ...
 
-    def verify(self) -> Failure | None:
-        """See worker.Worker."""
+    def verify(self) -> Failure | None: ...
 
     def close(self) -> None:
-        """End it, whatever it is doing. May be called twice, and from another thread."""
+        """End it, even during a job. May be called twice, and from another thread."""
 
 
 class Pool:
     """The executor over several workers; see base.Executor.
 
-    `start(place)` begins to start the worker of a place (0, 1, ...) and returns at once; what is slow is the handle's
-    `open`. `statistics(fields)`: the coordinator's bundle with these on-demand fields, collected if need be. `closed`
-    is called once all of them have ended.
+    `start(place)` begins to start the worker of a place (0, 1, ...) and returns at once; the handle's `open` waits for
+    it. `statistics(fields)`: the coordinator's bundle with these on-demand fields, collected if necessary. `closed` is
+    called when all workers have ended.
     """
 
     def __init__(
@@ -79,21 +77,21 @@ class Pool:
             self._hire(place)
 
     def measure(self, job: Job) -> Measurement:
-        """See base.Executor. CandidateFailure too when `MOST_LOST` workers are lost over the job."""
+        """See base.Executor. Also raises CandidateFailure when `MOST_LOST` workers are lost during the job."""
         reasons: list[str] = []
         fields = expensive_fields_named(job.source)
         bundle = self._statistics(fields) if fields else None
         while len(reasons) < MOST_LOST:
-            idle, hand = self._take()
+            idle, handle = self._take()
             try:
                 if bundle is not None:
-                    _raised(hand.provide(bundle))
-                answer = hand.measure(job)
+                    _raised(handle.provide(bundle))
+                answer = handle.measure(job)
             except WorkerLost as lost:
                 reasons.append(str(lost))
                 last = len(reasons) == MOST_LOST
-                then = f"the last of {MOST_LOST} lost over it" if last else "which is measured again"
-                self._replace(hand, f"{lost}) while it measured candidate {job.name[:8]}, {then}")
+                consequence = f"the last of {MOST_LOST} lost over it" if last else "which is measured again"
+                self._replace(handle, f"{lost}) while it measured candidate {job.name[:8]}, {consequence}")
                 continue
             self._idle.put(idle)
             return _raised(answer)
@@ -101,73 +99,72 @@ class Pool:
         raise CandidateFailure("measure", "crashed", message)
 
     def wait_until_warm(self) -> None:
-        """Return when every worker waits for jobs. Raises AutoPruneError when one could not be started."""
+        """Wait until all workers are idle. Raises AutoPruneError when one could not be started."""
         idle = [self._take()[0] for _ in range(self.workers)]
-        for each in idle:
-            self._idle.put(each)
+        for worker in idle:
+            self._idle.put(worker)
 
     def verify(self) -> None:
-        """See base.Executor; every worker that has nothing to do is asked."""
+        """See base.Executor; checks all idle workers."""
         for _ in range(self._idle.qsize()):
-            idle, hand = self._take()
+            idle, handle = self._take()
             try:
-                _raised(hand.verify())
+                _raised(handle.verify())
             except WorkerLost as lost:
-                self._replace(hand, f"{lost}) before its target was verified")
+                self._replace(handle, f"{lost}) before its target was verified")
             else:
                 self._idle.put(idle)
 
     def close(self) -> None:
-        """See base.Executor."""
         with self._lock:
             self._closed = True
-            hands = list(self._places.values())
-        for hand in hands:
-            hand.close()
+            handles = list(self._places.values())
+        for handle in handles:
+            handle.close()
         self._starters.shutdown(cancel_futures=True)
         self._when_closed()
 
     def _hire(self, place: int) -> None:
-        """Begin to start a worker; once it is open, it waits for jobs."""
+        """Begin to start a worker, which becomes idle once it is open."""
         with self._lock:
             if not self._closed:
                 self._starters.submit(self._started, place).add_done_callback(self._idle.put)
 
     def _started(self, place: int) -> WorkerHandle:
-        """An open worker. Raises AutoPruneError when none can be had."""
+        """An open worker. Raises AutoPruneError when `MOST_LOST` in a row fail to start."""
         reason = ""
         for _ in range(MOST_LOST):
             with self._lock:
                 if self._closed:
                     raise AutoPruneError("the executor is closed")
-                hand = self._places[place] = self._start(place)
+                handle = self._places[place] = self._start(place)
             try:
-                _raised(hand.open())
+                _raised(handle.open())
             except WorkerLost as lost:
                 reason = str(lost)
-                hand.close()
+                handle.close()
                 continue
-            return hand
+            return handle
         raise AutoPruneError(f"{MOST_LOST} workers in a row ended before they could take a candidate; last: {reason}")
 
     def _take(self) -> tuple[Future[WorkerHandle], WorkerHandle]:
-        """A worker that waits for jobs. Raises the AutoPruneError of one that could not be started."""
+        """An idle worker. Raises the AutoPruneError of one that could not be started."""
         while True:
             idle = self._idle.get()
             if idle.exception() is not None:
-                self._idle.put(idle)  # for the others who wait
-            hand = idle.result()
+                self._idle.put(idle)  # for other waiting threads
+            handle = idle.result()
             try:
-                hand.check()
-            except WorkerLost as lost:  # which is no job's fault
-                self._replace(hand, f"{lost}) while it had nothing to do")
+                handle.check()
+            except WorkerLost as lost:  # while idle, so it does not count against a job
+                self._replace(handle, f"{lost}) while it had nothing to do")
                 continue
-            return idle, hand
+            return idle, handle
 
-    def _replace(self, hand: WorkerHandle, how: str) -> None:
-        logger.warning(f"{hand.name} was lost ({how}; another worker takes its place")
-        place = next(place for place, other in self._places.items() if other is hand)
-        hand.close()
+    def _replace(self, handle: WorkerHandle, circumstances: str) -> None:
+        logger.warning(f"{handle.name} was lost ({circumstances}; another worker takes its place")
+        place = next(place for place, other in self._places.items() if other is handle)
+        handle.close()
         self._hire(place)
 
 

@@ -20,25 +20,24 @@ from autoprune.runs.measurement import Measurement
 
 
 class ProcessHandle:
-    """The coordinator's end of one process (serve.py); see pool.WorkerHandle. `gpu`: the one that it sees; None: all.
+    """The coordinator's end of one process (serve.py); see pool.WorkerHandle. `gpu`: its visible GPU; None: all.
 
-    The kernel ends a worker with the thread that started it: that is the one thread of `starter`, which lives as long
-    as this does.
+    The kernel ends a worker with the thread that started it: the single thread of `starter`, which must outlive it.
     """
 
-    def __init__(self, place: int, opening: WorkerSpec, starter: ThreadPoolExecutor, gpu: str | None = None) -> None:
-        self._opening = opening
+    def __init__(self, place: int, spec: WorkerSpec, starter: ThreadPoolExecutor, gpu: str | None = None) -> None:
+        self._spec = spec
         self._starter = starter
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self._channel, theirs = multiprocessing.Pipe()
         command = [sys.executable, "-m", "autoprune.executors.serve", str(theirs.fileno()), str(os.getpid())]
         self._process: subprocess.Popen[bytes] = starter.submit(
             subprocess.Popen,
             command,
-            env=environment(opening.threads, gpu),
+            env=environment(spec.threads, gpu),
             stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=self._said,
+            stdout=self._output,
+            stderr=self._output,
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl+C is for the coordinator, with which this ends
         ).result()
@@ -46,59 +45,51 @@ class ProcessHandle:
         self.name = f"worker {place + 1} (process {self._process.pid})"
 
     def open(self) -> Failure | None:
-        """See pool.WorkerHandle."""
-        answer: Failure | None = self._ask("open", self._opening)
-        return answer
+        return self._ask("open", self._spec)
 
     def check(self) -> None:
-        """See pool.WorkerHandle."""
         if self._process.poll() is not None:
             raise WorkerLost(self._end())
 
     def provide(self, bundle: Path) -> None:
-        """Nothing: it reads the coordinator's own files."""
+        """Does nothing: the worker reads the coordinator's files."""
 
     def measure(self, job: Job) -> Measurement | Failure:
-        """See pool.WorkerHandle."""
-        answer: Measurement | Failure = self._ask("measure", job)
-        return answer
+        return self._ask("measure", job)
 
     def verify(self) -> Failure | None:
-        """See pool.WorkerHandle."""
-        answer: Failure | None = self._ask("verify")
-        return answer
+        return self._ask("verify")
 
     def close(self) -> None:
-        """See pool.WorkerHandle."""
         self._process.kill()
         self._process.wait()
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
-            # By pickle: the channel's own `send` would pass tensors as open files.
+            # Pickled here: the channel's own `send` would pass tensors as open files.
             self._channel.send_bytes(pickle.dumps((method, arguments)))
             return pickle.loads(self._channel.recv_bytes())
         except (EOFError, OSError):
             raise WorkerLost(self._end()) from None
 
     def _end(self) -> str:
-        """How the process ended, and the last that it said if it ended by itself."""
-        self._process.kill()  # in case it only hung up
+        """How the process ended, with its last line of output if it exited by itself."""
+        self._process.kill()  # in case it only closed the channel
         code = self._process.wait()
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        self._output.seek(0)
+        lines = self._output.read().decode(errors="replace").strip().splitlines() or ["no output"]
         return f"exit code {code}: {lines[-1][:200]}"
 
 
 def environment(threads: int, gpu: str | None) -> dict[str, str]:
-    """The coordinator's own, with as many threads from the start, and with the GPU that it may use."""
+    """The environment of a worker: the coordinator's, with its number of threads and its visible GPU."""
     paths = [str(Path(autoprune.__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     own = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     return {**os.environ, **own, **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})}
 
 
 def gpu_of(place: int, share: float, visible: Sequence[str]) -> str:
-    """The GPU of the worker of a place; `share`: GPUs of a worker, so that with 0.5 two use the same one."""
+    """The GPU of the worker at a place; `share`: GPUs per worker, so with 0.5 two workers share one."""
     return visible[int(place * share)]

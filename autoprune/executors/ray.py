@@ -1,7 +1,7 @@
 """Workers on a Ray cluster: actors that hold the target and its statistics, each with a GPU or some cores of its own.
 
-What a node lacks it gets from Ray's object store, once per node and never per candidate. A sandbox runs where its actor
-runs, with what that node has: `docker` needs an engine on every node.
+A node gets missing files from Ray's object store, once per node and never per candidate. A sandbox runs on the node of
+its actor: `docker` needs an engine on every node.
 """
 
 import logging
@@ -28,17 +28,17 @@ from autoprune.runs.measurement import Measurement
 
 logger = logging.getLogger(__name__)
 FIND, OWN = "auto", "local"
-"""Instead of an address: the cluster that runs on this machine, and one that is started for this run."""
+"""In place of an address: the cluster that runs on this machine, or one that is started for this run."""
 REACHED_WITHIN = 5.0
 """Seconds for a cluster to take a connection."""
 PATIENCE = 30.0
-"""Seconds after which a line says that a worker is still waiting for room in the cluster."""
+"""Seconds after which a worker that still waits for room in the cluster is logged."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""No report home, and no warning about workers without a GPU."""
+"""Disables usage reports, and the warning about workers without a GPU."""
 
 
 def check_ray(address: str | None) -> None:
-    """Raises UsageError when Ray is not installed, or when nobody listens at the cluster's address."""
+    """Raises UsageError when Ray is not installed, or when the cluster's address does not accept connections."""
     _ray()
     address = address or os.environ.get("RAY_ADDRESS") or FIND
     if address in (FIND, OWN):
@@ -53,7 +53,7 @@ def check_ray(address: str | None) -> None:
 
 
 def connect(address: str | None) -> None:
-    """Join the cluster, or start one on this machine where none is named or running. Raises UsageError."""
+    """Join the cluster, or start one on this machine if none is named or running. Raises UsageError."""
     ray = _ray()
     try:
         with _own_signals():
@@ -64,12 +64,12 @@ def connect(address: str | None) -> None:
 
 
 def disconnect() -> None:
-    """Leave the cluster: the actors end. One that was started by `connect` ends too."""
+    """Leave the cluster, which ends the actors, and the cluster if `connect` started it."""
     _ray().shutdown()
 
 
 def room(cores: int, gpus: float) -> int:
-    """How many workers with so many cores and GPUs the cluster's nodes hold, when nothing else runs there."""
+    """How many workers with these cores and GPUs fit on the cluster's nodes if nothing else runs there."""
     nodes = [node["Resources"] for node in _ray().nodes() if node["Alive"]]
     return sum(_fit(node.get("CPU", 0.0), node.get("GPU", 0.0), cores, gpus) for node in nodes)
 
@@ -80,67 +80,71 @@ def _fit(node_cores: float, node_gpus: float, cores: int, gpus: float) -> int:
 
 
 class RayWorker(Worker):
-    """The actor. Beside what every worker does it keeps files that its node lacks."""
+    """The actor: a worker that can also store files that its node lacks."""
 
     def place(self) -> str:
-        """Where it is, for people."""
+        """Where the actor runs, as text."""
         return f"process {os.getpid()} on {socket.gethostname()}"
 
     def alive(self) -> None:
-        """Answer, or be known to have ended."""
+        """Returns if the actor is alive; Ray raises otherwise."""
 
-    def lacks(self, opening: WorkerSpec, bundle: str) -> bool:
+    def lacks(self, spec: WorkerSpec, bundle: str) -> bool:
         """Whether this machine has no such directory of statistics."""
-        return not self._folder(opening, bundle).exists()
+        return not self._folder(spec, bundle).exists()
 
-    def keep_statistics(self, opening: WorkerSpec, bundle: str, names: list[str], *contents: Any) -> Failure | None:
+    def keep_statistics(self, spec: WorkerSpec, bundle: str, names: list[str], *contents: Any) -> Failure | None:
         """Write a directory of statistics, unless another worker of this machine has done so."""
-        return answered(lambda: keep(self._folder(opening, bundle), names, contents))
+        return answered(lambda: keep(self._folder(spec, bundle), names, contents))
 
-    def keep_target(self, opening: WorkerSpec, names: list[str], *contents: Any) -> Failure | None:
+    def keep_target(self, spec: WorkerSpec, names: list[str], *contents: Any) -> Failure | None:
         """Write the target, unless another worker of this machine has done so."""
-        return answered(lambda: keep(target_folder(opening.fingerprints["model"]), names, contents))
+        return answered(lambda: keep(target_folder(spec.fingerprints["model"]), names, contents))
 
-    def _folder(self, opening: WorkerSpec, bundle: str) -> Path:
-        return statistics_root(opening.bundle, opening.digest) / bundle
+    def _folder(self, spec: WorkerSpec, bundle: str) -> Path:
+        return statistics_root(spec.bundle, spec.digest) / bundle
+
+
+Files = tuple[list[str], list[Any]]
+"""Names, and references to contents in Ray's object store."""
 
 
 class Store:
-    """The coordinator's files in Ray's object store, where each is put when the first node asks for it.
+    """The coordinator's files in Ray's object store. Each is put there when the first node needs it.
 
-    `lock`: held while the target is written, which must be dense then.
+    `compute_lock`: held while the target, which must be dense then, is written.
     """
 
-    def __init__(self, bench: Bench, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, bench: Bench, compute_lock: AbstractContextManager[Any]) -> None:
         self._bench = bench
-        self._dense = lock
-        self._once_each = threading.Lock()
-        self._put: dict[str, tuple[list[str], list[Any]]] = {}
+        self._compute_lock = compute_lock
+        self._lock = threading.Lock()
+        self._stored: dict[str, Files] = {}
 
-    def statistics(self, bundle: Path) -> tuple[list[str], list[Any]]:
-        """Names of a bundle's files, and references to their bytes."""
+    def statistics(self, bundle: Path) -> Files:
+        """The files of a bundle."""
         return self._once(bundle.name, lambda: _put_files(bundle))
 
-    def target(self) -> tuple[list[str], list[Any]]:
-        """The same of the target, as a directory that transformers can load."""
+    def target(self) -> Files:
+        """The files of the target, as a directory that transformers can load."""
 
-        def put() -> tuple[list[str], list[Any]]:
+        def put() -> Files:
             target: Any = self._bench.target
-            with tempfile.TemporaryDirectory() as folder, silence_transformers(), self._dense:
+            with tempfile.TemporaryDirectory() as folder, silence_transformers(), self._compute_lock:
                 target.model.save_pretrained(folder)
                 target.tokenizer.save_pretrained(folder)
                 return _put_files(Path(folder))
 
         return self._once("target", put)
 
-    def _once(self, what: str, put: Callable[[], tuple[list[str], list[Any]]]) -> tuple[list[str], list[Any]]:
-        with self._once_each:
-            if what not in self._put:
-                self._put[what] = put()
-            return self._put[what]
+    def _once(self, name: str, put: Callable[[], Files]) -> Files:
+        with self._lock:
+            if name not in self._stored:
+                self._stored[name] = put()
+            return self._stored[name]
 
 
-def _put_files(folder: Path) -> tuple[list[str], list[Any]]:
+def _put_files(folder: Path) -> Files:
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return [file.name for file in files], [_ray().put(np.fromfile(file, np.uint8)) for file in files]
 
@@ -148,62 +152,50 @@ def _put_files(folder: Path) -> tuple[list[str], list[Any]]:
 class RayHandle:
     """The coordinator's end of one actor; see pool.WorkerHandle."""
 
-    def __init__(self, place: int, opening: WorkerSpec, store: Store, bundle: Path, gpus: float) -> None:
+    def __init__(self, place: int, spec: WorkerSpec, store: Store, bundle: Path, gpus: float) -> None:
         self._ray = _ray()
-        self._opening = opening
+        self._spec = spec
         self._store = store
         self._bundle = bundle
         self._provided: set[str] = set()
         self.name = f"worker {place + 1}"
         actor = self._ray.remote(RayWorker).options(
-            num_cpus=opening.threads, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD"
+            num_cpus=spec.threads, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD"
         )
         self._actor = actor.remote()
 
     def open(self) -> Failure | None:
-        """See pool.WorkerHandle."""
-        where = self._actor.place.remote()
-        if not self._ray.wait([where], timeout=PATIENCE)[0]:
+        place = self._actor.place.remote()
+        if not self._ray.wait([place], timeout=PATIENCE)[0]:
             logger.info(f"{self.name} still waits for room in the cluster")
-        self.name = f"{self.name} ({self._got(where)})"
-        failure = self.provide(self._bundle)
-        if failure is not None:
-            return failure
-        answer: Failure | None = self._ask("open", self._opening)
-        if isinstance(answer, TargetMissing):
+        self.name = f"{self.name} ({self._got(place)})"
+        failure = self.provide(self._bundle) or self._ask("open", self._spec)
+        if isinstance(failure, TargetMissing):
             logger.info(f"sending the target to {self.name}")
             names, contents = self._store.target()
-            answer = self._ask("keep_target", self._opening, names, *contents)
-            answer = answer or self._ask("open", self._opening)
-        return answer
+            failure = self._ask("keep_target", self._spec, names, *contents) or self._ask("open", self._spec)
+        return failure
 
     def check(self) -> None:
-        """See pool.WorkerHandle."""
         self._ask("alive")
 
     def provide(self, bundle: Path) -> Failure | None:
-        """See pool.WorkerHandle."""
         if bundle.name in self._provided:
             return None
         failure: Failure | None = None
-        if self._ask("lacks", self._opening, bundle.name):
+        if self._ask("lacks", self._spec, bundle.name):
             names, contents = self._store.statistics(bundle)
-            failure = self._ask("keep_statistics", self._opening, bundle.name, names, *contents)
+            failure = self._ask("keep_statistics", self._spec, bundle.name, names, *contents)
         self._provided.add(bundle.name)
         return failure
 
     def measure(self, job: Job) -> Measurement | Failure:
-        """See pool.WorkerHandle."""
-        answer: Measurement | Failure = self._ask("measure", job)
-        return answer
+        return self._ask("measure", job)
 
     def verify(self) -> Failure | None:
-        """See pool.WorkerHandle."""
-        answer: Failure | None = self._ask("verify")
-        return answer
+        return self._ask("verify")
 
     def close(self) -> None:
-        """See pool.WorkerHandle."""
         self._ray.kill(self._actor)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
@@ -213,12 +205,12 @@ class RayHandle:
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            self.close()  # it may have raised what nobody expects, and live on
+            self.close()  # after an unexpected exception the actor is still alive
             raise WorkerLost(_reason(error)) from None
 
 
 def _reason(error: Exception) -> str:
-    """Ray explains at length; its cause, if there is one, or the first line has to do."""
+    """The first line of the error's cause, since Ray's own messages are long."""
     cause = getattr(error, "cause", None) or error
     line = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
     return f"{type(cause).__name__}: {line[:200]}"
@@ -226,17 +218,17 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; afterwards it is again whose it was."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Restores the handler of SIGTERM, which Ray replaces."""
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _ray() -> Any:
-    """The package, imported when it is first needed, told to keep quiet. Raises UsageError when it is missing."""
+    """The package, imported when it is first needed. Raises UsageError when it is not installed."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:

@@ -1,6 +1,6 @@
-"""A worker as a process on the coordinator's machine, with which it ends.
+"""A worker process on the coordinator's machine, which ends with the coordinator.
 
-It is asked by pickles of (method, arguments) and answers by pickles:
+It receives pickles of (method, arguments) and answers with pickled results:
 
     python -m autoprune.executors.serve CHANNEL_DESCRIPTOR PARENT_PID
 """
@@ -13,8 +13,8 @@ from autoprune.sandbox.inside import jail
 
 
 def serve(channel: Connection) -> None:
-    """Answer until the coordinator hangs up."""
-    # Not at the top: a search may be killed while torch is imported, and this process must know by then.
+    """Answer until the coordinator closes the channel."""
+    # Imported here: the search may be killed during the slow import of torch, after `die_with_parent` was called.
     from autoprune.executors.worker import Worker
 
     worker = Worker()

@@ -1,9 +1,7 @@
-"""What runs in a worker: a target, its statistics and a sandbox, opened once, and jobs one after the other.
+"""The worker: opens a target, its statistics and a sandbox once, and then runs one job after the other.
 
-Its log lines go nowhere: the coordinator has logged all this for itself.
-
-A failure is an answer as well: it is returned, not raised, so that it arrives as it was. Whatever else is raised here
-ends the worker, and the coordinator notices.
+Its log lines are discarded, since the coordinator logs the same. Failures are returned, not raised, so that they reach
+the coordinator unchanged. Any other exception ends the worker, which the coordinator notices.
 """
 
 import socket
@@ -35,11 +33,11 @@ class TargetMissing(UsageError):
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """All that makes a worker measure as its coordinator would. It can be pickled.
+    """Everything that makes a worker measure like its coordinator. Picklable.
 
-    `config`: with device, dtype and sandbox as the coordinator has them. `splits`: the texts' windows. `fingerprints`:
-    of the coordinator's bench. `bundle`: the name of the directory of its dense statistics; `digest`: of what is in it.
-    `threads`: of torch, and of the sandbox unless its settings say otherwise.
+    `config`: with the coordinator's device, dtype and sandbox. `splits`: the texts' windows. `fingerprints`: of the
+    coordinator's bench. `bundle`: the directory name of its dense statistics; `digest`: of their content. `threads`: of
+    torch, and of the sandbox unless its settings say otherwise.
     """
 
     config: Config
@@ -51,67 +49,65 @@ class WorkerSpec:
 
     @classmethod
     def of(cls, config: Config, bench: Bench, engine: str, threads: int) -> "WorkerSpec":
-        """From what the coordinator has opened; `engine`: which sandbox it found."""
+        """The spec for the coordinator's bench and settings; `engine`: its sandbox."""
         sandbox = config.sandbox.model_copy(update={"engine": engine, "threads": config.sandbox.threads or threads})
         prints, bundle = bench.fingerprints(), bench.bundle()
-        found = {"device": prints["device"], "dtype": prints["dtype"], "sandbox": sandbox}
+        resolved = {"device": prints["device"], "dtype": prints["dtype"], "sandbox": sandbox}
         splits = {split: bench.windows(split) for split in SPLITS}
-        return cls(config.model_copy(update=found), splits, prints, bundle.name, digest_of(bundle), threads)
+        return cls(config.model_copy(update=resolved), splits, prints, bundle.name, digest_of(bundle), threads)
 
 
 class Worker:
-    """Answers a coordinator, one question at a time."""
+    """Handles the coordinator's requests, one at a time."""
 
     def __init__(self) -> None:
-        self._here: InProcessExecutor | None = None
+        self._executor: InProcessExecutor | None = None
 
-    def open(self, opening: WorkerSpec) -> Failure | None:
-        """Load the target and find the statistics. A TargetMissing, or another UsageError if they are not the same."""
-        return answered(lambda: self._open(opening))
+    def open(self, spec: WorkerSpec) -> Failure | None:
+        """Load the target and the statistics. Returns TargetMissing, or UsageError if they differ from the spec."""
+        return answered(lambda: self._open(spec))
 
     def measure(self, job: Job) -> Measurement | Failure:
-        """As base.Executor has it."""
         return answered(lambda: self._opened.measure(job))
 
     def verify(self) -> Failure | None:
-        """As base.Executor has it."""
         return answered(lambda: self._opened.verify())
 
     @property
     def _opened(self) -> InProcessExecutor:
-        if self._here is None:
+        if self._executor is None:
             raise AutoPruneError("a worker was asked before it was opened")
-        return self._here
+        return self._executor
 
-    def _open(self, opening: WorkerSpec) -> None:
-        torch.set_num_threads(opening.threads)
-        config, root = opening.config, statistics_root(opening.bundle, opening.digest)
-        target = _load(opening)
-        statistics = StatisticsCache(target, opening.splits["calibration"], root)
-        bench = Bench(target, opening.splits, config, statistics)
+    def _open(self, spec: WorkerSpec) -> None:
+        torch.set_num_threads(spec.threads)
+        config, root = spec.config, statistics_root(spec.bundle, spec.digest)
+        target = _load(spec)
+        statistics = StatisticsCache(target, spec.splits["calibration"], root)
+        bench = Bench(target, spec.splits, config, statistics)
         mine = bench.fingerprints() | {"statistics": bench.bundle().name}
-        theirs = opening.fingerprints | {"statistics": opening.bundle}
+        theirs = spec.fingerprints | {"statistics": spec.bundle}
         if mine != theirs:
             differing = ", ".join(f"{key} {mine[key]}, not {theirs[key]}" for key in theirs if mine[key] != theirs[key])
             raise UsageError(f"a worker on {socket.gethostname()} would measure something else: {differing}")
-        self._here = InProcessExecutor(bench, make_sandbox(config.sandbox))
+        self._executor = InProcessExecutor(bench, make_sandbox(config.sandbox))
 
 
-def _load(opening: WorkerSpec) -> Target:
-    """The target with the coordinator's weights: as it was sent to this machine, else as the settings name it."""
-    config, wanted, host = opening.config, opening.fingerprints["model"], socket.gethostname()
-    sent = target_folder(wanted)
+def _load(spec: WorkerSpec) -> Target:
+    """The target with the coordinator's weights: the one that was sent to this machine, else that of the settings."""
+    config, fingerprint, host = spec.config, spec.fingerprints["model"], socket.gethostname()
+    sent = target_folder(fingerprint)
     try:
         target = load_target(str(sent) if sent.exists() else config.model, config.device, config.dtype)
     except UsageError as error:
         raise TargetMissing(f"a worker on {host} has no target: {error}") from None
-    if target.fingerprint != wanted:
-        raise TargetMissing(f"{config.model} on {host} is another model ({target.fingerprint}, not {wanted})")
+    if target.fingerprint != fingerprint:
+        raise TargetMissing(f"{config.model} on {host} is another model ({target.fingerprint}, not {fingerprint})")
     return target
 
 
 def answered(call: Callable[[], Answer]) -> Answer | Failure:
-    """What a call returns, or the failure that it raises."""
+    """The result of a call, or the failure that it raises."""
     try:
         return call()
     except (CandidateFailure, AutoPruneError) as failure:

@@ -1,1 +1,1 @@
-"""GCoT, the graph-driven chain of thought: the reasoning graph, and the chains that are compiled from it."""
+"""GCoT, the graph-driven chain of thought: the reasoning graph, and the chains compiled from it."""

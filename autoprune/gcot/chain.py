@@ -1,4 +1,4 @@
-"""The chain of thought: what of the reasoning graph goes into a prompt, each step marked by its ground."""
+"""The chain of thought: the part of the reasoning graph that goes into a prompt, each step with its evidence."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -9,16 +9,16 @@ from autoprune.runs.archive import Node
 
 Style = Literal["full", "flat", "none", "no-credit"]
 LESSONS = 2
-"""Generations whose lessons are told."""
+"""Latest generations whose lessons are shown."""
 SECTIONS = ("path", "contrast", "lessons", "best")
-"""Parts of the proposer's prompt that can be left out: the path to the parent, the refuted idea, the last lessons, and
-the list of the best so far."""
+"""Optional parts of the proposer's prompt: the path to the parent, a refuted hypothesis, the latest lessons, and the
+list of the best algorithms so far."""
 VERDICTS = {"supports": "supported", "refutes": "refuted"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a chain: the node it comes from, what it says, and the evidence it rests on (None: conjecture)."""
+    """One line of a chain. `node`: its node in the graph; `ground`: the evidence it rests on, None for a conjecture."""
 
     node: str
     kind: str
@@ -41,11 +41,11 @@ def compile_chain(
     sections: Collection[str] = SECTIONS,
     generations: int | None = LESSONS,
 ) -> list[Step]:
-    """The steps for a proposal from these parent algorithms (node ids). `generations`: those whose lessons are told,
-    the last ones; None: all.
+    """The steps for a proposal from these parent algorithms (node ids).
 
-    `full` and `no-credit`: the path to the first parent, what its measurement says, a refuted path, the last lessons,
-    each if it is among the sections. `flat`: only the parents and their measurements. `none`: nothing.
+    `full` and `no-credit`: the path to the first parent, its measurement, a refuted hypothesis and the lessons of the
+    last `generations` (None: all), as far as they are among `sections`. `flat`: only the parents and their
+    measurements. `none`: nothing.
     """
     if style == "none":
         return []
@@ -54,7 +54,7 @@ def compile_chain(
     chain: list[Step] = []
     path = gcot.path_to(parents[0]) if parents else []
     if not any(gcot.nodes[name].kind == "observation" for name in path):
-        # A published score rests on no observation of this target, so the chain starts with those that paid best.
+        # A published score has no observation of this target, so the chain starts with those with most credit.
         path = [*gcot.observations(2 if not parents else 1), *path]
     for name in path if "path" in sections else parents[:1]:
         node = gcot.nodes[name]

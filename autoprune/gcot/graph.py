@@ -1,10 +1,8 @@
-"""GCoT, the graph-driven chain of thought: a typed DAG of what was seen, guessed, designed, built and measured.
+"""GCoT, the graph-driven chain of thought: a typed DAG of observations, hypotheses, designs, algorithms and evidence.
 
-Nodes: observation, hypothesis, design, algorithm, evidence, lesson. An edge points from the earlier thought to the
-later one that it led to; `supports` and `refutes` go from a hypothesis to the evidence that settled it.
-
-Nodes and edges are facts, kept in the archive. Credit is computed from them: an algorithm's gain (the log ratio of its
-best parent's perplexity to its own) flows back along every path that led to it, less with each step.
+An edge points from a node to the later one that it led to; `supports` and `refutes` go from a hypothesis to the
+evidence that settled it. Nodes and edges are stored in the archive. Credit is computed from them: an algorithm's gain
+(the log ratio of its best parent's perplexity to its own) is propagated back along all paths to it, with decay.
 """
 
 from collections.abc import Iterable
@@ -26,7 +24,7 @@ ALLOWED: dict[EdgeKind, tuple[set[NodeKind], set[NodeKind]]] = {
     "supports": ({"hypothesis"}, {"evidence"}),
     "refutes": ({"hypothesis"}, {"evidence"}),
 }
-"""Which kinds of node an edge may lead from and to."""
+"""Kind of edge -> the kinds of node that it may start at and end at."""
 
 DECAY = 0.6
 REACH = 8
@@ -34,7 +32,7 @@ _LARGEST_GAIN = 1.0
 
 
 class GCoT:
-    """The reasoning graph of a run, checked: every edge joins known nodes of allowed kinds, and there is no cycle."""
+    """The reasoning graph of a run. Raises ValueError for edges of unknown nodes or wrong kinds, and for cycles."""
 
     def __init__(self, nodes: Iterable[Node], edges: Iterable[Edge], credited: bool = True) -> None:
         self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
@@ -49,25 +47,25 @@ class GCoT:
     def path_to(self, node: str) -> list[str]:
         """The best-credit path from an observation (or a lesson) to a node, the node last."""
         best: dict[str, tuple[float, list[str]]] = {}
-        wanted = nx.ancestors(self.graph, node) | {node}
-        for current in nx.lexicographical_topological_sort(self.graph.subgraph(wanted)):
-            reached = [
+        ancestors = nx.ancestors(self.graph, node) | {node}
+        for current in nx.lexicographical_topological_sort(self.graph.subgraph(ancestors)):
+            paths = [
                 (best[before][0] + self.credit[before, current, kind], best[before][1])
                 for before, _, kind in self.graph.in_edges(current, keys=True)
                 if kind not in ("supports", "refutes")
             ]
-            total, path = max(reached, key=lambda found: (found[0], len(found[1])), default=(0.0, []))
+            total, path = max(paths, key=lambda scored: (scored[0], len(scored[1])), default=(0.0, []))
             best[current] = (total, [*path, current])
         return best[node][1]
 
     def refuted(self, but: Iterable[str] = ()) -> Node | None:
-        """The hypothesis whose refutation cost most, not on a given path: the contrast in a prompt."""
+        """The refuted hypothesis with the largest loss, not among `but`: the contrast in a prompt."""
         losses = {
             hypothesis: self.nodes[evidence].data.get("gain", 0.0)
             for hypothesis, evidence, kind in self.graph.edges(keys=True)
             if kind == "refutes" and hypothesis not in set(but)
         }
-        return self.nodes[min(losses, key=lambda found: (losses[found], found))] if losses else None
+        return self.nodes[min(losses, key=lambda name: (losses[name], name))] if losses else None
 
     def verdict(self, hypothesis: str) -> tuple[str, Node] | None:
         """`supports` or `refutes` with the evidence that settled a hypothesis; None while it is a conjecture."""
@@ -77,20 +75,20 @@ class GCoT:
         return None
 
     def observations(self, count: int) -> list[str]:
-        """The observations whose consequences earned most credit."""
-        earned = {
+        """The observations with the most credit on their outgoing edges."""
+        credits = {
             node.id: sum(self.credit[edge] for edge in self.graph.out_edges(node.id, keys=True))
             for node in self.of_kind("observation")
         }
-        return sorted(earned, key=lambda name: -earned[name])[:count]
+        return sorted(credits, key=lambda name: -credits[name])[:count]
 
     def evidence(self, algorithm: str) -> Node | None:
         """The measurement of an algorithm, if there is one."""
-        found = [after for _, after, kind in self.graph.out_edges(algorithm, keys=True) if kind == "tests"]
-        return self.nodes[found[0]] if found else None
+        name = self._successor(algorithm, "tests")
+        return self.nodes[name] if name else None
 
     def ground(self, name: str) -> str | None:
-        """The observation or evidence that a thought rests on; None: it is a conjecture."""
+        """The observation or evidence that a node rests on; None for a conjecture."""
         node = self.nodes[name]
         match node.kind:
             case "observation" | "evidence":
@@ -102,29 +100,21 @@ class GCoT:
                 measured = self.evidence(name)
                 return measured.id if measured else None
             case "design":
-                built = [after for _, after, kind in self.graph.out_edges(name, keys=True) if kind == "implements"]
-                return self.ground(built[0]) if built else None
+                algorithm = self._successor(name, "implements")
+                return self.ground(algorithm) if algorithm else None
         return node.data.get("ground")
 
     def described(self) -> "nx.MultiDiGraph[str]":
-        """A copy of the graph that says everything by attributes, which are text and numbers only.
+        """A copy of the graph with attributes of text and numbers only, for export.
 
-        A node has kind, generation, text, ground (the id of an observation or evidence, or "conjecture") and what else
-        is known of it; an edge has kind, generation and credit.
+        A node has kind, generation, text, ground (the id of an observation or evidence, or "conjecture") and the text
+        and numbers of its data; an edge has kind, generation and credit.
         """
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for node in self.nodes.values():
-            known = {key: value for key, value in node.data.items() if isinstance(value, str | int | float)}
-            graph.add_node(
-                node.id,
-                **known
-                | {
-                    "kind": node.kind,
-                    "generation": node.generation,
-                    "text": node.text,
-                    "ground": self.ground(node.id) or "conjecture",
-                },
-            )
+            attributes = {key: value for key, value in node.data.items() if isinstance(value, str | int | float)}
+            attributes |= {"kind": node.kind, "generation": node.generation, "text": node.text}
+            graph.add_node(node.id, **attributes | {"ground": self.ground(node.id) or "conjecture"})
         for (source, target, kind), credit in self.credit.items():
             generation = self.nodes[target].generation
             graph.add_edge(source, target, key=kind, kind=kind, generation=generation, credit=round(credit, 6))
@@ -133,6 +123,9 @@ class GCoT:
     def of_kind(self, kind: NodeKind) -> list[Node]:
         """The nodes of a kind, oldest first."""
         return [node for node in self.nodes.values() if node.kind == kind]
+
+    def _successor(self, name: str, kind: EdgeKind) -> str | None:
+        return next((after for _, after, edge in self.graph.out_edges(name, keys=True) if edge == kind), None)
 
     def _connect(self, edge: Edge) -> None:
         if edge.source not in self.nodes or edge.target not in self.nodes:

@@ -1,1 +1,1 @@
-"""Chat models: the one door through which agents talk to an LLM, and the local server behind it."""
+"""Chat models: the client that all agents use, endpoints, the local server, recordings, and parsing of replies."""

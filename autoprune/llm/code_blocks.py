@@ -1,7 +1,7 @@
-"""The candidate's source in a reply: the last block of code, by CommonMark's rules, that defines `score`.
+"""Extracts a candidate's source from a reply: the last code block, by CommonMark's rules, that defines `score`.
 
-Whether a block defines it, its syntax tree decides, not its label. Usage examples and formulas around it are passed
-over; what it takes from other blocks (a helper, an import) is put in front of it.
+Whether a block defines it is decided by its syntax tree, not by its label. Usage examples and formulas are skipped;
+names that the block uses from other blocks (a helper, an import) are put in front of it.
 """
 
 import ast
@@ -22,7 +22,7 @@ from autoprune.llm.python_text import plain_spaces, spellings, tree_of
 from autoprune.syntax import NotPython, parse
 
 ENTRY_POINTS = ("GROUP", "UNIT", "allocate")
-"""What a candidate may define beside its score."""
+"""Names that a candidate may define in addition to `score`."""
 MOST_CLOSINGS = 20
 MOST_STARTS = 40
 NESTED = 3
@@ -43,8 +43,8 @@ _BEGINS_CODE = re.compile(r"(?:import|from|def|class)\b|@|#|\"\"\"|'''|[A-Za-z_]
 
 @dataclass(frozen=True)
 class Block:
-    """One block of code. `written`: as it stands in the reply; `source`: in the first spelling that is Python, with its
-    `tree`, which is None when there is no such spelling. `closed`: the block came to its end."""
+    """One code block. `written`: its text in the reply; `source`: the first spelling that is Python, with its `tree`
+    (None if no spelling is). `closed`: whether the block has a closing fence."""
 
     written: str
     source: str
@@ -55,8 +55,8 @@ class Block:
     @classmethod
     def of(cls, written: str, label: str = "", closed: bool = True) -> "Block":
         written = _LABEL_LINE.sub("", written if closed else _LATE_FENCE.sub("", written))
-        found = ((spelling, tree) for spelling in spellings(written) if (tree := tree_of(spelling)) is not None)
-        source, tree = next(found, (written, None))
+        parsed = ((spelling, tree) for spelling in spellings(written) if (tree := tree_of(spelling)) is not None)
+        source, tree = next(parsed, (written, None))
         return cls(written, source, tree, label, closed)
 
     @property
@@ -65,36 +65,36 @@ class Block:
 
     @property
     def is_stub(self) -> bool:
-        """It only recalls what a score is called with: a function that does nothing, as in `def score(layer): ...`."""
-        found = defined(self.tree).get(FUNCTION) if self.tree else None
-        return isinstance(found, ast.FunctionDef) and all(
+        """Whether its `score` only repeats the signature, as in `def score(layer): ...`."""
+        function = defined(self.tree).get(FUNCTION) if self.tree else None
+        return isinstance(function, ast.FunctionDef) and all(
             isinstance(node, ast.Pass | ast.Raise)
             or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-            for node in found.body
+            for node in function.body
         )
 
 
 def fenced_code(text: str) -> str | None:
-    """The source that a reply holds; None if there is no code.
+    """The source in a reply; None if there is no code.
 
-    When nothing in the reply defines `score`, the last block of Python stands for it, so that its author can be told
-    what is wrong with it; but not one that was cut off.
+    If nothing defines `score`, it is the last block of Python that is not cut off, so that the model gets an error
+    message about it.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     readings = [list(_blocks(version)) for version in dict.fromkeys([text, plain_spaces(text)])]
-    found = next(filter(None, (_whole(blocks) or _joined(blocks) for blocks in readings)), None)
-    found = (
-        found
+    source = next(filter(None, (_whole(blocks) or _joined(blocks) for blocks in readings)), None)
+    source = (
+        source
         or _whole(list(_in_html(text)))
         or _whole(list(_in_json(text)))
         or _whole(list(_bare(plain_spaces(text))))
         or _last_resort(readings[-1])
     )
-    return found.strip("\n") + "\n" if found else None
+    return source.strip("\n") + "\n" if source else None
 
 
 def _blocks(text: str, nested: int = 0) -> Iterator[Block]:
-    """Every block of code in order; those within a block of Markdown in its place."""
+    """All code blocks in order, including those within a block of Markdown."""
     lines = text.split("\n")
     for token in _MARKDOWN.parse(text):
         if token.type == "code_block":
@@ -103,7 +103,7 @@ def _blocks(text: str, nested: int = 0) -> Iterator[Block]:
             first, end = token.map or (0, len(lines))
             last = lines[end - 1] if first < end - 1 else ""
             closed = bool(closing_line(token.markup).match(last))
-            # Of an indented fence CommonMark takes as much indentation off code that has none of its own to spare.
+            # For an indented fence CommonMark removes its indentation from the code, which may have less.
             as_written = "\n".join(lines[first + 1 : end - closed]) if token.level == 0 else token.content
             block = Block.of(as_written, token.info.strip(), closed)
             if block.tree is None:
@@ -121,7 +121,7 @@ def _blocks(text: str, nested: int = 0) -> Iterator[Block]:
 
 
 def _extended(block: Block, lines: list[str], first: int, fence: str) -> Block:
-    """A block that a fence within one of its strings cut short, up to the first fence that makes it whole."""
+    """A block that ends too early at a fence within a string, extended to the first fence that makes it valid."""
     if not _LOOKS_DEFINED.search(block.source):
         return block
     closes = closing_line(fence)
@@ -134,7 +134,7 @@ def _extended(block: Block, lines: list[str], first: int, fence: str) -> Block:
 
 
 def _whole(blocks: list[Block]) -> str | None:
-    """The last block that defines `score`, behind what it needs of the others."""
+    """The last block that defines `score`, preceded by the definitions that it needs from other blocks."""
     places = [number for number in reversed(range(len(blocks))) if blocks[number].scores]
     if not places:
         return None
@@ -145,23 +145,24 @@ def _whole(blocks: list[Block]) -> str | None:
     entry_points = set(ENTRY_POINTS) - defined(tree).keys()
     taken: dict[tuple[int, int], str] = {}
     missing = unbound(tree)
-    known = set(defined(tree))
+    resolved = set(defined(tree))
     while missing | entry_points:
         name = min(missing | entry_points)
-        fit = [other for other in others if name in missing or not other.scores]
-        found = next(((block, node) for block in fit if (node := block.tree and defined(block.tree).get(name))), None)
+        sources = [other for other in others if name in missing or not other.scores]
+        matches = ((block, node) for block in sources if (node := block.tree and defined(block.tree).get(name)))
+        match = next(matches, None)
         missing, entry_points = missing - {name}, entry_points - {name}
-        known.add(name)
-        if found:
-            block, node = found
+        resolved.add(name)
+        if match:
+            block, node = match
             key = next(number for number, other in enumerate(blocks) if other is block), node.lineno
             taken[key] = segment(block.source, node)
-            missing |= unbound(ast.Module([node], [])) - known
-    return _put_together([*(taken[key].rstrip() for key in sorted(taken)), blocks[place].source.strip("\n")])
+            missing |= unbound(ast.Module([node], [])) - resolved
+    return _concatenate([*(taken[key].rstrip() for key in sorted(taken)), blocks[place].source.strip("\n")])
 
 
-def _put_together(parts: list[str]) -> str:
-    """Parts of a module one after the other; what Python wants at the top goes there."""
+def _concatenate(parts: list[str]) -> str:
+    """Parts of a module in order, with `from __future__` imports at the top."""
     if len(parts) == 1:
         return parts[0]
     lines = "\n\n".join(parts).split("\n")
@@ -169,7 +170,7 @@ def _put_together(parts: list[str]) -> str:
 
 
 def _joined(blocks: list[Block]) -> str | None:
-    """All blocks of Python together, where the function runs over two of them."""
+    """All blocks of Python together, for a function that is split into two of them."""
     block = Block.of("\n".join(block.written for block in blocks if _PYTHON.match(block.label)))
     return block.source if block.scores else None
 
@@ -185,7 +186,7 @@ def _in_html(text: str) -> Iterator[Block]:
 
 
 def _in_json(text: str) -> Iterator[Block]:
-    """The strings of a reply that is JSON, alone or in a fence; what a string holds may be a block in turn."""
+    """The strings of a JSON reply, alone or in a fence; a string may contain a block in turn."""
     whole = text.strip()
     for part in (whole, text[text.find("{") : text.rfind("}") + 1]):
         try:
@@ -207,7 +208,7 @@ def _in_strings(value: Any) -> Iterator[Block]:
 
 
 def _bare(text: str) -> Iterator[Block]:
-    """Code without a fence: each stretch of it, from a line that can begin one up to the prose that follows."""
+    """Code without a fence: each part from a line that can start code to the prose that follows."""
     lines = ["```" if _FENCE_LINE.fullmatch(line) else _WRAPPED.sub("", line) for line in text.split("\n")]
     first, tried = 0, 0
     while first < len(lines) and tried < MOST_STARTS:
@@ -225,7 +226,7 @@ def _bare(text: str) -> Iterator[Block]:
 
 
 def _first_error(source: str) -> int | None:
-    """How many lines come before the statement with the first error; None if there is none."""
+    """The number of lines before the statement with the first error; None if there is none."""
     try:
         parse(source)
     except NotPython as error:
@@ -236,12 +237,12 @@ def _first_error(source: str) -> int | None:
 
 
 def _last_resort(blocks: list[Block]) -> str | None:
-    """The last block that is meant for Python: one that names the function, before one that does not."""
-    meant = [
+    """The last block labelled as Python, preferably one that seems to define the function."""
+    candidates = [
         block
         for block in blocks
         if block.source.strip() and _PYTHON.match(block.label) and (block.closed or block.tree is not None)
     ]
-    named = [block for block in meant if _LOOKS_DEFINED.search(block.source)]
-    last = next(reversed(named or meant), None)
+    defining = [block for block in candidates if _LOOKS_DEFINED.search(block.source)]
+    last = next(reversed(defining or candidates), None)
     return last.written if last else None

@@ -1,4 +1,4 @@
-"""One well-formed chat completion out of what an endpoint sends in its place: JSON with liberties, or a stream."""
+"""Normalizes an endpoint's response, JSON with deviations or an event stream, to one valid chat completion."""
 
 import json
 import re
@@ -12,10 +12,10 @@ from autoprune.llm.thinking import is_thinking, stated_thinking
 from autoprune.llm.usage import stated
 
 LONGEST_INTEGER = 18
-"""Digits. Python refuses to read integers of thousands, and a longer one is no count."""
+"""Digits. Python refuses to parse integers with thousands of digits."""
 DONE = "[DONE]"
 MOST_LINES = 500
-"""Of one event."""
+"""Lines of one event."""
 _FIELD = re.compile(r"^(?:data|error):")
 _EVENT = re.compile(r"\s*(?:(?:data|event|id|retry|error):|:)")
 _OBJECT_LINES = re.compile(r"\s*\{.*\}[ \t\r]*\n\s*\{")
@@ -24,15 +24,15 @@ _CUT_OFF = ("length", "max_tokens", "max_output_tokens", "model_length")
 
 
 class NotAChatReply(openai.OpenAIError):
-    """Status 200, but the body is no chat completion."""
+    """Status 200, but the body is not a chat completion."""
 
 
 class BrokenOff(openai.OpenAIError):
-    """A stream of a chat completion began and did not come to its end."""
+    """A stream of a chat completion ended early."""
 
 
 class ErrorInside(Exception):
-    """Status 200, but the body holds an error. `status`: what its code stands for; None when it does not say."""
+    """Status 200, but the body holds an error. `status`: the HTTP status of its code; None if unknown."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(message_of(error))
@@ -41,13 +41,13 @@ class ErrorInside(Exception):
 
 
 def read_completion(body: bytes, content_type: str) -> dict[str, Any]:
-    """A chat completion with one choice, whose message has a role, text or parts, and tool calls that can be read.
+    """A chat completion with one choice, whose message has a role, text or parts, and valid tool calls.
 
     Raises NotAChatReply, BrokenOff or ErrorInside.
     """
     text = body.decode("utf-8", errors="replace").removeprefix("\ufeff")
-    said_so = "text/event-stream" in content_type and not text.lstrip().startswith(("{", "["))
-    if said_so or _EVENT.match(text):
+    declared = "text/event-stream" in content_type and not text.lstrip().startswith(("{", "["))
+    if declared or _EVENT.match(text):
         return _join_events(text)
     try:
         value = _decode(text)
@@ -61,9 +61,8 @@ def read_completion(body: bytes, content_type: str) -> dict[str, Any]:
     choices = value.get("choices") if isinstance(value, dict) else None
     if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
         raise NotAChatReply("it answered with JSON that is no chat completion")
-    message = next(
-        (found for name in ("message", "delta", "text") if (found := choices[0].get(name)) is not None), None
-    )
+    values = (choices[0].get(name) for name in ("message", "delta", "text"))
+    message = next((value for value in values if value is not None), None)
     if isinstance(message, str):
         message = {"content": message}
     if not isinstance(message, dict):
@@ -74,7 +73,7 @@ def read_completion(body: bytes, content_type: str) -> dict[str, Any]:
 def _completion(message: dict[str, Any], finish: Any, model: Any, usage: Any) -> dict[str, Any]:
     calls = _calls(message.get("tool_calls"))
     text, thinking = _text(message), stated_thinking(message).strip()
-    # Thinking goes on as a part of the content: the library drops fields that it does not know.
+    # Thinking is passed as a part of the content, since the library drops unknown fields.
     content: Any = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": text}] if thinking else text
     ended = finish if isinstance(finish, str) and finish else "tool_calls" if calls else "stop"
     if ended == "error":
@@ -96,9 +95,9 @@ def _completion(message: dict[str, Any], finish: Any, model: Any, usage: Any) ->
 
 
 def _text(message: dict[str, Any]) -> str:
-    """The answer in words: a string, the parts that are text, or the words of a refusal."""
+    """The answer's text: a string, the text parts, or a refusal."""
     content = message.get("content")
-    if isinstance(content, dict):  # one part, or the object that was asked for
+    if isinstance(content, dict):  # one part, or the requested object
         content = [content] if content.keys() & {"type", *_WORDS} else json.dumps(content)
     if isinstance(content, list):
         parts = [_part(part) for part in content if not is_thinking(part)]
@@ -119,8 +118,8 @@ def _part(part: Any) -> str:
 
 
 def _calls(value: Any) -> list[dict[str, Any]]:
-    """The tool calls that have a name. Arguments that are no JSON object become text that does not parse: the library
-    hands such calls on as invalid, but would fail on JSON of another kind."""
+    """The tool calls that have a name. Arguments other than JSON objects become text that does not parse, which the
+    library reports as invalid calls; it would fail on other JSON."""
     calls: list[dict[str, Any]] = []
     for call in value if isinstance(value, list) else []:
         function = call.get("function") if isinstance(call, dict) else None
@@ -150,7 +149,8 @@ def _join_events(body: str) -> dict[str, Any]:
         if error := error_in(event):
             raise _broken_off(error, seen)
         try:
-            choice: dict[str, Any] = next((each for each in event.get("choices") or [] if not each.get("index")), {})
+            choices = event.get("choices") or []
+            choice: dict[str, Any] = next((choice for choice in choices if not choice.get("index")), {})
             # Some servers end a stream with the whole message.
             delta = choice.get("delta") or ({} if message else choice.get("message")) or {}
             delta = delta or {"content": choice.get("text")}
@@ -172,8 +172,8 @@ def _join_events(body: str) -> dict[str, Any]:
 
 
 def _events(body: str) -> Iterator[Any]:
-    """What the events of a stream hold: DONE, or JSON, which may run over several lines. Comments, and words that some
-    servers send to keep a connection alive, are passed over; a last event may be cut off."""
+    """The data of a stream's events: DONE, or JSON, possibly over several lines. Comments and keep-alive messages are
+    skipped; the last event may be cut off."""
     pending: list[str] = []
     for line in body.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         data = _FIELD.sub("", line).strip()
@@ -191,13 +191,13 @@ def _events(body: str) -> Iterator[Any]:
 
 
 def _broken_off(error: Any, seen: bool) -> Exception:
-    """An error in a stream is sorted by its code; one without is the end of a reply that had begun."""
+    """An error in a stream; without a code, the reply has ended early if it had begun."""
     inside = ErrorInside(error)
     return BrokenOff(f"it broke off with an error: {inside}") if inside.status is None and seen else inside
 
 
 def _add(message: dict[str, list[str]], delta: dict[str, Any]) -> None:
-    """Take in what a delta adds to the message's text and to its thinking."""
+    """Append a delta's text and thinking to the message."""
     pieces = {"content": _text(delta), "reasoning_content": stated_thinking(delta)}
     for name, piece in pieces.items():
         if piece:
@@ -205,9 +205,9 @@ def _add(message: dict[str, list[str]], delta: dict[str, Any]) -> None:
 
 
 def _add_call(calls: dict[Any, dict[str, Any]], piece: dict[str, Any]) -> None:
-    """Take in what a delta adds to one of the message's tool calls."""
+    """Append a delta's piece to one of the message's tool calls."""
     place = piece.get("index")
-    if place is None:  # a piece without an identity goes on with the last call
+    if place is None:  # a piece without an index or id belongs to the last call
         place = piece.get("id") or next(reversed(calls), 0)
     call = calls.setdefault(place, {"id": None, "function": {"name": "", "arguments": ""}})
     call["id"] = call["id"] or piece.get("id")

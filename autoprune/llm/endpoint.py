@@ -1,4 +1,4 @@
-"""A chat model and how to ask it; and one call of it, which is one HTTP request."""
+"""The endpoint of a chat model, and a single call to it, which is one HTTP request."""
 
 import time
 from collections.abc import Callable
@@ -22,26 +22,26 @@ from autoprune.llm.usage import counted
 from autoprune.secrets import keep_address, masked
 
 FEWEST_TOKENS = 400
-"""However slow the endpoint is: shorter replies hold no whole candidate."""
+"""Lower limit of a reply's length even for a slow endpoint: shorter replies hold no complete candidate."""
 _OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A chat model and how to ask it.
+    """A chat model and its parameters.
 
     Attributes:
         base_url: up to and including the version, for example "https://api.openai.com/v1".
-        timeout: seconds for one whole reply; of one that streams, seconds without a token.
-        retries: further tries after a passing failure.
-        temperature: sampling temperature unless a question brings its own. max_reply_tokens: likewise.
+        timeout: seconds for a whole reply; for a stream, seconds without a token.
+        retries: further attempts after a transient failure.
+        temperature, max_reply_tokens: defaults for questions without their own.
         price: US dollars for (model, tokens_in, tokens_out), None = unknown.
         seed: base of the sampling seed, so that a question has the same seed in every run; None sends none.
-        streams: replies are asked for as streams, which a slow machine may take its time over.
-        patience: seconds that a whole reply should take at most. Once the endpoint's speed is known, no longer replies
-            are asked for than come in that time, or FEWEST_TOKENS; None: the speed does not count.
-        reports_progress: it is llama.cpp's server, which streams its progress through the prompt too.
-        refusals: the parameters that it was found to refuse.
+        streams: whether replies are requested as streams, which have no total time limit.
+        patience: target for the seconds of a whole reply. Once the endpoint's speed is known, the token limit is
+            lowered to it, but not below FEWEST_TOKENS; None: no such target.
+        reports_progress: it is llama.cpp's server, which also streams its progress through the prompt.
+        refusals: parameters that it refuses.
     """
 
     base_url: str
@@ -66,13 +66,13 @@ class Endpoint:
 
 
 def is_loopback(base_url: str) -> bool:
-    """Whether an address is on this machine: no proxy may be asked for it, and its model may need our CPU."""
+    """Whether an address is on this machine: it needs no proxy, and its model may use this machine's CPU."""
     host = urlsplit(base_url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
 class CallFailed(Exception):
-    """A call brought no answer."""
+    """A call without an answer."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.line)
@@ -80,13 +80,13 @@ class CallFailed(Exception):
 
 
 class Caller:
-    """Calls one endpoint. Safe to share between threads."""
+    """Calls one endpoint. Thread-safe."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         host = urlsplit(endpoint.base_url).hostname or ""
         if host.endswith(_OFFICIAL_HOSTS):
-            # They refuse `max_tokens` beside `max_completion_tokens`; others may know only the former.
+            # They refuse `max_tokens` together with `max_completion_tokens`; others may know only the former.
             endpoint.refusals.add("max_tokens")
         here = is_loopback(endpoint.base_url)
         self._http = BoundedClient(endpoint.timeout, endpoint.streams, trust_env=not here)
@@ -99,7 +99,6 @@ class Caller:
             use_responses_api=False,
             http_client=self._http,
         )
-
         self._written, self._seconds = 0, 0.0
 
     def close(self) -> None:
@@ -109,16 +108,16 @@ class Caller:
     def call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:
         """Exactly one HTTP request. Raises CallFailed."""
         endpoint = self._endpoint
-        body = endpoint.refusals.body(self._wanted(question, len(messages)))
-        asked = endpoint.refusals.messages(messages)
+        body = endpoint.refusals.body(self._parameters(question, len(messages)))
+        conversation = endpoint.refusals.messages(messages)
         if question.schema and "response_format" not in body:
-            asked = [*asked, question.format_in_words()]
+            conversation = [*conversation, question.format_in_words()]
         sent = {*body, *([SYSTEM] if has_system(messages) and SYSTEM not in endpoint.refusals else [])}
         started = time.monotonic()
         try:
-            # In `extra_body` a response_format keeps raw text and usage of a truncated or malformed reply, which the
-            # library's own structured output gives up; and max_completion_tokens can be left out.
-            message = self._model.invoke(asked, extra_body=body)
+            # With response_format in `extra_body`, a truncated or malformed reply keeps its text and usage, unlike with
+            # the library's structured output; and max_completion_tokens can be omitted.
+            message = self._model.invoke(conversation, extra_body=body)
         except FAULTS as error:
             raise CallFailed(diagnose(error, sent, endpoint.model)) from error
         turn = self._turn(message, question, messages, time.monotonic() - started)
@@ -126,13 +125,13 @@ class Caller:
         return turn
 
     def longest(self, tokens: int) -> int:
-        """Of a reply, in tokens, where so many are allowed."""
+        """The token limit of a reply, given that of the question."""
         if self._endpoint.patience is None or not self._written:
             return tokens
         in_time = int(self._written / self._seconds * self._endpoint.patience)
         return min(tokens, max(FEWEST_TOKENS, in_time))
 
-    def _wanted(self, question: Question, turn: int) -> dict[str, Any]:
+    def _parameters(self, question: Question, turn: int) -> dict[str, Any]:
         streams, longest = self._endpoint.streams, self.longest(question.max_tokens)
         return {
             "max_completion_tokens": longest,
@@ -147,16 +146,15 @@ class Caller:
         }
 
     def _turn(self, message: Any, question: Question, messages: list[dict[str, Any]], seconds: float) -> Turn:
-        parts = (
-            [part for part in message.content if isinstance(part, dict)] if isinstance(message.content, list) else []
-        )
-        apart = "".join(part["thinking"] for part in parts if part.get("type") == "thinking")
+        content = message.content if isinstance(message.content, list) else []
+        parts = [part for part in content if isinstance(part, dict)]
+        separate = "".join(part["thinking"] for part in parts if part.get("type") == "thinking")
         whole = masked(clean(message.text))
-        text, within = split_thinking(whole)
-        thinking = "\n".join(filter(None, [masked(clean(apart)), within]))
+        text, tagged = split_thinking(whole)
+        thinking = "\n".join(filter(None, [masked(clean(separate)), tagged]))
         calls = calls_of(message, question.toolbox) if question.toolbox else []
-        written = len(whole) + len(apart) + sum(len(str(call)) for call in calls)
-        prompt_chars = sum(len(each["content"]) for each in messages)
+        written = len(whole) + len(separate) + sum(len(str(call)) for call in calls)
+        prompt_chars = sum(len(prompt["content"]) for prompt in messages)
         tokens_in, tokens_out, estimated = counted(message.usage_metadata, prompt_chars, written)
         model = masked(clean(message.response_metadata.get("model_name") or self._endpoint.model))
         turn = Turn(

@@ -1,4 +1,4 @@
-"""Errors as endpoints word them: as an object, a list, a text, nested, with status 200 too. What they say, and mean."""
+"""Error bodies of endpoints, as an object, a list, text or nested, also with status 200: their message and status."""
 
 import json
 import re
@@ -6,28 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 _SKIPPED = {
-    "input",
-    "ctx",
-    "url",
-    "documentation_url",
-    "doc_url",
-    "failed_generation",
-    "user_id",
-    "request_id",
-    "headers",
+    *("input", "ctx", "url", "documentation_url", "doc_url", "failed_generation", "user_id", "request_id", "headers"),
 }
-"""What repeats the request, or is about something else."""
-_SAYING = (
-    "message",
-    "msg",
-    "detail",
-    "error_msg",
-    "status_msg",
-    "error_description",
-    "title",
-    "reason",
-    "error",
-    "errors",
+"""Fields that repeat the request, or are not about the error."""
+_MESSAGES = (
+    *("message", "msg", "detail", "error_msg", "status_msg", "error_description", "title", "reason"),
+    *("error", "errors"),
 )
 _NUMBERED = ("code", "status", "status_code", "statusCode", "http_code", "error_code")
 _MEANINGS = {
@@ -42,15 +26,15 @@ _MEANINGS = {
     503: r"overload|unavailable|over.?capacity|at capacity|try again|temporar|busy|loading",
     400: r"invalid.?request|bad.?request|invalid.?argument|context.?length|unsupported|not support",
 }
-"""Status codes by the words of an error that has none."""
+"""HTTP status -> the wording of errors that have no status."""
 GENERAL = 400
 DEEPEST = 6
 
 
 def error_in(value: Any) -> Any:
-    """The error that the body of a reply holds in place of an answer, or beside one; None if there is none."""
+    """The error in the body of a reply, with or without an answer; None if there is none."""
     if isinstance(value, list):
-        return next((found for part in value if (found := error_in(part)) is not None), None)
+        return next((error for part in value if (error := error_in(part)) is not None), None)
     if not isinstance(value, dict):
         return None
     choices = value.get("choices")
@@ -59,42 +43,42 @@ def error_in(value: Any) -> Any:
     for place in places:
         for name in ("error", "errors"):
             error = place.get(name)
-            # Some gateways send an error without anything in it beside every answer.
+            # Some gateways send an empty error with every answer.
             if any(error.values()) if isinstance(error, dict) else error:
                 return _with_code(error, place)
     base = value.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):
         return base
-    return value if first is None and _said(value) else None
+    return value if first is None and _message(value) else None
 
 
 def _with_code(error: Any, place: dict[str, Any]) -> Any:
-    """An error, or the object that it stands in where that holds its code or its words."""
-    outside = {name: part for name, part in place.items() if name in (*_SAYING, *_NUMBERED)}
+    """An error, or the object that contains it if that holds the code or the message."""
+    outside = {name: part for name, part in place.items() if name in (*_MESSAGES, *_NUMBERED)}
     if not isinstance(error, dict | list | str):
         return outside
     return error if _number(error) or not _number(outside) else outside
 
 
 def message_of(error: Any) -> str:
-    """What an error says, in the words of its first message; a page of HTML says nothing."""
+    """The first message of an error; empty for an HTML page."""
     if isinstance(error, str):
         return "" if re.search(r"<html|<!doctype", error, re.IGNORECASE) else error
-    return _said(error) or (json.dumps(error, default=str) if error else "")
+    return _message(error) or (json.dumps(error, default=str) if error else "")
 
 
 def status_of(error: Any) -> int | None:
-    """The HTTP status that an error stands for: its code's, or what its words mean. None when it does not say."""
+    """The HTTP status of an error, by its code or its wording; None if unknown."""
     if isinstance(error, list):
-        return next((found for part in error if (found := status_of(part))), None)
+        return next((status for part in error if (status := status_of(part))), None)
     if number := _number(error):
         return number
     fields = error if isinstance(error, dict) else {}
-    named = " ".join(str(fields[name]) for name in ("code", "type", "status") if isinstance(fields.get(name), str))
-    meant = [status for text in (named, message_of(error)) if (status := _meaning(text))]
-    # `invalid_request_error` is also the type of errors whose words say more.
-    if found := next((status for status in meant if status != GENERAL), next(iter(meant), None)):
-        return found
+    code = " ".join(str(fields[name]) for name in ("code", "type", "status") if isinstance(fields.get(name), str))
+    statuses = [status for text in (code, message_of(error)) if (status := _meaning(text))]
+    # `invalid_request_error` is also the type of errors with a more specific message.
+    if statuses:
+        return next((status for status in statuses if status != GENERAL), statuses[0])
     inner = fields.get("error")
     return status_of(inner) if isinstance(inner, dict) else None
 
@@ -115,7 +99,7 @@ def _meaning(text: str) -> int | None:
 
 
 def words_of(error: Any) -> str:
-    """Everything that an error says, but for what it repeats of the request."""
+    """All text of an error, except what it repeats of the request."""
     return " ".join(_strings(error, DEEPEST))
 
 
@@ -133,17 +117,17 @@ def _strings(value: Any, depth: int) -> Iterator[str]:
                 yield from _strings(part, depth - 1)
 
 
-def _said(error: Any, depth: int = DEEPEST) -> str:
+def _message(error: Any, depth: int = DEEPEST) -> str:
     if isinstance(error, str):
         return error
     if depth and isinstance(error, list):
-        return next((found for part in error if (found := _said(part, depth - 1))), "")
+        return next((text for part in error if (text := _message(part, depth - 1))), "")
     if not depth or not isinstance(error, dict):
         return ""
-    said = next((found for name in _SAYING if (found := _said(error.get(name), depth - 1))), "")
-    where = error.get("loc")
-    if said and isinstance(where, list):
-        said = f"{'.'.join(map(str, where))}: {said}"
-    more = error.get("metadata")
-    raw = more.get("raw") if isinstance(more, dict) else None
-    return f"{said} ({raw})" if said and isinstance(raw, str) else said
+    message = next((text for name in _MESSAGES if (text := _message(error.get(name), depth - 1))), "")
+    location = error.get("loc")
+    if message and isinstance(location, list):
+        message = f"{'.'.join(map(str, location))}: {message}"
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    return f"{message} ({raw})" if message and isinstance(raw, str) else message

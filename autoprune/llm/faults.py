@@ -1,4 +1,4 @@
-"""What can go wrong between us and an endpoint, sorted into what to do about it."""
+"""Classifies the failures of calls to an endpoint by the action that they require."""
 
 import email.utils
 import re
@@ -17,19 +17,19 @@ from autoprune.llm.transport import SENT_STATUS, ReplyTooLarge
 from autoprune.secrets import masked
 
 FAULTS = (openai.OpenAIError, NotAChatReply, ReplyTooLarge)
-"""Every exception a call may end with."""
+"""The exceptions of failed calls."""
 
 UNREADABLE = re.compile(
     r"does not match the expected|json_validate_failed|failed to generate json|tool_use_failed"
     r"|failed to call a function",
     re.IGNORECASE,
 )
-"""What llama.cpp, with status 500, and Groq, with 400, say of a reply that does not follow its format. With the same
-seed it would come again: the reply is at fault, not the server."""
+"""Messages of llama.cpp (status 500) and Groq (400) about a reply that violates its format. A retry with the same seed
+would give the same reply."""
 
 
 class Action(Enum):
-    """retry: may pass. adapt: ask again without a parameter. reject: this question only. stop: needs the user."""
+    """retry: transient. adapt: ask again without a parameter. reject: this question only. stop: needs the user."""
 
     RETRY = "retry"
     ADAPT = "adapt"
@@ -41,8 +41,8 @@ class Action(Enum):
 class Fault:
     """One failed call: what to do, and one line about it for the user.
 
-    `misconfigured`: on the very first call this points at a wrong address, not at a passing failure.
-    `parameter`: the one to leave out (adapt). `wait`: seconds the endpoint asked for, if it did.
+    `misconfigured`: on the first call this means a wrong address, not a transient failure. `parameter`: the one to
+    leave out (adapt). `wait`: seconds that the endpoint asks for.
     """
 
     action: Action
@@ -53,7 +53,7 @@ class Fault:
 
 
 def diagnose(error: BaseException, sent: Collection[str] = (), model: str = "") -> Fault:
-    """Sort one exception of FAULTS. `sent`: the parameters of the call that we could do without."""
+    """Classify one exception of FAULTS. `sent`: the optional parameters of the call."""
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, ReplyTooLarge):
@@ -77,8 +77,8 @@ def diagnose(error: BaseException, sent: Collection[str] = (), model: str = "") 
 
 def _status(error: openai.APIStatusError, sent: Collection[str], model: str) -> Fault:
     code, message = error.status_code, _shorten(message_of(error.body))
-    answered = error.response.extensions.get(SENT_STATUS)
-    head = f"error {code} with status {answered}" if answered else f"HTTP {code}"
+    sent_status = error.response.extensions.get(SENT_STATUS)
+    head = f"error {code} with status {sent_status}" if sent_status else f"HTTP {code}"
     line = f"{head}: {message}" if message else head
     if code in (401, 403):
         return Fault(Action.STOP, f"{line}; check the key in OPENAI_API_KEY and that it may use llm.model")

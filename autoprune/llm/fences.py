@@ -1,4 +1,4 @@
-"""Fences in a text that is perhaps not whole Markdown, as a model's thinking: where a fenced block begins and ends."""
+"""Finds fenced blocks in text that may not be valid Markdown as a whole, such as a model's thinking."""
 
 import re
 from typing import NamedTuple
@@ -8,7 +8,7 @@ _OPENING = re.compile(rf"^{_PREFIX}(?P<fence>`{{3,}}(?=[^`\n]*$)|~{{3,}})", re.M
 
 
 class Fence(NamedTuple):
-    """A fenced block: offsets of its first fence, of what it holds, and of its end."""
+    """A fenced block: offsets of its opening fence, its content, and its end."""
 
     start: int
     body: int
@@ -16,7 +16,7 @@ class Fence(NamedTuple):
 
 
 def next_fence(text: str, place: int) -> Fence | None:
-    """The first fenced block that begins at or after `place`; one that is not closed runs to the end of the text."""
+    """The first fenced block that starts at or after `place`; without a closing fence it ends with the text."""
     opening = _OPENING.search(text, place)
     if opening is None:
         return None
@@ -26,5 +26,5 @@ def next_fence(text: str, place: int) -> Fence | None:
 
 
 def closing_line(fence: str) -> re.Pattern[str]:
-    """What closes a block that `fence` opened: as many of the same characters or more, alone on a line."""
+    """Matches the closing line of a block that `fence` opened: at least as many of the same characters, alone."""
     return re.compile(rf"^[ \t>]*{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$", re.MULTILINE)

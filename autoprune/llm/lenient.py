@@ -1,6 +1,6 @@
-"""Types for the fields of a reply's schema that repair what a model got nearly right, so that it costs no turn.
+"""Validators for a reply's fields that correct small deviations, so that these need no repair turn.
 
-The schema that the endpoint is sent stays as strict as without them.
+They do not change the JSON schema that is sent to the endpoint.
 """
 
 import re
@@ -17,7 +17,7 @@ _BRACKETS = " \t[]()`'\"*"
 
 
 class ReplyModel(BaseModel):
-    """What an agent's model answers: keys in any case, extra keys ignored, strings stripped."""
+    """Reply of an agent's model: keys in any case, extra keys ignored, strings stripped."""
 
     model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
 
@@ -33,23 +33,23 @@ class ReplyModel(BaseModel):
 
 
 def any_case(words: Any) -> BeforeValidator:
-    """Reads a word of a Literal in any case, with punctuation, alone in a list, or at the head of an explanation
-    ("Accept: no fault found"); not where another of the words follows."""
-    known = set(get_args(words))
+    """Accepts a word of a Literal in any case, with punctuation, alone in a list, or at the start of an explanation
+    ("Accept: no fault found"), unless another of the words follows."""
+    allowed = set(get_args(words))
 
     def read(value: Any) -> Any:
         text = value[0] if isinstance(value, list) and len(value) == 1 else value
         head = _HEAD.match(text) if isinstance(text, str) else None
         if head is None:
             return value
-        named = {word for word in re.findall(r"[a-z]+", text.lower()) if word in known}
-        return head[1].lower() if named == {head[1].lower()} else value
+        mentioned = {word for word in re.findall(r"[a-z]+", text.lower()) if word in allowed}
+        return head[1].lower() if mentioned == {head[1].lower()} else value
 
     return BeforeValidator(read)
 
 
 def cut(longest: int) -> BeforeValidator:
-    """Cuts a string that is too long; a list of strings becomes one."""
+    """Cuts a string that is too long; joins a list of strings."""
 
     def read(value: Any) -> Any:
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
@@ -62,8 +62,7 @@ def cut(longest: int) -> BeforeValidator:
 
 
 def names(most: int) -> BeforeValidator:
-    """Reads a list of names from a string that lists them, without brackets and quotes around each, bullets before and
-    remarks behind it, and cuts it."""
+    """Splits a string into a list of names, removes brackets, quotes, bullets and remarks, and cuts the list."""
 
     def read(value: Any) -> Any:
         if value is None:

@@ -24,10 +24,10 @@ SIGN_OF_LIFE_SECONDS = 5.0
 
 
 class LocalServer:
-    """Context manager: the server runs inside it, in its own process, and is gone after it whatever happens.
+    """Context manager of a server process, which always ends with it.
 
-    `base_url` and `api_key` (random, so that other users of the machine and web pages get nothing) are for `Chat`.
-    Enter it in a thread that lives as long as it does: the kernel kills the server when the starting thread ends.
+    `base_url` and `api_key` are for `Chat`. The key is random, to exclude other users of the machine and web pages. The
+    kernel kills the server when the thread that entered the context ends.
 
     Args:
         model: the GGUF file. threads: 0 = all cores. context: in tokens.
@@ -57,7 +57,7 @@ class LocalServer:
     def __enter__(self) -> "LocalServer":
         log = tempfile.TemporaryFile("w+", errors="replace")
         with log:
-            # Its own session: Ctrl+C is for us, who then end it in order.
+            # In its own session, so that Ctrl+C only reaches this process, which then ends the server.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "autoprune.llm.serve"],
                 stdin=subprocess.PIPE,
@@ -111,7 +111,7 @@ class LocalServer:
 
 
 def usable_cores() -> int:
-    """CPU cores that this process may use; two hyper-threads of one core count once."""
+    """The number of physical CPU cores that this process may use."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 

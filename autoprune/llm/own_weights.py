@@ -1,6 +1,6 @@
-"""`--llm self`: the agents talk to the target. Where the GGUF file is that serves the target's own weights.
+"""The GGUF file that the local server serves: that of the settings, the default, or for `--llm self` the target's.
 
-The server holds the *dense* model throughout: what is pruned and measured is the target's copy in this process.
+With `--llm self` the server always holds the *dense* model; the target's copy in this process is pruned and measured.
 """
 
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from autoprune.errors import UsageError
-from autoprune.llm.model_file import checked
-from autoprune.models.gguf_files import KNOWN, KnownFile, sha256_of
+from autoprune.models.gguf_files import CHAT, KNOWN, KnownFile, sha256_of
+from autoprune.models.gguf_header import check_gguf
 
 SAME = "the target is this file, dequantised"
 SAME_SIZES = "of the same sizes as the target; its weights were not compared"
@@ -19,7 +19,7 @@ NOT_COMPARED = "named as the target's weights; not compared"
 
 @dataclass(frozen=True)
 class OwnWeights:
-    """The file to serve, and the ground for saying that its weights are the target's."""
+    """The file to serve, and why its weights are taken for the target's."""
 
     source: KnownFile | Path
     ground: str
@@ -29,19 +29,27 @@ class OwnWeights:
         return self.source.name
 
     def find(self) -> Path:
-        """The file, downloaded if it has to be. Raises DownloadError."""
+        """The file, downloaded if necessary. Raises DownloadError."""
         return self.source.find() if isinstance(self.source, KnownFile) else self.source
 
     def record(self) -> dict[str, str]:
-        """What a run notes about it."""
+        """The entry in the run's record."""
         return {"gguf": self.name, "sha256": sha256_of(self.find()), "ground": self.ground}
 
 
-def own_weights(target: str, model: str | None) -> OwnWeights:
-    """What serves `target`, the search's `--model`: its own GGUF file, or `model`, the setting llm.model.
+def find_model(model: str | None) -> Path:
+    """The file `model`, or the default chat model, which is downloaded into the cache.
 
-    A built-in target and a GGUF file serve themselves; for a directory it is the one GGUF file in it, or `model`.
-    Raises UsageError when there is no such file, when it does not fit the target in size, or when it cannot chat.
+    Raises UsageError when `model` is not a GGUF file, DownloadError when the default model cannot be downloaded.
+    """
+    return CHAT.find() if model is None else _checked(Path(model), f"llm.model = {model!r}")
+
+
+def own_weights(target: str, model: str | None) -> OwnWeights:
+    """The file that serves the search's target. `model`: the setting llm.model.
+
+    A built-in target or a GGUF file serves itself; a directory is served by its single GGUF file, or by `model`. Raises
+    UsageError when there is no such file, when it does not have the target's size, or when it has no chat template.
     """
     folder = Path(target).expanduser()
     if target in KNOWN or folder.suffix == ".gguf":
@@ -49,31 +57,38 @@ def own_weights(target: str, model: str | None) -> OwnWeights:
             raise UsageError(f"llm.provider = self serves the target {target} itself; llm.model has no place beside it")
         if target in KNOWN:
             return OwnWeights(KNOWN[target], SAME)
-        file = checked(folder, f"the model {target}")
+        file = _checked(folder, f"the model {target}")
         _check_chat(file, _metadata(file))
         return OwnWeights(file, SAME)
     if model is not None:
-        file = checked(Path(model), f"llm.model = {model!r}")
+        file = _checked(Path(model), f"llm.model = {model!r}")
     else:
-        beside = sorted(folder.glob("*.gguf")) if folder.is_dir() else []
-        if len(beside) != 1:
-            raise UsageError(f"llm.provider = self finds no weights to serve: {_missing(target, folder, beside)}")
-        file = checked(beside[0], f"{beside[0]}")
+        files = sorted(folder.glob("*.gguf")) if folder.is_dir() else []
+        if len(files) != 1:
+            raise UsageError(f"llm.provider = self finds no weights to serve: {_missing(target, folder, files)}")
+        file = _checked(files[0], f"{files[0]}")
     metadata = _metadata(file)
     _check_chat(file, metadata)
     return OwnWeights(file, _check_sizes(file, metadata, folder))
 
 
-def _missing(target: str, folder: Path, beside: list[Path]) -> str:
-    what = f"{target} holds {len(beside) or 'no'} GGUF files" if folder.is_dir() else f"{target} is a hub id"
+def _checked(path: Path, label: str) -> Path:
+    """The resolved path of a GGUF file. Raises UsageError, with `label` for the path."""
+    path = path.expanduser()
+    check_gguf(path, label)
+    return path.resolve()
+
+
+def _missing(target: str, folder: Path, files: list[Path]) -> str:
+    reason = f"{target} holds {len(files) or 'no'} GGUF files" if folder.is_dir() else f"{target} is a hub id"
     return (
-        f"{what}; put one GGUF file of the same weights into the model's directory, name it by llm.model=FILE.gguf, "
+        f"{reason}; put one GGUF file of the same weights into the model's directory, name it by llm.model=FILE.gguf, "
         "or serve the model yourself and use --llm openai llm.base_url=URL"
     )
 
 
 def _metadata(file: Path) -> dict[str, Any]:
-    """The fields of a GGUF file that matter here, by their names without the architecture's."""
+    """The chat template, depth and width of a GGUF file, by transformers' names."""
     from gguf import GGUFReader
 
     try:
@@ -81,12 +96,12 @@ def _metadata(file: Path) -> dict[str, Any]:
         architecture = fields["general.architecture"].contents()
     except (ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read as a GGUF file: {str(error).splitlines()[0][:200]}") from None
-    wanted = {
+    keys = {
         "chat": "tokenizer.chat_template",
         "num_hidden_layers": f"{architecture}.block_count",
         "hidden_size": f"{architecture}.embedding_length",
     }
-    return {name: fields[key].contents() for name, key in wanted.items() if key in fields}
+    return {name: fields[key].contents() for name, key in keys.items() if key in fields}
 
 
 def _check_chat(file: Path, metadata: dict[str, Any]) -> None:
@@ -95,11 +110,11 @@ def _check_chat(file: Path, metadata: dict[str, Any]) -> None:
 
 
 def _check_sizes(file: Path, metadata: dict[str, Any], folder: Path) -> str:
-    """The ground for taking the file as the target's weights: its depth and width, where the target's are known."""
+    """Why the file is taken for the target's weights: its depth and width, if the target's are known."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return NOT_COMPARED  # a hub id; a directory that is no model is refused when it is loaded
+        return NOT_COMPARED  # a hub id; a directory without a model is refused when it is loaded
     for name in ("num_hidden_layers", "hidden_size"):
         if name in metadata and config.get(name, metadata[name]) != metadata[name]:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Reading what chat models write: cleaning, and the JSON object. Tolerant of what small models do."""
+"""Cleans replies of chat models and parses their JSON objects, tolerating the usual mistakes of small models."""
 
 import ast
 import itertools
@@ -27,7 +27,7 @@ _BARE_KEY = re.compile(r"([{,]\s*)([A-Za-z_]\w*)(\s*:)")
 _WRONG_ESCAPE = re.compile(r"\\(?![\"\\/bfnrtu])|\\(?=u(?![0-9a-fA-F]{4}))")
 _COMMENT = re.compile(r"^[ \t]*(?://|#).*$|(?<!:)//[^\"\n]*$", re.MULTILINE)
 _SMART_QUOTES = str.maketrans("“”„‘’", '"""\'\'')
-# Reordering characters make a reviewer read another program than the one that runs.
+# Reordering characters can make code look different to a reviewer than it runs.
 _REORDERING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -40,16 +40,15 @@ def clean(text: str) -> str:
 
 
 def parse_json(text: str, schema: type[Parsed]) -> Parsed:
-    """The first JSON object in a reply that fits the schema.
+    """The first JSON object in a reply that matches the schema.
 
-    Repaired are spaces that are no plain ones, trailing commas, comments, Python's quotes and constants, keys without
-    quotes, typeset quotes, and backslashes that escape nothing. What the values may look like, the schema decides (see
-    `lenient`).
+    Tolerates Unicode spaces, trailing commas, comments, Python's quotes and constants, keys without quotes, typographic
+    quotes, and invalid escapes. For the values see `lenient`.
 
-    Raises ValueError with one line for the model: what is wrong with the object, or that there is none.
+    Raises ValueError with one line for the model: the problem of the object, or that there is none.
     """
     problem: str | None = None
-    answer = split_thinking(text).answer  # replies of earlier versions' journals hold their thinking
+    answer = split_thinking(text).answer  # journals of earlier versions have replies with thinking
     for value in itertools.chain(_objects(answer), _repaired_objects(answer)):
         for candidate in _nested(value):
             try:
@@ -60,7 +59,7 @@ def parse_json(text: str, schema: type[Parsed]) -> Parsed:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object that starts at some brace, outermost first."""
+    """All JSON objects in the text, outermost first."""
     position = text.find("{")
     for _ in range(MAX_BRACES_TRIED):
         if position < 0:
@@ -74,7 +73,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _repaired_objects(text: str) -> Iterator[dict[str, Any]]:
-    """Objects that are nearly JSON."""
+    """Objects that are valid JSON after repairs."""
     position = text.find("{")
     for _ in range(MAX_BRACES_REPAIRED):
         if position < 0:
@@ -93,17 +92,17 @@ def _repaired_objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _nested(value: dict[str, Any], depth: int = NESTED) -> Iterator[dict[str, Any]]:
-    """An object, then those that it wraps, as they are or as a string."""
+    """An object, then the objects within it, directly or as a string."""
     yield value
     if depth:
-        for inner in value.values():
-            for found in _objects(inner) if isinstance(inner, str) else [inner]:
-                if isinstance(found, dict):
-                    yield from _nested(found, depth - 1)
+        for field in value.values():
+            for inner in _objects(field) if isinstance(field, str) else [field]:
+                if isinstance(inner, dict):
+                    yield from _nested(inner, depth - 1)
 
 
 def _repairs(text: str) -> Iterator[str]:
-    """The text with one slip after the other mended."""
+    """The text after more and more repairs."""
     yield (text := _TRAILING_COMMA.sub(r"\1", plain_spaces(text)))
     yield (text := _WRONG_ESCAPE.sub(r"\\\\", text))
     yield (text := _TRAILING_COMMA.sub(r"\1", _COMMENT.sub("", text)))
@@ -112,7 +111,7 @@ def _repairs(text: str) -> Iterator[str]:
 
 
 def _python_literal(text: str, position: int) -> Any:
-    """An object in Python's spelling: single quotes, True, None. None when it is no such thing."""
+    """An object in Python's syntax (single quotes, True, None); None if it is not one."""
     end = _closing_brace(text, position)
     source = text[position:end] if end else ""
     for spelling in (source, re.sub(r"\b(true|false|null)\b", lambda word: _CONSTANTS[word[0]], source)):
@@ -128,7 +127,7 @@ _TOKEN = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|[{}]", re.DOTALL)
 
 
 def _closing_brace(text: str, position: int) -> int | None:
-    """Behind the brace that closes the one at `position`; braces within strings do not count."""
+    """The end of the brace pair that opens at `position`; braces within strings are ignored."""
     depth = 0
     for token in _TOKEN.finditer(text, position):
         depth += {"{": 1, "}": -1}.get(token[0], 0)
@@ -138,7 +137,7 @@ def _closing_brace(text: str, position: int) -> int | None:
 
 
 def _cleaned(value: Any) -> Any:
-    """JSON's escapes can spell what `clean` took out of the text."""
+    """A value with all strings cleaned: JSON's escapes can spell characters that `clean` removed from the text."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list):

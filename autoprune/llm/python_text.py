@@ -1,4 +1,4 @@
-"""Python in a reply: whether a text is any, and the characters that are no Python made plain."""
+"""Python in a reply: parses text, and replaces characters that are not valid Python."""
 
 import ast
 import html
@@ -17,7 +17,7 @@ _PUNCTUATION = str.maketrans("“”„«»‘’‚‛−–—×", '"""""\'\'\
 
 
 def tree_of(source: str) -> ast.Module | None:
-    """The syntax tree of a source; None if it is no Python, or such as the parser gives up on."""
+    """The syntax tree of a source; None if the parser fails."""
     try:
         return parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -25,15 +25,13 @@ def tree_of(source: str) -> ast.Module | None:
 
 
 def plain_spaces(text: str) -> str:
-    """The text with plain spaces for Unicode's others, and without those of no width."""
+    """The text with Unicode spaces replaced by plain ones, and without zero-width characters."""
     return text.translate(_SPACES)
 
 
 def spellings(source: str) -> Iterator[str]:
-    """A source as it stands, then with what typesetting and nesting did to it undone, step by step.
-
-    The first of them that is Python is meant: a string's own characters are left alone where they do no harm.
-    """
+    """A source, then versions with the effects of typesetting and nesting undone. The first valid one counts, so that
+    characters within strings are kept if possible."""
     spaced = plain_spaces(source)
     yield from dict.fromkeys(
         [
@@ -49,7 +47,7 @@ def spellings(source: str) -> Iterator[str]:
 
 
 def _without_prompts(source: str) -> str:
-    """What was typed in a session that a source recalls; any other source as it is."""
+    """The input lines of an interactive session; any other source unchanged."""
     if not re.match(r"\s*(?:>>>|In \[\d+\]:)", source):
         return source
     return "\n".join(line["code"] for line in _PROMPT.finditer(source))

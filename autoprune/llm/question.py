@@ -1,4 +1,4 @@
-"""One question to a chat model: what is sent, what makes two equal, and what to say when the answer is no good."""
+"""One question to a chat model: its parameters, its fingerprint, and the repair of an unusable answer."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ QUOTED_CHARS = 2000
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, apart from the conversation.
+    """A question without its conversation.
 
-    `key` is the journal's; `schema` None asks for plain text; `toolbox`: what the model may call before it answers;
-    `turn`: how many answers there were to this question already (tool calls, or one that could not be used).
+    `key`: the journal's. `schema`: None for plain text. `toolbox`: tools that the model may call before it answers.
+    `turn`: number of earlier answers to this question (tool calls, or an unusable one).
     """
 
     key: str
@@ -40,12 +40,12 @@ class Question:
         return {"type": "json_schema", "json_schema": {"name": "reply", "schema": self.schema.model_json_schema()}}
 
     def format_in_words(self) -> dict[str, str]:
-        """The schema for an endpoint that cannot be made to keep to it."""
+        """A prompt with the schema, for an endpoint without structured output."""
         assert self.schema is not None
         return {"role": "user", "content": _prompt("json_reply", schema=json.dumps(self.schema.model_json_schema()))}
 
     def fingerprint(self, model: str, messages: list[dict[str, Any]]) -> str:
-        """Equal for equal requests: what makes a journalled answer the answer to this question."""
+        """Equal for equal requests, so that a journalled answer can be used."""
         parts: list[Any] = [model, messages, self.max_tokens, self.temperature, self.response_format]
         parts += [self.toolbox.declared()] if self.toolbox else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -57,7 +57,7 @@ class Question:
 
 
 def problem_of(turn: Turn, schema: type[BaseModel] | None) -> str:
-    """Why a reply cannot be used; empty if it can, and if it calls tools."""
+    """Why a reply is unusable; empty if it is usable or calls tools."""
     if turn.calls:
         return ""
     if not turn.text.strip() and turn.thinking:
@@ -74,7 +74,7 @@ def problem_of(turn: Turn, schema: type[BaseModel] | None) -> str:
 
 
 def repair_of(turn: Turn) -> list[dict[str, str]]:
-    """What follows an unusable reply: the reply itself, and what is wrong with it."""
+    """Messages after an unusable reply: the reply, and its problem."""
     if not turn.text.strip():
         return [{"role": "user", "content": _prompt("empty_reply")}]
     return [

@@ -1,7 +1,7 @@
-"""Which settings of a search a recording keeps: those that decide what is asked in which slot, and how it is measured.
+"""The settings of a search that a recording stores: those that determine the questions of each slot and measurements.
 
-A replay takes them as its defaults, so none of them may contact anything, name a file, or lift a limit by much, whoever
-wrote the recording. Limits of time, tokens and money are left to whoever replays: the recording's end is limit enough.
+They are the defaults of a replay, and recordings may come from someone else, so none of them contacts anything, names
+a file, or raises a limit by much. Limits of time, tokens and money are not recorded.
 """
 
 from collections.abc import Mapping
@@ -20,31 +20,31 @@ LEFT_OUT = (
     *("confirmation.transfer_model", "confirmation.transfer_windows"),
 )
 TEXTS = ("builtin", "wikitext2", "c4")
-"""Texts that a recording may name: no file of the user's, no data set of anybody's."""
+"""Texts that a recording may name, which exclude files and arbitrary data sets."""
 MOST_SECONDS = 1800.0
-"""Of wall clock for a candidate."""
+"""Wall clock for a candidate."""
 MOST_COUNT = 1024
 MOST_TOKENS = 32_768
-"""Of a window."""
+"""Length of a window."""
 
 
 def decisive(config: Config) -> dict[str, Any]:
-    """The settings to record, by dotted keys. Defaults too: another version may have others."""
+    """The settings to record, by dotted keys, including defaults, which may change between versions."""
     return {key: value for key, value in flat_settings(config).items() if _is_kept(key, value)}
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a recording that a replay takes. What this version does not know, or may not take, is left out.
+    """The recorded settings that a replay takes, without those that are unknown or not allowed.
 
-    Raises UsageError for a setting that is another constant by now.
+    Raises UsageError for a value of a former setting that is no longer supported.
     """
     known = flat_settings(Config())
-    present = (each for key, value in settings.items() for each in migrated_setting(key, value))
-    return {key: value for key, value in present if key in known and _is_kept(key, value)}
+    migrated = (pair for key, value in settings.items() for pair in migrated_setting(key, value))
+    return {key: value for key, value in migrated if key in known and _is_kept(key, value)}
 
 
 def target_name(model: str) -> str:
-    """The name of a target without the folders of this machine."""
+    """The name of a target without local folders."""
     path = Path(model)
     return path.resolve().name if path.is_absolute() or path.exists() else model
 
@@ -54,7 +54,7 @@ def _is_kept(key: str, value: Any) -> bool:
         return value in TEXTS
     if key == "sandbox.seconds":
         return isinstance(value, int | float) and value <= MOST_SECONDS
-    most = MOST_TOKENS if key == "data.seqlen" else MOST_COUNT
-    if isinstance(value, int) and key != "seed" and value > most:
+    limit = MOST_TOKENS if key == "data.seqlen" else MOST_COUNT
+    if isinstance(value, int) and key != "seed" and value > limit:
         return False
     return key not in LEFT_OUT and any(key == kept or key.startswith(f"{kept}.") for kept in KEPT)

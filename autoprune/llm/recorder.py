@@ -1,4 +1,4 @@
-"""Writing a recording while a search goes on: every request and reply as it comes in, without secrets, on disk at once.
+"""Writes a recording during a search: each request and reply, with secrets masked, flushed at once.
 
 The first line is {"format": "autoprune-recording", "version": 1, "started": ..., "models": ..., "target": ...,
 "settings": ...}, each other one {"key": "g1.c1.propose.0.thought", "role": "proposer", "turn": 0, "reply": {...},
@@ -27,39 +27,38 @@ from autoprune.secrets import masked_tree
 
 
 class Recorder:
-    """Appends to the recording of a run, which may hold what earlier sessions were answered. Safe between threads.
+    """Appends to the recording of a run, which may hold the replies of earlier sessions. Thread-safe.
 
-    `begin` comes before the first answer.
+    Call `begin` before the first answer.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._file = open_text(path, "a", errors="replace")  # half of a surrogate pair has no bytes
+        self._file = open_text(path, "a", errors="replace")  # lone surrogates cannot be encoded
         cut_half_line(path)
 
     def begin(self, header: Header, journal: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write the header of a new recording, then what the run's journal holds and the recording lacks.
+        """Write the header of a new recording, then the replies that are only in the run's journal.
 
-        That is what a run was answered that it was forked from, or before a crash came between the two. The journal
-        keeps no requests.
+        These are from the origin of a fork, or from before a crash between the two writes. They have no requests.
         """
-        known: dict[str, dict[int, Entry]] = {}
+        recorded: dict[str, dict[int, Entry]] = {}
         if os.fstat(self._file.fileno()).st_size:
-            known = Recording.read(self._path).entries
+            recorded = Recording.read(self._path).entries
         else:
             self._write(header.model_dump(mode="json"))
         try:
             for key, value in journal.items():
                 record = Record.model_validate(value)
                 for number, turn in enumerate(record.turns):
-                    if number not in known.get(key, {}):
+                    if number not in recorded.get(key, {}):
                         self._write(Entry(key=key, role=record.role, turn=number, reply=turn).model_dump(mode="json"))
         except ValidationError as error:
             raise UsageError(f"the run's journal holds what is no reply: {error.errors()[0]['msg']}") from None
 
     def add(self, question: Question, messages: list[dict[str, Any]], turn: Turn | None, problem: str) -> None:
-        """One request with its answer, or with why there is none."""
+        """Write one request with its answer, or with the reason why there is none."""
         request = {
             "messages": messages,
             "response_format": question.response_format,
@@ -71,11 +70,10 @@ class Recorder:
         self._write(entry.model_dump(mode="json"), {name: part for name, part in request.items() if part is not None})
 
     def close(self) -> None:
-        """Close the file; every line is on disk already."""
         self._file.close()
 
     def _write(self, line: dict[str, Any], request: dict[str, Any] | None = None) -> None:
-        """A line that would make the line or the file too long to be read goes without its request."""
+        """Write a line, without its request if the line or the file would be too long to be read."""
         with self._lock:
             text = _as_line({**line, "request": request} if request else line)
             size = len(text.encode(errors="replace"))
@@ -87,7 +85,7 @@ class Recorder:
 
 
 def header_of(config: Config, models: dict[str, str]) -> Header:
-    """The header of a recording that begins now. `models`: the chat model that each agent asks."""
+    """The header of a new recording. `models`: role -> chat model."""
     return Header(
         started=datetime.now().astimezone(),
         program=__version__,

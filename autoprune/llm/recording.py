@@ -1,8 +1,8 @@
-"""A recording: what the chat models of one search were asked and what they answered, one JSON object a line.
+"""A recording: the requests to the chat models of one search and their answers, one JSON object per line.
 
-The first line is a header, every other line one answer under the key of its question. A recording may come from someone
-else. It is data: reading one runs nothing, contacts nothing, and takes bounded memory, and what it says is checked
-before it is used. Its settings that could contact something are passed over (`recorded_settings`).
+The first line is a header; each other line is one answer under the key of its question. A recording may come from
+someone else: reading it runs nothing, contacts nothing and takes bounded memory, and its content is validated. Settings
+that could contact something are ignored (`recorded_settings`).
 """
 
 import hashlib
@@ -24,31 +24,29 @@ from autoprune.llm.reply import Turn
 from autoprune.recordings import shipped
 
 VERSION = 1
-"""A field more makes no new version; a recording of a newer version is refused."""
+"""New fields do not change it; a recording of a newer version is refused."""
 LARGEST = 1 << 26
 LONGEST = 1 << 22
 """Bytes of a recording and of one of its lines."""
 MOST_TURNS = 100
-"""Answers to one question: calls of tools and a repair."""
+"""Answers to one question, including tool calls and a repair."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
 LONGEST_NAME = 300
-
 _KEY = re.compile(r"(?P<slot>g\d+(\.c\d+)?)\.\w+(\.(?P<revision>\d+))?(\.(?P<step>.+))?")
-"""Slot or generation, what is done there, revision, step."""
+"""Slot or generation, action, revision, step."""
 
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 
 
 class Header(BaseModel):
-    """What was recorded.
+    """The header of a recording.
 
     Attributes:
-        started: when, with the offset of local time.
+        started: local time with its offset.
         program: the version of autoprune.
-        target: a built-in name or a hub id; of a directory or a file its last part alone.
-        models: the chat model asked by each agent.
-        settings: those that decide what is asked, by dotted keys (`recorded_settings`).
+        target: a built-in name, a hub id, or the last part of a path.
+        models: role -> chat model.
+        settings: settings by dotted keys (`recorded_settings`).
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -63,9 +61,9 @@ class Header(BaseModel):
 
 
 class Entry(BaseModel):
-    """One answer. `key`: the question's (g5.c2.propose.1.code); `turn`: how many answers it had before this one.
+    """One answer. `key`: the question's (g5.c2.propose.1.code); `turn`: number of earlier answers to it.
 
-    Without a `reply` the question failed, and `problem` says why. A request is kept for people: it is not read again.
+    Without a `reply` the question failed, for the reason in `problem`. Requests are only for people, and not read.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -78,13 +76,13 @@ class Entry(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_stored(self) -> "Entry":
-        """JSON as it is read here knows NaN and numbers of any length; what stores a reply does not."""
+        """Refuse NaN and very long numbers, which pydantic reads, but archives cannot store."""
         json.dumps(self.model_dump(), allow_nan=False)
         return self
 
 
 class _Versioned(BaseModel):
-    """What the first line of every version has."""
+    """The fields of every version's first line."""
 
     format: Literal["autoprune-recording"]
     version: int
@@ -92,7 +90,7 @@ class _Versioned(BaseModel):
 
 @dataclass
 class Recording:
-    """A recording that was read. `entries`: by key and turn; `sha256`: of the file."""
+    """A recording in memory. `entries`: by key and turn; `sha256`: of the file."""
 
     path: Path
     header: Header
@@ -101,10 +99,10 @@ class Recording:
 
     @classmethod
     def read(cls, path: Path) -> "Recording":
-        """Raises UsageError, one line, for what is no recording.
+        """Read and validate a file. Raises UsageError of one line.
 
-        Of two answers under one key and turn the later counts, since a question that is asked anew after a crash, or
-        under another prompt, is answered anew; the turns after it were the earlier one's.
+        A later answer under the same key and turn replaces the earlier one and its later turns: the question was asked
+        again, after a crash or with another prompt.
         """
         digest = hashlib.sha256()
         with _opened(path) as file:
@@ -126,7 +124,7 @@ class Recording:
 
     @property
     def models(self) -> list[str]:
-        """The models that answered, as they call themselves, the most frequent first."""
+        """The models' names in their answers, most frequent first."""
         counts: dict[str, int] = {}
         for turns in self.entries.values():
             for entry in turns.values():
@@ -137,11 +135,11 @@ class Recording:
 
     @property
     def date(self) -> str:
-        """The day on which it was begun."""
+        """The day on which it was started."""
         return f"{self.header.started:%Y-%m-%d}"
 
     def facts(self) -> dict[str, Any]:
-        """What a run that plays it keeps about it."""
+        """Data about the recording for the run that replays it."""
         return {
             "file": self.path.name,
             "sha256": self.sha256,
@@ -158,9 +156,9 @@ class Recording:
 
 
 def open_recording(settings: LLMSettings) -> Recording:
-    """The recording that the settings name, a file or one that is shipped, or else the first of these.
+    """The recording in the settings, a file or a shipped one; by default the first shipped one.
 
-    Raises UsageError, also for one without answers.
+    Raises UsageError, also for a recording without answers.
     """
     if settings.recording:
         path: Path | None = shipped(settings.recording) or Path(settings.recording).expanduser()
@@ -175,12 +173,12 @@ def open_recording(settings: LLMSettings) -> Recording:
 
 
 def replays(settings: LLMSettings) -> bool:
-    """Whether these settings ask for replies of a recording."""
+    """Whether these settings ask for a replay."""
     return settings.provider == "replay" or (settings.provider == "auto" and settings.recording is not None)
 
 
 def place_of(key: str) -> str:
-    """Where in a search a question belongs, for people: `g5.c2, revision 1 (code)`."""
+    """A question's place in a search as text: `g5.c2, revision 1 (code)`."""
     parts = _KEY.fullmatch(key)
     if parts is None:
         return key
@@ -189,7 +187,7 @@ def place_of(key: str) -> str:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """A regular file, which the user may name by a link; a pipe would block for ever."""
+    """Open a regular file, possibly through a link; a pipe would block forever."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -201,7 +199,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _lines(path: Path, file: IO[bytes], digest: Any) -> Iterator[tuple[int, bytes]]:
-    """The lines that hold something, with their numbers."""
+    """The non-empty lines with their numbers."""
     size, number = 0, 0
     while line := file.readline(LONGEST + 1):
         size, number = size + len(line), number + 1
@@ -231,7 +229,7 @@ def _header(path: Path, line: bytes) -> Header:
 
 
 def _entry(path: Path, number: int, line: bytes) -> Entry | None:
-    """None for a last line that a crash has cut off."""
+    """None for a last line that a crash cut off."""
     try:
         return Entry.model_validate_json(line)
     except (ValidationError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Parameters that an endpoint refuses: which one a refusal means, and asking without it from then on."""
+"""Parameters that an endpoint refuses: recognises the refused one, and omits it from then on."""
 
 import re
 import threading
@@ -22,8 +22,8 @@ _OPTIONAL = {
     SYSTEM: r"\bsystem[_ ](?:role|message|prompt|instruction)s?|developer instruction|\broles?\b.{0,40}\bsystem\b"
     r"|\bsystem\b.{0,40}\brole\b|roles must alternate|only user and assistant roles|messages?[.\[]0\]?\.role",
 }
-"""What we can do without when an endpoint refuses it, and how its complaints name it. The limit on tokens goes out
-twice: some servers know only the one name, others only the other, and some refuse both together."""
+"""Optional parameters, and how error messages name them. The token limit is sent under two names, since servers may
+support only one of them, or refuse both together."""
 _PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _OPTIONAL.items()}
 _REFUSAL = re.compile(
     r"not (?:be |yet |currently )?(?:support|permitted|allowed|accepted|recogni[sz]ed|implemented|available|enabled)"
@@ -44,7 +44,7 @@ _SOMETHING_ELSE = re.compile(
     r"|(?:model|deployment).{0,80}does not exist|model.{0,80}not found|not found.{0,20}model",
     re.IGNORECASE,
 )
-"""Errors that may name a parameter and are about something else."""
+"""Errors that may mention a parameter, but have another cause."""
 NEVER = (401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504)
 """Statuses that are never about a parameter."""
 NOT_IMPLEMENTED = 501
@@ -52,7 +52,7 @@ NEARBY = 120
 
 
 class Refusals:
-    """What one endpoint refuses. Shared by all who ask it, from any thread."""
+    """The refusals of one endpoint, shared by all its chats. Thread-safe."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = set(names)
@@ -62,18 +62,18 @@ class Refusals:
         return name in self._names
 
     def add(self, name: str) -> bool:
-        """Remember a refusal; whether it is new."""
+        """Store a refusal; returns whether it is new."""
         with self._lock:
             new = name not in self._names
             self._names.add(name)
             return new
 
-    def body(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """The parameters of a call without those that are refused."""
-        return {name: value for name, value in wanted.items() if value is not None and name not in self._names}
+    def body(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters of a call without those that are refused or None."""
+        return {name: value for name, value in parameters.items() if value is not None and name not in self._names}
 
     def messages(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The conversation; where the system role is refused, its text begins the user's first message."""
+        """The conversation; if the system role is refused, its text is put before the user's first message."""
         if SYSTEM not in self._names or not has_system(messages):
             return messages
         system, *rest = messages
@@ -87,29 +87,30 @@ def has_system(messages: list[dict[str, Any]]) -> bool:
 
 
 def refused(status: int, error: Any, sent: Collection[str], model: str = "") -> str | None:
-    """Which of the parameters that were sent an error refuses; None when it is about something else.
+    """The sent parameter that an error refuses; None if it has another cause.
 
-    `error`: the body, of any form; `sent`: names of parameters, and SYSTEM; `model`: its name may look like one.
+    `error`: the body in any form; `sent`: names of parameters, and SYSTEM; `model`: removed from the text, since it may
+    look like a parameter.
     """
     if status in NEVER:
         return None
-    said = words_of(error)
-    text = _RECOMMENDED.sub(" ", re.sub(rf"(?<!\w){re.escape(model)}(?!\w)", " ", said) if model else said)
+    words = words_of(error)
+    text = _RECOMMENDED.sub(" ", re.sub(rf"(?<!\w){re.escape(model)}(?!\w)", " ", words) if model else words)
     if _SOMETHING_ELSE.search(text):
         return None
-    named = error.get("param") if isinstance(error, dict) else None
-    if isinstance(named, str) and (found := _first(named, sent)):
-        return found
+    stated = error.get("param") if isinstance(error, dict) else None
+    if isinstance(stated, str) and (name := _first(stated, sent)):
+        return name
     near = [(refusal.start() - NEARBY, refusal.end() + NEARBY) for refusal in _REFUSAL.finditer(text)]
-    if found := _first(text, sent, near):
-        return found
+    if name := _first(text, sent, near):
+        return name
     if status == NOT_IMPLEMENTED or (near and _UNNAMED.search(text)):
         return next((name for name in ("seed", "tools", "response_format", "temperature") if name in sent), None)
     return _first(text, sent) if status in (400, 422) else None
 
 
 def _first(text: str, sent: Collection[str], near: list[tuple[int, int]] | None = None) -> str | None:
-    """The parameter that a text names first, within one of some ranges if there are any."""
+    """The parameter that a text mentions first. `near`: ranges in which it must be."""
     places = {
         name: match.start()
         for name in sent

@@ -1,9 +1,8 @@
-"""Answers from a recording in place of an endpoint: the words of then, while everything is measured now and here.
+"""Answers from a recording in place of an endpoint, while candidates are measured on this machine.
 
-A question is found by its key and by how many answers it has had, whatever its text says: numbers in a prompt differ
-from machine to machine. Everything around it is as with an endpoint: validation, repair turns, the journal, limits.
-
-Calls of tools are not made again: the model's next words rest on what it was told then, which comes with the recording.
+A question is found by its key and number of earlier answers, not by its text, since measurements in prompts differ
+between machines. Validation, repair turns, journal and limits are the same as with an endpoint. Tool calls have their
+recorded results, on which the model's next answer depends.
 """
 
 from typing import Any
@@ -23,13 +22,13 @@ MOST_CALLS = 100
 
 
 class Replayer:
-    """Answers the questions of all agents. Safe to share between threads."""
+    """Answers the questions of all agents. Thread-safe."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
 
     def endpoint(self, role: str) -> Endpoint:
-        """The chat model that one agent asked, for the record: nothing is sent anywhere."""
+        """The recorded chat model of one agent; nothing is sent to it."""
         models = self._recording.models
         model = self._recording.header.models.get(role) or (models[0] if models else "unknown")
         return Endpoint(base_url="", model=clean(model), price=free)
@@ -37,9 +36,9 @@ class Replayer:
     def call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:
         """The recorded answer.
 
-        Raises CallFailed where the endpoint refused the question then. Without an answer: NotRecorded where a slot has
-        no proposal, which ends the search, and ReplyUnusable anywhere else. Then the slot goes on as after any reply
-        that cannot be used: a revision that was needed here alone is missing, rules stand in for critic and analyst.
+        Raises CallFailed if the question failed when it was recorded. Without an answer, raises NotRecorded for a
+        slot's first proposal, which ends the search, and ReplyUnusable otherwise: the slot goes on without the
+        revision, or with the rules in place of critic and analyst.
         """
         entry = self._recording.entry(question.key, question.turn)
         if entry is None:
@@ -53,7 +52,7 @@ class Replayer:
         return _played(entry.reply, question)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Nothing to close."""
 
 
 def _is_first_proposal(question: Question) -> bool:
@@ -61,13 +60,13 @@ def _is_first_proposal(question: Question) -> bool:
 
 
 def _call(call: ToolCall) -> ToolCall:
-    """One as `tools.exchange` would have kept it: printable and bounded."""
+    """A tool call, cleaned and bounded like those of an endpoint."""
     cleaned = {name: clean(text)[:MAX_REPLY_CHARS] for name, text in call if isinstance(text, str)}
     return call.model_copy(update=cleaned)
 
 
 def _played(turn: Turn, question: Question) -> Turn:
-    """A recorded answer as one that arrives now: cleaned, bounded and checked again, and paid for by nobody."""
+    """A recorded answer, cleaned, bounded and validated again, at no cost."""
     played = turn.model_copy(
         update={
             "text": clean(turn.text)[:MAX_REPLY_CHARS],

@@ -1,4 +1,4 @@
-"""What a question to a chat model comes back with, what it cost, and where that is kept for a resumed run."""
+"""Replies of chat models, their usage, and the journal that stores them for a resumed run."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -10,17 +10,17 @@ from autoprune.llm.usage import Tokens, Usd
 
 
 class Turn(BaseModel):
-    """One answer of the model as it arrived (cleaned). A question has one, or two when the first needed repair, and
-    before them those in which the model called tools.
+    """One cleaned answer of the model. A question has one for each round of tool calls, then one answer, or two if the
+    first needed a repair.
 
     Attributes:
-        tokens_in, tokens_out: counted by the endpoint, or estimated (`estimated`) when it did not say.
+        tokens_in, tokens_out: counted by the endpoint, or `estimated`.
         usd: price in US dollars; None = unknown.
-        seconds: wall clock of the call that succeeded.
-        truncated: the reply was cut off by the token limit, or by our own cap.
-        problem: why it could not be used; empty = it could.
-        thinking: what the model wrote beside its answer, in tags, channels or fields of their own.
-        calls: tools that the model asked for in place of an answer, with what they said.
+        seconds: wall clock of the successful call.
+        truncated: cut off by the token limit, or by MAX_REPLY_CHARS.
+        problem: why it is unusable; empty if it is usable.
+        thinking: the model's reasoning in separate tags, channels or fields.
+        calls: tool calls in place of an answer, with their results.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,7 +39,7 @@ class Turn(BaseModel):
 
 
 class Usage(BaseModel):
-    """Totals. `calls` are answers paid for, `failed_calls` those that brought nothing usable; usd None = unknown."""
+    """Totals. `calls`: answers; `failed_calls`: calls without a usable answer; `usd`: None = unknown."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,7 +64,7 @@ class Usage(BaseModel):
 
     @classmethod
     def of(cls, turns: Iterable[Turn], failed_calls: int = 0) -> "Usage":
-        """What these answers cost together, plus calls that brought no answer at all."""
+        """The usage of these answers, and of calls without an answer."""
         total = cls(failed_calls=failed_calls)
         for turn in turns:
             total += cls(
@@ -80,9 +80,9 @@ class Usage(BaseModel):
 
 
 class Record(BaseModel):
-    """One question in the journal: enough to answer it again without asking, and to know what it cost.
+    """One question in the journal, with its answers.
 
-    `spent` is what earlier versions of this question (another prompt under the same key, as after a fork) had cost.
+    `spent`: usage of earlier questions under the same key, with another prompt, as after a fork.
     """
 
     request: str
@@ -96,31 +96,23 @@ class Record(BaseModel):
         return self.spent + Usage.of(self.turns, self.failed_calls)
 
 
-class Reply(BaseModel):
-    """A usable answer. `parsed` is the validated model if a schema was asked for.
+class Reply(Usage):
+    """A usable answer, with the usage of all turns and retries of its question.
 
-    The numbers cover every turn and retry of this question; `replayed`: taken from the journal, nothing was paid now.
+    `parsed`: the validated model if there was a schema. `replayed`: from the journal, at no cost now.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     text: str
     parsed: Any = None
     model: str
-    tokens_in: int
-    tokens_out: int
-    usd: float | None
-    seconds: float
-    calls: int
-    failed_calls: int
     truncated: bool = False
     replayed: bool = False
 
 
 class ReplyUnusable(Exception):
-    """The model answered, but not with what was asked for, even after one repair. Agents treat it as a failed call.
+    """The model's answer was invalid even after one repair.
 
-    `raw` is the last reply, `error` one line on what is wrong with it, `usage` what it cost (already metered).
+    `raw`: the last reply; `error`: one line about its problem; `usage`: its usage, which is already counted.
     """
 
     def __init__(self, raw: str, error: str, usage: Usage | None = None) -> None:
@@ -131,17 +123,17 @@ class ReplyUnusable(Exception):
 
 
 class Journal(Protocol):
-    """Where answers are kept by key, so that a resumed run replays them. Values are plain JSON data."""
+    """Stores answers by key, so that a resumed run replays them. Values are plain JSON data."""
 
     def get(self, key: str) -> dict[str, Any] | None: ...
 
     def put(self, key: str, value: dict[str, Any]) -> None:
-        """Store or replace. Must be durable when it returns: what was paid for is not asked again."""
+        """Store or replace a value durably."""
         ...
 
 
 def recorded_usage(records: Iterable[dict[str, Any]]) -> dict[str, Usage]:
-    """Totals per role of everything in a journal: what a resumed run has already spent."""
+    """Totals per role of all records of a journal."""
     totals: dict[str, Usage] = {}
     for value in records:
         record = Record.model_validate(value)

@@ -1,7 +1,7 @@
-"""The local chat server's own process: `python -m autoprune.llm.serve`, started by `local.LocalServer` only.
+"""The process of the local chat server, `python -m autoprune.llm.serve`, started by `local.LocalServer`.
 
-Reads one line of JSON from standard input (`ServeOptions`), answers with one line of JSON on standard output
-({"url": ...} once the model answers, or {"error": ...}), and lives until standard input ends or its parent dies.
+Reads one line of JSON from standard input (`ServeOptions`), writes one line of JSON to standard output ({"url": ...}
+once the model is loaded, or {"error": ...}), and ends with its standard input or its parent.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 
 class ServeOptions(TypedDict):
-    """model: a GGUF file. context: tokens. key: what callers must send. parent: our starter."""
+    """model: a GGUF file. context: tokens. key: the API key. parent: process id of the starter."""
 
     model: str
     threads: int
@@ -29,7 +29,7 @@ class ServeOptions(TypedDict):
 def main() -> None:
     options: ServeOptions = json.loads(sys.stdin.readline())
     _die_with(options["parent"])
-    # The engine may print to our standard output: keep the real one for the answer.
+    # The engine may print to standard output: keep the original one for the answer.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:
@@ -40,7 +40,7 @@ def main() -> None:
         return
     print(json.dumps({"url": server.listening_address + "/v1"}), file=answer, flush=True)
     sys.stdin.read()
-    # Destroying the server waits for open requests; nobody is left who wants their answers.
+    # Not destroyed: that would wait for open requests, whose clients are gone.
     os._exit(0)
 
 
@@ -54,11 +54,11 @@ def _start(options: ServeOptions) -> Any:
     params.port = 0  # any free one
     params.api_keys = [options["key"]]
     params.n_ctx = options["context"]
-    # Progress through a prompt is reported once a batch: on a slow machine the default one takes minutes.
+    # Progress through a prompt is reported once per batch, and the default batch takes minutes on a slow machine.
     params.n_batch = 512
     params.cpuparams.n_threads = options["threads"]
     params.cpuparams_batch.n_threads = options["threads"]
-    # One question at a time: two would halve each other. Prefixes of earlier prompts are kept (in MiB).
+    # One question at a time, since two would halve the speed. Prefixes of earlier prompts are cached (in MiB).
     params.n_parallel = 1
     params.cache_prompt = True
     params.cache_ram_mib = 1024
@@ -70,7 +70,7 @@ def _start(options: ServeOptions) -> Any:
 
 
 def _die_with(parent: int) -> None:
-    """Ask the kernel (Linux) to kill us when the parent goes, however it goes; elsewhere the end of stdin must do."""
+    """Ask the kernel (Linux) to kill this process when the parent ends; other systems rely on the end of stdin."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

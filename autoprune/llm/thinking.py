@@ -1,4 +1,4 @@
-"""Setting a model's thinking aside: in whatever form it comes, it is never the answer, and is kept beside it."""
+"""Separates a model's thinking, in its various formats, from its answer."""
 
 import json
 import re
@@ -30,7 +30,7 @@ _WRAPPING = re.compile(
     r"|<\|(?:begin|end)_of_solution\|>|<\|(?:START|END)_RESPONSE\|>",
     re.IGNORECASE | re.MULTILINE,
 )
-# Channels of gpt-oss, with their special tokens or with what is left when a server drops these.
+# Channels of gpt-oss, with their special tokens or with what remains when a server drops these.
 _CHANNEL = re.compile(
     r"(?:<\|start\|>\w+)?[ \t]*<\|channel\|>\s*(?P<channel>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
 )
@@ -42,31 +42,25 @@ _BEFORE_ANSWER = re.compile(
 )
 _BARE_ANALYSIS = re.compile(r"\A\s*analysis[A-Z][a-z' ]")
 _FIELDS = (
-    "reasoning_content",
-    "reasoning",
-    "reasoning_text",
-    "thinking",
-    "thinking_blocks",
-    "thoughts",
-    "thought",
+    *("reasoning_content", "reasoning", "reasoning_text", "thinking", "thinking_blocks", "thoughts", "thought"),
     "reasoning_details",
 )
 _PARTS = ("thinking", "reasoning", "text", "summary", "content")
 
 
 class Split(NamedTuple):
-    """A reply's answer, and the thinking beside it."""
+    """A reply's answer and thinking."""
 
     answer: str
     thinking: str
 
 
 def split_thinking(text: str) -> Split:
-    """Take the thinking out of a reply's text.
+    """Separate the thinking from a reply's text.
 
-    Known are tags around it, a closing tag alone (what is before it is thinking), an opening one alone at the start of
-    a line (cut off inside), and channels. Tags within a block of code, or of a reply that is code or JSON as a whole,
-    belong to the answer.
+    Recognised are pairs of tags, a single closing tag (the text before it is thinking), a single opening tag at the
+    start of a line (the reply was cut off), and channels. Tags within code blocks, or in a reply that is code or JSON
+    as a whole, belong to the answer.
     """
     if _CHANNEL.search(text):
         return _by_channel(text)
@@ -81,8 +75,8 @@ def split_thinking(text: str) -> Split:
 
 
 def stated_thinking(message: dict[str, Any]) -> str:
-    """The thinking that a message, or a piece of one, carries in a field of its own or in parts of its content."""
-    in_fields = next((found for name in _FIELDS if (found := _text(message.get(name)))), "")
+    """The thinking of a message, or of a piece of one, in a separate field or in parts of its content."""
+    in_fields = next((text for name in _FIELDS if (text := _text(message.get(name)))), "")
     content = message.get("content")
     parts = [part for part in content if is_thinking(part)] if isinstance(content, list) else []
     return in_fields + "".join(map(_text, parts))
@@ -102,7 +96,7 @@ def _text(value: Any, depth: int = 4) -> str:
     if depth and isinstance(value, list):
         return "".join(_text(part, depth - 1) for part in value)
     if depth and isinstance(value, dict):
-        return next((found for name in _PARTS if (found := _text(value.get(name), depth - 1))), "")
+        return next((text for name in _PARTS if (text := _text(value.get(name), depth - 1))), "")
     return ""
 
 
@@ -112,9 +106,9 @@ def _by_channel(text: str) -> Split:
     answer: list[str] = []
     thinking = [text[: marks[0].start()]]
     for mark, end in zip(marks, ends, strict=True):
-        said, *behind = _CHANNEL_END.split(text[mark.end() : end])
-        (answer if mark["channel"] == "final" else thinking).append(said)
-        answer += behind  # where a server drops the name of the last channel
+        content, *rest = _CHANNEL_END.split(text[mark.end() : end])
+        (answer if mark["channel"] == "final" else thinking).append(content)
+        answer += rest  # if a server drops the name of the last channel
     return Split("".join(answer), _joined(thinking))
 
 
@@ -142,7 +136,7 @@ def _by_tags(text: str) -> Split:
         elif tag["closing"]:
             answer.append(text[place : tag.start()])
             place = tag.end()
-            if text[place:].strip():  # else a stray tag behind the answer
+            if text[place:].strip():  # else a stray tag after the answer
                 thinking.append("".join(answer))
                 answer = []
         elif last_closing > tag.start() or _begins_line(text, tag):
@@ -153,7 +147,7 @@ def _by_tags(text: str) -> Split:
 
 
 def _objects(text: str) -> Iterator[tuple[int, int]]:
-    """Where the JSON objects of a text that begin a line are: a tag within one is a part of it."""
+    """Spans of JSON objects that start a line. Tags within them are not thinking."""
     place = 0
     for _ in range(MOST_OBJECTS):
         opening = _OBJECT.search(text, place)
@@ -174,7 +168,7 @@ def _is_quoted(text: str, tag: re.Match[str]) -> bool:
 
 
 def _belongs_to_code(text: str, tag: re.Match[str], fence: Fence) -> bool:
-    """In a block of code only a closing tag that has a line to itself and no opening before it there ends thinking."""
+    """Whether a tag is in a code block, unless it is a closing tag alone on its line without an opening tag before."""
     if not fence.start <= tag.start() < fence.end:
         return False
     alone = tag["closing"] and _begins_line(text, tag) and not text[tag.end() :].partition("\n")[0].strip()

@@ -1,4 +1,4 @@
-"""Tools that a chat model may call before it answers: declared by schema, run by us, bounded in rounds and size."""
+"""Tools that a chat model may call before it answers, declared by schema and bounded in rounds and size."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ MOST_CALLS = 8
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool. `takes` validates what the model asks with; `run` answers it in text."""
+    """One tool. `takes`: validates the arguments; `run`: returns the result as text."""
 
     name: str
     purpose: str
@@ -25,13 +25,13 @@ class Tool:
 
 @dataclass(frozen=True)
 class Toolbox:
-    """What one question may use, in at most `rounds` turns of calls; then the model has to answer."""
+    """The tools of one question, for at most `rounds` rounds of calls; then the model has to answer."""
 
     tools: tuple[Tool, ...]
     rounds: int
 
     def declared(self) -> list[dict[str, Any]]:
-        """The tools as an OpenAI-compatible endpoint wants them declared."""
+        """The declarations for an OpenAI-compatible endpoint."""
         return [
             {
                 "type": "function",
@@ -45,7 +45,7 @@ class Toolbox:
         ]
 
     def answer(self, name: str, arguments: dict[str, Any]) -> str:
-        """The tool's answer, or in its place what is wrong with the call: the model may ask again."""
+        """The tool's result, or an error message after which the model may call again."""
         tool = next((tool for tool in self.tools if tool.name == name), None)
         if tool is None:
             return f"there is no tool {name!r}; there are: {', '.join(tool.name for tool in self.tools)}"
@@ -58,7 +58,7 @@ class Toolbox:
 
 
 class ToolCall(BaseModel):
-    """One call as the model made it, with what it was answered."""
+    """One call of the model with its result."""
 
     id: str
     name: str
@@ -70,28 +70,22 @@ class ToolCall(BaseModel):
 
 
 def calls_of(message: Any, toolbox: Toolbox) -> list[ToolCall]:
-    """The calls in a message of langchain's, answered. One whose arguments are no JSON object is answered with that."""
+    """Run the tool calls of a langchain message."""
     calls = []
-    for asked in [*message.tool_calls, *message.invalid_tool_calls][:MOST_CALLS]:
-        name, arguments = clean(str(asked["name"])), asked["args"]
-        readable = isinstance(arguments, dict)
-        result = toolbox.answer(name, arguments) if readable else "the arguments are no JSON object"
-        calls.append(
-            ToolCall(
-                id=asked["id"],
-                name=name,
-                arguments=json.loads(clean(json.dumps(arguments))) if readable else {},
-                result=result,
-            )
-        )
+    for requested in [*message.tool_calls, *message.invalid_tool_calls][:MOST_CALLS]:
+        name, arguments = clean(str(requested["name"])), requested["args"]
+        valid = isinstance(arguments, dict)
+        result = toolbox.answer(name, arguments) if valid else "the arguments are no JSON object"
+        cleaned = json.loads(clean(json.dumps(arguments))) if valid else {}
+        calls.append(ToolCall(id=requested["id"], name=name, arguments=cleaned, result=result))
     return calls
 
 
 def exchange(text: str, calls: list[ToolCall]) -> list[dict[str, Any]]:
-    """What follows in the conversation: the model's calls, and their answers."""
-    asked = [
+    """The conversation's next messages: the model's calls and their results."""
+    requested = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": json.dumps(call.arguments)}}
         for call in calls
     ]
     answers = [{"role": "tool", "tool_call_id": call.id, "content": call.result} for call in calls]
-    return [{"role": "assistant", "content": text, "tool_calls": asked}, *answers]
+    return [{"role": "assistant", "content": text, "tool_calls": requested}, *answers]

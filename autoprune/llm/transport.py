@@ -1,9 +1,9 @@
-"""The HTTP client under the chat model: whatever an endpoint sends, it is bounded in time and size, and checked.
+"""The HTTP client of chat models: responses are bounded in time and size, and validated.
 
-A library's read time-out starts afresh with every byte, so a server that dribbles would never time out. Here one
-deadline covers the whole reply (only its last read may overrun it), the body has a cap, and a body that is no chat
-completion (an HTML login page, an empty body, half a JSON) is told apart from one that is. A stream that was asked for
-has no deadline: a server on a slow machine may take long, and only its silence is bounded.
+httpx's read timeout restarts with each byte, so a server that sends slowly would never time out. Here one deadline
+covers the whole response (only its last read may exceed it), the body has a size limit, and a body that is not a chat
+completion (an HTML login page, an empty body, truncated JSON) is recognised. A requested stream only has a limit on the
+time between events, since a slow machine may take long.
 """
 
 import json
@@ -16,7 +16,7 @@ from autoprune.llm.completion import ErrorInside, read_completion
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 UNCLEAR = 500
-"""The status of an error that came with status 200 and does not say what it is: it may pass."""
+"""The status for an error of unknown kind in a response with status 200; it counts as transient."""
 SENT_STATUS = "sent_status"
 
 
@@ -25,10 +25,10 @@ class ReplyTooLarge(openai.OpenAIError):
 
 
 class BoundedClient(openai.DefaultHttpxClient):
-    """An httpx client whose replies arrive whole within `deadline` seconds and MAX_BODY_BYTES, or raise.
+    """An httpx client that limits whole responses to `deadline` seconds and MAX_BODY_BYTES.
 
-    `streams`: where a stream arrives, `deadline` bounds the time without an event instead. An error that comes with
-    status 200 gets the status that it stands for; `extensions[SENT_STATUS]` of the response keeps the 200.
+    `streams`: for a stream, `deadline` limits the time without an event instead. An error with status 200 gets the
+    status of its code; `extensions[SENT_STATUS]` of the response keeps the original one.
 
     Raises openai.APITimeoutError, NotAChatReply, BrokenOff or ReplyTooLarge besides what httpx raises.
     """
@@ -53,13 +53,13 @@ class BoundedClient(openai.DefaultHttpxClient):
                 now = time.monotonic()
                 if now - since > self._deadline:
                     raise openai.APITimeoutError(request=request)
-                if only_silence and b"data:" in chunk:  # a comment says only that the connection is alive
+                if only_silence and b"data:" in chunk:  # comments are only keep-alive messages
                     since = now
         finally:
             response.close()
         body = b"".join(chunks)
-        bodily = {"content-encoding", "content-length", "transfer-encoding"}
-        headers = {name: value for name, value in response.headers.items() if name.lower() not in bodily}
+        outdated = {"content-encoding", "content-length", "transfer-encoding"}
+        headers = {name: value for name, value in response.headers.items() if name.lower() not in outdated}
         status, extensions = response.status_code, {}
         if response.is_success and request.url.path.endswith("/chat/completions"):
             headers["content-type"] = "application/json"

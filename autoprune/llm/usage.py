@@ -1,4 +1,4 @@
-"""Token counts and prices as endpoints and old records state them: believed where they are possible, else estimated."""
+"""Token counts and prices from endpoints and old records: used if plausible, else estimated."""
 
 import math
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 
 CHARS_PER_TOKEN = 4
 MOST_TOKENS = 1_000_000
-"""Of one call. The prompts here have thousands of tokens, so that a larger count is a fault of the endpoint."""
+"""Tokens of one call. Prompts have thousands of tokens, so a larger count is an error of the endpoint."""
 MOST_TOTAL = 10**12
 MOST_USD = 1e6
 
@@ -18,9 +18,9 @@ def is_count(value: Any, most: int = MOST_TOKENS) -> bool:
 
 
 def stated(usage: Any) -> dict[str, int] | None:
-    """The counts of a reply that are possible, under OpenAI's names; a missing one is what the total leaves for it.
+    """The plausible counts of a reply under OpenAI's names, a missing one computed from the total, or 0 if unknown.
 
-    One that is not known is 0. None: none is known.
+    None if no count is known.
     """
     if not isinstance(usage, dict):
         return None
@@ -30,7 +30,7 @@ def stated(usage: Any) -> dict[str, int] | None:
     )
     if total is not None:
         if read and total >= read + (written or 0):
-            # Some count thinking in the total alone (Gemini, Grok), and charge for it as for what is written.
+            # Some (Gemini, Grok) count thinking only in the total, and charge for it like for output.
             written = total - read
         elif written is not None and not read and total > written:
             read = total - written
@@ -41,10 +41,9 @@ def stated(usage: Any) -> dict[str, int] | None:
 
 
 def counted(usage: Any, prompt_chars: int, reply_chars: int) -> tuple[int, int, bool]:
-    """Tokens read and written, and whether that is an estimate, from langchain's usage of a reply.
+    """Tokens read and written, and whether they are estimated, from langchain's usage of a reply.
 
-    A count of 0 for text that is there is none. Where only the total is known, what the prompt leaves of it was
-    written.
+    A count of 0 for non-empty text counts as unknown. With only the total, the rest after the prompt was written.
     """
     read, written, total = (usage[f"{part}_tokens"] for part in ("input", "output", "total")) if usage else (0, 0, 0)
     if read and (written or not reply_chars):

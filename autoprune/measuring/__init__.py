@@ -1,1 +1,1 @@
-"""What can be measured, by name, under which condition; everything that is measured is kept."""
+"""Measures algorithms by name under a condition: sparsity, pattern, calibration sample, model. Results are stored."""

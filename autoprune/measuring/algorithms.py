@@ -1,6 +1,6 @@
-"""From what a user names to an algorithm: a published score, a candidate's file, or a candidate of a run.
+"""Resolves an algorithm's name: a published score, a candidate's file, or a candidate of a run.
 
-Candidates run in the sandbox, always: a file from elsewhere is not trusted more than an agent's.
+Candidates always run in the sandbox: a user's file is not trusted more than an agent's code.
 """
 
 import logging
@@ -27,21 +27,21 @@ SUFFIX = ".py"
 
 @contextmanager
 def open_algorithms(names: Sequence[str], settings: SandboxSettings) -> Iterator[list[Algorithm]]:
-    """The named algorithms, with a sandbox beneath those that are candidates; it is closed at the end.
+    """The named algorithms. Candidates get a sandbox, which is closed at the end.
 
-    A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix to compare it otherwise than its paper), one of
-    `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content
-    hash, or best). Raises UsageError for one that cannot be found, before anything is started.
+    A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix for another comparison group than the paper's), one
+    of `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content
+    hash, or best). Raises UsageError for an unknown name before anything is started.
     """
-    found = {name: _source(name) for name in names}
-    if all(source is None for source in found.values()):
+    sources = {name: _source(name) for name in names}
+    if all(source is None for source in sources.values()):
         yield [Published.named(name) for name in names]
         return
     sandbox = make_sandbox(settings)
     try:
         yield [
             Published.named(name) if source is None else Candidate(_short(name), source, sandbox)
-            for name, source in found.items()
+            for name, source in sources.items()
         ]
     finally:
         sandbox.close()
@@ -61,7 +61,7 @@ def _source(name: str) -> str | None:
         return _of_run(Path(run), candidate)
     raise UsageError(
         f"unknown algorithm {name!r}; there are {', '.join(SCORES)} (also as NAME@row, NAME@matrix), "
-        f"{''.join(f'{each}, ' for each in discovered())}a file that ends in .py, or RUN:CANDIDATE"
+        f"{''.join(f'{known}, ' for known in discovered())}a file that ends in .py, or RUN:CANDIDATE"
     )
 
 
@@ -73,13 +73,13 @@ def _read(path: Path) -> str:
     return text
 
 
-def _of_run(path: Path, wanted: str) -> str:
+def _of_run(path: Path, candidate: str) -> str:
     run = RunDirectory.open(path)
     if schema := run.schema():
         logger.info(f"{run.path} contacts {schema.database.url}")
     archive = Archive.of(run)
     try:
-        return run.source(find_candidate(archive, wanted).candidate)
+        return run.source(find_candidate(archive, candidate).candidate)
     finally:
         archive.close()
 

@@ -1,4 +1,4 @@
-"""Which baselines a search has: published scores with allocations, and with refinements where those are worth it."""
+"""The baselines of a search: published scores with allocations, the best of them also with refined masks."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,12 +20,12 @@ class Baseline(NamedTuple):
     refinement: Refinement
 
     def measured(self, workbench: Workbench, split: Split) -> Measurement:
-        """On a split, found or made."""
+        """The measurement on a split, from the archive if it is there."""
         return workbench.baseline(self.score, self.allocation, split, self.refinement)
 
 
 def baselines(workbench: Workbench) -> Iterator[Baseline]:
-    """All of a workbench's settings: every score without a refinement first, then those that are refined."""
+    """All baselines of the workbench's settings, those without refinement first."""
     settings = workbench.config.baselines
     for refinement in sorted(settings.refinements):
         scores = settings.scores if refinement == "none" else refined_scores(workbench)
@@ -35,10 +35,10 @@ def baselines(workbench: Workbench) -> Iterator[Baseline]:
 
 
 def refined_scores(workbench: Workbench) -> list[str]:
-    """The scores whose masks are refined: Wanda, and the one that is best with uniform allocation on the search split.
+    """The scores whose masks are refined: Wanda, and the best one with uniform allocation on the search split.
 
-    The first mask decides little of what swaps end with, and swaps take long. Without unrefined baselines every score
-    is refined.
+    Swaps take long, and their result depends little on the initial mask. Without unrefined baselines every score is
+    refined.
     """
     settings = workbench.config.baselines
     scores: list[str] = list(settings.scores)
@@ -49,7 +49,7 @@ def refined_scores(workbench: Workbench) -> list[str]:
 
 
 def most_refined(settings: BaselineSettings) -> int:
-    """How many scores are refined, where the one that is best with uniform allocation is not Wanda."""
+    """The largest number of scores that are refined: Wanda need not be the best with uniform allocation."""
     if "swaps" not in settings.refinements:
         return 0
     scores = settings.scores

@@ -1,4 +1,4 @@
-"""Measures by name and recipe on one target with one calibration sample, and keeps what it finds."""
+"""Measures by name and recipe on one target with one calibration sample, and stores the results."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -28,8 +28,7 @@ from autoprune.sandbox.base import Sandbox
 
 @dataclass
 class Measurer:
-    """`lock` is held while this process computes: one heavy job at a time. `executor`: where candidates are measured;
-    None: here."""
+    """`lock`: held while this process computes. `executor`: measures candidates; None: this process does."""
 
     config: Config
     run: RunDirectory
@@ -41,7 +40,7 @@ class Measurer:
     _asked: dict[tuple[str, Split], MeasurementSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._here = InProcessExecutor(self.bench, self.sandbox, self.lock)
+        self._in_process = InProcessExecutor(self.bench, self.sandbox, self.lock)
 
     def dense(self, split: Split) -> Measurement:
         """The unpruned target's perplexity."""
@@ -56,38 +55,38 @@ class Measurer:
         split: Split,
         measure: Callable[[], Measurement] | None = None,
     ) -> Measurement:
-        """A published score as a recipe applies it, kept as `subject`. `measure`: what finds it, if it is not that."""
-        applied = partial(evaluator.measure, self.bench, Published.named(score), recipe, split, subject=subject)
-        return self.store.get(self._spec(subject, split, recipe), self._conditions, self._locked(measure or applied))
+        """A published score under a recipe, stored as `subject`. `measure`: replaces the plain evaluation."""
+        evaluate = partial(evaluator.measure, self.bench, Published.named(score), recipe, split, subject=subject)
+        return self.store.get(self._spec(subject, split, recipe), self._conditions, self._locked(measure or evaluate))
 
     def candidate(self, name: str, recipe: Recipe, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
-        """Score a candidate in the sandbox, then mask and measure in trusted code, as far as the ladder lets it.
+        """Score a candidate in the sandbox, then mask and measure it in trusted code.
 
-        Raises CandidateFailure with stage and reason, also where the scores do not come back; StoppedEarly when the
-        ladder says that the rest is not worth it.
+        Raises CandidateFailure with stage and reason, also if the scores are not repeatable; StoppedEarly when the
+        ladder stops the candidate.
         """
-        executor, source, settings = self.executor or self._here, self.run.source(name), self.config.sandbox
+        executor, source, settings = self.executor or self._in_process, self.run.source(name), self.config.sandbox
         conditions = {
             **executor.conditions,
-            "source": full_hash(source),  # of which the name is a part: two sources may share one
+            "source": full_hash(source),  # the name is only a prefix, which two sources may share
             "sandbox": [self.sandbox.name, settings.threads, settings.processes],
         }
         job = Job(name, source, recipe, split, ladder)
         spec = self._spec(name, split, recipe)
-        found = self.store.get(spec, conditions, partial(executor.measure, job), ladder)
-        if found.repeats is False:
-            message = f"{NOT_REPEATABLE} than those that had perplexity {found.perplexity:.2f} on the {split} split"
-            raise CandidateFailure("check", "not-repeatable", message, found.diagnostics)
-        return found
+        measured = self.store.get(spec, conditions, partial(executor.measure, job), ladder)
+        if measured.repeats is False:
+            message = f"{NOT_REPEATABLE} than those that had perplexity {measured.perplexity:.2f} on the {split} split"
+            raise CandidateFailure("check", "not-repeatable", message, measured.diagnostics)
+        return measured
 
     def known(self, subject: str, split: Split, recipe: Recipe | None = None) -> Measurement | None:
-        """What the archive holds of a subject: under a recipe, or, without one, as it was asked for last."""
+        """The archive's measurement of a subject under a recipe; without one, under that of the last request."""
         spec = self._spec(subject, split, recipe) if recipe else self._asked.get((subject, split))
         return self.store.known(spec) if spec else None
 
     def verify(self) -> None:
-        """Raises AutoPruneError unless the target's weights are what they were when the run began."""
-        self._here.verify()
+        """Raises AutoPruneError if the target's weights have changed since the run began."""
+        self._in_process.verify()
         if self.executor is not None:
             self.executor.verify()
 
@@ -101,10 +100,8 @@ class Measurer:
         return spec
 
     def _locked(self, measure: Callable[[], Measurement]) -> Callable[[], Measurement]:
-        """What this process measures on its bench, it measures while it holds the lock."""
-
-        def measured() -> Measurement:
+        def locked() -> Measurement:
             with self.lock:
                 return measure()
 
-        return measured
+        return locked

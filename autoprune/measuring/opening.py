@@ -1,4 +1,4 @@
-"""Opening a workbench: target, texts, statistics, sandbox and executor, and closing what must be closed."""
+"""Opens a workbench: target, texts, statistics, sandbox and executor."""
 
 import logging
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from autoprune.config import Config
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.measurement_cache import user_cache
 from autoprune.evaluation.measurement_store import MeasurementStore
-from autoprune.executors.choose import check_executor, make_executor
 from autoprune.executors.compute_lock import ComputeLock
+from autoprune.executors.make import check_executor, make_executor
 from autoprune.measuring.measurer import Measurer
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
@@ -18,13 +18,13 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.choose import make_sandbox
 
 logger = logging.getLogger(__name__)
-FOUND = ("bos", "device", "dtype")
-"""Settings for which `auto` looks at the machine or the model."""
+RESOLVED = ("bos", "device", "dtype")
+"""Settings whose value `auto` depends on the machine or the model."""
 
 
 @contextmanager
 def open_workbench(config: Config, run: RunDirectory, archive: Archive) -> Iterator[Workbench]:
-    """Load the target, texts and statistics, start the sandbox and the executor; close these two in every case."""
+    """Load the target, texts and statistics, and start the sandbox and the executor, which are closed at the end."""
     check_executor(config.executor)
     lock = ComputeLock()
     with ExitStack() as stack:
@@ -33,7 +33,7 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive) -> Itera
         begun = _as_begun(config, run)
         with lock:
             bench = open_bench(begun, run.path)
-        # Also for a second model, but for BOS: of that each model has its own.
+        # Also for a second model, except BOS, which depends on the model.
         config = begun.model_copy(update={"dtype": bench.fingerprints()["dtype"], "data": config.data})
         store = MeasurementStore(archive, user_cache() if config.advanced.cache else None)
         executor = make_executor(config, bench, sandbox.name, lock)
@@ -43,12 +43,12 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive) -> Itera
 
 
 def _as_begun(config: Config, run: RunDirectory) -> Config:
-    """With the device, dtype and BOS that the run began with: another time, `auto` may find others."""
+    """The settings with the run's own device, dtype and BOS, since `auto` may now resolve to others."""
     record = run.settings()[1]
-    if "texts" in record:  # by a version that knew no BOS, perhaps
+    if "texts" in record:  # possibly written by a version without the setting data.bos
         record = {"bos": "never", **record}
     settings = {"device": config.device, "dtype": config.dtype, "bos": config.data.bos}
-    begun: dict[str, Any] = {key: record[key] for key in FOUND if settings[key] == "auto" and key in record}
+    begun: dict[str, Any] = {key: record[key] for key in RESOLVED if settings[key] == "auto" and key in record}
     if begun:
         logger.info(f"{', '.join(f'{key} {value}' for key, value in begun.items())}: as the run began")
     if "bos" in begun:

@@ -1,4 +1,4 @@
-"""What a run will take on this machine, said before it starts: time and memory by phase, from a measured probe."""
+"""Estimates a run's time and memory by phase on this machine before it starts, from a measured probe."""
 
 import os
 import tempfile
@@ -21,17 +21,17 @@ from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.choose import make_sandbox
 
 SAMPLE = 64 * 2**20
-"""Bytes that are read to see how fast the disk is."""
+"""Bytes that are read to measure the disk's speed."""
 BACKWARD = 3
-"""Forward passes that a window's gradient takes: forward, each block again, backward without gradients of weights."""
+"""Cost of a window's gradient in forward passes: forward, recomputation of each block, backward without weights."""
 READS = {"load": 3, "statistics": 2, "measuring": 4}
-"""How often the blocks are read from disk, where they live there: as they are checked, looked at and hashed; walked
-through and written; scored, masked, counted and passed through."""
+"""How often offloaded blocks are read from disk: to check, inspect and hash them; to collect and write statistics; to
+score, mask, count and evaluate."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: seconds, the most memory during it beyond what libraries take, and whether as much is free."""
+    """One phase: seconds, its peak memory beyond that of libraries, and whether as much is free."""
 
     name: str
     seconds: float
@@ -41,8 +41,8 @@ class Phase:
 
 @dataclass(frozen=True)
 class ResourcePlan:
-    """Phases of a run. There are `weights` prunable weights in `matrices` of `blocks` decoder blocks. `files`: bytes of
-    the weights' files on this machine. `advice`: what would make it fit; empty where it does."""
+    """Phases of a run with `weights` prunable weights in `matrices` of `blocks` decoder blocks. `files`: bytes of the
+    weights' files on this machine. `advice`: settings with which it would fit; empty if it fits."""
 
     model: str
     weights: int
@@ -59,14 +59,13 @@ class ResourcePlan:
 
     @property
     def fits(self) -> bool:
-        """Whether every phase does."""
         return all(phase.fits for phase in self.phases)
 
 
 def plan(config: Config) -> ResourcePlan:
-    """Plan a search with these settings. Loads nothing of the model; its files are read from for the disk's speed.
+    """Plan a search with these settings without loading the model; its files are read to measure the disk's speed.
 
-    Raises UsageError for a model that is not there, AutoPruneError when it does not fit even block by block.
+    Raises UsageError for a missing model, AutoPruneError when it does not fit even block by block.
     """
     device = choose_device(config.device)
     empty = empty_model(config.model)
@@ -105,10 +104,10 @@ def plan(config: Config) -> ResourcePlan:
 
 
 def read_speed(files: list[Path], cold: bool) -> float | None:
-    """Bytes per second from the weights' files; None where there are none. `cold`: from the disk, not its cache."""
+    """Bytes per second of reading the weights' files; None without files. `cold`: from the disk, not its cache."""
     if not files:
         return None
-    file = max(files, key=lambda each: each.stat().st_size)
+    file = max(files, key=lambda path: path.stat().st_size)
     offset = max(file.stat().st_size - SAMPLE, 0) // 2
     with open(file, "rb", buffering=0) as opened:
         if cold and hasattr(os, "posix_fadvise"):
@@ -145,16 +144,16 @@ def _seconds(
     hessians = (costs.hessian * data.calibration_samples + once) * bool(refined)
 
     def baselines(windows: int) -> float:
-        each = scores * baseline(windows) + refined * baseline(windows, costs.refined)
-        return each * len(published.allocations)
+        per_allocation = scores * baseline(windows) + refined * baseline(windows, costs.refined)
+        return per_allocation * len(published.allocations)
 
-    again = final.seeds - 1
+    more_seeds = final.seeds - 1
     report = data.report_windows
-    places = 1 + len(final.sparsities) + len(final.patterns)
-    some = min(final.baselines, (scores + refined) * len(published.allocations))
-    confirmed = baselines(report) + again * some * baseline(report, costs.refined if refined else costs.score)
-    confirmed += final.finalists * (1 + again) * candidate(report)
-    confirmation = costs.loss * report + once + places * confirmed + again * (dense + hessians)
+    conditions = 1 + len(final.sparsities) + len(final.patterns)
+    reseeded = min(final.baselines, (scores + refined) * len(published.allocations))
+    confirmed = baselines(report) + more_seeds * reseeded * baseline(report, costs.refined if refined else costs.score)
+    confirmed += final.finalists * (1 + more_seeds) * candidate(report)
+    confirmation = costs.loss * report + once + conditions * confirmed + more_seeds * (dense + hessians)
     opening = load + statistics + hessians + costs.loss * data.search_windows + once + baselines(data.search_windows)
     return {
         "load": load,
@@ -170,7 +169,7 @@ def _seconds(
 def _rooms(config: Config, needs: MemoryEstimate, sandboxed: int) -> dict[str, Room]:
     """Memory by phase."""
     data = config.data
-    found = {
+    rooms = {
         "load": needs.load(),
         "statistics": needs.statistics(),
         "one baseline": needs.measuring(data.search_windows),
@@ -178,14 +177,14 @@ def _rooms(config: Config, needs: MemoryEstimate, sandboxed: int) -> dict[str, R
         "one candidate": needs.measuring(data.search_windows, sandboxed),
         "confirmation": needs.measuring(data.report_windows, sandboxed, needs.refined),
     }
-    most = Room(max(room.host for room in found.values()), max(room.device for room in found.values()))
-    return {**found, "the whole search": most}
+    largest = Room(max(room.host for room in rooms.values()), max(room.device for room in rooms.values()))
+    return {**rooms, "the whole search": largest}
 
 
 def advice(
     config: Config, size: Footprint, dtype: torch.dtype, device: torch.device, free: Room, sandboxed: int
 ) -> str:
-    """Settings with which everything fits, the least change first; else how much would be needed."""
+    """The smallest change of settings with which everything fits; else how much memory would be needed."""
     gpu = device.type == "cuda"
     least: tuple[int, str] | None = None
     for offload in OFFLOADS:
@@ -193,16 +192,16 @@ def advice(
             continue
         for kind in dict.fromkeys((dtype, torch.bfloat16)):
             room = _rooms(config, MemoryEstimate(size, config, kind, offload, gpu), sandboxed)["the whole search"]
-            words = f"offload={offload} dtype={str(kind).removeprefix('torch.')}"
+            setting = f"offload={offload} dtype={str(kind).removeprefix('torch.')}"
             if room.fits(free):
-                return f"it would fit with {words}"
-            least = min(least or (room.host + room.device, ""), (room.host + room.device, f"{shown(room)} ({words})"))
-    assert least is not None  # there is a kind of offload at least
+                return f"it would fit with {setting}"
+            least = min(least or (room.host + room.device, ""), (room.host + room.device, f"{shown(room)} ({setting})"))
+    assert least is not None  # at least one kind of offload was tried
     return f"it does not fit here; the least is {least[1]}, and {shown(free)} are free"
 
 
 def _check_probe(size: Footprint, dtype: torch.dtype, device: torch.device, free: Room, model: str) -> None:
-    """Raises AutoPruneError where embeddings, head and two blocks with their pristine copies do not fit."""
+    """Raises AutoPruneError if embeddings, head and two blocks with their pristine copies do not fit."""
     needed = (size.outside + 4 * max(size.blocks)) * dtype.itemsize
     room = Room(device=needed) if device.type == "cuda" else Room(host=needed)
     if not room.fits(free):

@@ -1,4 +1,4 @@
-"""Tunes the allocations of published scores: where that happens, for which scores, and what came of it."""
+"""Tunes the allocations of published scores on the search split."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,33 +12,31 @@ from autoprune.measuring.measurer import Measurer
 from autoprune.runs.measurement import BASELINE, Measurement
 
 FAR_BEHIND = 3.0
-"""A score whose uniform perplexity is as many times the best one's is not tuned: no allocation makes up for that."""
+"""Scores whose uniform perplexity exceeds the best one's by this factor are not tuned: no allocation can make up."""
 
 
 def refined_name(score: str, refinement: Refinement) -> str:
-    """A published score with what becomes of its masks: wanda, wanda+swaps."""
+    """The name of a published score with its refinement: wanda, wanda+swaps."""
     return score if refinement == "none" else f"{score}+{refinement}"
 
 
 @dataclass(frozen=True)
 class Tuner:
-    """Tunes on the search split of one measurer, at one sparsity. What it found is kept with the measurement that it
-    led to."""
+    """Tunes on the search split of one measurer at one sparsity. The result is stored with its measurement."""
 
     measurer: Measurer
     sparsity: float
 
     def at(self, sparsity: float) -> "Tuner":
-        """The same at another sparsity."""
         return replace(self, sparsity=sparsity)
 
     def worth_tuning(self, score: str) -> bool:
         """Whether a score is not far behind the best one."""
-        uniform = {each: self.uniform(each) for each in (*self.measurer.config.baselines.scores, score)}
+        uniform = {name: self.uniform(name) for name in (*self.measurer.config.baselines.scores, score)}
         return uniform[score] <= FAR_BEHIND * min(uniform.values())
 
     def uniform(self, score: str) -> float:
-        """A score's perplexity on the search split with uniform allocation; infinite where it is not finite."""
+        """A score's perplexity on the search split with uniform allocation; infinity if it is not finite."""
         try:
             recipe = Recipe(self.sparsity, unit=self.measurer.config.allocation.unit)
             return self.measurer.published(f"{BASELINE}{score}+uniform", score, recipe, "search").perplexity
@@ -46,11 +44,11 @@ class Tuner:
             return math.inf
 
     def tuned(self, score: str, family: str, refinement: Refinement = "none") -> Tuned:
-        """How a family is tuned for a score and its refinement."""
+        """The tuned setting of an allocation family for a score and its refinement."""
         return Tuned.of(self.measured(score, family, refinement))
 
     def measured(self, score: str, family: str, refinement: Refinement = "none") -> Measurement:
-        """A score with an allocation that is tuned here, on the search split."""
+        """A score with an allocation that this tuner tunes."""
         settings = self.measurer.config.allocation
         recipe = Recipe(self.sparsity, family, refinement=refinement, unit=settings.unit)
         default = default_of(self.measurer.bench, family, settings, self.sparsity)
@@ -65,5 +63,5 @@ class Tuner:
         return self.measurer.published(subject, score, replace(recipe, setting=default), "search", measure)
 
     def is_of(self, measurer: Measurer, sparsity: float) -> bool:
-        """Whether this is where such a measurement would be tuned: the same model and sparsity."""
+        """Whether this tuner has the model and sparsity of a measurement."""
         return (self.measurer.config.model, self.sparsity) == (measurer.config.model, sparsity)

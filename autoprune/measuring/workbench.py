@@ -1,4 +1,4 @@
-"""What can be measured, by name, under one condition: a sparsity or an N:M pattern, a calibration sample, a model."""
+"""Measures by name under one condition: a sparsity or an N:M pattern, a calibration sample, and a model."""
 
 from dataclasses import dataclass, replace
 
@@ -20,15 +20,14 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.measurement import BASELINE, DENSE, Measurement
 
 TUNED_BY = "wanda"
-"""The score with which the allocation that candidates get is tuned, and made where it takes scores."""
+"""The score with which the candidates' default allocation is tuned, and computed if it depends on scores."""
 
 
 @dataclass
 class Workbench:
-    """A measurer at one sparsity, or under one pattern. `tuner`: where what is used here is tuned.
+    """A measurer at one sparsity or under one pattern. `tuner`: tunes the allocations that are used here.
 
-    Without `confirmation.tune_elsewhere` that is where the search itself tunes, at the run's own sparsity and on its
-    model.
+    Without `confirmation.tune_elsewhere` it is the search's tuner, at the run's own sparsity and on its model.
     """
 
     measurer: Measurer
@@ -38,13 +37,12 @@ class Workbench:
 
     @classmethod
     def of(cls, measurer: Measurer) -> "Workbench":
-        """At the sparsity of the settings."""
+        """A workbench at the sparsity of the settings."""
         sparsity = measurer.config.sparsity
         return cls(measurer, Tuner(measurer, sparsity), sparsity)
 
     @property
     def config(self) -> Config:
-        """The settings of what is measured."""
         return self.measurer.config
 
     @property
@@ -54,12 +52,10 @@ class Workbench:
 
     @property
     def run(self) -> RunDirectory:
-        """The run's directory, with the sources of its candidates."""
         return self.measurer.run
 
     @property
     def archive(self) -> Archive:
-        """The run's."""
         return self.measurer.store.archive
 
     def calibrated(self, seed: int) -> "Workbench":
@@ -75,7 +71,7 @@ class Workbench:
         return replace(self, sparsity=sparsity, tuner=tuner)
 
     def with_pattern(self, pattern: str) -> "Workbench":
-        """The same under a pattern N:M, where `patterned` and `candidate` are what can be measured.
+        """The same under a pattern N:M, which only `patterned` and `candidate` support.
 
         Raises UsageError for a pattern that does not divide a layer's inputs.
         """
@@ -89,10 +85,9 @@ class Workbench:
         return replace(self.with_sparsity(1.0 - kept / of), pattern=pattern)
 
     def with_model(self, model: str) -> "Workbench":
-        """Another target, loaded now, on the same kinds of text.
+        """Load another target with the same texts, and `confirmation.transfer_windows` windows per split if set.
 
-        `confirmation.transfer_windows` says how many windows each split has, if not as many as here.
-        Raises UsageError for one that cannot be used.
+        Raises UsageError for a model that cannot be used.
         """
         data, windows = self.config.data, self.config.confirmation.transfer_windows
         if windows is not None:
@@ -108,9 +103,9 @@ class Workbench:
         return self.measurer.dense(split)
 
     def baseline(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measurement:
-        """A published score with an allocation and a refinement, by trusted code; tuned, where the settings say so.
+        """A published score with an allocation and a refinement, tuned if the settings say so.
 
-        The measurement then says its `tuning`, or that it is `untuned` where that was not worth it.
+        Then the measurement has its `tuning`, or is marked `untuned` if the score is far behind the best one.
         """
         if not self.config.baselines.tune or allocation not in TUNABLE:
             return self._published(score, allocation, split, refinement)
@@ -120,12 +115,12 @@ class Workbench:
 
     @property
     def tuned_allocations(self) -> list[str]:
-        """Those of the baselines' allocations that have free parameters, if these are tuned."""
+        """The baselines' allocations that are tuned."""
         settings = self.config.baselines
-        return [each for each in settings.allocations if each in TUNABLE] if settings.tune else []
+        return [name for name in settings.allocations if name in TUNABLE] if settings.tune else []
 
     def seed(self, score: str, split: Split) -> Measurement:
-        """A published score as a candidate would be measured: with the allocation that candidates get."""
+        """A published score measured like a candidate, with the candidates' default allocation."""
         if self.config.allocation.tune and score != TUNED_BY:
             setting = self.tuner.tuned(TUNED_BY, "sdsa").setting
             return self._with_setting(score, "sdsa", setting, f" with {TUNED_BY}", split, by=TUNED_BY)
@@ -139,25 +134,25 @@ class Workbench:
         return self.measurer.published(f"{BASELINE}{refined_name(score, refinement)}", score, recipe, split)
 
     def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
-        """A candidate, with its own allocation or the one of the settings. See Measurer."""
+        """A candidate, with its own allocation or that of the settings. See Measurer."""
         return self.measurer.candidate(name, self.candidates_recipe, split, ladder)
 
     def recorded(self, subject: str, split: Split) -> Measurement | None:
-        """What the archive holds of a candidate, or of a baseline that was asked for before."""
-        named = subject == DENSE or subject.startswith(BASELINE)
-        return self.measurer.known(subject, split, None if named else self.candidates_recipe)
+        """The archive's measurement of a candidate, or of a baseline that was requested before."""
+        is_baseline = subject == DENSE or subject.startswith(BASELINE)
+        return self.measurer.known(subject, split, None if is_baseline else self.candidates_recipe)
 
     def own_setting(self) -> Setting | None:
-        """SDSA as it was tuned here, which candidates without an `allocate` get; None where it is not tuned."""
+        """The tuned SDSA of candidates without an `allocate`; None if it is not tuned."""
         return self.tuner.tuned(TUNED_BY, "sdsa").setting if self.config.allocation.tune else None
 
     def verify(self) -> None:
-        """Raises AutoPruneError unless the target's weights are what they were when the run began."""
+        """Raises AutoPruneError if the target's weights have changed since the run began."""
         self.measurer.verify()
 
     @property
     def candidates_recipe(self) -> Recipe:
-        """How a candidate is applied: with its own allocation, or the one of the settings."""
+        """The recipe of candidates: with their own allocation, or that of the settings."""
         if self.pattern != "none":
             return self._recipe("uniform")
         settings = self.config.allocation
@@ -170,7 +165,7 @@ class Workbench:
         return self.measurer.published(subject, score, recipe, split)
 
     def _untuned(self, allocation: str) -> Setting | None:
-        """SDSA with the constants of the settings; None for other allocations, which have their own."""
+        """SDSA with the constants of the settings; None for other allocations."""
         settings = self.config.allocation
         return default_of(self.bench, allocation, settings, self.sparsity) if allocation == "sdsa" else None
 
@@ -191,12 +186,12 @@ class Workbench:
         refinement: Refinement = "none",
         by: str = "",
     ) -> Measurement:
-        """A score with an allocation that was tuned before. `by`: the score that it was tuned with, if another one."""
+        """A score with a tuned allocation. `by`: the score that it was tuned with, if another one."""
         subject = f"{BASELINE}{refined_name(score, refinement)}+{family} tuned{how}"
         tuning = self.tuner.measured(by or score, family, refinement).tuning
         recipe = self._recipe(family, refinement=refinement, setting=setting, by=by or score)
-        found = self.measurer.published(subject, score, recipe, split)
-        return found.model_copy(update={"tuning": tuning})
+        measured = self.measurer.published(subject, score, recipe, split)
+        return measured.model_copy(update={"tuning": tuning})
 
     def _recipe(
         self,

@@ -1,1 +1,1 @@
-"""The record of a search: run directory, archive (SQLite or PostgreSQL), events (JSONL), prices."""
+"""The records of a search: run directory, archive (SQLite or PostgreSQL), events (JSONL), prices."""

@@ -1,7 +1,7 @@
-"""Who let which candidate run: requests, decisions and switches of the mode, as facts of the run's archive.
+"""Approvals in a run's archive: requests, decisions, and switches of the mode.
 
-Another process may write decisions while a search runs: `autoprune approve` does. A decision is bound to the content
-hash that was shown; the first one stands.
+Other processes, such as `autoprune approve`, may decide while a search runs. A decision is bound to the content
+hash that was shown; the first decision stands.
 """
 
 from datetime import datetime
@@ -26,11 +26,11 @@ class _Fact(BaseModel):
 
 
 class ApprovalRequest(_Fact):
-    """What somebody is asked. `candidate` is the content hash of the source in question.
+    """A request for approval of the source with the content hash `candidate`.
 
-    `review` is what the critic said, `findings` what the source screen found (severity, line, message); `parent` names
-    the algorithm that the candidate was made from, `parent_source` its content hash. `sha256` is the whole hash of the
-    source, of which `candidate` is the beginning; older records lack it.
+    `review`: comments of the critic. `findings`: of the source screen (severity, line, message). `parent`: the parent
+    algorithm's name, `parent_source`: its content hash. `sha256`: the full hash of the source, of which `candidate` is
+    a prefix; empty in older records.
     """
 
     slot: str
@@ -47,9 +47,9 @@ class ApprovalRequest(_Fact):
 
 
 class Decision(_Fact):
-    """One answer. `modify` lets the source with the hash `replacement` run instead of the one that was shown.
+    """A decision. `modify` approves the source with the hash `replacement` instead of the one that was shown.
 
-    `sha256` is the whole hash of the source that may run; older records lack it.
+    `sha256`: the full hash of the approved source; empty in older records.
     """
 
     slot: str
@@ -69,12 +69,12 @@ class Decision(_Fact):
 
     @property
     def runs(self) -> str | None:
-        """The content hash that this decision lets run; None if it lets nothing run."""
+        """The content hash of the approved source; None for a rejection."""
         return self.replacement if self.decision == "modify" else self.candidate if self.decision == "approve" else None
 
 
 class Switch(_Fact):
-    """From here on the run's candidates are approved in this way."""
+    """A change of the run's approval mode."""
 
     approval: Approval
     who: str
@@ -88,49 +88,49 @@ class Approvals:
         self._engine = engine
 
     def ask(self, request: ApprovalRequest) -> None:
-        """Keep a request; a second time changes nothing."""
+        """Store a request, unless it is stored."""
         self._put(tables.approval_requests, slot=request.slot, candidate=request.candidate, record=request.model_dump())
 
     def request(self, slot: str, candidate: str) -> ApprovalRequest | None:
-        found = self._records(tables.approval_requests, slot, candidate)
-        return ApprovalRequest.model_validate(found[0]) if found else None
+        records = self._records(tables.approval_requests, slot, candidate)
+        return ApprovalRequest.model_validate(records[0]) if records else None
 
     def pending(self) -> list[ApprovalRequest]:
         """The requests without a decision, oldest first."""
         decided = {(decision.slot, decision.candidate) for decision in self.decisions()}
-        asked = [ApprovalRequest.model_validate(record) for record in self._records(tables.approval_requests)]
-        return [request for request in asked if (request.slot, request.candidate) not in decided]
+        requests = [ApprovalRequest.model_validate(record) for record in self._records(tables.approval_requests)]
+        return [request for request in requests if (request.slot, request.candidate) not in decided]
 
     def decide(self, decision: Decision) -> Decision:
-        """Keep a decision unless there is one already; returns the one that stands."""
+        """Store a decision unless there is one; returns the one that stands."""
         self._put(
             tables.approval_decisions, slot=decision.slot, candidate=decision.candidate, record=decision.model_dump()
         )
         return self.decision(decision.slot, decision.candidate) or decision
 
     def decision(self, slot: str, candidate: str) -> Decision | None:
-        found = self._records(tables.approval_decisions, slot, candidate)
-        return Decision.model_validate(found[0]) if found else None
+        records = self._records(tables.approval_decisions, slot, candidate)
+        return Decision.model_validate(records[0]) if records else None
 
     def decisions(self) -> list[Decision]:
         """All decisions, oldest first."""
         return [Decision.model_validate(record) for record in self._records(tables.approval_decisions)]
 
     def may_run(self, slot: str, candidate: str, sha256: str = "") -> bool:
-        """Whether a decision of this slot lets this very source run, whose whole hash is `sha256`."""
+        """Whether a decision of this slot approves this source, whose full hash is `sha256`."""
         return any(
             decision.slot == slot and decision.runs == candidate and decision.sha256 in ("", sha256)
             for decision in self.decisions()
         )
 
     def switch(self, switch: Switch) -> None:
-        """Change how the run approves from here on."""
+        """Change the run's approval mode."""
         self._put(tables.approval_switches, record=switch.model_dump())
 
     def switched(self) -> Switch | None:
-        """The last change of the mode; None if the settings' mode holds."""
-        found = self._records(tables.approval_switches)
-        return Switch.model_validate(found[-1]) if found else None
+        """The last change of the mode; None if the mode of the settings applies."""
+        records = self._records(tables.approval_switches)
+        return Switch.model_validate(records[-1]) if records else None
 
     def _put(self, table: Table, **row: Any) -> None:
         with self._engine.begin() as connection:

@@ -1,7 +1,7 @@
-"""Every candidate of a run with its measurements, its place in the reasoning graph, and every reply paid for.
+"""The archive of a run: candidates, measurements, the reasoning graph, approvals, and replies of chat models.
 
-Rows are facts, written once: writing the same fact again changes nothing. What can be computed from facts (credit,
-the bandit's odds, the best so far) is not stored. So a step that is run again after a crash counts nothing twice.
+Rows are written once; writing the same row again has no effect, so a step that is run again after a crash counts
+nothing twice. Values that can be computed from rows (credit, the bandit's odds, the best so far) are not stored.
 """
 
 import json
@@ -24,22 +24,21 @@ from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.files import checked_database, unwritable
 from autoprune.runs.measurement import Measurement
-from autoprune.runs.migration import open_tables
 from autoprune.runs.postgres import Schema, driver, one_line
-from autoprune.runs.tables import ORDER, insert_into
+from autoprune.runs.tables import ORDER, insert_into, open_tables
 from autoprune.secrets import masked, masked_tree
 
 COLUMNS = {"subject", "split", "perplexity", "sparsity", "signature"}
-"""What of a measurement has a column of its own."""
+"""Fields of a measurement with a column of their own."""
 SEED = "seed."
-"""How the names of published scores begin among the parents of a proposal; the others are slots."""
+"""Prefix of published scores among the parents of a proposal; the other parents are slots."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a proposer answered in one slot of a generation. `candidate` is None when no code came.
+    """A proposer's answer in one slot of a generation. `candidate`: None without code.
 
-    `sections`: the parts of the prompt that were drawn for it; None where nothing was drawn.
+    `sections`: the sections of the prompt that were drawn; None if sections were not drawn.
     """
 
     slot: str
@@ -56,8 +55,8 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a slot ended: measured, stopped, failed, duplicate, rejected or unusable; with stage and reason when not
-    measured. Only of a measured one `data` has a `perplexity`: that of all windows."""
+    """The end of a slot. `status`: measured, stopped, failed, duplicate, rejected or unusable; with stage and reason
+    unless measured. Only if measured, `data` has a `perplexity`, that of all windows."""
 
     slot: str
     generation: int
@@ -71,7 +70,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Node:
-    """One thought in the reasoning graph."""
+    """One node of the reasoning graph."""
 
     id: str
     kind: str
@@ -82,7 +81,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """One typed link between thoughts."""
+    """One typed edge of the reasoning graph."""
 
     source: str
     target: str
@@ -93,8 +92,7 @@ class Edge:
 class Archive:
     """The archive in a run's SQLite file, or in its schema of a PostgreSQL database.
 
-    Safe to use from several threads of one process. `approvals` holds who let what run, `engine` reaches the tables.
-    Raises UsageError for what is no archive, and for one of a newer format.
+    Thread-safe. Raises UsageError for anything that is not an archive, and for one of a newer format.
     """
 
     def __init__(self, place: Path | Schema) -> None:
@@ -109,7 +107,7 @@ class Archive:
 
     @classmethod
     def of(cls, run: RunDirectory, config: Config | None = None) -> "Archive":
-        """The archive of a run, wherever it is. `config`: its settings, if they know the database's password."""
+        """The archive of a run. `config`: its settings, if they hold the database's password."""
         return cls(run.schema(config) or checked_database(run.archive_file))
 
     def close(self) -> None:
@@ -120,15 +118,15 @@ class Archive:
         self._put(tables.proposals, [vars(proposal)])
 
     def proposals(self, generation: int | None = None) -> list[Proposal]:
-        """All proposals in order of slot and revision; a slot's last one is what was decided on."""
+        """All proposals in order of slot and revision; the last one of a slot is the current one."""
         rows = self._all(tables.proposals, Proposal)
         rows.sort(key=lambda row: (row.generation, _natural(row.slot), row.revision))
         return [row for row in rows if generation is None or row.generation == generation]
 
     def proposal(self, slot: str) -> Proposal | None:
         """The last revision of a slot's proposal."""
-        found = [row for row in self.proposals() if row.slot == slot]
-        return found[-1] if found else None
+        revisions = [row for row in self.proposals() if row.slot == slot]
+        return revisions[-1] if revisions else None
 
     def add_outcome(self, outcome: Outcome) -> None:
         self._put(tables.outcomes, [vars(outcome)])
@@ -140,22 +138,22 @@ class Archive:
         return [row for row in rows if generation is None or row.generation == generation]
 
     def add_measurement(self, key: str, measured: Measurement) -> None:
-        """Keep a measurement whole, under the key of all that it depends on."""
+        """Store a measurement under the key of everything that it depends on."""
         row = measured.model_dump(include=COLUMNS)
         self._put(tables.measurements, [{**row, "settings": key, "data": measured.model_dump(exclude=COLUMNS)}])
 
     def measurement(self, subject: str, split: str, key: str) -> Measurement | None:
         """The measurement under exactly this key, or None."""
         columns = tables.measurements.c
-        found = self._measurements(columns.subject == subject, columns.split == split, columns.settings == key)
-        return found[0] if found else None
+        rows = self._measurements(columns.subject == subject, columns.split == split, columns.settings == key)
+        return rows[0] if rows else None
 
     def measurements(self, split: str) -> list[Measurement]:
-        """All measurements on a split, in the order in which they were made."""
+        """All measurements on a split in the order in which they were made."""
         return self._measurements(tables.measurements.c.split == split)
 
     def subjects(self, split: str) -> list[str]:
-        """Who was measured on a split, in the order in which that happened; once for each of the settings."""
+        """The subjects of all measurements on a split in order, repeated for each of their settings."""
         columns = tables.measurements.c
         with self.engine.connect() as connection:
             rows = connection.execute(select(columns.subject).where(columns.split == split).order_by(ORDER))
@@ -177,7 +175,7 @@ class Archive:
             return connection.execute(select(tables.calls.c.record).where(tables.calls.c.key == key)).scalar()
 
     def put(self, key: str, record: dict[str, Any]) -> None:
-        """Store or replace the record of one chat call; on disk when this returns."""
+        """Store or replace the record of one chat call, durably."""
         with self.engine.begin() as connection:
             statement = insert_into(tables.calls, connection).values(key=key, record=record)
             connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"record": record}))
@@ -188,13 +186,13 @@ class Archive:
             return {row.key: row.record for row in connection.execute(select(tables.calls).order_by(ORDER))}
 
     def tick(self, session: str, seconds: float) -> None:
-        """Keep how long a session (one process working on the run) has lasted."""
+        """Store the duration of a session (one process working on the run)."""
         with self.engine.begin() as connection:
             statement = insert_into(tables.clock, connection).values(session=session, seconds=seconds)
             connection.execute(statement.on_conflict_do_update(index_elements=["session"], set_={"seconds": seconds}))
 
     def seconds(self, but: str = "") -> float:
-        """How long all sessions but one have lasted together."""
+        """The total duration of all sessions except `but`."""
         with self.engine.connect() as connection:
             return sum(row.seconds for row in connection.execute(select(tables.clock)) if row.session != but)
 
@@ -221,30 +219,27 @@ def _measurement(row: dict[str, Any]) -> Measurement:
 
 @cache
 def _reader(kind: type) -> TypeAdapter[Any]:
-    """Made once for each kind: to make one takes milliseconds, and to read a row with it microseconds."""
+    """Cached, since making one takes milliseconds, and reading a row with it microseconds."""
     return TypeAdapter(kind)
 
 
 def _checked(kind: type, row: dict[Any, Any]) -> Any:
-    """A row as an object. Raises ValueError for values of other types, which SQLite takes in any column."""
-    found: Any = _reader(kind).validate_python(row)
-    if isinstance(found, Outcome) and found.status == "measured" and not _is_number(found.data.get("perplexity")):
-        raise ValueError(f"{found.slot} is measured, but has no perplexity")
-    return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    """A row as an object. Raises ValueError for values of other types, since SQLite does not check columns."""
+    record: Any = _reader(kind).validate_python(row)
+    if isinstance(record, Outcome) and record.status == "measured":
+        perplexity = record.data.get("perplexity")
+        if not isinstance(perplexity, int | float) or not math.isfinite(perplexity):
+            raise ValueError(f"{record.slot} is measured, but has no perplexity")
+    return record
 
 
 def _engine(place: Path | Schema) -> Engine:
+    options = {"json_serializer": _dump, "json_deserializer": partial(_load, place)}
     if isinstance(place, Schema):
-        how = {"json_serializer": _dump, "json_deserializer": partial(_load, place)}
-        engine = create_engine("postgresql+psycopg://", module=driver(), **how)
-        event.listen(engine, "do_connect", lambda _dialect, _record, _words, how: place.connect(**how))
+        engine = create_engine("postgresql+psycopg://", module=driver(), **options)
+        event.listen(engine, "do_connect", lambda _dialect, _record, _arguments, options: place.connect(**options))
     else:
-        how = {"json_serializer": _dump, "json_deserializer": partial(_load, place)}
-        engine = create_engine(f"sqlite:///{place}", **how)
+        engine = create_engine(f"sqlite:///{place}", **options)
         event.listen(engine, "connect", _durable)
     return engine
 
@@ -260,7 +255,7 @@ def _dump(value: Any) -> str:
 
 
 def _safe(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose words hold no secret; columns of JSON are masked where they are written."""
+    """A row with secrets masked in its text; JSON columns are masked when they are serialized."""
     return {name: masked(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
@@ -276,5 +271,5 @@ def _natural(slot: str) -> tuple[int, ...]:
 
 
 def new_session() -> str:
-    """A name for one process' work on a run."""
-    return f"{time.time_ns()}"
+    """A name for one process's work on a run."""
+    return str(time.time_ns())

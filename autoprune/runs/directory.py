@@ -1,13 +1,13 @@
-"""One directory with everything about one search: settings, events, archive, checkpoints, candidates.
+"""The run directory, with everything about one search.
 
-config.yaml         settings as resolved, plus the record: versions, seeds, fingerprints
-events.jsonl        what happened, in order
-archive.sqlite      every candidate with its measurements, the reasoning graph, the replies of chat models
-checkpoints.sqlite  where the state machine stands
-recording.jsonl     with `llm.record`: every request to a chat model and its reply, to be replayed
+config.yaml         resolved settings, and the record: versions, seeds, fingerprints
+events.jsonl        all events in order
+archive.sqlite      candidates with their measurements, the reasoning graph, replies of chat models
+checkpoints.sqlite  checkpoints of the state machine
+recording.jsonl     with `llm.record`: all requests to chat models with their replies, for replay
 candidates/<hash>.py
 
-With the setting `database`, a schema of that PostgreSQL database takes the place of the two SQLite files.
+With the setting `database`, a schema of that PostgreSQL database replaces the two SQLite files.
 """
 
 import fcntl
@@ -40,34 +40,41 @@ def content_hash(source: str) -> str:
 
 
 def full_hash(source: str) -> str:
-    """The whole SHA-256 of a source. A name is a part of it, for which two sources can be made to share one."""
+    """The full SHA-256 of a source. Two sources can be made to share a candidate's name, which is only its prefix."""
     return hashlib.sha256(source.encode()).hexdigest()
 
 
 def runs_root() -> Path:
-    """Where runs go unless told otherwise: $AUTOPRUNE_RUNS, else ./runs."""
+    """The default folder of runs: $AUTOPRUNE_RUNS, else ./runs."""
     return Path(os.environ.get("AUTOPRUNE_RUNS", "runs"))
 
 
 class RunDirectory:
-    """Paths and small files of one run. Opening one that is not a run raises UsageError."""
+    """Paths and small files of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.name = path.name
+        self.settings_file = path / "config.yaml"
+        self.candidates = path / "candidates"
+        self.events_file = path / "events.jsonl"
+        self.archive_file = path / "archive.sqlite"
+        self.checkpoints_file = path / "checkpoints.sqlite"
+        self.recording_file = path / "recording.jsonl"
         self._made: list[Path] = []
-        self._found: set[Path] = set()
-        """By `create`: directories that it made, the innermost first, and files that were there before."""
+        self._existing: set[Path] = set()
+        """Set by `create`: directories that it made, innermost first, and files that existed before."""
 
     @classmethod
     def create(cls, path: Path | None, config: Config) -> "RunDirectory":
-        """Make a new run directory, and its schema where there is a database; refuses one that already holds a run."""
+        """Make a new run directory, and its schema if there is a database. Raises UsageError if it holds a run."""
         if path is None:
             path = _fresh_path(runs_root(), config)
         run = cls(path)
         if os.path.lexists(run.settings_file):
             raise UsageError(f"{path} already holds a run; go on with it by `autoprune resume {path}`")
-        run._made = [each for each in (run.candidates, path, *path.parents) if not each.exists()]
-        run._found = {file for file in run._files() if os.path.lexists(file)}
+        run._made = [folder for folder in (run.candidates, path, *path.parents) if not folder.exists()]
+        run._existing = {file for file in run._files() if os.path.lexists(file)}
         schema = None
         confirm(path, contacts(config))
         try:
@@ -82,33 +89,33 @@ class RunDirectory:
         return run
 
     def discard(self, config: Config) -> None:
-        """Remove a run that this object made and that has not begun; what else is in its directory stays.
+        """Remove a run that this object made and that has not begun, except files that existed before.
 
-        `config`: its settings, if they know the database's password.
+        `config`: its settings, if they hold the database's password.
         """
         self._discard(self.schema(config))
 
     def _discard(self, schema: Schema | None) -> None:
         if schema is not None:
-            with suppress(UsageError):  # of a database that cannot be reached any more
+            with suppress(UsageError):  # if the database cannot be reached any more
                 schema.drop()
         for file in self._files():
-            if file not in self._found:
+            if file not in self._existing:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     file.unlink()
         for folder in self._made:
-            with suppress(OSError):  # somebody else put something there
+            with suppress(OSError):  # if it holds other files
                 folder.rmdir()
 
     def _files(self) -> list[Path]:
-        """The files that a run may have by the time it begins."""
+        """The files that a run may have when it begins."""
         databases = [f"{file}{suffix}" for file in (self.archive_file, self.checkpoints_file) for suffix in SIDE_FILES]
         files = [self.settings_file, self.events_file, self.recording_file, self.path / LOCK, *map(Path, databases)]
         return [*files, *self.candidates.glob("*.py")]
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
-        """An existing run, named by its path or by its name under the runs' root."""
+        """An existing run, by its path or by its name in the folder of runs. Raises UsageError."""
         for candidate in (path, runs_root() / path):
             if (candidate / "config.yaml").is_file():
                 run = cls(candidate)
@@ -116,83 +123,56 @@ class RunDirectory:
                 return run
         raise UsageError(f"{path} is not a run directory (no config.yaml there); `autoprune runs` lists the runs")
 
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    @property
-    def settings_file(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def candidates(self) -> Path:
-        return self.path / "candidates"
-
-    @property
-    def events_file(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def archive_file(self) -> Path:
-        return self.path / "archive.sqlite"
-
-    @property
-    def checkpoints_file(self) -> Path:
-        return self.path / "checkpoints.sqlite"
-
-    @property
-    def recording_file(self) -> Path:
-        return self.path / "recording.jsonl"
-
     def settings(self) -> tuple[Config, dict[str, Any]]:
         """The resolved settings and the record (versions, seeds, fingerprints)."""
         config, record, _ = self._read_settings()
         return config, record
 
     def check_continuable(self) -> None:
-        """Raises UsageError when a run was begun with a setting that is another constant by now."""
+        """Raises UsageError if the run began with a value of a former setting that is no longer supported."""
         if problems := self._read_settings()[2]:
             raise UsageError(f"{self.path} can be read, but not continued: {problems[0]}")
 
     def _read_settings(self) -> tuple[Config, dict[str, Any], list[str]]:
-        """Settings, record, and what of an older run's settings can only be read."""
+        """Settings, record, and reasons why an older run cannot be continued."""
         try:
             tree = read_yaml(read_bytes(self.settings_file).decode())
             refuse_newer(self.path, tree["format"])
             if isinstance(tree["config"].get("approval_policy"), str):
                 raise ValueError("approval_policy names a file, and a run's settings hold the policy itself")
             if isinstance(llm := tree["config"].get("llm"), dict):
-                llm.setdefault("profile", "small")  # of the time when there was no other
+                llm.setdefault("profile", "small")  # the only one in runs without this setting
             config, problems = migrated(tree["config"])
             return Config.model_validate(config), dict(tree["record"]), problems
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-            reason = one_line(error)
-            raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {reason}") from None
+            raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {one_line(error)}") from None
 
     def write_settings(self, config: Config, record: dict[str, Any]) -> None:
-        """Write config.yaml at once (a reader never sees half of it)."""
+        """Write config.yaml atomically."""
         tree = {"format": FORMAT, "config": config.model_dump(mode="json"), "record": record}
         write_atomically(self.settings_file, yaml.safe_dump(tree, sort_keys=False))
 
     def schema(self, config: Config | None = None) -> Schema | None:
-        """Where the run is in a PostgreSQL database; None when it is in SQLite files. `config`: settings that know the
-        database's password, or its new address. Raises UsageError when they would have it moved, and for a database of
-        the run's own settings that the user has not confirmed."""
-        remembered, record = self.settings()
-        database = (config or remembered).database
+        """The run's schema in a PostgreSQL database; None if it is in SQLite files.
+
+        `config`: settings with the database's password or new address. Raises UsageError if they would move the run to
+        another kind of database, and for a database of the run's own settings that the user has not confirmed.
+        """
+        stored, record = self.settings()
+        database = (config or stored).database
         if (database is None) != ("schema" not in record):
             where = "SQLite files" if database else "a PostgreSQL database"
             raise UsageError(f"{self.path} is in {where}, and stays there; `autoprune fork` can go on elsewhere")
         if database is None:
             return None
-        if remembered.database is not None and database.url == remembered.database.url:
+        if stored.database is not None and database.url == stored.database.url:
             check(self.path, [database.url])
         return Schema(database, str(record["schema"]))
 
     def save_source(self, source: str) -> str:
-        """Keep a candidate's source under its content hash; returns the hash, as many digits as tell it from others."""
-        whole = full_hash(source)
-        for name in (whole[:NAME_DIGITS], whole):
+        """Store a candidate's source; returns its content hash, in full if another source has the same prefix."""
+        digest = full_hash(source)
+        for name in (digest[:NAME_DIGITS], digest):
             path = self.candidates / f"{name}.py"
             if not os.path.lexists(path):
                 write_atomically(path, source, self.path)
@@ -201,7 +181,7 @@ class RunDirectory:
         raise AutoPruneError(f"{path} holds another source with the same SHA-256")
 
     def source(self, name: str) -> str:
-        """The source of a candidate; raises AutoPruneError when the file does not match its name."""
+        """The source of a candidate. Raises AutoPruneError if the file does not match its name."""
         path = self.candidates / f"{name}.py"
         try:
             source = read_bytes(path, self.path).decode()
@@ -213,7 +193,7 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process; a second `search` or `resume` of the same run is refused."""
+        """Lock the run for this process. Raises UsageError if another process works on it."""
         with os.fdopen(open_file(self.path / LOCK, os.O_RDWR | os.O_CREAT), "rb") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -223,15 +203,15 @@ class RunDirectory:
 
 
 def list_runs(root: Path) -> list[RunDirectory]:
-    """The runs below a root, oldest first."""
+    """The runs in a folder, oldest first."""
     return [RunDirectory(file.parent) for file in sorted(root.glob("*/config.yaml"))]
 
 
 def _fresh_path(root: Path, config: Config) -> Path:
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     stem = f"{stamp}-{Path(config.model).name}-{round(config.sparsity * 100)}"
-    path, again = root / stem, 1
+    path, number = root / stem, 1
     while path.exists():
-        again += 1
-        path = root / f"{stem}-{again}"
+        number += 1
+        path = root / f"{stem}-{number}"
     return path

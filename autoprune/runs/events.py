@@ -1,7 +1,7 @@
-"""What happened in a run, one JSON object a line, versioned, flushed as it happens.
+"""The events of a run, one versioned JSON object per line, flushed at once.
 
-Readers (trace, live view, report) take these and the archive, and nothing else. An event has a key; writing a key
-again is ignored, so a step that is run again after a crash leaves no second entry.
+Trace, live view and report use only events and the archive. An event whose key exists is not written again, so a step
+that is run again after a crash leaves no second entry.
 """
 
 import os
@@ -20,14 +20,14 @@ from autoprune.runs.format import refuse_newer
 from autoprune.secrets import masked_tree
 
 VERSION = 1
-"""Of the events; a field more makes no new one. Events of a newer version are refused."""
+"""Version of the events; new fields do not change it. Events of a newer version are refused."""
 
 Kind = Literal[
     "run-started",  # model, sparsity, engine, sandbox, record
     "run-resumed",  # session
     "forked",  # origin, generation, changed: {setting: [old, new]}
     "notice",  # text
-    "target",  # unit, weights, units: what is known of each before it is pruned
+    "target",  # unit, weights, units: statistics of the dense target
     "dense",  # perplexity
     "baseline",  # name, perplexity, sparsity, and of a tuned one parameters, tuning
     "planned",  # generation, slots: [{slot, operator, engine, parents}]
@@ -35,7 +35,7 @@ Kind = Literal[
     "called",  # slot or none, generation, agent, model, tokens, usd, seconds: a chat model has answered
     "proposed",  # slot, revision, operator, engine, candidate, thought
     "reviewed",  # slot, revision, verdict, comments, by
-    "asked",  # slot, candidate: a person is asked for approval
+    "asked",  # slot, candidate: waits for a person's approval
     "decided",  # slot, candidate, decision, who, comment, replacement, sha256, time
     "approval-switched",  # approval, who, time
     "ended",  # slot, candidate, status, perplexity | stage, reason, message
@@ -60,20 +60,20 @@ class Event(BaseModel):
 
 
 class _Versioned(BaseModel):
-    """What every version of an event has: a newer one may have nothing else that is known here."""
+    """The field that every version of an event has."""
 
     version: int = VERSION
 
 
 class EventLog:
-    """Appends events to a file and hands them to listeners. One per run and process."""
+    """Appends events to a file and calls listeners. One per run and process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._listeners: list[Callable[[Event], None]] = []
         self._lock = threading.Lock()
         self._file = open_text(path, "a")
-        self._known = {event.key for event in read_events(path)}
+        self._keys = {event.key for event in read_events(path)}
         cut_half_line(path)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
@@ -81,14 +81,14 @@ class EventLog:
         self._listeners.append(listener)
 
     def emit(self, kind: Kind, key: str | None = None, **data: Any) -> None:
-        """Write one event, without secrets. Without a key it is written each time it is emitted."""
+        """Write one event with secrets masked. Without a key it is written each time."""
         now = datetime.now().astimezone()
         with self._lock:
             if key is None:
-                key = f"{kind}@{now.timestamp():.6f}#{len(self._known)}"
-            if key in self._known:
+                key = f"{kind}@{now.timestamp():.6f}#{len(self._keys)}"
+            if key in self._keys:
                 return
-            self._known.add(key)
+            self._keys.add(key)
             event = Event(key=key, time=now.isoformat(timespec="milliseconds"), kind=kind, data=masked_tree(data))
             self._file.write(event.model_dump_json() + "\n")
             self._file.flush()
@@ -97,7 +97,7 @@ class EventLog:
                 listener(event)
 
     def notice(self, text: str) -> None:
-        """Write a line about what is going on."""
+        """Write a notice."""
         self.emit("notice", text=text)
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class EventLog:
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """The events of a file, oldest first; a last line cut by a crash is passed over."""
+    """The events of a file, oldest first, except a last line that a crash cut off."""
     try:
         file = open_text(path, "rb")
     except FileNotFoundError:
@@ -118,10 +118,9 @@ def read_events(path: Path) -> Iterator[Event]:
 
 
 def follow_events(path: Path, wait: Callable[[], None] = lambda: time.sleep(0.2)) -> Iterator[Event]:
-    """The events of a file and those that are still to come, until the run has ended; `wait` is called between looks.
+    """The events of a file, including new ones, until the run has ended; `wait` is called between reads.
 
-    A half line is left until the rest of it is there, so that one that is cut off and written anew is read once. A run
-    that has just been made has no file yet.
+    An incomplete line is read again later. The file need not exist yet.
     """
     position, number = 0, 0
     while True:
@@ -144,7 +143,7 @@ def follow_events(path: Path, wait: Callable[[], None] = lambda: time.sleep(0.2)
 
 
 def _event(path: Path, number: int, line: bytes) -> Event:
-    """Raises UsageError for an event of a newer version, and for what is none."""
+    """Raises UsageError for an event of a newer version, and for an invalid one."""
     try:
         refuse_newer(path, _Versioned.model_validate_json(line).version, VERSION)
         return Event.model_validate_json(line)

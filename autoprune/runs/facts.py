@@ -1,7 +1,7 @@
-"""Events and rows of a run that somebody else made may hold anything; what they raise where they are read is one line.
+"""Errors from reading events and rows of a run, which may come from someone else, as a UsageError of one line.
 
-Columns are checked as an archive gives them. What is nested in them has no scheme: a run of an older version, or of a
-newer one with a field more, is to be shown too.
+The archive checks its columns. Nested data has no schema, so that runs of older versions, and of newer ones with
+additional fields, can be shown.
 """
 
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.postgres import one_line
 
 ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What values of any type and size raise where others are expected."""
+"""Exceptions that unexpected types and values can raise."""
 
 
 @contextmanager
 def reading_facts(run: RunDirectory) -> Iterator[None]:
-    """Raises UsageError for facts that are not those of a run."""
+    """Raises UsageError for events and rows that this program does not write."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except UnicodeEncodeError:  # of a terminal that cannot show a letter
+    except UnicodeEncodeError:  # from a terminal that cannot show a character
         raise
     except (*ODD, SQLAlchemyError) as error:
         reason = f"{type(error).__name__}: {one_line(getattr(error, 'orig', None) or error)[:100]}"

@@ -1,7 +1,7 @@
-"""Opening the files of a run directory, which may come from someone else: regular files only, no link is followed.
+"""Opens the files of a run directory, which may come from someone else: only regular files, without following links.
 
-The run directory itself is named by the user and may be a link. What lies in it may not: a link would let its maker
-choose which file of the user's is read into a report or written over, and a pipe would block forever.
+The run directory itself is named by the user and may be a link. A link inside it could make a report include, or a
+command overwrite, any file of the user; a pipe would block forever.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import IO, Any
 from autoprune.errors import UsageError
 
 SIDE_FILES = ("", "-wal", "-shm", "-journal")
-"""What SQLite appends to a database's name for the files beside it."""
+"""Suffixes of an SQLite database and the files beside it."""
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a pipe",
@@ -29,11 +29,11 @@ _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def open_file(path: Path, flags: int = os.O_RDONLY, run: Path | None = None) -> int:
-    """A descriptor of a regular file; one that is made gets the mode that the umask leaves.
+    """A descriptor of a regular file; a new file gets the mode that the umask leaves.
 
     `run`: the run directory, below which no directory may be a link either; default: the file's own directory. Raises
-    FileNotFoundError for a file that is not there, UsageError for anything but a regular file, and for a file that
-    would be written though it has a second name (a hard link).
+    FileNotFoundError for a missing file, UsageError for anything but a regular file, and for writing to a file with
+    several hard links.
     """
     with _folder(path, run) as folder:
         try:
@@ -51,23 +51,22 @@ def open_file(path: Path, flags: int = os.O_RDONLY, run: Path | None = None) -> 
     return handle
 
 
-def open_text(path: Path, mode: str = "r", run: Path | None = None, **how: Any) -> IO[Any]:
-    """The same as a file object; `mode`: r, rb, r+b, or a (read and appended to, made if it is not there)."""
+def open_text(path: Path, mode: str = "r", run: Path | None = None, **options: Any) -> IO[Any]:
+    """The same as a file object; `mode`: r, rb, r+b, or a (read and append, created if missing)."""
     flags = {"r": os.O_RDONLY, "r+": os.O_RDWR, "a": os.O_RDWR | os.O_APPEND | os.O_CREAT}[mode.replace("b", "")]
     if "b" not in mode:
-        how = {"encoding": "utf-8", **how}
-    return os.fdopen(open_file(path, flags, run), mode, **how)
+        options = {"encoding": "utf-8", **options}
+    return os.fdopen(open_file(path, flags, run), mode, **options)
 
 
 def read_bytes(path: Path, run: Path | None = None) -> bytes:
-    """What a file holds."""
+    """The content of a file."""
     with open_text(path, "rb", run) as file:
-        content: bytes = file.read()
-    return content
+        return bytes(file.read())
 
 
 def cut_half_line(path: Path) -> None:
-    """Drop what a crash left of a file's last line, so that what is appended starts on a line of its own."""
+    """Remove an incomplete last line, which a crash may leave, so that new lines are appended after a line end."""
     with open_text(path, "r+b") as file:
         content = file.read()
         if content and not content.endswith(b"\n"):
@@ -75,7 +74,7 @@ def cut_half_line(path: Path) -> None:
 
 
 def write_atomically(path: Path, text: str, run: Path | None = None) -> None:
-    """Write beside the file, flush to disk, then rename over it. What is there must be a regular file, if anything."""
+    """Write to a temporary file, flush to disk, and rename it. An existing file must be a regular one."""
     with _folder(path, run) as folder:
         _refuse(path, _lstat(path.name, folder), writing=False)
         staged = f".{path.name}.{secrets.token_hex(4)}"
@@ -92,9 +91,9 @@ def write_atomically(path: Path, text: str, run: Path | None = None) -> None:
 
 
 def checked_database(path: Path) -> Path:
-    """The path of an SQLite database after a look at it and the files beside it; made empty where there is none.
+    """The path of an SQLite database after checks of it and the files beside it; created empty if missing.
 
-    SQLite follows links, and gives new files a mode of its own whatever the umask says.
+    SQLite itself follows links, and creates files with a mode that ignores the umask.
     """
     for suffix in SIDE_FILES[1:]:
         _refuse(path, _lstat(str(path) + suffix), writing=True, suffix=suffix)
@@ -108,23 +107,22 @@ def checked_database(path: Path) -> Path:
 
 
 def unwritable(error: BaseException | None) -> bool:
-    """Whether a disk is the reason that SQLite gives: full, read-only or failing."""
+    """Whether an SQLite error means that the disk is full, read-only or failing."""
     return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))
 
 
 def _refuse_programs(path: Path) -> None:
-    """Views and triggers are run by what reads and writes tables: one may never end, or change what was written."""
-    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as connection:  # who opens it says what it is
-        found = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
-        if found is not None:
-            raise UsageError(
-                f"{path} has a {found[0]}, {found[1]!r:.60}, which this program never makes: do not use this run"
-            )
+    """Raises UsageError for views and triggers, which run when tables are used, and may not end or may change data."""
+    query = "SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger')"
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as connection:  # reported when it is opened
+        if row := connection.execute(query).fetchone():
+            kind, name = row
+            raise UsageError(f"{path} has a {kind}, {name!r:.60}, which this program never makes: do not use this run")
 
 
 @contextmanager
 def _folder(path: Path, run: Path | None) -> Iterator[int]:
-    """The directory of a file, opened without following a link below the run directory."""
+    """A descriptor of a file's directory, opened without following links below the run directory."""
     run = run or path.parent
     handle = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -149,12 +147,12 @@ def _lstat(name: str, folder: int | None = None) -> os.stat_result | None:
         return None
 
 
-def _refuse(path: Path, found: os.stat_result | None, writing: bool, suffix: str = "") -> None:
-    """Raises UsageError for what is not a regular file, or is written though it has a second name."""
-    if found is None:
+def _refuse(path: Path, status: os.stat_result | None, writing: bool, suffix: str = "") -> None:
+    """Raises UsageError for anything but a regular file, and for writing to one with several hard links."""
+    if status is None:
         return
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode))
-    if kind is None and writing and found.st_nlink > 1:
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind is None and writing and status.st_nlink > 1:
         kind = "a hard link: the file has another name too"
     if kind is not None:
         raise UsageError(f"{path}{suffix} is {kind}; the files of a run must be regular files, so it is left alone")

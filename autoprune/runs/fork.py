@@ -1,7 +1,7 @@
-"""Copying the record of a run up to the end of one generation, as the beginning of another run.
+"""Copies the records of a run up to the end of a generation into a new run.
 
-Measurements are kept all: they are facts about sources and settings, whoever asked for them. What a chat model was
-asked, paid for and answered is kept up to that generation, for the state of the fork rests on it; so is the time.
+All measurements are copied, since they depend only on sources and settings. Calls of chat models and the time spent are
+copied up to that generation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,16 +26,15 @@ COPIED = (
     tables.approval_requests,
     tables.approval_decisions,
 )
-"""All but the clock, which starts at what the generations took, and how approvals were switched."""
+"""All tables except the clock, which starts at the time of the copied generations, and the approval switches."""
 
 
 def copy_until(
     origin: RunDirectory, old: Archive, into: RunDirectory, new: Archive, generation: int, changed: dict[str, Any]
 ) -> None:
-    """Candidates, archive and events of the origin as they were when a generation had ended.
+    """Copy candidates, archive and events of the origin as they were at the end of a generation.
 
-    `old` and `new` are the archives of origin and fork, each in a database of any kind. `changed` (setting to
-    [old, new]) is kept in the fork's first event.
+    `old`, `new`: the archives of origin and fork. `changed`: setting -> [old, new], for the fork's first event.
     """
     for file in sorted(origin.candidates.glob("*.py")):
         source = read_bytes(file, origin.path).decode(errors="replace")
@@ -53,21 +52,21 @@ def copy_until(
 def _copy_rows(old: Archive, new: Archive, generation: int) -> None:
     with old.engine.connect() as reading, new.engine.begin() as writing:
         for table in COPIED:
-            found = reading.execute(select(table).order_by(tables.ORDER)).mappings()
-            rows = [dict(row) for row in found if _generation_of(row) <= generation]
+            selected = reading.execute(select(table).order_by(tables.ORDER)).mappings()
+            rows = [dict(row) for row in selected if _generation_of(row) <= generation]
             if rows:
                 writing.execute(table.insert(), rows)
 
 
 def _generation_of(row: Mapping[Any, Any]) -> int:
-    """The generation that a row belongs to, if need be by its name: g12.c3. A measurement belongs to none: 0."""
+    """The generation of a row, by its column, slot or key; 0 for measurements, which belong to none."""
     if "generation" in row:
         return int(row["generation"])
     return generation_of(row.get("slot") or row.get("key") or "") or 0
 
 
 def _until(events: Iterator[Event], generation: int) -> Iterator[Event]:
-    """What happened up to the end of a generation; nothing of the run's own beginning and end."""
+    """The events up to the end of a generation, without those of the run's start and end."""
     for event in events:
         if event.kind == "planned" and event.data["generation"] > generation:
             return

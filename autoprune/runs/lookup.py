@@ -1,4 +1,4 @@
-"""From what a user calls a candidate to the candidate: a slot (g2.c1), the start of a content hash, or `best`."""
+"""Finds a candidate by a slot (g2.c1), the start of a content hash, or `best`."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,29 +19,29 @@ class Found:
     candidate: str
 
 
-def find_candidate(archive: "Archive", wanted: str) -> Found:
-    """Of a slot the candidate that it ended with, else the last one proposed there: earlier revisions were given up.
+def find_candidate(archive: "Archive", name: str) -> Found:
+    """The candidate of a name; for a slot the one that it ended with, else its last proposal.
 
-    Raises UsageError, which names the slots that there are.
+    Raises UsageError with the run's slots.
     """
-    if wanted == BEST:
-        wanted = best_slot(archive)
-    last: dict[str, str] = {}
-    proposed = [(each.slot, each.candidate) for each in archive.proposals() if each.candidate]
-    for slot, candidate in [*proposed, *((each.slot, each.candidate) for each in archive.outcomes() if each.candidate)]:
-        last[slot] = candidate
-    if wanted in last:
-        return Found(wanted, last[wanted])
+    if name == BEST:
+        name = best_slot(archive)
+    proposed = [(proposal.slot, proposal.candidate) for proposal in archive.proposals() if proposal.candidate]
+    ended = [(outcome.slot, outcome.candidate) for outcome in archive.outcomes() if outcome.candidate]
+    by_slot = dict([*proposed, *ended])
+    if name in by_slot:
+        return Found(name, by_slot[name])
     for slot, candidate in proposed:
-        if wanted and candidate.startswith(wanted):
+        if name and candidate.startswith(name):
             return Found(slot, candidate)
-    known = ", ".join(last) or "none"
-    raise UsageError(f"there is no candidate {wanted!r} in this run; there are: {known}")
+    slots = ", ".join(by_slot) or "none"
+    raise UsageError(f"there is no candidate {name!r} in this run; there are: {slots}")
 
 
 def best_slot(archive: "Archive") -> str:
-    """The measured candidate with the lowest perplexity on the search split. Raises UsageError when there is none."""
-    measured = {each.slot: each.data["perplexity"] for each in archive.outcomes() if each.status == "measured"}
+    """The measured candidate with the lowest perplexity on the search split. Raises UsageError if there is none."""
+    outcomes = [outcome for outcome in archive.outcomes() if outcome.status == "measured"]
+    measured = {outcome.slot: outcome.data["perplexity"] for outcome in outcomes}
     if not measured:
         raise UsageError("no candidate of this run has been measured yet")
     return min(measured, key=lambda slot: measured[slot])

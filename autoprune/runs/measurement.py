@@ -1,4 +1,4 @@
-"""A measurement: what was found of one subject on one split, as it is kept, cached and told."""
+"""A measurement of one subject on one split, as it is stored, cached and reported."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ Split = Literal["calibration", "search", "report"]
 DENSE = "dense"
 """The subject that is the unpruned model."""
 BASELINE = "baseline:"
-"""How the names of published algorithms begin; all other subjects are content hashes of candidates."""
+"""Prefix of the names of published algorithms; all other subjects are content hashes of candidates."""
 WORST_LAYERS = 3
 SHORT_DIGITS = 8
-"""Digits of a candidate's hash that stand for it in messages."""
+"""Digits of a candidate's hash in messages."""
 
 
 class LayerDiagnostic(BaseModel):
@@ -29,17 +29,16 @@ class LayerDiagnostic(BaseModel):
 
 
 class Measurement(BaseModel):
-    """What was measured of a subject on one split. `window_losses` in nats per token, `seconds` by phase.
+    """The measurement of a subject on one split. `window_losses` in nats per token, `seconds` by phase.
 
-    A full one has the losses of all `windows`, in the order of the text. One that was stopped early has fewer, in the
-    order in which they were measured (`racing.order`), and its perplexity is that of those windows alone.
+    A full measurement has the losses of all `windows` in the order of the text. One that was stopped early has fewer,
+    in the order of measurement (`racing.order`), and its perplexity is that of those windows only.
 
-    `layer_errors`: the relative errors of the `sampled_layers` layers that `Reconstruction` samples, as far as they are
-    known, in the order in which they were scored; where a search asks for them. `bos`: the token before each window.
-    `signature`: a sample of the masks' bits. `repeats`: whether a candidate's scores came back when a fresh process was
-    asked, None where nobody asked. `memory_bytes`: by how much its process grew at most, where the sandbox can see
-    that; `diagnostics`: what it printed. `cached`: found, not measured now. `tuning`: of a tuned baseline, what `Tuned`
-    says; `untuned`: its allocation could have been tuned, which was not worth it.
+    `layer_errors`: relative errors of the `sampled_layers` layers that `Reconstruction` samples, in the order of
+    scoring, if the search asks for them. `bos`: the token before each window. `signature`: a sample of the masks' bits.
+    `repeats`: whether a fresh process gave the same scores, None if that was not checked. `memory_bytes`: peak growth
+    of the candidate's process, where the sandbox reports it; `diagnostics`: its output. `cached`: taken from the cache.
+    `tuning`: the data of `Tuned` for a tuned baseline; `untuned`: not tuned, since the score is far behind the best.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
@@ -68,7 +67,7 @@ class Measurement(BaseModel):
 
     @property
     def name(self) -> str:
-        """A baseline's name as people read it, or a candidate's hash."""
+        """A baseline's name without prefix, or a candidate's hash."""
         return self.subject.removeprefix(BASELINE)
 
     @property
@@ -78,14 +77,14 @@ class Measurement(BaseModel):
 
     @property
     def worst_layers(self) -> list[str]:
-        """The layers that lost most, by relative error."""
+        """The layers with the largest relative errors."""
         return [layer.name for layer in sorted(self.layers, key=lambda layer: -layer.relative_error)[:WORST_LAYERS]]
 
     @property
     def reconstruction(self) -> float | None:
-        """The mean relative error of the sampled layers, each counted once; None until all of them are known."""
-        known = self.sampled_layers > 0 and len(self.layer_errors) == self.sampled_layers
-        return sum(self.layer_errors) / self.sampled_layers if known else None
+        """The mean relative error of the sampled layers; None until all of them are known."""
+        complete = self.sampled_layers > 0 and len(self.layer_errors) == self.sampled_layers
+        return sum(self.layer_errors) / self.sampled_layers if complete else None
 
     @property
     def full(self) -> bool:
@@ -93,11 +92,11 @@ class Measurement(BaseModel):
         return len(self.window_losses) == self.windows
 
     def with_losses(self, losses: Sequence[float]) -> "Measurement":
-        """The same with these losses, and the perplexity of them."""
+        """The same with other losses and their perplexity."""
         return self.model_copy(update={"window_losses": list(losses), "perplexity": perplexity(losses)})
 
 
 def perplexity(losses: Sequence[float]) -> float:
-    """exp of the mean loss; infinite where that overflows."""
+    """exp of the mean loss; infinity on overflow."""
     mean = math.fsum(losses) / len(losses)
     return math.inf if mean > 700 else math.exp(mean)

@@ -1,16 +1,16 @@
-"""How the slots of a run and the nodes of its reasoning graph are named: g2.c1, g2.c1.idea, g2.lesson."""
+"""Names of a run's slots and of the nodes of its reasoning graph: g2.c1, g2.c1.idea, g2.lesson."""
 
 import re
 from typing import Literal, NamedTuple
 
 Part = Literal["idea", "design", "evidence"]
-"""What one slot adds to the graph beside the algorithm, which has the name of the slot itself."""
+"""Nodes of one slot in addition to the algorithm, which has the name of the slot."""
 _SLOT = re.compile(r"g(\d+)\.c(\d+)")
 _GENERATION = re.compile(r"g(\d+)(?:\.c\d+)?")
 
 
 class SlotId(NamedTuple):
-    """One place for a candidate. Archive, events and graph hold it as text: `str(slot)`."""
+    """One place for a candidate. Archive, events and graph store `str(slot)`."""
 
     generation: int
     place: int
@@ -20,31 +20,31 @@ class SlotId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "SlotId":
-        """Raises ValueError for what names no slot."""
-        if (named := _SLOT.fullmatch(text)) is None:
+        """Raises ValueError for a name that is not a slot."""
+        if (match := _SLOT.fullmatch(text)) is None:
             raise ValueError(f"{text!r} is no slot, as g2.c1 is one")
-        return cls(int(named[1]), int(named[2]))
+        return cls(int(match[1]), int(match[2]))
 
 
 def generation_id(generation: int) -> str:
-    """`g2`, as questions and answers about a whole generation are named."""
+    """The name of a generation: `g2`."""
     return f"g{generation}"
 
 
 def generation_of(name: str) -> int | None:
-    """The generation of a slot, a node or a question; None for what belongs to none."""
-    named = _GENERATION.match(name)
-    return int(named[1]) if named else None
+    """The generation of a slot, a node or a question; None for other names."""
+    match = _GENERATION.match(name)
+    return int(match[1]) if match else None
 
 
 def owner_of(question: str) -> str | None:
-    """The slot, or the generation, that a question to a chat model is about: `g2.c1` of `g2.c1.propose.0.draft`."""
-    named = _GENERATION.match(question)
-    return named[0] if named else None
+    """The slot or the generation of a question to a chat model: `g2.c1` for `g2.c1.propose.0.draft`."""
+    match = _GENERATION.match(question)
+    return match[0] if match else None
 
 
 def node_id(algorithm: str, part: Part) -> str:
-    """The node of the graph beside an algorithm's, which is named as its slot or baseline is."""
+    """A node that belongs to an algorithm, whose own node is named after its slot or baseline."""
     return f"{algorithm}.{part}"
 
 

@@ -1,7 +1,7 @@
 """A run's schema in a PostgreSQL database; needs the extra `postgres`.
 
 One database serves many runs: each has a schema of its own, with the tables of its archive and of its checkpoints.
-Connections are libpq's: what the URL does not say comes from the PG* variables, ~/.pgpass and ~/.pg_service.conf.
+Parameters that are not in the URL come from libpq's defaults: the PG* variables, ~/.pgpass and ~/.pg_service.conf.
 """
 
 import os
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 INSTALL = "a run on PostgreSQL needs the extra postgres: pip install 'autoprune[postgres]'"
 PATIENCE = "10"
-"""Seconds to wait for a server that does not answer, unless the URL or PGCONNECT_TIMEOUT says otherwise."""
+"""Seconds to wait for a server, unless the URL or PGCONNECT_TIMEOUT has another value."""
 NAME = 40
-"""Letters of a run's name in that of its schema; PostgreSQL cuts names at 63."""
+"""Characters of a run's name in that of its schema; PostgreSQL cuts names at 63."""
 REMEDIES = {
     "password": "it is taken from the URL, PGPASSWORD or ~/.pgpass",
     "does not exist": "make it with createdb or createuser, or name another one",
     "permission denied for database": "its owner may GRANT CREATE ON DATABASE",
 }
-"""What to do, by what the server says."""
+"""Part of the server's message -> advice."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """Where a run is: a database, and the name of the schema in it."""
+    """A run's schema in a database."""
 
     database: Database
     name: str
 
     @classmethod
     def create(cls, database: Database, run: str) -> "Schema":
-        """A new, empty schema that is called after its run."""
+        """A new, empty schema that is named after its run."""
         words = re.sub(r"[^a-z0-9]+", "_", run.lower()).strip("_")[:NAME]
         schema = cls(database, f"autoprune_{words}_{secrets.token_hex(4)}")
         with explained(database), closing(_connect(database)) as connection:
@@ -50,23 +50,23 @@ class Schema:
         return schema
 
     def drop(self) -> None:
-        """Remove it with all that is in it. Raises UsageError as `connect` does."""
+        """Remove the schema and everything in it. Raises UsageError like `connect`."""
         with closing(self.connect(autocommit=True)) as connection, explained(self.database):
             sql = driver().sql
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(self.name)))
 
-    def connect(self, autocommit: bool = False, **how: Any) -> "Connection[Any]":
-        """A connection on which this schema's tables need no prefix. `how`: more words for psycopg.connect.
+    def connect(self, autocommit: bool = False, **options: Any) -> "Connection[Any]":
+        """A connection with this schema as search path. `options`: for psycopg.connect.
 
-        Raises UsageError when the server cannot be reached or does not let us in, or has no such schema.
+        Raises UsageError when the server cannot be reached, refuses access, or has no such schema.
         """
         with explained(self.database):
-            connection = _connect(self.database, **how)
-            found = connection.cursor(row_factory=driver().rows.tuple_row).execute(
+            connection = _connect(self.database, **options)
+            cursor = connection.cursor(row_factory=driver().rows.tuple_row).execute(
                 "SELECT to_regnamespace(%(name)s) IS NOT NULL, set_config('search_path', %(name)s, false)",
                 {"name": self.name},
             )
-            row = found.fetchone()
+            row = cursor.fetchone()
         if not row or not row[0]:
             connection.close()
             raise UsageError(f"the database {self.database.url} has no schema {self.name}, which this run wrote to")
@@ -87,7 +87,7 @@ def driver() -> ModuleType:
 
 
 def driver_errors() -> tuple[type[Exception], ...]:
-    """What a connection to a PostgreSQL server may raise; nothing where the extra is not installed."""
+    """Exceptions of connections to PostgreSQL; empty if the extra is not installed."""
     try:
         return (driver().Error,)
     except UsageError:
@@ -95,23 +95,23 @@ def driver_errors() -> tuple[type[Exception], ...]:
 
 
 def one_line(error: BaseException | None) -> str:
-    """What a database complains of, without line breaks."""
+    """An error message without line breaks."""
     return " ".join(str(error).split())
 
 
-def _connect(database: Database, **how: Any) -> "Connection[Any]":
-    """A connection in autocommit mode, in which what is set stays set."""
+def _connect(database: Database, **options: Any) -> "Connection[Any]":
+    """A connection in autocommit mode, so that SET is not rolled back."""
     psycopg = driver()
-    told = psycopg.conninfo.conninfo_to_dict(database.url)
     defaults = {"connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", PATIENCE), "application_name": "autoprune"}
+    from_url = psycopg.conninfo.conninfo_to_dict(database.url)
     password = {"password": database.password} if database.password else {}
-    connection: Connection[Any] = psycopg.connect(**{**defaults, **told, **password}, **how, autocommit=True)
+    connection: Connection[Any] = psycopg.connect(**{**defaults, **from_url, **password}, **options, autocommit=True)
     return connection
 
 
 @contextmanager
 def explained(database: Database) -> Iterator[None]:
-    """What the server refuses becomes a UsageError of one line."""
+    """Turns errors of the server into a UsageError of one line."""
     try:
         yield
     except driver_errors() as error:

@@ -1,4 +1,4 @@
-"""What tokens cost, from a dated price file. An unknown price stays unknown: it is never taken for nothing."""
+"""Prices of tokens, from a dated price file. An unknown price is None, never 0."""
 
 import datetime
 import re
@@ -13,14 +13,14 @@ _SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 @dataclass(frozen=True)
 class PriceList:
-    """US dollars per million tokens, (read, written) by model, with the day the prices were gathered and where."""
+    """US dollars per million tokens, (read, written) by model, with the date and source of the prices."""
 
     as_of: datetime.date
     source: str
     models: dict[str, tuple[float, float]]
 
     def cost(self, model: str, tokens_in: int, tokens_out: int) -> float | None:
-        """US dollars for one call; None = unknown. A dated snapshot (gpt-4o-2024-08-06) costs what its model does."""
+        """US dollars for one call; None = unknown. Dated snapshots (gpt-4o-2024-08-06) have their model's price."""
         price = self.models.get(model) or self.models.get(_SNAPSHOT.sub("", model))
         if price is None:
             return None

@@ -1,4 +1,4 @@
-"""What a run that replays a recording says of itself, wherever it is shown."""
+"""The note on runs that replay a recording."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ MOST_MODELS = 3
 
 
 def recording_line(facts: Mapping[str, Any]) -> str:
-    """The one line, from the record's `replay`: who said the words and when, and what is made now."""
+    """One line from the record's `replay`: the recorded models and date."""
     models = [str(model)[:100] for model in facts["models"]]
     more = f" and {len(models) - MOST_MODELS} more" if len(models) > MOST_MODELS else ""
     return (

@@ -1,4 +1,4 @@
-"""The tables of an archive, and the little in which SQLite and PostgreSQL are not alike."""
+"""The tables of an archive: their definition, migration, and the differences between SQLite and PostgreSQL."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from sqlalchemy import (
     JSON,
     Column,
     Connection,
+    Engine,
     Executable,
     Float,
     Integer,
@@ -16,10 +17,13 @@ from sqlalchemy import (
     Table,
     event,
     func,
+    inspect,
     select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+
+from autoprune.runs.format import FORMAT, refuse_newer
 
 everything = MetaData()
 proposals = Table(
@@ -102,19 +106,50 @@ approval_switches = Table(
 )
 
 ORDER = text("rowid")
-"""The order in which rows were written. SQLite numbers them by itself, PostgreSQL is told to."""
+"""The order in which rows were written. SQLite has this column by default, PostgreSQL needs a definition."""
 _NUMBERED = DDL("ALTER TABLE %(table)s ADD COLUMN rowid BIGINT GENERATED ALWAYS AS IDENTITY")
 for _table in everything.sorted_tables:
     event.listen(_table, "after_create", _NUMBERED.execute_if(dialect="postgresql"))
 
-ALONE: dict[str, Executable] = {
+_format_table = MetaData()
+_format = Table("run_format", _format_table, Column("version", Integer, primary_key=True, autoincrement=False))
+_LOCK: dict[str, Executable] = {
     "sqlite": text("BEGIN IMMEDIATE"),
     "postgresql": select(func.pg_advisory_xact_lock(func.hashtext(func.current_schema()))),
 }
-"""Of two processes that open a new archive at once, one waits."""
+"""Makes one of two processes that open a new archive at once wait."""
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
 def insert_into(table: Table, connection: Connection) -> Any:
-    """An insert that knows ON CONFLICT, which each dialect has as its own."""
+    """The dialect's insert statement, which supports ON CONFLICT."""
     return _DIALECTS[connection.dialect.name].insert(table)
+
+
+def open_tables(engine: Engine, place: object) -> None:
+    """Create the tables, or add the columns that an older archive lacks, without values.
+
+    `place`: the archive, for messages. Raises UsageError for an archive of a newer format before it is changed.
+    """
+    version = _version(engine)
+    refuse_newer(place, version)
+    if version == FORMAT:
+        return
+    with engine.begin() as connection:
+        connection.execute(_LOCK[engine.dialect.name])
+        everything.create_all(connection)
+        for table in everything.sorted_tables:
+            existing = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in existing:
+                    connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column.type}"))
+        _format_table.create_all(connection)
+        connection.execute(insert_into(_format, connection).values(version=FORMAT).on_conflict_do_nothing())
+
+
+def _version(engine: Engine) -> int:
+    """The format of an archive; 0 for a new one, or one without."""
+    if not inspect(engine).has_table(_format.name):
+        return 0
+    with engine.connect() as connection:
+        return connection.execute(select(func.max(_format.c.version))).scalar() or 0

@@ -1,4 +1,4 @@
-"""What the confirmation of a run found, as its event holds it: comparisons of candidates with baselines."""
+"""The comparisons of candidates with baselines in the event of a run's confirmation."""
 
 import math
 from collections.abc import Mapping
@@ -7,12 +7,11 @@ from typing import Any, NotRequired, TypedDict
 
 class Comparison(TypedDict):
     """One candidate against one baseline on the report split, under one condition: model, target sparsity, and
-    pattern N:M ("none": without one; runs of older versions do not say).
+    pattern N:M ("none", or missing in runs of older versions).
 
-    `difference`: candidate minus baseline, of the log-perplexity in nats per token, with the 95 % interval `low` to
-    `high` (None where there are too few windows for one). `p`: two-sided; `p_holm`: corrected for all comparisons of
-    the run. `verdict`: better, no difference shown, or worse. `seeds`: the calibration seeds that both were measured
-    with.
+    `difference`: candidate minus baseline, in nats per token, with the 95 % interval `low` to `high` (None with too few
+    windows). `p`: two-sided; `p_holm`: corrected for all comparisons of the run. `verdict`: better, no difference
+    shown, or worse. `seeds`: the calibration seeds that both have.
     """
 
     model: str
@@ -31,12 +30,12 @@ class Comparison(TypedDict):
 
 
 def place(facts: Mapping[str, Any]) -> tuple[Any, Any, str]:
-    """The condition that a comparison, a table of rows or a run's settings belong to."""
+    """The condition of a comparison, a table of rows, or a run's settings."""
     return facts.get("model"), facts.get("sparsity"), facts.get("pattern", "none")
 
 
 LARGEST = 50.0
-"""Nats beyond which a change of perplexity is no number that anybody reads."""
+"""Differences in nats are cut at this value, to avoid unreadably large numbers."""
 
 
 def percent(nats: float | None) -> str:

@@ -1,1 +1,1 @@
-"""The search: the LangGraph state machine, its nodes, and what they share."""
+"""The search: the LangGraph state machine, its nodes, and their shared context."""

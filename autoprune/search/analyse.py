@@ -1,4 +1,4 @@
-"""The node `analyse`: turns a generation's ends into thoughts of the reasoning graph, and into a lesson."""
+"""The node `analyse`: adds a generation's results to the reasoning graph, and derives a lesson from them."""
 
 import math
 
@@ -13,14 +13,14 @@ from autoprune.search.state import SearchState
 
 
 def analyse(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
-    """Write down what each slot thought, did and measured; then let the analyst contrast the siblings."""
+    """Add the thought, code and measurement of each slot to the graph; then let the analyst contrast the siblings."""
     context, generation = runtime.context, state["generation"]
     outcomes = context.archive.outcomes(generation)
     last = {proposal.slot: proposal for proposal in context.archive.proposals(generation)}
-    known = set(context.gcot(generation).nodes)
+    nodes = set(context.gcot(generation).nodes)
     for outcome in outcomes:
         if outcome.slot in last:
-            context.archive.add_thoughts(*thoughts(last[outcome.slot], outcome, known))
+            context.archive.add_thoughts(*thoughts(last[outcome.slot], outcome, nodes))
     context.archive.add_thoughts(*_rejections(context, last))
     results = [_result(context, last[outcome.slot], outcome) for outcome in outcomes if outcome.slot in last]
     try:
@@ -32,8 +32,8 @@ def analyse(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     return {}
 
 
-def thoughts(proposal: Proposal, outcome: Outcome, known: set[str]) -> tuple[list[Node], list[Edge]]:
-    """What one slot adds to the graph: hypothesis, design, and, where code came, algorithm and evidence."""
+def thoughts(proposal: Proposal, outcome: Outcome, existing: set[str]) -> tuple[list[Node], list[Edge]]:
+    """The nodes and edges of one slot: hypothesis, design, and, if there is code, algorithm and evidence."""
     slot, generation = proposal.slot, proposal.generation
     idea, design, evidence = node_id(slot, "idea"), node_id(slot, "design"), node_id(slot, "evidence")
     thought = proposal.thought
@@ -42,9 +42,9 @@ def thoughts(proposal: Proposal, outcome: Outcome, known: set[str]) -> tuple[lis
         Node(design, "design", generation, str(thought.get("idea", "")), {"operator": proposal.operator}),
     ]
     edges = [Edge(idea, design, "motivates", generation)]
-    edges += [Edge(origin, idea, "motivates", generation) for origin in _origins(proposal, known)]
+    edges += [Edge(origin, idea, "motivates", generation) for origin in _origins(proposal, existing)]
     refine = "combines" if len(proposal.parents) > 1 else "refines"
-    edges += [Edge(parent, design, refine, generation) for parent in proposal.parents if parent in known]
+    edges += [Edge(parent, design, refine, generation) for parent in proposal.parents if parent in existing]
     if proposal.candidate is None:
         return nodes, edges
     nodes.append(Node(slot, "algorithm", generation, str(thought.get("idea", "")), {"candidate": proposal.candidate}))
@@ -58,17 +58,16 @@ def thoughts(proposal: Proposal, outcome: Outcome, known: set[str]) -> tuple[lis
     return nodes, edges
 
 
-def _origins(proposal: Proposal, known: set[str]) -> list[str]:
-    """What motivated the idea: the thoughts it says it builds on, else the observations and lessons of its chain."""
-    shown = {step["node"] for step in proposal.chain if step["kind"] in ("observation", "lesson")}
-    named = {name for name in proposal.thought.get("builds_on", []) if name in known} & {
-        step["node"] for step in proposal.chain if step["kind"] in ("observation", "lesson", "evidence")
-    }
-    return sorted(named or shown)
+def _origins(proposal: Proposal, existing: set[str]) -> list[str]:
+    """The motivation of an idea: the nodes that it cites in `builds_on`, else its chain's observations and lessons."""
+    kinds = {step["node"]: step["kind"] for step in proposal.chain}
+    cited = {name for name in proposal.thought.get("builds_on", []) if name in existing}
+    cited &= {name for name, kind in kinds.items() if kind in ("observation", "lesson", "evidence")}
+    return sorted(cited or {name for name, kind in kinds.items() if kind in ("observation", "lesson")})
 
 
 def _rejections(context: SearchContext, last: dict[str, Proposal]) -> tuple[list[Node], list[Edge]]:
-    """What people said when they rejected something: lessons that rest on no measurement."""
+    """Comments of people on candidates that they rejected: lessons without a measurement."""
     nodes: list[Node] = []
     edges: list[Edge] = []
     for decision in context.archive.approvals.decisions():
@@ -107,7 +106,7 @@ def _result(context: SearchContext, proposal: Proposal, outcome: Outcome) -> Res
 
 
 def _keep_lesson(context: SearchContext, generation: int, lesson: Lesson) -> None:
-    """Every claim is a thought of its own, so that each leads to its own measurement or counts as a conjecture."""
+    """Each claim is a node of its own, which rests on its own measurement or is a conjecture."""
     nodes: list[Node] = []
     edges: list[Edge] = []
     for number, claim in enumerate(lesson.claims, 1):

@@ -1,4 +1,4 @@
-"""Which operator next, which parents, which prompt: chance, weighted by what has paid off so far in this run."""
+"""Random choice of operators, parents and prompt sections, weighted by their success so far in this run."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,7 @@ PARENTS: dict[Operator, int] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One slot's end, as the bandit sees it: what was used, and whether it beat its best parent.
-
-    `sections`: those in its prompt; None where there was no choice of sections.
-    """
+    """One slot's choices, and whether it improved on its best parent. `sections`: None if sections were not drawn."""
 
     operator: str
     improved: bool
@@ -38,8 +35,8 @@ def choose_operator(
 ) -> Operator:
     """Thompson sampling: one draw per operator from Beta(1 + improved, 1 + not), the largest wins.
 
-    `measured` and `failed` count possible parents; operators that lack parents are left out, and those that are not
-    `allowed` (None: all are). `initialise` is drawn where that leaves none.
+    `measured` and `failed`: numbers of possible parents. Operators with too few parents are excluded, and those that
+    are not `allowed` (None: all are). The fallback is `initialise`.
     """
     eligible: list[Operator] = [
         operator
@@ -48,20 +45,20 @@ def choose_operator(
     ]
     draws = {}
     for operator in eligible or ["initialise"]:
-        used = [trial.improved for trial in trials if trial.operator == operator]
-        draws[operator] = random.betavariate(1 + sum(used), 1 + len(used) - sum(used))
+        improved = [trial.improved for trial in trials if trial.operator == operator]
+        draws[operator] = random.betavariate(1 + sum(improved), 1 + len(improved) - sum(improved))
     return max(draws, key=lambda operator: draws[operator])
 
 
 def choose_sections(trials: Sequence[Trial], random: Random) -> list[str]:
-    """Each section by itself: one draw for a prompt with it, Beta(2 + improved, 1 + not), one for a prompt without it,
-    Beta(1 + improved, 1 + not); the larger wins. Without experience a section is more often in than out."""
+    """Thompson sampling for each section: Beta(2 + improved, 1 + not) with it against Beta(1 + improved, 1 + not)
+    without it. Without trials a section is more often included than not."""
     chosen = []
     for section in SECTIONS:
         draws = {}
         for shown, prior in ((True, 2), (False, 1)):
-            ends = [t.improved for t in trials if t.sections is not None and (section in t.sections) == shown]
-            draws[shown] = random.betavariate(prior + sum(ends), 1 + len(ends) - sum(ends))
+            improved = [t.improved for t in trials if t.sections is not None and (section in t.sections) == shown]
+            draws[shown] = random.betavariate(prior + sum(improved), 1 + len(improved) - sum(improved))
         if draws[True] >= draws[False]:
             chosen.append(section)
     return chosen
@@ -79,9 +76,9 @@ def choose_parents(
 
 
 def choose_from_cells(ranked: Mapping[str, Hashable], count: int, random: Random) -> list[str]:
-    """Distinct parents, each the best of another cell, every cell alike. `ranked`: names, best first, with their cells.
+    """Distinct parents, each the best of a uniformly drawn cell. `ranked`: name -> cell, best first.
 
-    Where there are fewer cells than parents, the others are drawn by rank from all that are left.
+    If there are fewer cells than parents, the rest is drawn by rank.
     """
     best: dict[Hashable, str] = {}
     for name, cell in ranked.items():

@@ -1,6 +1,6 @@
-"""When a search ends. Each rule is a small class that says when it fires; the budget asks them all in one place.
+"""Limits that end a search: one small class for each rule, and a budget that checks all of them.
 
-The graph asks before it plans a generation; `Chat` asks before every call; nobody else spends.
+It is checked before a generation is planned and before each call to a chat model.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from autoprune.errors import BudgetSpent
 
 @dataclass(frozen=True)
 class Spent:
-    """What a run has used so far, over all its sessions. `usd` is None when a price is unknown."""
+    """A run's use of its budget over all its sessions. `usd`: None when a price is unknown."""
 
     candidates: int = 0
     seconds: float = 0.0
@@ -21,14 +21,14 @@ class Spent:
 
 
 class StopRule(Protocol):
-    """Says why the search must end, or nothing."""
+    """`reason` is why the search must end, or None."""
 
     def reason(self, spent: Spent) -> str | None: ...
 
 
 @dataclass(frozen=True)
 class MaxCandidates:
-    """Fires when as many candidates were tried, whatever became of them."""
+    """Fires when as many candidates were tried, including those that failed."""
 
     limit: int
 
@@ -38,7 +38,7 @@ class MaxCandidates:
 
 @dataclass(frozen=True)
 class MaxMinutes:
-    """Fires when the sessions of the run together lasted as long."""
+    """Fires when all sessions of the run together have lasted as long."""
 
     limit: float
 
@@ -58,7 +58,7 @@ class MaxTokens:
 
 @dataclass(frozen=True)
 class MaxUsd:
-    """Fires when the calls cost as much, and at once when their price is unknown: a limit that cannot be kept."""
+    """Fires when the calls cost as much, and at once when their price is unknown."""
 
     limit: float
 

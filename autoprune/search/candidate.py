@@ -1,4 +1,4 @@
-"""The way of one candidate: propose, critique, approve, evaluate. Each node can be run again after a crash."""
+"""The nodes of one candidate: propose, critique, approve, evaluate. Each can be run again after a crash."""
 
 from dataclasses import replace
 from typing import Any, Literal
@@ -7,8 +7,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from autoprune.agents.critic import Review, RuleCritic, Submission
-from autoprune.agents.proposer import Draft, Request
-from autoprune.agents.slot_plan import SlotPlan
+from autoprune.agents.proposer import Draft, Request, SlotPlan
 from autoprune.candidates.screen import screen
 from autoprune.config_sections import AdvancedSettings
 from autoprune.errors import AutoPruneError, BudgetSpent
@@ -18,7 +17,7 @@ from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.directory import full_hash
 from autoprune.search.comparison_pool import elite, gain, masks_before, measured_before
 from autoprune.search.context import SearchContext
-from autoprune.search.finishing import OPERATORS as OF_THE_END
+from autoprune.search.finishing import OPERATORS as FINISHING
 from autoprune.search.plan import parents_of
 from autoprune.search.repairs import send_back, worth_a_repair
 from autoprune.search.state import CandidateState
@@ -28,19 +27,20 @@ KEPT = {
     *("perplexity", "partial_perplexity", "estimated_perplexity", "windows_measured", "cached", "sparsity", "zeros"),
     *("worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
 }
-"""What of the tool's report is kept with the outcome, where there is such a thing."""
+"""Fields of the tool's report that are stored with the outcome, if they have a value."""
 
 
 def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
-    """Ask the plan's proposer; on a revision it sees its own code and the critic's comments."""
+    """Ask the plan's proposer; for a revision with its own code and the critic's comments."""
     context, plan, revision = runtime.context, state["plan"], state["revision"]
     try:
         _at_work(context, plan, "proposer")
         request = _request(context, state)
         draft = context.proposers[plan["engine"]].propose(request)
         earlier = context.archive.proposal(plan["slot"]) if revision else None
-        thought = {**_lasting(earlier), **draft.thought}
-        return _keep(context, state, request, Draft(thought, draft.source, draft.problem))
+        # A revision keeps what it does not state again, except the formula, which may have changed.
+        kept = {key: value for key, value in earlier.thought.items() if key != "formula"} if earlier else {}
+        return _keep(context, state, request, Draft({**kept, **draft.thought}, draft.source, draft.problem))
     except BudgetSpent as spent:
         return _end(context, plan, None, "unusable", "propose", spent.reason, str(spent))
     finally:
@@ -48,7 +48,7 @@ def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidate
 
 
 def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
-    """Let the critic read the proposal; the verdict decides the way on."""
+    """Let the critic review the proposal; the verdict decides the next node."""
     context, plan, revision = runtime.context, state["plan"], state["revision"]
     _at_work(context, plan, "critic")
     name = state.get("candidate")
@@ -66,7 +66,7 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
     try:
         review = context.critic.review(submission)
     except BudgetSpent as spent:
-        if plan["operator"] not in OF_THE_END:
+        if plan["operator"] not in FINISHING:
             return _end(context, plan, name, "rejected", "critique", "budget", str(spent))
         review = RuleCritic().review(submission)
         review = replace(review, comments=[*review.comments, f"{spent}: the rules alone decided"])
@@ -87,9 +87,9 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
 
 
 def approve(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
-    """Get a decision on the content hash that was reviewed; interrupt until there is one if a person is to be asked.
+    """Get a decision on the content hash that was reviewed; interrupt if a person has to be asked.
 
-    Runs again from its first line for every answer to a sibling, so all it does before the interrupt is a fact.
+    Runs again from its first line for every answer to a sibling, so everything before the interrupt is idempotent.
     """
     context, plan, name = runtime.context, state["plan"], state["candidate"]
     request = _approval_request(context, state)
@@ -115,14 +115,14 @@ def approve(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidate
 
 
 def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
-    """Call the tool `evaluate_candidate` and keep what it says."""
+    """Call the tool `evaluate_candidate` and store its report."""
     context, plan, name = runtime.context, state["plan"], state["candidate"]
     if not context.archive.approvals.may_run(plan["slot"], name, full_hash(context.run.source(name))):
         raise AutoPruneError(f"candidate {name} of {plan['slot']} was not approved; it does not run")
     _at_work(context, plan, "sandbox")
     earlier = measured_before(context, plan)
     request = EvaluateCandidate(candidate=name, against=masks_before(context, earlier, name))
-    if name not in earlier:  # what was measured in full stands, whatever has become of the elite since
+    if name not in earlier:  # a full measurement stands, even if the elite has become better since
         seeds = {row.subject: row.perplexity for row in context.seeds().values()}
         request.elite = elite(context.config.confirmation.finalists, earlier, seeds)
     report = evaluate_candidate(context.workbench, request)
@@ -161,7 +161,7 @@ def _request(context: SearchContext, state: CandidateState) -> Request:
     parents = parents_of(plan, population)
     sections = plan.get("sections", SECTIONS)
     previous = state.get("candidate") if state["revision"] else None
-    before = context.archive.proposal(plan["slot"]) if state["revision"] else None
+    proposal = context.archive.proposal(plan["slot"]) if state["revision"] else None
     return Request(
         plan=plan,
         seed=str(context.config.seed),
@@ -178,7 +178,7 @@ def _request(context: SearchContext, state: CandidateState) -> Request:
         references=frozenset(gcot.nodes),
         comments=state["comments"],
         previous=context.run.source(previous) if previous else None,
-        idea=str(before.thought.get("idea", "")) if before else "",
+        idea=str(proposal.thought.get("idea", "")) if proposal else "",
     )
 
 
@@ -198,16 +198,11 @@ def _keep(context: SearchContext, state: CandidateState, request: Request, draft
         sections=plan.get("sections"),
     )
     context.archive.add_proposal(proposal)
-    _tell_proposal(context, proposal, draft.problem)
+    _emit_proposal(context, proposal, draft.problem)
     return {"candidate": name or "", "comments": [draft.problem] if draft.problem else []}
 
 
-def _lasting(earlier: Proposal | None) -> dict[str, Any]:
-    """What of a proposal's thought holds for its revision too, unless that says otherwise."""
-    return {key: value for key, value in earlier.thought.items() if key != "formula"} if earlier else {}
-
-
-def _tell_proposal(context: SearchContext, proposal: Proposal, problem: str) -> None:
+def _emit_proposal(context: SearchContext, proposal: Proposal, problem: str) -> None:
     context.events.emit(
         "proposed",
         f"proposed/{proposal.slot}/{proposal.revision}",
@@ -241,27 +236,23 @@ def _approval_request(context: SearchContext, state: CandidateState) -> Approval
 
 
 def _replace(context: SearchContext, state: CandidateState, decision: Decision) -> CandidateState:
-    """Go on with the source that a person wrote instead: one more revision, under the same thought.
-
-    The symbolic tree is dropped from the thought, for it is no longer that of the source.
-    """
+    """Continue with a person's source: one more revision with the same thought, without the former source's formula."""
     plan, revision, name = state["plan"], state["revision"] + 1, str(decision.replacement)
-    before = context.archive.proposal(plan["slot"])
-    if before is None:
+    proposal = context.archive.proposal(plan["slot"])
+    if proposal is None:
         raise AutoPruneError(f"the archive holds no proposal of {plan['slot']}, so that nothing can be modified")
-    thought = {
-        key: value for key, value in before.thought.items() if key not in ("expression", "allocation", "formula")
-    }
+    outdated = ("expression", "allocation", "formula")
+    thought = {key: value for key, value in proposal.thought.items() if key not in outdated}
     thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
-    edited = replace(before, revision=revision, engine="human", thought=thought, candidate=name)
+    edited = replace(proposal, revision=revision, engine="human", thought=thought, candidate=name)
     context.archive.add_proposal(edited)
-    _tell_proposal(context, edited, "")
+    _emit_proposal(context, edited, "")
     return {"candidate": name, "revision": revision, "decision": decision.decision}
 
 
 def _verdict(review: Review, revision: int, settings: AdvancedSettings) -> str:
-    """Faults buy as many revisions as allowed and then end the candidate. A model's doubts buy one revision; then
-    measurement decides, unless the critic has a veto."""
+    """Fatal findings get the allowed number of revisions and then end the candidate. Other objections get one revision;
+    then the candidate is measured, unless the critic has a veto."""
     if review.verdict == "accept" or (review.verdict == "reject" and (review.fatal or settings.veto)):
         return review.verdict
     allowed = settings.revisions if review.fatal else min(settings.revisions, 1)

@@ -1,7 +1,7 @@
-"""How the values of checkpoints are stored: msgpack of plain data, and of two of LangGraph's types, built here by name.
+"""Serialization of checkpoints: msgpack of plain data, and of LangGraph's Send and Interrupt.
 
-LangGraph's own serializer imports and calls what the stored bytes name, so that a run directory from elsewhere could
-run anything. What it wrote for this program's runs is read here; whatever else it could write is refused.
+LangGraph's own serializer imports and calls the names in the stored bytes, so that a run directory from someone else
+could execute code. This one reads the same format, but refuses all other types.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from autoprune.search.state import CandidateState
 
 NONE, BYTES, MSGPACK = "null", "bytes", "msgpack"
 BY_POSITION, BY_NAME = 1, 2
-"""LangGraph's codes for an object: [module, name, arguments], in order or by name."""
+"""LangGraph's codes for an object: [module, name, arguments], with positional or keyword arguments."""
 SEND, INTERRUPT = [Send.__module__, Send.__name__], [Interrupt.__module__, Interrupt.__name__]
 OPTIONS = (
     ormsgpack.OPT_NON_STR_KEYS
@@ -26,18 +26,18 @@ OPTIONS = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
     | ormsgpack.OPT_REPLACE_SURROGATES
 )
-"""Nothing becomes another type unnoticed; half of a surrogate pair, which a chat model may write, is replaced."""
+"""No implicit conversion of types; lone surrogates, which a chat model may write, are replaced."""
 _CANDIDATE = TypeAdapter(CandidateState)
 
 
 class PlainValues(SerializerProtocol):
-    """Reads and writes the values of one run, which `place` names in messages."""
+    """Reads and writes the values of one run. `place`: the run, for error messages."""
 
     def __init__(self, place: object) -> None:
         self._place = place
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """Raises TypeError for what could not be read again."""
+        """Raises TypeError for a type that `loads_typed` refuses."""
         if obj is None:
             return NONE, b""
         if isinstance(obj, bytes):
@@ -45,7 +45,7 @@ class PlainValues(SerializerProtocol):
         return MSGPACK, _packed(obj)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """Raises UsageError for what `dumps_typed` would not have written."""
+        """Raises UsageError for a value that `dumps_typed` does not write."""
         kind, stored = data
         if kind == NONE:
             return None
@@ -64,21 +64,21 @@ class PlainValues(SerializerProtocol):
 
 
 def _unpacked(stored: bytes, refused: list[str]) -> Any:
-    """Raises ValueError; which object was the reason is added to `refused`, for msgpack passes on no message."""
+    """Raises ValueError and adds the refused object to `refused`, since msgpack does not pass on the message."""
 
-    def built(code: int, inner: bytes) -> Any:
-        described = _unpacked(inner, refused) if code in (BY_POSITION, BY_NAME) else f"code {code}"
-        match described:
+    def build(code: int, inner: bytes) -> Any:
+        description = _unpacked(inner, refused) if code in (BY_POSITION, BY_NAME) else f"code {code}"
+        match description:
             case [module, name, ["candidate", argument]] if [code, module, name] == [BY_POSITION, *SEND]:
                 return Send("candidate", _CANDIDATE.validate_python(argument))
             case [module, name, {"value": value, "id": str(key)}] if [code, module, name] == [BY_NAME, *INTERRUPT]:
                 return Interrupt(value=value, id=key)
             case [module, name, *_]:
-                described = f"{module}.{name}"
-        refused.append(f"an object of another type ({str(described)[:80]!r})")
+                description = f"{module}.{name}"
+        refused.append(f"an object of another type ({str(description)[:80]!r})")
         raise ValueError
 
-    return ormsgpack.unpackb(stored, ext_hook=built, option=ormsgpack.OPT_NON_STR_KEYS)
+    return ormsgpack.unpackb(stored, ext_hook=build, option=ormsgpack.OPT_NON_STR_KEYS)
 
 
 def _packed(value: Any) -> bytes:
@@ -90,6 +90,6 @@ def _described(value: Any) -> ormsgpack.Ext | str:
         return ormsgpack.Ext(BY_POSITION, _packed((*SEND, (value.node, value.arg))))
     if isinstance(value, Interrupt):
         return ormsgpack.Ext(BY_NAME, _packed((*INTERRUPT, {"value": value.value, "id": value.id})))
-    if isinstance(value, BaseException):  # that a step ended with, which LangGraph keeps as text
+    if isinstance(value, BaseException):  # of a failed step, which LangGraph stores as text
         return repr(value)
     raise TypeError(f"a {type(value).__name__} cannot be stored in a checkpoint")

@@ -1,4 +1,4 @@
-"""Where the state machine stands: checkpoints in the run's SQLite file, or in its schema of a PostgreSQL database."""
+"""The state machine's checkpoints, in the run's SQLite file or in its schema of a PostgreSQL database."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from autoprune.runs.postgres import INSTALL, Schema, explained, one_line
 from autoprune.search.checkpoint_values import PlainValues
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "search"}}
-"""The name of a run's checkpoints; no run shares its file or its schema with another."""
+"""The thread of all checkpoints; each run has its own file or schema."""
 
 
 @contextmanager
 def open_checkpoints(run: RunDirectory, config: Config | None = None) -> Iterator[BaseCheckpointSaver[Any]]:
-    """The checkpoints of a run, wherever they are. `config`: its settings, if they know the database's password."""
+    """The checkpoints of a run. `config`: its settings, if they hold the database's password."""
     schema = run.schema(config)
     if schema is not None:
         with _in_schema(schema, PlainValues(run.path)) as saver:
@@ -42,7 +42,7 @@ def open_checkpoints(run: RunDirectory, config: Config | None = None) -> Iterato
 
 @contextmanager
 def reading(run: RunDirectory) -> Iterator[None]:
-    """What is stored, but is no checkpoint, becomes a UsageError of one line."""
+    """Turns errors from invalid checkpoints into a UsageError of one line."""
     try:
         yield
     except (sqlite3.DatabaseError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

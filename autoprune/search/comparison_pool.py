@@ -1,20 +1,20 @@
-"""What a candidate is held against: the candidates of earlier generations, the baselines, and its parents.
+"""What a candidate is compared with: the candidates of earlier generations, the baselines, and its parents.
 
-Siblings of its generation are left out, for the order in which they end is chance.
+Siblings of its generation are excluded, since the order in which they end is random.
 """
 
 import math
 from collections.abc import Iterable
 
 from autoprune.agents.population import ELITE
-from autoprune.agents.slot_plan import SlotPlan
+from autoprune.agents.proposer import SlotPlan
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
 from autoprune.tools.evaluate import CandidateReport
 
 
 def measured_before(context: SearchContext, plan: SlotPlan) -> dict[str, float]:
-    """Candidates of earlier generations with their perplexities, the oldest first."""
+    """Candidate -> perplexity, for earlier generations, oldest first."""
     return {
         outcome.candidate: outcome.data["perplexity"]
         for outcome in context.archive.outcomes()
@@ -23,33 +23,35 @@ def measured_before(context: SearchContext, plan: SlotPlan) -> dict[str, float]:
 
 
 def masks_before(context: SearchContext, earlier: Iterable[str], name: str) -> list[str]:
-    """The subjects whose masks a candidate must differ from: baselines, and candidates of earlier generations."""
+    """The subjects whose masks a candidate must differ from: baselines and earlier candidates."""
     baselines = [subject for subject in context.archive.subjects("search") if subject.startswith("baseline:")]
     return [subject for subject in (*baselines, *earlier) if subject != name]
 
 
 def elite(finalists: int, earlier: dict[str, float], seeds: dict[str, float]) -> list[str]:
-    """The best candidates so far, best first; while there are fewer than belong to it, published scores fill it up.
+    """The best candidates so far, best first, with published scores if there are too few candidates.
 
-    Finalists are of the elite, so that none is lost by stopping early, but for the error rate of the race.
+    It has at least `finalists` members, so that early stopping loses no finalist, except at the race's error rate.
     """
     size = max(ELITE, finalists)
-    known = earlier if len(earlier) >= size else seeds | earlier
-    return sorted(known, key=lambda name: (known[name], name))[:size]
+    perplexities = earlier if len(earlier) >= size else seeds | earlier
+    return sorted(perplexities, key=lambda name: (perplexities[name], name))[:size]
 
 
 def gain(context: SearchContext, plan: SlotPlan, report: CandidateReport) -> float | None:
-    """log(best parent's perplexity / the candidate's); without a measured parent, the best seed stands in, and for a
-    strong model, which is told of all baselines, the best of these.
+    """log(best parent's perplexity / the candidate's), an estimate if the candidate was stopped early.
 
-    Of a candidate that was stopped it is an estimate, since its perplexity is.
+    Without a measured parent, the reference is the best algorithm before it, and for a strong model, whose prompt holds
+    all baselines, the best baseline.
     """
     perplexity = report.perplexity if report.status == "measured" else report.estimated_perplexity
     if perplexity is None:
         return None
     population = context.population(plan["generation"])
     parents = [parent for parent in parents_of(plan, population) if parent.perplexity is not None]
-    known = [each.perplexity for each in parents or population.ranked() if each.perplexity is not None]
+    references = [
+        algorithm.perplexity for algorithm in parents or population.ranked() if algorithm.perplexity is not None
+    ]
     if context.briefing is not None and not parents:
-        known = [row.perplexity for row in context.briefing.baselines()] or known
-    return math.log(min(known) / perplexity)
+        references = [row.perplexity for row in context.briefing.baselines()] or references
+    return math.log(min(references) / perplexity)

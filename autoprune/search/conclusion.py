@@ -1,4 +1,4 @@
-"""From what was measured to what may be said: comparisons with verdicts, and one line that follows from them."""
+"""Comparisons of finalists and baselines with verdicts, and a conclusion in one line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Condition:
-    """Where the contenders were measured: model, sparsity, and pattern N:M if there is one. The run's own comes first.
+    """A condition of the confirmation: model, sparsity, and pattern N:M if there is one. The run's own comes first.
 
-    `problem`: why nothing could be measured there.
+    `problem`: why nothing could be measured.
     """
 
     model: str
@@ -27,17 +27,17 @@ class Condition:
 
 
 def comparisons(conditions: Sequence[Condition]) -> list[Comparison]:
-    """Every candidate against every baseline under every condition, decided together: one family for Holm.
+    """Every candidate against every baseline under every condition, corrected together by Holm's method.
 
-    What failed is in no comparison. Differences are of log-perplexities (nats per token), with their 95 % interval.
+    Failed contenders are excluded. Differences are of log-perplexities (nats per token), with their 95 % interval.
     """
-    places, found = [], []
+    pairs, tests = [], []
     for condition in conditions:
         for candidate in _of("candidate", condition):
             for baseline in _of("baseline", condition):
                 if candidate.losses is not None and baseline.losses is not None:
-                    places.append((condition, candidate.name, baseline.name))
-                    found.append(paired(candidate.losses, baseline.losses))
+                    pairs.append((condition, candidate.name, baseline.name))
+                    tests.append(paired(candidate.losses, baseline.losses))
     return [
         Comparison(
             model=condition.model,
@@ -45,16 +45,16 @@ def comparisons(conditions: Sequence[Condition]) -> list[Comparison]:
             pattern=condition.pattern,
             candidate=candidate,
             baseline=baseline,
-            difference=each.paired.difference,
-            low=each.paired.low,
-            high=each.paired.high,
-            p=each.paired.p,
-            p_holm=each.p_holm,
-            verdict=each.verdict,
-            windows=each.paired.windows,
-            seeds=list(each.paired.seeds),
+            difference=decision.paired.difference,
+            low=decision.paired.low,
+            high=decision.paired.high,
+            p=decision.paired.p,
+            p_holm=decision.p_holm,
+            verdict=decision.verdict,
+            windows=decision.paired.windows,
+            seeds=list(decision.paired.seeds),
         )
-        for (condition, candidate, baseline), each in zip(places, decide(found), strict=True)
+        for (condition, candidate, baseline), decision in zip(pairs, decide(tests), strict=True)
     ]
 
 
@@ -63,50 +63,51 @@ def _of(kind: str, condition: Condition) -> list[ContenderResult]:
 
 
 def conclude(rows: Sequence[Row], compared: Sequence[Comparison]) -> str:
-    """One line: was a finalist shown to be better than every baseline on the report split?
+    """One line: whether a finalist is significantly better than every baseline on the report split.
 
-    `rows` and `compared`: of the run's own condition. Of several such finalists the one that the search split had put
-    first is named; without one, how far that one got.
+    `rows` and `compared`: of the run's own condition. It names the first such finalist by the search split's order;
+    without one, the first finalist and its verdicts.
     """
     candidates = sorted((row for row in rows if row["kind"] == "candidate"), key=lambda row: row["search"])
     baselines = [row for row in rows if row["kind"] == "baseline" and row["report"] is not None]
     measured = [row for row in candidates if row["report"] is not None]
     if not measured or not baselines:
-        missing = "candidate" if not measured else "baseline"
-        return (
-            f"No candidate was shown to be better than every baseline on the report split: no {missing} was measured."
-        )
-    verdicts = {row["name"]: [each for each in compared if each["candidate"] == row["name"]] for row in measured}
-    lost = [row["name"] for row in rows if row["kind"] == "baseline" and row["report"] is None]
-    unsaid = f" Not measured: {', '.join(lost)}." if lost else ""
-    winners = [row for row in measured if _won(verdicts[row["name"]], baselines)]
+        kind = "candidate" if not measured else "baseline"
+        return f"No candidate was shown to be better than every baseline on the report split: no {kind} was measured."
+    by_candidate: dict[str, list[Comparison]] = {row["name"]: [] for row in measured}
+    for comparison in compared:
+        by_candidate.setdefault(comparison["candidate"], []).append(comparison)
+    failed = [row["name"] for row in rows if row["kind"] == "baseline" and row["report"] is None]
+    missing = f" Not measured: {', '.join(failed)}." if failed else ""
+    winners = [row for row in measured if _won(by_candidate[row["name"]], baselines)]
     chosen = (winners or measured)[0]
     best = min(baselines, key=lambda row: row["report"])
-    against = next(each for each in verdicts[chosen["name"]] if each["baseline"] == best["name"])
+    own = by_candidate[chosen["name"]]
+    against = next(comparison for comparison in own if comparison["baseline"] == best["name"])
     figures = f"{chosen['report']:.2f} against {best['report']:.2f} of the best, {best['name']}: {_margin(against)}"
     if winners:
         doubt = " It is better than the dense model, which is suspect." if _beats_dense(rows, chosen) else ""
-        return f"{chosen['name']} is better than every baseline on the report split, {figures}.{doubt}{unsaid}"
-    said = [each["verdict"] for each in verdicts[chosen["name"]]]
+        return f"{chosen['name']} is better than every baseline on the report split, {figures}.{doubt}{missing}"
+    verdicts = [comparison["verdict"] for comparison in own]
     counts = ", ".join(
-        f"{said.count(word)} {word}" for word in ("better", "no difference shown", "worse") if word in said
+        f"{verdicts.count(word)} {word}" for word in ("better", "no difference shown", "worse") if word in verdicts
     )
     return (
         f"No candidate was shown to be better than every baseline on the report split; {chosen['name']} against "
-        f"{len(said)} baseline{'s' * (len(said) > 1)}: {counts}; {figures}.{unsaid}"
+        f"{len(verdicts)} baseline{'s' * (len(verdicts) > 1)}: {counts}; {figures}.{missing}"
     )
 
 
 def _margin(compared: Comparison) -> str:
-    """The change of perplexity with its interval, and over how many seeds it was seen."""
+    """The change of perplexity with its interval, and the number of calibration seeds."""
     count = len(compared["seeds"])
     seeds = f"{count} calibration seed{'s' * (count > 1)}"
     bounds = f"95 % interval {interval(compared)} %, " if interval(compared) else ""
     return f"{percent(compared['difference'])} % ({bounds}{seeds})"
 
 
-def _won(verdicts: Sequence[Comparison], baselines: Sequence[Row]) -> bool:
-    better = {each["baseline"] for each in verdicts if each["verdict"] == "better"}
+def _won(compared: Sequence[Comparison], baselines: Sequence[Row]) -> bool:
+    better = {comparison["baseline"] for comparison in compared if comparison["verdict"] == "better"}
     return all(baseline["name"] in better for baseline in baselines)
 
 

@@ -1,8 +1,8 @@
-"""The node `confirm`: the best candidates and all baselines on the report split, which the search never saw.
+"""The node `confirm`: measures the best candidates and all baselines on the report split, which the search never saw.
 
-Each is measured with several calibration samples, if wanted also at other sparsities, under N:M patterns and on a
-second model. What is tuned is tuned anew at each sparsity and on each model, on the search split there. Every
-measurement is kept in the archive under its own settings, so that a confirmation that is run again makes none twice.
+Each is measured with several calibration samples, optionally also at other sparsities, under N:M patterns and on a
+second model. Allocations are tuned again for each sparsity and model, on its search split. All measurements are stored
+in the archive, so that a confirmation that is run again repeats none.
 """
 
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ from autoprune.search.conclusion import Condition, comparisons, conclude
 from autoprune.search.contenders import Contender, ContenderResult, contenders, under_a_pattern
 from autoprune.search.context import SearchContext
 from autoprune.search.explain import explain_best
-from autoprune.search.prepare import measure_baselines, tell_own_allocation
+from autoprune.search.prepare import emit_own_allocation, measure_baselines
 from autoprune.search.state import SearchState
 
 
 def confirm(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
-    """Measure once on the report split, and say whether a finalist was shown to be better than every baseline."""
+    """Measure once on the report split, and decide whether a finalist is better than every baseline."""
     context = runtime.context
-    measure_baselines(context)  # those that a fork, or a later version of the package, has added
+    measure_baselines(context)  # including those that a fork or a later version has added
     taking_part = contenders(context)
     context.events.emit("notice", "confirming", text=_announcement(context, taking_part))
     conditions = _on_model(context, context.workbench, taking_part)
@@ -48,7 +48,7 @@ def confirm(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
         protocol=_protocol(context, compared),
     )
     explain_best(context, rows, taking_part)
-    of_own = [each for each in compared if place(each) == place(vars(own))]
+    of_own = [comparison for comparison in compared if place(comparison) == place(vars(own))]
     spent = context.spent()
     context.events.emit(
         "run-ended",
@@ -81,10 +81,10 @@ def _sparsities(context: SearchContext) -> list[float]:
 
 
 def _on_model(context: SearchContext, workbench: Workbench, taking_part: list[Contender]) -> list[Condition]:
-    """Everybody at every sparsity and under every pattern: seed by seed, for a seed's statistics serve all of them."""
+    """All contenders at every sparsity and under every pattern; seed by seed, since these share a seed's statistics."""
     conditions = _conditions(context, workbench, taking_part)
     for condition in conditions:
-        _tell_tuning(context, workbench, condition)
+        _tune_baselines(context, workbench, condition)
     for seed, calibrated in _samples(context, workbench):
         for condition in conditions:
             for result in condition.results:
@@ -92,28 +92,28 @@ def _on_model(context: SearchContext, workbench: Workbench, taking_part: list[Co
                     if result.contender.slot:
                         context.events.emit("working", slot=result.contender.slot, agent="confirmation")
                     result.take(_placed(calibrated, condition), seed)
-                    _tell_progress(context, condition, result, seed)
+                    _emit_progress(context, condition, result, seed)
     return conditions
 
 
-def _where(condition: Condition) -> str:
+def _name(condition: Condition) -> str:
     under = f"under {condition.pattern}" if condition.pattern != "none" else f"at sparsity {condition.sparsity:g}"
     return f"{condition.model} {under}"
 
 
-def _tell_progress(context: SearchContext, condition: Condition, result: ContenderResult, seed: int) -> None:
-    """A line for each on a second model, which may be large: there one measurement can take minutes."""
+def _emit_progress(context: SearchContext, condition: Condition, result: ContenderResult, seed: int) -> None:
+    """A notice for each measurement on a second model, where one can take minutes."""
     if condition.model == context.config.model:
         return
-    name, where = result.name, _where(condition)
-    known = result.measured.get(seed)
-    found = f"perplexity {known.perplexity:.2f} on the report split" if known else result.problem
-    text = f"{where}: {name}{f', calibration seed {seed}' * (seed > 0)}: {found}"
+    name, where = result.name, _name(condition)
+    measured = result.measured.get(seed)
+    finding = f"perplexity {measured.perplexity:.2f} on the report split" if measured else result.problem
+    text = f"{where}: {name}{f', calibration seed {seed}' * (seed > 0)}: {finding}"
     context.events.emit("notice", f"confirming/{where}/{name}/{seed}", text=text)
 
 
 def _conditions(context: SearchContext, workbench: Workbench, taking_part: list[Contender]) -> list[Condition]:
-    """The run's own sparsity first. A pattern that does not fit the model costs its own rows only."""
+    """The run's own sparsity first. A pattern that does not fit the model only loses its own rows."""
     model, dense = workbench.config.model, workbench.dense("report").perplexity
     conditions = [
         Condition(model, sparsity, dense, [ContenderResult(contender) for contender in taking_part])
@@ -132,34 +132,31 @@ def _conditions(context: SearchContext, workbench: Workbench, taking_part: list[
 
 
 def _placed(workbench: Workbench, condition: Condition) -> Workbench:
-    """The workbench as a condition wants it."""
+    """The workbench at a condition's sparsity or under its pattern."""
     if condition.pattern != "none":
         return workbench.with_pattern(condition.pattern)
     return workbench.with_sparsity(condition.sparsity)
 
 
-def _tell_tuning(context: SearchContext, workbench: Workbench, condition: Condition) -> None:
-    """Tune the baselines where they are to be measured, which takes minutes: a line for each as it ends."""
+def _tune_baselines(context: SearchContext, workbench: Workbench, condition: Condition) -> None:
+    """Tune the baselines for a condition, which takes minutes, with a notice for each."""
     own = (context.config.model, context.config.sparsity) == (condition.model, condition.sparsity)
     if own or condition.pattern != "none" or not context.config.confirmation.tune_elsewhere:
         return
-    there, where = _placed(workbench, condition), _where(condition)
+    placed, where = _placed(workbench, condition), _name(condition)
     for baseline in baselines(context.workbench):
-        if baseline.allocation not in there.tuned_allocations:
+        if baseline.allocation not in placed.tuned_allocations:
             continue
-        try:
-            row = baseline.measured(there, "search")
-        except CandidateFailure:
-            continue  # said where it is measured on the report split
-        name = row.name
-        text = f"{where}: {name} ({parameters_of(row)}): perplexity {row.perplexity:.2f} on the search split"
-        context.events.emit("notice", f"tuning/{where}/{name}", text=text)
+        with suppress(CandidateFailure):  # which its measurement on the report split will report
+            row = baseline.measured(placed, "search")
+            text = f"{where}: {row.name} ({parameters_of(row)}): perplexity {row.perplexity:.2f} on the search split"
+            context.events.emit("notice", f"tuning/{where}/{row.name}", text=text)
     with suppress(CandidateFailure):
-        tell_own_allocation(context, there, f"{where}: ")
+        emit_own_allocation(context, placed, f"{where}: ")
 
 
 def _samples(context: SearchContext, workbench: Workbench) -> Iterator[tuple[int, Workbench]]:
-    """A workbench for each calibration seed. What a text too short to draw from repeats is left out."""
+    """A workbench for each calibration seed, except seeds that repeat a sample because the text is too short."""
     seen: set[str] = set()
     for seed in range(context.config.confirmation.seeds):
         calibrated = workbench.calibrated(seed)
@@ -173,7 +170,7 @@ def _samples(context: SearchContext, workbench: Workbench) -> Iterator[tuple[int
 
 
 def _on_second_model(context: SearchContext, taking_part: list[Contender]) -> list[Condition]:
-    """The same on the transfer model, if there is one. One that cannot be used costs its own rows only."""
+    """The same on the transfer model, if there is one. A model that cannot be used only loses its own rows."""
     model = context.config.confirmation.transfer_model
     if model is None or model == context.config.model:
         return []
@@ -192,7 +189,7 @@ def _rows(condition: Condition) -> list[dict[str, Any]]:
 
 
 def _elsewhere(context: SearchContext, condition: Condition) -> dict[str, Any]:
-    """A condition other than the run's own. Its rows hold no search perplexity: nothing was searched there."""
+    """A condition other than the run's own, as data. Its rows have no search perplexity."""
     facts: dict[str, Any] = {"model": condition.model, "sparsity": condition.sparsity, "pattern": condition.pattern}
     windows = context.config.confirmation.transfer_windows
     if windows is not None and condition.model != context.config.model:
@@ -219,7 +216,7 @@ def _dense_row(search: Measurement, report: Measurement) -> dict[str, Any]:
 
 
 def _protocol(context: SearchContext, compared: list[Comparison]) -> dict[str, Any]:
-    """How the verdicts came about."""
+    """The statistical protocol of the verdicts."""
     windows = context.workbench.bench.windows("report")
     return {
         "test": "paired bootstrap-t over windows, two-sided",

@@ -1,4 +1,4 @@
-"""Who takes part in the confirmation, with how many calibration seeds, and what was measured of each."""
+"""The contenders of the confirmation, their number of calibration seeds, and their results."""
 
 import math
 from collections.abc import Callable
@@ -21,10 +21,8 @@ from autoprune.search.context import SearchContext
 
 @dataclass(frozen=True)
 class Contender:
-    """A finalist or a baseline. `measure` takes it to a workbench's report split; `seeds`: how many samples it gets.
-
-    `slot`, `candidate`: of a finalist; `baseline`: of a baseline.
-    """
+    """A finalist or a baseline. `measure`: measures it on a workbench's report split; `seeds`: its number of
+    calibration samples. Finalists have a `slot` and a `candidate`, baselines a `baseline`."""
 
     name: str
     kind: Literal["baseline", "candidate"]
@@ -38,14 +36,14 @@ class Contender:
 
 @dataclass
 class ContenderResult:
-    """What was measured of an contender under one condition: calibration seed -> measurement."""
+    """The results of a contender under one condition. `measured`: calibration seed -> measurement."""
 
     contender: Contender
     measured: dict[int, Measurement] = field(default_factory=dict)
     problem: str = ""
 
     def take(self, workbench: Workbench, seed: int) -> None:
-        """Measure with one more seed. A failure ends it: what fails on some samples is not confirmed."""
+        """Measure with one more seed. After a failure nothing more is measured: all samples must succeed."""
         if self.problem:
             return
         try:
@@ -55,82 +53,77 @@ class ContenderResult:
 
     @property
     def name(self) -> str:
-        """The contender's; of a baseline that of what was measured here, for here it may not have been worth tuning."""
+        """The contender's name; for a baseline that of its measurement, since here it may be untuned."""
         first = next(iter(self.measured.values()), None)
         return self.contender.name if first is None or self.contender.candidate else first.name
 
     @property
     def losses(self) -> Losses | None:
-        """By seed and window; None of one that failed."""
+        """Losses by seed and window; None after a failure."""
         if self.problem:
             return None
         return {seed: row.window_losses for seed, row in self.measured.items()}
 
     def row(self) -> dict[str, Any]:
-        """As the event `confirmed` holds it. `report`: exp of the mean loss over all seeds, None when it failed."""
+        """The row of the event `confirmed`. `report`: exp of the mean loss over all seeds, None after a failure."""
         contender = self.contender
         row: dict[str, Any] = {"name": self.name, "kind": contender.kind, "search": contender.search, "report": None}
         if contender.candidate:
             row["candidate"] = contender.candidate
         if self.problem:
             return {**row, "problem": self.problem}
-        first, by_seed = next(iter(self.measured.values())), [each.perplexity for each in self.measured.values()]
+        first = next(iter(self.measured.values()))
+        by_seed = [measured.perplexity for measured in self.measured.values()]
         report = by_seed[0] if len(by_seed) == 1 else math.exp(fmean(map(math.log, by_seed)))
-        facts: dict[str, Any] = {
-            "sparsity": first.sparsity,
-            "zeros": first.zeros,
-            "weights": first.weights,
-            "bos": first.bos,
-        }
-        if said := parameters_of(first):
-            facts["parameters"] = said
+        facts = first.model_dump(include={"sparsity", "zeros", "weights", "bos"})
+        if parameters := parameters_of(first):
+            facts["parameters"] = parameters
         return {**row, "report": report, **facts, "seeds": list(self.measured), "by_seed": by_seed}
 
 
 def contenders(context: SearchContext) -> list[Contender]:
-    """All baselines, best on the search split first, then the finalists, the same."""
+    """All baselines, then the finalists, each best on the search split first."""
     return [*_baselines(context), *_finalists(context)]
 
 
 def _baselines(context: SearchContext) -> list[Contender]:
-    """The first `confirmation.baselines` of them get every seed."""
+    """All baselines; the best `confirmation.baselines` of them get every seed."""
     settings = context.config.confirmation
-    searched = [(baseline, baseline.measured(context.workbench, "search")) for baseline in baselines(context.workbench)]
-    found = []
-    for place, (baseline, row) in enumerate(sorted(searched, key=lambda each: each[1].perplexity)):
-        seeds = settings.seeds if place < settings.baselines else 1
-        measure = partial(_report_of_baseline, baseline)
-        found.append(Contender(row.name, "baseline", row.perplexity, seeds, measure, baseline=baseline))
-    return found
+    rows = [(baseline, baseline.measured(context.workbench, "search")) for baseline in baselines(context.workbench)]
+    rows.sort(key=lambda pair: pair[1].perplexity)
+    return [
+        Contender(
+            name=row.name,
+            kind="baseline",
+            search=row.perplexity,
+            seeds=settings.seeds if rank < settings.baselines else 1,
+            measure=partial(baseline.measured, split="report"),
+            baseline=baseline,
+        )
+        for rank, (baseline, row) in enumerate(rows)
+    ]
 
 
 def under_a_pattern(taking_part: list[Contender]) -> list[Contender]:
-    """Who is measured under an N:M pattern: the finalists, and of the baselines each score with each refinement, for a
-    pattern is uniform.
-
-    Each stands where the best placed of its baselines stood, and gets as many samples as that one.
-    """
+    """The contenders under an N:M pattern, where all allocations are equal: one for each score and refinement, with the
+    rank and seeds of its best baseline, and the finalists."""
     best: dict[tuple[str, Refinement], Contender] = {}
     for contender in taking_part:
         if contender.baseline is not None:
             best.setdefault((contender.baseline.score, contender.baseline.refinement), contender)
     scores = [
-        replace(contender, name=refined_name(*kind), measure=partial(_report_under_pattern, *kind))
+        replace(contender, name=refined_name(*kind), measure=partial(_measure_under_pattern, *kind))
         for kind, contender in best.items()
     ]
     return [*scores, *(contender for contender in taking_part if contender.kind == "candidate")]
 
 
-def _report_of_baseline(baseline: Baseline, workbench: Workbench) -> Measurement:
-    return baseline.measured(workbench, "report")
-
-
-def _report_under_pattern(score: str, refinement: Refinement, workbench: Workbench) -> Measurement:
+def _measure_under_pattern(score: str, refinement: Refinement, workbench: Workbench) -> Measurement:
     return workbench.patterned(score, "report", refinement)
 
 
 def _finalists(context: SearchContext) -> list[Contender]:
-    """The best measured candidates; of several slots with the same code the first."""
+    """The best measured candidates; of several slots with the same code only the first."""
     unique: dict[str, Outcome] = {}
     for outcome in context.archive.outcomes():
         if outcome.status == "measured" and outcome.candidate:
@@ -140,13 +133,13 @@ def _finalists(context: SearchContext) -> list[Contender]:
 
 
 def _finalist(context: SearchContext, outcome: Outcome) -> Contender:
-    code = str(outcome.candidate)
+    candidate = str(outcome.candidate)
     return Contender(
-        f"{outcome.slot} {code[:8]}",
-        "candidate",
-        outcome.data["perplexity"],
-        context.config.confirmation.seeds,
-        lambda workbench: workbench.candidate(code, "report"),
-        outcome.slot,
-        code,
+        name=f"{outcome.slot} {candidate[:8]}",
+        kind="candidate",
+        search=outcome.data["perplexity"],
+        seeds=context.config.confirmation.seeds,
+        measure=lambda workbench: workbench.candidate(candidate, "report"),
+        slot=outcome.slot,
+        candidate=candidate,
     )

@@ -1,4 +1,4 @@
-"""Everyone and everything that works on one run; handed to the nodes of the state machine as their context."""
+"""The context of the state machine's nodes: a run's agents, workbench, archive and events."""
 
 import time
 from dataclasses import dataclass, field
@@ -26,8 +26,8 @@ from autoprune.search.budget import Budget, Spent
 
 @dataclass
 class SearchContext:
-    """The agents, their tools' workbench, and the run's record. `proposers` maps an engine's name to its proposer;
-    `briefing` is what a strong model is told, None where there is none."""
+    """A run's agents, workbench and records. `proposers`: engine -> proposer. `briefing`: renders the prompts of a
+    strong model; None for other models."""
 
     config: Config
     run: RunDirectory
@@ -44,17 +44,17 @@ class SearchContext:
     started: float = field(default_factory=time.monotonic)
     _populations: dict[int, Population] = field(default_factory=dict, init=False)
     _graphs: dict[int, GCoT] = field(default_factory=dict, init=False)
-    """Of the generation that was asked for last."""
+    """Caches of the last requested generation."""
 
     def __post_init__(self) -> None:
         self.siblings = Siblings(self.archive)
 
     def random(self, *place: object) -> Random:
-        """A generator that depends on the run's seed and a place in the run, and on nothing else."""
+        """A generator that depends only on the run's seed and a place in the run."""
         return Random("/".join(str(part) for part in (self.config.seed, *place)))
 
     def spent(self) -> Spent:
-        """What the run has used over all its sessions, this one included; also keeps this session's clock."""
+        """The budget used over all sessions of the run; also stores this session's clock."""
         seconds = self.tick()
         usage = sum(self.usage().values(), start=Usage())
         return Spent(
@@ -65,23 +65,23 @@ class SearchContext:
         )
 
     def unrecorded(self) -> str | None:
-        """While a recording is replayed: the line that says which proposal it lacks, if one was needed."""
+        """When a recording is replayed: the message about a proposal that it lacks, if there is one."""
         if self.config.llm.provider != "replay":
             return None
         origin = self.run.settings()[1].get("origin")
-        found = origin.get("generation") if isinstance(origin, dict) else None
-        copied = found if isinstance(found, int) else 0  # generations of the run that this is a fork of
-        ends = [outcome for outcome in self.archive.outcomes() if outcome.reason == NotRecorded.reason]
-        return next((outcome.message for outcome in ends if outcome.generation > copied), None)
+        generation = origin.get("generation") if isinstance(origin, dict) else None
+        copied = generation if isinstance(generation, int) else 0  # generations that a fork has copied
+        missing = [outcome for outcome in self.archive.outcomes() if outcome.reason == NotRecorded.reason]
+        return next((outcome.message for outcome in missing if outcome.generation > copied), None)
 
     def tick(self) -> float:
-        """Keep this session's clock, for the sessions after it, and say what it shows, in seconds."""
+        """Store the seconds of this session for later sessions, and return them."""
         seconds = time.monotonic() - self.started
         self.archive.tick(self.session, seconds)
         return seconds
 
     def usage(self) -> dict[str, Usage]:
-        """What each agent's calls have used over all sessions of the run."""
+        """The usage of each agent's calls over all sessions of the run."""
         return recorded_usage(self.archive.calls().values())
 
     def costs(self) -> dict[str, Any]:
@@ -89,25 +89,25 @@ class SearchContext:
         return {role: usage.model_dump() for role, usage in sorted(self.usage().items())}
 
     def population(self, before: int) -> Population:
-        """The seeds and the candidates of earlier generations. These have ended, so one reading serves a generation."""
-        found = self._populations.get(before)
-        if found is None:
+        """The seeds and the candidates of earlier generations. They do not change during a generation."""
+        population = self._populations.get(before)
+        if population is None:
             seeds = {score: row.perplexity for score, row in self.seeds().items()}
-            found = load_population(self.archive, self.run, seeds, before)
-            self._populations = {before: found}
-        return found
+            population = load_population(self.archive, self.run, seeds, before)
+            self._populations = {before: population}
+        return population
 
     def seeds(self) -> dict[str, Measurement]:
-        """The published scores that the search starts from, as candidates would be measured on the search split."""
+        """The published scores that the search starts from, measured like candidates on the search split."""
         scores = seed_scores(self.config.baselines.scores)
         return {score: self.workbench.seed(score, "search") for score in scores}
 
     def gcot(self, before: int) -> GCoT:
-        """The reasoning graph as it stood when a generation began; read once, too."""
-        found = self._graphs.get(before)
-        if found is None:
+        """The reasoning graph at the beginning of a generation."""
+        graph = self._graphs.get(before)
+        if graph is None:
             nodes = [node for node in self.archive.nodes() if node.generation < before]
             edges = [edge for edge in self.archive.edges() if edge.generation < before]
-            found = GCoT(nodes, edges, credited=self.config.agents.gcot != "no-credit")
-            self._graphs = {before: found}
-        return found
+            graph = GCoT(nodes, edges, credited=self.config.agents.gcot != "no-credit")
+            self._graphs = {before: graph}
+        return graph

@@ -1,4 +1,4 @@
-"""What a search will take, said before it starts: by earlier runs like it, else by stated assumptions, else unknown."""
+"""Estimates a search's time and tokens before it starts: from earlier similar runs, else from stated assumptions."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -17,25 +17,25 @@ from autoprune.runs.prices import prices
 CALLS = {"small": 3, "strong": 2}
 CALLS_PER_REVISION = 2
 READ_PER_CALL = {"small": 1500, "strong": 8000}
-"""Assumed of a candidate by LLM: thought, code and review, with a strong model thought and code in one; code and review
-again for a revision; tokens of a prompt."""
+"""Assumptions for a candidate by LLM. Calls: thought, code and review; a strong model gives thought and code in one; a
+revision repeats code and review. READ_PER_CALL: tokens of a prompt."""
 
 UNPAID = {"symbolic": "no tokens", "replay": "no calls, since replies are recorded"}
-"""Providers that ask no model, and what is said of their tokens."""
+"""Providers that call no model -> the note on their tokens."""
 
 Price = Callable[[str, int, int], float | None]
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What an ended run took per candidate."""
+    """Time and tokens of a finished run per candidate."""
 
     seconds: float
     tokens: float
 
 
 class Ended(BaseModel):
-    """What an ended run says of itself."""
+    """Totals of a finished run."""
 
     model_config = ConfigDict(strict=True)
 
@@ -45,7 +45,7 @@ class Ended(BaseModel):
 
 
 def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price: Price | None = None) -> str:
-    """One line. `llm`: the provider chosen; `model`: the proposer's; `price`: US dollars for (model, in, out)."""
+    """The estimate in one line. `llm`: the provider; `model`: the proposer's; `price`: USD for (model, in, out)."""
     candidates = config.search.max_candidates
     head = f"estimate for {candidates} candidates: "
     rates = list(_rates(config, llm, run))
@@ -75,7 +75,7 @@ def _assumed(config: Config, model: str, price: Price | None) -> str:
 
 
 def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
-    """Of the ended runs beside this one that had the same target, data, agents and chat model."""
+    """Rates of the finished runs in the same folder with the same target, data, agents and chat model."""
     for other in list_runs(run.path.parent):
         try:
             if _alike(other.settings()[0], config):
@@ -85,7 +85,7 @@ def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
                     facts = Ended.model_validate(ended)
                     yield Rate(facts.seconds / facts.candidates, facts.tokens / facts.candidates)
         except (AutoPruneError, ValidationError):
-            continue  # a run that cannot be read, or counted what cannot be, tells nothing about this one
+            continue  # a run that cannot be read, or with impossible totals
 
 
 def _alike(one: Config, other: Config) -> bool:

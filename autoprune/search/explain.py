@@ -1,4 +1,4 @@
-"""What was found, in plain words: the analyst's model reads the best candidate's source once, at the end."""
+"""Describes the best candidate in plain words: the analyst's model is asked once at the end of the search."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,9 @@ from autoprune.search.context import SearchContext
 
 
 def explain_best(context: SearchContext, rows: Sequence[dict[str, Any]], taking_part: Sequence[Contender]) -> None:
-    """Emit a sentence about the finalist that the search put first, as the conclusion does, where there is a model to
-    ask.
+    """Emit a sentence about the finalist with the lowest perplexity on the search split, if there is a model to ask.
 
-    `rows`: those of the confirmation. A limit that was reached, or an endpoint that is down, costs the sentence, not
-    the end of the run.
+    `rows`: those of the confirmation. Without budget, or with an endpoint that is down, the sentence is left out.
     """
     finalists = [row for row in rows if row["kind"] == "candidate" and row["report"] is not None]
     if not finalists:
@@ -22,13 +20,12 @@ def explain_best(context: SearchContext, rows: Sequence[dict[str, Any]], taking_
     slot = next(contender.slot for contender in taking_part if contender.candidate == name)
     proposal = context.archive.proposal(slot)
     try:
-        told = context.analyst.explain(slot, proposal.thought if proposal else {}, context.run.source(name))
+        explanation = context.analyst.explain(slot, proposal.thought if proposal else {}, context.run.source(name))
     except BudgetSpent:
         return
     except (ChatError, RunPaused) as problem:
-        context.events.emit("notice", "explaining", text=f"nobody puts the best candidate into words: {problem}")
+        context.events.emit("notice", "explaining", text=f"the best candidate gets no description: {problem}")
         return
-    if told is not None:
-        text, by = told
-        facts = {"slot": slot, "candidate": name, "text": text, "by": by}
-        context.events.emit("explained", "explained", **facts)
+    if explanation is not None:
+        text, model = explanation
+        context.events.emit("explained", "explained", slot=slot, candidate=name, text=text, by=model)

@@ -1,6 +1,6 @@
-"""What a strong model is told beside candidates: measured once a run, when the first of its proposals is planned.
+"""Observations for a strong model's prompt, measured once per run when its first proposal is planned.
 
-So a fork of a run that a recording or the symbolic engine began measures it, too.
+A fork of a run without such proposals measures them as well.
 """
 
 from autoprune.agents.briefing import EFFECTS, SPEED
@@ -12,21 +12,18 @@ from autoprune.search.context import SearchContext
 
 
 def observe(context: SearchContext) -> None:
-    """Measure what is wanted and not known yet."""
-    _measure_speed(context)
-    _measure_effects(context)
-
-
-def _wanted(context: SearchContext, observation: str) -> bool:
-    """Whether a strong model is to be told of it: once a run, and not where a recording's words are fixed already."""
-    told = context.briefing is not None and context.config.llm.provider != "replay"
-    return told and not any(node.id == observation for node in context.archive.nodes())
+    """Measure the observations that are missing, unless a recording is replayed, whose replies are fixed."""
+    if context.briefing is None or context.config.llm.provider == "replay":
+        return
+    stored = {node.id for node in context.archive.nodes()}
+    if SPEED not in stored:
+        _measure_speed(context)
+    if EFFECTS not in stored:
+        _measure_effects(context)
 
 
 def _measure_speed(context: SearchContext) -> None:
-    """What a matrix product and an elementwise step take."""
-    if not _wanted(context, SPEED):
-        return
+    """The time of a matrix product and of an elementwise step."""
     with context.workbench.measurer.lock:
         speed = machine_speed(context.workbench.bench.layers, context.workbench.bench.target.device)
     text = (
@@ -37,10 +34,8 @@ def _measure_speed(context: SearchContext) -> None:
 
 
 def _measure_effects(context: SearchContext) -> None:
-    """What density is worth."""
+    """The effect of density on the loss, by role and depth."""
     bench = context.workbench.bench
-    if not _wanted(context, EFFECTS):
-        return
     if bench.target.offloaded:
         text = (
             "what density is worth is not measured: the target's blocks are offloaded, so that it would take too long"
@@ -55,13 +50,13 @@ def _measure_effects(context: SearchContext) -> None:
     sizes = {layer.name: layer.size for layer in bench.layers}
     zeros = {layer.name: round(layer.sparsity * sizes[layer.name]) for layer in rows[best].layers}
     with context.workbench.measurer.lock:
-        found = density_effects(bench, best.score, zeros, best.refinement)
+        effects = density_effects(bench, best.score, zeros, best.refinement)
     context.tick()
-    if found:
-        most = max(found, key=lambda each: each.change / each.share)
+    if effects:
+        largest = max(effects, key=lambda effect: effect.change / effect.share)
         text = (
-            f"of all layers, {most.role} in the {most.third} suffer most, for their number of weights, from a lower "
-            f"density: {100 * STEP:g} points cost {most.change:+.4f} nats per token"
+            f"of all layers, {largest.role} in the {largest.third} suffer most, for their number of weights, from a "
+            f"lower density: {100 * STEP:g} points cost {largest.change:+.4f} nats per token"
         )
-        data = {"of": name, "effects": [vars(each) for each in found]}
+        data = {"of": name, "effects": [vars(effect) for effect in effects]}
         context.archive.add_thoughts([Node(EFFECTS, "observation", 0, text, data)], [])

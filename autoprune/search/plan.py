@@ -1,17 +1,18 @@
-"""The node `plan`: asks the budget, then gives each slot of the next generation an operator, an engine and parents."""
+"""The node `plan`: checks the budget, then assigns operator, engine and parents to the next generation's slots."""
 
 import math
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from autoprune.agents.niche import niche_of
 from autoprune.agents.population import ELITE, Algorithm, Population, is_seed
-from autoprune.agents.slot_plan import Left, SlotPlan
+from autoprune.agents.proposer import Left, SlotPlan
 from autoprune.config_sections import SearchSettings
+from autoprune.config_values import Operator
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.names import SlotId, generation_of
 from autoprune.search.bandit import PARENTS, Trial, choose_from_cells, choose_operator, choose_parents, choose_sections
@@ -22,9 +23,9 @@ from autoprune.search.observe import observe
 from autoprune.search.state import SearchState
 
 OPEN_SLOT = 3
-"""Every so many slots may take a strong model's parents from beyond the elite."""
+"""Every OPEN_SLOT-th slot may take a strong model's parents from beyond the elite."""
 NEAR = 1.15
-"""How many times the best perplexity such a parent has at most."""
+"""Largest perplexity of such a parent relative to the best."""
 
 
 def plan(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
@@ -48,19 +49,13 @@ def plan(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     minutes = None if settings.max_minutes is None else max(settings.max_minutes - spent.seconds / 60, 0.0)
     left: Left = {"candidates": settings.max_candidates - done, "minutes": minutes}
     plans = [_plan_slot(context, population, generation, place, done + place, left) for place in range(1, slots + 1)]
-    context.events.emit(
-        "planned", f"planned/{generation}", generation=generation, slots=[_told(each) for each in plans]
-    )
+    facts = [{key: value for key, value in plan.items() if key != "left"} for plan in plans]
+    context.events.emit("planned", f"planned/{generation}", generation=generation, slots=facts)
     return {"generation": generation, "plans": plans, "deepened": False}
 
 
-def _told(plan: SlotPlan) -> dict[str, Any]:
-    """What of a plan the events say."""
-    return {key: value for key, value in plan.items() if key != "left"}
-
-
 def dispatch(state: SearchState) -> list[Send] | str:
-    """One subgraph for each plan; without plans the search is over."""
+    """One subgraph for each plan; without plans the search goes to its confirmation."""
     if not state["plans"]:
         return "confirm"
     return [Send("candidate", {"plan": plan, "revision": 0, "comments": []}) for plan in state["plans"]]
@@ -78,20 +73,15 @@ def _plan_slot(
         able = able_on_island(able, place, generation)
     failed = [] if engine == "symbolic" else population.failed()
     trials = _trials(context, generation)
-    operator = choose_operator(trials, len(able), len(failed), random, context.config.agents.operators)
-    if operator == "repair":
-        parents = [failed[0].name]
-    else:
-        parents = _parents(able, PARENTS[operator], random, context.config.agents.parents)
-    slot = str(SlotId(generation, place))
+    settings = context.config.agents
+    operator = choose_operator(trials, len(able), len(failed), random, settings.operators)
     plan: SlotPlan = {
-        "slot": slot,
+        "slot": str(SlotId(generation, place)),
         "generation": generation,
         "operator": operator,
         "engine": engine,
-        "parents": parents,
+        "parents": _parents(operator, able, failed, random, settings.parents),
     }
-    settings = context.config.agents
     if engine == "llm" and settings.sections == "bandit" and settings.gcot in ("full", "no-credit"):
         plan["sections"] = choose_sections(trials, context.random(generation, place, "sections"))
     return plan
@@ -100,37 +90,44 @@ def _plan_slot(
 def _plan_strong(
     context: SearchContext, population: Population, generation: int, place: int, random: Random, left: Left
 ) -> SlotPlan:
-    """A strong model begins from scratch, then builds on what is best: it sees all the rest anyway."""
+    """A strong model starts without parents, then builds on the best candidates; its prompt shows all others."""
     able = [algorithm for algorithm in population.ranked() if not is_seed(algorithm.name)]
-    failed = [each for each in population.failed() if generation_of(each.name) == generation - 1]
+    failed = [algorithm for algorithm in population.failed() if generation_of(algorithm.name) == generation - 1]
     settings = context.config.agents
-    allowed: Sequence[str] = [each for each in settings.operators or PARENTS if each != "initialise"]
+    allowed: Sequence[str] = [operator for operator in settings.operators or PARENTS if operator != "initialise"]
     if not able:
-        allowed = [each for each in allowed if failed and each == "repair"] or ["initialise"]
+        allowed = ["repair"] if failed and "repair" in allowed else ["initialise"]
     if settings.parents == "rank":
         able = near(able)[: ELITE if place % OPEN_SLOT else None]
     operator = choose_operator(_trials(context, generation), len(able), len(failed), random, allowed)
-    if operator == "repair":
-        parents = [failed[0].name]
-    else:
-        parents = _parents(able, PARENTS[operator], random, settings.parents)
     return {
         "slot": str(SlotId(generation, place)),
         "generation": generation,
         "operator": operator,
         "engine": "llm",
-        "parents": parents,
+        "parents": _parents(operator, able, failed, random, settings.parents),
         "left": left,
     }
 
 
 def near(ranked: list[Algorithm]) -> list[Algorithm]:
-    """Of algorithms, the best first, those that are not far worse than the best."""
-    best = min((each.perplexity for each in ranked if each.perplexity is not None), default=math.inf)
-    return [each for each in ranked if each.perplexity is not None and each.perplexity <= NEAR * best]
+    """The measured algorithms within NEAR of the best one, in the same order."""
+    best = min((algorithm.perplexity for algorithm in ranked if algorithm.perplexity is not None), default=math.inf)
+    return [
+        algorithm for algorithm in ranked if algorithm.perplexity is not None and algorithm.perplexity <= NEAR * best
+    ]
 
 
-def _parents(able: list[Algorithm], count: int, random: Random, by: Literal["rank", "random", "map"]) -> list[str]:
+def _parents(
+    operator: Operator,
+    able: list[Algorithm],
+    failed: list[Algorithm],
+    random: Random,
+    by: Literal["rank", "random", "map"],
+) -> list[str]:
+    if operator == "repair":
+        return [failed[0].name]
+    count = PARENTS[operator]
     if by == "map":
         return choose_from_cells({algorithm.name: niche_of(algorithm.source) for algorithm in able}, count, random)
     return choose_parents([algorithm.name for algorithm in able], count, random, by)
@@ -147,8 +144,8 @@ def _engine(context: SearchContext, number: int) -> str:
 def symbolic(number: int, settings: SearchSettings, share: float, first: bool) -> bool:
     """Whether the n-th candidate is the symbolic engine's: its share is spread evenly over the run.
 
-    `first`: beside a model that may need minutes for its first proposal, as much of the share as fits into a generation
-    comes before all else, so that something is measured soon.
+    `first`: the first generation is the symbolic engine's as far as its share allows, since a local model may need
+    minutes for its first proposal.
     """
     if first:
         total = int(settings.max_candidates * share)

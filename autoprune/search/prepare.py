@@ -1,4 +1,4 @@
-"""The node `prepare`: measures the dense target and the baselines, and opens the reasoning graph with what was seen."""
+"""The node `prepare`: measures the dense target and the baselines, and adds them to the reasoning graph."""
 
 from typing import Any
 
@@ -19,23 +19,22 @@ from autoprune.tools.inspect import TargetReport, inspect_target, layers_of_unit
 
 
 def prepare(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
-    """Everything that proposals start from. Run again after a crash it measures only what is missing."""
+    """Measure what proposals start from. After a crash only missing measurements are made."""
     context = runtime.context
     target = inspect_target(context.workbench)
     members = layers_of_units(context.workbench)
     units = [{**unit.model_dump(), "layers": members[unit.name]} for unit in target.units]
     context.events.emit("target", "target", unit=context.config.allocation.unit, weights=target.weights, units=units)
-    context.events.emit(
-        "dense", "dense", perplexity=target.dense_perplexity, **_origin(context.workbench.dense("search"))
-    )
+    dense = context.workbench.dense("search")
+    context.events.emit("dense", "dense", perplexity=target.dense_perplexity, **_origin(dense))
     measure_baselines(context)
-    tell_own_allocation(context, context.workbench)
+    emit_own_allocation(context, context.workbench)
     context.archive.add_thoughts(*_opening(context, target))
     return {"generation": 0, "plans": []}
 
 
 def measure_baselines(context: SearchContext) -> None:
-    """All baselines on the search split, with an event for each; what is known already costs nothing."""
+    """Measure all baselines on the search split that are not in the archive, with an event for each."""
     if tuned := context.workbench.tuned_allocations:
         text = (
             f"the parameters of {', '.join(tuned)} are tuned on the search split for every score that is not far behind"
@@ -51,16 +50,17 @@ def measure_baselines(context: SearchContext) -> None:
         measured = baseline.measured(context.workbench, "search")
         name = measured.name
         facts: dict[str, Any] = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
-        if said := parameters_of(measured):
-            facts |= {"parameters": said}
+        if parameters := parameters_of(measured):
+            facts |= {"parameters": parameters}
         if tuning := measured.tuning:
             facts |= {"tuning": tuning}
         context.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
-        context.tick()  # tuning takes long: what a killed search has spent on it counts
+        context.tick()  # tuning takes long, and counts even if the search is killed
 
 
-def tell_own_allocation(context: SearchContext, workbench: Workbench, where: str = "") -> None:
-    """Where SDSA is tuned for the candidates, say what came of it. Raises CandidateFailure when nothing finite did."""
+def emit_own_allocation(context: SearchContext, workbench: Workbench, where: str = "") -> None:
+    """A notice about the SDSA that is tuned for candidates. Raises CandidateFailure if no setting gives a finite
+    perplexity."""
     setting = workbench.own_setting()
     if setting is not None:
         text = f"{where}candidates without an allocation of their own get SDSA as it was tuned here: {setting}"
@@ -68,7 +68,7 @@ def tell_own_allocation(context: SearchContext, workbench: Workbench, where: str
 
 
 def _origin(measured: Measurement) -> dict[str, bool]:
-    """Says so when a figure was not measured by this run but found in the cache."""
+    """A flag for a measurement that comes from the cache, not from this run."""
     return {"cached": True} if measured.cached else {}
 
 
@@ -92,7 +92,7 @@ def _opening(context: SearchContext, target: TargetReport) -> tuple[list[Node], 
 
 
 def _observations(target: TargetReport) -> dict[str, str]:
-    """Three plain facts about the dense target, each read off its unit statistics."""
+    """Three facts about the dense target from its unit statistics."""
     by_skew = sorted(target.units, key=lambda unit: unit.skewness)
     by_input = sorted(target.units, key=lambda unit: unit.input_norm)
     by_outliers = sorted(target.units, key=lambda unit: unit.outlier_share)

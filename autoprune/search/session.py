@@ -1,4 +1,4 @@
-"""One process' work on a run: opens everything, starts or continues the state machine, closes everything."""
+"""One process's work on a run: opens its parts, starts or continues the state machine, and closes them."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +23,8 @@ from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import Config
 from autoprune.config_sections import AgentSettings
 from autoprune.errors import RunPaused
-from autoprune.llm.choose import Choice, open_chats
 from autoprune.llm.client import Chat
+from autoprune.llm.provider import Choice, open_chats
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.reply import Turn
 from autoprune.log import log_to
@@ -44,16 +44,15 @@ from autoprune.search.state_machine import Compiled, search_graph
 logger = logging.getLogger(__name__)
 STEPS_PER_GENERATION = 16
 SPARE_THREADS = 4
-"""Beside one for each candidate of a generation, so that all of them go on at the same time."""
+"""Threads in addition to one for each candidate of a generation, all of which run at the same time."""
 VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
 
 
 @contextmanager
 def open_context(run: RunDirectory, config: Config, choice: Choice, events: EventLog) -> Iterator[SearchContext]:
-    """Target, sandbox, chat model and archive of a run, all closed again in every case."""
-
+    """Open target, sandbox, chat models and archive of a run; they are closed at the end."""
     admit(run.path, run.settings()[0], config)
-    given, config = config, _settled(config, choice)
+    stored, config = config, _resolved(config, choice)
     with ExitStack() as stack:
         stack.enter_context(log_to(events.notice))
         archive = Archive.of(run, config)
@@ -67,7 +66,7 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
         def before_call(role: str) -> None:
             budget.check(context.spent())
 
-        def heard(key: str, model: str, role: str, turn: Turn) -> None:
+        def on_reply(key: str, model: str, role: str, turn: Turn) -> None:
             events.emit("called", f"called/{key}", **_call_facts(key, model, role, turn))
 
         recorder = None
@@ -80,9 +79,9 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
                 seed=config.seed,
                 journal=archive,
                 before_call=before_call,
-                turn=workbench.measurer.lock,
-                heard=heard,
-                keep=recorder.add if recorder else lambda question, messages, turn, problem: None,
+                lock=workbench.measurer.lock,
+                on_reply=on_reply,
+                on_answer=recorder.add if recorder else lambda question, messages, turn, problem: None,
                 proven=bool(archive.calls()),
             )
         )
@@ -111,14 +110,14 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
         record["bos"] = "always" if workbench.bench.windows("search").bos else "never"
         if choice.own is not None:
             record["self"] = choice.own.record()
-        before = run.settings()[1]
+        former = run.settings()[1]
         if choice.recording is not None:
             record["replay"] = choice.recording.facts()
-            played = before.get("replay")
-            if isinstance(played, dict) and played.get("sha256") != choice.recording.sha256:
+            replayed = former.get("replay")
+            if isinstance(replayed, dict) and replayed.get("sha256") != choice.recording.sha256:
                 logger.warning("the recording is another one than this run began with, or was changed since")
-        record |= {fact: before[fact] for fact in ("origin", "schema") if fact in before}
-        run.write_settings(given, record)
+        record |= {fact: former[fact] for fact in ("origin", "schema") if fact in former}
+        run.write_settings(stored, record)
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
         events.emit("run-started", "run-started", **facts)
         endpoint = chats["proposer"].endpoint if chats else None
@@ -130,23 +129,23 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
 def work(context: SearchContext, wait: Callable[[], None] | None = None) -> None:
     """Start the search, or continue it from its last checkpoint. Returns when it has ended.
 
-    When nothing goes on without an approval, `wait` is called again and again until there is one; it sleeps a little,
-    or raises. Without it RunPaused is raised.
+    While only approvals are missing, `wait` is called repeatedly; it sleeps briefly, or raises. Without it RunPaused is
+    raised.
     """
     with open_checkpoints(context.run, context.config) as checkpoints:
         graph = search_graph(checkpoints)
         limit = STEPS_PER_GENERATION * (context.config.search.max_candidates + 4)
         threads = context.config.search.generation_size + SPARE_THREADS
         config: RunnableConfig = {**THREAD, "recursion_limit": limit, "max_concurrency": threads}
-        given: Any = None if standing(graph, context.run) else {"generation": 0, "plans": [], "ended": 0}
-        graph.invoke(given, config, context=context, durability="sync")
-        while asked := graph.get_state(config).interrupts:
-            graph.invoke(Command(resume=_answers(context, asked, wait)), config, context=context, durability="sync")
+        start: Any = None if last_state(graph, context.run) else {"generation": 0, "plans": [], "ended": 0}
+        graph.invoke(start, config, context=context, durability="sync")
+        while interrupts := graph.get_state(config).interrupts:
+            resume: Command[Any] = Command(resume=_answers(context, interrupts, wait))
+            graph.invoke(resume, config, context=context, durability="sync")
 
 
-def standing(graph: Compiled, run: RunDirectory) -> SearchState:
-    """The state of the last checkpoint, empty before the first. Raises UsageError for one that no search can go on
-    from."""
+def last_state(graph: Compiled, run: RunDirectory) -> SearchState:
+    """The state of the last checkpoint, empty before the first. Raises UsageError if no search can continue from it."""
     with reading(run):
         last = graph.get_state(THREAD)
         state = checked(last.values, run.path)
@@ -155,13 +154,17 @@ def standing(graph: Compiled, run: RunDirectory) -> SearchState:
     return state
 
 
-def _answers(context: SearchContext, asked: Sequence[Interrupt], wait: Callable[[], None] | None) -> dict[str, Any]:
-    """The decisions that there are, at least one, by the interrupts that wait for them."""
-    approvals = context.archive.approvals
-    requests = {each.id: approvals.request(each.value["slot"], each.value["candidate"]) for each in asked}
+def _answers(
+    context: SearchContext, interrupts: Sequence[Interrupt], wait: Callable[[], None] | None
+) -> dict[str, Any]:
+    """Interrupt -> decision, for at least one of the interrupts."""
+    requests = {
+        interrupt.id: context.archive.approvals.request(interrupt.value["slot"], interrupt.value["candidate"])
+        for interrupt in interrupts
+    }
     while True:
-        decisions = {name: context.approver.decide(request) for name, request in requests.items() if request}
-        answers = {name: decision.model_dump() for name, decision in decisions.items() if decision}
+        decisions = {key: context.approver.decide(request) for key, request in requests.items() if request}
+        answers = {key: decision.model_dump() for key, decision in decisions.items() if decision}
         if answers:
             return answers
         if wait is None:
@@ -171,16 +174,17 @@ def _answers(context: SearchContext, asked: Sequence[Interrupt], wait: Callable[
 
 
 def finished(run: RunDirectory) -> bool:
-    """Whether the run has come to its end: it said so, and everything that it says by then is on disk.
+    """Whether the run has ended, by its last event, which is written when everything else is on disk.
 
-    The state machine cannot tell: killed between a step's writes and their checkpoint it has no next step either.
+    The checkpoints are not enough: after a kill between a step's writes and its checkpoint they have no next step
+    either.
     """
     return any(event.kind == "run-ended" for event in read_events(run.events_file))
 
 
-def _settled(config: Config, choice: Choice) -> Config:
-    """The settings with what was left to the chat model that answers; the run keeps them as they were given, for
-    another life of it may have another one."""
+def _resolved(config: Config, choice: Choice) -> Config:
+    """The settings with `auto` resolved for the chosen chat model. They are not stored, since a later session of the
+    run may use another model."""
     first = config.advanced.symbolic_first
     if first is None:
         first = choice.provider in ("local", "self")
@@ -207,10 +211,10 @@ def _analyst(chat: Chat | None, settings: AgentSettings, briefing: Briefing | No
 
 
 def _call_facts(key: str, model: str, role: str, turn: Turn) -> dict[str, Any]:
-    """What an event says of an answer. Keys of questions begin with the slot, or with the generation alone."""
-    generation, about = generation_of(key), owner_of(key)
+    """The event's data about a reply. A question's key begins with the slot, or with the generation alone."""
+    generation, owner = generation_of(key), owner_of(key)
     return {
-        **({"slot": about} if about != generation_id(generation or 0) else {}),
+        **({"slot": owner} if owner != generation_id(generation or 0) else {}),
         "generation": generation,
         "agent": role,
         "model": model,
@@ -221,8 +225,8 @@ def _call_facts(key: str, model: str, role: str, turn: Turn) -> dict[str, Any]:
 
 
 def check_agents(settings: AgentSettings, choice: Choice) -> str | None:
-    """What is wrong with asking for agents by LLM where there is none; None if nothing."""
-    wanted = [role for role in ("critic", "analyst") if getattr(settings, role) == "llm"]
-    if choice.provider == "symbolic" and wanted:
-        return f"agents.{wanted[0]}=llm needs a chat model, but llm is symbolic; set it to auto or rules"
+    """An error message if agents by LLM are asked for without a chat model; else None."""
+    for role in ("critic", "analyst"):
+        if choice.provider == "symbolic" and getattr(settings, role) == "llm":
+            return f"agents.{role}=llm needs a chat model, but llm is symbolic; set it to auto or rules"
     return None

@@ -1,4 +1,4 @@
-"""What the state machine remembers between steps: plain data and names. Everything else is a file of the run."""
+"""The state between steps of the state machine: plain data and names. Everything else is in the run's files."""
 
 import operator
 from typing import Annotated, Any
@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from autoprune.agents.slot_plan import SlotPlan
+from autoprune.agents.proposer import SlotPlan
 from autoprune.errors import UsageError
 
 
 class SearchState(TypedDict, total=False):
-    """The search as a whole. `stop` says why it ends once it does; `deepened`, `polished`: these generations of the
-    end have been planned (`ending.py`)."""
+    """The whole search. `stop`: why it ends; `deepened`, `polished`: whether these last generations have been planned
+    (`finishing.py`)."""
 
     generation: int
     plans: list[SlotPlan]
@@ -35,7 +35,7 @@ class CandidateState(TypedDict, total=False):
 
 
 class CandidateEnd(TypedDict):
-    """What a candidate's subgraph hands back: that one more slot has ended."""
+    """The output of a candidate's subgraph: one more slot has ended."""
 
     ended: int
 
@@ -44,7 +44,7 @@ _SEARCH = TypeAdapter(SearchState)
 
 
 def checked(values: dict[str, Any], place: object) -> SearchState:
-    """The state that the checkpoints of a run hold. Raises UsageError for one that this program did not write."""
+    """The state in a run's checkpoints. Raises UsageError for one that this program did not write."""
     try:
         return _SEARCH.validate_python(values)
     except ValidationError as error:

@@ -1,8 +1,8 @@
-"""The state machine: prepare -> plan -> candidates side by side -> analyse -> plan ... -> confirm.
+"""The state machine: prepare -> plan -> candidates in parallel -> analyse -> plan ... -> confirm.
 
-Each candidate is a subgraph of its own, reached by `Send`, so a slow one keeps none of its siblings waiting inside
-their own way: propose -> critique (-> propose) -> approve (-> propose, with a comment) -> evaluate (-> propose, with
-what went wrong). While one waits in `approve`, by an interrupt, the others go on.
+Each candidate is a subgraph that is started by `Send`, so a slow one does not delay its siblings:
+propose -> critique (-> propose) -> approve (-> propose, with a comment) -> evaluate (-> propose, with the failure).
+While one waits in `approve`, by an interrupt, the others go on.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ Compiled = CompiledStateGraph[Any, SearchContext, Any, Any]
 
 
 def candidate_graph() -> Compiled:
-    """The way of one candidate."""
+    """The subgraph of one candidate."""
     graph = StateGraph(CandidateState, context_schema=SearchContext, output_schema=CandidateEnd)
     graph.add_node("propose", propose)
     graph.add_node("critique", critique)
@@ -49,7 +49,7 @@ def candidate_graph() -> Compiled:
 
 
 def search_graph(checkpoints: BaseCheckpointSaver[Any]) -> Compiled:
-    """The search as a whole."""
+    """The whole search."""
     graph = StateGraph(SearchState, context_schema=SearchContext)
     graph.add_node("prepare", prepare)
     graph.add_node("plan", plan)

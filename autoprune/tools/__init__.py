@@ -1,1 +1,1 @@
-"""What an agent can call, typed: evaluate_candidate, inspect_target, recall."""
+"""Typed tools that agents can call: evaluate_candidate, inspect_target, recall."""

@@ -1,4 +1,4 @@
-"""The tool `evaluate_candidate`: a candidate's name goes in, its perplexity or its failure comes out."""
+"""The tool `evaluate_candidate`: measures a candidate by name, and reports its perplexity or its failure."""
 
 from typing import Any, Literal
 
@@ -11,13 +11,13 @@ from autoprune.evaluation.signature import Unlike, nearest
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.measurement import Measurement
 
-TOLD = {"sparsity", "zeros", "seconds", "memory_bytes", "cached", "diagnostics"}
-"""What a report has of its measurement under the same names."""
+COPIED = {"sparsity", "zeros", "seconds", "memory_bytes", "cached", "diagnostics"}
+"""Fields that a report takes from its measurement."""
 
 
 class EvaluateCandidate(BaseModel):
-    """The tool's input. `against` lists the subjects whose masks a new candidate must differ from, `elite` those whose
-    company it must be able to enter, best first; without an elite nothing is stopped early."""
+    """The tool's input. `against`: the subjects whose masks a new candidate must differ from. `elite`: the best
+    candidates, best first; one that is clearly worse is stopped early, and without an elite none is."""
 
     candidate: str = Field(description="content hash of the candidate's source")
     against: list[str] = Field(default_factory=list)
@@ -27,10 +27,10 @@ class EvaluateCandidate(BaseModel):
 class CandidateReport(BaseModel):
     """The tool's output. Without a perplexity, stage, reason and message say why.
 
-    `agreement` is the largest share of mask bits in common with one of `against`, `nearest` which that is. Of one that
-    was stopped: after how many `windows_measured`, with which `partial_perplexity` on these, and the perplexity on all
-    windows that may be expected from that (`estimated_perplexity`). `cached`: found, not measured now. `memory_bytes`:
-    by how much the candidate's process grew at most, where the sandbox can see that.
+    `agreement`: the largest share of mask bits in common with one of `against`, which is `nearest`. If the candidate
+    was stopped early: `partial_perplexity` on its `windows_measured`, and `estimated_perplexity` on all windows.
+    `cached`: taken from the cache. `memory_bytes`: the peak growth of the candidate's process, where the sandbox
+    reports it.
     """
 
     candidate: str
@@ -56,13 +56,13 @@ class CandidateReport(BaseModel):
 
 def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> CandidateReport:
     """Run a candidate in the sandbox and measure its masks on the search split; its failure is a result too."""
-    known = {subject: workbench.recorded(subject, "search") for subject in request.against}
-    others = {subject: row.signature for subject, row in known.items() if row is not None}
-    ladder = Ladder(Unlike(others), *_rungs(workbench, request.elite))
+    rows = {subject: workbench.recorded(subject, "search") for subject in request.against}
+    signatures = {subject: row.signature for subject, row in rows.items() if row is not None}
+    ladder = Ladder(Unlike(signatures), *_rungs(workbench, request.elite))
     try:
         measured = workbench.measurer.candidate(request.candidate, workbench.candidates_recipe, "search", ladder)
     except StoppedEarly as stopped:
-        return _stopped(request.candidate, stopped, others)
+        return _stopped(request.candidate, stopped, signatures)
     except CandidateFailure as failure:
         return CandidateReport(
             candidate=request.candidate,
@@ -72,24 +72,31 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
             message=failure.message,
             diagnostics=failure.diagnostics,
         )
-    return _report(measured, others, workbench.dense("search").perplexity)
+    suspect = measured.perplexity < workbench.dense("search").perplexity
+    return CandidateReport(
+        candidate=measured.subject,
+        status="measured",
+        perplexity=measured.perplexity,
+        flags=["better than the dense model: suspect"] if suspect else [],
+        **_common(measured, signatures),
+    )
 
 
 def _rungs(workbench: Workbench, elite: list[str]) -> tuple[float | None, Race | None]:
-    """The largest reconstruction error that is let through, and the race against the worst of the elite; None: no such
-    rung."""
+    """The limit of the reconstruction error, and the race against the worst of the elite; None for a rung that is
+    off."""
     settings = workbench.config.advanced
     rows = [row for subject in elite if (row := workbench.recorded(subject, "search")) is not None]
     if not rows:
         return None, None
     errors = [error for row in rows if (error := row.reconstruction) is not None]
-    most = settings.layer_error * max(errors) if errors and settings.layer_error is not None else None
+    limit = settings.layer_error * max(errors) if errors and settings.layer_error is not None else None
     worst = max(rows, key=lambda row: row.perplexity)
     race = Race.against(worst.short_name, worst.window_losses, ERROR_RATE)
-    return most, race if settings.racing else None
+    return limit, race if settings.racing else None
 
 
-def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) -> CandidateReport:
+def _stopped(candidate: str, stopped: StoppedEarly, signatures: dict[str, bytes]) -> CandidateReport:
     partial = stopped.partial
     measured = len(partial.window_losses)
     return CandidateReport(
@@ -101,27 +108,16 @@ def _stopped(candidate: str, stopped: StoppedEarly, others: dict[str, bytes]) ->
         stage=stopped.stage,
         reason=stopped.reason,
         message=stopped.message,
-        **_known(partial, others if partial.signature else {}),
+        **_common(partial, signatures if partial.signature else {}),
     )
 
 
-def _report(measured: Measurement, others: dict[str, bytes], dense: float) -> CandidateReport:
-    suspect = ["better than the dense model: suspect"] if measured.perplexity < dense else []
-    return CandidateReport(
-        candidate=measured.subject,
-        status="measured",
-        perplexity=measured.perplexity,
-        flags=suspect,
-        **_known(measured, others),
-    )
-
-
-def _known(measured: Measurement, others: dict[str, bytes]) -> dict[str, Any]:
-    """What is told of a candidate, whether it was measured to the end or stopped."""
-    twin, share = nearest(measured.signature, others)
+def _common(measured: Measurement, signatures: dict[str, bytes]) -> dict[str, Any]:
+    """Fields of a report on a candidate that was measured in full or stopped early."""
+    twin, share = nearest(measured.signature, signatures)
     return {
-        **measured.model_dump(include=TOLD),
+        **measured.model_dump(include=COPIED),
         "worst_layers": measured.worst_layers,
-        "agreement": share if others else None,
+        "agreement": share if signatures else None,
         "nearest": twin,
     }

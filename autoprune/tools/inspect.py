@@ -1,4 +1,4 @@
-"""The tool `inspect_target`: what the dense target looks like, unit by unit."""
+"""The tool `inspect_target`: statistics of the dense target by unit."""
 
 from pydantic import BaseModel
 
@@ -28,7 +28,7 @@ class TargetReport(BaseModel):
 
 
 def inspect_target(workbench: Workbench) -> TargetReport:
-    """Statistics of the dense target; the perplexity is measured once a run."""
+    """Statistics of the dense target; the perplexity is measured once per run."""
     units = [UnitReport.model_validate(unit) for unit in workbench.bench.units]
     return TargetReport(
         name=workbench.bench.target.name,
@@ -40,6 +40,6 @@ def inspect_target(workbench: Workbench) -> TargetReport:
 
 
 def layers_of_units(workbench: Workbench) -> dict[str, list[str]]:
-    """Which layers each unit holds, by name."""
+    """Unit -> the names of its layers."""
     units = workbench.bench.units_by(workbench.config.allocation.unit)
     return {name: [layer.name for layer in layers] for name, layers in units.members.items()}

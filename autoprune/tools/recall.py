@@ -1,4 +1,4 @@
-"""The tool `recall`: what the run has tried so far."""
+"""The tool `recall`: the run's earlier candidates."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ class Recall(BaseModel):
 
 
 class RecalledCandidate(BaseModel):
-    """One candidate of the run. `perplexity` is None for a failure, whose `problem` says why."""
+    """One candidate of the run. `perplexity`: None for a failure, whose reason is in `problem`."""
 
     slot: str
     candidate: str | None
@@ -25,11 +25,11 @@ class RecalledCandidate(BaseModel):
 
 
 def recall(workbench: Workbench, request: Recall, before: int | None = None) -> list[RecalledCandidate]:
-    """Candidates of the run by perplexity (best first), or failures (latest first); only of generations before one."""
+    """Measured candidates, best first, or failures, latest first. `before`: only of earlier generations."""
     archive = workbench.archive
     ideas = {proposal.slot: str(proposal.thought.get("idea", "")) for proposal in archive.proposals()}
-    wanted = "measured" if request.what == "best" else "failed"
-    found = [
+    status = "measured" if request.what == "best" else "failed"
+    candidates = [
         RecalledCandidate(
             slot=outcome.slot,
             candidate=outcome.candidate,
@@ -38,10 +38,10 @@ def recall(workbench: Workbench, request: Recall, before: int | None = None) -> 
             problem=outcome.message,
         )
         for outcome in archive.outcomes()
-        if outcome.status == wanted and (before is None or outcome.generation < before)
+        if outcome.status == status and (before is None or outcome.generation < before)
     ]
     if request.what == "best":
-        found.sort(key=lambda memory: memory.perplexity or 0.0)
+        candidates.sort(key=lambda candidate: candidate.perplexity or 0.0)
     else:
-        found.reverse()
-    return found[: request.limit]
+        candidates.reverse()
+    return candidates[: request.limit]

@@ -196,7 +196,7 @@ def test_an_endpoint_that_is_down_at_the_end_costs_the_sentence_and_not_the_end(
     kinds = [event.kind for event in events]
     assert "run-ended" in kinds
     assert "explained" not in kinds
-    assert any("nobody puts the best candidate into words" in event.data.get("text", "") for event in events)
+    assert any("the best candidate gets no description" in event.data.get("text", "") for event in events)
 
 
 def test_a_reply_of_labels_alone_takes_no_longer_than_its_length():

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from autoprune.config import load_config
-from autoprune.llm.choose import choose_llm
+from autoprune.llm.provider import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.search.session import open_context, work

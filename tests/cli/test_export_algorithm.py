@@ -7,7 +7,7 @@ import re
 import pytest
 
 from autoprune.config import load_config
-from autoprune.llm.choose import choose_llm
+from autoprune.llm.provider import choose_llm
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog

@@ -8,7 +8,7 @@ import pytest
 
 from autoprune.config import load_config
 from autoprune.errors import RunPaused
-from autoprune.llm.choose import choose_llm
+from autoprune.llm.provider import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.sandbox import local

@@ -11,8 +11,8 @@ import torch
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Job
-from autoprune.executors.choose import make_executor
 from autoprune.executors.in_process import InProcessExecutor
+from autoprune.executors.make import make_executor
 from autoprune.executors.processes import environment, gpu_of
 from autoprune.sandbox.local import LocalSandbox
 from tests.conftest import DATA

@@ -7,7 +7,7 @@ import pytest
 
 from autoprune.config_sections import ExecutorSettings
 from autoprune.errors import UsageError
-from autoprune.executors.choose import check_executor
+from autoprune.executors.make import check_executor
 from autoprune.runs.events import EventLog
 from tests.executors.conftest import archived, differences, killing_log, notices
 from tests.executors.ray_cluster import ray_cluster

@@ -98,7 +98,7 @@ def test_turn_is_held_during_calls_and_free_between_tries(open_chat_to: MakeChat
         return Status(500) if len(held) == 1 else "hello"
 
     chat_server.script = script
-    ask(open_chat_to(turn=turn, sleep=lambda seconds: held.append(turn.locked())))
+    ask(open_chat_to(lock=turn, sleep=lambda seconds: held.append(turn.locked())))
     assert held == [True, False, True]
     assert not turn.locked()
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from autoprune.config_sections import LLMSettings
 from autoprune.errors import ChatError
-from autoprune.llm.choose import choose_llm, open_chats
 from autoprune.llm.local import LocalServer, usable_cores
-from autoprune.llm.model_file import find_model
+from autoprune.llm.own_weights import find_model
+from autoprune.llm.provider import choose_llm, open_chats
 
 pytest.importorskip("xllamacpp")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from autoprune.errors import UsageError
-from autoprune.llm.model_file import find_model
+from autoprune.llm.own_weights import find_model
 from autoprune.models.gguf_files import CHAT
 from tests.gguf_models import empty_gguf
 

@@ -6,9 +6,9 @@ import pytest
 
 from autoprune.config_sections import LLMSettings
 from autoprune.errors import UsageError
-from autoprune.llm import choose
-from autoprune.llm.choose import INSTALL_LOCAL, choose_llm
+from autoprune.llm import provider
 from autoprune.llm.own_weights import NOT_COMPARED, SAME, SAME_SIZES, own_weights
+from autoprune.llm.provider import INSTALL_LOCAL, choose_llm
 from autoprune.models.gguf_files import CHAT, sha256_of
 from tests.gguf_models import empty_gguf, write_gguf
 
@@ -103,13 +103,13 @@ def test_a_target_that_serves_itself_leaves_no_place_for_another_file(chat_gguf:
     ],
 )
 def test_no_agent_may_be_another_model(settings: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda name: object())
+    monkeypatch.setattr(provider, "find_spec", lambda name: object())
     with pytest.raises(UsageError, match=f"excludes {named}"):
         choose_llm(LLMSettings(provider="self", **settings), "smollm2-135m")
 
 
 def test_the_screen_says_which_file_is_served_and_why(monkeypatch: pytest.MonkeyPatch, logged: list[str]) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda name: object())
+    monkeypatch.setattr(provider, "find_spec", lambda name: object())
     settings = LLMSettings.model_validate({"provider": "self", "roles": {"critic": {"temperature": 0.1}}})
     choice = choose_llm(settings, "smollm2-135m")
     assert choice.provider == "self"
@@ -120,7 +120,7 @@ def test_the_screen_says_which_file_is_served_and_why(monkeypatch: pytest.Monkey
 
 
 def test_without_the_engine_the_command_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda name: None)
+    monkeypatch.setattr(provider, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"llm\.provider = self needs") as caught:
         choose_llm(LLMSettings(provider="self"), "smollm2-135m")
     assert INSTALL_LOCAL in str(caught.value)

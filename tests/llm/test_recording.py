@@ -53,7 +53,7 @@ def lines_of(file):
 
 def test_requests_and_replies_are_kept_as_they_come_in(open_chat_to, chat_server, recorder, file):
     chat_server.script = [{"idea": 1}, GOOD]
-    ask(open_chat_to(keep=recorder.add), Thought)
+    ask(open_chat_to(on_answer=recorder.add), Thought)
     header, first, second = lines_of(file)
     assert (header["models"], header["target"]) == ({"proposer": "m"}, "smollm2-135m")
     assert [line["turn"] for line in (first, second)] == [0, 1]
@@ -68,7 +68,7 @@ def test_requests_and_replies_are_kept_as_they_come_in(open_chat_to, chat_server
 
 def test_a_question_that_was_refused_is_kept_with_the_reason(open_chat_to, chat_server, recorder, file):
     chat_server.script = ["hello", Status(400, message="not about that")]
-    chat = open_chat_to(keep=recorder.add)
+    chat = open_chat_to(on_answer=recorder.add)
     ask(chat)
     with pytest.raises(ReplyUnusable):
         ask(chat, key="g1.c2.propose.0")
@@ -79,7 +79,7 @@ def test_a_question_that_was_refused_is_kept_with_the_reason(open_chat_to, chat_
 def test_secrets_in_requests_and_replies_are_masked(open_chat_to, chat_server, recorder, file, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     chat_server.script = [f"your key is {KEY}, also at https://ann:hunter22@example.org/v1"]
-    chat = open_chat_to(keep=recorder.add, base_url=chat_server.base_url.replace("//", "//bob:s3cret-word@"))
+    chat = open_chat_to(on_answer=recorder.add, base_url=chat_server.base_url.replace("//", "//bob:s3cret-word@"))
     chat.ask("g1.reflect", "analyst", [{"role": "user", "content": f"I am {KEY} and s3cret-word"}])
     kept = file.read_text()
     assert "***" in kept
@@ -87,21 +87,21 @@ def test_secrets_in_requests_and_replies_are_masked(open_chat_to, chat_server, r
 
 
 def test_a_line_that_a_crash_cut_off_is_dropped_and_the_recording_goes_on(open_chat_to, recorder, file):
-    ask(open_chat_to(keep=recorder.add))
+    ask(open_chat_to(on_answer=recorder.add))
     recorder.close()
     whole = file.read_bytes()
     file.write_bytes(whole + whole.splitlines()[-1][:40])
     assert list(Recording.read(file).entries) == ["g1.c1.propose.0"]
     again = Recorder(file)
     again.begin(header_of(Config(), {}), {})
-    ask(open_chat_to(keep=again.add), key="g1.c2.propose.0")
+    ask(open_chat_to(on_answer=again.add), key="g1.c2.propose.0")
     again.close()
     assert [line.get("key") for line in lines_of(file)] == [None, "g1.c1.propose.0", "g1.c2.propose.0"]
 
 
 def test_answers_from_the_journal_are_written_once(open_chat_to, journal, recorder, file):
-    ask(open_chat_to(journal=journal, keep=recorder.add))
-    ask(open_chat_to(journal=journal, keep=recorder.add))
+    ask(open_chat_to(journal=journal, on_answer=recorder.add))
+    ask(open_chat_to(journal=journal, on_answer=recorder.add))
     assert len(lines_of(file)) == 2
     ask(open_chat_to(journal=journal), key="g1.c2.propose.0")
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_answers_from_the_journal_are_written_once(open_chat_to, journal, record
 
 
 def test_a_line_too_long_to_be_read_goes_without_its_request(open_chat_to, recorder, file):
-    chat = open_chat_to(keep=recorder.add)
+    chat = open_chat_to(on_answer=recorder.add)
     chat.ask("g1.reflect", "analyst", [{"role": "user", "content": "x" * LONGEST}])
     assert "request" not in lines_of(file)[-1]
     assert Recording.read(file).entry("g1.reflect", 0).reply.text == "hello"

@@ -7,8 +7,8 @@ import pytest
 from autoprune.config import Config
 from autoprune.config_sections import LLMSettings
 from autoprune.errors import BudgetSpent, UsageError
-from autoprune.llm.choose import Choice, choose_llm, open_chats
 from autoprune.llm.client import Chat
+from autoprune.llm.provider import Choice, choose_llm, open_chats
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.recording import Recording
 from autoprune.llm.replay import Replayer
@@ -31,7 +31,7 @@ def recording_chat(open_chat_to, file):
     """A chat to the scripted server that records."""
     recorder = Recorder(file)
     recorder.begin(header_of(Config(), {"proposer": "m"}), {})
-    yield open_chat_to(keep=recorder.add)
+    yield open_chat_to(on_answer=recorder.add)
     recorder.close()
 
 
@@ -78,10 +78,10 @@ def test_tools_answer_what_they_answered_then(recording_chat, chat_server, file)
     tools = Toolbox((Tool("look", "Looks.", Thought, lambda asked: ran.append(asked) or "seen"),), 2)
     chat_server.script = [Calls((("look", json.dumps(GOOD)),)), GOOD]
     recording_chat.ask("g1.c1.propose.0", "proposer", ELSEWHERE, Thought, toolbox=tools)
-    heard = []
-    chat = replaying(file, heard=lambda key, model, role, turn: heard.append([call.result for call in turn.calls]))
+    results = []
+    chat = replaying(file, on_reply=lambda key, model, role, turn: results.append([call.result for call in turn.calls]))
     assert chat.ask("g1.c1.propose.0", "proposer", ELSEWHERE, Thought).parsed == Thought(**GOOD)
-    assert heard == [["seen"], []]
+    assert results == [["seen"], []]
     assert len(ran) == 1
 
 

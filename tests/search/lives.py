@@ -12,7 +12,7 @@ from typing import Any
 from autoprune.config import Config
 from autoprune.errors import RunPaused
 from autoprune.evaluation.bench import Bench
-from autoprune.llm.choose import choose_llm
+from autoprune.llm.provider import choose_llm
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog

@@ -17,7 +17,7 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.search.checkpoint_values import PlainValues
 from autoprune.search.checkpoints import THREAD, open_checkpoints
 from autoprune.search.fork import fork_run, state_after
-from autoprune.search.session import standing
+from autoprune.search.session import last_state
 from autoprune.search.state_machine import search_graph
 from tests.postgres_server import ENGINES
 
@@ -197,4 +197,4 @@ def test_a_checkpoint_of_no_step_is_one_line(tmp_path, metadata):
         with closing(sqlite3.connect(run.checkpoints_file)) as file, file:
             file.execute("UPDATE checkpoints SET metadata = ?", (metadata,))
         with pytest.raises(UsageError, match=r"of no step|cannot be read"):
-            standing(graph, run)
+            last_state(graph, run)

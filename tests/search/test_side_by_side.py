@@ -4,7 +4,7 @@ import os
 import threading
 
 from autoprune.executors.in_process import InProcessExecutor
-from autoprune.llm.choose import choose_llm
+from autoprune.llm.provider import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.search.session import open_context, work

@@ -1,7 +1,7 @@
-"""Reading the prompt files, and what they take from the candidate's contract.
+"""Loading prompt files and filling in the candidate's contract.
 
-There are two profiles of one family: `strong/` for a model that can design a whole algorithm, `small/` for the built-in
-local one, which is led by the hand. What both share lies beside them.
+There are two profiles: `strong/` for models that can design a whole algorithm, and `small/`, with more guidance, for
+the built-in local model. What both share is beside them.
 """
 
 from collections.abc import Iterable
@@ -24,35 +24,30 @@ def _template(name: str) -> Template:
 
 
 def render(name: str, **values: object) -> str:
-    """The prompt file `name`.md with its placeholders filled in; those of the contract are known.
-
-    Raises KeyError naming a placeholder that got no value.
-    """
+    """The prompt file `name`.md, filled in. Raises KeyError for a placeholder in neither `values` nor the contract."""
     return _template(name).substitute(_contract() | {key: str(value) for key, value in values.items()})
 
 
 def operator_task(operator: str, random: Random) -> str:
-    """What a small model is asked for by an operator: one bounded change, around a randomly drawn ingredient.
+    """An operator's task for a small model: one bounded change, with a randomly drawn ingredient.
 
-    Left alone, it writes Wanda over and over; the ingredient is what makes it go elsewhere.
+    Without the ingredient, small models propose Wanda again and again.
     """
     pieces = _operators("small")
     return Template(pieces["operators"][operator]).substitute(
         ingredient=random.choice(pieces["ingredients"]),
-        unit_names=", ".join(each.name for each in contract.UNIT_FIELDS),
+        unit_names=", ".join(field.name for field in contract.UNIT_FIELDS),
     )
 
 
 def strong_task(operator: str) -> str:
-    """What a strong model is asked for by an operator; what to change, it decides."""
-    text: str = _operators("strong")["operators"][operator]
-    return text
+    """An operator's task for a strong model, which decides itself what to change."""
+    return str(_operators("strong")["operators"][operator])
 
 
 @cache
 def _operators(profile: Profile) -> dict[str, Any]:
-    pieces: dict[str, Any] = yaml.safe_load(_read(f"{profile}/operators.yaml"))
-    return pieces
+    return dict(yaml.safe_load(_read(f"{profile}/operators.yaml")))
 
 
 def _read(path: str) -> str:

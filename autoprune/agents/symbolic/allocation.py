@@ -1,7 +1,7 @@
-"""Allocations that a formula may bring: SDSA with constants of its own, or a profile over depth and roles.
+"""Allocations of the symbolic engine: SDSA with its own constants, or a profile over depth and roles.
 
-A plain mapping, kept with the thought. {"family": "sdsa", "unit", "kappa", "tau", "delta"}: `parts/sdsa.py`.
-{"family": "profile", "unit", "knots": [...], "roles": {...}}: `parts/profile.py`.
+An allocation is a plain mapping, stored with the thought: {"family": "sdsa", "unit", "kappa", "tau", "delta"}
+(`parts/sdsa.py`), or {"family": "profile", "unit", "knots": [...], "roles": {...}} (`parts/profile.py`).
 """
 
 from importlib.resources import files
@@ -18,7 +18,7 @@ _UNITS = ("block", "module")
 
 
 def draw(random: Random) -> Allocation:
-    """A new one: SDSA with random constants, or a profile that is straight or bent over depth."""
+    """A new allocation: SDSA with random constants, or a profile that is linear or quadratic in depth."""
     if random.random() < 0.3:
         return {
             "family": "sdsa",
@@ -35,7 +35,7 @@ def draw(random: Random) -> Allocation:
 
 
 def mutate(parent: Allocation | None, random: Random) -> Allocation:
-    """One or two constants changed; without a parent a new one."""
+    """The parent with one constant changed; without a parent, a new allocation."""
     if parent is None or random.random() < 0.15:
         return draw(random)
     changed: Allocation = {**parent}
@@ -46,8 +46,8 @@ def mutate(parent: Allocation | None, random: Random) -> Allocation:
         return changed
     knots, roles = list(parent["knots"]), dict(parent["roles"])
     if random.random() < 0.5:
-        at = random.randrange(len(knots))
-        knots[at] = round(knots[at] + random.gauss(0.0, 0.12), 3)
+        index = random.randrange(len(knots))
+        knots[index] = round(knots[index] + random.gauss(0.0, 0.12), 3)
     else:
         role = random.choice(ROLES)
         roles[role] = round(roles.get(role, 0.0) + random.gauss(0.0, 0.12), 3)
@@ -55,7 +55,7 @@ def mutate(parent: Allocation | None, random: Random) -> Allocation:
 
 
 def words(allocation: Allocation | None) -> str:
-    """For people, on one line; empty without one."""
+    """A description on one line; empty for None."""
     if allocation is None:
         return ""
     if allocation["family"] == "sdsa":
@@ -66,7 +66,7 @@ def words(allocation: Allocation | None) -> str:
 
 
 def source(allocation: Allocation) -> str:
-    """The text that defines UNIT and `allocate`, constants first."""
+    """Source code that defines the constants, UNIT and `allocate`."""
     text = files("autoprune.agents.symbolic").joinpath(f"parts/{allocation['family']}.py").read_text(encoding="utf-8")
     constants = {key.upper(): value for key, value in allocation.items() if key != "family"}
     head = "".join(f"{name} = {_literal(value)}\n" for name, value in constants.items())

@@ -1,7 +1,7 @@
-"""Another candidate's code as a part of a formula: its source under other names, so that two sources can live in one.
+"""Another candidate's code as a leaf of a formula: its top-level names are renamed, so that two sources fit into one.
 
-So the symbolic engine can build on what a language model wrote: bend its score, combine it with a formula's, end it
-with exchanges.
+This lets the symbolic engine build on a language model's code: transform its score, combine it with a formula, or add
+mask exchanges to it.
 """
 
 import ast
@@ -13,12 +13,12 @@ from autoprune.syntax import parse
 SUFFIX = "_of_parent"
 RENAMED = f"score{SUFFIX}"
 _DROPPED = ("GROUP", "UNIT", "allocate")
-"""What is the new source's own to say."""
+"""Names that the new source defines itself."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """`imports`: lines for the top of the new source; `body`: the rest, with every name of the top level renamed."""
+    """`imports`: import statements; `body`: the rest of the source, with all top-level names renamed."""
 
     imports: tuple[str, ...]
     body: str
@@ -26,7 +26,7 @@ class Embedded:
 
 @cache
 def embedded(source: str) -> Embedded:
-    """A candidate's source, ready to be put into another. Raises ValueError for one that cannot be."""
+    """A candidate's source, ready to be inserted into another. Raises ValueError if that is not possible."""
     tree = parse(source)  # NotPython is a ValueError
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     body = [node for node in tree.body if node not in imports and not _dropped(node)]
@@ -44,7 +44,7 @@ def embedded(source: str) -> Embedded:
 
 
 def can_embed(source: str) -> bool:
-    """Whether a source can be a part of another."""
+    """Whether a source can be inserted into another."""
     try:
         embedded(source)
     except ValueError:
@@ -53,7 +53,7 @@ def can_embed(source: str) -> bool:
 
 
 def can_embed_whole(source: str) -> bool:
-    """Whether nothing that counts is lost by that: the source brings no allocation."""
+    """Whether `embedded` keeps all of a source's behaviour: it has no allocation of its own."""
     return can_embed(source) and not any("allocate" in _defined(node) for node in parse(source).body)
 
 

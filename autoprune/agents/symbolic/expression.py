@@ -1,4 +1,4 @@
-"""Score expressions: small typed trees over what a candidate is given.
+"""Score expressions: small typed trees over the inputs of a candidate.
 
 An expression is a number, the name of a terminal, a tuple (operator, argument, ...), or ("code", source), the score of
 another candidate as a whole. A value is a matrix [out, in], a row [in], a column [out, 1] or a constant; they broadcast
@@ -18,33 +18,31 @@ SEEDS: dict[str, tuple[Expression, str]] = {
 """The published scores that the search starts from: name -> (expression, GROUP)."""
 
 FEW_ROUNDS, MOST_ROUNDS = 2.0, float(SWAP_ROUNDS)
-"""Of `exchange`: of formulas that compete, for what the first rounds tell of them is enough; and of the best, at the
-end. Any other whole number up to the most will do."""
-_ONCE = {"minmax", "zscore", "row_share", "column_share", "abs"}
-"""Operators that change nothing when they are applied a second time."""
+"""Rounds of `exchange`: of competing formulas, whose order the first rounds already show, and of the best ones at the
+end of a search. Any whole number up to MOST_ROUNDS is valid."""
+_IDEMPOTENT = {"minmax", "zscore", "row_share", "column_share", "abs"}
 
 
 def freeze(tree: Any) -> Expression:
-    """An expression from what JSON made of it (lists become tuples)."""
+    """An expression from its JSON form (lists become tuples)."""
     return tuple(freeze(part) for part in tree) if isinstance(tree, list) else tree
 
 
 def arguments(expression: Expression) -> tuple[Expression, ...]:
-    """The arguments of the outermost operator; none of a leaf."""
+    """The arguments of the outermost operator; empty for a leaf."""
     return expression[1:] if isinstance(expression, tuple) and expression[0] != CODE else ()
 
 
 def shape(expression: Expression) -> Shape:
-    """What the expression's value is before it is broadcast to the weight."""
+    """The shape of the expression's value before it is broadcast to the weight."""
     if isinstance(expression, str):
         return TERMINALS[expression].shape
     if not isinstance(expression, tuple):
         return "constant"
     if expression[0] == CODE:
         return "matrix"
-    gives = OPERATORS[expression[0]].gives
-    if gives:
-        return gives
+    if reduced := OPERATORS[expression[0]].gives:
+        return reduced
     shapes = {shape(argument) for argument in expression[1:]} - {"constant"}
     if "matrix" in shapes or len(shapes) > 1:
         return "matrix"
@@ -64,8 +62,8 @@ def codes(expression: Expression) -> list[str]:
 
 
 def sound(expression: Expression) -> bool:
-    """Whether every operator has arguments that mean something: exponents and rounds are numbers and nothing else is
-    a bare one, reductions reduce, exchanges are outermost, and there is at most one leaf of code."""
+    """Whether all operators have valid arguments: only exponents, rounds and second operands of `mul` and `add` may be
+    numbers, reductions apply to matrices, `exchange` is outermost, and at most one leaf is code."""
     return len(codes(expression)) <= 1 and _sound(expression)
 
 
@@ -93,7 +91,7 @@ def _sound(expression: Expression) -> bool:
 
 
 def non_negative(expression: Expression) -> bool:
-    """Whether the value cannot be below zero, by the operators alone."""
+    """Whether the operators guarantee a non-negative value."""
     if isinstance(expression, str):
         return True
     if not isinstance(expression, tuple):
@@ -109,7 +107,7 @@ def non_negative(expression: Expression) -> bool:
 
 
 def simplify(expression: Expression) -> Expression:
-    """Drop what changes nothing: pairs that cancel, what was done already, absolute values of what has no sign."""
+    """Remove operators without effect: pairs that cancel, repeated idempotent ones, `abs` of non-negative values."""
     if not arguments(expression):
         return expression
     assert isinstance(expression, tuple)
@@ -118,10 +116,10 @@ def simplify(expression: Expression) -> Expression:
     first = parts[0]
     inner = first[0] if isinstance(first, tuple) else None
     if (operator, inner) == ("neg", "neg"):
-        return _within(first)
+        return arguments(first)[0]
     if {operator, inner} == {"sqrt", "sqr"}:
-        return simplify(("abs", _within(first)))
-    if operator == inner and operator in _ONCE:
+        return simplify(("abs", arguments(first)[0]))
+    if operator == inner and operator in _IDEMPOTENT:
         return first
     if operator == "abs" and non_negative(first):
         return first
@@ -135,13 +133,8 @@ def simplify(expression: Expression) -> Expression:
     return (operator, *parts)
 
 
-def _within(expression: Any) -> Expression:
-    inside: Expression = expression[1]
-    return inside
-
-
 def formula(expression: Expression) -> str:
-    """The expression for people, on one line: `mul(|weight|, pow(input norm, 0.5))`."""
+    """The expression as text on one line: `mul(|weight|, pow(input norm, 0.5))`."""
     if isinstance(expression, str):
         return TERMINALS[expression].words
     if not isinstance(expression, tuple):

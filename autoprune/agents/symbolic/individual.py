@@ -1,4 +1,4 @@
-"""What the symbolic engine evolves: a formula, what it is compared within, and an allocation if it brings one."""
+"""The individuals that the symbolic engine evolves: a formula, its comparison group, and optionally an allocation."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ from autoprune.pruning.published import Expression
 
 @dataclass(frozen=True)
 class Individual:
-    """One of them. Others' code counts as a formula of one leaf."""
+    """One individual. The code of other proposers is a formula with a single leaf."""
 
     expression: Expression
     group: str
@@ -22,7 +22,7 @@ class Individual:
 
     @staticmethod
     def of(thought: dict[str, Any], code: str) -> "Individual":
-        """From a candidate's thought, where this engine wrote it, else from its code as a whole."""
+        """From the candidate's thought if this engine proposed it, else from its whole code."""
         group = "matrix" if 'GROUP = "matrix"' in code else "row"
         expression = thought.get("expression")
         if expression is None:
@@ -30,10 +30,7 @@ class Individual:
         return Individual(freeze(expression), group, thought.get("allocation"))
 
     def deepened(self) -> "Individual | None":
-        """The same with as many rounds of exchanges as there may be.
-
-        None where it has them already, and for others' code that cannot be taken whole.
-        """
+        """The same with MOST_ROUNDS of exchanges; None if it has them, or code that cannot be embedded whole."""
         deep = deepened(self.expression)
         match self.expression:
             case (name, code) if name == CODE and not can_embed_whole(code):
@@ -42,18 +39,17 @@ class Individual:
 
     @property
     def source(self) -> str:
-        """The candidate's source."""
         return source(self.expression, self.group, self.allocation)
 
     @property
     def size(self) -> int:
-        """Nodes of the formula, and constants of the allocation."""
-        spread = self.allocation or {}
-        return size(self.expression) + len(spread.get("knots", ())) + len(spread.get("roles", ()))
+        """Number of nodes of the formula and of constants of the allocation."""
+        allocation = self.allocation or {}
+        return size(self.expression) + len(allocation.get("knots", ())) + len(allocation.get("roles", ()))
 
 
 def without_exchanges(thought: dict[str, Any], code: str) -> str | None:
-    """The source of the formula alone, of a candidate of this engine that ends in exchanges; None of any other."""
+    """The formula's source without the outermost `exchange` of a candidate of this engine; None for any other."""
     individual = Individual.of(thought, code)
     match individual.expression:
         case ("exchange", inner, _):

@@ -1,8 +1,8 @@
-"""What expressions are made of: the inputs of the candidate's contract, and operators, each in torch and in numpy.
+"""The building blocks of expressions: the inputs of the candidate's contract, and operators in torch and in numpy.
 
-The torch text goes into a candidate's source. The numpy function computes the same on probes (`probes.py`), so that
-formulas which rank all weights alike are recognised before anything is measured. Operators are total: logarithms,
-roots, quotients and exponentials are guarded, so that finite inputs give finite scores.
+The torch template goes into a candidate's source. The numpy function computes the same on probes (`probes.py`), so that
+formulas with equal rankings are recognised before they are measured. Logarithms, roots, quotients and exponentials are
+guarded, so that finite inputs give finite scores.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ Array = npt.NDArray[np.float64]
 Shape = Literal["matrix", "row", "column", "constant"]
 EPS = 1e-8
 STEEPEST = 10.0
-"""Largest argument of an exponential: squared three times over it is still finite in float32."""
+"""Largest argument of an exponential: squared three times in a row, the result is still finite in float32."""
 
 
 @dataclass(frozen=True)
 class Terminal:
-    """An input: torch source, shape, how people call it. All inputs are non-negative."""
+    """An input: torch source, shape, and its name in text. All inputs are non-negative."""
 
     source: str
     shape: Shape
@@ -47,11 +47,11 @@ CODE = "code"
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: torch text by position, and the same in numpy.
+    """One operator: a torch template with positional arguments, and the same in numpy.
 
-    `keeps_sign`: its value is non-negative when its arguments are. `guards`: the first argument is made non-negative
-    where it is not so already. `gives`: the shape of a reduction's value; None: the arguments broadcast. `over`: it
-    sums over its argument, which must not be a constant.
+    `keeps_sign`: non-negative arguments give a non-negative value. `guards`: takes the absolute value of the first
+    argument unless it is known to be non-negative. `gives`: the shape of a reduction's value; None: the arguments
+    broadcast. `over`: sums over its argument, which must not be a constant.
     """
 
     template: str
@@ -100,8 +100,8 @@ OPERATORS = {
     "zscore": Operator("zscore({0})", 1, lambda a: (a - a.mean()) / (a.std(ddof=1) + EPS), keeps_sign=False, over=True),
     "exchange": Operator("exchange({0}, layer, GROUP, {1})", 2, lambda a, rounds: a),
 }
-"""`attention` takes its first argument in attention layers and its second elsewhere; `probes.py` sees to that. The
-scores of `exchange` rest on the full Hessian, which probes lack: there it ranks as its first argument does."""
+"""`attention` takes its first argument in attention layers and its second elsewhere; `probes.py` handles it. `exchange`
+needs the full Hessian, which probes lack: there it ranks like its first argument."""
 
 OUTERMOST = ("exchange",)
 REDUCTIONS = tuple(name for name, operator in OPERATORS.items() if operator.gives)

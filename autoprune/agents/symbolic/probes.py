@@ -1,6 +1,6 @@
-"""Formulas that rank all weights alike, told apart from the others without measuring: by their ranks on small probes.
+"""Recognises formulas that rank all weights alike without measuring them, by their ranks on three synthetic layers.
 
-Three made-up layers stand for all: what prunes the same weights of each in every row (or matrix) is taken as the same.
+Formulas that rank the weights of each row (or matrix) of all three in the same order count as equal.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from autoprune.pruning.published import Expression
 ROWS, COLUMNS = 8, 24
 SEED = 20
 LARGEST = 1e30
-"""Beyond this a score of float32 may overflow on a real layer."""
+"""Scores above this may overflow in float32 on a real layer."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A made-up layer: its inputs by terminal, and its role."""
+    """A synthetic layer: its inputs by terminal, and its role."""
 
     inputs: dict[str, Array]
     role: str
@@ -42,7 +42,7 @@ def _probes() -> tuple[Probe, ...]:
 
 
 def fingerprint(expression: Expression, group: str) -> str | None:
-    """Equal for formulas that rank alike; None where a score is not finite. Exchanges count by their rounds."""
+    """Equal for formulas that rank alike and have as many rounds of exchanges; None if a score is not finite."""
     digest = hashlib.sha256(group.encode())
     if isinstance(expression, tuple) and expression[0] in OUTERMOST:
         digest.update(f"{expression[0]} {expression[2]:g}".encode())
@@ -68,11 +68,10 @@ def _value(expression: Expression, probe: Probe) -> Array:
         return values[0] if probe.role in ATTENTION else values[1]
     if OPERATORS[name].guards:
         values[0] = np.abs(values[0])
-    value: Array = OPERATORS[name].value(*values)
-    return value
+    return OPERATORS[name].value(*values)
 
 
 def _of_code(source: str, role: str) -> Array:
-    """Numbers of either sign that stand for a code's score: the same for the same code, others for another."""
+    """Pseudo-random numbers in place of a code leaf's score, seeded by the code."""
     seed = hashlib.sha256(f"{role}\0{source}".encode()).digest()
     return np.random.default_rng(list(seed)).normal(size=(ROWS, COLUMNS))

@@ -1,4 +1,4 @@
-"""The proposer by rules: the operators of the bandit, applied to expressions and allocations."""
+"""The proposer by rules: applies the bandit's operators to expressions and allocations."""
 
 from random import Random
 from typing import Any
@@ -12,10 +12,10 @@ from autoprune.pruning.published import Expression
 
 GROUP_FLIP = 0.15
 OWN_ALLOCATION = 0.35
-"""How often a formula drawn anew brings an allocation of its own."""
+"""How often a new formula gets an allocation of its own."""
 TRIES = 30
 DEEPEN = "deepen"
-"""What is done at the end of a search (`search/finishing.py`), and not drawn before."""
+"""An operator that is only used at the end of a search (`search/finishing.py`)."""
 _WHY = {
     "initialise": "a weight term times an input term is the family of the published scores",
     "explore": "a formula unlike all before it may show what the family lacks",
@@ -29,20 +29,18 @@ _WHY = {
 
 
 class SymbolicProposer:
-    """Deterministic in the request's seed; revises by drawing again. Needs no language model.
+    """Deterministic in the request's seed. Needs no language model; revises by drawing again.
 
-    What ranks all weights as something known does, with the same allocation, is drawn again (`probes.py`).
+    It also draws again when a known algorithm ranks all weights alike (`probes.py`) with the same allocation.
     """
 
     def propose(self, request: Request) -> Draft:
         random = Random(f"{request.seed}/{request.plan['slot']}/{request.revision}")
-        known = {
-            key for algorithm in request.known if (key := _key(Individual.of(algorithm.thought, algorithm.source)))
-        }
+        known_keys = {_key(Individual.of(algorithm.thought, algorithm.source)) for algorithm in request.known}
         drawn = self._vary(request, random)
         for _ in range(TRIES):
             key = _key(drawn)
-            if key and key not in known and drawn.source != request.previous:
+            if key and key not in known_keys and drawn.source != request.previous:
                 break
             drawn = self._vary(request, random)
         spread = allocation.words(drawn.allocation)
@@ -59,9 +57,9 @@ class SymbolicProposer:
     def _vary(self, request: Request, random: Random) -> Individual:
         parents = [Individual.of(parent.thought, parent.source) for parent in request.parents]
         if not parents or request.plan["operator"] in ("initialise", "explore"):
-            new = variation.explore if request.plan["operator"] == "explore" else variation.initialise
+            draw = variation.explore if request.plan["operator"] == "explore" else variation.initialise
             spread = allocation.draw(random) if random.random() < OWN_ALLOCATION else None
-            return Individual(new(random), "matrix" if random.random() < GROUP_FLIP else "row", spread)
+            return Individual(draw(random), "matrix" if random.random() < GROUP_FLIP else "row", spread)
         first = parents[0]
         if request.plan["operator"] == DEEPEN:
             return first.deepened() or first
@@ -89,6 +87,6 @@ def _changed(operator: str, parents: list[Individual], random: Random) -> Expres
 
 
 def _key(individual: Individual) -> tuple[str, str] | None:
-    """What makes an individual the same as another; None of one whose scores are not finite on probes."""
-    printed = fingerprint(individual.expression, individual.group)
-    return None if printed is None else (printed, str(individual.allocation))
+    """Equal for individuals that count as the same; None if a score is not finite on the probes."""
+    ranks = fingerprint(individual.expression, individual.group)
+    return None if ranks is None else (ranks, str(individual.allocation))

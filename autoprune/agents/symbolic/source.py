@@ -1,4 +1,4 @@
-"""The readable source that an expression, with an allocation if it has one, stands for."""
+"""Renders an expression, and its allocation if it has one, as a candidate's source."""
 
 import ast
 import re
@@ -21,13 +21,13 @@ def source(expression: Expression, group: str, allocation: Allocation | None = N
     helpers = [code for name, code in _HELPERS.items() if f"{name}(" in body]
     names = [name for name in TERMINALS if re.search(rf"\b{name}\b", body)]
     inputs = "".join(f"    {name} = {TERMINALS[name].source}\n" for name in names)
-    others = [embedded(code) for code in codes(expression)]
+    leaves = [embedded(code) for code in codes(expression)]
     body = body[1:-1] if body.startswith("(") and _closes_at_end(body) else body
     scoring = f"def score(layer):\n{inputs}    return {body}\n"
-    parts = [*(other.body for other in others), *helpers, scoring]
+    parts = [*(leaf.body for leaf in leaves), *helpers, scoring]
     if allocation:
         parts.append(allocation_source(allocation))
-    imports = {line for other in others for line in other.imports}
+    imports = {line for leaf in leaves for line in leaf.imports}
     imports |= {f"import {name}" for name in ALLOWED_IMPORTS if any(f"{name}." in text for text in parts)}
     constants = f'GROUP = "{group}"\n' + ("EPS = 1e-8\n" if any(re.search(r"\bEPS\b", text) for text in parts) else "")
     head = f'"""Score: {formula(expression)}."""\n'
@@ -37,12 +37,12 @@ def source(expression: Expression, group: str, allocation: Allocation | None = N
 
 
 def part(name: str) -> str:
-    """The text of a helper that has a file of its own: candidates get it, this program never imports it."""
+    """The text of a helper in `parts/`, which is inserted into candidates and never imported here."""
     return files("autoprune.agents.symbolic").joinpath(f"parts/{name}.py").read_text(encoding="utf-8")
 
 
 def _exchange() -> str:
-    """The part `exchange` with the rounds of swaps that it shares with the refinement of published baselines."""
+    """The helper `exchange` with `pruning/swaps.py`, which the refinement of published baselines uses as well."""
     swaps = files("autoprune.pruning").joinpath("swaps.py").read_text(encoding="utf-8")
     return "\n\n".join(_below_imports(text) for text in (part("exchange"), swaps))
 

@@ -1,4 +1,7 @@
-"""How expressions vary: drawn anew, changed in structure or constants, simplified, crossed. Pure, given a generator."""
+"""Variation of expressions: initialisation, mutation of structure or constants, simplification, crossover.
+
+All functions are pure, given a random generator.
+"""
 
 from collections.abc import Callable, Iterator
 from random import Random
@@ -19,19 +22,19 @@ LARGEST = 24
 EXPONENTS = (0.25, 0.33, 0.5, 0.67, 0.75, 1.25, 1.5, 2.0)
 FACTORS = (0.5, 0.7, 0.85, 1.2, 1.5, 2.0)
 EXCHANGE = 0.6
-"""How often the mask of a formula that is new, or of a parent that does without, is improved by exchanges."""
+"""How often exchanges are added to a new formula, or to a parent without them."""
 GRADIENT = 0.15
-"""How often a new leaf that is a matrix is the gradient: it costs a backward pass over the calibration text, once."""
+"""How often a new matrix leaf is the gradient, which costs one backward pass over the calibration text."""
 _INPUTS = tuple(name for name, terminal in TERMINALS.items() if terminal.shape == "row")
 _PLACE = tuple(name for name, terminal in TERMINALS.items() if terminal.shape == "constant")
 _BINARY = ("add", "mul", "mul", "div", "sub", "attention")
 
 
 def initialise(random: Random) -> Expression:
-    """A weight term times an input term, each bent a little: the family that the published scores belong to."""
-    bent: Expression = ("pow", "W", random.choice(EXPONENTS))
+    """A weight term times an input term, with exponents: the family of the published scores."""
+    power: Expression = ("pow", "W", random.choice(EXPONENTS))
     shares: Expression = ("add", ("row_share", "W"), ("column_share", "W"))
-    weight: Expression = random.choice(("W", bent, shares))
+    weight: Expression = random.choice(("W", power, shares))
     inputs: Expression = ("pow", random.choice(_INPUTS), random.choice(EXPONENTS))
     if random.random() < 0.4:
         inputs = (random.choice(("add", "mul")), inputs, random.choice(_INPUTS))
@@ -41,12 +44,12 @@ def initialise(random: Random) -> Expression:
 
 
 def explore(random: Random, depth: int = 3) -> Expression:
-    """A random tree, of any family."""
+    """A random tree."""
     return _matrix(lambda: _maybe_exchanged(_grow(random, depth), random))
 
 
 def mutate_structure(parent: Expression, random: Random) -> Expression:
-    """One subtree is replaced by a new one, or wrapped in an operator."""
+    """Replace one subtree by a new one, or wrap it in an operator."""
 
     def attempt() -> Expression:
         if random.random() < EXCHANGE and _bare(parent) == parent:
@@ -65,7 +68,7 @@ def mutate_structure(parent: Expression, random: Random) -> Expression:
 
 
 def mutate_constants(parent: Expression, random: Random) -> Expression:
-    """One constant is changed, but not the rounds of exchanges; where there is none, an input gets an exponent."""
+    """Change one constant, but not the rounds of exchanges; without constants, give an input an exponent."""
 
     formula = _bare(parent)
 
@@ -84,7 +87,7 @@ def mutate_constants(parent: Expression, random: Random) -> Expression:
 
 
 def shrink(parent: Expression, random: Random) -> Expression:
-    """One operator gives way to one of its arguments; a leaf alone is explored from anew."""
+    """Replace one operator by one of its arguments; a single leaf is replaced by a new formula."""
     if not arguments(parent):
         return initialise(random)
 
@@ -97,7 +100,7 @@ def shrink(parent: Expression, random: Random) -> Expression:
 
 
 def cross(one: Expression, other: Expression, random: Random) -> Expression:
-    """A subtree of one parent takes a place in the other, or the two are multiplied, each brought to one scale."""
+    """Replace a subtree of one parent by one of the other, or multiply the two after min-max scaling."""
 
     def attempt() -> Expression:
         if random.random() < 0.25:
@@ -109,18 +112,18 @@ def cross(one: Expression, other: Expression, random: Random) -> Expression:
 
 
 def deepened(expression: Expression) -> Expression | None:
-    """The same with as many rounds of exchanges as there may be; None where it has them already."""
+    """The same with MOST_ROUNDS of exchanges; None if it has them already."""
     deep: Expression = ("exchange", _bare(expression), MOST_ROUNDS)
     return None if expression == deep else deep
 
 
 def _bare(expression: Expression) -> Expression:
-    """Without the exchanges at its end."""
+    """The expression without an outermost `exchange`."""
     return arguments(expression)[0] if isinstance(expression, tuple) and expression[0] == "exchange" else expression
 
 
 def _ended_as(parent: Expression, formula: Expression) -> Expression:
-    """The formula with the same exchanges at its end as the parent has, if it has any."""
+    """The formula with the parent's outermost `exchange`, if it has one."""
     return ("exchange", formula, parent[2]) if isinstance(parent, tuple) and parent[0] == "exchange" else formula
 
 
@@ -128,8 +131,8 @@ def _changed(parent: Expression, place: tuple[int, ...], random: Random) -> floa
     value, holder = _at(parent, place), _at(parent, place[:-1])
     assert isinstance(value, float)
     assert isinstance(holder, tuple)
-    largest = 4.0 if holder[0] == "pow" else 1000.0
-    return round(min(max(value * random.choice(FACTORS), 0.05), largest), 3)
+    limit = 4.0 if holder[0] == "pow" else 1000.0
+    return round(min(max(value * random.choice(FACTORS), 0.05), limit), 3)
 
 
 def _maybe_exchanged(expression: Expression, random: Random) -> Expression:
@@ -152,7 +155,7 @@ def _grow(random: Random, depth: int) -> Expression:
 
 
 def _matrix(attempt: Callable[[], Expression], unlike: Expression | None = None) -> Expression:
-    """The first attempt that is a matrix, not too large, and new; after many, a product with the weight."""
+    """The first of 50 attempts that is a sound matrix, not too large, and new; else a simple product."""
     for _ in range(50):
         drawn = simplify(attempt())
         if sound(drawn) and shape(drawn) == "matrix" and size(drawn) <= LARGEST and drawn != unlike:

@@ -1,5 +1,5 @@
-"""Which chat model answers, and opening it: an OpenAI-compatible endpoint, the local model, the target itself, a
-recording, or none.
+"""Chooses and opens the chat model: an OpenAI-compatible endpoint, the local model, the target itself, a recording, or
+none.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from autoprune.config_sections import ChatSettings, LLMSettings, Role
 from autoprune.config_values import ChatProvider, Profile, check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
-from autoprune.llm.own_weights import OwnWeights, own_weights
+from autoprune.llm.own_weights import OwnWeights, find_model, own_weights
 from autoprune.llm.parse import clean
 from autoprune.llm.recorded_settings import target_name
 from autoprune.llm.recording import Recording, open_recording, replays
@@ -23,7 +23,7 @@ from autoprune.llm.reply import Journal
 from autoprune.runs.recorded import recording_line
 
 if TYPE_CHECKING:
-    from autoprune.llm.client import Chat, Heard, Keep
+    from autoprune.llm.client import Chat, OnAnswer, OnReply
     from autoprune.llm.endpoint import Endpoint
 
 logger = logging.getLogger(__name__)
@@ -32,14 +32,14 @@ VENDOR_MODEL = "gpt-4.1-mini"
 INSTALL_LOCAL = "pip install 'autoprune[local-llm]'"
 LIST_SECONDS = 15.0
 PATIENCE = 90.0
-"""Seconds for a whole reply of the local model: on a slow machine they become shorter."""
+"""Seconds for a whole reply of the local model; on a slow machine it is asked for shorter replies."""
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What answers, and why. `own`: for self, the file of the target's weights; `recording`: for replay, what is
-    played. `profile`: which prompts are written."""
+    """The chosen provider and the reason. `own`: for self, the file of the target's weights. `profile`: of the
+    prompts. `recording`: for replay."""
 
     provider: ChatProvider
     why: str
@@ -49,11 +49,11 @@ class Choice:
 
 
 def choose_llm(settings: LLMSettings, target: str = "") -> Choice:
-    """Settle `auto`: a recording that is named, else a configured endpoint, else the local model if it is installed,
-    else no LLM; told to the user.
+    """Choose the provider and log the choice. `auto`: a recording in the settings, else a configured endpoint, else the
+    local model if it is installed, else no LLM.
 
-    `target`: the search's model, which `self` asks for.
-    Raises UsageError when what was asked for by name is not configured, not installed or, for self, not possible.
+    `target`: the search's model, for `self`. Raises UsageError for a provider that is not configured, not installed or,
+    for self, not possible.
     """
     choice = _choose(settings, target)
     if choice.provider == "symbolic":
@@ -61,10 +61,10 @@ def choose_llm(settings: LLMSettings, target: str = "") -> Choice:
         return choice
     if settings.profile == "auto":
         profile: Profile = "strong" if choice.provider == "openai" else "small"
-        ground = "an endpoint" if profile == "strong" else "a model on this machine"
+        reason = "an endpoint" if profile == "strong" else "a model on this machine"
     else:
-        profile, ground = settings.profile, "as recorded" if choice.recording else "asked for"
-    logger.info(f"LLM: {choice.provider} ({choice.why}); prompts: {profile} ({ground}; llm.profile)")
+        profile, reason = settings.profile, "as recorded" if choice.recording else "asked for"
+    logger.info(f"LLM: {choice.provider} ({choice.why}); prompts: {profile} ({reason}; llm.profile)")
     return replace(choice, profile=profile)
 
 
@@ -91,28 +91,28 @@ def _choose(settings: LLMSettings, target: str) -> Choice:
 
 
 def engine_problem() -> str | None:
-    """Why the local model's engine cannot be used here; None if it can.
+    """Why the local model's engine cannot be used; None if it can.
 
-    It is imported, since a library of the system that it needs may be missing; in a process of its own, since one built
-    for another processor ends the process, and its threads need not meet torch's.
+    The engine is imported, since it may lack system libraries; in a separate process, since an engine built for another
+    processor crashes, and to keep its threads apart from torch's.
     """
     if find_spec("xllamacpp") is None:
         return f"is not installed ({INSTALL_LOCAL} adds it)"
-    tried = subprocess.run([sys.executable, "-Pc", "import xllamacpp"], capture_output=True, text=True, check=False)
-    if tried.returncode == 0:
+    result = subprocess.run([sys.executable, "-Pc", "import xllamacpp"], capture_output=True, text=True, check=False)
+    if result.returncode == 0:
         return None
-    said = tried.stderr.strip().splitlines() or [f"the process ended with {tried.returncode}"]
-    return f"is installed but cannot be imported ({said[-1]})"
+    lines = result.stderr.strip().splitlines() or [f"the process ended with {result.returncode}"]
+    return f"is installed but cannot be imported ({lines[-1]})"
 
 
 def _choose_self(settings: LLMSettings, target: str) -> Choice:
-    """All agents are the target: an agent with a model or an endpoint of its own would make that untrue."""
-    places = {"llm.base_url": settings.base_url}
+    """All agents are the target, so no agent may have a model or an endpoint of its own."""
+    excluded = {"llm.base_url": settings.base_url}
     for role, own in settings.roles.items():
-        places |= {f"llm.roles.{role}.base_url": own.base_url, f"llm.roles.{role}.model": own.model}
-    for place, value in places.items():
+        excluded |= {f"llm.roles.{role}.base_url": own.base_url, f"llm.roles.{role}.model": own.model}
+    for key, value in excluded.items():
         if value is not None:
-            raise UsageError(f"llm.provider = self means the target for every agent; it excludes {place}")
+            raise UsageError(f"llm.provider = self means the target for every agent; it excludes {key}")
     weights = own_weights(target, settings.model)
     return Choice("self", f"asked for: the agents are the target; {weights.name} is served, {weights.ground}", weights)
 
@@ -128,7 +128,7 @@ def _choose_replay(settings: LLMSettings, target: str) -> Choice:
 
 
 def _endpoint_setting(settings: LLMSettings) -> str | None:
-    """Which setting makes an endpoint known, if any."""
+    """The setting that configures an endpoint, if any."""
     if settings.base_url:
         return "llm.base_url is set"
     for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
@@ -145,22 +145,22 @@ def open_chats(
     seed: int | None = None,
     journal: Journal | None = None,
     before_call: Callable[[str], None] = lambda role: None,
-    turn: contextlib.AbstractContextManager[Any] | None = None,
-    heard: "Heard" = lambda key, model, role, turn: None,
-    keep: "Keep" = lambda question, messages, turn, problem: None,
+    lock: contextlib.AbstractContextManager[Any] | None = None,
+    on_reply: "OnReply" = lambda key, model, role, turn: None,
+    on_answer: "OnAnswer" = lambda question, messages, turn, problem: None,
     proven: bool = False,
 ) -> "Iterator[dict[str, Chat]]":
-    """The chat model of every agent, ready to be asked; none for symbolic. Agents without settings of their own share.
+    """Role -> chat model; empty for symbolic. Agents with the same settings share one.
 
-    `turn` is held around calls to a model on this machine (local, or a loopback address) only. A local server runs as
-    long as this is open: open it in a thread that lives as long (see LocalServer). `proven`: the run has had answers.
-    `keep` gets every request and answer.
+    `lock`: held during calls to a model on this machine (local, or a loopback address). `proven`: the run has had
+    answers. For the others see Chat. A local server ends with the thread that opens it (see LocalServer).
+
     Raises ChatError, DownloadError or UsageError when a model cannot be used, RunPaused when a proven endpoint is down.
     """
     if choice.provider == "symbolic":
         yield {}
         return
-    # These take a second to import, which a symbolic run need not pay.
+    # Imported here: they take a second, which a symbolic run does not need.
     from autoprune.llm.client import Chat
     from autoprune.llm.endpoint import is_loopback
 
@@ -169,44 +169,41 @@ def open_chats(
         from autoprune.llm.replay import Replayer
 
         replayer = Replayer(choice.recording)
-        yield {
-            role: Chat(replayer.endpoint(role), journal=journal, before_call=before_call, heard=heard, answers=replayer)
-            for role in ROLES
-        }
+        common: dict[str, Any] = {"journal": journal, "before_call": before_call, "on_reply": on_reply}
+        yield {role: Chat(replayer.endpoint(role), answers=replayer, **common) for role in ROLES}
         return
-    wanted = {role: settings.for_role(role) for role in ROLES}
+    by_role = {role: settings.for_role(role) for role in ROLES}
     with contextlib.ExitStack() as stack:
         endpoints: dict[tuple[str | None, str | None], Endpoint] = {}
         chats: dict[ChatSettings, Chat] = {}
-        for role, own in wanted.items():
+        for role, own in by_role.items():
             if own in chats:
                 continue
-            where = own.model, own.base_url
-            if where not in endpoints:
-                elsewhere = choice.provider == "openai" or settings.of_role(role).base_url is not None
-                local = None if elsewhere else stack.enter_context(_local(own, choice.own, seed))
-                endpoints[where] = local or _remote(own, seed, proven)
-            endpoint = replace(endpoints[where], temperature=own.temperature, max_reply_tokens=own.reply_tokens)
+            address = own.model, own.base_url
+            if address not in endpoints:
+                remote = choice.provider == "openai" or settings.of_role(role).base_url is not None
+                local = None if remote else stack.enter_context(_local(own, choice.own, seed))
+                endpoints[address] = local or _remote(own, seed, proven)
+            endpoint = replace(endpoints[address], temperature=own.temperature, max_reply_tokens=own.reply_tokens)
             chats[own] = Chat(
                 endpoint,
                 journal=journal,
                 before_call=before_call,
-                turn=turn if is_loopback(endpoint.base_url) else None,
-                heard=heard,
-                keep=keep,
+                lock=lock if is_loopback(endpoint.base_url) else None,
+                on_reply=on_reply,
+                on_answer=on_answer,
                 proven=proven,
             )
             stack.callback(chats[own].close)
             if own != settings.for_role("proposer"):
                 logger.info(f"{role}: {endpoint.model} at {without_user(endpoint.base_url)}")
-        yield {role: chats[own] for role, own in wanted.items()}
+        yield {role: chats[own] for role, own in by_role.items()}
 
 
 @contextlib.contextmanager
 def _local(settings: ChatSettings, target: OwnWeights | None, seed: int | None) -> "Iterator[Endpoint]":
     from autoprune.llm.endpoint import Endpoint
     from autoprune.llm.local import LocalServer
-    from autoprune.llm.model_file import find_model
     from autoprune.runs.prices import free
 
     file = target.find() if target else find_model(settings.model)
@@ -216,8 +213,6 @@ def _local(settings: ChatSettings, target: OwnWeights | None, seed: int | None) 
             base_url=server.base_url,
             model=file.stem,
             api_key=server.api_key,
-            temperature=settings.temperature,
-            max_reply_tokens=settings.reply_tokens,
             timeout=settings.reply_seconds,
             retries=settings.retries,
             price=free,
@@ -232,14 +227,14 @@ def _remote(settings: ChatSettings, seed: int | None, proven: bool) -> "Endpoint
     from autoprune.llm.endpoint import Endpoint, is_loopback
     from autoprune.runs.prices import cost
 
-    known = os.environ.get("OPENAI_BASE_URL")
+    from_environment = os.environ.get("OPENAI_BASE_URL")
     try:
-        check_address(known or "")
+        check_address(from_environment or "")
     except ValueError as error:
         raise UsageError(f"OPENAI_BASE_URL: {error}") from None
-    # A run's own settings do not hold the user and the password of an address.
-    same = known and settings.base_url == without_user(known)
-    base_url = (known if same else settings.base_url) or known or VENDOR_URL
+    # A run's stored settings hold an address without its user and password.
+    same = from_environment and settings.base_url == without_user(from_environment)
+    base_url = (from_environment if same else settings.base_url) or from_environment or VENDOR_URL
     key = os.environ.get("OPENAI_API_KEY", "").strip() or "none"
     if not key.isascii() or not key.isprintable():
         raise UsageError("OPENAI_API_KEY holds a character that no key has; was it copied whole, without quotes?")
@@ -250,8 +245,6 @@ def _remote(settings: ChatSettings, seed: int | None, proven: bool) -> "Endpoint
         base_url=base_url,
         model=model,
         api_key=key,
-        temperature=settings.temperature,
-        max_reply_tokens=settings.reply_tokens,
         timeout=settings.reply_seconds,
         retries=settings.retries,
         price=cost,
@@ -261,7 +254,7 @@ def _remote(settings: ChatSettings, seed: int | None, proven: bool) -> "Endpoint
 
 
 def _only_model(base_url: str, key: str, proven: bool) -> str:
-    """The model of an endpoint that serves just one, as own servers often do."""
+    """The model of an endpoint that serves a single one, as self-hosted servers often do."""
     import openai
 
     from autoprune.llm.faults import Action, diagnose
@@ -276,6 +269,6 @@ def _only_model(base_url: str, key: str, proven: bool) -> str:
             raise RunPaused(f"{problem}; nothing is lost, `autoprune resume` goes on once it answers again") from None
         raise ChatError(problem) from None
     if len(names) != 1:
-        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise UsageError(f"llm.model must name one of the {len(names)} models of {without_user(base_url)}: {some}")
+        listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise UsageError(f"llm.model must name one of the {len(names)} models of {without_user(base_url)}: {listed}")
     return names[0]

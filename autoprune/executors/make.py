@@ -1,4 +1,4 @@
-"""From settings to an executor."""
+"""Makes the executor that the settings ask for."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ ComputeLock = AbstractContextManager[Any]
 
 
 def check_executor(settings: ExecutorSettings) -> None:
-    """Raises UsageError for what can be known to fail before anything is loaded."""
+    """Raises UsageError for settings that are certain to fail, before anything is loaded."""
     if settings.kind == "ray":
         from autoprune.executors.ray import check_ray
 
@@ -28,10 +28,10 @@ def check_executor(settings: ExecutorSettings) -> None:
 
 
 def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock) -> Executor | None:
-    """The executor that the settings ask for, on a bench; None where candidates are measured in this process.
+    """The executor of the settings, on a bench; None if candidates are measured in this process.
 
-    `engine`: the coordinator's sandbox, which the workers use too. `lock`: held while the bench is used. What was
-    chosen is logged, and every worker that is lost. Raises UsageError for what cannot be had.
+    `engine`: the coordinator's sandbox, which the workers use as well. `lock`: held while the bench is in use. Logs its
+    choice. Raises UsageError for an executor that is not available.
     """
     settings = config.executor
     if settings.kind == "here":
@@ -40,7 +40,7 @@ def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock) 
     if gpus is None:
         gpus = 1.0 if bench.target.device.type == "cuda" else 0.0
     with lock:
-        bench.bundle()  # the workers begin with what is collected now
+        bench.bundle()  # the workers start with these statistics
     make = _processes if settings.kind == "processes" else _on_ray
     pool = make(config, bench, engine, gpus, lock)
     size = config.search.generation_size
@@ -57,18 +57,18 @@ def _processes(config: Config, bench: Bench, engine: str, gpus: float, lock: Com
     settings, size = config.executor, config.search.generation_size
     cpus = len(os.sched_getaffinity(0))
     visible = _visible_gpus() if gpus else []
-    most = int(len(visible) / gpus) if gpus else cpus // (settings.cores_per_worker or 1)
-    workers = settings.workers or max(1, min(size, most))
-    if gpus and workers > most:
+    capacity = int(len(visible) / gpus) if gpus else cpus // (settings.cores_per_worker or 1)
+    workers = settings.workers or max(1, min(size, capacity))
+    if gpus and workers > capacity:
         raise UsageError(f"{workers} workers with {gpus:g} GPUs each do not fit on the {len(visible)} of this machine")
     cores = settings.cores_per_worker or max(1, cpus // workers)
-    opening = WorkerSpec.of(config, bench, engine, cores)
+    spec = WorkerSpec.of(config, bench, engine, cores)
     starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workers-fork")
 
     def start(place: int) -> ProcessHandle:
-        return ProcessHandle(place, opening, starter, gpu_of(place, gpus, visible) if gpus else None)
+        return ProcessHandle(place, spec, starter, gpu_of(place, gpus, visible) if gpus else None)
 
-    logger.info(f"executor: {workers} processes on this machine, {_each(cores, gpus)} each")
+    logger.info(f"executor: {workers} processes on this machine, {_resources(cores, gpus)} each")
     return Pool(start, workers, {"threads": cores}, _statistics(bench, lock))
 
 
@@ -80,17 +80,17 @@ def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, lock: Comput
     cores = settings.cores_per_worker or 1
     ray.connect(settings.address)
     try:
-        places = ray.room(cores, gpus)
-        workers = settings.workers or min(config.search.generation_size, places)
+        capacity = ray.room(cores, gpus)
+        workers = settings.workers or min(config.search.generation_size, capacity)
         if not workers:
-            raise UsageError(f"no node of the Ray cluster has {_each(cores, gpus)} for a worker")
-        opening, store, bundle = WorkerSpec.of(config, bench, engine, cores), ray.Store(bench, lock), bench.bundle()
+            raise UsageError(f"no node of the Ray cluster has {_resources(cores, gpus)} for a worker")
+        spec, store, bundle = WorkerSpec.of(config, bench, engine, cores), ray.Store(bench, lock), bench.bundle()
 
         def start(place: int) -> ray.RayHandle:
-            return ray.RayHandle(place, opening, store, bundle, gpus)
+            return ray.RayHandle(place, spec, store, bundle, gpus)
 
-        found = f"which has room for {places}" if places < workers else f"of {places} that have room"
-        logger.info(f"executor: {workers} workers on a Ray cluster, {found}, {_each(cores, gpus)} each")
+        limit = f"which has room for {capacity}" if capacity < workers else f"of {capacity} that have room"
+        logger.info(f"executor: {workers} workers on a Ray cluster, {limit}, {_resources(cores, gpus)} each")
         conditions = {"threads": cores, "cluster": True}
         return Pool(start, workers, conditions, _statistics(bench, lock), ray.disconnect)
     except UsageError:
@@ -107,12 +107,12 @@ def _statistics(bench: Bench, lock: ComputeLock) -> Callable[[tuple[str, ...]], 
 
 
 def _visible_gpus() -> list[str]:
-    """As CUDA names them in CUDA_VISIBLE_DEVICES."""
+    """The names that CUDA_VISIBLE_DEVICES uses."""
     import torch
 
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return named.split(",") if named else [str(number) for number in range(torch.cuda.device_count())]
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return names.split(",") if names else [str(number) for number in range(torch.cuda.device_count())]
 
 
-def _each(cores: int, gpus: float) -> str:
+def _resources(cores: int, gpus: float) -> str:
     return f"{cores} core{'s' * (cores > 1)}" + (f" and {gpus:g} GPU{'s' * (gpus != 1)}" if gpus else "")

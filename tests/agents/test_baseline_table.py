@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoprune.agents.bar import bar, densities
+from autoprune.agents.baseline_table import baseline_table, densities
 from autoprune.agents.briefing import lessons
 from autoprune.pruning.layers import LayerInfo
 from autoprune.runs.measurement import LayerDiagnostic, Measurement
@@ -36,7 +36,7 @@ def row(subject, perplexity, seconds=0.0, **more):
 
 
 def test_the_best_comes_with_its_densities_and_each_with_its_seconds_where_it_was_measured_now():
-    told = bar([row("wanda+swaps+sdsa", 34.2, 14.6), row("wanda+uniform", 60.4, untuned=True)], LAYERS, 14.7)
+    told = baseline_table([row("wanda+swaps+sdsa", 34.2, 14.6), row("wanda+uniform", 60.4, untuned=True)], LAYERS, 14.7)
     head, best, other = told.splitlines()
     assert "16 rounds of swaps" in head
     assert best.startswith("- wanda+swaps+sdsa: 34.20, weighted reconstruction error 0.0300, masks in 15 s <- this is")
@@ -45,7 +45,7 @@ def test_the_best_comes_with_its_densities_and_each_with_its_seconds_where_it_wa
 
 
 def test_without_refined_baselines_nothing_is_said_of_swaps():
-    assert "swaps" not in bar([row("wanda+uniform", 60.4)], LAYERS, 14.7)
+    assert "swaps" not in baseline_table([row("wanda+uniform", 60.4)], LAYERS, 14.7)
 
 
 def test_layers_of_which_nothing_is_known_have_no_density():

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from autoprune.config_sections import LLMSettings
 from autoprune.errors import ChatError, UsageError
-from autoprune.llm import choose
-from autoprune.llm.choose import VENDOR_MODEL, choose_llm, open_chats
+from autoprune.llm import provider
 from autoprune.llm.endpoint import is_loopback
+from autoprune.llm.provider import VENDOR_MODEL, choose_llm, open_chats
 from tests.llm.faulty_server import ChatServer
 
 
@@ -21,7 +21,7 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda name: object() if yes else None)
+    monkeypatch.setattr(provider, "find_spec", lambda name: object() if yes else None)
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) -> None:
@@ -238,7 +238,7 @@ def test_turn_is_held_for_a_model_on_this_machine(chat_server: ChatServer) -> No
         entered.append(True)
         yield
 
-    with opened(LLMSettings(base_url=chat_server.base_url), turn=turn()) as chat:
+    with opened(LLMSettings(base_url=chat_server.base_url), lock=turn()) as chat:
         chat.ask("k", "proposer", [{"role": "user", "content": "hi"}])
     assert entered
 

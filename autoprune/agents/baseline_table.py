@@ -1,0 +1,57 @@
+"""Text about baselines for a strong model's prompt: their perplexities, and the density of each layer role."""
+
+from collections.abc import Sequence
+
+from autoprune.config_values import SWAP_ROUNDS
+from autoprune.evaluation.tuning import parameters_of
+from autoprune.measuring.baselines import baselines
+from autoprune.measuring.workbench import Workbench
+from autoprune.pruning.layers import THIRDS, LayerInfo
+from autoprune.runs.measurement import Measurement
+
+
+def baseline_rows(workbench: Workbench) -> list[Measurement]:
+    """The baselines on the search split, best first."""
+    rows = (baseline.measured(workbench, "search") for baseline in baselines(workbench))
+    return sorted(rows, key=lambda row: row.perplexity)
+
+
+def baseline_table(rows: Sequence[Measurement], layers: Sequence[LayerInfo], dense: float) -> str:
+    """The baselines as text, best first, with the densities of the best; `dense`: the dense model's perplexity."""
+    refined = any("+swaps" in row.subject for row in rows)
+    swaps = (
+        f" `+swaps`: the mask of the score is then improved by {SWAP_ROUNDS} rounds of swaps of a kept and a pruned "
+        "weight within each row, as long as p H p^T falls."
+    )
+    lines = [
+        f"Published scores with an allocation, perplexity on the search split (dense {dense:.2f}).{swaps * refined}"
+    ]
+    for row in rows:
+        parameters = parameters_of(row)
+        lines.append(f"- {row.name}: {row.perplexity:.2f}{f' ({parameters})' * bool(parameters)}{_costs(row)}")
+    if rows:
+        lines[1] += f" <- this is what you have to beat. {densities(rows[0], layers)}"
+    return "\n".join(lines)
+
+
+def _costs(row: Measurement) -> str:
+    """The reconstruction error, by which candidates are stopped early, and the time for masks that were made now."""
+    error, seconds = row.reconstruction, row.seconds.get("mask", 0.0)
+    weighted = f", weighted reconstruction error {error:.4f}" if error is not None else ""
+    return weighted + (f", masks in {seconds:.0f} s" if seconds >= 1 else "")
+
+
+def densities(row: Measurement, layers: Sequence[LayerInfo]) -> str:
+    """The density of each role by third of the depth, after the projection onto the budget."""
+    sparsity = {layer.name: layer.sparsity for layer in row.layers}
+    measured = [layer for layer in layers if layer.name in sparsity]
+    parts = []
+    for role in dict.fromkeys(layer.role for layer in measured):
+        kept = []
+        for third in THIRDS:
+            group = [layer for layer in measured if (layer.role, layer.third) == (role, third)]
+            if group:
+                zeros = sum(sparsity[layer.name] * layer.size for layer in group)
+                kept.append(f"{1 - zeros / sum(layer.size for layer in group):.3f}")
+        parts.append(f"{role} {'/'.join(kept)}")
+    return f"It keeps, by third of the depth: {', '.join(parts)}." if parts else ""

@@ -42,10 +42,10 @@ def entries() -> list[Entry]:
     return [Entry(kind, path, _used(path)) for kind, path in sorted(_found(cache_dir()))]
 
 
-def size(found: Iterable[Entry]) -> int:
+def size(held: Iterable[Entry]) -> int:
     """Bytes on disk. A file counts once, though bundles of statistics share the weights' files by hard links."""
-    files = (about for each in found for about in _files(each.path))
-    return sum({(about.st_dev, about.st_ino): 512 * about.st_blocks for about in files}.values())
+    files = (status for entry in held for status in _files(entry.path))
+    return sum({(status.st_dev, status.st_ino): 512 * status.st_blocks for status in files}.values())
 
 
 def clear(kinds: Iterable[str], days: float) -> tuple[list[Entry], int]:
@@ -54,14 +54,14 @@ def clear(kinds: Iterable[str], days: float) -> tuple[list[Entry], int]:
     Raises AutoPruneError for what may not be removed; what another process removes meanwhile is no error.
     """
     wanted, since, everything = set(kinds), time.time() - DAY * days, entries()
-    unused = [each for each in everything if each.kind in wanted and each.used <= since]
+    unused = [entry for entry in everything if entry.kind in wanted and entry.used <= since]
     before = size(everything)
-    for each in unused:
+    for entry in unused:
         try:
             with suppress(FileNotFoundError):
-                shutil.rmtree(each.path) if each.path.is_dir() else each.path.unlink()
+                shutil.rmtree(entry.path) if entry.path.is_dir() else entry.path.unlink()
         except OSError as error:
-            raise AutoPruneError(f"cannot remove {error.filename or each.path}: {error.strerror}") from None
+            raise AutoPruneError(f"cannot remove {error.filename or entry.path}: {error.strerror}") from None
     return unused, before - size(everything)
 
 
@@ -78,7 +78,7 @@ def _found(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _used(path: Path) -> float:
-    times = [max(about.st_mtime, about.st_atime) for about in _files(path)]
+    times = [max(status.st_mtime, status.st_atime) for status in _files(path)]
     with suppress(FileNotFoundError):
         times.append(path.stat().st_mtime)  # a directory that a process has just made holds no file yet
     return max(times, default=0.0)
@@ -86,7 +86,7 @@ def _used(path: Path) -> float:
 
 def _files(path: Path) -> Iterator[os.stat_result]:
     """Of a file, or of those below a directory; of what is there."""
-    for each in path.rglob("*") if path.is_dir() else (path,):
+    for file in path.rglob("*") if path.is_dir() else (path,):
         with suppress(FileNotFoundError):
-            if each.is_file():
-                yield each.stat()
+            if file.is_file():
+                yield file.stat()

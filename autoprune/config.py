@@ -169,5 +169,5 @@ def _first_problem(error: ValidationError, path: Path | None) -> str:
     where = f" (in {path} or on the command line)" if path else ""
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {key!r}{where}; `autoprune search --help` lists them"
-    given = "" if key == "database" else f" = {repr(problem['input'])[:SHOWN]}"  # which may hold a password
-    return f"{key}{given}{where}: {problem['msg'].lower()}"
+    value = "" if key == "database" else f" = {repr(problem['input'])[:SHOWN]}"  # which may hold a password
+    return f"{key}{value}{where}: {problem['msg'].lower()}"

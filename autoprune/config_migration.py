@@ -92,7 +92,7 @@ def migrated_setting(key: str, value: Any) -> Iterator[tuple[str, Any]]:
             raise UsageError(problems[0])
         yield key, tree.pop(key)
         for group, left in tree.items():
-            yield from ((f"{group}.{name}", each) for name, each in left.items())
+            yield from ((f"{group}.{name}", item) for name, item in left.items())
     else:
         yield key, value
 

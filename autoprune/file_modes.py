@@ -25,7 +25,7 @@ def give_usual_modes(path: Path) -> None:
     safetensors and `tempfile` make theirs for their owner only. What is linked from elsewhere is left as it is.
     """
     mask = umask()
-    for each in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        if each.is_symlink() or (each.is_file() and each.stat().st_nlink > 1):
+    for entry in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        if entry.is_symlink() or (entry.is_file() and entry.stat().st_nlink > 1):
             continue
-        each.chmod((0o777 if each.is_dir() else 0o666) & ~mask)
+        entry.chmod((0o777 if entry.is_dir() else 0o666) & ~mask)

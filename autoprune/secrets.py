@@ -32,8 +32,8 @@ def masked_tree(value: Any) -> Any:
     return _masked_tree(value, _known())
 
 
-def _masked(text: str, known: tuple[re.Pattern[str], ...]) -> str:
-    for pattern in known:
+def _masked(text: str, patterns: tuple[re.Pattern[str], ...]) -> str:
+    for pattern in patterns:
         text = pattern.sub(MASK, text)
     # Not left to the pattern, which tries every place of a long text in both cases: that takes 40 times as long.
     if "bearer" in text.lower():
@@ -43,13 +43,13 @@ def _masked(text: str, known: tuple[re.Pattern[str], ...]) -> str:
     return _PASSWORDS.sub(MASK, text) if "postgres" in text else text
 
 
-def _masked_tree(value: Any, known: tuple[re.Pattern[str], ...]) -> Any:
+def _masked_tree(value: Any, patterns: tuple[re.Pattern[str], ...]) -> Any:
     if isinstance(value, str):
-        return _masked(value, known)
+        return _masked(value, patterns)
     if isinstance(value, dict):
-        return {_masked_tree(key, known): _masked_tree(part, known) for key, part in value.items()}
+        return {_masked_tree(key, patterns): _masked_tree(part, patterns) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked_tree(part, known) for part in value]
+        return [_masked_tree(part, patterns) for part in value]
     return value
 
 
@@ -94,5 +94,5 @@ def _spellings(secret: str) -> Iterator[str]:
         yield from (inner, inner.replace("+", "-").replace("/", "_"))
 
 
-def _without_user(found: re.Match[str]) -> str:
-    return found[0] if found["scheme"].lower().startswith("postgres") else f"{found['scheme']}{MASK}@"
+def _without_user(match: re.Match[str]) -> str:
+    return match[0] if match["scheme"].lower().startswith("postgres") else f"{match['scheme']}{MASK}@"

@@ -84,9 +84,9 @@ class Bench:
         """The dense statistics, opened for reading, with the on-demand ones that are needed."""
         return Bundle(self.bundle(needs)) if needs else self._bundle
 
-    def hessians(self, wanted: bool) -> Callable[[str], Tensor]:
+    def hessians(self, needed: bool) -> Callable[[str], Tensor]:
         """From a layer's name to its full Hessian [in, in]; if they are wanted they are collected now."""
-        return self.readable(("hessian",) if wanted else ()).hessian
+        return self.readable(("hessian",) if needed else ()).hessian
 
     def samples(self, split: Split) -> bool:
         """Whether candidates are forecast from a few decoder blocks: where they compete, if the settings want it."""

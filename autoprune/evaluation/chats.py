@@ -19,7 +19,7 @@ def is_chat(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(each, dict) and any(set(pair) <= set(each) for pair in FIELDS) for each in value)
+        and all(isinstance(message, dict) and any(set(pair) <= set(message) for pair in FIELDS) for message in value)
     )
 
 
@@ -36,11 +36,11 @@ def rendered(chats: Sequence[Any], source: str, tokenizer: Any) -> list[str]:
     seen: set[str] = set()
     failed, reason = 0, ""
     for chat in chats:
-        messages = [_message(each) for each in chat]
-        said = {sentence_key(each["content"]) for each in messages if each["role"] != "system"} - {""}
-        if said & seen:
+        messages = [_message(message) for message in chat]
+        contents = {sentence_key(message["content"]) for message in messages if message["role"] != "system"} - {""}
+        if contents & seen:
             continue
-        seen |= said
+        seen |= contents
         try:
             texts.append(tokenizer.apply_chat_template(messages, tokenize=False))
         except (TemplateError, ValueError, TypeError) as error:

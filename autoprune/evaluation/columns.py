@@ -22,16 +22,16 @@ class Columns:
     split: str | None = None
 
 
-def choose_column(kinds: Mapping[str, Kind], name: str, wanted: str | None) -> str:
+def choose_column(kinds: Mapping[str, Kind], name: str, requested: str | None) -> str:
     """The column `wanted`; else `text`, the only column of chats, or the only one of text.
 
     Raises UsageError where that is none, or several could be meant; `name`: the data set's.
     """
     texts, chats = ([column for column, kind in kinds.items() if kind == each] for each in ("text", "chat"))
-    if wanted is not None:
-        if kinds.get(wanted, "other") != "other":
-            return wanted
-        problem = f"has no column of text {wanted!r}"
+    if requested is not None:
+        if kinds.get(requested, "other") != "other":
+            return requested
+        problem = f"has no column of text {requested!r}"
     else:
         for meant in ([TEXT] if TEXT in texts else [], chats, texts):
             if len(meant) == 1:
@@ -53,7 +53,7 @@ def kinds_of(schema: Any) -> dict[str, Kind]:
         if types.is_dictionary(column):  # each value stored once, as pandas keeps categories
             return kind(column.value_type)
         listed = types.is_list(column) or types.is_large_list(column)
-        if listed and types.is_struct(column.value_type) and is_chat([{each.name: "" for each in column.value_type}]):
+        if listed and types.is_struct(column.value_type) and is_chat([{field.name: "" for field in column.value_type}]):
             return "chat"
         return "other"
 

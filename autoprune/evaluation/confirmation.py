@@ -78,8 +78,10 @@ def paired(candidate: Losses, baseline: Losses, resamples: int = RESAMPLES) -> P
 
 def decide(comparisons: Sequence[Paired]) -> list[Decided]:
     """Verdicts on a family of comparisons, in their order."""
-    corrected = holm([each.p for each in comparisons])
-    return [Decided(each, p, _verdict(each, p)) for each, p in zip(comparisons, corrected, strict=True)]
+    corrected = holm([comparison.p for comparison in comparisons])
+    return [
+        Decided(comparison, p, _verdict(comparison, p)) for comparison, p in zip(comparisons, corrected, strict=True)
+    ]
 
 
 def holm(values: Sequence[float]) -> list[float]:

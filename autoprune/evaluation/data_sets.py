@@ -57,9 +57,9 @@ class Source:
     def parse(cls, words: str) -> "Source":
         """From `NAME[,subset=...][,split=...][,column=...]`."""
         name, options = words, dict[str, str]()
-        while found := _OPTION.search(name):
-            name = name[: found.start()]
-            options[found[1]] = found[2]
+        while option := _OPTION.search(name):
+            name = name[: option.start()]
+            options[option[1]] = option[2]
         return cls(words, name, **options)
 
     @property

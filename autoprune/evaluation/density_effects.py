@@ -45,20 +45,20 @@ def density_effects(
     for layer in bench.layers:
         groups.setdefault((layer.role, layer.third), []).append(layer)
     algorithm, method = Published.named(score), Method(refinement=refinement, rounds=TRIAL_ROUNDS)
-    found = []
+    effects = []
     with (
         algorithm.open(bench.readable(algorithm.needs)) as scoring,
         Trials(bench, bench.units_by("module"), scoring, method) as trials,
     ):
         windows = min(WINDOWS, trials.windows)
         before = trials.loss(zeros, windows)
-        for (role, third), layers in sorted(groups.items(), key=lambda each: _place(bench, each[0])):
+        for (role, third), layers in sorted(groups.items(), key=lambda group: _place(bench, group[0])):
             more = {layer.name: min(zeros[layer.name] + round(STEP * layer.size), layer.size) for layer in layers}
             change = trials.loss({**zeros, **more}, windows) - before
             if math.isfinite(change):
                 share = sum(layer.size for layer in layers) / bench.target.weights
-                found.append(DensityEffect(role, third, share, change))
-    return found
+                effects.append(DensityEffect(role, third, share, change))
+    return effects
 
 
 def _place(bench: Bench, group: tuple[str, str]) -> tuple[int, int]:

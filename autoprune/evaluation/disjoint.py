@@ -48,49 +48,49 @@ def every_nth(rows: Sequence[str], parts: int) -> list[str]:
 
 def new_paragraphs(text: str, seen: set[str]) -> list[str]:
     """The paragraphs that were not seen before, whatever their spaces and line breaks; they are now."""
-    found = []
+    fresh = []
     for paragraph in text.split(SEPARATOR):
         words = " ".join(paragraph.split())
         if words and words not in seen:
             seen.add(words)
-            found.append(paragraph)
-    return found
+            fresh.append(paragraph)
+    return fresh
 
 
 def made_disjoint(texts: Sequence[str]) -> list[str]:
     """The texts, each without the sentences and lines of those after it. The last one stays as it is."""
-    known: set[str] = set()
+    later_sentences: set[str] = set()
     kept = list(texts[-1:])
     for text, after in zip(texts[-2::-1], texts[:0:-1], strict=True):
-        known |= sentences(after)
-        kept.append(without(text, known))
+        later_sentences |= sentences(after)
+        kept.append(without(text, later_sentences))
     return kept[::-1]
 
 
-def without(text: str, known: set[str], once: bool = False) -> str:
+def without(text: str, excluded: set[str], once: bool = False) -> str:
     """The text without the known `sentences`; `once`: of its own, too, the first copies only."""
-    known = set(known) if once else known
+    excluded = set(excluded) if once else excluded
     kept: list[str] = []
     for piece in _pieces(text):
-        left = piece if sentence_key(piece) not in known else ""
+        left = piece if sentence_key(piece) not in excluded else ""
         if left and _wrapped(piece):
-            left = "".join(_unknown(piece.splitlines(keepends=True), known, once))
+            left = "".join(_unknown(piece.splitlines(keepends=True), excluded, once))
         if left:
             kept.append(left)
         elif kept and piece.endswith(SEPARATOR):
             kept[-1] = kept[-1].rstrip() + SEPARATOR
         if once:
-            known |= _keys(piece)
+            excluded |= _keys(piece)
     return "".join(kept)
 
 
-def _unknown(lines: Iterable[str], known: set[str], once: bool) -> Iterator[str]:
+def _unknown(lines: Iterable[str], excluded: set[str], once: bool) -> Iterator[str]:
     for line in lines:
         key = sentence_key(line)
-        if key not in known:
+        if key not in excluded:
             yield line
         if once and key:
-            known.add(key)
+            excluded.add(key)
 
 
 def sentences(text: str) -> set[str]:
@@ -110,7 +110,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _keys(piece: str) -> set[str]:
     lines = piece.splitlines() if _wrapped(piece) else ()
-    return {key for each in (piece, *lines) if (key := sentence_key(each))}
+    return {key for part in (piece, *lines) if (key := sentence_key(part))}
 
 
 def _wrapped(piece: str) -> bool:

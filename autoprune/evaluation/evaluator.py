@@ -65,7 +65,7 @@ def dense(bench: Bench, split: Split) -> Measurement:
 
 def as_it_is(bench: Bench, split: Split) -> Measurement:
     """The target with whatever weights it has now. Raises CandidateFailure when its perplexity is not finite."""
-    return _measured(bench, unmeasured(bench, "", split, sum(bench.target.zeros(each.name) for each in bench.layers)))
+    return _measured(bench, unmeasured(bench, "", split, sum(bench.target.zeros(layer.name) for layer in bench.layers)))
 
 
 def measure(
@@ -215,11 +215,11 @@ def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> int:
     There may be more where an update hit zero with a kept weight.
     """
     names = [layer.name for layer in bench.layers]
-    found = dict(zip(names, side_by_side(bench.target.zeros, names), strict=True))
-    total, promised = sum(found.values()), zeros.zeros if zeros else {}
+    counts = dict(zip(names, side_by_side(bench.target.zeros, names), strict=True))
+    total, promised = sum(counts.values()), zeros.zeros if zeros else {}
     for name, count in promised.items():
-        if recipe.update == "none" and found[name] != count:
-            raise AutoPruneError(f"layer {name} has {found[name]} zeros, not the {count} that were set")
+        if recipe.update == "none" and counts[name] != count:
+            raise AutoPruneError(f"layer {name} has {counts[name]} zeros, not the {count} that were set")
     least = sum(promised.values()) if promised else round(recipe.sparsity * bench.target.weights)
     if total < least:
         raise AutoPruneError(f"the pruned weights hold {total} zeros, fewer than the {least} that were set")

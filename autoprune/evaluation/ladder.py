@@ -59,9 +59,9 @@ class Ladder:
             errors = sampled.layer_errors[:enough]
             seen = f"{sum(errors) / enough:.4f} of {enough} of {sampled.sampled_layers} sampled layers"
             message = f"weighted reconstruction error {seen}, so that of all is more than {self.most_error:.4f}"
-            unknown = {"layers": [], "signature": b"", "window_losses": [], "perplexity": math.nan}
-            known = sampled.model_copy(update={**unknown, "layer_errors": errors})
-            raise StoppedEarly("check", "layer-error", message, known)
+            unmeasured = {"layers": [], "signature": b"", "window_losses": [], "perplexity": math.nan}
+            partial = sampled.model_copy(update={**unmeasured, "layer_errors": errors})
+            raise StoppedEarly("check", "layer-error", message, partial)
 
     def looks(self, windows: int) -> tuple[int, ...]:
         """After how many windows `check_losses` is to be asked, the last time after all."""
@@ -72,21 +72,25 @@ class Ladder:
         if self.race is not None and self.race.lost(losses):
             raise _raced_out(self.race, masked.with_losses(losses))
 
-    def replay(self, known: Measurement) -> Measurement | None:
+    def replay(self, earlier: Measurement) -> Measurement | None:
         """What would come of a candidate that was measured before, if it were measured now.
 
         None when it was stopped before this race would stop it, so that it must be measured. Raises as the others do.
         """
-        losses = [known.window_losses[place] for place in order(known.windows)] if known.full else known.window_losses
-        again = known.model_copy(update={"seconds": {}})
-        self.check_error(again)
+        losses = (
+            [earlier.window_losses[place] for place in order(earlier.windows)]
+            if earlier.full
+            else earlier.window_losses
+        )
+        replayed = earlier.model_copy(update={"seconds": {}})
+        self.check_error(replayed)
         if not losses:  # it was stopped before it had all its masks
             return None
-        self.accept(again.signature)
+        self.accept(replayed.signature)
         count = self.race.lost_after(losses) if self.race else None
         if self.race is not None and count is not None:
-            raise _raced_out(self.race, again.with_losses(losses[:count]))
-        return again if known.full else None
+            raise _raced_out(self.race, replayed.with_losses(losses[:count]))
+        return replayed if earlier.full else None
 
 
 EVERYTHING = Ladder()

@@ -36,10 +36,10 @@ def zeros_beforehand(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> Laye
     if recipe.allocated_by and key in bench.allocated:  # every candidate of a search has the same
         return bench.allocated[key]
     with maker.open(bench.readable(maker.needs)) as scoring:
-        found = allocated(bench, units, allocation, recipe.sparsity, scoring)
+        layer_zeros = allocated(bench, units, allocation, recipe.sparsity, scoring)
     if recipe.allocated_by:
-        bench.allocated[key] = found
-    return found
+        bench.allocated[key] = layer_zeros
+    return layer_zeros
 
 
 def own_zeros(bench: Bench, recipe: Recipe, scoring: Scoring, name: str) -> LayerZeros:

@@ -36,7 +36,7 @@ class MaskWatch:
     def record(self, seconds: Seconds, zeros: int) -> Measurement:
         """All that is known before the first window. Raises CandidateFailure when the ladder refuses the masks."""
         signature = self._bench.signature.packed(self._bits)
-        known = {
+        fields = {
             "layers": [self._diagnostics[layer.name] for layer in self._bench.layers],
             "signature": signature,
             "seconds": seconds.reported(),
@@ -44,4 +44,4 @@ class MaskWatch:
             "sparsity": zeros / self._masked.weights,
         }
         self._ladder.accept(signature)
-        return self._masked.model_copy(update=known)
+        return self._masked.model_copy(update=fields)

@@ -49,8 +49,8 @@ class MeasurementCache:
 
         It has no seconds and says that it is `cached`. Raises what the ladder raises.
         """
-        known = self.get(key)
-        return None if known is None else ladder.replay(known.model_copy(update={"cached": True}))
+        cached = self.get(key)
+        return None if cached is None else ladder.replay(cached.model_copy(update={"cached": True}))
 
     def get(self, key: str) -> Measurement | None:
         """The longest measurement under a key, or None."""
@@ -81,13 +81,13 @@ class MeasurementCache:
         if not self._usable:
             return None
         try:
-            found = self._identity()
+            inode = self._identity()
             try:
                 return self._transact(work)
             except sqlite3.DatabaseError as error:
                 if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in DAMAGE:
                     raise
-                self._put_aside(found, str(error))
+                self._put_aside(inode, str(error))
                 return self._transact(work)
         except (OSError, sqlite3.Error) as error:
             self._usable = False

@@ -28,10 +28,10 @@ class MeasurementStore:
     def known(self, spec: MeasurementSpec) -> Measurement | None:
         """What the archive holds."""
         key = spec.key()
-        found = self._read.get(key) or self.archive.measurement(spec.subject, spec.split, key)
-        if found is not None:
-            self._read[key] = found
-        return found
+        measured = self._read.get(key) or self.archive.measurement(spec.subject, spec.split, key)
+        if measured is not None:
+            self._read[key] = measured
+        return measured
 
     def get(
         self,
@@ -45,25 +45,25 @@ class MeasurementStore:
         Raises what `measure` raises, and what the ladder raises of a measurement that is known.
         """
         with self._alone.setdefault(spec.key(), threading.RLock()):
-            known = self.known(spec)
-            if known is not None and ladder is not EVERYTHING:
+            stored = self.known(spec)
+            if stored is not None and ladder is not EVERYTHING:
                 # By an earlier life of the run, or by the run that this is a fork of: it ends as if measured now.
-                ladder.replay(known)
-            elif known is None:
-                cached = spec.cache_key(**conditions) if self.cache else ""
-                found = self.cache.find(cached, ladder) if self.cache else None
-                if found is None:
+                ladder.replay(stored)
+            elif stored is None:
+                cache_key = spec.cache_key(**conditions) if self.cache else ""
+                measured = self.cache.find(cache_key, ladder) if self.cache else None
+                if measured is None:
                     try:
-                        found = measure()
+                        measured = measure()
                     except StoppedEarly as stopped:
-                        self._keep(cached, stopped.partial)
+                        self._keep(cache_key, stopped.partial)
                         raise
-                    self._keep(cached, found)
-                self.archive.add_measurement(spec.key(), found)
-                known = self.known(spec)
-        if known is None:
+                    self._keep(cache_key, measured)
+                self.archive.add_measurement(spec.key(), measured)
+                stored = self.known(spec)
+        if stored is None:
             raise AutoPruneError(f"the archive did not keep the measurement of {spec.subject}")
-        return known
+        return stored
 
     def _keep(self, key: str, measured: Measurement) -> None:
         if self.cache:

@@ -42,8 +42,8 @@ class OnlineBudget:
         zeros = self._online.next_zeros(self._skewness(rest))
         sizes = [layer.size for layer in layers]
         shares = matrix_zeros(zeros, sizes)
-        told = dict.fromkeys((layer.name for layer in layers), zeros / sum(sizes))
-        return {layer.name: share for layer, share in zip(layers, shares, strict=True)}, told
+        unit_sparsity = dict.fromkeys((layer.name for layer in layers), zeros / sum(sizes))
+        return {layer.name: share for layer, share in zip(layers, shares, strict=True)}, unit_sparsity
 
     def _skewness(self, blocks: Sequence[Sequence[PrunableLayer]]) -> list[float]:
         observer = Observer(self._target)

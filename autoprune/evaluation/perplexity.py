@@ -27,17 +27,17 @@ POSITIONS = 64
 
 def known_positions(target: Target) -> int | None:
     """How many positions the model knows; None where its configuration does not say."""
-    known: int | None = getattr(text_config(target.model), "max_position_embeddings", None)
-    return known
+    positions: int | None = getattr(text_config(target.model), "max_position_embeddings", None)
+    return positions
 
 
 def check_length(target: Target, seqlen: int, bos: str = "") -> None:
     """Raises UsageError when the model knows fewer positions than a window has, the token `bos` before it included."""
-    known = known_positions(target)
-    if known is not None and seqlen + bool(bos) > known:
+    positions = known_positions(target)
+    if positions is not None and seqlen + bool(bos) > positions:
         preceded = f" preceded by {bos}" if bos else ""
         raise UsageError(
-            f"{target.name} knows {known} positions, so windows of {seqlen} tokens{preceded} are too long for it"
+            f"{target.name} knows {positions} positions, so windows of {seqlen} tokens{preceded} are too long for it"
         )
 
 
@@ -71,7 +71,9 @@ def window_losses(
 def _batch_losses(target: Target, tokens: Tensor, lead: int) -> list[float]:
     """A function of its own, so that one batch's logits are freed before the next are made."""
     logits = target.model(tokens, use_cache=False).logits
-    return [_loss(each[lead:-1], window[lead + 1 :]) for each, window in zip(logits, tokens, strict=True)]
+    return [
+        _loss(window_logits[lead:-1], window[lead + 1 :]) for window_logits, window in zip(logits, tokens, strict=True)
+    ]
 
 
 def _loss(logits: Tensor, tokens: Tensor) -> float:

@@ -83,8 +83,8 @@ def _spread(blocks: Units, kept: dict[str, int], totals: Sequence[int]) -> dict[
     for unit, total in zip(blocks.members.values(), totals, strict=True):
         sizes, before = [layer.size for layer in unit], [kept[layer.name] for layer in unit]
         factor = (sum(sizes) - total) / max(sum(before), 1)
-        wanted = [size - min(number * factor, size) for size, number in zip(sizes, before, strict=True)]
+        shares = [size - min(number * factor, size) for size, number in zip(sizes, before, strict=True)]
         floors = [blocks.floors[layer.name] for layer in unit]
-        found = largest_remainder(wanted, total, sizes, floors)
-        zeros |= {layer.name: count for layer, count in zip(unit, found, strict=True)}
+        counts = largest_remainder(shares, total, sizes, floors)
+        zeros |= {layer.name: count for layer, count in zip(unit, counts, strict=True)}
     return zeros

@@ -82,16 +82,16 @@ def probe(
     Needs room for embeddings, head and two blocks. Raises UsageError for a model that is not there, and for one whose
     blocks need each other.
     """
-    found: list[Costs] = []
+    costs: list[Costs] = []
     config = config.model_copy(update={"advanced": config.advanced.model_copy(update={"layer_error": None})})
     for blocks in (1, 1, 2):  # the first only wakes everything up
         try:
             target = Target(stack(config.model, blocks, dtype, device), None, config.model)
         except UsageError as error:
             raise UsageError(f"no plan: one or two decoder blocks do not run without the others ({error})") from None
-        found.append(_costs(target, config, folder / str(len(found)), make_candidate))
+        costs.append(_costs(target, config, folder / str(len(costs)), make_candidate))
     blocks = len(decoder_blocks(empty_model(config.model))[1])
-    return found[1].of_blocks(found[2], blocks)
+    return costs[1].of_blocks(costs[2], blocks)
 
 
 def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device) -> nn.Module:
@@ -125,9 +125,9 @@ def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCan
     sandboxed: list[int] = []
 
     def measured(algorithm: Algorithm, refinement: Refinement = "none") -> None:
-        found = measure(bench, algorithm, Recipe(config.sparsity, refinement=refinement, rounds=1), "search")
-        passes.append(found.seconds["eval"])
-        sandboxed.append(found.memory_bytes or 0)
+        measurement = measure(bench, algorithm, Recipe(config.sparsity, refinement=refinement, rounds=1), "search")
+        passes.append(measurement.seconds["eval"])
+        sandboxed.append(measurement.memory_bytes or 0)
 
     published = Published.named("wanda")
     score = _shortest(lambda: measured(published))

@@ -121,8 +121,8 @@ class Seconds:
     def reported(self) -> dict[str, float]:
         """As measurements tell it: statistics with their forward passes, if there were any; masks with updates."""
         walked = self.forward + self.statistics
-        known = {"score": self.score, "mask": self.mask + self.update}
-        return {"statistics": walked, **known} if walked else known
+        phases = {"score": self.score, "mask": self.mask + self.update}
+        return {"statistics": walked, **phases} if walked else phases
 
 
 def prune_blocks(
@@ -155,10 +155,10 @@ def prune_blocks(
 
     for layers in walk(target, windows, see, sequential, advance):
         seconds.spent_on("forward")
-        statistics = {name: dict(known) for name, known in observer.take(layers).items()}
-        for name, known in statistics.items():
+        statistics = {name: dict(layer_statistics) for name, layer_statistics in observer.take(layers).items()}
+        for name, layer_statistics in statistics.items():
             if gradients is not None:
-                known["gradient"] = gradients[name]
+                layer_statistics["gradient"] = gradients[name]
         seconds.spent_on("statistics")
         block = Observed(layers, statistics)
         try:
@@ -190,8 +190,10 @@ class _Block:
         self._factors: dict[int, InverseFactor] = {}
 
     def prune(self, block: Observed, plan: Plan, scorer: Scorer) -> None:
-        zeros, told = plan(block.layers, block)
-        pruned = self._by_itself(zeros) if self._method.own_masks else self._by_scores(block, zeros, told, scorer)
+        zeros, unit_sparsity = plan(block.layers, block)
+        pruned = (
+            self._by_itself(zeros) if self._method.own_masks else self._by_scores(block, zeros, unit_sparsity, scorer)
+        )
         if pruned != len(self._weights):
             raise CandidateFailure("check", "protocol", f"{pruned} of the {len(self._weights)} layers were scored")
         self._seconds.spent_on("update")
@@ -203,10 +205,12 @@ class _Block:
             self._edits.weight(name, updated)
         return len(self._weights)
 
-    def _by_scores(self, block: Observed, zeros: Mapping[str, int], told: Mapping[str, float], scorer: Scorer) -> int:
+    def _by_scores(
+        self, block: Observed, zeros: Mapping[str, int], unit_sparsity: Mapping[str, float], scorer: Scorer
+    ) -> int:
         pruned = 0
         with scorer(block) as scored:
-            for name, score in scored.scores(told, list(self._weights), self._method.pattern_text):
+            for name, score in scored.scores(unit_sparsity, list(self._weights), self._method.pattern_text):
                 self._seconds.spent_on("score")
                 weight = self._weights[name]
                 mask = self._method.mask(weight, score, zeros[name], scored.group, partial(self._hessian, name))

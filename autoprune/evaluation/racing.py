@@ -46,7 +46,7 @@ def p_worse(differences: Sequence[float], windows: int) -> float:
     """
     seen = len(differences)
     mean = math.fsum(differences) / seen
-    squares = math.fsum((each - mean) ** 2 for each in differences)
+    squares = math.fsum((difference - mean) ** 2 for difference in differences)
     error = math.sqrt(squares / (seen - 1) / seen * (1 - seen / windows))
     if error == 0.0:
         return 0.0 if mean > 0.0 else 1.0

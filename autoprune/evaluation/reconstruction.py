@@ -33,7 +33,7 @@ class Reconstruction:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         blocks = sampled_blocks(bundle.layers)
-        sampled = sorted((each for each in bundle.layers if each.block in blocks), key=lambda layer: layer.size)
+        sampled = sorted((layer for layer in bundle.layers if layer.block in blocks), key=lambda layer: layer.size)
         self.layers = [layer.name for layer in sampled]
         """Names, the smallest first: for what they cost they tell as much."""
         self._whole: dict[str, float] = {}

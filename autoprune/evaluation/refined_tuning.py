@@ -69,22 +69,22 @@ def _finished(
     windows: int,
 ) -> Measurement:
     """The default (the first of the settings) against the best of the trials, both measured in full."""
-    found: dict[int, Measurement] = {}
+    measurements: dict[int, Measurement] = {}
     failed: CandidateFailure | None = None
     for place in dict.fromkeys((0, best)):
         try:
-            found[place] = measure_setting(bench, score, settings[place], recipe, subject)
+            measurements[place] = measure_setting(bench, score, settings[place], recipe, subject)
         except CandidateFailure as failure:
             failed = failure
-    if failed and not found:
+    if failed and not measurements:
         raise failed
-    losses = {place: fmean(measured.window_losses) for place, measured in found.items()}
+    losses = {place: fmean(measured.window_losses) for place, measured in measurements.items()}
     chosen = _best(losses)
     setting = settings[chosen]
-    windows += sum(measured.windows for measured in found.values())
+    windows += sum(measured.windows for measured in measurements.values())
     default = finite(losses.get(0, math.inf))
     tuned = Tuned(setting.family, setting.unit, setting.parameters, losses[chosen], default, tried, windows)
-    return found[chosen].model_copy(update={"tuning": asdict(tuned)})
+    return measurements[chosen].model_copy(update={"tuning": asdict(tuned)})
 
 
 def _best(losses: dict[int, float]) -> int:

@@ -71,10 +71,10 @@ def _of_json(path: Path, text: str, lines: bool) -> Columns:
         return [row[name] for row in rows if row.get(name) not in (None, [])]
 
     def kind(name: str) -> Kind:
-        found = values(name)
-        if found and all(isinstance(value, str) for value in found):
+        cells = values(name)
+        if cells and all(isinstance(value, str) for value in cells):
             return "text"
-        return "chat" if found and all(is_chat(value) for value in found) else "other"
+        return "chat" if cells and all(is_chat(value) for value in cells) else "other"
 
     return Columns({name: kind(name) for name in names}, values)
 
@@ -91,12 +91,14 @@ def _json_lines(text: str) -> Iterator[Any]:
 def _json_document(text: str) -> list[Any]:
     """A list of rows, the one list that an object holds, or, as many such files are, lines after all."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return list(_json_lines(text))
-    if isinstance(found, dict):
+    if isinstance(document, dict):
         lists = [
-            each for each in found.values() if isinstance(each, list) and all(isinstance(row, dict) for row in each)
+            value
+            for value in document.values()
+            if isinstance(value, list) and all(isinstance(row, dict) for row in value)
         ]
-        return lists[0] if len(lists) == 1 and not is_chat(lists[0]) else [found]
-    return found if isinstance(found, list) else [found]
+        return lists[0] if len(lists) == 1 and not is_chat(lists[0]) else [document]
+    return document if isinstance(document, list) else [document]

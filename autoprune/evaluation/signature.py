@@ -48,9 +48,9 @@ def agreement(one: bytes, other: bytes) -> float:
 
 def nearest(signature: bytes, others: Mapping[str, bytes]) -> tuple[str, float]:
     """Whose masks agree most with a signature, and how far; of equals the first. Among nobody: nobody, and 0."""
-    shares = {subject: agreement(signature, other) for subject, other in others.items()}
-    subject = max(shares, key=lambda subject: shares[subject], default="")
-    return subject, shares.get(subject, 0.0)
+    agreements = {subject: agreement(signature, other) for subject, other in others.items()}
+    subject = max(agreements, key=lambda subject: agreements[subject], default="")
+    return subject, agreements.get(subject, 0.0)
 
 
 @dataclass(frozen=True)

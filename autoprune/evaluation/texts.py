@@ -102,14 +102,14 @@ def _calibration_text(settings: DataSettings, tokenizer: Any, measured: dict[Spl
     if settings.calibration == settings.source:
         return text
     measured = measured or read_texts(settings.source, SPLITS[1:], tokenizer)
-    known = sentences(measured["search"]) | sentences(measured["report"])
-    left = without(text, known)
-    if text.strip() and not left.strip():
+    measured_sentences = sentences(measured["search"]) | sentences(measured["report"])
+    remaining = without(text, measured_sentences)
+    if text.strip() and not remaining.strip():
         raise UsageError(
             f"all of the calibration text of {settings.calibration} is in the search or report text of "
             f"{settings.source}; give another data.calibration"
         )
-    return left
+    return remaining
 
 
 def read_text(source: str, split: Split, tokenizer: Any = None) -> str:
@@ -187,13 +187,13 @@ def tokenise(text: str, tokenizer: Any) -> Tensor:
 
 def cut_tokens(tokens: Tensor, source: str, split: Split, seqlen: int, count: int | None) -> Windows:
     """Non-overlapping windows from tokens [tokens]; see `cut`."""
-    wanted = count if count is not None else max(len(tokens) // seqlen, 1)
-    if len(tokens) < wanted * seqlen:
+    windows = count if count is not None else max(len(tokens) // seqlen, 1)
+    if len(tokens) < windows * seqlen:
         raise UsageError(
-            f"the {split} text of {source} has {len(tokens)} tokens; {wanted} windows of {seqlen} need "
-            f"{wanted * seqlen}: give a longer text, fewer windows, or a smaller data.seqlen"
+            f"the {split} text of {source} has {len(tokens)} tokens; {windows} windows of {seqlen} need "
+            f"{windows * seqlen}: give a longer text, fewer windows, or a smaller data.seqlen"
         )
-    return _windows(split, source, tokens[: wanted * seqlen].view(wanted, seqlen))
+    return _windows(split, source, tokens[: windows * seqlen].view(windows, seqlen))
 
 
 def _windows(split: Split, source: str, tokens: Tensor, bos: Bos | None = None) -> Windows:

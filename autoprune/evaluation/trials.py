@@ -46,16 +46,16 @@ class Trials:
 
         A window that was measured before under the same zeros is not measured again.
         """
-        known = self._known.setdefault(tuple(zeros.values()), [])
-        if len(known) < windows:
+        losses = self._known.setdefault(tuple(zeros.values()), [])
+        if len(losses) < windows:
             self._apply(zeros)
-            self.measured += windows - len(known)
-            known += self._bench.losses("search", windows, skip=len(known))
-        mean = math.fsum(known[:windows]) / windows
+            self.measured += windows - len(losses)
+            losses += self._bench.losses("search", windows, skip=len(losses))
+        mean = math.fsum(losses[:windows]) / windows
         return mean if math.isfinite(mean) else math.inf
 
     def _apply(self, zeros: Mapping[str, int]) -> None:
-        told = self.units.sparsity(zeros)
+        unit_sparsity = self.units.sparsity(zeros)
         changed = [
             layer.name
             for unit in self.units.members.values()
@@ -68,6 +68,6 @@ class Trials:
             weight, group = self._bench.target.weight(name), self._scoring.group
             return name, self._method.mask(weight, score, zeros[name], group, partial(self._hessian, name))
 
-        for name, kept in side_by_side(mask, self._scoring.scores(told, changed) if changed else ()):
+        for name, kept in side_by_side(mask, self._scoring.scores(unit_sparsity, changed) if changed else ()):
             self._edits.mask(name, kept)
             self._applied[name] = zeros[name]

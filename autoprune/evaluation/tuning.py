@@ -57,9 +57,9 @@ class Tuned:
 def default_of(bench: Bench, family: str, settings: AllocationSettings, sparsity: float) -> Setting:
     """A family's default setting on a bench, with the unit and, for SDSA, the constants of the settings."""
     constants = SDSA(**settings.model_dump(include={"kappa", "tau", "delta"}, exclude_none=True))
-    given = parameters(constants) if family == "sdsa" else None
+    overrides = parameters(constants) if family == "sdsa" else None
     units = bench.units_by(settings.unit).described(("depth",))
-    return default_setting(family, settings.unit, units, sparsity, given)
+    return default_setting(family, settings.unit, units, sparsity, overrides)
 
 
 def parameters_of(measured: Measurement) -> str:
@@ -75,8 +75,8 @@ def tune(bench: Bench, score: str, default: Setting, recipe: Recipe, subject: st
     Losses that are not finite count as infinite.
     """
     tuned = best_setting(bench, score, default, recipe.sparsity)
-    found = measure_setting(bench, score, tuned.setting, recipe, subject)
-    return found.model_copy(update={"tuning": asdict(tuned)})
+    measured = measure_setting(bench, score, tuned.setting, recipe, subject)
+    return measured.model_copy(update={"tuning": asdict(tuned)})
 
 
 def measure_setting(bench: Bench, score: str, setting: Setting, recipe: Recipe, subject: str = "") -> Measurement:

@@ -234,7 +234,7 @@ class _Stored(Mapping[str, Tensor]):
         self._dtype = dtype
         for path, module in model.named_modules():
             hook = getattr(module, "_hf_hook", None)
-            for weights in (getattr(each, "weights_map", None) for each in getattr(hook, "hooks", (hook,))):
+            for weights in (getattr(inner, "weights_map", None) for inner in getattr(hook, "hooks", (hook,))):
                 for name, parameter in module.named_parameters(recurse=False):
                     if parameter.is_meta and weights is not None:
                         self._read[f"{path}.{name}"] = partial(weights.__getitem__, name)

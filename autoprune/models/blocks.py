@@ -112,16 +112,16 @@ def prunable_layers(model: nn.Module) -> list[PrunableLayer]:
     def info(index: int, path: str, shape: tuple[int, int]) -> LayerInfo:
         return LayerInfo(f"{name}.{index}.{path}", role_of(path), index, index / last, shape, f"block.{index}")
 
-    found = []
+    layers = []
     for index, block in enumerate(blocks):
         for path, module in _linears(block):
-            found.append(
+            layers.append(
                 PrunableLayer(info(index, path, _shape(module)), module, transposed=isinstance(module, Conv1D))
             )
         for part in expert_matrices(block):
             layer = info(index, part.path, part.shape)
-            found.append(PrunableLayer(layer, part.module, part.attribute, part.expert, part.transposed))
-    return found
+            layers.append(PrunableLayer(layer, part.module, part.attribute, part.expert, part.transposed))
+    return layers
 
 
 def shared_layers(layers: Sequence[PrunableLayer]) -> set[str]:

@@ -99,7 +99,7 @@ def check_stored(name: str, model: nn.Module, stored: Mapping[str, Tensor]) -> N
 
 def _check_shapes(name: str, shapes: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
     """`shapes`: of each tensor, by name, in the checkpoint and in the model."""
-    other = [f"{key} {list(there)}, not {list(wanted)}" for key, there, wanted in shapes if there != wanted]
+    other = [f"{key} {list(stored)}, not {list(expected)}" for key, stored, expected in shapes if stored != expected]
     if other:
         raise UsageError(
             f"the checkpoint {name} does not fit its config.json: {len(other)} tensors have another shape: "
@@ -113,11 +113,11 @@ def _dtypes(file: Path) -> dict[str, str]:
         with safe_open(file, framework="pt") as opened:
             return {key: opened.get_slice(key).get_dtype() for key in opened.keys()}  # noqa: SIM118 (no mapping)
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
         return {}
-    tensors = held.items() if isinstance(held, Mapping) else ()
-    return {key: str(each.dtype).removeprefix("torch.") for key, each in tensors if isinstance(each, Tensor)}
+    tensors = content.items() if isinstance(content, Mapping) else ()
+    return {key: str(tensor.dtype).removeprefix("torch.") for key, tensor in tensors if isinstance(tensor, Tensor)}
 
 
 def _weight_files(name: str, folder: Path) -> list[Path]:
@@ -144,13 +144,13 @@ def _missing_experts(names: list[str]) -> Iterator[str]:
 
     What the last experts lack may be how the model is (LongCat's zero experts); if not, the shapes do not fit.
     """
-    there = set(names)
+    present = set(names)
     lasts: dict[tuple[str, str], int] = {}
     for match in filter(None, map(_EXPERT.match, names)):
         kind = match["experts"], match["kind"]
         lasts[kind] = max(lasts.get(kind, 0), int(match["number"]))
-    wanted = (f"{experts}{number}{kind}" for (experts, kind), last in lasts.items() for number in range(last))
-    yield from (name for name in wanted if name not in there)
+    expected = (f"{experts}{number}{kind}" for (experts, kind), last in lasts.items() for number in range(last))
+    yield from (name for name in expected if name not in present)
 
 
 def _methods(config: Mapping[str, Any]) -> Iterator[str]:

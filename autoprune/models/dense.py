@@ -18,14 +18,14 @@ def stay_dense(model: nn.Module, layers: Sequence[PrunableLayer], applied: Colle
     shared = shared_layers(layers)
     idle = {layer.info.name for layer in layers} - shared - set(applied)
     path, blocks = decoder_blocks(model)
-    known = {layer.parameter for layer in layers}
+    prunable = {layer.parameter for layer in layers}
     unknown = {
         f"{path}.{index}.{inside}.{name}": parameter.numel()
         for index, block in enumerate(blocks)
         for inside, module in block.named_modules()
         if not isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
         for name, parameter in module.named_parameters(recurse=False)
-        if parameter.ndim > 1 and parameter not in known
+        if parameter.ndim > 1 and parameter not in prunable
     }
     share = sum(unknown.values()) / sum(parameter.numel() for parameter in blocks.parameters())
     lines = [

@@ -44,11 +44,11 @@ class Footprint:
 
     def __init__(self, model: nn.Module) -> None:
         self.path, blocks = decoder_blocks(model)
-        found = prunable_layers(model)
-        shared = shared_layers(found)
-        layers = [layer for layer in found if layer.info.name not in shared]
-        self.blocks = [sum(each.numel() for each in block.parameters()) for block in blocks]
-        self.outside = sum(each.numel() for each in model.parameters()) - sum(self.blocks)
+        all_layers = prunable_layers(model)
+        shared = shared_layers(all_layers)
+        layers = [layer for layer in all_layers if layer.info.name not in shared]
+        self.blocks = [sum(parameter.numel() for parameter in block.parameters()) for block in blocks]
+        self.outside = sum(parameter.numel() for parameter in model.parameters()) - sum(self.blocks)
         self.prunable = sum(layer.info.size for layer in layers)
         self.matrices = [layer.info.shape for layer in layers if layer.info.block == 0]
         self.count = len(layers)
@@ -71,8 +71,8 @@ def free_room(device: torch.device, memory_gb: float | None = None) -> Room:
     """What is free now, of host memory at most `memory_gb` GiB."""
     host = psutil.virtual_memory().available
     for file in LIMITS:
-        if file.exists() and (said := file.read_text(encoding="ascii").strip()).isdecimal():
-            host = min(host, int(said) - psutil.Process().memory_info().rss)
+        if file.exists() and (limit := file.read_text(encoding="ascii").strip()).isdecimal():
+            host = min(host, int(limit) - psutil.Process().memory_info().rss)
     if memory_gb is not None:
         host = min(host, round(memory_gb * GIB))
     return Room(host, torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0)
@@ -92,14 +92,14 @@ def choose_offload(
             raise UsageError("offload=memory is for a GPU, whose blocks then live in host memory; on the CPU use disk")
         return offload
     spared = Room(int(SPARE * free.host), int(SPARE * free.device))
-    for each in OFFLOADS:
-        needed = size.held(dtype.itemsize, each, gpu, pruned=True)
-        if needed.fits(spared) and (gpu or each != "memory"):
-            if each != "none":
+    for place in OFFLOADS:
+        needed = size.held(dtype.itemsize, place, gpu, pruned=True)
+        if needed.fits(spared) and (gpu or place != "memory"):
+            if place != "none":
                 logger.info(
-                    f"offload {each}: a pruned {name} does not fit on {device}, so its blocks visit it one by one"
+                    f"offload {place}: a pruned {name} does not fit on {device}, so its blocks visit it one by one"
                 )
-            return each
+            return place
     raise AutoPruneError(
         f"{name} does not fit, even block by block: embeddings, one block and masks need {shown(needed)} in "
         f"{str(dtype).removeprefix('torch.')}, and {shown(spared)} may be taken; use dtype=bfloat16, or another machine"

@@ -106,11 +106,11 @@ def _from_hub(title: str, name: str, repository: str, into: Path) -> bool:
     # The HTTP library under the hub's client differs between versions; its errors are the base of this one.
     faults = (OSError, *HfHubHTTPError.__bases__)
     try:
-        about = get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
+        metadata = get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
     except faults:
         return False
-    logger.info(f"downloading {title} ({about.size / 1e9:.1f} GB, Apache-2.0) from {repository} into {into.parent}")
-    with staging_for(into, about.size) as staging:
+    logger.info(f"downloading {title} ({metadata.size / 1e9:.1f} GB, Apache-2.0) from {repository} into {into.parent}")
+    with staging_for(into, metadata.size) as staging:
         if into.exists():
             return True
         try:
@@ -118,9 +118,11 @@ def _from_hub(title: str, name: str, repository: str, into: Path) -> bool:
         except faults as error:
             logger.warning(f"the hub broke off: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
             return False
-        found = sha256_of(file)
-        if found != about.etag:
-            raise DownloadError(f"{name} from {repository} has checksum {found[:16]}..., the hub says {about.etag}")
+        checksum = sha256_of(file)
+        if checksum != metadata.etag:
+            raise DownloadError(
+                f"{name} from {repository} has checksum {checksum[:16]}..., the hub says {metadata.etag}"
+            )
         give_usual_modes(file)
         os.replace(file, into)
     return True

@@ -76,9 +76,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, PreTrainedConfig):
         value = value.to_dict()
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items() if _counts(str(key))}
+        return {str(key): _plain(item) for key, item in value.items() if _counts(str(key))}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
     if isinstance(value, int) and not isinstance(value, bool):

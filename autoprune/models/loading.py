@@ -149,11 +149,13 @@ def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device) -> tor
     seconds = {}
     for name in ("float32", "bfloat16"):
         matrices = [weight.to(DTYPES[name]) for weight in weights]
-        inputs = [torch.ones(PROBE_TOKENS, each.shape[1], dtype=each.dtype, device=each.device) for each in matrices]
+        inputs = [
+            torch.ones(PROBE_TOKENS, matrix.shape[1], dtype=matrix.dtype, device=matrix.device) for matrix in matrices
+        ]
         with one_thread():
             seconds[name] = min(_timed(matrices, inputs) for _ in range(5))
     chosen = "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"
-    probe = ", ".join(f"{name} {1000 * each:.1f} ms" for name, each in seconds.items())
+    probe = ", ".join(f"{name} {1000 * duration:.1f} ms" for name, duration in seconds.items())
     logger.info(f"dtype {chosen} (probe, one decoder block and {PROBE_TOKENS} tokens: {probe})")
     return DTYPES[chosen]
 
@@ -162,8 +164,8 @@ def _timed(matrices: list[Tensor], inputs: list[Tensor]) -> float:
     on_cpu = matrices[0].device.type == "cpu"
     clock = time.thread_time if on_cpu else time.perf_counter
     started = clock()
-    for matrix, each in zip(matrices, inputs, strict=True):
-        each @ matrix.T
+    for matrix, batch in zip(matrices, inputs, strict=True):
+        batch @ matrix.T
     if matrices[0].is_cuda:
         torch.cuda.synchronize()
     return clock() - started

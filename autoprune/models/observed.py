@@ -32,28 +32,33 @@ class Observed:
         """A layer as the candidate's contract describes it, on the device of its weight."""
         layer = self._by_name[name]
         weight = layer.weight.float()
-        known: dict[str, Any] = {
+        statistics: dict[str, Any] = {
             statistic: tensor.to(weight.device) for statistic, tensor in self._statistics[name].items()
         }
         facts = {"name": name, "role": layer.info.role, "depth": layer.info.depth}
-        return LayerView(weight=weight, **known, **facts, sparsity=sparsity, pattern=pattern)
+        return LayerView(weight=weight, **statistics, **facts, sparsity=sparsity, pattern=pattern)
 
     @cached_property
     def path(self) -> Path:
         """A bundle directory with the same content, for those who read files only; `close` removes it."""
         self._folder = Path(tempfile.mkdtemp(prefix="autoprune-"))
-        named = [
-            each.name for each in EXPENSIVE_FIELDS if all(each.name in known for known in self._statistics.values())
+        kinds = [
+            field.name
+            for field in EXPENSIVE_FIELDS
+            if all(field.name in by_statistic for by_statistic in self._statistics.values())
         ]
         basic = {
-            name: {statistic: tensor.clone() for statistic, tensor in known.items() if statistic in STATISTICS}
-            for name, known in self._statistics.items()
+            name: {statistic: tensor.clone() for statistic, tensor in by_statistic.items() if statistic in STATISTICS}
+            for name, by_statistic in self._statistics.items()
         }
         weights = {name: layer.weight for name, layer in self._by_name.items()}
         write_bundle(self._folder / "basic", self.layers, weights, basic)
-        if not named:
+        if not kinds:
             return self._folder / "basic"
-        expensive = {kind: [{name: known[kind].clone() for name, known in self._statistics.items()}] for kind in named}
+        expensive = {
+            kind: [{name: by_statistic[kind].clone() for name, by_statistic in self._statistics.items()}]
+            for kind in kinds
+        }
         widen_bundle(self._folder / "basic", self._folder / "wide", expensive)
         return self._folder / "wide"
 

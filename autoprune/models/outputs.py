@@ -17,15 +17,15 @@ def check_outputs(target: "Target") -> None:
     path, blocks = decoder_blocks(target.model)
     if any(name.startswith(f"{path}.") for name in target.damaged):
         raise UsageError(not_finite(target))
-    seen = target.first_pass
-    if not seen.finite:
+    first_pass = target.first_pass
+    if not first_pass.finite:
         raise UsageError(not_finite(target))
-    if seen.idle:
+    if first_pass.idle:
         raise UsageError(
-            f"{target.name}: a pass over text leaves out {len(seen.idle)} of the {len(blocks)} blocks of {path} in "
+            f"{target.name}: a pass over text leaves out {len(first_pass.idle)} of the {len(blocks)} blocks of {path} in "
             f"{kind}; only decoder-only models can be pruned"
         )
-    if not seen.causal:
+    if not first_pass.causal:
         raise UsageError(f"{target.name}: {kind} is not causal; only decoder-only models can be pruned")
     if not target.prunable:
         raise UsageError(f"{target.name}: nothing in {kind} can be pruned: {'; '.join(target.dense)}")
@@ -38,9 +38,9 @@ def not_finite(target: "Target") -> str:
     if not target.damaged:
         reason = better or ": the checkpoint is damaged, or its config.json is that of another model"
         return f"the outputs of {target.name} are not finite in {dtype}, though its weights are{reason}"
-    name, found = next(iter(target.damaged.items()))
+    name, value = next(iter(target.damaged.items()))
     more = f" and {len(target.damaged) - 1} more tensors" if len(target.damaged) > 1 else ""
     if better and "NaN" not in target.damaged.values():
-        return f"the weights of {target.name} are not finite in {dtype} ({found} in {name}{more}){better}"
-    where = f"{target.name} are not finite in {dtype} ({found} in {name}{more})"
+        return f"the weights of {target.name} are not finite in {dtype} ({value} in {name}{more}){better}"
+    where = f"{target.name} are not finite in {dtype} ({value} in {name}{more})"
     return f"the weights of {where}: the checkpoint is damaged; download or save it again"

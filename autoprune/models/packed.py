@@ -82,14 +82,17 @@ class _File(_Entry):
 
     def stored(self) -> list[str]:
         """The container's tensors that it takes."""
-        named = [self.bytes, *(name for each in self.tensors for name in (each.dense, each.bitmap, each.values))]
+        named = [
+            self.bytes,
+            *(name for tensor in self.tensors for name in (tensor.dense, tensor.bitmap, tensor.values)),
+        ]
         return [name for name in named if name is not None]
 
     def bytes_on_disk(self, packed: Any) -> int:
         """How much it takes, but for names and metadata; `packed`: the container."""
         if self.bytes is not None:
             return self.size
-        return sum(math.prod(each.shape) * getattr(torch, each.dtype).itemsize for each in self.tensors)
+        return sum(math.prod(tensor.shape) * getattr(torch, tensor.dtype).itemsize for tensor in self.tensors)
 
 
 _INDEX = TypeAdapter(list[_File])
@@ -183,11 +186,11 @@ def _pack_tensor(name: str, tensor: Tensor, tensors: dict[str, Tensor]) -> dict[
     if width not in _BITS:
         return {**entry, "dense": _add(tensors, tensor.contiguous())}
     bits = tensor.contiguous().reshape(-1).view(_BITS[width])
-    there = bits != 0
-    values = bits[there]
+    nonzero = bits != 0
+    values = bits[nonzero]
     if values.numel() * width + math.ceil(bits.numel() / 8) >= bits.numel() * width:
         return {**entry, "dense": _add(tensors, tensor.contiguous())}
-    bitmap = torch.from_numpy(np.packbits(there.numpy()))
+    bitmap = torch.from_numpy(np.packbits(nonzero.numpy()))
     return {**entry, "bitmap": _add(tensors, bitmap), "values": _add(tensors, values)}
 
 
@@ -198,7 +201,7 @@ def _restore(entry: _File, packed: Any, folder: Path) -> None:
     if entry.bytes is not None:
         path.write_bytes(packed.get_tensor(entry.bytes).numpy().tobytes()[: entry.size])
         return
-    save_file({each.name: _unpack_tensor(each, packed) for each in entry.tensors}, path, entry.metadata)
+    save_file({tensor.name: _unpack_tensor(tensor, packed) for tensor in entry.tensors}, path, entry.metadata)
 
 
 def _unpack_tensor(entry: _Tensor, packed: Any) -> Tensor:
@@ -211,11 +214,11 @@ def _unpack_tensor(entry: _Tensor, packed: Any) -> Tensor:
         raise ValueError(f"{entry.name} has a bitmap of {bitmap.numel()} bytes for {count} weights")
     if values.dtype != _BITS.get(dtype.itemsize):
         raise ValueError(f"{entry.name} has values of {values.dtype} for weights of {dtype}")
-    there = torch.from_numpy(np.unpackbits(bitmap.numpy(), count=count).view(bool))
-    if int(there.sum()) != values.numel():
-        raise ValueError(f"{entry.name} has {values.numel()} values for {int(there.sum())} weights that are not zero")
+    nonzero = torch.from_numpy(np.unpackbits(bitmap.numpy(), count=count).view(bool))
+    if int(nonzero.sum()) != values.numel():
+        raise ValueError(f"{entry.name} has {values.numel()} values for {int(nonzero.sum())} weights that are not zero")
     bits = torch.zeros(count, dtype=values.dtype)
-    bits[there] = values
+    bits[nonzero] = values
     return bits.view(dtype).view(list(entry.shape))
 
 
@@ -244,11 +247,11 @@ def _opened(file: Path) -> Iterator[tuple[Any, list[_File]]]:
         raise UsageError(f"cannot read the packed model {file}: it is no regular file")
     try:
         with safe_open(file, framework="pt") as packed:
-            about = packed.metadata() or {}
-            if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
+            metadata = packed.metadata() or {}
+            if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
                 raise UsageError(f"{file} is not a packed model of version {VERSION}, as `autoprune prune` writes them")
             try:
-                index = _INDEX.validate_json(about.get("index", ""))
+                index = _INDEX.validate_json(metadata.get("index", ""))
             except ValidationError as error:
                 problem = error.errors()[0]
                 where = ".".join(map(str, problem["loc"])) or "its index"

@@ -36,8 +36,8 @@ class Passage:
         self._calls = calls
         self._forms = forms
         self._handed: dict[int, Tensor] = {}
-        given = (each for args, kwargs in calls for each in _tensors((args, *kwargs.values())))
-        self._wanted = {id(each) for each in given if each.is_meta}
+        arguments = (tensor for args, kwargs in calls for tensor in _tensors((args, *kwargs.values())))
+        self._wanted = {id(tensor) for tensor in arguments if tensor.is_meta}
 
     @torch.inference_mode()
     def through(self, index: int, block: nn.Module) -> Tensor:
@@ -142,10 +142,10 @@ def hidden_in(forward: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 def hidden_of(output: Any) -> Tensor:
     """The hidden states in a block's output: a tensor, or the first item of a tuple or list. Raises TypeError."""
-    found = output[0] if isinstance(output, tuple | list) and output else output
-    if not isinstance(found, Tensor):
+    states = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(states, Tensor):
         raise TypeError(f"a decoder block returns a {type(output).__name__}")
-    return found
+    return states
 
 
 @contextmanager
@@ -170,18 +170,18 @@ def _recorded(
     """The hidden states that enter the first block, and every block's call, of one batch."""
     entering: list[Tensor] = []
     calls: list[Call] = []
-    known: dict[int, tuple[Tensor, Tensor]] = {}
+    replaced: dict[int, tuple[Tensor, Tensor]] = {}
     forms = target.first_pass.forms
 
     def recorder(index: int, forward: Forward) -> Forward:
         def record(*args: Any, **kwargs: Any) -> Any:
             states, (rest, named) = hidden_in(forward, args, kwargs)
             entering.append(states)
-            share = partial(_shared, first, known, index)
+            share = partial(_shared, first, replaced, index)
             calls.append(
                 (
-                    tuple(share(str(at), each) for at, each in enumerate(rest)),
-                    {name: share(name, each) for name, each in named.items()},
+                    tuple(share(str(at), argument) for at, argument in enumerate(rest)),
+                    {name: share(name, argument) for name, argument in named.items()},
                 )
             )
             if len(calls) == len(blocks):
@@ -196,7 +196,7 @@ def _recorded(
 
 
 def _shared(
-    first: dict[tuple[int, str], Tensor], known: dict[int, tuple[Tensor, Tensor]], index: int, path: str, value: Any
+    first: dict[tuple[int, str], Tensor], replaced: dict[int, tuple[Tensor, Tensor]], index: int, path: str, value: Any
 ) -> Any:
     """An argument whose tensors are those of the first batch where they are equal, as rotary embeddings and masks are.
 
@@ -204,16 +204,19 @@ def _shared(
     Lists and dicts stay the very objects: blocks may hand each other something in them.
     """
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return tuple(_shared(first, known, index, f"{path}.{at}", each) for at, each in enumerate(value))
+        return tuple(_shared(first, replaced, index, f"{path}.{at}", part) for at, part in enumerate(value))
     if not isinstance(value, Tensor):
         return value
-    if id(value) not in known:
+    if id(value) not in replaced:
         if value.is_meta:  # it stands for what an earlier block hands on
             return value
-        one = first.setdefault((index, path), value)
-        same = (one.shape, one.dtype, one.device) == (value.shape, value.dtype, value.device)
-        known[id(value)] = value, one if same and torch.equal(one, value) else value  # held: an identity may come again
-    return known[id(value)][1]
+        counterpart = first.setdefault((index, path), value)
+        same = (counterpart.shape, counterpart.dtype, counterpart.device) == (value.shape, value.dtype, value.device)
+        replaced[id(value)] = (
+            value,
+            counterpart if same and torch.equal(counterpart, value) else value,
+        )  # held: an identity may come again
+    return replaced[id(value)][1]
 
 
 def _without_values(value: Any) -> Any:
@@ -228,8 +231,8 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)
+        for part in value:
+            yield from _tensors(part)
 
 
 def _left(forms: Sequence[Form], states: Tensor, index: int, forward: Forward) -> Forward:

@@ -122,7 +122,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(_shown, value))
     return str(value).replace("|", "\\|")
@@ -130,14 +130,14 @@ def _shown(value: Any) -> str:
 
 def _check_files(target: Target, folder: Path) -> None:
     """Count the zeros again, in the files. Splitting, merging and transposing tensors leave their number alone."""
-    written = 0
+    in_files = 0
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as opened:
-            written += sum(_zeros(opened.get_tensor(name)) for name in sorted(opened.keys()))
+            in_files += sum(_zeros(opened.get_tensor(name)) for name in sorted(opened.keys()))
     stored = {tensor.data_ptr(): tensor for tensor in target.model.state_dict().values()}
-    held = sum(map(_zeros, stored.values()))
-    if written != held:
-        raise AutoPruneError(f"the files hold {written} zeros, the model {held}; they were not kept")
+    in_memory = sum(map(_zeros, stored.values()))
+    if in_files != in_memory:
+        raise AutoPruneError(f"the files hold {in_files} zeros, the model {in_memory}; they were not kept")
 
 
 def _zeros(tensor: Tensor) -> int:

@@ -58,7 +58,7 @@ class InputMoments:
         if self.count == 0:
             raise UsageError(f"layer {name} saw no calibration token")
         mean, mean_square = self._sum / self.count, self._squares / self.count
-        found = {
+        statistics = {
             "input_norm": self._squares.sqrt(),
             "input_mean": mean,
             "input_var": (mean_square - mean.square()).clamp(min=0.0),
@@ -66,8 +66,8 @@ class InputMoments:
         }
         if self._products is not None:
             _mirror(self._products)
-            found["hessian"] = self._products / self.count
-        return {statistic: tensor.float().cpu() for statistic, tensor in found.items()}
+            statistics["hessian"] = self._products / self.count
+        return {statistic: tensor.float().cpu() for statistic, tensor in statistics.items()}
 
 
 class Observer:
@@ -104,30 +104,30 @@ class Observer:
         An expert that saw no token gets what all other experts of its kind saw together. Raises UsageError when no
         token reached a layer at all, or where what is seen is not finite.
         """
-        made: dict[str, dict[str, Tensor]] = {}
-        found: dict[str, dict[str, Tensor]] = {}
+        by_source: dict[str, dict[str, Tensor]] = {}
+        by_layer: dict[str, dict[str, Tensor]] = {}
         for layer in layers:
             name = layer.info.name
             source = self._source.get(name, f"{id(layer.module)}.{layer.attribute}")
-            if source not in made:
+            if source not in by_source:
                 moments = self._moments[source] if source in self._moments else self._pooled(layer, layers)
-                made[source] = self._finite(name, moments.statistics(name))
-            found[name] = made[source]
+                by_source[source] = self._finite(name, moments.statistics(name))
+            by_layer[name] = by_source[source]
         self._moments, self._source, self._last = {}, {}, None
-        return found
+        return by_layer
 
-    def _finite(self, name: str, found: dict[str, Tensor]) -> dict[str, Tensor]:
-        if not all(bool(torch.stack(tensor.aminmax()).isfinite().all()) for tensor in found.values()):
+    def _finite(self, name: str, statistics: dict[str, Tensor]) -> dict[str, Tensor]:
+        if not all(bool(torch.stack(tensor.aminmax()).isfinite().all()) for tensor in statistics.values()):
             where = f"the inputs of layer {name} are not finite on the calibration text"
             raise UsageError(f"{where}: {not_finite(self._target)}")
-        return found
+        return statistics
 
     def _pooled(self, layer: PrunableLayer, layers: Sequence[PrunableLayer]) -> InputMoments:
-        alike = [each for each in layers if kind_of(each.info) == kind_of(layer.info)]
+        alike = [other for other in layers if kind_of(other.info) == kind_of(layer.info)]
         pooled = InputMoments(layer.info.shape[1], layer.weight.device, self._wants(layer.info))
-        for each in alike:
-            if each.info.name in self._moments:
-                pooled.add(self._moments[each.info.name])
+        for other in alike:
+            if other.info.name in self._moments:
+                pooled.add(self._moments[other.info.name])
         return pooled
 
     def _wants(self, info: LayerInfo) -> bool:
@@ -139,10 +139,10 @@ def collect_inputs(target: Target, windows: Tensor, advance: Advance = lambda: N
 
     `advance` is called once for each window's worth of work.
     """
-    found: dict[str, dict[str, Tensor]] = {}
+    collected: dict[str, dict[str, Tensor]] = {}
     for statistics in _observe(target, windows, Observer(target), advance):
-        found |= statistics
-    return found
+        collected |= statistics
+    return collected
 
 
 def collect_hessians(
@@ -154,7 +154,7 @@ def collect_hessians(
     """
     observer = Observer(target, True if blocks is None else blocks)
     for statistics in _observe(target, windows, observer, advance):
-        yield {name: each.pop("hessian") for name, each in statistics.items() if "hessian" in each}
+        yield {name: tensors.pop("hessian") for name, tensors in statistics.items() if "hessian" in tensors}
 
 
 def _add_products(products: Tensor, values: Tensor) -> None:

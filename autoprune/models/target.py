@@ -69,10 +69,10 @@ class Target:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
-        found = prunable_layers(model)
-        first = next(model.parameters())
-        self.dtype, self.device = first.dtype, device or first.device
-        self._storage = storage(model, found, self.device)
+        all_layers = prunable_layers(model)
+        parameter = next(model.parameters())
+        self.dtype, self.device = parameter.dtype, device or parameter.device
+        self._storage = storage(model, all_layers, self.device)
         check_stored(name, model, self._storage.stored)
         self._visitors: set[int] = set()
         self.damaged: dict[str, str] = {}
@@ -82,11 +82,11 @@ class Target:
         if self._storage.away:
             for index, block in enumerate(decoder_blocks(model)[1]):
                 block.forward = self._visits(index, block.forward)
-        shared = shared_layers(found)
-        self.first_pass = first_pass(self, [layer for layer in found if layer.info.name not in shared])
-        self.prunable = [layer for layer in found if layer.info.name in self.first_pass.applied]
+        shared = shared_layers(all_layers)
+        self.first_pass = first_pass(self, [layer for layer in all_layers if layer.info.name not in shared])
+        self.prunable = [layer for layer in all_layers if layer.info.name in self.first_pass.applied]
         self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
-        self.dense = stay_dense(model, found, self.first_pass.applied)
+        self.dense = stay_dense(model, all_layers, self.first_pass.applied)
 
     @property
     def weights(self) -> int:

@@ -30,7 +30,7 @@ def swaps(
     """
     inputs = weight.shape[1]
     if mask.shape != weight.shape or hessian.shape != (inputs, inputs):
-        shapes = ", ".join(str(tuple(each.shape)) for each in (weight, hessian, mask))
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (weight, hessian, mask))
         raise UsageError(f"a weight, its Hessian and its mask do not have the shapes {shapes}")
     values = weight.detach().float()
     already = values == 0

@@ -88,11 +88,11 @@ def choose_score(name: str) -> Score:
 
     Raises UsageError for an unknown name or group.
     """
-    known, at, group = name.partition("@")
-    if known not in SCORES:
-        raise UsageError(f"unknown score {known!r}; there are {', '.join(SCORES)}")
+    base, at, group = name.partition("@")
+    if base not in SCORES:
+        raise UsageError(f"unknown score {base!r}; there are {', '.join(SCORES)}")
     if not at:
-        return SCORES[known]
+        return SCORES[base]
     if group not in GROUPS:
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
-    return replace(SCORES[known], name=name, group=group)
+    return replace(SCORES[base], name=name, group=group)

@@ -58,12 +58,12 @@ def figures(origin: Origin) -> str:
     text = f"Perplexity on {place}, report split: {row['report']:.2f} ({seeds} calibration seed{'s' * (seeds > 1)})"
     if not rows:
         return f"{text}."
-    best = min(rows, key=lambda each: each["report"])
+    best = min(rows, key=lambda row: row["report"])
     text += f"; best baseline: {best['name']}, {best['report']:.2f}"
-    for each in own_verdicts(origin.picture):
-        if (each["candidate"], each["baseline"]) == (row["name"], best["name"]):
-            bounds = f", 95 % interval {interval(each)} %" if interval(each) else ""
-            return f"{text} ({percent(each['difference'])} %{bounds}: {each['verdict']})."
+    for comparison in own_verdicts(origin.picture):
+        if (comparison["candidate"], comparison["baseline"]) == (row["name"], best["name"]):
+            bounds = f", 95 % interval {interval(comparison)} %" if interval(comparison) else ""
+            return f"{text} ({percent(comparison['difference'])} %{bounds}: {comparison['verdict']})."
     return f"{text}."
 
 

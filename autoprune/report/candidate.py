@@ -90,7 +90,7 @@ def candidate_trace(
         picture = Picture.of(events)
         parts.append(_panel("result", _result(outcomes[slot], names, picture)))
         confirmed = [row["name"] for row in picture.rows if row.get("candidate") == outcomes[slot].candidate]
-        if verdicts := [each for each in own_verdicts(picture) if each["candidate"] in confirmed]:
+        if verdicts := [comparison for comparison in own_verdicts(picture) if comparison["candidate"] in confirmed]:
             parts.append(_panel("confirmation", verdict_table(verdicts, "")))
     if spending.agents:
         parts.append(cost_table(spending.agents))
@@ -140,8 +140,8 @@ def ancestors(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot
     """The slots that a candidate descends from, oldest first: of several parents the one that measured best; before
     them the published scores that the oldest is based on."""
     slots: list[str] = []
-    while known := [parent for parent in proposals[slot].parents if parent in outcomes]:
-        slot = min(known, key=lambda parent: outcomes[parent].data.get("perplexity", float("inf")))
+    while candidates := [parent for parent in proposals[slot].parents if parent in outcomes]:
+        slot = min(candidates, key=lambda parent: outcomes[parent].data.get("perplexity", float("inf")))
         slots.append(slot)
     slots += [parent for parent in proposals[slot].parents if parent.startswith(SEED)][::-1]
     return slots[::-1]

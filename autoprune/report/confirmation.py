@@ -84,15 +84,15 @@ def verdict_table(compared: Sequence[Comparison], title: str) -> Table:
         ("verdict", False),
     ):
         table.add_column(name, justify="right" if right else "left", no_wrap=right)
-    for each in compared:
+    for comparison in compared:
         table.add_row(
-            plain(each["candidate"]),
-            plain(each["baseline"]),
-            str(len(each["seeds"])),
-            percent(each["difference"]),
-            interval(each),
-            f"{each['p_holm']:.4f}",
-            plain(each["verdict"], _VERDICTS.get(each["verdict"], "")),
+            plain(comparison["candidate"]),
+            plain(comparison["baseline"]),
+            str(len(comparison["seeds"])),
+            percent(comparison["difference"]),
+            interval(comparison),
+            f"{comparison['p_holm']:.4f}",
+            plain(comparison["verdict"], _VERDICTS.get(comparison["verdict"], "")),
         )
     return table
 
@@ -109,7 +109,7 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _under(compared: Sequence[Comparison], condition: dict[str, Any]) -> list[Comparison]:
-    return [each for each in compared if place(each) == place(condition)]
+    return [comparison for comparison in compared if place(comparison) == place(condition)]
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -40,8 +40,8 @@ def folded(source: str, whole: str) -> RenderableType:
     if not hidden and not cut:
         return table
     what = f"{hidden:,} of {len(lines):,} lines are folded" if hidden else ""
-    said = "; ".join(filter(None, (what, "long lines are cut" if cut else "")))
-    return Group(table, plain(f"{said}: {whole} shows everything", "yellow"))
+    summary = "; ".join(filter(None, (what, "long lines are cut" if cut else "")))
+    return Group(table, plain(f"{summary}: {whole} shows everything", "yellow"))
 
 
 def _within(parts: list[Part]) -> Iterator[Part]:

@@ -19,7 +19,7 @@ def split(text: object, longest: int = LONGEST) -> tuple[str, str]:
     if len(whole) <= longest * 4 // 3 and whole.count("\n") <= LINES:
         return whole, ""
     least = len(head) // 3
-    sentences = [found.end() for found in _SENTENCE.finditer(whole[: len(head) + 1])]
+    sentences = [match.end() for match in _SENTENCE.finditer(whole[: len(head) + 1])]
     for ends in (sentences, [head.rfind("\n")], [head.rfind(" ")]):
         if ends and ends[-1] > least:
             return whole[: ends[-1]].rstrip(), whole[ends[-1] :].lstrip()

@@ -45,12 +45,12 @@ def until(graph: "Graph[str]", generation: int) -> "Graph[str]":
     return _part(graph, {node for node, data in graph.nodes(data=True) if data["generation"] <= generation})
 
 
-def _part(graph: "Graph[str]", wanted: set[str]) -> "Graph[str]":
+def _part(graph: "Graph[str]", kept: set[str]) -> "Graph[str]":
     """Some nodes with the links between them, in the order of the whole (a networkx subgraph has none)."""
     part: Graph[str] = nx.MultiDiGraph()
-    part.add_nodes_from((node, data) for node, data in graph.nodes(data=True) if node in wanted)
+    part.add_nodes_from((node, data) for node, data in graph.nodes(data=True) if node in kept)
     for source, target, key, data in graph.edges(keys=True, data=True):
-        if source in wanted and target in wanted:
+        if source in kept and target in kept:
             part.add_edge(source, target, key=key, **data)
     return part
 

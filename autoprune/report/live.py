@@ -116,17 +116,17 @@ def describe(event: Event, longest: int = 200) -> Text | None:
         case "dense":
             return plain(f"dense model: perplexity {data['perplexity']:.2f} on the search split{_found(data)}")
         case "baseline":
-            given = f" ({data['parameters']})" if data.get("parameters") else ""
-            return plain(f"baseline {data['name']}{given}: perplexity {data['perplexity']:.2f}{_found(data)}")
+            parameters = f" ({data['parameters']})" if data.get("parameters") else ""
+            return plain(f"baseline {data['name']}{parameters}: perplexity {data['perplexity']:.2f}{_found(data)}")
         case "planned":
             return plain(f"generation {data['generation']}: {len(data['slots'])} candidates", style="bold")
         case "proposed":
             who = f"{data['slot']} proposer ({data['engine']}, {data['operator']})"
-            said = data["problem"] or data["thought"].get("edited") or _idea(data) or "revised code"
-            return plain(f"{who}: {one_line(said, longest)}", style="cyan")
+            text = data["problem"] or data["thought"].get("edited") or _idea(data) or "revised code"
+            return plain(f"{who}: {one_line(text, longest)}", style="cyan")
         case "reviewed":
-            said = one_line("; ".join(data["comments"]), longest)
-            return plain(f"{data['slot']} {_reviewer(data['by'])}: {data['verdict']}{': ' if said else ''}{said}")
+            text = one_line("; ".join(data["comments"]), longest)
+            return plain(f"{data['slot']} {_reviewer(data['by'])}: {data['verdict']}{': ' if text else ''}{text}")
         case "asked":
             return plain(f"{data['slot']} waits for approval ({data['candidate'][:8]})", style="bold")
         case "decided":
@@ -152,10 +152,10 @@ def _idea(proposal: dict[str, Any]) -> str:
 def decided(event: Event) -> Text:
     """Who decided what about a candidate, and when."""
     data = event.data
-    said = f": {one_line(data['comment'])}" if data["comment"] else ""
+    comment = f": {one_line(data['comment'])}" if data["comment"] else ""
     instead = f", {data['replacement'][:8]} runs instead" if data.get("replacement") else ""
     when = f" at {data.get('time', event.time)[:19].replace('T', ' ')}"
-    return plain(f"{data['slot']} {_DECIDED[data['decision']]} by {data['who']}{when}{instead}{said}", style="dim")
+    return plain(f"{data['slot']} {_DECIDED[data['decision']]} by {data['who']}{when}{instead}{comment}", style="dim")
 
 
 def _reviewer(by: str) -> str:

@@ -32,18 +32,18 @@ class Origin:
     picture: Picture
 
     @classmethod
-    def of(cls, run: RunDirectory, archive: Archive, events: Sequence[Event], found: Found) -> "Origin":
+    def of(cls, run: RunDirectory, archive: Archive, events: Sequence[Event], entry: Found) -> "Origin":
         config, record = run.settings()
         return cls(
             run=run.name,
-            slot=found.slot,
-            candidate=found.candidate,
-            source=run.source(found.candidate),
+            slot=entry.slot,
+            candidate=entry.candidate,
+            source=run.source(entry.candidate),
             config=config,
             record=record,
-            proposals={each.slot: each for each in archive.proposals()},
-            outcomes={each.slot: each for each in archive.outcomes()},
-            picture=_of_candidate(Picture.of(events), found.candidate),
+            proposals={proposal.slot: proposal for proposal in archive.proposals()},
+            outcomes={outcome.slot: outcome for outcome in archive.outcomes()},
+            picture=_of_candidate(Picture.of(events), entry.candidate),
         )
 
     @property
@@ -95,7 +95,9 @@ def _of_candidate(picture: Picture, candidate: str) -> Picture:
     def without_others(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [row for row in rows if row["kind"] != "candidate" or row.get("candidate") == candidate]
 
-    comparisons = [each for each in picture.comparisons if each["candidate"] in names]
+    comparisons = [comparison for comparison in picture.comparisons if comparison["candidate"] in names]
     picture.rows, picture.comparisons = without_others(picture.rows), comparisons
-    picture.elsewhere = [{**each, "rows": without_others(each.get("rows", []))} for each in picture.elsewhere]
+    picture.elsewhere = [
+        {**condition, "rows": without_others(condition.get("rows", []))} for condition in picture.elsewhere
+    ]
     return picture

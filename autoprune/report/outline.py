@@ -58,7 +58,7 @@ def outline(source: str) -> list[Part]:
             last = len(lines)
         ranked.append((_rank(statements, first=not end), _part(lines, end + 1, last, statements)))
         end = last
-    return [part for _, part in sorted(ranked, key=lambda each: each[0])] or everything
+    return [part for _, part in sorted(ranked, key=lambda entry: entry[0])] or everything
 
 
 def _groups(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
@@ -75,7 +75,7 @@ def _groups(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
 
 def _start(statement: ast.stmt) -> int:
     decorators = statement.decorator_list if isinstance(statement, _Definition) else []
-    return min([statement.lineno, *(each.lineno for each in decorators)])
+    return min([statement.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _rank(statements: list[ast.stmt], first: bool) -> int:

@@ -52,11 +52,11 @@ def front_table(front: Sequence[Placed]) -> Table:
     table.add_column("candidate")
     for name in ("perplexity", "seconds of scoring", "memory, MiB"):
         table.add_column(name, justify="right")
-    for each in front:
-        if each.costs is not None:
-            perplexity, seconds, mebibytes = each.costs
+    for candidate in front:
+        if candidate.costs is not None:
+            perplexity, seconds, mebibytes = candidate.costs
             numbers = (f"{perplexity:.2f}", f"{seconds:.2f}", f"{mebibytes:,}")
-            table.add_row(*(plain(text) for text in (f"{each.slot} {each.candidate[:8]}", *numbers)))
+            table.add_row(*(plain(text) for text in (f"{candidate.slot} {candidate.candidate[:8]}", *numbers)))
     return table
 
 
@@ -66,7 +66,7 @@ def _left_out(placed: Sequence[Placed]) -> list[str]:
         lines.append(
             f"{unknown} of {len(placed)} measured candidates are on no front: their time or memory is not known"
         )
-    if gone := sum(each.cell is None for each in placed):
+    if gone := sum(candidate.cell is None for candidate in placed):
         lines.append(
             f"{gone} of {len(placed)} measured candidates are not in the map: their source is gone or was changed"
         )

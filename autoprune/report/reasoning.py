@@ -40,16 +40,16 @@ def _individual(graph: "Graph[str]", above: Tree, design: str) -> tuple[Tree, st
     if credit:
         line.append(f"  credit {credit:+.3f}", "green" if credit > 0 else "red")
     branch = above.add(line)
-    others = [found for found in _before(graph, design, "combines") if found != _parent(graph, design)]
+    others = [source for source in _before(graph, design, "combines") if source != _parent(graph, design)]
     if others:
         branch.add(plain(f"combined with {', '.join(others)}", "dim"))
     for hypothesis in _before(graph, design, "motivates"):
         branch.add(_thought(graph, hypothesis, "because", "yellow"))
     for evidence in _after(graph, algorithm, "tests") if algorithm else ():
-        found = branch.add(_thought(graph, evidence, "evidence", "green"))
+        node = branch.add(_thought(graph, evidence, "evidence", "green"))
         for lesson in _after(graph, evidence, "motivates"):
             if graph.nodes[lesson]["kind"] == "lesson":
-                found.add(_thought(graph, lesson, "lesson", "magenta"))
+                node.add(_thought(graph, lesson, "lesson", "magenta"))
     return branch, algorithm
 
 
@@ -80,8 +80,8 @@ def _of_kind(graph: "Graph[str]", kind: str) -> list[str]:
 
 
 def _after(graph: "Graph[str]", name: str, kind: str) -> Iterator[str]:
-    return (target for _, target, found in graph.out_edges(name, keys=True) if found == kind)
+    return (target for _, target, edge in graph.out_edges(name, keys=True) if edge == kind)
 
 
 def _before(graph: "Graph[str]", name: str, kind: str) -> Iterator[str]:
-    return (source for source, _, found in graph.in_edges(name, keys=True) if found == kind)
+    return (source for source, _, edge in graph.in_edges(name, keys=True) if edge == kind)

@@ -33,8 +33,8 @@ def request_view(request: ApprovalRequest, source: str, parent: str | None, find
     ]
     if parent is not None:
         parts.insert(2 if _is_long(source) else 3, _compared(request, source, parent))
-    said = [line for line in request.review if line not in findings]
-    parts.append(plain(f"critic: {one_line('; '.join(said), 600) or 'no comment'}"))
+    comments = [line for line in request.review if line not in findings]
+    parts.append(plain(f"critic: {one_line('; '.join(comments), 600) or 'no comment'}"))
     parts.append(_found(findings))
     return Group(*parts)
 

@@ -19,8 +19,8 @@ def final_table(picture: Picture) -> RenderableType:
     formula or a sentence; the conclusion as the last line."""
     costs = [cost_table(picture.agents)] if picture.agents else []
     result = found(picture)
-    said = [_described(result)] if result else []
-    return Group(*confirmation(picture), *costs, *said, plain(picture.conclusion, "bold"))
+    description = [_described(result)] if result else []
+    return Group(*confirmation(picture), *costs, *description, plain(picture.conclusion, "bold"))
 
 
 def _described(result: Found) -> RenderableType:

@@ -40,17 +40,17 @@ def run_trace(
     if generation is None:
         _add_start(root, picture)
     outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}
-    said: dict[str, list[Event]] = {}
+    remarks: dict[str, list[Event]] = {}
     for event in events:
         if event.kind in ("reviewed", "decided"):
-            said.setdefault(event.data["slot"], []).append(event)
+            remarks.setdefault(event.data["slot"], []).append(event)
     last = {proposal.slot: proposal for proposal in archive.proposals(generation)}
     branches: dict[int, Tree] = {}
     for slot, proposal in last.items():
         number = proposal.generation
         branch = branches.get(number) or branches.setdefault(number, root.add(Text(f"generation {number}", "bold")))
         node = _add_candidate(branch, proposal, graph, spending.get(slot, Spending()))
-        for event in said.get(slot, []):
+        for event in remarks.get(slot, []):
             node.add(_said(event))
         if slot in outcomes:
             node.add(_end(outcomes[slot], graph))

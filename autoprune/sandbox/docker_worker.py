@@ -195,8 +195,8 @@ def _bind_in(listener: socket.socket, folder: Path) -> None:
 
 def _other_end(channel: socket.socket) -> int:
     """The worker's process id as this side of the container's wall knows it; 0 when it is not to be seen from here."""
-    found = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(found)[0])
+    credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[0])
 
 
 def _one_line(error: BaseException) -> str:

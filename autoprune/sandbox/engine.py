@@ -33,16 +33,16 @@ def connect() -> tuple[Any, str]:
 
 def survey() -> list[str]:
     """One line for each address where an engine may listen: what answers there, or why nothing does."""
-    found = []
+    lines = []
     for url in addresses():
         try:
             client = _client(url)
         except SandboxUnavailable as error:
-            found.append(str(error))
+            lines.append(str(error))
         else:
-            found.append(describe(client, url))
+            lines.append(describe(client, url))
             client.close()
-    return found
+    return lines
 
 
 def addresses() -> list[str]:
@@ -102,7 +102,7 @@ def _client(url: str) -> Any:
 
 def _reason(error: BaseException) -> str:
     text = str(error)
-    for known in ("Permission denied", "No such file", "Connection refused"):
-        if known in text:
-            return known.lower()
+    for phrase in ("Permission denied", "No such file", "Connection refused"):
+        if phrase in text:
+            return phrase.lower()
     return type(error).__name__

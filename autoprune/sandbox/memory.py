@@ -13,7 +13,7 @@ _RESET_PEAK = "5"
 
 def figures(pid: int) -> dict[str, int]:
     """What /proc/PID/status counts: bytes for what it gives in kB, else plain numbers; empty for a process gone."""
-    found = {}
+    counts = {}
     with (
         contextlib.suppress(FileNotFoundError, ProcessLookupError),
         open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status,
@@ -22,8 +22,8 @@ def figures(pid: int) -> dict[str, int]:
             key, _, value = line.partition(":")
             words = value.split()
             if words and words[0].isdecimal():
-                found[key] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
-    return found
+                counts[key] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
+    return counts
 
 
 class Growth:

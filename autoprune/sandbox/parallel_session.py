@@ -42,17 +42,17 @@ class ParallelSession:
     def memory(self) -> int | None:
         """The members' growth together, though they may have been largest at different times."""
         grown = [member.memory for member in self._members]
-        return None if None in grown else sum(each for each in grown if each is not None)
+        return None if None in grown else sum(growth for growth in grown if growth is not None)
 
     @property
     def claims(self) -> ReportedTimings:
         """What the members say of their time, together."""
         claims = [member.claims for member in self._members]
         return ReportedTimings(
-            sum(each.own for each in claims),
-            sum(each.own_processor for each in claims),
-            sum(each.processor for each in claims),
-            {role: sum(each.by_role.get(role, 0.0) for each in claims) for each in claims for role in each.by_role},
+            sum(claim.own for claim in claims),
+            sum(claim.own_processor for claim in claims),
+            sum(claim.processor for claim in claims),
+            {role: sum(claim.by_role.get(role, 0.0) for claim in claims) for claim in claims for role in claim.by_role},
         )
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
@@ -80,7 +80,7 @@ class ParallelSession:
 
     def _progress(self, scored: int, layers: int) -> str:
         """How far it came in its time, and what took it."""
-        spent = sorted(self.claims.by_role.items(), key=lambda each: -each[1])
+        spent = sorted(self.claims.by_role.items(), key=lambda item: -item[1])
         seconds = ", ".join(f"{role} {own:.1f}" for role, own in spent)
         parts = f" (seconds by kind of layer: {seconds})" if seconds else ""
         return f"{scored} of {layers} layers were scored in it{parts}"

@@ -16,10 +16,10 @@ _SYSTEM = ("/sys/devices/system/cpu", "/proc/cpuinfo")
 
 def worker_packages() -> list[Path]:
     """Installed packages that the worker needs, as folders or files beside torch."""
-    found = importlib.util.find_spec("torch")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
         return []
-    folder = Path(found.origin).parent.parent
+    folder = Path(spec.origin).parent.parent
     return [folder / name for name in _PACKAGES if (folder / name).exists()]
 
 

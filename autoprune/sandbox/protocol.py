@@ -71,10 +71,10 @@ def _exactly(read: Callable[[int], bytes], length: int) -> bytes:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    message = dict(pairs)
+    if len(message) != len(pairs):
         raise ValueError("a key stands there twice")
-    return found
+    return message
 
 
 def _refuse(constant: str) -> NoReturn:

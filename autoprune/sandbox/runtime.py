@@ -51,13 +51,13 @@ def shared_libraries() -> list[Path]:
     for package in worker_packages():
         roots += [path for path in package.rglob("*.so*") if path.is_file()] if package.is_dir() else []
     listing = subprocess.run(["ldd", *map(str, roots)], capture_output=True, text=True, check=False).stdout
-    found = set()
+    libraries = set()
     for line in listing.splitlines():
         words = line.replace("=>", " ").split()
         paths = [word for word in words if word.startswith("/") and not word.endswith(":")]
-        found |= {Path(path) for path in paths[-1:] if Path(path).is_file()}
+        libraries |= {Path(path) for path in paths[-1:] if Path(path).is_file()}
     bound = tuple(map(str, (stdlib, *worker_packages())))
-    return sorted(path for path in found if not str(path).startswith(bound) and "site-packages" not in path.parts)
+    return sorted(path for path in libraries if not str(path).startswith(bound) and "site-packages" not in path.parts)
 
 
 def _shared_library() -> Path | None:

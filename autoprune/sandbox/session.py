@@ -148,8 +148,8 @@ class WorkerSession:
     def close(self) -> None:
         """End the worker and free the buffers. What was printed stays readable."""
         self._worker.close()
-        for held in (self._slot, self._output):
-            held.close()
+        for buffer in (self._slot, self._output):
+            buffer.close()
 
     def _open(self, source: str, folder: Path, settings: SandboxSettings) -> answers.Loaded:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

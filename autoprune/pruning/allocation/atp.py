@@ -43,8 +43,8 @@ def atp_searched(
     return densities, beta
 
 
-def _make(given: Parameters) -> Made:
-    return Made(partial(atp, beta=float(given["beta"]) if "beta" in given else None), ("depth",))
+def _make(parameters: Parameters) -> Made:
+    return Made(partial(atp, beta=float(parameters["beta"]) if "beta" in parameters else None), ("depth",))
 
 
 def _default(units: Sequence[Mapping[str, Any]], sparsity: float) -> Parameters:
@@ -69,5 +69,5 @@ def _searched_zeros(context: Context) -> dict[str, int]:
 
 SPECS = (
     AllocationSpec("atp", _make, grid=_grid, default=_default),
-    AllocationSpec("atp-searched", lambda given: Made(zeros=_searched_zeros), "trials"),
+    AllocationSpec("atp-searched", lambda parameters: Made(zeros=_searched_zeros), "trials"),
 )

@@ -51,11 +51,11 @@ def project(
         )
     units = list(zip(raw_densities, sizes, lows, highs, strict=True))
 
-    def held(shift: float) -> float:
+    def budget_at(shift: float) -> float:
         return math.fsum(n * min(max(raw + shift, low), high) for raw, n, low, high in units)
 
     breakpoints = sorted({bound - raw for raw, _, low, high in units for bound in (low, high)})
-    shift = _root(held, density * weights, breakpoints)
+    shift = _root(budget_at, density * weights, breakpoints)
     return [min(max(raw + shift, low), high) for raw, _, low, high in units]
 
 
@@ -66,8 +66,8 @@ def unit_zeros(
 
     `floors`: zeros that each unit has already and keeps.
     """
-    wanted = [(1.0 - density) * n for density, n in zip(densities, sizes, strict=True)]
-    return largest_remainder(wanted, total_zeros(sparsity, sum(sizes)), sizes, floors)
+    shares = [(1.0 - density) * n for density, n in zip(densities, sizes, strict=True)]
+    return largest_remainder(shares, total_zeros(sparsity, sum(sizes)), sizes, floors)
 
 
 def matrix_zeros(zeros: int, sizes: Sequence[int], floors: Sequence[int] | None = None) -> list[int]:
@@ -77,7 +77,7 @@ def matrix_zeros(zeros: int, sizes: Sequence[int], floors: Sequence[int] | None 
 
 
 def largest_remainder(
-    wanted: Sequence[float], total: int, caps: Sequence[int], floors: Sequence[int] | None = None
+    shares: Sequence[float], total: int, caps: Sequence[int], floors: Sequence[int] | None = None
 ) -> list[int]:
     """Whole numbers near `wanted`, each from its floor (0) to its cap, that sum to `total`.
 
@@ -87,10 +87,10 @@ def largest_remainder(
     lows = floors or [0] * len(caps)
     if not sum(lows) <= total <= sum(caps):
         raise UsageError(f"{total} zeros do not fit between the {sum(lows)} that are there and {sum(caps)} weights")
-    counts = [min(max(math.floor(want), low), cap) for want, low, cap in zip(wanted, lows, caps, strict=True)]
+    counts = [min(max(math.floor(share), low), cap) for share, low, cap in zip(shares, lows, caps, strict=True)]
     missing = total - sum(counts)
     step = 1 if missing > 0 else -1
-    by_remainder = sorted(range(len(counts)), key=lambda i: step * (counts[i] - wanted[i]))
+    by_remainder = sorted(range(len(counts)), key=lambda i: step * (counts[i] - shares[i]))
     while missing:
         for i in by_remainder:
             if missing and lows[i] <= counts[i] + step <= caps[i]:
@@ -99,17 +99,17 @@ def largest_remainder(
     return counts
 
 
-def _root(held: Callable[[float], float], target: float, breakpoints: list[float]) -> float:
+def _root(function: Callable[[float], float], target: float, breakpoints: list[float]) -> float:
     """Where a piecewise linear, never falling function with these breakpoints meets the target."""
     first, last = 0, len(breakpoints) - 1
     while last - first > 1:
         middle = (first + last) // 2
-        if held(breakpoints[middle]) <= target:
+        if function(breakpoints[middle]) <= target:
             first = middle
         else:
             last = middle
     left, right = breakpoints[first], breakpoints[last]
-    below, above = held(left), held(right)
+    below, above = function(left), function(right)
     if above <= below:
         return left
     return left + (right - left) * min(max((target - below) / (above - below), 0.0), 1.0)

@@ -34,8 +34,8 @@ def global_zeros(scores: "Iterable[tuple[str, Tensor]]", sparsity: float) -> dic
     inside = counts[:, key]
     under = counts[:, :key].sum(1)
     share = (total - int(under.sum())) / max(int(inside.sum()), 1)
-    wanted = (under + share * inside.double()).tolist()
-    return dict(zip(sizes, largest_remainder(wanted, total, list(sizes.values())), strict=True))
+    shares = (under + share * inside.double()).tolist()
+    return dict(zip(sizes, largest_remainder(shares, total, list(sizes.values())), strict=True))
 
 
 def _histogram(score: "Tensor") -> "Tensor":
@@ -59,4 +59,4 @@ def _zeros(context: Context) -> dict[str, int]:
     return global_zeros(context.scores(units.spread(uniform(units.described(()), sparsity), sparsity)), sparsity)
 
 
-SPECS = (AllocationSpec("global", lambda given: Made(zeros=_zeros), "scores"),)
+SPECS = (AllocationSpec("global", lambda parameters: Made(zeros=_zeros), "scores"),)

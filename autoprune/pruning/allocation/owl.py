@@ -37,9 +37,9 @@ def spread(worth: Sequence[float], sizes: Sequence[int], sparsity: float, width:
     return project([1.0 - sparsity + width * share for share in shares], sizes, sparsity)
 
 
-def _make(given: Parameters) -> Made:
-    signal = SHARES[float(given.get("M", MULTIPLE))]
-    return Made(partial(owl, lam=float(given.get("lambda", LAMBDA)), signal=signal), (signal,))
+def _make(parameters: Parameters) -> Made:
+    signal = SHARES[float(parameters.get("M", MULTIPLE))]
+    return Made(partial(owl, lam=float(parameters.get("lambda", LAMBDA)), signal=signal), (signal,))
 
 
 def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float) -> Iterator[Setting]:

@@ -63,13 +63,13 @@ def searched(
     if not all(low <= zeros <= n for low, zeros, n in zip(lows, start, sizes, strict=True)):
         raise UsageError("the search must start from an allocation inside its limits")
     chance = random.Random(seed)
-    known: dict[tuple[tuple[int, ...], int], float] = {}
+    losses_of: dict[tuple[tuple[int, ...], int], float] = {}
     best = Searched(tuple(start), 0.0)
 
     def loss(zeros: tuple[int, ...], windows: int) -> float:
-        if (zeros, windows) not in known:
-            known[zeros, windows] = evaluate(zeros, windows)
-        return known[zeros, windows]
+        if (zeros, windows) not in losses_of:
+            losses_of[zeros, windows] = evaluate(zeros, windows)
+        return losses_of[zeros, windows]
 
     full = rungs[-1].windows
     best.loss = loss(best.zeros, full)
@@ -117,4 +117,4 @@ def _zeros(context: Context) -> dict[str, int]:
     return units.spread_totals(searched(start, units.sizes, measure, rungs, GENERATIONS, OFFSPRING).zeros)
 
 
-SPECS = (AllocationSpec("searched", lambda given: Made(zeros=_zeros), "trials"),)
+SPECS = (AllocationSpec("searched", lambda parameters: Made(zeros=_zeros), "trials"),)

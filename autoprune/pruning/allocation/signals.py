@@ -39,8 +39,8 @@ def unit_signals(layers: Iterable[Any], names: Collection[str]) -> dict[str, flo
     unknown = set(names) - set(SIGNALS)
     if unknown:
         raise UsageError(f"unknown signal {min(unknown)!r}; there are {', '.join(SIGNALS)}")
-    held = list(layers)
-    return {name: SIGNALS[name](held) for name in names}
+    members = list(layers)
+    return {name: SIGNALS[name](members) for name in names}
 
 
 def _size(layers: list[Any]) -> int:

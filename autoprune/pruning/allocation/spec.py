@@ -66,8 +66,8 @@ class Setting:
 
     def __str__(self) -> str:
         """For people, on one line: `block, lambda 0.05, M 3`."""
-        given = (value if isinstance(value, str) else f"{name} {value:.3g}" for name, value in self.parameters.items())
-        return ", ".join((self.unit, *given)).replace("_", " ")
+        values = (value if isinstance(value, str) else f"{name} {value:.3g}" for name, value in self.parameters.items())
+        return ", ".join((self.unit, *values)).replace("_", " ")
 
 
 def _no_parameters(units: Sequence[Mapping[str, Any]], sparsity: float) -> Parameters:

@@ -51,24 +51,24 @@ def grid(family: str, default: Setting, units: Sequence[Mapping[str, Any]], spar
 
 
 def default_setting(
-    family: str, unit: str, units: Sequence[Mapping[str, Any]], sparsity: float, given: Parameters | None = None
+    family: str, unit: str, units: Sequence[Mapping[str, Any]], sparsity: float, overrides: Parameters | None = None
 ) -> Setting:
     """A family with its default parameters, of which some may be given otherwise."""
-    return Setting(family, unit, spec_of(family).default(units, sparsity) | (given or {}))
+    return Setting(family, unit, spec_of(family).default(units, sparsity) | (overrides or {}))
 
 
 def neighbours(settings: Sequence[Setting], place: int) -> list[int]:
     """The places in a grid that are one step from a place: no number more than one of the grid's values away, and
     everything else the same."""
     here = settings[place]
-    alike = [each for each, setting in enumerate(settings) if _words(setting) == _words(here)]
-    scales = {name: sorted({_number(settings[each], name) for each in alike}) for name in _numbers(here)}
+    alike = [other for other, setting in enumerate(settings) if _words(setting) == _words(here)]
+    scales = {name: sorted({_number(settings[other], name) for other in alike}) for name in _numbers(here)}
 
     def steps(setting: Setting, name: str) -> int:
         return abs(scales[name].index(_number(setting, name)) - scales[name].index(_number(here, name)))
 
     return [
-        each for each in alike if each != place and all(steps(settings[each], name) <= 1 for name in _numbers(here))
+        other for other in alike if other != place and all(steps(settings[other], name) <= 1 for name in _numbers(here))
     ]
 
 

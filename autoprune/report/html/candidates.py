@@ -30,26 +30,26 @@ def candidates(material: Material, longest: int, differences: dict[str, Any]) ->
     for proposal in material.proposals:
         revisions.setdefault(proposal.slot, []).append(proposal)
     outcomes = {outcome.slot: outcome for outcome in material.outcomes}
-    said = _said(material, longest)
+    remarks = _said(material, longest)
     verdicts = _verdicts(material)
     code = {name: _code(source, longest) for name, source in material.sources.items()}
-    told = []
+    described = []
     for slot, proposals in revisions.items():
         outcome = outcomes.get(slot)
         name = outcome.candidate if outcome and outcome.candidate else proposals[-1].candidate
-        told.append(
+        described.append(
             {
                 **_proposed(material, proposals, longest),
                 **(_ended(outcome, longest) if outcome else {"status": "unfinished"}),
                 "candidate": name,
-                "said": said.get(slot, []),
+                "said": remarks.get(slot, []),
                 "confirmed": verdicts.get(name or "", []),
                 "against": _against(differences.get(slot), longest),
                 **_spent(material.spending.get(slot, Spending()), longest),
             }
         )
     outlines = {name: _outline(source, longest) for name, source in material.sources.items()}
-    return {"all": told, "code": code, "outline": {name: parts for name, parts in outlines.items() if parts}}
+    return {"all": described, "code": code, "outline": {name: parts for name, parts in outlines.items() if parts}}
 
 
 def differences(material: Material) -> dict[str, dict[str, Any]]:
@@ -99,7 +99,7 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
             }
             for step in last.chain
         ],
-        "revisions": [each.candidate for each in revisions if each.candidate],
+        "revisions": [revision.candidate for revision in revisions if revision.candidate],
     }
 
 
@@ -167,15 +167,15 @@ def _outline(source: str | None, longest: int) -> list[list[int]]:
 def _verdicts(material: Material) -> dict[str, list[str]]:
     """By content hash, how the candidate did on the report split against each baseline, in words."""
     hashes = {row["name"]: row["candidate"] for row in material.picture.rows if row.get("candidate")}
-    told: dict[str, list[str]] = {}
-    for each in own_verdicts(material.picture):
-        within = f" ({interval(each)})" if interval(each) else ""
-        line = f"{each['verdict']} than {each['baseline']}: {percent(each['difference'])} %{within}"
-        if each["verdict"] not in ("better", "worse"):
-            line = f"{each['baseline']}: {each['verdict']}, {percent(each['difference'])} %{within}"
-        if each["candidate"] in hashes:
-            told.setdefault(hashes[each["candidate"]], []).append(line)
-    return told
+    lines: dict[str, list[str]] = {}
+    for comparison in own_verdicts(material.picture):
+        within = f" ({interval(comparison)})" if interval(comparison) else ""
+        line = f"{comparison['verdict']} than {comparison['baseline']}: {percent(comparison['difference'])} %{within}"
+        if comparison["verdict"] not in ("better", "worse"):
+            line = f"{comparison['baseline']}: {comparison['verdict']}, {percent(comparison['difference'])} %{within}"
+        if comparison["candidate"] in hashes:
+            lines.setdefault(hashes[comparison["candidate"]], []).append(line)
+    return lines
 
 
 def _spent(spending: Spending, longest: int) -> dict[str, Any]:

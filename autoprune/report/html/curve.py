@@ -22,7 +22,7 @@ def curve(material: Material) -> dict[str, Any]:
         best.append(lowest)
         estimate = number(data.get("estimated_perplexity"))
         points.append({"slot": data["slot"], "status": data["status"], "perplexity": perplexity, "estimate": estimate})
-    baselines = sorted(material.picture.baselines.items(), key=lambda found: found[1])
+    baselines = sorted(material.picture.baselines.items(), key=lambda item: item[1])
     return {
         "points": points,
         "best": best,

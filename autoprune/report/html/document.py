@@ -82,8 +82,8 @@ def _data(material: Material) -> str:
     }
     text, compared = "", differences(material)
     for longest in LENGTHS:
-        said = {"candidates": candidates(material, longest, compared), "reasoning": reasoning(material, longest)}
-        text = to_json({**fixed, **said, "longest": longest})
+        texts = {"candidates": candidates(material, longest, compared), "reasoning": reasoning(material, longest)}
+        text = to_json({**fixed, **texts, "longest": longest})
         if len(text) <= LIMIT and len(escaped(text).encode()) <= LIMIT:
             break
     return escaped(text)
@@ -108,7 +108,7 @@ def _inline(script: str) -> str:
 
 def _policy(scripts: list[str]) -> str:
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
 
 

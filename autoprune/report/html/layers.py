@@ -23,18 +23,18 @@ def layers(material: Material) -> dict[str, Any]:
         subjects = subjects[: max(1, NUMBERS // len(names))]
     blocks, roles = _places(names)
     allocations: dict[tuple[float | None, ...], int] = {}
-    told = []
+    described = []
     for key, label, measured in subjects:
         by_name = {layer.name: layer for layer in measured.layers}
-        found = [by_name.get(name) for name in names]
-        sparsity = tuple(number(layer and layer.sparsity, 4) for layer in found)
-        told.append(
+        ordered = [by_name.get(name) for name in names]
+        sparsity = tuple(number(layer and layer.sparsity, 4) for layer in ordered)
+        described.append(
             {
                 "key": key,
                 "label": label,
                 "perplexity": number(measured.perplexity),
                 "allocation": allocations.setdefault(sparsity, len(allocations)),
-                "errors": [number(layer and layer.relative_error, 3) for layer in found],
+                "errors": [number(layer and layer.relative_error, 3) for layer in ordered],
             }
         )
     units, kind = _units(material, names)
@@ -44,8 +44,8 @@ def layers(material: Material) -> dict[str, Any]:
         "columns": list(dict.fromkeys(blocks)),
         "roles": roles,
         "blocks": blocks,
-        "subjects": told,
-        "allocations": [list(each) for each in allocations],
+        "subjects": described,
+        "allocations": [list(allocation) for allocation in allocations],
         "kind": kind,
         "units": units,
         "unknown": "" if units else OLD,
@@ -67,8 +67,8 @@ def _subjects(material: Material) -> list[tuple[str, str, Measurement]]:
     return [*_best_first(baselines), *_best_first(candidates)]
 
 
-def _best_first(found: list[tuple[str, str, Measurement]]) -> list[tuple[str, str, Measurement]]:
-    return sorted(found, key=lambda each: each[2].perplexity)
+def _best_first(subjects: list[tuple[str, str, Measurement]]) -> list[tuple[str, str, Measurement]]:
+    return sorted(subjects, key=lambda subject: subject[2].perplexity)
 
 
 def _places(names: Iterable[str]) -> tuple[list[str], list[str]]:

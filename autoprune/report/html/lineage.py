@@ -25,8 +25,8 @@ def lineage(material: Material) -> dict[str, Any]:
     line, slot = [], material.picture.best.slot if material.picture.best else None
     while slot is not None and slot in points:
         line.append(slot)
-        known = [parent for parent in points[slot]["parents"] if parent in points]
-        slot = min(known, key=lambda parent: points[parent]["perplexity"], default=None)
+        parents = [parent for parent in points[slot]["parents"] if parent in points]
+        slot = min(parents, key=lambda parent: points[parent]["perplexity"], default=None)
     return {"points": list(points.values()), "line": line[::-1]}
 
 
@@ -50,5 +50,5 @@ def _point(slot: str, generation: int, perplexity: float, parents: list[str], st
 def _of_score(material: Material, score: str) -> float | None:
     """The lowest perplexity of the baselines with this score as it is: candidates go on from it without swaps."""
     named = [(name.split("+"), value) for name, value in material.picture.baselines.items()]
-    found = [value for (first, *rest), value in named if first == score and "swaps" not in rest]
-    return number(min(found, default=None))
+    perplexities = [value for (first, *rest), value in named if first == score and "swaps" not in rest]
+    return number(min(perplexities, default=None))

@@ -53,8 +53,8 @@ class Material:
         events = list(read_events(run.events_file))
         proposals = archive.proposals()
         measured: dict[str, Measurement] = {}
-        for each in archive.measurements("search"):
-            measured.setdefault(each.subject, each)
+        for measurement in archive.measurements("search"):
+            measured.setdefault(measurement.subject, measurement)
         named = dict.fromkeys(proposal.candidate for proposal in proposals if proposal.candidate)
         return cls(
             name=run.path.resolve().name,

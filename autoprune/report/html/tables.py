@@ -60,7 +60,7 @@ def confirmation(material: Material) -> list[Table]:
         title = heading(condition)
         problem = without_folders(cut(f"not measured: {condition['problem']}", SAID)) if "problem" in condition else ""
         tables.append(_measured(title, condition["rows"], problem))
-        here = [each for each in picture.comparisons if place(each) == place(condition)]
+        here = [comparison for comparison in picture.comparisons if place(comparison) == place(condition)]
         if here:
             tables.append(_compared(f"Candidates against baselines, {title}", here))
     return tables
@@ -124,18 +124,18 @@ def _compared(title: str, compared: Sequence[Comparison]) -> Table:
     note = "Change of perplexity against the baseline, below 0 when the candidate's is lower; paired by windows."
     columns = ("candidate", "baseline", "change %", "95 % interval", "p (Holm)", "verdict")
     table = Table(title, columns, note=note)
-    for each in compared:
+    for comparison in compared:
         table.rows.append(
             [
-                cut(each["candidate"], 200),
-                cut(each["baseline"], 200),
-                percent(each["difference"]),
-                interval(each),
-                f"{each['p_holm']:.4f}",
-                cut(each["verdict"], 200),
+                cut(comparison["candidate"], 200),
+                cut(comparison["baseline"], 200),
+                percent(comparison["difference"]),
+                interval(comparison),
+                f"{comparison['p_holm']:.4f}",
+                cut(comparison["verdict"], 200),
             ]
         )
-        table.marks.append(each["verdict"] if each["verdict"] in ("better", "worse") else "")
+        table.marks.append(comparison["verdict"] if comparison["verdict"] in ("better", "worse") else "")
     return table
 
 

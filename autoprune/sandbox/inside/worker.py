@@ -75,7 +75,7 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
     limits = jail.Limits(opening["memory_bytes"], opening["output_bytes"], opening["processor_seconds"])
     jail.shut(limits, readable, need_landlock=opening["need_landlock"], gpu=opening["gpu"])
 
-    held = _scattered(opening["scatter"])  # noqa: F841  kept until the end, and the addresses with it
+    padding = _scattered(opening["scatter"])  # noqa: F841  kept until the end, and the addresses with it
     source = opening["source"]
     question: dict[str, Any] = opening
     stage, where = "load", ""

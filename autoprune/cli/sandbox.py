@@ -56,7 +56,7 @@ def check(
 ) -> None:
     """Run one good candidate and some that must fail in the right way. Exit 1 if one of them does not."""
     from autoprune.sandbox.check import check as run_probes
-    from autoprune.sandbox.choose import make_sandbox
+    from autoprune.sandbox.choose_sandbox import make_sandbox
 
     settings = SandboxSettings(engine=which, seconds=CHECK_SECONDS)
     chosen = make_sandbox(settings)

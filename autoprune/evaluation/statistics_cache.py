@@ -119,7 +119,7 @@ class StatisticsCache:
     def _collect(self, path: Path) -> None:
         logger.info(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
         (statistics,) = self._passes("statistics", _at_once(collect_inputs))
-        write_bundle(path, self._target.layers, self._target.pristine, statistics)
+        write_bundle(path, self._target.layers, self._target.weight, statistics)
 
     def _widen(self, base: Path, path: Path, collectors: dict[str, Collector[dict[str, Tensor]]], what: str) -> None:
         """The base bundle's files by hard link, beside on-demand statistics."""

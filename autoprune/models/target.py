@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial, wraps
 from pathlib import Path
@@ -133,11 +133,6 @@ class Target:
         """The pristine dense weight [out, in] of a layer. Not to be written to."""
         return self._storage.pristine(name)
 
-    @property
-    def pristine(self) -> Mapping[str, Tensor]:
-        """All pristine weights by layer, each looked up when it is asked for."""
-        return _Pristine(self)
-
     def live_weight(self, name: str) -> Tensor:
         """The weight [out, in] that the model computes with now. It is written to by edits."""
         return self._storage.live(name)
@@ -203,20 +198,6 @@ class Target:
                 return forward(*args, **kwargs)
 
         return visit
-
-
-class _Pristine(Mapping[str, Tensor]):
-    def __init__(self, target: Target) -> None:
-        self._target = target
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._target.weight(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return (layer.name for layer in self._target.layers)
-
-    def __len__(self) -> int:
-        return len(self._target.layers)
 
 
 def load_target(

@@ -148,5 +148,5 @@ def _small_bundle(path: Path) -> Path:
     statistics = {
         layer: {name: torch.ones(8) * (index + 1) for index, name in enumerate(STATISTICS)} for layer in _LAYERS
     }
-    write_bundle(path, layers, {layer: torch.eye(8) for layer in _LAYERS}, statistics)
+    write_bundle(path, layers, lambda name: torch.eye(8), statistics)
     return path

@@ -1,8 +1,7 @@
-"""Only code that is installed here runs: transformers is kept from fetching compiled code, which a model may ask for.
+"""Prevents transformers from running compiled code from the hub.
 
-By the package `kernels`, where a user has it, transformers downloads binaries from the hub and loads them into this
-process: for an attention that `config.json` names, and for some architectures unasked. `autoprune/__init__.py` keeps it
-from being imported.
+With the package `kernels`, transformers downloads binaries and loads them into this process, for an attention that is
+named in `config.json` and for some architectures by default. `autoprune/__init__.py` blocks the import of that package.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from autoprune.errors import UsageError
 
 def refuse_foreign_code(name: str, config: Mapping[str, Any]) -> None:
     """Raises UsageError for a model whose configuration names code on the hub."""
-    for key, value in _named(config):
+    for key, value in _texts(config):
         if "implementation" in key and "/" in value:
             raise UsageError(
                 f"the configuration of {name} asks for code from the hub ({key}: {value[:100]}), which is never run; "
@@ -21,10 +20,10 @@ def refuse_foreign_code(name: str, config: Mapping[str, Any]) -> None:
             )
 
 
-def _named(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The texts in a configuration and in the configurations of its parts, with their keys."""
+def _texts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The dotted keys and values of all strings in a configuration."""
     for key, value in config.items():
         if isinstance(value, str):
             yield key, value
         elif isinstance(value, Mapping):
-            yield from ((f"{key}.{inner}", text) for inner, text in _named(value))
+            yield from ((f"{key}.{inner}", text) for inner, text in _texts(value))

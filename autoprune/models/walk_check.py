@@ -1,25 +1,25 @@
-"""The check that going through the decoder blocks one at a time computes what a whole forward pass computes."""
+"""The check that passing the decoder blocks one at a time equals a whole forward pass."""
 
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, first_line
 from autoprune.models.passages import through_all_blocks
 
 if TYPE_CHECKING:
     from autoprune.models.target import Target
 
 _FAULTS = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError)
-"""What a model's own code raises when a block's output is not what it would be."""
+"""What the code of a model raises for unexpected outputs of a block."""
 
 
 def check_walk(target: "Target") -> None:
-    """Raises UsageError when the blocks of a target cannot be passed one at a time. Costs two short passes, once.
+    """Raises UsageError if the blocks of a target cannot be passed one at a time. Costs two short passes, once.
 
-    Two batches of two windows go side by side, each twice through every block, and the logits of both are compared
-    with those of a whole pass: an argument or a state that belongs to the other batch shows in one of them.
+    Two batches of two windows pass each block twice, and the logits of both are compared with those of a whole pass, so
+    that arguments or states of the wrong batch are detected.
     """
     first_pass = target.first_pass
     if first_pass.fault:
@@ -31,8 +31,7 @@ def check_walk(target: "Target") -> None:
     except torch.OutOfMemoryError:
         raise
     except _FAULTS as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise _refused(target, lines[0][:200]) from None
+        raise _refused(target, first_line(error)) from None
     if differs:
         raise _refused(target, "the logits differ from those of a whole pass")
     first_pass.walked = True
@@ -48,7 +47,7 @@ def _differs(target: "Target", tokens: Tensor) -> bool:
 
 
 def _equal(actual: Tensor, expected: Tensor) -> bool:
-    """Same sums in the same order, but for experts that take the tokens of the other row first."""
+    """The sums are the same in the same order, except in experts, whose tokens are in another order."""
     tolerance = 1e-4 if expected.dtype == torch.float32 else 1e-2
     scale = float(expected[expected.isfinite()].abs().max()) if bool(expected.isfinite().any()) else 0.0
     return torch.allclose(actual.float(), expected.float(), rtol=0.0, atol=tolerance * scale, equal_nan=True)

@@ -1,4 +1,4 @@
-"""Every measurement is kept: in the archive of the run, and for all runs in the user's cache."""
+"""Storage of measurements in the archive of the run and in the user's cache for all runs."""
 
 import threading
 from collections.abc import Callable
@@ -15,18 +15,17 @@ from autoprune.runs.measurement import Measurement
 
 @dataclass
 class MeasurementStore:
-    """Nothing is measured twice. `cache`: None to do without."""
+    """Looks measurements up before they are made, and stores them. `cache`: optional."""
 
     archive: Archive
     cache: MeasurementCache | None = None
     _alone: dict[str, threading.RLock] = field(default_factory=dict)
-    """Held while one thing is measured, so that nobody measures it a second time meanwhile."""
+    """Locks per key, so that no other thread makes the same measurement meanwhile."""
     _read: dict[str, Measurement] = field(default_factory=dict)
-    """What was read from the archive before: every candidate is compared with all before it, and a row never
-    changes."""
+    """Rows of the archive, which never change and are read again for every candidate."""
 
     def known(self, spec: MeasurementSpec) -> Measurement | None:
-        """What the archive holds."""
+        """The measurement in the archive, if any."""
         key = spec.key()
         measured = self._read.get(key) or self.archive.measurement(spec.subject, spec.split, key)
         if measured is not None:
@@ -40,14 +39,15 @@ class MeasurementStore:
         measure: Callable[[], Measurement],
         ladder: Ladder = EVERYTHING,
     ) -> Measurement:
-        """What is known, else what `measure` finds, which is kept. `conditions`: of the cache's key, beside the spec.
+        """The stored measurement, else the result of `measure`, which is stored. `conditions`: for the key of the
+        cache.
 
-        Raises what `measure` raises, and what the ladder raises of a measurement that is known.
+        Raises what `measure` raises, and what the ladder raises for a stored measurement.
         """
         with self._alone.setdefault(spec.key(), threading.RLock()):
             stored = self.known(spec)
             if stored is not None and ladder is not EVERYTHING:
-                # By an earlier life of the run, or by the run that this is a fork of: it ends as if measured now.
+                # From before the run was resumed, or from the run that it is a fork of: it ends as if measured now.
                 ladder.replay(stored)
             elif stored is None:
                 cache_key = spec.cache_key(**conditions) if self.cache else ""

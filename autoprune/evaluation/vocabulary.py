@@ -1,4 +1,4 @@
-"""Whether a target has an embedding for every token of its texts."""
+"""Checks that a target has an embedding for every token of its texts."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,9 @@ from autoprune.models.target import Target
 
 
 def check_tokens(target: Target, texts: Iterable[Windows]) -> None:
-    """Raises UsageError for a token in these windows that is no row of the target's embedding.
+    """Raises UsageError for a token in these windows without a row in the target's embedding.
 
-    Only tokens that occur count: many a tokenizer has some in reserve that no text needs.
+    Only tokens that occur are checked, since many tokenizers have reserved tokens.
     """
     for text in texts:
         lowest, highest = map(int, text.tokens.aminmax())
@@ -24,6 +24,6 @@ def check_tokens(target: Target, texts: Iterable[Windows]) -> None:
 
 
 def check_samples(target: Target, settings: DataSettings, seeds: int) -> None:
-    """The same for the calibration samples that seeds below this number draw: now, not when one of them is used."""
+    """Check the calibration samples of all seeds below `seeds` in advance."""
     if len(target.tokenizer) > target.vocabulary:
         check_tokens(target, (load_calibration(settings, target.tokenizer, seed) for seed in range(1, seeds)))

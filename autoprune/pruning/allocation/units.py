@@ -19,7 +19,7 @@ class LayerZeros(NamedTuple):
     """Zeros per layer, in total exactly round(s N), and per layer the sparsity of its unit, which a score is told."""
 
     zeros: dict[str, int]
-    told: dict[str, float]
+    unit_sparsity: dict[str, float]
 
 
 class Units:

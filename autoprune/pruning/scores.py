@@ -1,4 +1,4 @@
-"""Published scores: importance per weight, higher = keep, written over the candidate's contract."""
+"""Published scores: importance per weight, higher = keep, as functions of the contract's fields."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class Score:
-    """A score, within what its paper compares it (row or matrix), and the on-demand statistics that it reads."""
+    """A score, what its paper compares it within (row or matrix), and the on-demand statistics that it reads."""
 
     name: str
     function: Callable[[Any], Tensor]
@@ -62,8 +62,8 @@ def pruner_zero(layer: Any) -> Tensor:
 def sparsegpt(layer: Any) -> Tensor:
     """W_ij^2 / U_jj^2, U the upper factor of the inverse Hessian damped by 1 % (Frantar & Alistarh, arXiv 2301.00774).
 
-    The score alone, from dense weights. SparseGPT itself rescores while it updates: `updates.sparsegpt`. Inputs that
-    were never active score 0.
+    The score of dense weights alone. SparseGPT itself rescores during the update: `updates.sparsegpt`. Inputs that were
+    never active score 0.
     """
     factor = inverse_factor(layer.hessian)
     return layer.weight.square().mul_(factor.upper.diagonal().pow(-2) * ~factor.dead)
@@ -84,7 +84,7 @@ SCORES: dict[str, Score] = {
 
 
 def choose_score(name: str) -> Score:
-    """The published score of that name; NAME@GROUP has it compared within the row or the matrix, unlike its paper.
+    """The published score NAME, or NAME@GROUP with another group than its paper's (row, matrix).
 
     Raises UsageError for an unknown name or group.
     """

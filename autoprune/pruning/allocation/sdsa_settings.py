@@ -9,14 +9,14 @@ from autoprune.pruning.allocation.dynamic import staged_zeros
 from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.allocation.spec import AllocationSpec, Made, Parameters, Setting
 
-# What a tuning spans: (kappa, tau, delta), from next to uniform to far from it.
+# (kappa, tau, delta) of the tuning grid, from nearly uniform to strongly non-uniform.
 STRENGTHS = ((0.1, 1.0, 0.15), (0.25, 1.0, 0.15), (0.5, 1.0, 0.15), (0.5, 0.5, 0.15), (1.0, 1.0, 0.3))
 STRENGTHS_STAGED = ((0.1, 1.0, 0.15), (0.25, 1.0, 0.15), (0.5, 1.0, 0.15))
 STAGED = "staged"
 
 
 def parameters(constants: SDSA, signal: str = "skewness", mode: str = "static") -> Parameters:
-    """Constants as the parameters of a setting. `signal`: of `signals.SIGNALS`; `mode`: static or staged."""
+    """The parameters of a setting. `signal`: one of `signals.SIGNALS`; `mode`: static or staged."""
     skew = "compressed" if constants.compress else "raw"
     numbers: Parameters = {"kappa": constants.kappa, "tau": constants.tau, "delta": constants.delta}
     return {"signal": signal, "skew": skew, **numbers, "mode": mode}

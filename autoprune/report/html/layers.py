@@ -1,4 +1,4 @@
-"""The sparsity of each layer under each allocation, its error, and the skewness of the unit that it belongs to."""
+"""The sparsity and error of each layer under each allocation, and the signals of its unit."""
 
 import re
 from collections import Counter
@@ -10,13 +10,13 @@ from autoprune.report.html.safe import number
 from autoprune.runs.measurement import Measurement
 
 NUMBERS = 40_000
-"""How many layer errors a page holds: of the candidates that did worst they are left out."""
+"""Maximum number of layer errors in a page; the worst candidates are omitted."""
 OLD = "This run is from before the skewness of its units was recorded."
 
 
 def layers(material: Material) -> dict[str, Any]:
-    """`rows` (roles) and `columns` (blocks) of the heat maps, and where each layer stands among them; `subjects`: who
-    was measured, best first, baselines before candidates; `units`: what is known of each before it is pruned."""
+    """`rows` (roles) and `columns` (blocks) of the heat maps, and the places of the layers; `subjects`: measured
+    baselines, then candidates, best first; `units`: their signals."""
     subjects = _subjects(material)
     names = [layer.name for layer in subjects[0][2].layers] if subjects else []
     if names:
@@ -53,7 +53,7 @@ def layers(material: Material) -> dict[str, Any]:
 
 
 def _subjects(material: Material) -> list[tuple[str, str, Measurement]]:
-    """Key (slot or name), label and measurement of everybody whose layers are known; each source once."""
+    """Key (slot or name), label and measurement of all subjects with facts on layers."""
     slots = {placed.candidate: placed.slot for placed in material.placed}
     baselines, candidates = [], []
     for subject, measured in material.measured.items():
@@ -72,7 +72,7 @@ def _best_first(subjects: list[tuple[str, str, Measurement]]) -> list[tuple[str,
 
 
 def _places(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The block and the role of each layer, by its name: what is before and after the first number in it."""
+    """The block and the role of each layer, from the parts before and after the first number in its name."""
     parts = [re.match(r"(?:.*?\.)??(\d+)\.(.+)", name) for name in names]
     blocks = [part[1] if part else "" for part in parts]
     rests = [part[2] if part else name for part, name in zip(parts, names, strict=True)]
@@ -82,7 +82,7 @@ def _places(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _units(material: Material, names: list[str]) -> tuple[list[dict[str, Any]], str]:
-    """The units with the places of their layers in `names`; none in a run that did not record them."""
+    """The units with the places of their layers in `names`, if the run recorded them, and their kind."""
     place = {name: index for index, name in enumerate(names)}
     for event in material.events:
         if event.kind == "target":

@@ -14,6 +14,6 @@ default of milliseconds slows down other processes on the same cores (`benchmark
 imported."""
 os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
 
-# With this package, transformers would download and load binaries from the hub (`models/local_code.py`). Its import is
+# With this package, transformers would download and load binaries from the hub (`models/checkpoint.py`). Its import is
 # blocked before transformers is imported, unless the calling program has imported it.
 sys.modules.setdefault("kernels", None)  # type: ignore[arg-type]

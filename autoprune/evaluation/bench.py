@@ -21,8 +21,7 @@ from autoprune.evaluation.racing import order
 from autoprune.evaluation.reconstruction import Reconstruction, sampled_blocks
 from autoprune.evaluation.signature import Signature
 from autoprune.evaluation.statistics_cache import StatisticsCache
-from autoprune.evaluation.texts import Split, Windows, load_calibration, load_splits
-from autoprune.evaluation.vocabulary import check_samples, check_tokens
+from autoprune.evaluation.texts import Split, Windows, check_samples, check_tokens, load_calibration, load_splits
 from autoprune.models.bundle import Bundle
 from autoprune.models.target import Target, load_target
 from autoprune.pruning.allocation.units import LayerZeros, Units

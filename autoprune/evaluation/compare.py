@@ -13,8 +13,7 @@ from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.evaluator import NotFinite, dense, measure, unmeasured
 from autoprune.evaluation.recipe import Recipe
-from autoprune.evaluation.texts import Split
-from autoprune.evaluation.vocabulary import check_samples
+from autoprune.evaluation.texts import Split, check_samples
 from autoprune.runs.measurement import DENSE, Measurement
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ from autoprune.downloads import progress
 from autoprune.errors import UsageError
 from autoprune.evaluation.bos import Setting, choose_bos, shown
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
-from autoprune.evaluation.texts import cut, read_text, tokenise
-from autoprune.evaluation.vocabulary import check_tokens
+from autoprune.evaluation.texts import check_tokens, cut, read_text, tokenise
 from autoprune.log import quiet
 from autoprune.models.outputs import not_finite
 from autoprune.models.saving import count_zeros

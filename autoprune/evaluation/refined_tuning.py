@@ -54,20 +54,7 @@ def tune_refined(bench: Bench, score: str, plain: Tuned, default: Setting, recip
                 break
             best = best_place(tried)
         measured_windows = trials.measured
-    return _finished(bench, score, settings, best, recipe, subject, len(tried), measured_windows)
-
-
-def _finished(
-    bench: Bench,
-    score: str,
-    settings: list[Setting],
-    best: int,
-    recipe: Recipe,
-    subject: str,
-    tried: int,
-    windows: int,
-) -> Measurement:
-    """Measure the default (the first setting) and the best of the trials in full, and take the better one."""
+    # The default (the first setting) and the best of the trials, measured in full.
     measurements: dict[int, Measurement] = {}
     failed: CandidateFailure | None = None
     for place in dict.fromkeys((0, best)):
@@ -80,7 +67,9 @@ def _finished(
     losses = {place: fmean(measured.window_losses) for place, measured in measurements.items()}
     chosen = best_place(losses)
     setting = settings[chosen]
-    windows += sum(measured.windows for measured in measurements.values())
+    measured_windows += sum(measured.windows for measured in measurements.values())
     default = finite(losses.get(0, math.inf))
-    tuned = Tuned(setting.family, setting.unit, setting.parameters, losses[chosen], default, tried, windows)
+    tuned = Tuned(
+        setting.family, setting.unit, setting.parameters, losses[chosen], default, len(tried), measured_windows
+    )
     return measurements[chosen].model_copy(update={"tuning": asdict(tuned)})

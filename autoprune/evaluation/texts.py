@@ -6,7 +6,7 @@ within a text are removed, so that no text of the search split is in the report 
 
 import hashlib
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from autoprune.evaluation.disjoint import (
     without,
 )
 from autoprune.log import quiet
+from autoprune.models.target import Target
 from autoprune.runs.measurement import Split as Split
 from autoprune.text_files import read_text_file
 
@@ -197,3 +198,24 @@ def cut_tokens(tokens: Tensor, source: str, split: Split, seqlen: int, count: in
 
 def _windows(split: Split, source: str, tokens: Tensor, bos: Bos | None = None) -> Windows:
     return Windows(split, source, tokens, hashlib.sha256(tokens.numpy().tobytes()).hexdigest()[:16], bos)
+
+
+def check_tokens(target: Target, texts: Iterable[Windows]) -> None:
+    """Raises UsageError for a token in these windows without a row in the target's embedding.
+
+    Only tokens that occur are checked, since many tokenizers have reserved tokens.
+    """
+    for text in texts:
+        lowest, highest = map(int, text.tokens.aminmax())
+        if lowest < 0 or highest >= target.vocabulary:
+            raise UsageError(
+                f"the {text.split} text of {text.source} has token {lowest if lowest < 0 else highest}, of a tokenizer "
+                f"of {len(target.tokenizer)} tokens, and {target.name} has embeddings of {target.vocabulary}: the "
+                "tokenizer is another model's, or tokens were added to it without resizing the embeddings"
+            )
+
+
+def check_samples(target: Target, settings: DataSettings, seeds: int) -> None:
+    """Check the calibration samples of all seeds below `seeds` in advance."""
+    if len(target.tokenizer) > target.vocabulary:
+        check_tokens(target, (load_calibration(settings, target.tokenizer, seed) for seed in range(1, seeds)))

@@ -46,6 +46,19 @@ def refuse_quantised(name: str, config: Mapping[str, Any], folder: Path | None) 
         raise UsageError(f"{name} is quantised ({methods[0]}); give the unquantised model")
 
 
+def refuse_foreign_code(name: str, config: Mapping[str, Any]) -> None:
+    """Raises UsageError for a configuration that names compiled code on the hub.
+
+    With the package `kernels`, whose import `autoprune/__init__.py` blocks, transformers would download and load it.
+    """
+    for key, value in _texts(config):
+        if "implementation" in key and "/" in value:
+            raise UsageError(
+                f"the configuration of {name} asks for code from the hub ({key}: {value[:100]}), which is never run; "
+                f"remove {key} from its config.json to use the code that is installed"
+            )
+
+
 def check_files(name: str, folder: Path) -> None:
     """Check the headers of a folder's files of weights.
 
@@ -170,6 +183,15 @@ def _method(quantisation: Mapping[str, Any]) -> str:
 def _methods_beside(folder: Path | None) -> Iterator[str]:
     if folder is not None:
         yield from (method for file, method in QUANTISED_FILES.items() if (folder / file).exists())
+
+
+def _texts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The dotted keys and values of all strings in a configuration."""
+    for key, value in config.items():
+        if isinstance(value, str):
+            yield key, value
+        elif isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", text) for inner, text in _texts(value))
 
 
 def some(names: Collection[str]) -> str:

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError, first_line
-from autoprune.models.checkpoint import check_complete, check_files, refuse_quantised
+from autoprune.models.checkpoint import check_complete, check_files, refuse_foreign_code, refuse_quantised
 from autoprune.models.gguf_files import KNOWN
 from autoprune.models.gguf_target import gguf_target, is_gguf_target
-from autoprune.models.local_code import refuse_foreign_code
 from autoprune.models.malloc import keep_freed_memory
 from autoprune.models.silence import silence_transformers
 from autoprune.pruning.threads import one_thread

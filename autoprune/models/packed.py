@@ -17,7 +17,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -46,11 +46,7 @@ def _dtype(name: str) -> str:
     return name
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Tensor(_Entry):
+class _Tensor(BaseModel, extra="forbid", frozen=True):
     """A tensor of a file: `dense` as it is, or `bitmap` and `values`; each names a tensor of the container."""
 
     name: Name
@@ -70,7 +66,7 @@ class _Tensor(_Entry):
         return self
 
 
-class _File(_Entry):
+class _File(BaseModel, extra="forbid", frozen=True):
     """A file of the directory: `tensors` with their `metadata`, or the first `size` of some `bytes`."""
 
     file: Name

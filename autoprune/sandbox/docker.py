@@ -64,7 +64,6 @@ class DockerSandbox:
 
     @contextlib.contextmanager
     def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[Session]:
-        """See base.Sandbox."""
         refuse(source)
         _let_others_read(bundle)
         with self._session(source, bundle, lengthened(self._settings, times)) as session:
@@ -83,7 +82,6 @@ class DockerSandbox:
             yield session
 
     def wait_until_warm(self) -> None:
-        """See base.Sandbox."""
         self._pool.wait()
 
     def close(self) -> None:

@@ -200,7 +200,6 @@ class LocalSandbox:
 
     @contextlib.contextmanager
     def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[Session]:
-        """See base.Sandbox."""
         refuse(source)
         settings = lengthened(self._settings, times)
         allowance = TimeBudget(settings.seconds)
@@ -222,7 +221,6 @@ class LocalSandbox:
         return contextlib.closing(LocalWorker(self._warm(), self._settings.memory_mb << 20))
 
     def wait_until_warm(self) -> None:
-        """See base.Sandbox."""
         self._warm()
 
     def close(self) -> None:

@@ -55,7 +55,6 @@ class ParallelSession:
         )
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
-        """See base.Session."""
         densities = self._members[0].allocate(units, sparsity)
         self._answers.allocated(units, sparsity, densities)
         return densities

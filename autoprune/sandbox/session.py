@@ -110,11 +110,9 @@ class WorkerSession:
 
     @property
     def memory(self) -> int | None:
-        """See base.Session."""
         return self._worker.memory()
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
-        """See base.Session."""
         stage = "allocate"
         self._catch_up(stage)
         self._ask(stage, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
@@ -127,7 +125,6 @@ class WorkerSession:
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, "Tensor"]]:
-        """See base.Session."""
         names = list(self.layers) if layers is None else list(layers)
         if not names:
             return

@@ -68,8 +68,8 @@ def tune_refined(bench: Bench, score: str, plain: Tuned, default: Setting, recip
     chosen = best_place(losses)
     setting = settings[chosen]
     measured_windows += sum(measured.windows for measured in measurements.values())
-    default = finite(losses.get(0, math.inf))
+    default_loss = finite(losses.get(0, math.inf))
     tuned = Tuned(
-        setting.family, setting.unit, setting.parameters, losses[chosen], default, len(tried), measured_windows
+        setting.family, setting.unit, setting.parameters, losses[chosen], default_loss, len(tried), measured_windows
     )
     return measurements[chosen].model_copy(update={"tuning": asdict(tuned)})

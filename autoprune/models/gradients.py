@@ -42,7 +42,11 @@ def collect_output_sensitivity(
             stack.callback(watch.remove)
         embedding: Any = target.model.get_input_embeddings()  # type: ignore[operator]
         stack.callback(embedding.register_forward_hook(_begin_graph).remove)
-        stack.enter_context(patched_blocks(list(decoder_blocks(target.model)[1]), _recomputed))
+        blocks_of_model = list(decoder_blocks(target.model)[1])
+        recomputed = patched_blocks(
+            blocks_of_model, lambda _, forward: partial(checkpoint, forward, use_reentrant=False)
+        )
+        stack.enter_context(recomputed)
         for window in windows:
             tokens = window.unsqueeze(0).to(target.device)
             loss = target.model(tokens, labels=tokens, use_cache=False).loss * (tokens.numel() - 1)
@@ -54,10 +58,6 @@ def collect_output_sensitivity(
 def _begin_graph(module: object, args: object, output: Tensor) -> Tensor:
     """The autograd graph begins at the embeddings, since no parameter requires a gradient."""
     return output.detach().requires_grad_(True).clone()  # a copy that the model may change in place
-
-
-def _recomputed(index: int, forward: Callable[..., Any]) -> Callable[..., Any]:
-    return partial(checkpoint, forward, use_reentrant=False)
 
 
 def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:

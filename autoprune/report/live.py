@@ -126,7 +126,8 @@ def describe(event: Event, longest: int = 200) -> Text | None:
             return plain(f"{who}: {one_line(text, longest)}", style="cyan")
         case "reviewed":
             text = one_line("; ".join(data["comments"]), longest)
-            return plain(f"{data['slot']} {_reviewer(data['by'])}: {data['verdict']}{': ' if text else ''}{text}")
+            who = "sandbox" if data["by"] == "sandbox" else f"critic ({data['by']})"
+            return plain(f"{data['slot']} {who}: {data['verdict']}{': ' if text else ''}{text}")
         case "asked":
             return plain(f"{data['slot']} waits for approval ({data['candidate'][:8]})", style="bold")
         case "decided":
@@ -156,10 +157,6 @@ def decided(event: Event) -> Text:
     instead = f", {data['replacement'][:8]} runs instead" if data.get("replacement") else ""
     when = f" at {data.get('time', event.time)[:19].replace('T', ' ')}"
     return plain(f"{data['slot']} {_DECIDED[data['decision']]} by {data['who']}{when}{instead}{comment}", style="dim")
-
-
-def _reviewer(by: str) -> str:
-    return by if by == "sandbox" else f"critic ({by})"
 
 
 def _found(data: dict[str, Any]) -> str:

@@ -37,7 +37,8 @@ class Page:
         self._console.print(drawn)
 
     def html(self, title: str) -> str:
-        template = _HTML.format(title=_braced(html.escape(visible(title))), fonts=FONTS)
+        escaped = html.escape(visible(title)).replace("{", "{{").replace("}", "}}")
+        template = _HTML.format(title=escaped, fonts=FONTS)
         return self._console.export_html(theme=SVG_EXPORT_THEME, code_format=template, clear=False)
 
     def svg(self, title: str) -> str:
@@ -48,7 +49,3 @@ class Page:
 
     def text(self) -> str:
         return self._console.export_text(clear=False)
-
-
-def _braced(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")

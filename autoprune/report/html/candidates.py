@@ -35,7 +35,7 @@ def candidates(material: Material, longest: int, differences: dict[str, Any]) ->
     code = {name: _code(source, longest) for name, source in material.sources.items()}
     described = []
     for slot, proposals in revisions.items():
-        outcome = outcomes.get(slot)
+        outcome, difference = outcomes.get(slot), differences.get(slot)
         name = outcome.candidate if outcome and outcome.candidate else proposals[-1].candidate
         described.append(
             {
@@ -44,7 +44,7 @@ def candidates(material: Material, longest: int, differences: dict[str, Any]) ->
                 "candidate": name,
                 "said": remarks.get(slot, []),
                 "confirmed": verdicts.get(name or "", []),
-                "against": _against(differences.get(slot), longest),
+                "against": difference and {**difference, "diff": _code(difference["diff"], longest)},
                 **_spent(material.spending.get(slot, Spending()), longest),
             }
         )
@@ -65,12 +65,6 @@ def differences(material: Material) -> dict[str, dict[str, Any]]:
             shorter = len(lines) < len(lines_of(source))
             made[slot] = {"parent": parent.slot, "lines": len(lines), "diff": "\n".join(lines) if shorter else ""}
     return made
-
-
-def _against(difference: dict[str, Any] | None, longest: int) -> dict[str, Any] | None:
-    if difference is None:
-        return None
-    return {**difference, "diff": _code(difference["diff"], longest)}
 
 
 def _proposed(material: Material, revisions: list[Proposal], longest: int) -> dict[str, Any]:
@@ -104,22 +98,18 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
 
 def _thought(thought: dict[str, Any], longest: int) -> list[list[str]]:
     """Formula, then the other parts of the thought without the reasoning."""
-    pairs = [(key, value) for key, value in thought.items() if _is_said(key, value)]
     formula = formula_of(thought)
-    return [["formula", formula]] * bool(formula) + [[key, cut(_words(value), longest)] for key, value in pairs]
-
-
-def _is_said(key: str, value: object) -> bool:
-    return key not in ("expression", "formula", REASONING) and value not in (None, "", [], {})
+    pairs = [["formula", formula]] if formula else []
+    for key, value in thought.items():
+        if key not in ("expression", "formula", REASONING) and value not in (None, "", [], {}):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            pairs.append([key, cut(text, longest)])
+    return pairs
 
 
 def _gist(text: object, longest: int) -> list[str]:
     """The first sentences of a long text, and the rest."""
     return list(split(cut(text, longest)))
-
-
-def _words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _ended(outcome: Outcome, longest: int) -> dict[str, Any]:

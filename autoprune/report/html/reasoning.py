@@ -41,7 +41,8 @@ def reasoning(material: Material, longest: int) -> dict[str, Any]:
         [numbers[source], numbers[target], data["kind"], number(data["credit"])]
         for source, target, data in graph.edges(data=True)
     ]
-    return {"nodes": nodes, "edges": edges, "kinds": [kind for kind in COLUMNS if _any_of(graph, kind)]}
+    present = {node["kind"] for node in nodes}
+    return {"nodes": nodes, "edges": edges, "kinds": [kind for kind in COLUMNS if kind in present]}
 
 
 def group_of(name: str) -> str:
@@ -74,7 +75,3 @@ def _above(graph: "Graph[str]", members: list[str], rows: dict[str, float]) -> f
     earlier = (group_of(before) for member in members for before in graph.predecessors(member))
     before = [rows[group] for group in earlier if group in rows]
     return fmean(before) if before else 0.0
-
-
-def _any_of(graph: "Graph[str]", kind: str) -> bool:
-    return any(data["kind"] == kind for _, data in graph.nodes(data=True))

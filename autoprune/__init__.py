@@ -9,11 +9,11 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 SPIN = "10000"
-"""How often a thread of torch looks whether there is work before it sleeps: some microseconds' worth, as between two
-operations. By default it looks for milliseconds, and two processes on the same cores take each other's time by that
-(`benchmarks/spinning.py`). Read when torch is imported."""
+"""Iterations for which torch's threads wait actively for work: some microseconds, as between two operations. The
+default of milliseconds slows down other processes on the same cores (`benchmarks/spinning.py`). Read when torch is
+imported."""
 os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
 
-# transformers would download binaries from the hub by this package, and load them (`models/local_code.py`). It is kept
-# out of reach before transformers is imported, unless the program around this one has imported it itself.
+# With this package, transformers would download and load binaries from the hub (`models/checkpoint.py`). Its import is
+# blocked before transformers is imported, unless the calling program has imported it.
 sys.modules.setdefault("kernels", None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the user's cache holds, how large it is, and how to be rid of what was not used for long."""
+"""Listing the user's cache, and removing entries that were not used for long."""
 
 import os
 import shutil
@@ -21,15 +21,15 @@ KINDS = {
     "sent": "targets and statistics from another machine; sent again",
     "left": "by processes that were killed; of no use",
 }
-"""Kinds of entries: what they are, and what happens without them."""
+"""Kinds of entries with a description, as in `autoprune cache`."""
 _UNFINISHED = (".staging", ".partial")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file or directory of the cache. `used`: when it was last written or read, in seconds since the epoch.
+    """One file or directory of the cache. `used`: time of the last write or read, in seconds since the epoch.
 
-    The file system says when a file was read: most to the day, those mounted `noatime` never.
+    Most file systems record reads with a resolution of a day, those mounted `noatime` not at all.
     """
 
     kind: str
@@ -38,30 +38,30 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """All that the cache holds, by kind. Locks are left out: they are empty, and a process may wait for one."""
+    """All entries by kind, without lock files, which are empty and may be in use."""
     return [Entry(kind, path, _used(path)) for kind, path in sorted(_found(cache_dir()))]
 
 
-def size(found: Iterable[Entry]) -> int:
-    """Bytes on disk. A file counts once, though bundles of statistics share the weights' files by hard links."""
-    files = (about for each in found for about in _files(each.path))
-    return sum({(about.st_dev, about.st_ino): 512 * about.st_blocks for about in files}.values())
+def size(held: Iterable[Entry]) -> int:
+    """Bytes on disk. Files that bundles share by hard links count once."""
+    files = (status for entry in held for status in _files(entry.path))
+    return sum({(status.st_dev, status.st_ino): 512 * status.st_blocks for status in files}.values())
 
 
 def clear(kinds: Iterable[str], days: float) -> tuple[list[Entry], int]:
-    """Remove what of these kinds nobody wrote or read for so many days; returns it, and the bytes that this freed.
+    """Remove entries of these kinds that were not used for `days`; returns them and the freed bytes.
 
-    Raises AutoPruneError for what may not be removed; what another process removes meanwhile is no error.
+    Raises AutoPruneError for entries that cannot be removed, except those that another process has removed.
     """
-    wanted, since, everything = set(kinds), time.time() - DAY * days, entries()
-    unused = [each for each in everything if each.kind in wanted and each.used <= since]
+    kinds, since, everything = set(kinds), time.time() - DAY * days, entries()
+    unused = [entry for entry in everything if entry.kind in kinds and entry.used <= since]
     before = size(everything)
-    for each in unused:
+    for entry in unused:
         try:
             with suppress(FileNotFoundError):
-                shutil.rmtree(each.path) if each.path.is_dir() else each.path.unlink()
+                shutil.rmtree(entry.path) if entry.path.is_dir() else entry.path.unlink()
         except OSError as error:
-            raise AutoPruneError(f"cannot remove {error.filename or each.path}: {error.strerror}") from None
+            raise AutoPruneError(f"cannot remove {error.filename or entry.path}: {error.strerror}") from None
     return unused, before - size(everything)
 
 
@@ -69,7 +69,7 @@ def _found(root: Path) -> Iterator[tuple[str, Path]]:
     for place in root.iterdir() if root.is_dir() else ():
         if place.name.startswith("offload-"):
             yield "left", place
-        elif place.name.startswith("measurements.sqlite"):  # one that was damaged has a longer name
+        elif place.name.startswith("measurements.sqlite"):  # damaged ones have a suffix
             yield "measurements", place
         elif place.name in KINDS and place.is_dir():
             for inside in place.iterdir():
@@ -78,15 +78,15 @@ def _found(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _used(path: Path) -> float:
-    times = [max(about.st_mtime, about.st_atime) for about in _files(path)]
+    times = [max(status.st_mtime, status.st_atime) for status in _files(path)]
     with suppress(FileNotFoundError):
-        times.append(path.stat().st_mtime)  # a directory that a process has just made holds no file yet
+        times.append(path.stat().st_mtime)  # of a new directory without files
     return max(times, default=0.0)
 
 
 def _files(path: Path) -> Iterator[os.stat_result]:
-    """Of a file, or of those below a directory; of what is there."""
-    for each in path.rglob("*") if path.is_dir() else (path,):
+    """The status of a file, or of all files below a directory."""
+    for file in path.rglob("*") if path.is_dir() else (path,):
         with suppress(FileNotFoundError):
-            if each.is_file():
-                yield each.stat()
+            if file.is_file():
+                yield file.stat()

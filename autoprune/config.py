@@ -30,16 +30,16 @@ from autoprune.text_files import read_text_file
 from autoprune.yaml_text import LARGEST, read_yaml
 
 SHOWN = 200
-"""Characters of a refused value."""
+"""Maximum characters of an invalid value in an error."""
 
 
 def _policy(value: Any) -> Any:
-    """A policy, or the name of the YAML file that holds it: the file is read once, and what it says is the setting."""
+    """A policy, or one that is read from a YAML file."""
     return _read_yaml(Path(value), "the approval policy") if isinstance(value, str) else value
 
 
 class Config(Settings):
-    """Everything one run depends on."""
+    """All settings of a run."""
 
     model: str = Field("smollm2-135m", description="a directory, a hub id, a GGUF file, or a built-in name")
     sparsity: Share = Field(0.6, description="share of the weights that become zero")
@@ -49,7 +49,8 @@ class Config(Settings):
         "auto", description="of the target's weights; auto: the faster one of float32 and bfloat16 on the device"
     )
     offload: Offload = Field(
-        "auto", description="where the target's decoder blocks live, if not on the device: each comes when it is needed"
+        "auto",
+        description="where the target's decoder blocks are kept, if not on the device: each is loaded when needed",
     )
     approval: Approval = Field("auto", description="who lets candidates run")
     approval_policy: Annotated[ApprovalPolicy | None, BeforeValidator(_policy)] = Field(
@@ -75,8 +76,7 @@ def load_config(
 ) -> Config:
     """Defaults, then the YAML file, then `a.b=value` words (values are read as YAML).
 
-    `beneath`: values by dotted keys that take the place of defaults. Raises UsageError naming the key and the file or
-    word it came from.
+    `beneath`: values by dotted keys that replace defaults. Raises UsageError with the key and its file or word.
     """
     tree: dict[str, Any] = {}
     for key, value in (beneath or {}).items():
@@ -85,7 +85,7 @@ def load_config(
 
 
 def change_config(config: Config, overrides: list[str]) -> Config:
-    """These settings with some changed by `a.b=value` words. Raises UsageError as `load_config` does."""
+    """These settings with changes by `a.b=value` words. Raises UsageError like `load_config`."""
     return _with_words(config.model_dump(mode="json"), overrides, None)
 
 
@@ -126,7 +126,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     try:
-        tree = read_yaml(read_text_file(path, what, most=4 * LARGEST + 1))  # bytes, of which a character has up to four
+        tree = read_yaml(read_text_file(path, what, most=4 * LARGEST + 1))  # a character has up to four bytes
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValueError as error:
@@ -146,7 +146,7 @@ def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two trees of settings as one, in which the values of `above` count."""
+    """Merge two trees of settings; values of `above` take precedence."""
     merged = {**below, **above}
     for key in below.keys() & above.keys():
         if isinstance(below[key], dict) and isinstance(above[key], dict):
@@ -165,9 +165,9 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any, word: str) -> Non
 
 def _first_problem(error: ValidationError, path: Path | None) -> str:
     problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")  # of a mapping: the key itself is wrong
+    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")  # for an invalid key of a mapping
     where = f" (in {path} or on the command line)" if path else ""
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {key!r}{where}; `autoprune config` lists them"
-    given = "" if key == "database" else f" = {repr(problem['input'])[:SHOWN]}"  # which may hold a password
-    return f"{key}{given}{where}: {problem['msg'].lower()}"
+    value = "" if key == "database" else f" = {repr(problem['input'])[:SHOWN]}"  # which can contain a password
+    return f"{key}{value}{where}: {problem['msg'].lower()}"

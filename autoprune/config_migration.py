@@ -1,8 +1,7 @@
-"""Settings under the keys that they had before. Nothing else of the program knows these.
+"""Migration of settings from former keys, in files of settings, run directories, recordings and `key=value` words.
 
-Files of settings, run directories, recordings and `key=value` words may hold them; each is read as what it is now. A
-setting that has become a constant is left out where it has the constant's value. With another value a file or a word is
-refused, and so is going on with a run; such a run can still be read.
+A setting that has become a constant is dropped if it has the constant's value. With another value, a file or word is
+rejected, and a run can be read but not resumed.
 """
 
 import logging
@@ -37,7 +36,7 @@ MOVED = {
     "search.tune_baselines": "baselines.tune",
     "search.tune_elsewhere": "confirmation.tune_elsewhere",
 }
-"""Former keys and those of today."""
+"""Former key -> present key."""
 CONSTANTS = {
     "agents.tool_rounds": 3,
     "allocation.preset": "default",
@@ -48,13 +47,13 @@ CONSTANTS = {
     "search.migration": 4,
     "search.racing_error": 0.05,
 }
-"""Former keys of what is a constant now, with its value."""
+"""Former key -> value of the constant."""
 SAID = 100
-"""Characters of a value in an error."""
+"""Maximum characters of a value in an error."""
 
 
 def migrated(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A tree of settings under today's keys, and one line for each value that they cannot hold."""
+    """A tree of settings under present keys, and one line for each value that cannot be migrated."""
     tree = {key: dict(value) if isinstance(value, dict) else value for key, value in tree.items()}
     _name_preset(tree)
     problems = []
@@ -77,9 +76,9 @@ def migrated(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def migrated_setting(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A setting by its dotted key as what it is today: one setting or none, or a group and what has left it.
+    """The present settings for a dotted key and its value: one or none, or for a group also those moved out of it.
 
-    Raises UsageError for a value that it cannot have any more.
+    Raises UsageError for a value that cannot be migrated.
     """
     if key in CONSTANTS:
         for problem in _problems(key, value):
@@ -92,20 +91,20 @@ def migrated_setting(key: str, value: Any) -> Iterator[tuple[str, Any]]:
             raise UsageError(problems[0])
         yield key, tree.pop(key)
         for group, left in tree.items():
-            yield from ((f"{group}.{name}", each) for name, each in left.items())
+            yield from ((f"{group}.{name}", item) for name, item in left.items())
     else:
         yield key, value
 
 
 @cache
 def log_move(key: str) -> None:
-    """Say once what a key is now, if it has moved."""
+    """Log the present key of a moved one, once."""
     if key in MOVED:
         logger.warning("%s is %s now", key, MOVED[key])
 
 
 def _name_preset(tree: dict[str, Any]) -> None:
-    """SDSA's preset `paper`, with no constants of its own, is the allocation sdsa-paper."""
+    """Migrate SDSA's preset `paper` without other constants to the allocation sdsa-paper."""
     allocation = tree.get("allocation")
     if not isinstance(allocation, dict) or allocation.get("preset") != "paper":
         return

@@ -26,19 +26,19 @@ from autoprune.pruning.fields import Unit
 from autoprune.pruning.published import EXPRESSIONS
 
 HUGE = 2**62
-"""Beyond any count that is meant, and within what torch, SQLite and PostgreSQL take for an integer."""
+"""Upper bound of counts, within the range of integers in torch, SQLite and PostgreSQL."""
 Positive = Annotated[int, Field(gt=0, le=HUGE)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Settings(BaseModel):
-    """A node of the tree: frozen, closed, and validated."""
+    """A node of the tree of settings: immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSettings(Settings):
-    """Texts: where they come from and how they are cut. Lengths in tokens."""
+    """Sources and sizes of texts. Lengths in tokens."""
 
     source: str = Field(
         "builtin", description="search and report text: builtin, wikitext2, c4, hf:NAME, a file of rows or of text"
@@ -56,13 +56,13 @@ class DataSettings(Settings):
 
 
 class AllocationSettings(Settings):
-    """How sparsity is spread over units when a candidate does not bring its own `allocate`."""
+    """The distribution of sparsity over units for candidates without their own `allocate`."""
 
     name: Allocation = Field(
         "sdsa",
         description=f"the allocation ({', '.join(FROM_STATISTICS)}); sdsa-paper: by the skewness itself, not its log",
     )
-    unit: Unit = Field("block", description="what gets a sparsity of its own")
+    unit: Unit = Field("block", description="what has a sparsity of its own")
     kappa: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: share of the budget re-weighted")
     tau: Annotated[float, Field(gt=0)] | None = Field(None, description="SDSA: softmax temperature")
     delta: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: largest deviation from sparsity")
@@ -96,7 +96,7 @@ class SandboxSettings(Settings):
 
 
 class ExecutorSettings(Settings):
-    """Where candidates are scored and measured, and how many at a time."""
+    """Where candidates are scored and measured, and how many in parallel."""
 
     kind: ExecutorKind = Field(
         "here", description="here: one at a time, in this process; processes: on this machine; ray: on a cluster"
@@ -117,7 +117,7 @@ class ExecutorSettings(Settings):
 
 
 class RoleSettings(Settings):
-    """What one agent's chat model has of its own; the rest is as in `llm`."""
+    """Settings of one agent's chat model that differ from `llm`."""
 
     model: str | None = Field(None, description="model name or GGUF file")
     base_url: Address | None = Field(None, description="an OpenAI-compatible endpoint, beside a local model too")
@@ -129,7 +129,7 @@ Role = Literal["proposer", "critic", "analyst"]
 
 
 class ChatSettings(Settings):
-    """Which chat model answers one agent."""
+    """The chat model of one agent."""
 
     provider: Provider = Field(
         "auto",
@@ -140,8 +140,8 @@ class ChatSettings(Settings):
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.8, description="sampling temperature")
     profile: Literal["auto", Profile] = Field(
         "auto",
-        description="the prompts: strong for a model that can design a whole algorithm, small for one that is led "
-        "by the hand; auto: strong for an endpoint, small for a model on this machine",
+        description="the prompts: strong for a model that can design a whole algorithm, small for one that needs "
+        "step-by-step guidance; auto: strong for an endpoint, small for a model on this machine",
     )
     max_reply_tokens: Positive | None = Field(
         None, description="longest reply in tokens; default: 700 with the small profile, 16384 with the strong one"
@@ -161,22 +161,22 @@ class ChatSettings(Settings):
 
     @property
     def reply_tokens(self) -> int:
-        """The longest reply, in tokens."""
+        """Maximum length of a reply in tokens."""
         return self.max_reply_tokens or (16384 if self.profile == "strong" else 700)
 
     @property
     def reply_seconds(self) -> float:
-        """How long a reply, or the silence in one that streams, may last."""
+        """Timeout of a reply, or between tokens of one that streams, in seconds."""
         return self.timeout or (600.0 if self.profile == "strong" else 120.0)
 
 
 def _with_own(roles: dict[Role, RoleSettings]) -> dict[Role, RoleSettings]:
-    """The roles that have a setting of their own, in one order."""
+    """The roles with settings of their own, in a fixed order."""
     return {role: roles[role] for role in get_args(Role) if roles.get(role, RoleSettings()) != RoleSettings()}
 
 
 class LLMSettings(ChatSettings):
-    """Which chat model answers. Keys come from the environment (OPENAI_API_KEY), never from a file."""
+    """The chat models. API keys are read from the environment (OPENAI_API_KEY), never from a file."""
 
     roles: Annotated[dict[Role, RoleSettings], AfterValidator(_with_own)] = Field(
         {},
@@ -184,17 +184,17 @@ class LLMSettings(ChatSettings):
     )
 
     def of_role(self, role: Role) -> RoleSettings:
-        """What an agent has of its own."""
+        """The agent's own settings."""
         return self.roles.get(role, RoleSettings())
 
     def for_role(self, role: Role) -> ChatSettings:
-        """The settings of one agent's chat model. Equal for agents that can share one."""
+        """The complete settings of an agent's chat model, which are equal for agents that can share one."""
         common = {name: getattr(self, name) for name in ChatSettings.model_fields}
         return ChatSettings(**common | self.of_role(role).model_dump(exclude_none=True))
 
 
 def _switch(value: Any) -> Any:
-    """YAML reads on and off as truth values."""
+    """Convert booleans, as which YAML reads on and off."""
     return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
@@ -230,7 +230,7 @@ class AgentSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """How much is searched. The first limit reached ends the run."""
+    """Limits of the search. The first one that is reached ends the run."""
 
     max_candidates: Positive = Field(12, description="candidates in all")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(None, description="minutes of wall clock")
@@ -242,7 +242,7 @@ class SearchSettings(Settings):
 
 
 class BaselineSettings(Settings):
-    """Published algorithms that candidates are held against: each score with each allocation."""
+    """Published algorithms with which candidates are compared: each score with each allocation."""
 
     scores: Scores = Field(["magnitude", "wanda"], description=f"published scores ({', '.join(EXPRESSIONS)}), or all")
     allocations: Allocations = Field(
@@ -260,7 +260,7 @@ class BaselineSettings(Settings):
 
 
 class ConfirmationSettings(Settings):
-    """Under what the finalists and the baselines are measured on the report split, once the search has ended."""
+    """The conditions under which finalists and baselines are measured on the report split after the search."""
 
     finalists: Positive = Field(2, description="best candidates measured on the report split")
     seeds: Positive = Field(1, description="calibration samples that the finalists are confirmed with")
@@ -281,7 +281,7 @@ class ConfirmationSettings(Settings):
 
 
 class AdvancedSettings(Settings):
-    """What few searches need to change."""
+    """Settings that few searches need to change."""
 
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         None, description="host memory that offload=auto may count on, in GiB; default: what is free"
@@ -319,7 +319,7 @@ Answer = Literal["approve", "modify", "reject"]
 
 
 class ApprovalRule(Settings):
-    """One rule of an approval policy. It fits a candidate when all the conditions that it gives hold."""
+    """One rule of an approval policy, which applies to a candidate if all its conditions hold."""
 
     findings: Literal["none", "any", "warning", "error"] | None = Field(
         None, description="what the source screen found"
@@ -330,11 +330,11 @@ class ApprovalRule(Settings):
     expensive: bool | None = Field(None, description="whether it needs the gradient or the Hessian (time, memory)")
     longer_than: Annotated[int, Field(ge=0)] | None = Field(None, description="its source has more bytes")
     decision: Ruling
-    comment: str = Field("", description="with reject: what the proposer is told")
+    comment: str = Field("", description="with reject: a comment for the proposer")
 
 
 class ApprovalPolicy(Settings):
-    """For `approval: file`: the first rule that fits decides; without one, `otherwise` does."""
+    """For `approval: file`: the first rule that applies decides; without one, `otherwise` does."""
 
     rules: list[ApprovalRule] = []
     otherwise: Ruling = "ask"

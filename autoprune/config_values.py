@@ -1,4 +1,4 @@
-"""Values in the settings that are more than a word or a number: lists of names, N:M patterns, a database."""
+"""Types of settings with their own validation: lists of names, N:M patterns, databases, addresses."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,12 +15,12 @@ SEXAGESIMAL = 60
 
 
 def _all_are(names: Iterable[str]) -> BeforeValidator:
-    """Read the word `all` as the list of these names."""
+    """Replace the word `all` by the list of these names."""
     return BeforeValidator(lambda value: list(names) if value == "all" else value)
 
 
 def _one_of(names: Sequence[str]) -> AfterValidator:
-    """One of the names of a table; where there is no table, a Literal is the list."""
+    """Accept the names of a table; where there is no table, a Literal is the list."""
 
     def check(name: str) -> str:
         if name not in names:
@@ -35,9 +35,9 @@ def _once(values: list[Any]) -> list[Any]:
 
 
 def _unread(value: Any) -> Any:
-    """YAML takes 2:4 without quotes for a number to the base 60: back to what was written."""
-    known = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return f"{value // SEXAGESIMAL}:{value % SEXAGESIMAL}" if known else value
+    """Restore a pattern such as 2:4, which YAML without quotes reads as a sexagesimal number."""
+    is_pattern = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return f"{value // SEXAGESIMAL}:{value % SEXAGESIMAL}" if is_pattern else value
 
 
 def _pattern(text: str) -> str:
@@ -56,12 +56,12 @@ ExecutorKind = Literal["here", "processes", "ray"]
 Offload = Literal["auto", "none", "memory", "disk"]
 SandboxEngine = Literal["auto", "docker", "local"]
 Profile = Literal["strong", "small"]
-"""Which prompts a chat model gets: for one that can design a whole algorithm, or for one that is led by the hand."""
+"""The prompts of a chat model: for one that can design a whole algorithm, or one that needs step-by-step guidance."""
 Refinement = Literal["none", "swaps"]
 Update = Literal["none", "obs"]
 Statistics = Literal["dense", "sequential"]
 SWAP_ROUNDS = 16
-"""Rounds of the refinement `swaps`: beyond these little more is gained (`benchmarks/exchanges.py`)."""
+"""Rounds of the refinement `swaps`; more rounds gain little (`benchmarks/exchanges.py`)."""
 Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 Once = AfterValidator(_once)
 
@@ -74,13 +74,12 @@ Allocations = Annotated[list[Allocation], Field(min_length=1), _all_are(STATIC),
 Refinements = Annotated[list[Refinement], Field(min_length=1), _all_are(get_args(Refinement)), Once]
 Operators = Annotated[list[Operator], Field(min_length=1), Once]
 Patterns = Annotated[list[Annotated[str, BeforeValidator(_unread), AfterValidator(_pattern)]], Once]
-"""Under N:M, of every M neighbours along the inputs N are kept."""
+"""N:M patterns: of every M neighbours along the inputs, N are kept."""
 
 
 @dataclass(frozen=True)
 class Database:
-    """A PostgreSQL database. The password, if its URL had one, is known to this process alone: what is written, shown
-    or compared is the URL without it."""
+    """A PostgreSQL database. `url` has no password, which is kept in memory only and neither stored nor compared."""
 
     url: str
     password: str | None = field(default=None, repr=False, compare=False)
@@ -114,12 +113,12 @@ MaybeDatabase = Annotated[
 
 
 def without_user(url: str | None) -> str | None:
-    """An address without the user and the password that stand in front of its host."""
+    """An address without user and password."""
     return url and re.sub(r"(?<=://)[^/?#@]*(?:@[^/?#@]*)*@", "", url)
 
 
 def check_address(url: str) -> str:
-    """Raises ValueError for what is no address of an endpoint."""
+    """Raises ValueError for an invalid address of an endpoint."""
     try:
         parts = urlsplit(url)
         valid = not url or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
@@ -131,4 +130,4 @@ def check_address(url: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(check_address), PlainSerializer(without_user, when_used="json")]
-"""The address of an endpoint. User and password, if it has any, are known to this process alone, as a database's is."""
+"""The address of an endpoint. Its user and password are kept in memory only."""

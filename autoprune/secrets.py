@@ -1,4 +1,4 @@
-"""Keeping known secrets out of everything that is printed or stored: keys of the environment, passwords in URLs."""
+"""Masking known secrets in printed and stored text: keys in the environment, passwords in URLs."""
 
 import json
 import os
@@ -13,29 +13,29 @@ VARIABLES = ("OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PGPASSWORD
 MASK = "***"
 _PLACEHOLDERS = """none null empty dummy test token key local ollama vllm lmstudio lm-studio llama openai not-needed
 no-key no-key-required sk-no-key-required placeholder your-api-key api-key secret password postgres"""
-"""What people set where a server wants any key: no secret, and often a word of the language."""
+"""Common placeholders for keys, which are no secrets."""
 SHORTEST, LONG = 4, 12
 _USER_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#'\"]+@", re.IGNORECASE)
 _PASSWORDS = re.compile(r"(?<=:)(?!/)\S+(?=@)|(?<=password=)[^\s&]+")
-"""In a URL of a database, whoever wrote it."""
+"""Passwords in URLs of databases."""
 _BEARER = re.compile(r"(?P<head>\bBearer\s+)[\w.~+/=-]{16,}", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
-    """The text with stars for every secret that this process knows, in each of its spellings, for what follows
-    `Bearer`, and for user and password in a URL (of a PostgreSQL URL, which needs its user, the password alone)."""
+    """The text with stars for every known secret in all its encodings, for tokens after `Bearer`, and for user and
+    password in URLs (in PostgreSQL URLs only the password)."""
     return _masked(text, _known())
 
 
 def masked_tree(value: Any) -> Any:
-    """The same for every string of plain JSON data."""
+    """Plain JSON data with every string masked."""
     return _masked_tree(value, _known())
 
 
-def _masked(text: str, known: tuple[re.Pattern[str], ...]) -> str:
-    for pattern in known:
+def _masked(text: str, patterns: tuple[re.Pattern[str], ...]) -> str:
+    for pattern in patterns:
         text = pattern.sub(MASK, text)
-    # Not left to the pattern, which tries every place of a long text in both cases: that takes 40 times as long.
+    # Checked first, since a case-insensitive search of a long text takes 40 times as long.
     if "bearer" in text.lower():
         text = _BEARER.sub(rf"\g<head>{MASK}", text)
     if "://" in text:
@@ -43,19 +43,18 @@ def _masked(text: str, known: tuple[re.Pattern[str], ...]) -> str:
     return _PASSWORDS.sub(MASK, text) if "postgres" in text else text
 
 
-def _masked_tree(value: Any, known: tuple[re.Pattern[str], ...]) -> Any:
+def _masked_tree(value: Any, patterns: tuple[re.Pattern[str], ...]) -> Any:
     if isinstance(value, str):
-        return _masked(value, known)
+        return _masked(value, patterns)
     if isinstance(value, dict):
-        return {_masked_tree(key, known): _masked_tree(part, known) for key, part in value.items()}
+        return {_masked_tree(key, patterns): _masked_tree(part, patterns) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked_tree(part, known) for part in value]
+        return [_masked_tree(part, patterns) for part in value]
     return value
 
 
 def keep_address(url: str) -> None:
-    """From now on the password of an address, or the user that stands alone for a token, is a secret too, and so is the
-    header that both are sent in."""
+    """Add the password of an address, or a user without password (a token), and their Basic header to the secrets."""
     parts = urlsplit(url)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     basic = b64encode(f"{user}:{password}".encode()).decode().rstrip("=")
@@ -71,7 +70,7 @@ def _known() -> tuple[re.Pattern[str], ...]:
 
 @cache
 def _patterns(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    """What finds each secret. Within a longer word a short key is chance."""
+    """Patterns for each secret. Short secrets match only as separate words."""
     patterns = []
     for secret in secrets:
         if len(secret) < SHORTEST or secret.lower() in _PLACEHOLDERS.split():
@@ -84,15 +83,15 @@ def _patterns(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """A secret as it is, percent-encoded, as a string of JSON, and, a long one, within anything in base64 (Basic)."""
+    """A secret as plain text, percent-encoded, as a JSON string, and if it is long, within base64 (Basic)."""
     yield from (secret, quote(secret, safe=""), quote(secret))
     yield from (escaped := json.dumps(secret)[1:-1], escaped.replace("/", "\\/"))
     data = secret.encode()
     for before in range(3) if len(secret) >= LONG else ():
-        # Characters at either end hold bits of what is around the secret.
+        # Without the characters at both ends, which contain bits of the surrounding data.
         inner = b64encode(b"\0" * before + data)[(0, 2, 3)[before] : (before + len(data)) * 8 // 6].decode()
         yield from (inner, inner.replace("+", "-").replace("/", "_"))
 
 
-def _without_user(found: re.Match[str]) -> str:
-    return found[0] if found["scheme"].lower().startswith("postgres") else f"{found['scheme']}{MASK}@"
+def _without_user(match: re.Match[str]) -> str:
+    return match[0] if match["scheme"].lower().startswith("postgres") else f"{match['scheme']}{MASK}@"

@@ -1,7 +1,6 @@
-"""A place for what must be written when the user's cache cannot be: read-only, full, in nobody's home, or no directory.
+"""A temporary directory that replaces a cache that cannot be written: read-only, full, without a home, or no directory.
 
-The work goes on with a temporary directory, which the processes that this one starts share, and which is removed at its
-end. One line says so.
+It is shared with child processes and removed at the end of this process. One warning is logged.
 """
 
 import atexit
@@ -15,23 +14,23 @@ from autoprune.downloads import cache_dir
 
 logger = logging.getLogger(__name__)
 SPARE = "AUTOPRUNE_SPARE_CACHE"
-"""The variable that tells the processes started by this one."""
+"""The environment variable that passes the directory to child processes."""
 
 
 def spare_cache() -> Path | None:
-    """The temporary directory; None while the user's cache can be written, or nothing was."""
+    """The temporary directory, if it is in use."""
     place = os.environ.get(SPARE)
     return Path(place) if place and Path(place).is_dir() else None
 
 
 def writable_cache() -> Path:
-    """The user's cache, or the temporary directory where that cannot be written."""
+    """The user's cache, or the temporary directory if the cache cannot be written."""
     if spare := spare_cache():
         return spare
     place = cache_dir()
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place) as file:  # root may write where its mode forbids it: try
+        with tempfile.TemporaryFile(dir=place) as file:  # by trial, since root ignores modes
             file.write(b"x")
     except OSError as error:
         return use_spare(error.strerror or str(error))
@@ -39,7 +38,7 @@ def writable_cache() -> Path:
 
 
 def use_spare(reason: str) -> Path:
-    """Make the temporary directory and say why."""
+    """Create the temporary directory and log the reason."""
     spare = Path(tempfile.mkdtemp(prefix="autoprune-cache-"))
     atexit.register(_remove, spare, os.getpid())
     os.environ[SPARE] = str(spare)
@@ -51,5 +50,5 @@ def use_spare(reason: str) -> Path:
 
 
 def _remove(spare: Path, owner: int) -> None:
-    if os.getpid() == owner:  # and not of a process that was forked
+    if os.getpid() == owner:  # not in forked processes
         shutil.rmtree(spare, ignore_errors=True)

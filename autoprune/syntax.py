@@ -1,13 +1,11 @@
-"""Reading Python that nobody trusts, in one place: what `parse` returns is within bounds that every walker can rely on.
+"""Parsing untrusted Python within bounds that all visitors of the tree can rely on.
 
-Refused are sources that do not show what they do (characters that hide or move code), and trees that are legal and
-absurd: in them `ast.unparse` and every recursive visitor run out of stack, and numbers of 20,000 digits cannot be
-printed.
+Rejected are sources with characters that hide or move code, and valid trees of excessive size, which overflow the stack
+of `ast.unparse` and recursive visitors, or contain numbers that cannot be printed.
 
-One thread parses at a time, and tries again. CPython 3.11 counts the depth of a tree that it builds in one place for
-all threads, so that two threads which parse at once can fail with "SystemError: AST constructor recursion depth
-mismatch" (seen here; python/cpython issue 106905 is about it). Candidates go their ways side by side, and LangGraph
-parses functions too, where no lock of ours is held.
+Parsing is serialised and retried: in CPython 3.11, threads that parse at the same time can fail with "SystemError: AST
+constructor recursion depth mismatch" (python/cpython issue 106905). LangGraph parses functions as well, without our
+lock.
 """
 
 import ast
@@ -19,12 +17,12 @@ import unicodedata
 import warnings
 
 MAX_DEPTH = 100
-"""Levels of the tree. Written by hand, code has about 20; a walker takes up to five stack frames a level, of 1000."""
+"""Levels of the tree. Typical code has about 20; visitors need up to five of 1000 stack frames per level."""
 MAX_BITS = 1024
-"""Of an integer literal: beyond that it is no float either."""
+"""Bits of an integer literal, more than any float has."""
 
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
-"""Letters and marks that are drawn as nothing."""
+"""Letters and marks that are invisible."""
 _CODING = re.compile(r"[ \t]*#.*?coding[:=][ \t]*([-\w.]+)")
 """A declared encoding (PEP 263); it counts in the first two lines."""
 _TRIES = 20
@@ -32,7 +30,7 @@ _turn = threading.Lock()
 
 
 class NotPython(ValueError):
-    """A source that is no Python, or not within the bounds; one line that says why. `line` is counted from 1."""
+    """A source that is not Python or exceeds the bounds, with the reason in one line. `line` is counted from 1."""
 
     def __init__(self, message: str, line: int = 1) -> None:
         super().__init__(message)
@@ -40,7 +38,7 @@ class NotPython(ValueError):
 
 
 def parse(source: str) -> ast.Module:
-    """The tree of a source. Raises NotPython, and nothing else, for what is none."""
+    """The tree of a source. Raises only NotPython."""
     _check_text(source)
     try:
         tree = _tree(source)
@@ -55,9 +53,9 @@ def parse(source: str) -> ast.Module:
 
 
 def _tree(source: str) -> ast.Module:
-    """As ast.parse has it. A SystemError that comes every time is the source's; another one came from beside it."""
+    """ast.parse with retries on SystemError, which other threads can cause."""
     with _turn, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a doubtful escape is no news for the terminal of a search
+        warnings.simplefilter("ignore")  # for example on invalid escapes
         for _ in range(_TRIES):
             with contextlib.suppress(SystemError):
                 return ast.parse(source)
@@ -65,9 +63,9 @@ def _tree(source: str) -> ast.Module:
 
 
 def hides(character: str) -> bool:
-    """Whether a character shows as nothing, as a line break that is none, or moves what stands around it.
+    """Whether a character is invisible, looks like a line break or moves other text.
 
-    Newline and tab aside, these are all control and format characters (text direction, zero width), separators of lines
+    These are all control and format characters except newline and tab (text direction, zero width), separators of lines
     and paragraphs, surrogates and fillers.
     """
     if character in "\n\t":
@@ -76,7 +74,7 @@ def hides(character: str) -> bool:
 
 
 def named(character: str) -> str:
-    """A character that cannot be shown, in words: U+2028 (LINE SEPARATOR)."""
+    """The name of an invisible character: U+2028 (LINE SEPARATOR)."""
     name = unicodedata.name(character, "") or _CONTROLS.get(character, "")
     return f"U+{ord(character):04X}" + (f" ({name})" if name else "")
 

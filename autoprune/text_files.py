@@ -1,4 +1,4 @@
-"""Text files that a user names: algorithms, texts, settings. UTF-8, a byte order mark or none, LF or CR LF."""
+"""Reading the user's text files: UTF-8, with or without a byte order mark, LF or CR LF."""
 
 import codecs
 from pathlib import Path
@@ -7,14 +7,14 @@ from autoprune.errors import UsageError
 
 WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 NUL_SHARE = 0.25
-"""UTF-16 without a mark reads as UTF-8, with a NUL beside every ASCII character."""
+"""Share of NUL characters that indicates UTF-16 without a mark, which is valid UTF-8."""
 
 
 def read_text_file(path: Path, what: str, hint: str = "", most: int = -1) -> str:
     """The file's text without a byte order mark, CR LF replaced by LF.
 
-    `what` stands before the path in an error ("the algorithm"), `hint` after the reason why it cannot be read; no more
-    than `most` bytes are read, if given. Raises UsageError for a file that cannot be read or is not UTF-8.
+    Error messages begin with `what` ("the algorithm") and end with `hint`. At most `most` bytes are read, if it is
+    given. Raises UsageError for a file that is unreadable or not UTF-8.
     """
     try:
         with path.open("rb") as file:
@@ -27,7 +27,7 @@ def read_text_file(path: Path, what: str, hint: str = "", most: int = -1) -> str
 
 
 def decode_text(data: bytes, what: str) -> str:
-    """The same of bytes; `what` names them in an error."""
+    """Decode bytes like `read_text_file`; `what` names them in an error."""
     try:
         text = None if data.startswith(WIDE) else data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -38,5 +38,5 @@ def decode_text(data: bytes, what: str) -> str:
 
 
 def with_line_feeds(text: str) -> str:
-    """The text with lines that end as on Unix. A CR alone stays: in source code it hides what is after it."""
+    """The text with CR LF replaced by LF. A single CR is kept, so that it can be detected in source code."""
     return text.replace("\r\n", "\n")

@@ -1,4 +1,4 @@
-"""YAML as data alone, from whoever wrote it: bounded in size, depth and expansion, and without repeated keys."""
+"""Parsing untrusted YAML as data, with bounds on size, depth and expansion, and without duplicate keys."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -6,29 +6,29 @@ from typing import Any
 import yaml
 
 LARGEST = 1 << 20
-"""Characters of a file of settings."""
+"""Maximum characters of a document."""
 DEEPEST = 50
 LARGEST_INTEGER = 1 << 64
 MOST = 100_000
-"""Values after aliases are written out: nine lines of them can stand for billions."""
+"""Maximum number of values after expanding aliases, which can multiply to billions."""
 
 
 def read_yaml(text: str) -> Any:
-    """What a text says, in YAML's plain types.
+    """Parse a text to YAML's plain types.
 
-    Raises yaml.YAMLError for what is not YAML, and ValueError for what no file of settings needs.
+    Raises yaml.YAMLError for invalid YAML, and ValueError for a document that exceeds the bounds.
     """
     if len(text) > LARGEST:
         raise ValueError(f"has {len(text):,} characters, more than {LARGEST:,}")
     _check(text)
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
-    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:  # of its constructors
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:  # of constructors
         raise ValueError(f"holds a value that cannot be read: {error}") from None
 
 
 def _check(text: str) -> None:
-    """Depth and size from the stream of events, which takes no recursion."""
+    """Check depth and size on the stream of events, without recursion."""
     sizes: dict[str, int] = {}
     open_nodes: list[list[Any]] = []
     total = 0
@@ -60,7 +60,7 @@ def _check(text: str) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Of two values under one key YAML's own loader silently takes the second; its integers have no bound."""
+    """A SafeLoader that rejects duplicate keys, of which YAML's own takes the last, and large integers."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         value: int = super().construct_yaml_int(node)

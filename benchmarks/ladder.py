@@ -51,7 +51,7 @@ from autoprune.pruning.layers import Readable
 from autoprune.pruning.scores import SCORES
 from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.base import Sandbox
-from autoprune.sandbox.choose import make_sandbox
+from autoprune.sandbox.choose_sandbox import make_sandbox
 
 ORDERS = 1000
 MARGINS = (1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)

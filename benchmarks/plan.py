@@ -38,7 +38,7 @@ from autoprune.evaluation.texts import load_splits
 from autoprune.measuring.resource_plan import plan
 from autoprune.models.target import load_target
 from autoprune.sandbox.algorithm import Candidate
-from autoprune.sandbox.choose import make_sandbox
+from autoprune.sandbox.choose_sandbox import make_sandbox
 from autoprune.sandbox.memory import figures
 
 VOCABULARY = 1024

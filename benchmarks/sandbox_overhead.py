@@ -34,7 +34,7 @@ from autoprune.sandbox import engine, leftovers
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
-from autoprune.sandbox.reported_timings import ReportedTimings
+from autoprune.sandbox.timings import ReportedTimings
 
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 ENGINES: dict[str, Callable[[SandboxSettings], Sandbox]] = {"local": LocalSandbox, "docker": DockerSandbox}

@@ -112,7 +112,7 @@ def _engines() -> str:
 
 
 def _sandbox(config: Config) -> str:
-    from autoprune.sandbox.choose import make_sandbox
+    from autoprune.sandbox.choose_sandbox import make_sandbox
 
     return _logged(lambda: make_sandbox(config.sandbox).close())
 

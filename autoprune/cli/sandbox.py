@@ -55,7 +55,7 @@ def check(
 ) -> None:
     """Run a valid candidate and some that must fail in a defined way. Exit 1 if one of them does not."""
     from autoprune.sandbox.check import check as run_probes
-    from autoprune.sandbox.choose import make_sandbox
+    from autoprune.sandbox.choose_sandbox import make_sandbox
 
     settings = SandboxSettings(engine=which, seconds=CHECK_SECONDS)
     chosen = make_sandbox(settings)

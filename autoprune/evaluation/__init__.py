@@ -1,1 +1,1 @@
-"""Trusted measurement: texts and splits, perplexity, the bench that measures masks."""
+"""Trusted measurement: texts and splits, perplexity, and the evaluator."""

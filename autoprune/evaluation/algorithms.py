@@ -1,4 +1,4 @@
-"""What gives scores: a published formula, or a candidate in its sandbox, both asked in the same way."""
+"""The common interface of algorithms that score weights: published formulas, and candidates in their sandbox."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,42 +12,41 @@ from autoprune.errors import UsageError
 from autoprune.pruning.layers import Readable
 from autoprune.pruning.scores import Score, choose_score
 
-ALWAYS_ASKED = 2
-"""Openings of an algorithm after which it is asked again for certain."""
+ALWAYS_REPEATED = 2
+"""Blocks of a walk whose scores are always checked for repeatability."""
 
 NOT_REPEATABLE = "not repeatable: asked again for single layers, a fresh process gave other scores"
 
 
 class Scoring(Protocol):
-    """An algorithm opened on a readable; a sandbox's session is one."""
+    """An algorithm that was opened on weights and statistics, for example a sandbox's session."""
 
     group: str
     unit: str | None
     has_allocate: bool
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
-        """Raw densities per unit, not yet on the budget."""
+        """Raw densities per unit, not yet projected onto the budget."""
 
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, Tensor]]:
-        """(layer name, score [out, in]), layer by layer; `sparsity` holds that of each layer's unit, `pattern` is what
-        the masks will keep to."""
+        """(layer name, score [out, in]), layer by layer. `sparsity`: of each layer's unit; `pattern`: of the masks."""
 
     def repeats(self) -> bool | None:
-        """Whether the same answers come when they are asked for again; None where nobody needs to ask."""
+        """Whether repeated requests give the same scores; None if that was not checked."""
 
     @property
     def diagnostics(self) -> str:
-        """What it printed so far."""
+        """The algorithm's output so far."""
 
     @property
     def memory(self) -> int | None:
-        """By how many bytes its processes have grown at most so far; None where that is not known."""
+        """Peak growth of the algorithm's processes in bytes; None if unknown."""
 
 
 class Algorithm(Protocol):
-    """Something that scores. `needs`: the on-demand statistics that it reads (gradient, hessian)."""
+    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads (gradient, hessian)."""
 
     @property
     def name(self) -> str: ...
@@ -66,7 +65,7 @@ class Published:
 
     @staticmethod
     def named(name: str) -> "Published":
-        """By `choose_score`: NAME or NAME@GROUP. Raises UsageError for an unknown one."""
+        """The score NAME or NAME@GROUP. Raises UsageError for an unknown one."""
         return Published(choose_score(name))
 
     @property
@@ -81,11 +80,11 @@ class Published:
 
     @contextmanager
     def open(self, readable: Readable) -> Iterator[Scoring]:
-        """Scores are computed here, in this process: the formulas are ours."""
-        yield _Here(self.score, readable)
+        """Scores are computed in this process, since the formulas are trusted."""
+        yield _PublishedScoring(self.score, readable)
 
 
-class _Here:
+class _PublishedScoring:
     unit: str | None = None
     has_allocate = False
     diagnostics = ""
@@ -110,10 +109,9 @@ class _Here:
 
 
 class Opened:
-    """An algorithm that is open on dense statistics, or is opened for each block of a walk.
+    """An algorithm that is opened once on dense statistics, or for each block of a walk.
 
-    `facts`: what is known of it beside its scores, as fields of a measurement. Later blocks of a walk are asked again
-    whether their scores come back less and less often, by chance.
+    On a walk, repeatability is checked for random blocks, less and less often.
     """
 
     def __init__(self, algorithm: Algorithm, session: Scoring | None = None) -> None:
@@ -124,24 +122,24 @@ class Opened:
 
     @contextmanager
     def on(self, block: Readable) -> Iterator[Scoring]:
-        """Scores of one block: of the open session, or of one that is opened on the block."""
+        """The open session, or one that is opened on the block."""
         if self.session is not None:
             yield self.session
             return
         with self._algorithm.open(block) as scoring:
             yield scoring
             self._blocks += 1
-            if random.SystemRandom().randrange(self._blocks) < ALWAYS_ASKED and self._repeats is not False:
+            if random.SystemRandom().randrange(self._blocks) < ALWAYS_REPEATED and self._repeats is not False:
                 repeats = scoring.repeats()
                 self._repeats = self._repeats if repeats is None else repeats
 
     def repeats(self) -> bool | None:
-        """Whether all answers that were asked for again came back; None where nobody asked."""
+        """Whether all repeated requests gave the same scores; None if there were none."""
         return self.session.repeats() if self.session is not None else self._repeats
 
     @property
     def facts(self) -> dict[str, Any]:
-        """`diagnostics` and `memory_bytes`, of an open session."""
+        """The fields of a measurement that an open session knows: `diagnostics` and `memory_bytes`."""
         if self.session is None:
             return {}
         return {"diagnostics": self.session.diagnostics, "memory_bytes": self.session.memory}

@@ -1,6 +1,6 @@
-"""The bench: one target with its texts and statistics, loaded once, for everything that is measured on it.
+"""The bench: a target with its texts and statistics, loaded once for all measurements.
 
-Nothing here imports or runs a candidate's code.
+This module neither imports nor runs a candidate's code.
 """
 
 import functools
@@ -21,8 +21,7 @@ from autoprune.evaluation.racing import order
 from autoprune.evaluation.reconstruction import Reconstruction, sampled_blocks
 from autoprune.evaluation.signature import Signature
 from autoprune.evaluation.statistics_cache import StatisticsCache
-from autoprune.evaluation.texts import Split, Windows, load_calibration, load_splits
-from autoprune.evaluation.vocabulary import check_samples, check_tokens
+from autoprune.evaluation.texts import Split, Windows, check_samples, check_tokens, load_calibration, load_splits
 from autoprune.models.bundle import Bundle
 from autoprune.models.target import Target, load_target
 from autoprune.pruning.allocation.units import LayerZeros, Units
@@ -31,11 +30,11 @@ from autoprune.pruning.masks import masked_weight
 from autoprune.runs.measurement import LayerDiagnostic
 
 _version = functools.cache(version)
-"""Of a package. It is wanted with every measurement that is looked up, and would read a file each time."""
+"""Version of a package, cached since every lookup of a measurement needs it."""
 
 
 class Bench:
-    """A target, its texts, and what is known of its layers. One thread at a time."""
+    """A target, its texts, and cached facts on its layers. Not thread-safe."""
 
     def __init__(self, target: Target, splits: dict[Split, Windows], config: Config, cache: StatisticsCache) -> None:
         self.target = target
@@ -47,13 +46,13 @@ class Bench:
         self._bundle = Bundle(cache.bundle())
         self.signature = Signature(self.layers)
         self.allocated: dict[str, LayerZeros] = {}
-        """What `layer_zeros` made that is the same for many algorithms, by all that it depends on."""
+        """Zeros per layer that `layer_zeros` caches, since many algorithms share them."""
         self._units: dict[str, Units] = {}
         self._energy: dict[str, float] = {}
         self._reconstruction: Reconstruction | None = None
 
     def calibrated(self, seed: int) -> "Bench":
-        """A bench on the same target and texts, calibrated on the sequences that a seed draws (`load_calibration`)."""
+        """A bench with the same target and texts, but the calibration sequences of a seed (`load_calibration`)."""
         bos = self._splits["calibration"].bos
         windows = load_calibration(self._config.data, self.target.tokenizer, seed).with_bos(bos)
         return Bench(self.target, {**self._splits, "calibration": windows}, self._config, self._cache.of(windows))
@@ -64,15 +63,15 @@ class Bench:
         return self.units_by(self._config.allocation.unit).described()
 
     def units_by(self, kind: str) -> Units:
-        """The units of one kind (block, module, projection), with what is known about them."""
+        """The units of one kind (block, module, projection)."""
         if kind not in self._units:
             self._units[kind] = Units(self._bundle, kind)
         return self._units[kind]
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
-        """The directory that a candidate may read; `extra_fields` (gradient, hessian) are collected on demand.
+        """The directory of the bundle; `extra_fields` (gradient, hessian) are collected on demand.
 
-        Raises CandidateFailure for a gradient where the target's blocks are not on its device.
+        Raises CandidateFailure for a gradient if the target's blocks are offloaded.
         """
         if "gradient" in extra_fields and self.target.offloaded:
             raise CandidateFailure(
@@ -81,19 +80,20 @@ class Bench:
         return self._cache.bundle(extra_fields)
 
     def readable(self, needs: tuple[str, ...] = ()) -> Bundle:
-        """The dense statistics, opened for reading, with the on-demand ones that are needed."""
+        """The bundle with dense statistics and the on-demand statistics in `needs`."""
         return Bundle(self.bundle(needs)) if needs else self._bundle
 
-    def hessians(self, wanted: bool) -> Callable[[str], Tensor]:
-        """From a layer's name to its full Hessian [in, in]; if they are wanted they are collected now."""
-        return self.readable(("hessian",) if wanted else ()).hessian
+    def hessians(self, needed: bool) -> Callable[[str], Tensor]:
+        """A function from a layer's name to its full Hessian [in, in], which are collected now if `needed`."""
+        return self.readable(("hessian",) if needed else ()).hessian
 
     def samples(self, split: Split) -> bool:
-        """Whether candidates are forecast from a few decoder blocks: where they compete, if the settings want it."""
+        """Whether reconstruction errors of sampled decoder blocks are measured: on the search split, by the
+        settings."""
         return split == "search" and self._config.advanced.layer_error is not None
 
     def sampled(self, split: Split) -> Reconstruction | None:
-        """What forecasts a candidate on this split, if anything does."""
+        """The reconstruction errors of sampled blocks, if they are measured on this split."""
         if not self.samples(split):
             return None
         if self._reconstruction is None:
@@ -101,7 +101,7 @@ class Bench:
         return self._reconstruction
 
     def take_statistics_seconds(self) -> float:
-        """Spent on collecting dense statistics since this was last asked; none where they were found on disk."""
+        """Seconds spent on collecting dense statistics since the last call; 0 if they were cached."""
         seconds, self._cache.seconds = self._cache.seconds, 0.0
         return seconds
 
@@ -117,11 +117,12 @@ class Bench:
         check: Callable[[list[float]], None] = lambda losses: None,
         skip: int = 0,
     ) -> list[float]:
-        """The losses, in nats, of the model as it is now on the first windows of a split (None: all) but `skip`.
+        """The losses in nats of the model in its present state on the windows `skip` to `windows` (None: all) of a
+        split.
 
-        They are measured in the order of `racing.order` and handed out in that of the text. After each number of
-        windows in `looks`, `check` sees the losses so far, in the order of measurement, and may raise. Where blocks
-        come and go, all windows pass before the first look: it is the coming and going that costs.
+        Windows are measured in the order of `racing.order` and returned in the order of the text. After each number of
+        windows in `looks`, `check` is called with the losses in the order of measurement, and may raise. With offloaded
+        blocks, all windows are measured before the first check, since loading blocks dominates the cost.
         """
         tokens, lead = self._splits[split].tokens[skip:windows], self._splits[split].lead
         places = order(len(tokens))
@@ -136,7 +137,7 @@ class Bench:
         return [by_place[place] for place in range(len(tokens))]
 
     def diagnose(self, name: str, mask: Tensor) -> LayerDiagnostic:
-        """What a mask [out, in] of a layer costs by the Hessian's diagonal."""
+        """Sparsity and relative error of a layer's mask [out, in], by the diagonal of the Hessian."""
         weight = self.target.weight(name)
         curvature = self._bundle.statistic(name, "hessian_diag").to(weight.device)
         if name not in self._energy:
@@ -147,35 +148,35 @@ class Bench:
         return LayerDiagnostic(name=name, sparsity=sparsity, relative_error=error)
 
     def fingerprints(self) -> dict[str, Any]:
-        """What the numbers depend on: model, texts, dtype, versions."""
+        """All that measurements on this bench depend on: model, texts, dtype, device and versions."""
         return {
             "model": self.target.fingerprint,
             "dtype": str(self.target.dtype).removeprefix("torch."),
             "windows_per_pass": windows_per_pass(self.target.dtype),
             "device": self.target.device.type,
-            "texts": {split: _told(text) for split, text in self._splits.items()},
+            "texts": {split: _described(text) for split, text in self._splits.items()},
             "statistics": "dense",
             "torch": _version("torch"),
             "transformers": _version("transformers"),
         }
 
 
-def _told(text: Windows) -> dict[str, str]:
-    """What a text is. Where no BOS is prepended nothing is said of it: such measurements are known from before."""
+def _described(text: Windows) -> dict[str, str]:
+    """Source and fingerprint of a text. Without BOS there is no such key, to keep the keys of earlier measurements."""
     return {"source": text.source, "tokens": text.fingerprint, **({"bos": text.bos.text} if text.bos else {})}
 
 
 def _energy(weight: Tensor, curvature: Tensor) -> float:
-    """sum of w^2 h: the expected mean square of a layer's output, its inputs taken as independent."""
+    """sum of w^2 h: the expected mean square of a layer's output for independent inputs."""
     return float(weight.float().square().sum(0) @ curvature)
 
 
 def open_bench(config: Config, run_dir: Path | None) -> Bench:
-    """Load the target and the texts; statistics come from the cache, or are collected now."""
+    """Load the target and the texts, and load or collect the dense statistics."""
     target = load_target(config.model, config.device, config.dtype, config.offload, config.advanced.memory_gb)
     check_length(target, config.data.seqlen)
     texts = load_splits(config.data, target.tokenizer)
-    if run_dir is not None:  # a search, which confirms what it found on other samples
+    if run_dir is not None:  # a search, which confirms its finalists on other calibration samples
         check_samples(target, config.data, config.confirmation.seeds)
     data, search = config.data, texts["search"].tokens
     bos = choose_bos(data.bos, target, data.seqlen, search.flatten)

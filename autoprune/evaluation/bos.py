@@ -1,9 +1,9 @@
-"""BOS, the token that begins a text: whether one is prepended to every window, and which.
+"""Whether a BOS token is prepended to every window.
 
-The protocol of the pruning literature has none (`perplexity`), and most models lose next to nothing by that. A model
-that never saw a text without one, Gemma for example, collapses, and its statistics with it. With a BOS a window has
-seqlen + 1 tokens, and its loss is still the mean over the seqlen - 1 positions that the protocol counts: the first
-token of the text is not counted. So both perplexities are of the same tokens.
+The protocol of the pruning literature has no BOS (`perplexity`), which costs most models next to nothing. Models that
+were always trained with one, Gemma for example, collapse without it. With a BOS a window has seqlen + 1 tokens, and its
+loss is still the mean over seqlen - 1 positions, excluding the first token of the text. So both perplexities are over
+the same tokens.
 """
 
 import logging
@@ -18,20 +18,20 @@ from torch import Tensor
 
 from autoprune.config_values import BosSetting
 from autoprune.errors import UsageError
-from autoprune.evaluation.perplexity import check_length, known_positions, window_losses
+from autoprune.evaluation.perplexity import check_length, max_positions, window_losses
 from autoprune.models.target import Target
 
 logger = logging.getLogger(__name__)
 WINDOWS = 2
-"""Windows of text on which `auto` measures the dense model with a BOS and without."""
+"""Windows on which `auto` measures the dense model with and without a BOS."""
 MARGIN = 0.1
-"""Nats per token, 10 % of the perplexity, by which the model must be better with a BOS for `auto` to prepend it. What
-a model gains that can do without is a fraction of that, and what one gains that cannot is several times as much."""
+"""Nats per token (10 % of the perplexity) that a BOS must gain for `auto` to prepend it. Models that need a BOS gain
+several times as much, others a fraction."""
 
 
 @dataclass(frozen=True)
 class Bos:
-    """The token: its number, and how the tokenizer writes it."""
+    """A BOS token: its id and its text."""
 
     id: int
     text: str
@@ -42,11 +42,10 @@ class Bos:
 
 
 def choose_bos(setting: BosSetting, target: Target, seqlen: int, text: Callable[[], Tensor]) -> Bos | None:
-    """The BOS that is prepended to the target's windows of `seqlen` tokens; None for none.
+    """The BOS to prepend to windows of `seqlen` tokens, or None.
 
-    `auto` measures, and logs what, where the tokenizer itself begins every text with a BOS. `text`: its
-    tokens [tokens], some of which are measured. Raises UsageError where `always` finds no BOS, or where the windows are
-    too long with it.
+    `auto` compares both on the tokens [tokens] of `text`, if the tokenizer begins every text with a BOS. Raises
+    UsageError if `always` is set for a tokenizer without BOS, or if windows are too long with it.
     """
     bos = _of(target.tokenizer)
     if setting == "never" or (setting == "auto" and not (bos and _begins_texts(target.tokenizer, bos))):
@@ -60,7 +59,7 @@ def choose_bos(setting: BosSetting, target: Target, seqlen: int, text: Callable[
 
 
 def shown(bos: Bos | None) -> str | None:
-    """For records and tables."""
+    """The BOS as text, for records and tables."""
     return bos.text if bos else None
 
 
@@ -75,15 +74,15 @@ def _begins_texts(tokenizer: Any, bos: Bos) -> bool:
 
 
 def _better_with(bos: Bos, target: Target, seqlen: int, tokens: Tensor) -> bool:
-    """Whether the model as it is now is clearly better with a BOS, by a margin that chance does not reach."""
-    positions = known_positions(target)
+    """Whether the loss of the model is lower with a BOS by more than MARGIN."""
+    positions = max_positions(target)
     length = min(seqlen, len(tokens) // WINDOWS, positions - 1 if positions else seqlen)
     if length < 2:
         return False
     windows = tokens[: WINDOWS * length].view(WINDOWS, length)
     without = fmean(window_losses(target, windows))
     with_it = fmean(window_losses(target, bos.prepended_to(windows), lead=1))
-    better = math.isfinite(with_it) and not without - with_it <= MARGIN  # without one it may not be finite
+    better = math.isfinite(with_it) and not without - with_it <= MARGIN  # the loss without BOS may not be finite
     logger.info(
         f"data.bos=auto: {'' if better else 'no '}{bos.text} in front of windows (loss of the dense model, {WINDOWS} "
         f"windows of {length} tokens: {with_it:.3f} nats per token with it, {without:.3f} without; margin {MARGIN:g})"

@@ -1,4 +1,4 @@
-"""Chats as text: lists of messages, as the tokenizer's chat template writes them."""
+"""Chats (lists of messages) as text, by the tokenizer's chat template."""
 
 import logging
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from autoprune.evaluation.disjoint import sentence_key
 
 logger = logging.getLogger(__name__)
 FIELDS = (("role", "content"), ("from", "value"))
-"""Of a message: OpenAI's, ShareGPT's."""
+"""Fields of a message in the formats of OpenAI and ShareGPT."""
 ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant"}
-"""Other names of the roles that a template knows."""
+"""Aliases of roles."""
 
 
 def is_chat(value: Any) -> bool:
@@ -19,14 +19,15 @@ def is_chat(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(each, dict) and any(set(pair) <= set(each) for pair in FIELDS) for each in value)
+        and all(isinstance(message, dict) and any(set(pair) <= set(message) for pair in FIELDS) for message in value)
     )
 
 
 def rendered(chats: Sequence[Any], source: str, tokenizer: Any) -> list[str]:
-    """The chats as text. One that repeats a message of an earlier one, the system's aside, is left out.
+    """The chats as text, without those that repeat a message (except a system prompt) of an earlier chat.
 
-    Logs how many the template does not fit. Raises UsageError where there is no template, or it fits none.
+    Chats that the template does not accept are skipped with a warning. Raises UsageError if there is no template, or if
+    it accepts none of them.
     """
     from jinja2 import TemplateError
 
@@ -36,11 +37,11 @@ def rendered(chats: Sequence[Any], source: str, tokenizer: Any) -> list[str]:
     seen: set[str] = set()
     failed, reason = 0, ""
     for chat in chats:
-        messages = [_message(each) for each in chat]
-        said = {sentence_key(each["content"]) for each in messages if each["role"] != "system"} - {""}
-        if said & seen:
+        messages = [_message(message) for message in chat]
+        contents = {sentence_key(message["content"]) for message in messages if message["role"] != "system"} - {""}
+        if contents & seen:
             continue
-        seen |= said
+        seen |= contents
         try:
             texts.append(tokenizer.apply_chat_template(messages, tokenize=False))
         except (TemplateError, ValueError, TypeError) as error:
@@ -56,7 +57,7 @@ def rendered(chats: Sequence[Any], source: str, tokenizer: Any) -> list[str]:
 
 def _message(message: dict[str, Any]) -> dict[str, str]:
     role, content = next((message[pair[0]], message[pair[1]]) for pair in FIELDS if set(pair) <= set(message))
-    if isinstance(content, list):  # in parts, of which those of text count
+    if isinstance(content, list):  # parts, of which only text is used
         content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
     role = str(role).lower()
     return {"role": ROLES.get(role, role), "content": content if isinstance(content, str) else ""}

@@ -1,8 +1,7 @@
-"""A hash of the code that measures: a measurement under another hash is not used again.
+"""A hash of the measuring code; cached measurements are used only under the same hash.
 
-Comments, docstrings and blank lines are not part of it, and neither are the discoveries, which are data. A regular
-expression splits the sources into strings, brackets, line ends and the rest. `ast` and `tokenize` take two to three
-times as long (0.35 to 0.5 s instead of 0.15 s of one core for 125 files), at the start of every command that measures.
+Comments, docstrings, blank lines and the discoveries, which are data, are excluded. The sources are split by a regular
+expression, since `ast` and `tokenize` take two to three times as long at the start of every command that measures.
 """
 
 import hashlib
@@ -16,7 +15,7 @@ DISCOVERIES = "candidates/discovered"
 
 _STRING = r"""(?:'{3}(?:[^\\]|\\.)*?'{3}|"{3}(?:[^\\]|\\.)*?"{3}|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _LINE_END = r"(?:[ \t]*(?:#[^\n]*)?\n)+"
-"""The end of a line, with its comment and the lines after it that are blank or hold a comment only."""
+"""The end of a line with its comment, and the following blank or comment lines."""
 _TOKEN = re.compile(
     rf"(?P<line_end>{_LINE_END})"
     rf"|(?P<statement>^(?<!\\\n)[ \t]*[rRuU]?{_STRING}{_LINE_END})"
@@ -36,8 +35,7 @@ def code_fingerprint(package: Path = PACKAGE) -> str:
 
 
 def without_comments(source: str) -> str:
-    """A source without comments, blank lines and statements that are only a string (docstrings). It is for hashing: a
-    body that was a docstring is left empty."""
+    """A source without comments, blank lines and docstrings. It may not be valid Python, since bodies can be empty."""
     depth = 0
 
     def kept(token: re.Match[str]) -> str:

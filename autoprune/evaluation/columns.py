@@ -1,4 +1,4 @@
-"""The columns of a data set, and which of them is meant: the one that holds the text."""
+"""The columns of a data set, and the choice of the one that holds the text."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,52 +8,53 @@ from autoprune.errors import UsageError
 from autoprune.evaluation.chats import is_chat
 
 TEXT = "text"
-"""The column that is taken if there is one of this name, whatever others there are."""
+"""The column that is preferred to all others."""
 
 Kind = Literal["text", "chat", "other"]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What is in each column, and how to get at the values of one. `split`: of which part of a data set they are."""
+    """The kind of each column, and a function to its values. `split`: of the data set, if it has splits."""
 
     kinds: Mapping[str, Kind]
     values: Callable[[str], Iterable[Any]]
     split: str | None = None
 
 
-def choose_column(kinds: Mapping[str, Kind], name: str, wanted: str | None) -> str:
-    """The column `wanted`; else `text`, the only column of chats, or the only one of text.
+def choose_column(kinds: Mapping[str, Kind], name: str, requested: str | None) -> str:
+    """The column `requested`; else `text`, the only column of chats, or the only column of text.
 
-    Raises UsageError where that is none, or several could be meant; `name`: the data set's.
+    Raises UsageError for the data set `name` if there is no such column, or several.
     """
-    texts, chats = ([column for column, kind in kinds.items() if kind == each] for each in ("text", "chat"))
-    if wanted is not None:
-        if kinds.get(wanted, "other") != "other":
-            return wanted
-        problem = f"has no column of text {wanted!r}"
+    texts = [column for column, kind in kinds.items() if kind == "text"]
+    chats = [column for column, kind in kinds.items() if kind == "chat"]
+    if requested is not None:
+        if kinds.get(requested, "other") != "other":
+            return requested
+        problem = f"has no column of text {requested!r}"
     else:
-        for meant in ([TEXT] if TEXT in texts else [], chats, texts):
-            if len(meant) == 1:
-                return meant[0]
-            if meant:
-                hint = f"say which is meant, as in {name},column={meant[0]}"
-                raise UsageError(f"{name} has several columns of text ({listed(meant)}): {hint}")
+        for columns in ([TEXT] if TEXT in texts else [], chats, texts):
+            if len(columns) == 1:
+                return columns[0]
+            if columns:
+                hint = f"say which is meant, as in {name},column={columns[0]}"
+                raise UsageError(f"{name} has several columns of text ({listed(columns)}): {hint}")
         problem = "has no column that holds text alone"
     raise UsageError(f"{name} {problem}; its columns are {listed(kinds)}")
 
 
 def kinds_of(schema: Any) -> dict[str, Kind]:
-    """By the types of Arrow. A chat is a list of messages, which have fields."""
+    """The kinds of columns by their Arrow types. A chat is a list of structs with the fields of messages."""
     from pyarrow import types
 
     def kind(column: Any) -> Kind:
         if any(is_text(column) for is_text in (types.is_string, types.is_large_string, types.is_string_view)):
             return "text"
-        if types.is_dictionary(column):  # each value stored once, as pandas keeps categories
+        if types.is_dictionary(column):  # dictionary-encoded, like pandas' categories
             return kind(column.value_type)
         listed = types.is_list(column) or types.is_large_list(column)
-        if listed and types.is_struct(column.value_type) and is_chat([{each.name: "" for each in column.value_type}]):
+        if listed and types.is_struct(column.value_type) and is_chat([{field.name: "" for field in column.value_type}]):
             return "chat"
         return "other"
 

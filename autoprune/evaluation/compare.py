@@ -1,4 +1,4 @@
-"""Many algorithms, allocations, updates and seeds on one target: rows for a table, for JSON, and their spread."""
+"""Comparison of algorithms, allocations, updates and seeds on one target, as rows, and their spread over seeds."""
 
 import itertools
 import logging
@@ -11,10 +11,9 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
-from autoprune.evaluation.evaluator import NotFinite, dense, measure, still, unmeasured
+from autoprune.evaluation.evaluator import NotFinite, dense, measure, unmeasured
 from autoprune.evaluation.recipe import Recipe
-from autoprune.evaluation.texts import Split
-from autoprune.evaluation.vocabulary import check_samples
+from autoprune.evaluation.texts import Split, check_samples
 from autoprune.runs.measurement import DENSE, Measurement
 
 logger = logging.getLogger(__name__)
@@ -22,8 +21,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Row:
-    """One measured experiment, as `autoprune compare --json` hands it out. Seconds of wall clock by phase; `perplexity`
-    is None when it is not finite or the experiment failed. `bos`: the token before each window."""
+    """One experiment in the format of `autoprune compare --json`. Seconds are wall clock. `perplexity` is None if it is
+    not finite or the experiment failed. `repeats`: whether a candidate's scores are repeatable, None if not checked.
+    `bos`: the token before each window."""
 
     algorithm: str
     allocation: str
@@ -43,13 +43,12 @@ class Row:
     statistics: str
     seed: int
     repeats: bool | None = None
-    """Whether a candidate's scores came back when a fresh process was asked; None where nobody asks."""
     bos: str | None = None
     refinement: str = "none"
 
     @property
     def failed(self) -> bool:
-        """Whether nothing was pruned, so that there was nothing to measure."""
+        """Whether pruning failed, so that nothing was measured."""
         return self.perplexity is None and self.zeros == 0
 
 
@@ -59,9 +58,9 @@ def run(
     recipe: Recipe,
     split: Split,
     seed: int = 0,
-    advance: Callable[[], None] = still,
+    advance: Callable[[], None] = lambda: None,
 ) -> Row:
-    """Prune, measure on a split, and put the dense weights back."""
+    """Prune, measure on a split, and restore the dense weights."""
     try:
         measured = measure(bench, algorithm, recipe, split, advance=advance)
     except NotFinite as failure:
@@ -101,9 +100,8 @@ def compare(
 ) -> Iterator[Row]:
     """A row for the dense model, then one for every seed, recipe and algorithm, as they are measured.
 
-    Seed 0 calibrates on the first sequences of the calibration text, the others on random ones. An experiment that
-    fails is logged; its row is without perplexity. Raises UsageError before anything is loaded for a recipe that means
-    nothing.
+    Seed 0 calibrates on the first sequences of the calibration text, other seeds on random ones. Failed experiments are
+    logged and have rows without perplexity. Raises UsageError for an invalid recipe before anything is loaded.
     """
     for algorithm, recipe in itertools.product(algorithms, recipes):
         recipe.check(algorithm)
@@ -128,16 +126,15 @@ def _named(algorithm: Algorithm, recipe: Recipe) -> str:
 
 
 def dense_row(bench: Bench, split: Split) -> Row:
-    """The unpruned target as a row, its algorithm called `dense`."""
-    nothing = Recipe(0.0, "none")
-    return replace(_row(DENSE, nothing, dense(bench, split)), statistics="none")
+    """The unpruned target as a row of the algorithm `dense`."""
+    return replace(_row(DENSE, Recipe(0.0, "none"), dense(bench, split)), statistics="none")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The rows that differ in the seed only: how many, and mean, sample standard deviation (None of one), least and
-    largest of their perplexities. None where one of them is not finite. `repeatable`: not where the scores of one of
-    them did not come back."""
+    """Statistics of the perplexities of rows that differ only in the seed: `deviation` is the sample standard
+    deviation, None for a single seed. All are None if a perplexity is not finite. `repeatable`: whether no row has
+    `repeats` False."""
 
     row: Row
     seeds: int
@@ -149,7 +146,7 @@ class Spread:
 
 
 def spread(rows: Sequence[Row]) -> list[Spread]:
-    """Rows joined over seeds, in the order in which they first appear; `row` is the first of each."""
+    """Rows grouped over seeds, in order of first appearance; `row` is the first of a group."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         recipe = (row.allocation, row.refinement, row.update, row.pattern, row.sparsity_target, row.statistics)

@@ -1,13 +1,12 @@
-"""Is a candidate better than a baseline? Paired tests over windows of text; losses in, verdicts out.
+"""Paired tests over windows of text of whether a candidate is better than a baseline.
 
-The unit of chance is a window of text. What is compared is the log-perplexity (nats per token): for every window, the
-candidate's loss minus the baseline's, averaged over the calibration seeds that both were measured with, so that a
-window's seeds stay together. Windows are resampled; interval and p-value come from the studentised bootstrap
-(bootstrap-t: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12), which keeps its error rate with
-the few windows of a small split, where the percentile bootstrap does not. Of all comparisons together, Holm's step-down
-procedure (1979) keeps the chance of a single false verdict below `ALPHA`.
+The unit of resampling is a window of text. Compared is the log-perplexity (nats per token): for every window, the
+candidate's loss minus the baseline's, averaged over their common calibration seeds. Interval and p-value come from the
+studentised bootstrap (bootstrap-t: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12), which,
+unlike the percentile bootstrap, keeps its error rate with few windows. Holm's step-down procedure (1979) keeps the
+probability of any false verdict over all comparisons below `ALPHA`.
 
-What this does not cover: other texts, other calibration texts, and the dependence between neighbouring windows.
+Not covered: other texts, other calibration texts, and the dependence between neighbouring windows.
 """
 
 import math
@@ -19,22 +18,22 @@ import numpy as np
 import numpy.typing as npt
 
 ALPHA = 0.05
-"""Chance that any verdict of a family claims a difference that is none; 1 - ALPHA is an interval's level."""
+"""Family-wise error rate of the verdicts; intervals have the level 1 - ALPHA."""
 RESAMPLES = 9999
-"""So that (RESAMPLES + 1) ALPHA / 2 is a whole number, and the least p-value is 0.0002."""
+"""Makes (RESAMPLES + 1) ALPHA / 2 a whole number, and 0.0002 the smallest p-value."""
 SEED = 0
-"""Of the resampling: the same losses always give the same verdict."""
+"""Seed of the resampling, so that verdicts are deterministic."""
 
 Verdict = Literal["better", "no difference shown", "worse"]
 Losses = Mapping[int, Sequence[float]]
-"""Of one algorithm: calibration seed -> loss of each window, in nats per token, windows in a fixed order."""
+"""Calibration seed -> loss of each window, in nats per token, in a fixed order of windows."""
 Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Candidate against baseline. `difference`: of the log-perplexities in nats per token, below 0 when the candidate's
-    is lower; `low`, `high`: its interval, None where the windows are too few to bound it; `p`: two-sided."""
+    """Candidate against baseline. `difference` of the log-perplexities in nats per token, negative if the candidate is
+    better; `low`, `high`: its interval, None if there are too few windows for a bound; `p`: two-sided p-value."""
 
     difference: float
     low: float | None
@@ -46,7 +45,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Decided:
-    """A comparison with its p-value corrected for all those it was decided with."""
+    """A comparison with its p-value corrected for the family of comparisons, and the verdict."""
 
     paired: Paired
     p_holm: float
@@ -54,9 +53,9 @@ class Decided:
 
 
 def paired(candidate: Losses, baseline: Losses, resamples: int = RESAMPLES) -> Paired:
-    """Compare two algorithms over the same windows and the seeds that they have in common.
+    """Compare two algorithms over the same windows and their common seeds.
 
-    Raises ValueError when they share no seed or their windows are not as many.
+    Raises ValueError if they share no seed or differ in the number of windows.
     """
     seeds = tuple(sorted(set(candidate) & set(baseline)))
     if not seeds:
@@ -66,7 +65,7 @@ def paired(candidate: Losses, baseline: Losses, resamples: int = RESAMPLES) -> P
     by_window = np.mean([np.subtract(candidate[seed], baseline[seed]) for seed in seeds], axis=0)
     count, mean, error = len(by_window), float(by_window.mean()), _standard_error(by_window)
     ordered = np.sort(_studentised(by_window, resamples))
-    # What a resample of one value only could not tell apart: without it two equal windows would prove anything.
+    # The probability of resamples with only one distinct value; else two equal windows would be significant.
     least = float(count) ** (1 - count)
     p = max(_two_sided(_ratio(mean, error), ordered), least)
     tail = math.floor(ALPHA / 2 * (resamples + 1) + 1e-9)
@@ -77,9 +76,11 @@ def paired(candidate: Losses, baseline: Losses, resamples: int = RESAMPLES) -> P
 
 
 def decide(comparisons: Sequence[Paired]) -> list[Decided]:
-    """Verdicts on a family of comparisons, in their order."""
-    corrected = holm([each.p for each in comparisons])
-    return [Decided(each, p, _verdict(each, p)) for each, p in zip(comparisons, corrected, strict=True)]
+    """The verdicts on a family of comparisons."""
+    corrected = holm([comparison.p for comparison in comparisons])
+    return [
+        Decided(comparison, p, _verdict(comparison, p)) for comparison, p in zip(comparisons, corrected, strict=True)
+    ]
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -101,8 +102,7 @@ def _verdict(compared: Paired, p: float) -> Verdict:
 def _studentised(values: Vector, resamples: int) -> Vector:
     """(mean* - mean) / standard error* of each resample of values [n]: [resamples].
 
-    Counts of how often each value was drawn stand for the resamples. Where all that was drawn is one value, the error
-    is 0 and the result infinite: such a resample speaks for no bound.
+    Resamples are drawn as counts of the values. A resample of a single value has error 0 and an infinite result.
     """
     if not np.ptp(values):
         return np.zeros(resamples)
@@ -117,7 +117,7 @@ def _studentised(values: Vector, resamples: int) -> Vector:
 
 
 def _standard_error(values: Vector) -> float:
-    """Of the mean, from the mean square deviation over n - 1, as each resample has it."""
+    """Standard error of the mean, from the mean square deviation over n - 1, as for each resample."""
     return math.sqrt(float(values.var()) / (len(values) - 1)) if np.ptp(values) else 0.0
 
 
@@ -128,7 +128,7 @@ def _ratio(mean: float, error: float) -> float:
 
 
 def _two_sided(observed: float, ordered: Vector) -> float:
-    """The share of resamples at least as far out as what was observed, itself counted, in the thinner tail, twice."""
+    """Twice the share of resamples at least as extreme as the observation, which is counted, in the smaller tail."""
     above = len(ordered) - int(np.searchsorted(ordered, observed, side="left"))
     below = int(np.searchsorted(ordered, observed, side="right"))
     return min(1.0, 2.0 * (min(above, below) + 1) / (len(ordered) + 1))

@@ -1,7 +1,7 @@
 """Rows of text from data sets: of the hub, of a folder in its layout, or of one file of rows.
 
-A data set has one column that is meant: `text` if there is one, else a column of chats, else its only column of text.
-Where several could be meant the user says which, as in `hf:NAME,column=title`.
+The column is `text` if there is one, else the only column of chats, else the only column of text. If it is ambiguous,
+the user specifies it, as in `hf:NAME,column=title`.
 """
 
 import logging
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autoprune.downloads import hub_answers
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, first_line
 from autoprune.evaluation.chats import rendered
 from autoprune.evaluation.columns import Columns, choose_column, kinds_of, listed
 from autoprune.evaluation.row_files import is_row_file, read_row_file
@@ -29,15 +29,15 @@ PUBLISHED: dict[str, tuple[str, str, dict[str, str]]] = {
     ),
     "c4": ("allenai/c4", "en", {"calibration": "train", "search": "validation", "report": "validation"}),
 }
-"""Names of their own: data set, subset, and which of its splits is which of ours."""
+"""Data sets with short names: data set, subset, and its split for each of ours."""
 PUBLISHED_ROWS = 4000
-"""Of c4, which is large."""
+"""Rows of c4, which is too large to load completely."""
 _OPTION = re.compile(r",(column|subset|split)=([^,]*)$")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What is measured: texts, or chats, each of which stays whole."""
+    """Rows of text; chats must not be split."""
 
     texts: list[str]
     chats: bool
@@ -45,7 +45,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Source:
-    """What a user named: all the `words`, the `name` among them (hf: included), and which part of it is meant."""
+    """A parsed source: the user's `words`, the `name` in them (with hf:), and its options."""
 
     words: str
     name: str
@@ -55,31 +55,30 @@ class Source:
 
     @classmethod
     def parse(cls, words: str) -> "Source":
-        """From `NAME[,subset=...][,split=...][,column=...]`."""
+        """Parse `NAME[,subset=...][,split=...][,column=...]`."""
         name, options = words, dict[str, str]()
-        while found := _OPTION.search(name):
-            name = name[: found.start()]
-            options[found[1]] = found[2]
+        while option := _OPTION.search(name):
+            name = name[: option.start()]
+            options[option[1]] = option[2]
         return cls(words, name, **options)
 
     @property
     def of_rows(self) -> bool:
-        """Whether it is a data set, and no plain text."""
+        """Whether it is a data set instead of plain text."""
         return self.name.startswith(HUB) or is_row_file(self.name)
 
 
 def read_rows(source: Source, tokenizer: Any) -> Rows:
-    """The rows of a data set's column of text, without empty ones; chats as the tokenizer's template writes them.
+    """The rows of a data set's column of text, without empty ones; chats by the tokenizer's template.
 
-    Logs which column that is. Raises UsageError, one line, for a data set that cannot be loaded, or that does
-    not say which column, subset or split is meant.
+    Logs the column. Raises UsageError if the data set cannot be loaded, or its column, subset or split is ambiguous.
     """
     columns = _of_hub(source) if source.name.startswith(HUB) else _of_file(source)
     column = choose_column(columns.kinds, source.words, source.column)
     values = [value for value in columns.values(column) if value]
     chats = columns.kinds[column] == "chat"
     texts = rendered(values, source.name, tokenizer) if chats else values
-    texts = [text.encode(errors="replace").decode() for text in texts if text.strip()]  # JSON may hold half characters
+    texts = [text.encode(errors="replace").decode() for text in texts if text.strip()]  # JSON may hold surrogates
     split = f" of the split {columns.split}" if columns.split else ""
     logger.info(f"{source.name}: the column {column}{split}, {len(texts):,} {'chats' if chats else 'rows'} of text")
     if not texts:
@@ -88,7 +87,7 @@ def read_rows(source: Source, tokenizer: Any) -> Rows:
 
 
 def _of_hub(source: Source) -> Columns:
-    """A data set of the hub, through `datasets`, or from its cache; or one in a folder of the same layout."""
+    """A data set of the hub or its cache, or of a folder in the same layout, loaded by `datasets`."""
     import datasets
 
     name = source.name.removeprefix(HUB)
@@ -114,11 +113,9 @@ def _of_hub(source: Source) -> Columns:
 
 
 def _unloadable(source: str, error: Exception, place: str) -> UsageError:
-    """The error for a data set that `datasets` cannot load."""
-    cause = error.__cause__ or error  # "An error occurred while generating the dataset"
-    reason = str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
+    cause = error.__cause__ or error  # the error itself may say only that an error occurred
     hint = "use data.source=builtin or a text file"
-    return UsageError(f"the text {source} cannot be loaded{place} ({reason}); {hint}")
+    return UsageError(f"the text {source} cannot be loaded{place} ({first_line(cause)}); {hint}")
 
 
 def _place(there: bool) -> str:
@@ -126,14 +123,14 @@ def _place(there: bool) -> str:
 
 
 def _faults() -> tuple[type[Exception], ...]:
-    """What `datasets` raises for a data set that it cannot load."""
+    """The errors of `datasets` for a data set that cannot be loaded."""
     from datasets.exceptions import DatasetsError
 
     return OSError, ValueError, RuntimeError, DatasetsError
 
 
 def _subsets(name: str) -> list[str]:
-    """The names of a data set's configurations; none where they cannot be found."""
+    """The names of a data set's configurations; empty if they cannot be determined."""
     import datasets
 
     try:

@@ -1,8 +1,7 @@
-"""What density is worth, and where: how much the loss rises when some layers keep a few points less.
+"""The sensitivity of the loss to the density of groups of layers, which guides proposers of allocations.
 
-Proposers that spread the sparsity over depth and roles see it, so that they need not guess. The probe is a published
-score with the zeros of some allocation, refined or not; one kind of layer in one third of the depth then loses `STEP`
-of its weights more, the rest stays.
+A published score is applied with a given allocation, then again with `STEP` more of the weights pruned in the layers of
+one role in one third of the depth.
 """
 
 import math
@@ -19,13 +18,13 @@ from autoprune.pruning.layers import THIRDS, LayerInfo
 
 STEP = 0.05
 WINDOWS = 4
-"""At most as many windows of the search split are read for each effect."""
+"""Windows of the search split per effect."""
 
 
 @dataclass(frozen=True)
 class DensityEffect:
-    """`change`: of the mean loss, in nats per token, when the layers of a role in a third of the depth keep STEP of
-    their weights less. `share`: of all prunable weights, those of these layers."""
+    """`change` of the mean loss in nats per token when STEP more of the weights of a role in a third of the depth are
+    pruned. `share` of these layers in all prunable weights."""
 
     role: str
     third: str
@@ -36,29 +35,28 @@ class DensityEffect:
 def density_effects(
     bench: Bench, score: str, zeros: Mapping[str, int], refinement: Refinement = "none"
 ) -> list[DensityEffect]:
-    """One effect for every role and third that the target has, by role in the order of the layers.
+    """The effects of all roles and thirds of the target, by role in the order of the layers.
 
-    `zeros`: of each layer, by name. A refinement is cut to a few rounds, for each effect masks anew what it changes.
-    What is not finite is left out, as is everything where the probe itself is not finite.
+    `zeros`: per layer, by name. A refinement is limited to a few rounds. Effects that are not finite are omitted.
     """
     groups: dict[tuple[str, str], list[LayerInfo]] = {}
     for layer in bench.layers:
         groups.setdefault((layer.role, layer.third), []).append(layer)
     algorithm, method = Published.named(score), Method(refinement=refinement, rounds=TRIAL_ROUNDS)
-    found = []
+    effects = []
     with (
         algorithm.open(bench.readable(algorithm.needs)) as scoring,
         Trials(bench, bench.units_by("module"), scoring, method) as trials,
     ):
         windows = min(WINDOWS, trials.windows)
         before = trials.loss(zeros, windows)
-        for (role, third), layers in sorted(groups.items(), key=lambda each: _place(bench, each[0])):
+        for (role, third), layers in sorted(groups.items(), key=lambda group: _place(bench, group[0])):
             more = {layer.name: min(zeros[layer.name] + round(STEP * layer.size), layer.size) for layer in layers}
             change = trials.loss({**zeros, **more}, windows) - before
             if math.isfinite(change):
                 share = sum(layer.size for layer in layers) / bench.target.weights
-                found.append(DensityEffect(role, third, share, change))
-    return found
+                effects.append(DensityEffect(role, third, share, change))
+    return effects
 
 
 def _place(bench: Bench, group: tuple[str, str]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Measuring any model as it is: perplexity by the project's protocol, its zeros, and zero-shot tasks."""
+"""Evaluation of any model: perplexity by the project's protocol, zeros, and zero-shot tasks."""
 
 import logging
 import time
@@ -11,8 +11,7 @@ from autoprune.downloads import progress
 from autoprune.errors import UsageError
 from autoprune.evaluation.bos import choose_bos, shown
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
-from autoprune.evaluation.texts import cut, read_text, tokenise
-from autoprune.evaluation.vocabulary import check_tokens
+from autoprune.evaluation.texts import check_tokens, cut, read_text, tokenise
 from autoprune.log import quiet
 from autoprune.models.outputs import not_finite
 from autoprune.models.saving import count_zeros
@@ -21,8 +20,8 @@ from autoprune.models.target import load_target
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured. `zeros` are counted among the `weights` of the linear layers in the decoder blocks. `bos`:
-    the token before each window."""
+    """An evaluated model. `zeros` among the `weights` of the linear layers in the decoder blocks. `bos`: the token
+    before each window."""
 
     model: str
     fingerprint: str
@@ -53,11 +52,8 @@ def evaluate(
     offload: str = "auto",
     bos: BosSetting = "auto",
 ) -> Evaluation:
-    """Perplexity on the report split of a text (`windows` None: all of it), zeros, and lm-eval's tasks if any, which
-    lm-eval itself begins with a BOS or not.
-
-    Raises UsageError for input that cannot be used, and where the perplexity is not finite in this dtype.
-    """
+    """Measure perplexity on the report split of a text (`windows` None: all of it), zeros, and lm-eval's tasks, for
+    which lm-eval decides on a BOS. Raises UsageError for invalid input and for a perplexity that is not finite."""
     target = load_target(model, device, dtype, offload)
     check_length(target, seqlen)
     if tasks:
@@ -65,7 +61,7 @@ def evaluate(
     tokenizer = target.tokenizer
     text = cut(read_text(data, "report", tokenizer), data, "report", tokenizer, seqlen, windows)
     check_tokens(target, [text])
-    # As a search does: it is not for the text that is reported on to decide. Its source was logged above.
+    # As in a search, the BOS is not chosen on the report split. The source was logged above.
     chosen = choose_bos(bos, target, seqlen, quiet()(lambda: tokenise(read_text(data, "search", tokenizer), tokenizer)))
     text = text.with_bos(chosen)
     started = time.perf_counter()

@@ -1,9 +1,9 @@
-"""The evaluator: from an algorithm and a recipe to a pruned model and its perplexity. There is no other way.
+"""The evaluator: from an algorithm and a recipe to a pruned model and its perplexity.
 
     recipe -> zeros per layer -> scores -> masks, refined -> new weights -> losses of windows
 
-Scores come from a published formula or from a candidate in its sandbox; all that follows is trusted code. What is
-measured are the very weights whose zeros were counted.
+Scores come from a published formula or from a candidate in its sandbox; all later steps are trusted code. The measured
+weights are those whose zeros were counted.
 """
 
 import math
@@ -18,13 +18,12 @@ from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Algorithm, Opened, Scoring
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.bos import shown
-from autoprune.evaluation.dense_gradients import DenseGradients
 from autoprune.evaluation.ladder import EVERYTHING, Ladder, StoppedEarly
 from autoprune.evaluation.layer_zeros import own_zeros, zeros_beforehand
 from autoprune.evaluation.mask_watch import MaskWatch
 from autoprune.evaluation.online import OnlineBudget
 from autoprune.evaluation.perplexity import perplexity
-from autoprune.evaluation.prune import Method, Plan, Seconds, Seen, prune_blocks, unseen
+from autoprune.evaluation.prune import Method, Plan, Seconds, Seen, prune_blocks
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
 from autoprune.models.observed import Observed
@@ -37,13 +36,13 @@ from autoprune.pruning.threads import side_by_side
 from autoprune.runs.measurement import DENSE, Measurement
 
 ONLINE_WINDOWS = 2
-"""Calibration windows from which an allocation on the walk sees what is left, before every block."""
+"""Calibration windows with which an allocation on the walk measures the remaining blocks."""
 
 Advance = Callable[[], None]
 
 
 class NotFinite(CandidateFailure):
-    """The perplexity of the pruned model is not finite. `measured`: all else that is known of it."""
+    """The perplexity of the pruned model is not finite. `measured`: its other measurements."""
 
     def __init__(self, measured: Measurement) -> None:
         message = f"the perplexity on the {measured.split} split is not finite"
@@ -51,12 +50,8 @@ class NotFinite(CandidateFailure):
         self.measured = measured
 
 
-def still() -> None:
-    """Nobody watches the progress."""
-
-
 def dense(bench: Bench, split: Split) -> Measurement:
-    """The unpruned target. Raises UsageError where its perplexity is not finite in this dtype."""
+    """Measure the unpruned target. Raises UsageError if its perplexity is not finite in this dtype."""
     try:
         return _measured(bench, unmeasured(bench, DENSE, split, 0))
     except CandidateFailure as failure:
@@ -64,8 +59,8 @@ def dense(bench: Bench, split: Split) -> Measurement:
 
 
 def as_it_is(bench: Bench, split: Split) -> Measurement:
-    """The target with whatever weights it has now. Raises CandidateFailure when its perplexity is not finite."""
-    return _measured(bench, unmeasured(bench, "", split, sum(bench.target.zeros(each.name) for each in bench.layers)))
+    """Measure the target in its present state. Raises CandidateFailure if its perplexity is not finite."""
+    return _measured(bench, unmeasured(bench, "", split, sum(bench.target.zeros(layer.name) for layer in bench.layers)))
 
 
 def measure(
@@ -75,14 +70,14 @@ def measure(
     split: Split,
     ladder: Ladder = EVERYTHING,
     subject: str = "",
-    advance: Advance = still,
+    advance: Advance = lambda: None,
 ) -> Measurement:
-    """Prune the target as a recipe says, as far as the ladder lets it, measure it, and put the dense weights back.
+    """Prune the target by a recipe, measure it as far as the ladder allows, and restore the dense weights.
 
-    Raises UsageError for a recipe that does not fit; CandidateFailure when the algorithm fails, the ladder refuses its
-    masks, or the perplexity is not finite; StoppedEarly when the ladder says that the rest is not worth measuring.
+    Raises UsageError for a recipe that does not fit; CandidateFailure if the algorithm fails, the ladder rejects its
+    masks, or the perplexity is not finite; StoppedEarly if the ladder ends the measurement.
     """
-    sample = bench.sampled(split)  # what is collected for it is no part of the score's time
+    sample = bench.sampled(split)  # first, since collecting its statistics does not count as time of the score
     order = sample.order() if sample else None
     with opened(bench, algorithm, recipe) as (source, zeros), bench.target.edited() as edits:
         watch = MaskWatch(bench, unmeasured(bench, subject, split, 0), ladder)
@@ -97,25 +92,25 @@ def measure(
 
 
 def prune(
-    bench: Bench, algorithm: Algorithm, recipe: Recipe, edits: Edits, advance: Advance = still
+    bench: Bench, algorithm: Algorithm, recipe: Recipe, edits: Edits, advance: Advance = lambda: None
 ) -> tuple[Seconds, bool | None]:
-    """Prune the bench's target, which must be dense, and leave it so. Seconds by phase, and whether scores came back.
+    """Prune the bench's target, which must be dense. Returns seconds by phase, and whether scores are repeatable.
 
-    Dense statistics cost the first that needs them; later ones find them on disk. Raises UsageError for a recipe that
-    does not fit, CandidateFailure when a candidate fails, AutoPruneError when the zeros are not those that were set.
+    Raises UsageError for a recipe that does not fit, CandidateFailure if a candidate fails, AutoPruneError if the
+    number of zeros is wrong.
     """
     with opened(bench, algorithm, recipe) as (source, zeros):
-        seconds = _apply(bench, algorithm, source, recipe, zeros, edits, unseen, advance)
+        seconds = _apply(bench, algorithm, source, recipe, zeros, edits, advance=advance)
         _counted(bench, recipe, zeros)
         return seconds, source.repeats()
 
 
 @contextmanager
 def opened(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> Iterator[tuple[Opened, LayerZeros | None]]:
-    """The algorithm, opened once on dense statistics, or to be opened for every block of a walk; with its zeros per
-    layer, None where the walk makes them."""
+    """The algorithm, opened on dense statistics or to be opened for every block of a walk, and its zeros per layer,
+    None if they are decided on the walk."""
     recipe.check(algorithm)
-    zeros = zeros_beforehand(bench, algorithm, recipe)  # before it is opened, for then its clock runs
+    zeros = zeros_beforehand(bench, algorithm, recipe)  # before its time starts
     own = recipe.allocation == OWN
     if recipe.statistics == "dense" or own:
         with algorithm.open(bench.readable(algorithm.needs)) as session:
@@ -134,14 +129,14 @@ def _apply(
     recipe: Recipe,
     zeros: LayerZeros | None,
     edits: Edits,
-    seen: Seen,
-    advance: Advance,
+    seen: Seen = lambda name, weight, mask: None,
+    advance: Advance = lambda: None,
     order: Sequence[str] | None = None,
     check: Callable[[str, Seconds], None] = lambda name, seconds: None,
 ) -> Seconds:
-    """Scores, masks and new weights, layer by layer, or block by block where an update or the statistics want a walk.
+    """Compute scores, masks and new weights, on a walk if an update or the statistics need one.
 
-    `order`: of layers that are scored at once; `check` is told of each of these, in that order, and may raise.
+    Without a walk, layers are scored in `order`, and `check` is called after each of them and may raise.
     """
     method = recipe.method(algorithm)
     if source.session is not None and zeros is not None and method.update == "none":
@@ -156,10 +151,16 @@ def _apply(
         edits,
         sequential=sequential,
         hessian=sequential and "hessian" in algorithm.needs,
-        gradients=DenseGradients(bench) if sequential and "gradient" in algorithm.needs else None,
+        gradient=_dense_gradient(bench) if sequential and "gradient" in algorithm.needs else None,
         seen=seen,
         advance=advance,
     )
+
+
+def _dense_gradient(bench: Bench) -> Callable[[str], Tensor]:
+    """A function from a layer's name to the dense model's gradient [out, in], read from the cached bundle."""
+    readable = bench.readable(("gradient",))
+    return lambda name: readable.view(name, 0.0).gradient
 
 
 def _at_once(
@@ -172,8 +173,8 @@ def _at_once(
     order: Sequence[str] | None,
     check: Callable[[str, Seconds], None],
 ) -> Seconds:
-    """Scores from cached statistics and no update: masks are made side by side, and no walk is needed."""
-    hessian = bench.hessians(method.reads_hessian)  # which may collect, so before the clock starts
+    """Score from cached statistics without an update: masks are computed in parallel, without a walk."""
+    hessian = bench.hessians(method.reads_hessian)  # may collect statistics, so before the time starts
     seconds = Seconds()
 
     def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
@@ -184,7 +185,7 @@ def _at_once(
         return name, kept
 
     scored = 0
-    scores = session.scores(zeros.told, order, method.pattern_text)
+    scores = session.scores(zeros.unit_sparsity, order, method.pattern_text)
     for name, kept in side_by_side(mask, seconds.timed(scores)):
         edits.mask(name, kept)
         check(name, seconds)
@@ -203,23 +204,20 @@ def _plan(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> Plan:
 
     def plan(layers: Sequence[LayerInfo], block: Observed) -> tuple[Mapping[str, int], Mapping[str, float]]:
         if zeros is None:
-            raise AutoPruneError(f"nobody made the zeros of {recipe.allocation}")
+            raise AutoPruneError(f"the allocation {recipe.allocation} has no zeros per layer")
         return zeros
 
     return plan
 
 
 def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> int:
-    """Zeros on the live weights, checked against what was promised.
-
-    There may be more where an update hit zero with a kept weight.
-    """
+    """Count the zeros of the live weights and compare them with the allocation. An update may create more."""
     names = [layer.name for layer in bench.layers]
-    found = dict(zip(names, side_by_side(bench.target.zeros, names), strict=True))
-    total, promised = sum(found.values()), zeros.zeros if zeros else {}
+    counts = dict(zip(names, side_by_side(bench.target.zeros, names), strict=True))
+    total, promised = sum(counts.values()), zeros.zeros if zeros else {}
     for name, count in promised.items():
-        if recipe.update == "none" and found[name] != count:
-            raise AutoPruneError(f"layer {name} has {found[name]} zeros, not the {count} that were set")
+        if recipe.update == "none" and counts[name] != count:
+            raise AutoPruneError(f"layer {name} has {counts[name]} zeros, not the {count} that were set")
     least = sum(promised.values()) if promised else round(recipe.sparsity * bench.target.weights)
     if total < least:
         raise AutoPruneError(f"the pruned weights hold {total} zeros, fewer than the {least} that were set")
@@ -227,7 +225,7 @@ def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> int:
 
 
 def unmeasured(bench: Bench, subject: str, split: Split, zeros: int) -> Measurement:
-    """What is known of a measurement before anything is measured."""
+    """A measurement without losses."""
     windows = bench.windows(split)
     return Measurement(
         subject=subject,
@@ -243,7 +241,8 @@ def unmeasured(bench: Bench, subject: str, split: Split, zeros: int) -> Measurem
 
 
 def _measured(bench: Bench, masked: Measurement, ladder: Ladder = EVERYTHING) -> Measurement:
-    """With the losses of the model as it is now. Raises CandidateFailure (stage measure) when they are not finite."""
+    """Add the losses of the model in its present state. Raises CandidateFailure (stage measure) if they are not
+    finite."""
     started = time.perf_counter()
 
     def timed() -> Measurement:

@@ -1,4 +1,4 @@
-"""From a model and an algorithm to a pruned model on disk, measured as it is saved."""
+"""Pruning a model and saving it to disk, with its measured perplexity."""
 
 import logging
 from dataclasses import asdict, dataclass
@@ -28,9 +28,9 @@ SPLIT: Split = "report"
 
 @dataclass(frozen=True)
 class Produced:
-    """A pruned model on disk, what was measured of it, and the sizes of directory and packed file, if one was made.
+    """A saved pruned model, its measurements, and the sizes of directory and packed file.
 
-    Perplexities are those of the report split, the pruned model's with its weights in the files' dtype.
+    Perplexities are on the report split, that of the pruned model with weights in the dtype of the files.
     """
 
     exported: Exported
@@ -43,17 +43,17 @@ class Produced:
 
 
 def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, packed: Path | None = None) -> Produced:
-    """Prune a model for good and write it to `into`, a Hugging Face directory, and to a `packed` file if one is named.
+    """Prune a model and save it to `into`, a Hugging Face directory, and optionally to a `packed` file.
 
-    The files keep the dtype that the model had, unless the configuration names another. Raises UsageError before
-    anything is loaded when the recipe does not fit or a place is taken, CandidateFailure when the algorithm fails, and
-    AutoPruneError when the pruned model says nothing finite or cannot be written.
+    The files keep the dtype of the model unless the configuration sets another. Raises UsageError before anything is
+    loaded if the recipe does not fit or a path exists, CandidateFailure if the algorithm fails, and AutoPruneError if
+    the perplexity of the pruned model is not finite or it cannot be written.
     """
     recipe.check(algorithm)
     _check_free(into, packed)
     dtype = stored_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
     if dtype == torch.float32:
-        # A probe might choose bfloat16: then the files' last digits would be lost.
+        # The automatic choice could be bfloat16, which would lose the last digits of the files.
         config = config.model_copy(update={"dtype": "float32"})
     bench = open_bench(config, None)
     target = bench.target
@@ -98,7 +98,7 @@ def _measured(bench: Bench) -> float:
 def _facts(
     bench: Bench, algorithm: Algorithm, recipe: Recipe, dtype: torch.dtype, before: float, perplexity: float
 ) -> dict[str, Any]:
-    """What the model card tells."""
+    """The content of the model card."""
     texts = {
         split: {
             "source": text.source,

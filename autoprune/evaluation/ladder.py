@@ -1,6 +1,6 @@
-"""The fidelity ladder: what a candidate must pass before it is measured on all windows, cheapest first.
+"""The fidelity ladder: the checks that a candidate must pass before it is measured on all windows, cheapest first.
 
-Source screen (sandbox) -> weighted reconstruction error of a few decoder blocks -> masks unlike those that are known ->
+Source screen (sandbox) -> weighted reconstruction error of a few decoder blocks -> masks that are no duplicate ->
 perplexity, racing against the worst of the elite -> perplexity on the full split.
 """
 
@@ -14,18 +14,17 @@ from autoprune.evaluation.racing import Race, order
 from autoprune.runs.measurement import Measurement, perplexity
 
 Accept = Callable[[bytes], None]
-"""Sees the signature of a candidate's masks before they are measured; raises CandidateFailure to refuse them."""
+"""Called with the signature of a candidate's masks before they are measured; raises CandidateFailure to reject them."""
 
 
 def accept_all(signature: bytes) -> None:
-    """Refuse nothing."""
+    """Accept any masks. A function and not a lambda, so that a ladder can be pickled."""
 
 
 class StoppedEarly(CandidateFailure):
-    """A sound candidate that is not worth measuring to the end: a result, though not a full measurement.
+    """A valid candidate whose measurement was stopped: a result, though not a full measurement.
 
-    `partial`: what was measured of it. `estimate`: the perplexity on all windows that may be expected from that; None
-    when nothing was measured.
+    `partial`: its measurement so far. `estimate`: the estimated perplexity on all windows; None without losses.
     """
 
     def __init__(
@@ -38,10 +37,10 @@ class StoppedEarly(CandidateFailure):
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rungs above the sandbox. Without any, everything is measured in full. Can be pickled if `accept` can.
+    """The rungs above the sandbox; by default none. Can be pickled if `accept` can.
 
-    `most_error`: the largest weighted reconstruction error
-    (`evaluation/reconstruction.py`) that is not refused. `race`: on the windows of the split.
+    `most_error`: the largest accepted weighted reconstruction error (`evaluation/reconstruction.py`). `race`: on the
+    windows of the split.
     """
 
     accept: Accept = accept_all
@@ -49,8 +48,8 @@ class Ladder:
     race: Race | None = None
 
     def check_error(self, sampled: Measurement) -> None:
-        """The rung that needs the masks of a few blocks, and of these no more than are enough to be sure: errors are
-        not negative. Raises StoppedEarly, with nothing about single layers but the errors up to there."""
+        """The rung of the reconstruction error. It is decided as soon as the sum of the errors, which are not negative,
+        exceeds the limit. Raises StoppedEarly with the errors up to there."""
         if self.most_error is None:
             return
         most = self.most_error * sampled.sampled_layers
@@ -59,38 +58,40 @@ class Ladder:
             errors = sampled.layer_errors[:enough]
             seen = f"{sum(errors) / enough:.4f} of {enough} of {sampled.sampled_layers} sampled layers"
             message = f"weighted reconstruction error {seen}, so that of all is more than {self.most_error:.4f}"
-            unknown = {"layers": [], "signature": b"", "window_losses": [], "perplexity": math.nan}
-            known = sampled.model_copy(update={**unknown, "layer_errors": errors})
-            raise StoppedEarly("check", "layer-error", message, known)
+            unmeasured = {"layers": [], "signature": b"", "window_losses": [], "perplexity": math.nan}
+            partial = sampled.model_copy(update={**unmeasured, "layer_errors": errors})
+            raise StoppedEarly("check", "layer-error", message, partial)
 
     def looks(self, windows: int) -> tuple[int, ...]:
-        """After how many windows `check_losses` is to be asked, the last time after all."""
+        """The numbers of windows after which `check_losses` is called, the last one all windows."""
         return (*(self.race.looks if self.race else ()), windows)
 
     def check_losses(self, masked: Measurement, losses: Sequence[float]) -> None:
-        """The rung of racing: `losses` so far, in the order of measurement. Raises StoppedEarly."""
+        """The rung of racing, with the losses so far in the order of measurement. Raises StoppedEarly."""
         if self.race is not None and self.race.lost(losses):
             raise _raced_out(self.race, masked.with_losses(losses))
 
-    def replay(self, known: Measurement) -> Measurement | None:
-        """What would come of a candidate that was measured before, if it were measured now.
+    def replay(self, earlier: Measurement) -> Measurement | None:
+        """The result of this ladder for a candidate that was measured before.
 
-        None when it was stopped before this race would stop it, so that it must be measured. Raises as the others do.
+        None if its measurement was stopped before this race would stop it. Raises as the other methods do.
         """
-        losses = [known.window_losses[place] for place in order(known.windows)] if known.full else known.window_losses
-        again = known.model_copy(update={"seconds": {}})
-        self.check_error(again)
-        if not losses:  # it was stopped before it had all its masks
+        losses = earlier.window_losses
+        if earlier.full:
+            losses = [losses[place] for place in order(earlier.windows)]
+        replayed = earlier.model_copy(update={"seconds": {}})
+        self.check_error(replayed)
+        if not losses:  # stopped before all masks were computed
             return None
-        self.accept(again.signature)
+        self.accept(replayed.signature)
         count = self.race.lost_after(losses) if self.race else None
         if self.race is not None and count is not None:
-            raise _raced_out(self.race, again.with_losses(losses[:count]))
-        return again if known.full else None
+            raise _raced_out(self.race, replayed.with_losses(losses[:count]))
+        return replayed if earlier.full else None
 
 
 EVERYTHING = Ladder()
-"""No rung refuses: every window is measured."""
+"""No rungs: every window is measured."""
 
 
 def _raced_out(race: Race, partial: Measurement) -> StoppedEarly:

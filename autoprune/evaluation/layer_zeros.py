@@ -1,7 +1,6 @@
 """From a recipe to zeros per layer: by a pattern, by unit statistics, by scores, or by trials on search text."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -18,9 +17,9 @@ from autoprune.pruning.masks import nm_zeros
 
 
 def zeros_beforehand(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> LayerZeros | None:
-    """Zeros per layer, made before the algorithm is opened; None where it brings them itself, or the walk makes them.
+    """Zeros per layer before the algorithm is opened; None if the algorithm or the walk decides them.
 
-    Raises UsageError for a pattern that does not divide a layer's inputs, CandidateFailure when the algorithm fails.
+    Raises UsageError for a pattern that does not divide a layer's inputs, CandidateFailure if the algorithm fails.
     """
     if recipe.kept_of is not None:
         zeros = {layer.name: nm_zeros(bench.target.weight(layer.name), *recipe.kept_of) for layer in bench.layers}
@@ -33,19 +32,19 @@ def zeros_beforehand(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> Laye
         return allocated(bench, units, allocation, recipe.sparsity)
     maker = Published.named(recipe.allocated_by) if recipe.allocated_by else algorithm
     key = f"{allocation!r} of {unit} at {recipe.sparsity} by {recipe.allocated_by}"
-    if recipe.allocated_by and key in bench.allocated:  # every candidate of a search has the same
+    if recipe.allocated_by and key in bench.allocated:  # shared by all candidates of a search
         return bench.allocated[key]
     with maker.open(bench.readable(maker.needs)) as scoring:
-        found = allocated(bench, units, allocation, recipe.sparsity, scoring)
+        layer_zeros = allocated(bench, units, allocation, recipe.sparsity, scoring)
     if recipe.allocated_by:
-        bench.allocated[key] = found
-    return found
+        bench.allocated[key] = layer_zeros
+    return layer_zeros
 
 
 def own_zeros(bench: Bench, recipe: Recipe, scoring: Scoring, name: str) -> LayerZeros:
     """Zeros per layer by the algorithm's own `allocate`.
 
-    Raises UsageError where it brings none, CandidateFailure when what it brings cannot be projected onto the budget.
+    Raises UsageError if it has none, CandidateFailure if its densities cannot be projected onto the budget.
     """
     if not scoring.has_allocate:
         raise UsageError(f"{name} brings no allocation of its own; name another one than {OWN!r}")
@@ -57,21 +56,21 @@ def own_zeros(bench: Bench, recipe: Recipe, scoring: Scoring, name: str) -> Laye
 def allocated(
     bench: Bench, units: Units, allocation: str | Setting, sparsity: float, scoring: Scoring | None = None
 ) -> LayerZeros:
-    """Zeros per layer by an allocation. `scoring`: for what takes scores. Raises UsageError for an unknown name."""
+    """Zeros per layer by an allocation. `scoring`: for allocations by scores. Raises UsageError for an unknown name."""
     making = made(allocation)
     if making.densities is not None:
         zeros = units.spread(making.densities(units.described(making.reads), sparsity), sparsity)
     elif making.zeros is None or scoring is None:
         raise UsageError(f"the allocation {allocation} is made while the model is pruned, not beforehand")
     else:
-        with _Context.open(bench, units, sparsity, scoring) as context:
-            zeros = making.zeros(context)
+        with Trials(bench, units, scoring) as trials:  # which edit the model once a loss is requested
+            zeros = making.zeros(_Context(units, sparsity, scoring.group, trials.windows, bench, scoring, trials))
     return LayerZeros(zeros, units.sparsity(zeros))
 
 
 @dataclass
 class _Context:
-    """See allocation.spec.Context."""
+    """Implements allocation.spec.Context."""
 
     units: Units
     sparsity: float
@@ -80,13 +79,6 @@ class _Context:
     _bench: Bench
     _scoring: Scoring
     _trials: Trials
-
-    @classmethod
-    @contextmanager
-    def open(cls, bench: Bench, units: Units, sparsity: float, scoring: Scoring) -> Iterator["_Context"]:
-        """While the model is edited by trials, which start when the first loss is asked for."""
-        with Trials(bench, units, scoring) as trials:
-            yield cls(units, sparsity, scoring.group, trials.windows, bench, scoring, trials)
 
     def scores(self, zeros: Mapping[str, int]) -> Iterator[tuple[str, Tensor]]:
         return self._scoring.scores(self.units.sparsity(zeros))

@@ -1,6 +1,6 @@
-"""How fast this machine is at what candidates do, so that who designs one can plan its time."""
+"""The speed of this machine at typical operations of candidates, for proposers to plan within the time limit."""
 
-import time
+import timeit
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch
 from autoprune.pruning.layers import LayerInfo
 
 REPEATS = 2
-"""The shorter of so many times counts."""
+"""Repetitions, of which the fastest counts."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class MachineSpeed:
 
 
 def machine_speed(layers: Sequence[LayerInfo], device: torch.device) -> MachineSpeed:
-    """Measured on random tensors, once for each shape that layers have, with all threads of this process."""
+    """Measure the speed on random tensors of each distinct shape, with all threads of this process."""
     product = element = 0.0
     for (outputs, inputs), count in Counter(layer.shape for layer in layers).items():
         weight = torch.randn(outputs, inputs, device=device)
@@ -35,11 +35,9 @@ def machine_speed(layers: Sequence[LayerInfo], device: torch.device) -> MachineS
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
+    def timed() -> None:
         work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - started)
-    return min(times)
+
+    return min(timeit.repeat(timed, number=1, repeat=REPEATS))

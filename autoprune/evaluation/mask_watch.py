@@ -1,4 +1,4 @@
-"""What is seen of masks while they are made: diagnostics by layer, the signature, and the errors of sampled layers."""
+"""Observing masks while they are computed: diagnostics per layer, the signature, and errors of sampled layers."""
 
 from torch import Tensor
 
@@ -9,7 +9,7 @@ from autoprune.runs.measurement import LayerDiagnostic, Measurement
 
 
 class MaskWatch:
-    """Sees the masks of all layers: what a measurement says of them, and what the ladder's first rungs need."""
+    """Collects from the masks of all layers what a measurement records and what the ladder's first rungs need."""
 
     def __init__(self, bench: Bench, empty: Measurement, ladder: Ladder) -> None:
         self._bench, self._ladder = bench, ladder
@@ -20,23 +20,23 @@ class MaskWatch:
         self._bits: dict[str, Tensor] = {}
 
     def see(self, name: str, weight: Tensor, mask: Tensor) -> None:
-        """From several threads, a layer each."""
+        """Add the mask of a layer. Thread-safe for different layers."""
         if self._sample and name in self._sample.layers:
             self._errors[name] = self._sample.error(name, weight, mask)
         self._bits[name] = self._bench.signature.bits(name, mask)
         self._diagnostics[name] = self._bench.diagnose(name, mask)
 
     def check(self, name: str, seconds: Seconds) -> None:
-        """The rung of the reconstruction error, in the order in which layers are scored. Raises StoppedEarly."""
+        """Apply the rung of the reconstruction error, called in the order of scoring. Raises StoppedEarly."""
         if name in self._errors:
             errors = [*self._masked.layer_errors, self._errors[name]]
             self._masked = self._masked.model_copy(update={"layer_errors": errors, "seconds": seconds.reported()})
             self._ladder.check_error(self._masked)
 
     def record(self, seconds: Seconds, zeros: int) -> Measurement:
-        """All that is known before the first window. Raises CandidateFailure when the ladder refuses the masks."""
+        """The measurement before the first window. Raises CandidateFailure if the ladder rejects the masks."""
         signature = self._bench.signature.packed(self._bits)
-        known = {
+        fields = {
             "layers": [self._diagnostics[layer.name] for layer in self._bench.layers],
             "signature": signature,
             "seconds": seconds.reported(),
@@ -44,4 +44,4 @@ class MaskWatch:
             "sparsity": zeros / self._masked.weights,
         }
         self._ladder.accept(signature)
-        return self._masked.model_copy(update=known)
+        return self._masked.model_copy(update=fields)

@@ -1,8 +1,7 @@
-"""Measurements on disk, by content: what was measured once on this machine is not measured again, by whatever run.
+"""The user's cache of measurements for all runs, in one SQLite file.
 
-The key is all that a measurement depends on (`measurement_spec`). One SQLite file for all runs and processes, each of
-which opens it for one statement at a time. A cache that cannot be used never stops a search: it is done without, and
-one line says so.
+The key is a hash of all that a measurement depends on (`measurement_spec`). Each process opens the file for one
+transaction at a time. An unusable cache never stops a search: it is disabled with a warning.
 """
 
 import logging
@@ -22,11 +21,11 @@ from autoprune.spare_cache import spare_cache
 
 logger = logging.getLogger(__name__)
 SCHEMA = 2
-"""Version of the file's layout; a file of another version is put aside."""
+"""Version of the layout; a file of another version is renamed and replaced."""
 PATIENCE = 30.0
-"""Seconds to wait while another process writes."""
+"""Seconds to wait for another process that writes."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-"""SQLite's codes for what a fresh file mends; the others (busy, full, read-only) it does not."""
+"""SQLite's error codes that a new file resolves, unlike busy, full or read-only."""
 CREATE = """CREATE TABLE measurements
 (key TEXT PRIMARY KEY, measured INTEGER NOT NULL, record TEXT NOT NULL, signature BLOB NOT NULL)"""
 PUT = """INSERT INTO measurements VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET measured = excluded.measured,
@@ -37,20 +36,20 @@ Result = TypeVar("Result")
 
 
 class MeasurementCache:
-    """The file, made when it is first written to. Safe with several processes and threads."""
+    """The cache in one file, which is created at the first write. Safe for several processes and threads."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._level = logging.WARNING if spare_cache() is None else logging.DEBUG  # which was said
+        self._level = logging.WARNING if spare_cache() is None else logging.DEBUG  # the spare cache was logged before
         self._usable = True
 
     def find(self, key: str, ladder: Ladder) -> Measurement | None:
-        """What is known under a key, as this ladder would have it; None where it must be measured.
+        """The result of this ladder for a cached measurement, with `cached` set and no seconds; None on a miss.
 
-        It has no seconds and says that it is `cached`. Raises what the ladder raises.
+        Raises what the ladder raises.
         """
-        known = self.get(key)
-        return None if known is None else ladder.replay(known.model_copy(update={"cached": True}))
+        cached = self.get(key)
+        return None if cached is None else ladder.replay(cached.model_copy(update={"cached": True}))
 
     def get(self, key: str) -> Measurement | None:
         """The longest measurement under a key, or None."""
@@ -67,27 +66,26 @@ class MeasurementCache:
             return None
 
     def put(self, key: str, measured: Measurement) -> None:
-        """Keep a measurement, unless a longer one is there, it came to nothing that a rung asks for, or the candidate
-        is known to give something else each time."""
-        found = measured.window_losses or measured.layer_errors
-        if not found or measured.repeats is False:
+        """Store a measurement, unless a longer one is stored, it holds nothing that a rung needs, or its candidate is
+        not repeatable."""
+        if not (measured.window_losses or measured.layer_errors) or measured.repeats is False:
             return
         record = measured.model_dump_json(exclude={"signature"})
         row = (key, len(measured.window_losses), record, measured.signature)
         self._do(lambda file: file.execute(PUT, row))
 
     def _do(self, work: Callable[[sqlite3.Connection], Result]) -> Result | None:
-        """Do some work in one transaction, on a fresh file if this one is damaged; None where there can be no file."""
+        """Run `work` in one transaction, on a new file if this one is damaged; None if the cache is unusable."""
         if not self._usable:
             return None
         try:
-            found = self._identity()
+            inode = self._identity()
             try:
                 return self._transact(work)
             except sqlite3.DatabaseError as error:
                 if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in DAMAGE:
                     raise
-                self._put_aside(found, str(error))
+                self._put_aside(inode, str(error))
                 return self._transact(work)
         except (OSError, sqlite3.Error) as error:
             self._usable = False
@@ -97,12 +95,12 @@ class MeasurementCache:
     def _transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if not self._path.exists():
-            self._path.touch()  # with the mode that the umask gives, which SQLite does not ask
+            self._path.touch()  # with the mode of the umask, which SQLite ignores
         with closing(sqlite3.connect(self._path, timeout=PATIENCE)) as file, file:
             version = _version(file)
             if version == 0:
                 file.execute("BEGIN IMMEDIATE")
-                version = _version(file)  # another process may have made the table meanwhile
+                version = _version(file)  # another process may have created the table
             if version == 0:
                 file.execute(CREATE)
                 file.execute(f"PRAGMA user_version = {SCHEMA}")
@@ -111,14 +109,14 @@ class MeasurementCache:
             return work(file)
 
     def _identity(self) -> int | None:
-        """Which file is there now; None: there is none."""
+        """The inode of the file; None if there is none."""
         try:
             return self._path.stat().st_ino
         except FileNotFoundError:
             return None
 
     def _put_aside(self, damaged: int | None, why: str) -> None:
-        """Rename a file that cannot be read, unless another process has done so in the meantime."""
+        """Rename a damaged file, unless another process has already done so."""
         with FileLock(self._path.with_name(f".{self._path.name}.lock")):
             if damaged is not None and self._identity() == damaged:
                 aside = self._path.with_name(f"{self._path.name}.damaged")
@@ -133,5 +131,5 @@ def _version(file: sqlite3.Connection) -> int:
 
 
 def user_cache() -> MeasurementCache:
-    """The one in the user's cache directory; where that cannot be written, which was said, what it holds is used."""
+    """The cache in the user's cache directory, which is used for reading even if it cannot be written."""
     return MeasurementCache(cache_dir() / "measurements.sqlite")

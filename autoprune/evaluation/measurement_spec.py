@@ -1,4 +1,4 @@
-"""What a measurement depends on, said once: the key under which archive and cache know it is made of it."""
+"""All that a measurement depends on, from which the keys of archive and cache are computed."""
 
 import hashlib
 import json
@@ -15,16 +15,16 @@ from autoprune.evaluation.texts import Split
 from autoprune.runs.measurement import DENSE
 
 DIGITS = 16
-"""Of a key, as the archive holds it."""
+"""Length of a key in the archive."""
 _code = cache(code_fingerprint)
 
 
 class MeasurementSpec(BaseModel):
-    """All that the number depends on, as plain data; equal specs measure the same.
+    """All that a measurement depends on, as plain data; equal specs give equal measurements.
 
     `subject`: a baseline's name, the content hash of a candidate, or `dense`. `recipe`, `calibration`: None for the
-    dense model, of which nothing that is pruned decides. `layer_errors`: whether the errors of sampled layers belong to
-    it. `bench`: fingerprints of the target and the versions that compute on it.
+    dense model. `layer_errors`: whether errors of sampled layers are measured. `bench`: fingerprints of target and
+    versions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,7 +40,7 @@ class MeasurementSpec(BaseModel):
 
     @classmethod
     def of(cls, bench: Bench, subject: str, split: Split, recipe: Recipe | None) -> "MeasurementSpec":
-        """From what measures."""
+        """The spec of a measurement on a bench."""
         prints = bench.fingerprints()
         texts = prints.pop("texts")
         return cls(
@@ -55,10 +55,10 @@ class MeasurementSpec(BaseModel):
         )
 
     def key(self) -> str:
-        """For the archive of a run."""
+        """The key in the archive of a run."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:DIGITS]
 
     def cache_key(self, **conditions: Any) -> str:
-        """For the cache of all runs: also by the code that measures, and by where that happens."""
+        """The key in the cache of all runs, which also depends on the measuring code and on `conditions`."""
         whole = {"spec": self.model_dump(mode="json"), **conditions, "code": _code()}
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

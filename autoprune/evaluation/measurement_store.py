@@ -1,4 +1,4 @@
-"""Every measurement is kept: in the archive of the run, and for all runs in the user's cache."""
+"""Storage of measurements in the archive of the run and in the user's cache for all runs."""
 
 import threading
 from collections.abc import Callable
@@ -15,23 +15,22 @@ from autoprune.runs.measurement import Measurement
 
 @dataclass
 class MeasurementStore:
-    """Nothing is measured twice. `cache`: None to do without."""
+    """Looks measurements up before they are made, and stores them. `cache`: optional."""
 
     archive: Archive
     cache: MeasurementCache | None = None
     _alone: dict[str, threading.RLock] = field(default_factory=dict)
-    """Held while one thing is measured, so that nobody measures it a second time meanwhile."""
+    """Locks per key, so that no other thread makes the same measurement meanwhile."""
     _read: dict[str, Measurement] = field(default_factory=dict)
-    """What was read from the archive before: every candidate is compared with all before it, and a row never
-    changes."""
+    """Rows of the archive, which never change and are read again for every candidate."""
 
     def known(self, spec: MeasurementSpec) -> Measurement | None:
-        """What the archive holds."""
+        """The measurement in the archive, if any."""
         key = spec.key()
-        found = self._read.get(key) or self.archive.measurement(spec.subject, spec.split, key)
-        if found is not None:
-            self._read[key] = found
-        return found
+        measured = self._read.get(key) or self.archive.measurement(spec.subject, spec.split, key)
+        if measured is not None:
+            self._read[key] = measured
+        return measured
 
     def get(
         self,
@@ -40,30 +39,31 @@ class MeasurementStore:
         measure: Callable[[], Measurement],
         ladder: Ladder = EVERYTHING,
     ) -> Measurement:
-        """What is known, else what `measure` finds, which is kept. `conditions`: of the cache's key, beside the spec.
+        """The stored measurement, else the result of `measure`, which is stored. `conditions`: for the key of the
+        cache.
 
-        Raises what `measure` raises, and what the ladder raises of a measurement that is known.
+        Raises what `measure` raises, and what the ladder raises for a stored measurement.
         """
         with self._alone.setdefault(spec.key(), threading.RLock()):
-            known = self.known(spec)
-            if known is not None and ladder is not EVERYTHING:
-                # By an earlier life of the run, or by the run that this is a fork of: it ends as if measured now.
-                ladder.replay(known)
-            elif known is None:
-                cached = spec.cache_key(**conditions) if self.cache else ""
-                found = self.cache.find(cached, ladder) if self.cache else None
-                if found is None:
+            stored = self.known(spec)
+            if stored is not None and ladder is not EVERYTHING:
+                # From before the run was resumed, or from the run that it is a fork of: it ends as if measured now.
+                ladder.replay(stored)
+            elif stored is None:
+                cache_key = spec.cache_key(**conditions) if self.cache else ""
+                measured = self.cache.find(cache_key, ladder) if self.cache else None
+                if measured is None:
                     try:
-                        found = measure()
+                        measured = measure()
                     except StoppedEarly as stopped:
-                        self._keep(cached, stopped.partial)
+                        self._keep(cache_key, stopped.partial)
                         raise
-                    self._keep(cached, found)
-                self.archive.add_measurement(spec.key(), found)
-                known = self.known(spec)
-        if known is None:
+                    self._keep(cache_key, measured)
+                self.archive.add_measurement(spec.key(), measured)
+                stored = self.known(spec)
+        if stored is None:
             raise AutoPruneError(f"the archive did not keep the measurement of {spec.subject}")
-        return known
+        return stored
 
     def _keep(self, key: str, measured: Measurement) -> None:
         if self.cache:

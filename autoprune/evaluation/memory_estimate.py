@@ -1,4 +1,4 @@
-"""How much memory each phase of a run needs, from the sizes of the model and the settings alone."""
+"""Estimates of the memory that each phase of a run needs, from the sizes of the model and the settings."""
 
 import os
 
@@ -10,19 +10,19 @@ from autoprune.models.footprint import Footprint, Room
 from autoprune.pruning.threads import AHEAD, MOST
 
 PER_SCORE = 13
-"""Bytes per weight of a layer while it is scored and masked: weight, score and a copy to select in, float32; a mask."""
+"""Bytes per weight of a layer while it is scored and masked: weight, score and a copy in float32, and a mask."""
 PER_HESSIAN = 2 * 4
-"""Bytes per value of a Hessian: as it is summed, and what is kept of it, float32."""
+"""Bytes per value of a Hessian: the sum and the result, float32."""
 PER_SWAP = 8 * 4
-"""Bytes per weight of a layer while its mask is refined: weight, mask, steps and what each would do, float32."""
+"""Bytes per weight of a layer while its mask is refined: weight, mask, steps and their effects, float32."""
 FLOATS = 3 * 4
-"""Bytes per value where one is looked at in float32: a copy, what is made of it, and what that is summed from."""
+"""Bytes per value of a reduction in float32: a copy, the result, and an intermediate."""
 
 
 class MemoryEstimate:
-    """Bytes, beyond what libraries take, of each phase of a run with these settings; on the GPU's side where one is.
+    """Bytes that each phase of a run needs beside libraries, in host memory or on a GPU.
 
-    Upper bounds of what passes take: every input and output of one block at once.
+    Estimates of passes are upper bounds: all inputs and outputs of one block at once.
     """
 
     def __init__(self, size: Footprint, config: Config, dtype: torch.dtype, offload: str, gpu: bool) -> None:
@@ -31,13 +31,13 @@ class MemoryEstimate:
         self._width = sum(rows + columns for rows, columns in size.matrices)
 
     def load(self) -> Room:
-        """The model, and one more of its largest pieces as it is converted."""
+        """The model, and a copy of its largest part while that is converted."""
         largest = max(self._size.vocabulary * self._size.hidden, max(self._size.blocks))
         return self._held(pruned=False) + self._here(largest * self._item)
 
     def statistics(self) -> Room:
-        """The model, hidden states of the calibration text, and a window's pass through one block; where some blocks
-        are sampled or baselines are refined, the Hessians of its layers; where some are sampled, a backward pass of one
+        """The model, the hidden states of the calibration text, and a pass of one window through one block; with
+        sampled blocks or refined baselines, the Hessians of a block; with sampled blocks, a backward pass of one
         window."""
         data = self._config.data
         sampled = self._config.advanced.layer_error is not None
@@ -51,12 +51,12 @@ class MemoryEstimate:
 
     @property
     def refined(self) -> bool:
-        """Whether masks of baselines are refined by Hessians."""
+        """Whether masks of baselines are refined, which needs Hessians."""
         return "swaps" in self._config.baselines.refinements
 
     def measuring(self, windows: int, sandboxed: int = 0, refined: bool = False) -> Room:
-        """A pruned model, or masks in the making, and `refined` ones; logits of a batch. `sandboxed`: bytes of the
-        candidate's process."""
+        """A pruned model with the larger of masking (and refining masks if `refined`) and a pass with its logits.
+        `sandboxed`: bytes of the candidate's process."""
         data = self._config.data
         positions = data.seqlen * self._size.vocabulary
         passes = self._pass(self._batch * data.seqlen) + positions * (self._batch * self._item + FLOATS)
@@ -73,7 +73,8 @@ class MemoryEstimate:
         return most + Room(host=sandboxed)
 
     def _backward(self) -> int:
-        """One window: hidden states before every block, one block's activations and their gradients, logits."""
+        """A backward pass of one window: hidden states of all blocks, activations and gradients of one block,
+        logits."""
         seqlen = self._config.data.seqlen
         logits = seqlen * self._size.vocabulary * (2 * self._item + FLOATS)
         return len(self._size.blocks) * self._states(1) + 2 * self._pass(seqlen) + logits

@@ -1,4 +1,4 @@
-"""SDSA `online`: after each pruned block the skewness of the rest is seen anew, and the remaining budget re-solved."""
+"""SDSA `online`: after each pruned block, the skewness of the others is measured and their budget reallocated."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ from autoprune.pruning.skewness import skewness, unit_skewness
 
 
 class OnlineBudget:
-    """A plan for `prune_blocks`, sequential, whose units are blocks; in total exactly round(s N) zeros.
+    """A plan for sequential `prune_blocks` whose units are blocks, with exactly round(s N) zeros in total.
 
-    The skewness is that of the Wanda score, for |W| alone does not change as the prefix is pruned. It is taken from
-    `windows` [samples, seqlen], passed through the whole model once for every block: a few are enough. Raises
-    UsageError where blocks are not on the device.
+    The skewness is that of the Wanda score, since |W| does not change as the prefix is pruned. It is measured on a few
+    `windows` [samples, seqlen], which pass through the whole model once per block. Raises UsageError if blocks are
+    offloaded.
     """
 
     def __init__(self, target: Target, windows: Tensor, sdsa: SDSA, sparsity: float) -> None:
@@ -37,13 +37,13 @@ class OnlineBudget:
         self._online = Online(sdsa, sizes, sparsity)
 
     def __call__(self, layers: Sequence[LayerInfo], block: Observed) -> tuple[Mapping[str, int], Mapping[str, float]]:
-        """Zeros and sparsity of the block whose turn it is."""
+        """Zeros and sparsity per layer of the next block."""
         rest = self._blocks[layers[0].block :]
         zeros = self._online.next_zeros(self._skewness(rest))
         sizes = [layer.size for layer in layers]
         shares = matrix_zeros(zeros, sizes)
-        told = dict.fromkeys((layer.name for layer in layers), zeros / sum(sizes))
-        return {layer.name: share for layer, share in zip(layers, shares, strict=True)}, told
+        unit_sparsity = dict.fromkeys((layer.name for layer in layers), zeros / sum(sizes))
+        return {layer.name: share for layer, share in zip(layers, shares, strict=True)}, unit_sparsity
 
     def _skewness(self, blocks: Sequence[Sequence[PrunableLayer]]) -> list[float]:
         observer = Observer(self._target)

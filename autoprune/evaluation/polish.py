@@ -13,14 +13,14 @@ from autoprune.pruning.allocation.units import Units
 
 OFFSPRING = 8
 FEW = 2
-"""Windows of the first rung."""
+"""Windows on the first rung."""
 
 
 @dataclass(frozen=True)
 class Polished:
-    """`factors`: for each decoder block in order, its density over what it was before. `before`, `after`: mean losses
-    on the search split, in nats per token. `windows`: how many were measured. `own`: whether the densities are those
-    of the candidate's own `allocate`, else uniform."""
+    """`factors`: for each decoder block, its density relative to the start. `before`, `after`: mean losses on the
+    search split, in nats per token. `windows`: number of measured windows. `own`: whether the start is the candidate's
+    own `allocate`, else uniform."""
 
     factors: list[float]
     before: float
@@ -39,8 +39,8 @@ def polish(
 ) -> Polished:
     """Evolve the zeros of the blocks (`allocation.searched`) from the candidate's own allocation, or from uniform.
 
-    Inside a block the layers keep their densities relative to each other. `on_progress` hears the best loss after each
-    generation. Raises CandidateFailure when the candidate fails.
+    Within a block the relative densities of the layers are kept. `on_progress` is called with the best loss after each
+    generation. Raises CandidateFailure if the candidate fails.
     """
     start = _start(bench, scoring, sparsity)
     blocks = bench.units_by("block")
@@ -83,8 +83,8 @@ def _spread(blocks: Units, kept: dict[str, int], totals: Sequence[int]) -> dict[
     for unit, total in zip(blocks.members.values(), totals, strict=True):
         sizes, before = [layer.size for layer in unit], [kept[layer.name] for layer in unit]
         factor = (sum(sizes) - total) / max(sum(before), 1)
-        wanted = [size - min(number * factor, size) for size, number in zip(sizes, before, strict=True)]
+        shares = [size - min(number * factor, size) for size, number in zip(sizes, before, strict=True)]
         floors = [blocks.floors[layer.name] for layer in unit]
-        found = largest_remainder(wanted, total, sizes, floors)
-        zeros |= {layer.name: count for layer, count in zip(unit, found, strict=True)}
+        counts = largest_remainder(shares, total, sizes, floors)
+        zeros |= {layer.name: count for layer, count in zip(unit, counts, strict=True)}
     return zeros

@@ -1,10 +1,11 @@
-"""A probe: what a bench costs that is made of one or two of a model's own decoder blocks, and of the whole from that.
+"""Estimates of the cost of a run, from timing its code on models of one and two decoder blocks.
 
-Embeddings, head and blocks have the model's shapes and random values, so nothing of it is loaded. What is timed is the
-very code of a run. Every time is a straight line in the number of blocks, and in that of windows where passes are.
+These have the model's embeddings, head and block shapes with random values, so no weights are loaded. Times are
+extrapolated linearly in the number of blocks, and of windows for passes.
 """
 
 import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -31,24 +32,23 @@ from autoprune.models.statistics import collect_inputs
 from autoprune.models.target import Target
 
 REPEATS = 2
-"""The shortest of so many times counts: anything else that happens on the machine only adds."""
+"""Repetitions of each timing, of which the shortest counts."""
 SCALE = 0.02
-"""Standard deviation of the random values, as models are initialised."""
+"""Standard deviation of the random values, as in the initialisation of models."""
 CANDIDATE = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
-"""The source that stands for a candidate."""
+"""The source of a typical candidate."""
 
 MakeCandidate = Callable[[str], Algorithm]
-"""From a source to an algorithm that runs in a sandbox."""
+"""From a source to an algorithm in a sandbox."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds: of passes over one window, and of what is done once.
+    """Seconds per window (collect, hessian, loss) or in total.
 
-    `collect`, `loss`: a calibration window with its statistics, and a window of another split. `hessian`: a calibration
-    window with full Hessians. `write`: statistics and weights to disk. `hash`: over all parameters. `score`: scores,
-    masks, and all of a measurement but its passes; `refined`: the same with swaps; `candidate`: the same in the
-    sandbox, which then took `memory` bytes.
+    `collect`: statistics of a calibration window. `hessian`: its full Hessians. `loss`: of a window. `write`:
+    statistics and weights to disk. `hash`: of all parameters. `score`: all of a measurement except its passes;
+    `refined`: the same with swaps; `candidate`: the same in the sandbox, which needs `memory` bytes.
     """
 
     collect: float
@@ -62,7 +62,7 @@ class Costs:
     memory: int = 0
 
     def of_blocks(self, two: "Costs", blocks: int) -> "Costs":
-        """Those of a model of so many blocks, when these are of one."""
+        """Extrapolate from these costs of one block and those of two to a number of blocks."""
 
         def line(name: str) -> float:
             first, second = getattr(self, name), getattr(two, name)
@@ -76,38 +76,37 @@ class Costs:
 def probe(
     config: Config, dtype: torch.dtype, device: torch.device, folder: Path, make_candidate: MakeCandidate
 ) -> Costs:
-    """The costs of the configured model on this machine, as `folder` is one to write bundles to.
+    """The costs of the configured model on this machine. `folder`: for bundles.
 
-    Without the reconstruction errors of sampled blocks: one or two blocks would all be sampled.
-    Needs room for embeddings, head and two blocks. Raises UsageError for a model that is not there, and for one whose
-    blocks need each other.
+    Reconstruction errors of sampled blocks are not measured, since all blocks would be sampled. Needs memory for
+    embeddings, head and two blocks. Raises UsageError for a missing model, and if its blocks depend on each other.
     """
-    found: list[Costs] = []
+    costs: list[Costs] = []
     config = config.model_copy(update={"advanced": config.advanced.model_copy(update={"layer_error": None})})
-    for blocks in (1, 1, 2):  # the first only wakes everything up
+    for blocks in (1, 1, 2):  # the first is a warm-up
         try:
             target = Target(stack(config.model, blocks, dtype, device), None, config.model)
         except UsageError as error:
             raise UsageError(f"no plan: one or two decoder blocks do not run without the others ({error})") from None
-        found.append(_costs(target, config, folder / str(len(found)), make_candidate))
+        costs.append(_costs(target, config, folder / str(len(costs)), make_candidate))
     blocks = len(decoder_blocks(empty_model(config.model))[1])
-    return found[1].of_blocks(found[2], blocks)
+    return costs[1].of_blocks(costs[2], blocks)
 
 
 def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device) -> nn.Module:
-    """A model with so many of the blocks from the middle of this one, with random values."""
+    """The model reduced to some of its middle blocks, with random values."""
     model: Any = empty_model(name)
     path, listed = decoder_blocks(model)
     start = max(min(len(listed) // 2, len(listed) - blocks), 0)
     model.set_submodule(path, nn.ModuleList(list(listed)[start : start + blocks]))
     text_config(model).num_hidden_layers = len(listed[start : start + blocks])
-    made: dict[nn.Parameter, nn.Parameter] = {}  # tied ones stay tied
+    filled: dict[nn.Parameter, nn.Parameter] = {}  # keeps tied parameters tied
     for module in model.modules():
         for key, parameter in list(module.named_parameters(recurse=False)):
-            if parameter not in made:
+            if parameter not in filled:
                 values = torch.empty(parameter.shape, dtype=dtype, device=device).normal_(0.0, SCALE)
-                made[parameter] = nn.Parameter(values, requires_grad=False)
-            setattr(module, key, made[parameter])
+                filled[parameter] = nn.Parameter(values, requires_grad=False)
+            setattr(module, key, filled[parameter])
     return model.to(device)
 
 
@@ -125,16 +124,16 @@ def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCan
     sandboxed: list[int] = []
 
     def measured(algorithm: Algorithm, refinement: Refinement = "none") -> None:
-        found = measure(bench, algorithm, Recipe(config.sparsity, refinement=refinement, rounds=1), "search")
-        passes.append(found.seconds["eval"])
-        sandboxed.append(found.memory_bytes or 0)
+        measurement = measure(bench, algorithm, Recipe(config.sparsity, refinement=refinement, rounds=1), "search")
+        passes.append(measurement.seconds["eval"])
+        sandboxed.append(measurement.memory_bytes or 0)
 
     published = Published.named("wanda")
     score = _shortest(lambda: measured(published))
     hessian = one_round = 0.0
     if "swaps" in config.baselines.refinements:
         bench.take_statistics_seconds()
-        bench.hessians(wanted=True)
+        bench.hessians(needed=True)
         hessian = bench.take_statistics_seconds()
         one_round = max(_shortest(lambda: measured(published, "swaps")) - score, 0.0)
     candidate = _shortest(lambda: measured(make_candidate(CANDIDATE)))
@@ -153,9 +152,4 @@ def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCan
 
 
 def _shortest(work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return min(times)
+    return min(timeit.repeat(work, number=1, repeat=REPEATS))

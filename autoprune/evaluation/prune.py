@@ -1,7 +1,7 @@
 """Pruning a model block by block: statistics, scores, masks, updates, on one walk.
 
-Any score goes with any update and pattern. What is written back is float32 arithmetic rounded to the model's dtype, and
-a pruned weight is +0.0.
+Any score can be combined with any update and pattern. New weights are computed in float32 and rounded to the model's
+dtype; pruned weights are +0.0.
 """
 
 import time
@@ -27,36 +27,32 @@ from autoprune.pruning.refinements import REFINEMENTS
 from autoprune.pruning.updates import InverseFactor, inverse_factor
 
 Plan = Callable[[Sequence[LayerInfo], Observed], tuple[Mapping[str, int], Mapping[str, float]]]
-"""Zeros per layer of the block that is about to be pruned, and the sparsity of each layer's unit."""
+"""Zeros per layer of the next block, and the sparsity of each layer's unit."""
 
 
 class Scored(Protocol):
-    """What gives scores; `group`: within what they are compared (row, matrix)."""
+    """A source of scores; `group`: what they are compared within (row, matrix)."""
 
     group: str
 
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterable[tuple[str, Tensor]]:
-        """(layer name, score [out, in]) of the named layers; `sparsity` holds that of each layer's unit."""
+        """(layer name, score [out, in]) of the named layers; `sparsity`: of each layer's unit."""
 
 
 Scorer = Callable[[Observed], AbstractContextManager[Scored]]
 """Opened for each block, on its weights and statistics."""
 Seen = Callable[[str, Tensor, Tensor], None]
-"""Layer name, dense weight and mask, both [out, in]: what a measurement reports of layers is taken from these."""
-
-
-def unseen(name: str, weight: Tensor, mask: Tensor) -> None:
-    """Nobody looks."""
+"""Called with layer name, dense weight and mask, both [out, in], for the facts on layers in a measurement."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """How a layer's scores become its new weight: a mask, its refinement, and an update of what is kept.
+    """How a layer's scores become its new weight: a mask, its refinement, and an update of the kept weights.
 
-    `pattern` (n, m) fixes its own number of zeros. `rounds`: of a refinement. `own_masks`: SparseGPT's way of choosing
-    masks among compensated weights, which takes no scores.
+    A `pattern` (n, m) implies the number of zeros. `rounds`: of a refinement. `own_masks`: choose masks among
+    compensated weights, as SparseGPT does, instead of by scores.
     """
 
     update: Update = "none"
@@ -80,22 +76,17 @@ class Method:
         return self.update != "none" or self.refinement != "none"
 
     def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str, hessian: Callable[[], Tensor]) -> Tensor:
-        """What is kept of a dense weight, [out, in], by a score [out, in]. `hessian`: gives the layer's, [in, in]."""
+        """The mask of a dense weight [out, in] by a score [out, in]. `hessian` returns that of the layer, [in, in]."""
         mask = make_mask(score, weight, zeros, group, self.pattern)
         if self.refinement == "none":
             return mask
         return REFINEMENTS[self.refinement](weight, hessian().to(weight.device), mask, self.rounds, self.pattern)
 
-    def own(self, weight: Tensor, zeros: int, factor: InverseFactor) -> tuple[Tensor, Tensor]:
-        """The new weight and its mask, both [out, in], by SparseGPT's own masks."""
-        return updates.sparsegpt(weight, zeros, factor, self.pattern)
-
 
 @dataclass
 class Seconds:
-    """Time by phase. `forward`: passes over the calibration windows; `statistics`: what is gathered on them; `update`:
-    what is done to weights by a mask, with the factors of Hessians. On a GPU, which works on by itself, the borders
-    between phases are blurred."""
+    """Seconds by phase. `forward`: passes over calibration windows; `statistics`: collecting on them; `update`: editing
+    weights, with factoring Hessians. On a GPU, which runs asynchronously, the split between phases is approximate."""
 
     forward: float = 0.0
     statistics: float = 0.0
@@ -105,23 +96,23 @@ class Seconds:
     _since: float = field(default_factory=time.perf_counter)
 
     def spent_on(self, phase: Literal["forward", "statistics", "score", "mask", "update"]) -> None:
-        """Book the time since the last call on a phase."""
+        """Add the time since the last call to a phase."""
         now = time.perf_counter()
         setattr(self, phase, getattr(self, phase) + now - self._since)
         self._since = now
 
     def timed(self, scores: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-        """The same scores; the time until each comes is booked on score, that until the next is asked for on mask."""
+        """Pass the scores on, counting the time to compute each as score, and the time to use it as mask."""
         for pair in scores:
             self.spent_on("score")
             yield pair
             self.spent_on("mask")
 
     def reported(self) -> dict[str, float]:
-        """As measurements tell it: statistics with their forward passes, if there were any; masks with updates."""
+        """The seconds of a measurement: statistics include forward passes, masks include updates."""
         walked = self.forward + self.statistics
-        known = {"score": self.score, "mask": self.mask + self.update}
-        return {"statistics": walked, **known} if walked else known
+        phases = {"score": self.score, "mask": self.mask + self.update}
+        return {"statistics": walked, **phases} if walked else phases
 
 
 def prune_blocks(
@@ -134,15 +125,15 @@ def prune_blocks(
     *,
     sequential: bool,
     hessian: bool = False,
-    gradients: Mapping[str, Tensor] | None = None,
-    seen: Seen = unseen,
+    gradient: Callable[[str], Tensor] | None = None,
+    seen: Seen = lambda name, weight, mask: None,
     advance: Callable[[], None] = lambda: None,
 ) -> Seconds:
     """Prune every block in turn, from calibration windows [samples, seqlen].
 
-    `sequential`: a block's statistics come from the blocks before it as `edits` left them; else from the dense ones.
-    `hessian`: scores read it (an update and a refinement have it anyway). `gradients`: layer name -> [out, in], of the
-    dense model. Besides the model, one block's statistics and one set of hidden states are held.
+    `sequential`: collect a block's statistics behind pruned instead of dense blocks. `hessian`: collect it even if only
+    scores read it. `gradient`: from a layer's name to the dense model's gradient [out, in]. Only one block's statistics
+    and one set of hidden states are held beside the model.
     """
     seconds = Seconds()
     observer = Observer(target, hessian or method.reads_hessian)
@@ -154,10 +145,10 @@ def prune_blocks(
 
     for layers in walk(target, windows, see, sequential, advance):
         seconds.spent_on("forward")
-        statistics = {name: dict(known) for name, known in observer.take(layers).items()}
-        for name, known in statistics.items():
-            if gradients is not None:
-                known["gradient"] = gradients[name]
+        statistics = {name: dict(by_statistic) for name, by_statistic in observer.take(layers).items()}
+        if gradient is not None:
+            for name, by_statistic in statistics.items():
+                by_statistic["gradient"] = gradient(name)
         seconds.spent_on("statistics")
         block = Observed(layers, statistics)
         try:
@@ -189,23 +180,25 @@ class _Block:
         self._factors: dict[int, InverseFactor] = {}
 
     def prune(self, block: Observed, plan: Plan, scorer: Scorer) -> None:
-        zeros, told = plan(block.layers, block)
-        pruned = self._by_itself(zeros) if self._method.own_masks else self._by_scores(block, zeros, told, scorer)
-        if pruned != len(self._weights):
-            raise CandidateFailure("check", "protocol", f"{pruned} of the {len(self._weights)} layers were scored")
+        zeros, unit_sparsity = plan(block.layers, block)
+        if self._method.own_masks:
+            self._by_own_masks(zeros)
+        else:
+            self._by_scores(block, zeros, unit_sparsity, scorer)
         self._seconds.spent_on("update")
 
-    def _by_itself(self, zeros: Mapping[str, int]) -> int:
+    def _by_own_masks(self, zeros: Mapping[str, int]) -> None:
         for name, weight in self._weights.items():
-            updated, mask = self._method.own(weight, zeros[name], self._factor(name))
+            updated, mask = updates.sparsegpt(weight, zeros[name], self._factor(name), self._method.pattern)
             self._seen(name, weight, mask)
             self._edits.weight(name, updated)
-        return len(self._weights)
 
-    def _by_scores(self, block: Observed, zeros: Mapping[str, int], told: Mapping[str, float], scorer: Scorer) -> int:
+    def _by_scores(
+        self, block: Observed, zeros: Mapping[str, int], unit_sparsity: Mapping[str, float], scorer: Scorer
+    ) -> None:
         pruned = 0
         with scorer(block) as scored:
-            for name, score in scored.scores(told, list(self._weights), self._method.pattern_text):
+            for name, score in scored.scores(unit_sparsity, list(self._weights), self._method.pattern_text):
                 self._seconds.spent_on("score")
                 weight = self._weights[name]
                 mask = self._method.mask(weight, score, zeros[name], scored.group, partial(self._hessian, name))
@@ -217,13 +210,14 @@ class _Block:
                     self._edits.weight(name, updates.UPDATES[self._method.update](weight, mask, self._factor(name)))
                 self._seconds.spent_on("update")
                 pruned += 1
-        return pruned
+        if pruned != len(self._weights):
+            raise CandidateFailure("check", "protocol", f"{pruned} of the {len(self._weights)} layers were scored")
 
     def _hessian(self, name: str) -> Tensor:
         return self._statistics[name]["hessian"]
 
     def _factor(self, name: str) -> InverseFactor:
-        """That of the layer's Hessian; layers that share their inputs (q, k, v) share it."""
+        """The inverse factor of the layer's Hessian; layers with shared inputs (q, k, v) share it."""
         hessian = self._hessian(name)
         if id(hessian) not in self._factors:
             self._factors[id(hessian)] = inverse_factor(hessian.to(self._weights[name].device))

@@ -11,20 +11,20 @@ from autoprune.pruning.allocation.table import OWN, spec_of
 from autoprune.pruning.masks import parse_pattern
 
 SPARSEGPT = "sparsegpt"
-"""With the update obs this score is SparseGPT itself, which chooses its masks while it updates."""
+"""With the update obs, this score is SparseGPT itself, which chooses masks during the update."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an algorithm is applied: all that decides masks and new weights, beside the algorithm and the statistics.
+    """How an algorithm is applied: all settings that determine masks and new weights.
 
-    `pattern`: "none", or N:M, which fixes the sparsity and is uniform. `unit`: what gets a sparsity of its own (block,
-    module, projection). `refinement`: what becomes of the mask before an update. Allocations that are made by scores or
-    by trials look at masks without it.
-
-    `setting`: the parameters of the allocation, where they were tuned. `allocated_by`: the published score with which
-    an allocation is made that takes scores; the algorithm's own, if that is empty. `own_first`: where the algorithm
-    brings an allocation, that one counts, and the recipe's for all others.
+    Args:
+        pattern: "none", or N:M, which implies the sparsity and a uniform allocation.
+        unit: what has a sparsity of its own (block, module, projection).
+        refinement: of masks before an update. Allocations by scores or trials use masks without it.
+        setting: the parameters of a tuned allocation.
+        allocated_by: the published score for an allocation by scores; empty for the algorithm's own.
+        own_first: whether an algorithm's own `allocate` takes precedence over `allocation`.
     """
 
     sparsity: float
@@ -45,7 +45,7 @@ class Recipe:
         return parse_pattern(self.pattern)
 
     def check(self, algorithm: Algorithm) -> None:
-        """Raises UsageError for a combination that means nothing, before anything is computed."""
+        """Raises UsageError for an invalid combination."""
         if not 0.0 < self.sparsity < 1.0:
             raise UsageError(f"sparsity {self.sparsity:g} is not between 0 and 1")
         on_the_walk = self.allocation != OWN and spec_of(self.allocation).stage == "walk"
@@ -65,5 +65,5 @@ class Recipe:
         return algorithm.name == SPARSEGPT and self.update == "obs"
 
     def method(self, algorithm: Algorithm) -> Method:
-        """What is done to each layer."""
+        """How the scores of each layer become its new weight."""
         return Method(self.update, self.kept_of, self.own_masks(algorithm), self.refinement, self.rounds)

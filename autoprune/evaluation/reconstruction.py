@@ -1,11 +1,11 @@
-"""How well a few decoder blocks keep their outputs: what tells most of a candidate for least.
+"""The reconstruction error of a few decoder blocks, a cheap predictor of a candidate's perplexity.
 
-The error of a layer is sum_r s_r d_r H d_r^T, relative to the same sum over W: d_r is row r of D = W - W',
-H = X X^T / tokens the Hessian of the layer's calibration inputs X, and s_r the sensitivity of the loss to output r
+The error of a layer is sum_r s_r d_r H d_r^T, relative to the same sum over W: d_r is row r of D = W - W', H = X X^T /
+tokens the Hessian of the layer's calibration inputs X, and s_r the sensitivity of the loss to output r
 (`models/gradients.py`). With equal s_r that is ||W X - W' X||^2 / ||W X||^2, which layer-wise pruning minimises
-(SparseGPT, Frantar and Alistarh 2023, eq. 1). An algorithm that weighs rows by what they cost the loss minimises the
-weighted sum, and would be stopped for its unweighted one although its perplexity is better. How the error ranks
-algorithms is what `benchmarks/ladder.py` measures.
+(SparseGPT, Frantar and Alistarh 2023, eq. 1). The weights s_r are needed since algorithms that weigh rows by their
+effect on the loss have a large unweighted error at a good perplexity. `benchmarks/ladder.py` measures how the error
+ranks algorithms.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ BLOCKS = 5
 
 
 def sampled_blocks(layers: Sequence[LayerInfo]) -> list[int]:
-    """The numbers of BLOCKS decoder blocks in the middle of as many equal parts of the model; all, if it has fewer."""
+    """The numbers of BLOCKS evenly spaced decoder blocks, or of all if there are fewer."""
     blocks = sorted({layer.block for layer in layers})
     if len(blocks) <= BLOCKS:
         return blocks
@@ -28,14 +28,14 @@ def sampled_blocks(layers: Sequence[LayerInfo]) -> list[int]:
 
 
 class Reconstruction:
-    """Of the sampled blocks of one target. `bundle`: with Hessians and output sensitivities of these blocks."""
+    """Reconstruction errors of the sampled blocks, from a `bundle` with their Hessians and output sensitivities."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         blocks = sampled_blocks(bundle.layers)
-        sampled = sorted((each for each in bundle.layers if each.block in blocks), key=lambda layer: layer.size)
+        sampled = sorted((layer for layer in bundle.layers if layer.block in blocks), key=lambda layer: layer.size)
         self.layers = [layer.name for layer in sampled]
-        """Names, the smallest first: for what they cost they tell as much."""
+        """Names of the sampled layers, smallest first, which are the cheapest and as informative."""
         self._whole: dict[str, float] = {}
 
     def order(self) -> list[str]:
@@ -44,7 +44,7 @@ class Reconstruction:
         return [*self.layers, *(layer.name for layer in self._bundle.layers if layer.name not in sampled)]
 
     def error(self, name: str, weight: Tensor, mask: Tensor) -> float:
-        """The relative error of one of the sampled layers; `weight` dense [out, in], `mask` [out, in] bool, kept."""
+        """The relative error of a sampled layer; `weight` dense [out, in], `mask` [out, in] bool, True = keep."""
         dense = weight.float()
         hessian, sensitivity = self._bundle.hessian(name), self._bundle.output_sensitivity(name)
         hessian, sensitivity = hessian.to(dense.device), sensitivity.to(dense.device)

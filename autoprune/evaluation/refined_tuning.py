@@ -1,10 +1,9 @@
-"""Tuning an allocation for refined masks: from the setting that was tuned without the refinement, step by step.
+"""Tuning an allocation for refined masks by local search in the grid of settings.
 
-A refinement makes every trial many times as dear as masks alone, so the whole grid is not measured again. The search
-starts from the better of the family's default and the setting that was tuned without the refinement. All its neighbours
-in the grid are tried, then those of the best of them, until none is better. A trial is half of the search split's
-windows with a few rounds of swaps. What the search ends with, and the default, are then measured as the baseline itself
-is, with all rounds on all windows, and the better of the two is taken: on the search split tuning never loses.
+Trials of refined masks are too expensive for the whole grid. The search starts from the better of the family's default
+and the setting that was tuned without the refinement, and moves to the best neighbour in the grid until none is better.
+A trial uses half of the search split's windows and a few rounds of swaps. The result and the default are then measured
+with all rounds on all windows, and the better one is taken, so that tuning never loses on the search split.
 """
 
 import math
@@ -18,20 +17,20 @@ from autoprune.evaluation.layer_zeros import allocated
 from autoprune.evaluation.prune import Method
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.trials import Trials
-from autoprune.evaluation.tuning import FIRST_WINDOWS, Tuned, finite, measure_setting
+from autoprune.evaluation.tuning import FIRST_WINDOWS, Tuned, best_place, finite, measure_setting
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import grid, neighbours
 from autoprune.runs.measurement import Measurement
 
 TRIAL_ROUNDS = 4
-"""Rounds of swaps in a trial: two thirds of what all of them gain, for two fifths of the work (docs/symbolic.md)."""
+"""Rounds of swaps in a trial: two thirds of the gain of all rounds for two fifths of the work (docs/symbolic.md)."""
 
 
 def tune_refined(bench: Bench, score: str, plain: Tuned, default: Setting, recipe: Recipe, subject: str) -> Measurement:
-    """A published score with the best setting that is found of a family for its refined masks, and how it was tuned.
+    """Measure a published score with the best found setting of a family for its refined masks, and record the tuning.
 
-    `plain`: how the family was tuned for the score without the refinement. Losses that are not finite count as
-    infinite. Raises CandidateFailure when no finalist has a finite perplexity.
+    `plain`: the tuning without the refinement. Losses that are not finite count as infinite. Raises CandidateFailure if
+    no finalist has a finite perplexity.
     """
     sparsity = recipe.sparsity
     settings = grid(default.family, default, bench.units_by(default.unit).described(("depth",)), sparsity)
@@ -48,45 +47,29 @@ def tune_refined(bench: Bench, score: str, plain: Tuned, default: Setting, recip
 
         start = settings.index(plain.setting) if plain.setting in settings else 0
         tried = {place: loss(place) for place in dict.fromkeys((0, start))}
-        best = _best(tried)
+        best = best_place(tried)
         while True:
             tried |= {place: loss(place) for place in neighbours(settings, best) if place not in tried}
-            if _best(tried) == best:
+            if best_place(tried) == best:
                 break
-            best = _best(tried)
+            best = best_place(tried)
         measured_windows = trials.measured
-    return _finished(bench, score, settings, best, recipe, subject, len(tried), measured_windows)
-
-
-def _finished(
-    bench: Bench,
-    score: str,
-    settings: list[Setting],
-    best: int,
-    recipe: Recipe,
-    subject: str,
-    tried: int,
-    windows: int,
-) -> Measurement:
-    """The default (the first of the settings) against the best of the trials, both measured in full."""
-    found: dict[int, Measurement] = {}
+    # The default (the first setting) and the best of the trials, measured in full.
+    measurements: dict[int, Measurement] = {}
     failed: CandidateFailure | None = None
     for place in dict.fromkeys((0, best)):
         try:
-            found[place] = measure_setting(bench, score, settings[place], recipe, subject)
+            measurements[place] = measure_setting(bench, score, settings[place], recipe, subject)
         except CandidateFailure as failure:
             failed = failure
-    if failed and not found:
+    if failed and not measurements:
         raise failed
-    losses = {place: fmean(measured.window_losses) for place, measured in found.items()}
-    chosen = _best(losses)
+    losses = {place: fmean(measured.window_losses) for place, measured in measurements.items()}
+    chosen = best_place(losses)
     setting = settings[chosen]
-    windows += sum(measured.windows for measured in found.values())
-    default = finite(losses.get(0, math.inf))
-    tuned = Tuned(setting.family, setting.unit, setting.parameters, losses[chosen], default, tried, windows)
-    return found[chosen].model_copy(update={"tuning": asdict(tuned)})
-
-
-def _best(losses: dict[int, float]) -> int:
-    """The place of the lowest loss; of equal ones the first, so that the default is only left for something."""
-    return min(losses, key=lambda place: (losses[place], place))
+    measured_windows += sum(measured.windows for measured in measurements.values())
+    default_loss = finite(losses.get(0, math.inf))
+    tuned = Tuned(
+        setting.family, setting.unit, setting.parameters, losses[chosen], default_loss, len(tried), measured_windows
+    )
+    return measurements[chosen].model_copy(update={"tuning": asdict(tuned)})

@@ -1,4 +1,4 @@
-"""Files of rows as columns: JSON (lines, or one document), Parquet, CSV and TSV, those of text compressed or not."""
+"""Reading files of rows as columns: JSON (lines, or one document), Parquet, CSV and TSV, optionally gzipped."""
 
 import gzip
 import json
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, first_line
 from autoprune.evaluation.chats import is_chat
 from autoprune.evaluation.columns import TEXT, Columns, Kind, kinds_of
 from autoprune.text_files import decode_text
@@ -17,12 +17,12 @@ COMPRESSED = ".gz"
 
 
 def is_row_file(name: str) -> bool:
-    """Whether a file of that name is read as rows, and not as one text."""
+    """Whether a file is read as rows instead of one text, by its name."""
     return name.lower().removesuffix(COMPRESSED).endswith(SUFFIXES)
 
 
 def read_row_file(path: Path) -> Columns:
-    """The file's columns, by its suffix. Raises UsageError, one line, for one that cannot be read."""
+    """The columns of a file, by its suffix. Raises UsageError for an unreadable file."""
     name = path.name.lower()
     try:
         data = path.read_bytes()
@@ -50,12 +50,12 @@ def _of_table(path: Path, data: bytes, kind: str) -> Columns:
             parse = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",", newlines_in_values=True)
             table = csv.read_csv(buffer, parse_options=parse)
     except (pyarrow.ArrowException, OSError) as error:
-        raise UsageError(f"{path} is no {kind} file that can be read: {str(error).splitlines()[0][:200]}") from None
+        raise UsageError(f"{path} is no {kind} file that can be read: {first_line(error, 200)}") from None
     return Columns(kinds_of(table.schema), lambda name: table[name].to_pylist())
 
 
 def _of_json(path: Path, text: str, lines: bool) -> Columns:
-    """Objects, one a line or in one list. What other columns hold may differ from row to row."""
+    """The columns of JSON objects, one per line or in one list. Rows may have different keys."""
     try:
         rows = list(_json_lines(text)) if lines else _json_document(text)
     except ValueError as error:
@@ -71,16 +71,16 @@ def _of_json(path: Path, text: str, lines: bool) -> Columns:
         return [row[name] for row in rows if row.get(name) not in (None, [])]
 
     def kind(name: str) -> Kind:
-        found = values(name)
-        if found and all(isinstance(value, str) for value in found):
+        cells = values(name)
+        if cells and all(isinstance(value, str) for value in cells):
             return "text"
-        return "chat" if found and all(is_chat(value) for value in found) else "other"
+        return "chat" if cells and all(is_chat(value) for value in cells) else "other"
 
     return Columns({name: kind(name) for name in names}, values)
 
 
 def _json_lines(text: str) -> Iterator[Any]:
-    for number, line in enumerate(text.split("\n"), start=1):  # U+2028 may stand within a string
+    for number, line in enumerate(text.split("\n"), start=1):  # unlike splitlines, keeps U+2028 within strings
         if line.strip():
             try:
                 yield json.loads(line)
@@ -89,14 +89,16 @@ def _json_lines(text: str) -> Iterator[Any]:
 
 
 def _json_document(text: str) -> list[Any]:
-    """A list of rows, the one list that an object holds, or, as many such files are, lines after all."""
+    """The rows of a document: a list, the only list in an object, or JSON lines in a file with the suffix .json."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return list(_json_lines(text))
-    if isinstance(found, dict):
+    if isinstance(document, dict):
         lists = [
-            each for each in found.values() if isinstance(each, list) and all(isinstance(row, dict) for row in each)
+            value
+            for value in document.values()
+            if isinstance(value, list) and all(isinstance(row, dict) for row in value)
         ]
-        return lists[0] if len(lists) == 1 and not is_chat(lists[0]) else [found]
-    return found if isinstance(found, list) else [found]
+        return lists[0] if len(lists) == 1 and not is_chat(lists[0]) else [document]
+    return document if isinstance(document, list) else [document]

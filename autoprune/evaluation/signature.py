@@ -1,4 +1,4 @@
-"""A fingerprint of masks that shows how far two candidates agree: their bits at fixed, pseudo-random weights."""
+"""Signatures of masks, with which the agreement of two candidates is estimated: their bits at a fixed random sample."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from autoprune.pruning.layers import LayerInfo
 SAMPLE = 1 << 17
 SEED = 2511
 TWIN = 0.9999
-"""Share of equal mask bits from which two candidates count as one."""
+"""Share of equal mask bits above which two candidates are duplicates."""
 
 
 class Signature:
-    """Takes the mask bits at the same sample of weights from every candidate."""
+    """Samples the mask bits of every candidate at the same weights."""
 
     def __init__(self, layers: Sequence[LayerInfo]) -> None:
         weights = sum(layer.size for layer in layers)
@@ -39,7 +39,7 @@ class Signature:
 
 
 def agreement(one: bytes, other: bytes) -> float:
-    """The share of sampled weights on which two candidates decide alike; 0 for signatures of other targets."""
+    """The share of sampled weights with equal mask bits; 0 for signatures of different targets."""
     if len(one) != len(other) or not one:
         return 0.0
     different = np.frombuffer(one, np.uint8) ^ np.frombuffer(other, np.uint8)
@@ -47,23 +47,20 @@ def agreement(one: bytes, other: bytes) -> float:
 
 
 def nearest(signature: bytes, others: Mapping[str, bytes]) -> tuple[str, float]:
-    """Whose masks agree most with a signature, and how far; of equals the first. Among nobody: nobody, and 0."""
-    shares = {subject: agreement(signature, other) for subject, other in others.items()}
-    subject = max(shares, key=lambda subject: shares[subject], default="")
-    return subject, shares.get(subject, 0.0)
+    """The subject whose masks agree most with a signature, and the agreement; ("", 0) if there are no others."""
+    agreements = {subject: agreement(signature, other) for subject, other in others.items()}
+    subject = max(agreements, key=lambda subject: agreements[subject], default="")
+    return subject, agreements.get(subject, 0.0)
 
 
 @dataclass(frozen=True)
 class Unlike:
-    """Refuses masks that are those of somebody known: a rung of the ladder, as plain data.
+    """Rejects duplicate masks: a rung of the ladder, as plain data. `signatures`: by subject."""
 
-    `known`: subject -> signature.
-    """
-
-    known: Mapping[str, bytes]
+    signatures: Mapping[str, bytes]
 
     def __call__(self, signature: bytes) -> None:
-        """Raises CandidateFailure (stage check) for a twin."""
-        subject, share = nearest(signature, self.known)
+        """Raises CandidateFailure (stage check) for a duplicate."""
+        subject, share = nearest(signature, self.signatures)
         if share >= TWIN:
             raise CandidateFailure("check", "duplicate", f"its masks are those of {subject} (agreement {share:.4f})")

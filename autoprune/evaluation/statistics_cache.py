@@ -1,4 +1,4 @@
-"""Statistics on disk, by content: the same model, dtype and calibration tokens are never passed through twice."""
+"""The cache of calibration statistics on disk, by model, dtype and calibration tokens."""
 
 import hashlib
 import logging
@@ -24,16 +24,16 @@ from autoprune.spare_cache import spare_cache, use_spare, writable_cache
 
 logger = logging.getLogger(__name__)
 PLACE = "statistics"
-"""In the user's cache."""
+"""The folder in the user's cache."""
 SENSITIVITY_WINDOWS = 4
-"""Calibration windows whose gradients make the sensitivities of the sampled blocks. They only weigh the rows of an
-error that forecasts a perplexity, and a backward pass is the dearest of all."""
+"""Calibration windows for the output sensitivities of sampled blocks. Few suffice to weigh the rows of an error, and
+backward passes are expensive."""
 Collected = TypeVar("Collected")
 Collector = Callable[[Target, Tensor, Callable[[], None]], Iterable[Collected]]
 
 
 def _at_once(collect: Callable[[Target, Tensor, Callable[[], None]], Collected]) -> Collector[Collected]:
-    """A collector that hands out everything in one part."""
+    """A collector that yields everything as one part."""
     return lambda target, windows, advance: [collect(target, windows, advance)]
 
 
@@ -44,31 +44,30 @@ _COLLECTORS: dict[str, Collector[dict[str, Tensor]]] = {
 
 
 class StatisticsCache:
-    """Makes and finds bundles of one target and one calibration text."""
+    """Creates and finds bundles of one target and one calibration text."""
 
     def __init__(self, target: Target, calibration: Windows, root: Path) -> None:
         self._target = target
         self._windows = calibration.tokens
         self._root = root
         self.seconds = 0.0
-        """Spent on collecting (and, of on-demand statistics, writing), as opposed to finding, so far."""
-        # The same tokens cut into windows of another length are other text to a model.
+        """Time spent on collecting statistics (and writing those on demand) so far."""
+        # The shape is included, since the length of windows changes the statistics.
         text = f"{calibration.fingerprint}/{tuple(calibration.tokens.shape)}"
         versions = f"{torch.__version__}/{transformers.__version__}"
         facts = f"{VERSION}/{target.fingerprint}/{text}/{target.device.type}/{versions}"
         self._name = hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def of(self, calibration: Windows) -> "StatisticsCache":
-        """The same target and place on disk with another calibration text."""
+        """A cache of the same target with another calibration text."""
         return StatisticsCache(self._target, calibration, self._root)
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
-        """The bundle's directory, with the wanted on-demand statistics (gradient, hessian) and no others."""
+        """The directory of the bundle with exactly these on-demand statistics (gradient, hessian)."""
         return self._found_or_made("-".join(["dense", *sorted(extra_fields)]), partial(self._make, extra_fields))
 
     def sample(self, blocks: Sequence[int]) -> Path:
-        """A bundle's directory with Hessians and output sensitivities of these decoder blocks, and no other on-demand
-        statistics."""
+        """The directory of the bundle with Hessians and output sensitivities of these decoder blocks."""
 
         def make(path: Path) -> None:
             collectors: dict[str, Collector[dict[str, Tensor]]] = {
@@ -83,26 +82,22 @@ class StatisticsCache:
         return self._found_or_made(kind, make)
 
     def _found_or_made(self, kind: str, make: Callable[[Path], None]) -> Path:
-        """A bundle's directory: where it is, or where it can be written to."""
+        """The directory of a bundle, created if missing; in the spare cache if this one cannot be written."""
         name = f"{self._name}-{kind}"
         if (path := self._root / name).exists():
             return path
-        self._write_elsewhere_if_need_be()
+        if self._root == cache_dir() / PLACE:
+            self._root = writable_cache() / PLACE
         if (path := self._root / name).exists():
             return path
         try:
             make(path)
-        except AutoPruneError as error:  # of a cache that is full, say, which shows only now
+        except AutoPruneError as error:  # for example, a full disk
             if spare_cache() is not None or self._root != cache_dir() / PLACE:
                 raise
             self._root = use_spare(str(error)) / PLACE
             make(path := self._root / name)
         return path
-
-    def _write_elsewhere_if_need_be(self) -> None:
-        """Where the user's cache is this one's place, but cannot be written."""
-        if self._root == cache_dir() / PLACE:
-            self._root = writable_cache() / PLACE
 
     def _make(self, extra_fields: tuple[str, ...], path: Path) -> None:
         if not extra_fields:
@@ -113,24 +108,21 @@ class StatisticsCache:
             if field == "gradient":
                 self._need_room_for_gradient()
             self._widen(base, path, {field: _COLLECTORS[field]}, field)
-        else:  # each is collected once, whatever they are wanted with
+        else:  # each statistic is collected only once
             join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], path)
 
     def _collect(self, path: Path) -> None:
         logger.info(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
         (statistics,) = self._passes("statistics", _at_once(collect_inputs))
-        write_bundle(path, self._target.layers, self._target.pristine, statistics)
+        write_bundle(path, self._target.layers, self._target.weight, statistics)
 
     def _widen(self, base: Path, path: Path, collectors: dict[str, Collector[dict[str, Tensor]]], what: str) -> None:
-        """The base bundle's files by hard link, beside on-demand statistics."""
+        """Collect on-demand statistics into a bundle with links to the files of the base bundle."""
         logger.info(f"collecting {what} from {len(self._windows)} windows")
         widen_bundle(base, path, {field: self._passes(field, collect) for field, collect in collectors.items()})
 
     def _need_room_for_gradient(self) -> None:
-        """Its sums are the one thing as large as the model that an ordinary search may ask for in the middle.
-
-        Raises CandidateFailure where there is no memory for them.
-        """
+        """Raises CandidateFailure if there is no memory for the sums of gradients, which are as large as the model."""
         needed, device = 4 * sum(layer.size for layer in self._target.layers), self._target.device
         room = Room(device=needed) if device.type == "cuda" else Room(host=needed)
         if not room.fits(free := free_room(device)):
@@ -139,7 +131,7 @@ class StatisticsCache:
             )
 
     def _passes(self, name: str, collect: Collector[Collected]) -> Iterator[Collected]:
-        """Run one collector over the calibration windows, with a bar and the time left on a terminal."""
+        """Run one collector over the calibration windows, with a progress bar."""
         started = time.perf_counter()
         windows = some_of(self._windows, SENSITIVITY_WINDOWS) if name == SENSITIVITY else self._windows
         with progress(name, len(windows), "windows", logging.DEBUG) as advance:
@@ -148,5 +140,5 @@ class StatisticsCache:
 
 
 def some_of(windows: Tensor, count: int) -> Tensor:
-    """So many of the windows [samples, seqlen], evenly spread; all, where there are no more."""
+    """At most `count` of the windows [samples, seqlen], evenly spaced."""
     return windows[:: max(len(windows) // count, 1)][:count]

@@ -1,12 +1,12 @@
-"""Texts and splits: calibration, search and report text, disjoint, as windows of tokens with fingerprints.
+"""Disjoint calibration, search and report texts, as windows of tokens with fingerprints.
 
-`builtin` is the English reference text that ships inside every CPython (`pydoc_data.topics`), split by topic. What is
-said twice in it, or in another text, is said once here: else the report split would hold text of the search split.
+`builtin` is the English reference text that is part of every CPython (`pydoc_data.topics`), split by topic. Repetitions
+within a text are removed, so that no text of the search split is in the report split.
 """
 
 import hashlib
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from autoprune.evaluation.disjoint import (
     without,
 )
 from autoprune.log import quiet
+from autoprune.models.target import Target
 from autoprune.runs.measurement import Split as Split
 from autoprune.text_files import read_text_file
 
@@ -37,8 +38,8 @@ SPLITS: tuple[Split, ...] = ("calibration", "search", "report")
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of one split, and a hash of them: `tokens` int64 [windows, seqlen], or with a `bos` before each
-    [windows, 1 + seqlen]."""
+    """The windows of one split: `tokens` int64 [windows, seqlen], or [windows, 1 + seqlen] with a `bos`. `fingerprint`:
+    a hash of them."""
 
     split: Split
     source: str
@@ -48,16 +49,16 @@ class Windows:
 
     @property
     def lead(self) -> int:
-        """Tokens in front of each window's text."""
+        """Tokens before the text of each window."""
         return 0 if self.bos is None else 1
 
     @property
     def seqlen(self) -> int:
-        """Tokens of text in a window."""
+        """Tokens of text per window."""
         return self.tokens.shape[1] - self.lead
 
     def with_bos(self, bos: Bos | None) -> "Windows":
-        """These windows of text, with a BOS prepended to each; None: as they are."""
+        """These windows with a BOS prepended to each, or unchanged for None."""
         return self if bos is None else _windows(self.split, self.source, bos.prepended_to(self.tokens), bos)
 
 
@@ -78,7 +79,7 @@ def load_splits(settings: DataSettings, tokenizer: Any) -> dict[Split, Windows]:
 
 @quiet()
 def load_calibration(settings: DataSettings, tokenizer: Any, seed: int = 0) -> Windows:
-    """The calibration windows: seed 0 takes the first ones; others start elsewhere and take a random sample.
+    """The calibration windows: the first ones for seed 0, else a random sample from a random offset.
 
     Raises UsageError for a text that is missing, unreadable or too short.
     """
@@ -97,46 +98,45 @@ def load_calibration(settings: DataSettings, tokenizer: Any, seed: int = 0) -> W
 
 
 def _calibration_text(settings: DataSettings, tokenizer: Any, measured: dict[Split, str] | None = None) -> str:
-    """Of another source than what is measured (`measured`: those texts, if they are read), without its sentences."""
+    """The calibration text; from another source, without sentences of the `measured` texts (read if None)."""
     text = read_text(settings.calibration, "calibration", tokenizer)
     if settings.calibration == settings.source:
         return text
     measured = measured or read_texts(settings.source, SPLITS[1:], tokenizer)
-    known = sentences(measured["search"]) | sentences(measured["report"])
-    left = without(text, known)
-    if text.strip() and not left.strip():
+    measured_sentences = sentences(measured["search"]) | sentences(measured["report"])
+    remaining = without(text, measured_sentences)
+    if text.strip() and not remaining.strip():
         raise UsageError(
             f"all of the calibration text of {settings.calibration} is in the search or report text of "
             f"{settings.source}; give another data.calibration"
         )
-    return left
+    return remaining
 
 
 def read_text(source: str, split: Split, tokenizer: Any = None) -> str:
-    """The text of one split of a source; see `read_texts`."""
+    """The text of one split; see `read_texts`."""
     return read_texts(source, (split,), tokenizer)[split]
 
 
-def read_texts(source: str, wanted: Collection[Split], tokenizer: Any = None) -> dict[Split, str]:
-    """The texts of some splits, none of which shares a sentence with another one, wanted or not.
+def read_texts(source: str, splits: Collection[Split], tokenizer: Any = None) -> dict[Split, str]:
+    """The texts of some splits, disjoint from each other and from the texts of all other splits.
 
     `source`: builtin, wikitext2, c4, hf:NAME, a file of rows (`row_files`), or the path of a text file. `tokenizer`:
-    for chats. What has a split for measuring is not touched there: the literature's protocol. Raises UsageError.
+    for chats. The report split of a published data set is complete, as in the literature. Raises UsageError.
     """
-    named = Source.parse(source)
-    if not named.of_rows and named.name != source:
-        raise UsageError(f"{named.name} is no data set, and takes no {source.removeprefix(named.name).lstrip(',')}")
-    first = min(SPLITS.index(split) for split in wanted)
+    parsed = Source.parse(source)
+    if not parsed.of_rows and parsed.name != source:
+        raise UsageError(f"{parsed.name} is no data set, and takes no {source.removeprefix(parsed.name).lstrip(',')}")
     if source in PUBLISHED:
-        splits = SPLITS[first:]
-        texts = dict(zip(splits, made_disjoint([_published(source, split) for split in splits]), strict=True))
+        later = SPLITS[min(SPLITS.index(split) for split in splits) :]
+        texts = dict(zip(later, made_disjoint([_published(source, split) for split in later]), strict=True))
     else:
-        texts = dict(zip(SPLITS, _dealt_out(named, tokenizer), strict=True))
-    return {split: texts[split] for split in wanted}
+        texts = dict(zip(SPLITS, _distributed(parsed, tokenizer), strict=True))
+    return {split: texts[split] for split in splits}
 
 
-def _dealt_out(source: Source, tokenizer: Any) -> list[str]:
-    """The texts of all splits of a source that has no splits of its own."""
+def _distributed(source: Source, tokenizer: Any) -> list[str]:
+    """The texts of all splits of a source without splits of its own."""
     parts = len(SPLITS)
     if source.name == "builtin":
         return every_nth(_topics(), parts)
@@ -151,7 +151,7 @@ def _dealt_out(source: Source, tokenizer: Any) -> list[str]:
 
 
 def _published(source: str, split: Split) -> str:
-    """Of c4 every second row of what is measured is for the search, the others for the report."""
+    """The text of a split. The measured rows of c4 alternate between search and report."""
     rows = read_published(source, PUBLISHED[source][2][split])
     if source == "c4" and split != "calibration":
         return SEPARATOR.join(rows[SPLITS.index(split) - 1 :: 2])
@@ -159,7 +159,7 @@ def _published(source: str, split: Split) -> str:
 
 
 def _topics() -> list[str]:
-    """The topics in order of their names. They quote each other at length, so a paragraph stays in the first only."""
+    """The topics in order of their names. They quote each other, so repeated paragraphs are removed."""
     from pydoc_data.topics import topics
 
     seen: set[str] = set()
@@ -168,15 +168,15 @@ def _topics() -> list[str]:
 
 
 def cut(text: str, source: str, split: Split, tokenizer: Any, seqlen: int, count: int | None) -> Windows:
-    """Tokenise once and cut into non-overlapping windows; the tail is dropped. `count` None takes all.
+    """Tokenise a text and cut it into `count` (None: all) non-overlapping windows; the rest is dropped.
 
-    Raises UsageError when there are fewer than one window, or fewer than `count`.
+    Raises UsageError if there are fewer than `count` windows, or none.
     """
     return cut_tokens(tokenise(text, tokenizer), source, split, seqlen, count)
 
 
 def tokenise(text: str, tokenizer: Any) -> Tensor:
-    """The text's tokens, int64 [tokens], without special ones. Raises UsageError where the tokenizer has none."""
+    """The text's tokens, int64 [tokens], without special ones. Raises UsageError for text without a token."""
     tokens = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     if None in tokens:
         raise UsageError(
@@ -187,14 +187,35 @@ def tokenise(text: str, tokenizer: Any) -> Tensor:
 
 def cut_tokens(tokens: Tensor, source: str, split: Split, seqlen: int, count: int | None) -> Windows:
     """Non-overlapping windows from tokens [tokens]; see `cut`."""
-    wanted = count if count is not None else max(len(tokens) // seqlen, 1)
-    if len(tokens) < wanted * seqlen:
+    windows = count if count is not None else max(len(tokens) // seqlen, 1)
+    if len(tokens) < windows * seqlen:
         raise UsageError(
-            f"the {split} text of {source} has {len(tokens)} tokens; {wanted} windows of {seqlen} need "
-            f"{wanted * seqlen}: give a longer text, fewer windows, or a smaller data.seqlen"
+            f"the {split} text of {source} has {len(tokens)} tokens; {windows} windows of {seqlen} need "
+            f"{windows * seqlen}: give a longer text, fewer windows, or a smaller data.seqlen"
         )
-    return _windows(split, source, tokens[: wanted * seqlen].view(wanted, seqlen))
+    return _windows(split, source, tokens[: windows * seqlen].view(windows, seqlen))
 
 
 def _windows(split: Split, source: str, tokens: Tensor, bos: Bos | None = None) -> Windows:
     return Windows(split, source, tokens, hashlib.sha256(tokens.numpy().tobytes()).hexdigest()[:16], bos)
+
+
+def check_tokens(target: Target, texts: Iterable[Windows]) -> None:
+    """Raises UsageError for a token in these windows without a row in the target's embedding.
+
+    Only tokens that occur are checked, since many tokenizers have reserved tokens.
+    """
+    for text in texts:
+        lowest, highest = map(int, text.tokens.aminmax())
+        if lowest < 0 or highest >= target.vocabulary:
+            raise UsageError(
+                f"the {text.split} text of {text.source} has token {lowest if lowest < 0 else highest}, of a tokenizer "
+                f"of {len(target.tokenizer)} tokens, and {target.name} has embeddings of {target.vocabulary}: the "
+                "tokenizer is another model's, or tokens were added to it without resizing the embeddings"
+            )
+
+
+def check_samples(target: Target, settings: DataSettings, seeds: int) -> None:
+    """Check the calibration samples of all seeds below `seeds` in advance."""
+    if len(target.tokenizer) > target.vocabulary:
+        check_tokens(target, (load_calibration(settings, target.tokenizer, seed) for seed in range(1, seeds)))

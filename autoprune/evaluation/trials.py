@@ -1,4 +1,4 @@
-"""Trials: losses of one algorithm under many allocations, masking again only what changed from one to the next."""
+"""Trials: losses of one algorithm under many allocations, updating only masks that change between them."""
 
 import math
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ PLAIN = Method()
 
 
 class Trials:
-    """Measures allocations on the search split. The target's weights are back when it is closed.
+    """Measures allocations on the search split. A context manager, at whose end the target's weights are restored.
 
-    `windows`: how many the split has; `measured`: how many passed through the model in all. `method`: what becomes of
-    the scores.
+    `windows`: number of windows of the split; `measured`: total number of measured windows. `method`: applied to
+    scores.
     """
 
     def __init__(self, bench: Bench, units: Units, scoring: Scoring, method: Method = PLAIN) -> None:
@@ -42,20 +42,20 @@ class Trials:
         self._editing.__exit__(None, None, None)
 
     def loss(self, zeros: Mapping[str, int], windows: int) -> float:
-        """The mean loss in nats over the first windows of the search split; infinite where it is not finite.
+        """The mean loss in nats over the first windows of the search split; infinity if it is not finite.
 
-        A window that was measured before under the same zeros is not measured again.
+        Losses are cached by zeros and window.
         """
-        known = self._known.setdefault(tuple(zeros.values()), [])
-        if len(known) < windows:
+        losses = self._known.setdefault(tuple(zeros.values()), [])
+        if len(losses) < windows:
             self._apply(zeros)
-            self.measured += windows - len(known)
-            known += self._bench.losses("search", windows, skip=len(known))
-        mean = math.fsum(known[:windows]) / windows
+            self.measured += windows - len(losses)
+            losses += self._bench.losses("search", windows, skip=len(losses))
+        mean = math.fsum(losses[:windows]) / windows
         return mean if math.isfinite(mean) else math.inf
 
     def _apply(self, zeros: Mapping[str, int]) -> None:
-        told = self.units.sparsity(zeros)
+        unit_sparsity = self.units.sparsity(zeros)
         changed = [
             layer.name
             for unit in self.units.members.values()
@@ -68,6 +68,6 @@ class Trials:
             weight, group = self._bench.target.weight(name), self._scoring.group
             return name, self._method.mask(weight, score, zeros[name], group, partial(self._hessian, name))
 
-        for name, kept in side_by_side(mask, self._scoring.scores(told, changed) if changed else ()):
+        for name, kept in side_by_side(mask, self._scoring.scores(unit_sparsity, changed) if changed else ()):
             self._edits.mask(name, kept)
             self._applied[name] = zeros[name]

@@ -1,9 +1,8 @@
-"""Tuning: the free parameters of an allocation, chosen on the search split by successive halving over its windows.
+"""Tuning the free parameters of an allocation on the search split, by successive halving over its windows.
 
-Every setting of a family's grid is measured on a few windows, the best third of them on half of the windows, the best
-two on all. The default is measured on all in every case, and only what is better there takes its place: on the search
-split tuning never loses. Nothing here depends on chance; settings that give the same zeros are measured once, and so is
-every window under one setting.
+Every setting of a family's grid is measured on a few windows, the best third on half of the windows, and the best two
+and the default on all, so that tuning never loses on the search split. The procedure is deterministic. Settings with
+equal zeros are measured once.
 """
 
 import math
@@ -26,14 +25,14 @@ from autoprune.runs.measurement import Measurement
 
 FIRST_WINDOWS = 2
 FINALISTS = 2
-"""Settings that are measured on all windows, beside the default."""
+"""Settings beside the default that are measured on all windows."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a tuning found, as plain data. `loss`: the mean over all windows of the search split, in nats per token, of
-    the setting that was chosen; `default_loss`: that of the default. `settings`: how many different allocations were
-    measured. `windows`: how many windows were passed through the model for it in all."""
+    """The result of a tuning, as plain data. `loss`: mean over all windows of the search split, in nats per token, of
+    the chosen setting; `default_loss`: of the default. `settings`: number of distinct allocations that were measured;
+    `windows`: number of measured windows."""
 
     family: str
     unit: str
@@ -45,42 +44,42 @@ class Tuned:
 
     @classmethod
     def of(cls, measured: Measurement) -> "Tuned":
-        """What a tuned baseline's measurement says."""
+        """The tuning in the measurement of a tuned baseline."""
         return cls(**(measured.tuning or {}))
 
     @property
     def setting(self) -> Setting:
-        """What was chosen."""
+        """The chosen setting."""
         return Setting(self.family, self.unit, self.parameters)
 
 
 def default_of(bench: Bench, family: str, settings: AllocationSettings, sparsity: float) -> Setting:
-    """A family's default setting on a bench, with the unit and, for SDSA, the constants of the settings."""
+    """A family's default setting on a bench, with the unit and, for SDSA, the constants of the configuration."""
     constants = SDSA(**settings.model_dump(include={"kappa", "tau", "delta"}, exclude_none=True))
-    given = parameters(constants) if family == "sdsa" else None
+    overrides = parameters(constants) if family == "sdsa" else None
     units = bench.units_by(settings.unit).described(("depth",))
-    return default_setting(family, settings.unit, units, sparsity, given)
+    return default_setting(family, settings.unit, units, sparsity, overrides)
 
 
 def parameters_of(measured: Measurement) -> str:
-    """With which parameters a baseline's allocation was made, if they were tuned; `untuned` if they might have been."""
+    """The tuned parameters of a baseline's allocation; `untuned` if it could have been tuned, else empty."""
     if measured.tuning is not None:
         return str(Tuned.of(measured).setting)
     return "untuned" if measured.untuned else ""
 
 
 def tune(bench: Bench, score: str, default: Setting, recipe: Recipe, subject: str) -> Measurement:
-    """A published score with the best setting of a family, on the search split, and how it was tuned.
+    """Measure a published score with the best setting of a family on the search split, and record the tuning.
 
     Losses that are not finite count as infinite.
     """
     tuned = best_setting(bench, score, default, recipe.sparsity)
-    found = measure_setting(bench, score, tuned.setting, recipe, subject)
-    return found.model_copy(update={"tuning": asdict(tuned)})
+    measured = measure_setting(bench, score, tuned.setting, recipe, subject)
+    return measured.model_copy(update={"tuning": asdict(tuned)})
 
 
 def measure_setting(bench: Bench, score: str, setting: Setting, recipe: Recipe, subject: str = "") -> Measurement:
-    """A published score as a recipe applies it, but with an allocation under a setting, on the search split."""
+    """Measure a published score on the search split by a recipe whose allocation is replaced by a setting."""
     applied = replace(recipe, allocation=setting.family, setting=setting, allocated_by=score)
     return measure(bench, Published.named(score), applied, "search", subject=subject)
 
@@ -91,8 +90,8 @@ def best_setting(bench: Bench, score: str, default: Setting, sparsity: float) ->
     settings = grid(default.family, default, units, sparsity)
     algorithm = Published.named(score)
     with algorithm.open(bench.readable(algorithm.needs)) as scoring:
-        # The first of those that give the same zeros; a published score does not look at the sparsity that it is told,
-        # so that trials by module can measure settings of any unit.
+        # The first setting for each distinct zeros. Published scores do not depend on the sparsity, so trials by module
+        # can measure settings of any unit.
         by_zeros: dict[tuple[int, ...], tuple[Setting, dict[str, int]]] = {}
         for setting in settings:
             zeros = allocated(bench, bench.units_by(setting.unit), setting, sparsity, scoring).zeros
@@ -103,7 +102,7 @@ def best_setting(bench: Bench, score: str, default: Setting, sparsity: float) ->
 
 
 def _halved(trials: Trials, tried: Sequence[tuple[Setting, Mapping[str, int]]]) -> Tuned:
-    """The rungs; `tried` has the default first."""
+    """Successive halving; `tried` begins with the default."""
     few = min(FIRST_WINDOWS, trials.windows)
     half = max(trials.windows // 2, few)
     third = max(math.ceil(len(tried) / 3), FINALISTS)
@@ -114,19 +113,23 @@ def _halved(trials: Trials, tried: Sequence[tuple[Setting, Mapping[str, int]]]) 
     alive = list(range(len(tried)))
     for windows, survivors in ((few, third), (half, FINALISTS)):
         if len(alive) > survivors:
-            alive = _best(losses(alive, windows), survivors)
+            alive = _ranked(losses(alive, windows))[:survivors]
     final = losses([0, *(place for place in alive if place)], trials.windows)
-    chosen = _best(final, 1)[0]
+    chosen = best_place(final)
     setting = tried[chosen][0]
     default = finite(final[0])
     return Tuned(setting.family, setting.unit, setting.parameters, final[chosen], default, len(tried), trials.measured)
 
 
 def finite(loss: float) -> float:
-    """The loss, or the largest number where it is infinite, which JSON cannot say."""
+    """The loss, or the largest float if it is infinite, which JSON cannot represent."""
     return min(loss, sys.float_info.max)
 
 
-def _best(losses: Mapping[int, float], count: int) -> list[int]:
-    """The places of the lowest losses; of equal ones the first, so that the default is only left for something."""
-    return sorted(losses, key=lambda place: (losses[place], place))[:count]
+def best_place(losses: Mapping[int, float]) -> int:
+    """The place of the lowest loss; the first among equals, so that the default is preferred."""
+    return _ranked(losses)[0]
+
+
+def _ranked(losses: Mapping[int, float]) -> list[int]:
+    return sorted(losses, key=lambda place: (losses[place], place))

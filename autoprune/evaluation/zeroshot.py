@@ -1,7 +1,7 @@
-"""Zero-shot tasks through EleutherAI's lm-eval, unmodified (extra `zeroshot`): its tasks by name, or local files.
+"""Zero-shot tasks by EleutherAI's lm-eval (extra `zeroshot`): registered tasks, or local files.
 
-A local task is a YAML file in lm-eval's own format; with `dataset_path: json` and `data_files` it needs no hub. Such a
-file may name Python functions, which lm-eval runs: use files that you trust.
+A local task is a YAML file in lm-eval's format; with `dataset_path: json` and `data_files` it needs no hub. It can name
+Python functions that lm-eval runs, so use trusted files only.
 """
 
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autoprune.downloads import hub_answers
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, first_line
 from autoprune.models.target import Target
 
 BATCH = 8
@@ -20,7 +20,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class TaskResult:
-    """One metric of one task, as lm-eval reports it; `samples` is how many items it was measured on."""
+    """One metric of one task; `samples` is the number of evaluated items."""
 
     task: str
     metric: str
@@ -30,10 +30,10 @@ class TaskResult:
 
 
 def zero_shot(target: Target, tasks: Sequence[str], limit: int | None = None, shots: int = 0) -> list[TaskResult]:
-    """Measure the model as it is now on lm-eval tasks: registered names, or paths of YAML files.
+    """Evaluate the model in its present state on lm-eval tasks: registered names, or paths of YAML files.
 
-    `limit` takes that many items of each task only. Raises UsageError when lm-eval is not installed, when a task is
-    unknown, or when its data cannot be had.
+    `limit`: number of items per task. Raises UsageError if lm-eval is not installed, a task is unknown, or its data is
+    unavailable.
     """
     try:
         from lm_eval import simple_evaluate
@@ -60,15 +60,14 @@ def zero_shot(target: Target, tasks: Sequence[str], limit: int | None = None, sh
             answer: Any = simple_evaluate(
                 model=HFLM(pretrained=target.model, tokenizer=target.tokenizer, batch_size=BATCH),
                 tasks=loaded,
-                task_manager=manager,  # else it reads its thousands of task files once more
+                task_manager=manager,  # else thousands of task files are read again
                 num_fewshot=shots,
                 limit=limit,
                 bootstrap_iters=0,
                 log_samples=False,
             )
         except (OSError, ValueError, KeyError, DatasetsError) as error:
-            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise UsageError(f"the tasks {', '.join(tasks)} cannot be run ({reason})") from None
+            raise UsageError(f"the tasks {', '.join(tasks)} cannot be run ({first_line(error)})") from None
     return [result for task, row in answer["results"].items() for result in _rows(task, row, answer)]
 
 
@@ -86,7 +85,7 @@ def _rows(task: str, row: dict[str, Any], answer: dict[str, Any]) -> Iterator[Ta
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep lm-eval's log lines below errors off the terminal."""
+    """Within this context, lm-eval logs only errors."""
     logger = logging.getLogger("lm_eval")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -21,7 +21,7 @@ from autoprune.executors.files import digest_of, statistics_root, target_folder
 from autoprune.executors.in_process import InProcessExecutor
 from autoprune.models.target import Target, load_target
 from autoprune.runs.measurement import Measurement
-from autoprune.sandbox.choose import make_sandbox
+from autoprune.sandbox.choose_sandbox import make_sandbox
 
 Answer = TypeVar("Answer")
 Failure = CandidateFailure | AutoPruneError

@@ -18,7 +18,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.lookup import find_candidate
 from autoprune.sandbox.algorithm import Candidate
-from autoprune.sandbox.choose import make_sandbox
+from autoprune.sandbox.choose_sandbox import make_sandbox
 from autoprune.text_files import read_text_file
 
 logger = logging.getLogger(__name__)

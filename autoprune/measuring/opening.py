@@ -15,7 +15,7 @@ from autoprune.measuring.measurer import Measurer
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox.choose import make_sandbox
+from autoprune.sandbox.choose_sandbox import make_sandbox
 
 logger = logging.getLogger(__name__)
 RESOLVED = ("bos", "device", "dtype")

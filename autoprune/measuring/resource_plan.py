@@ -18,7 +18,7 @@ from autoprune.measuring.baselines import most_refined
 from autoprune.models.footprint import OFFLOADS, Footprint, Room, choose_offload, free_room, shown
 from autoprune.models.loading import DTYPES, choose_device, empty_model, faster_dtype, weight_files
 from autoprune.sandbox.algorithm import Candidate
-from autoprune.sandbox.choose import make_sandbox
+from autoprune.sandbox.choose_sandbox import make_sandbox
 
 SAMPLE = 64 * 2**20
 """Bytes that are read to measure the disk's speed."""

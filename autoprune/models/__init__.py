@@ -1,1 +1,1 @@
-"""Targets: loading, decoder blocks of any architecture, walks over them, statistics, and saving."""
+"""Target models: loading, finding and walking decoder blocks, calibration statistics, saving."""

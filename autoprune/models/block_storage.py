@@ -1,8 +1,7 @@
-"""Where the decoder blocks of a target live: in memory, or on disk, from where one at a time is brought to the device.
+"""Storage of a target's decoder blocks: in memory, or on disk, from where one block at a time is loaded to the device.
 
-A storage knows each layer's pristine weight and the weight that the model computes with now, and lets a block visit the
-device. Pristine weights on disk are never written to: a mask or a new weight is kept beside them and applied when the
-block is brought in.
+A storage holds the pristine and the live weight of each layer and moves blocks to and from the device. Pristine weights
+on disk are never written to: masks and new weights are stored separately and applied when a block is loaded.
 """
 
 import tempfile
@@ -26,12 +25,12 @@ from autoprune.pruning.masks import masked_weight
 
 
 class BlockStorage(Protocol):
-    """What a target asks of the place where its blocks live. Weights are [out, in], masks True = keep."""
+    """Holds pristine and live weights, [out, in], by layer name. In masks True = keep."""
 
     away: bool
-    """Whether blocks must be brought to the device."""
+    """Whether blocks must be loaded to the device."""
     mapped: bool
-    """Whether they live on disk."""
+    """Whether blocks are on disk."""
     stored: Mapping[str, Tensor]
     """Parameters that are not in memory, by name."""
 
@@ -40,15 +39,15 @@ class BlockStorage(Protocol):
     def live(self, name: str) -> Tensor: ...
 
     def keep(self, name: str) -> None:
-        """From now on the pristine weight is to be had whatever is done to the live one."""
+        """Preserve the pristine weight before the live one is edited."""
 
     def replace(self, name: str, weight: Tensor) -> None: ...
 
     def mask(self, name: str, mask: Tensor) -> None:
-        """What the mask keeps of the pristine weight is the live one."""
+        """Set the live weight to the masked pristine weight."""
 
     def restore(self, name: str) -> None:
-        """The pristine weight is the live one again."""
+        """Set the live weight to the pristine weight."""
 
     def load(self, block: int) -> None: ...
 
@@ -56,15 +55,15 @@ class BlockStorage(Protocol):
 
 
 def cast(model: nn.Module, dtype: torch.dtype) -> None:
-    """Every parameter in one dtype, also those that the model's author keeps in float32. Buffers stay as transformers
-    makes them: in bfloat16 the angles of rotary embeddings would be wrong by radians, far into a window."""
+    """Cast every floating-point parameter to one dtype. Buffers are kept: in bfloat16 the angles of rotary embeddings
+    would be wrong by radians at late positions."""
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)
 
 
 class InMemory:
-    """Blocks in memory, on the device or elsewhere (host memory beside a GPU)."""
+    """Blocks in memory, either on the device or in host memory."""
 
     mapped = False
     stored: Mapping[str, Tensor] = {}
@@ -74,7 +73,7 @@ class InMemory:
         self._pristine: dict[str, Tensor] = {}
         self._blocks = decoder_blocks(model)[1]
         self._device = device
-        spread = getattr(model, "hf_device_map", None)  # over several devices, by accelerate, which moves what passes
+        spread = getattr(model, "hf_device_map", None)  # accelerate moves the activations between several devices
         self._place = device if spread else next(self._blocks.parameters()).device
         self.away = self._place != device
 
@@ -107,10 +106,10 @@ class InMemory:
 
 
 class OnDisk:
-    """Blocks on disk, mapped from the model's own files where these hold the weights as the model wants them.
+    """Blocks on disk, mapped from the model's own files where their format allows.
 
-    In memory are the block that visits and the masks, a bit a weight; new weights are written to temporary files.
-    `model` has been loaded with its blocks on accelerate's device "disk", and what had to be converted in `folder`.
+    The loaded block and the masks (one bit per weight) are in memory; new weights are written to temporary files.
+    `model` is loaded with its blocks on accelerate's device "disk"; `folder` holds the converted weights.
     """
 
     away = mapped = True
@@ -126,13 +125,13 @@ class OnDisk:
         self.stored: Mapping[str, Tensor] = _Stored(model, dtype)
         with outside(model):
             cast(model, dtype)
-        self._kept = folder  # it goes when this goes
+        self._temporary = folder  # deleted with this object
         self._folder = Path(folder.name)
         self._device = device
         self._dtype = dtype
         self._layers = {layer.info.name: layer for layer in layers}
         self._edits: dict[str, Callable[[Tensor], Tensor]] = {}
-        # The room of the block that left is that of the next one: freed pieces between kept ones fragment the heap.
+        # The memory of an offloaded block is reused for the next one, since freeing it would fragment the heap.
         self._spare: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
         path, self._blocks = decoder_blocks(model)
         self._parameters: dict[int, dict[str, tuple[nn.Module, str]]] = {
@@ -143,7 +142,7 @@ class OnDisk:
             }
             for index, block in enumerate(self._blocks)
         }
-        # What stands for a parameter that is away: the same object for those that blocks share.
+        # The meta tensors that replace offloaded parameters; blocks that share a parameter share its meta tensor.
         self._absent = {
             (module, name): parameter
             for block in self._blocks
@@ -213,20 +212,20 @@ class OnDisk:
 
 
 class PackedMask:
-    """A mask [out, in], held as one bit a weight."""
+    """A mask [out, in], stored as one bit per weight."""
 
     def __init__(self, mask: Tensor) -> None:
         self._bits, self._shape = np.packbits(mask.cpu().numpy()), mask.shape
 
     def mask(self) -> Tensor:
-        """As it was, on the CPU."""
+        """The mask, bool, on the CPU."""
         return torch.from_numpy(np.unpackbits(self._bits, count=self._shape.numel()).view(bool).reshape(self._shape))
 
 
 class _Stored(Mapping[str, Tensor]):
-    """The parameters that accelerate left on disk, mapped from there where the files hold them in the wanted dtype.
+    """The parameters that accelerate left on disk, memory-mapped where the files have the dtype of the model.
 
-    accelerate's hooks, which would load and drop every matrix by itself at every use, are taken off the model.
+    Removes accelerate's hooks from the model, which would load and drop every matrix at every use.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
@@ -234,7 +233,7 @@ class _Stored(Mapping[str, Tensor]):
         self._dtype = dtype
         for path, module in model.named_modules():
             hook = getattr(module, "_hf_hook", None)
-            for weights in (getattr(each, "weights_map", None) for each in getattr(hook, "hooks", (hook,))):
+            for weights in (getattr(inner, "weights_map", None) for inner in getattr(hook, "hooks", (hook,))):
                 for name, parameter in module.named_parameters(recurse=False):
                     if parameter.is_meta and weights is not None:
                         self._read[f"{path}.{name}"] = partial(weights.__getitem__, name)

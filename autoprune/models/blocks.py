@@ -1,4 +1,4 @@
-"""Finding what is prunable in a decoder-only model: its decoder blocks, the linear matrices in them, their roles."""
+"""Finding the decoder blocks of a model, their linear matrices, and the roles of these."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -25,18 +25,21 @@ _ROLES = (
 )
 
 _ROUTER = re.compile(r"(^|\.)(gate|router|shared_expert_gate)(\.|$)")
-"""Modules that choose experts: tiny, and never pruned."""
+"""Modules that select experts, which are small and never pruned."""
+
+
+See = Callable[[LayerInfo, Tensor], None]
 
 
 class Watch(Protocol):
-    """What watches a layer until it is removed."""
+    """A hook that can be removed."""
 
     def remove(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class PrunableLayer:
-    """One prunable matrix of a live model and how to reach its weight as [out, in]."""
+    """One linear matrix of a live model, with access to its weight as [out, in]."""
 
     info: LayerInfo
     module: nn.Module
@@ -53,21 +56,21 @@ class PrunableLayer:
 
     @property
     def weight(self) -> Tensor:
-        """A view [out, in] on the parameter: writing to it writes to the model."""
+        """A writable view [out, in] of the parameter."""
         return self.oriented(self.parameter.data)
 
     def oriented(self, stored: Tensor) -> Tensor:
-        """This layer's part [out, in] of something of the parameter's shape, such as its gradient."""
+        """This layer's part [out, in] of a tensor of the parameter's shape, for example its gradient."""
         part = stored if self.expert is None else stored[self.expert]
         return part.T if self.transposed else part
 
 
 def decoder_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """The list of blocks of the model's text decoder, and its name.
+    """The name and the list of the blocks of the model's text decoder.
 
-    Of all outermost ModuleLists whose members hold linear matrices, it is one that belongs to a part with the text
-    decoder's configuration: not to a vision or audio tower, whose part has another. Of those it is the one with as many
-    blocks as that configuration says, else the longest. Raises UsageError when there is none.
+    Candidates are the outermost ModuleLists whose members hold linear matrices, in parts of the model that have the
+    text decoder's configuration, unlike vision or audio towers. Among these, the list with the configured number of
+    blocks is returned, else the longest. Raises UsageError if there is none.
     """
     lists = [
         (name, module)
@@ -86,46 +89,43 @@ def decoder_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def text_config(model: nn.Module) -> Any:
-    """The part of the model's configuration that describes its text decoder; the whole where it has no parts."""
+    """The configuration of the model's text decoder; the whole configuration if it is ambiguous."""
     config: Any = model.config
     try:
         return config.get_text_config(decoder=True)
-    except ValueError:  # it has several such parts
+    except ValueError:
         return config
 
 
 def _config_above(model: nn.Module, path: str) -> Any:
-    """The configuration of the innermost part of the model, with one of its own, that holds a submodule."""
+    """The configuration of the innermost module above a path that has its own."""
     names = path.split(".")[:-1]
     holders = (model.get_submodule(".".join(names[:count])) for count in range(len(names), -1, -1))
     return next(holder.config for holder in holders if hasattr(holder, "config"))
 
 
 def prunable_layers(model: nn.Module) -> list[PrunableLayer]:
-    """Every linear matrix inside the decoder blocks, in order of the blocks; each expert's matrices are their own.
-
-    Embeddings, the head and the routers of mixtures of experts stay dense.
-    """
+    """Every linear matrix in the decoder blocks, in order; each expert has its own. Routers of experts are excluded."""
     name, blocks = decoder_blocks(model)
     last = max(len(blocks) - 1, 1)
 
     def info(index: int, path: str, shape: tuple[int, int]) -> LayerInfo:
         return LayerInfo(f"{name}.{index}.{path}", role_of(path), index, index / last, shape, f"block.{index}")
 
-    found = []
+    layers = []
     for index, block in enumerate(blocks):
         for path, module in _linears(block):
-            found.append(
+            layers.append(
                 PrunableLayer(info(index, path, _shape(module)), module, transposed=isinstance(module, Conv1D))
             )
         for part in expert_matrices(block):
             layer = info(index, part.path, part.shape)
-            found.append(PrunableLayer(layer, part.module, part.attribute, part.expert, part.transposed))
-    return found
+            layers.append(PrunableLayer(layer, part.module, part.attribute, part.expert, part.transposed))
+    return layers
 
 
 def shared_layers(layers: Sequence[PrunableLayer]) -> set[str]:
-    """The names of layers whose weight belongs to several decoder blocks, as in Zamba."""
+    """The names of layers whose weight is shared by several decoder blocks, as in Zamba."""
     blocks: dict[nn.Parameter, set[int]] = {}
     for layer in layers:
         blocks.setdefault(layer.parameter, set()).add(layer.info.block)
@@ -133,70 +133,59 @@ def shared_layers(layers: Sequence[PrunableLayer]) -> set[str]:
 
 
 def role_of(path: str) -> str:
-    """The role of a matrix (contract.ROLES) by its module's name."""
+    """The role of a matrix (one of contract.ROLES), by the name of its module."""
     return next((role for pattern, role in _ROLES if re.search(pattern, path)), "other")
 
 
-def watch_inputs(layers: Sequence[PrunableLayer], see: Callable[[LayerInfo, Tensor], None]) -> list[Watch]:
-    """Call `see(layer, inputs [tokens, in])` whenever a layer is applied; the caller removes the watches."""
-    watches: list[Watch] = []
+def watch_inputs(layers: Sequence[PrunableLayer], see: See) -> list[Watch]:
+    """Call `see(layer, inputs [tokens, in])` whenever a layer is applied, until the returned watches are removed."""
+
+    def watch(layer: PrunableLayer) -> Watch:
+        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            see(layer.info, args[0].detach().reshape(-1, args[0].shape[-1]))
+
+        return layer.module.register_forward_pre_hook(hook)
+
+    return _watch(layers, watch, lambda info, inputs, output: see(info, inputs))
+
+
+def watch_outputs(layers: Sequence[PrunableLayer], see: See) -> list[Watch]:
+    """Call `see(layer, gradient [tokens, out])` whenever a backward pass reaches the output of a layer, until the
+    returned watches are removed."""
+
+    def on_output(info: LayerInfo, output: Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(lambda gradient: see(info, gradient.reshape(-1, gradient.shape[-1])))
+
+    def watch(layer: PrunableLayer) -> Watch:
+        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            on_output(layer.info, output)
+
+        return layer.module.register_forward_hook(hook)
+
+    return _watch(layers, watch, lambda info, inputs, output: on_output(info, output))
+
+
+def _watch(
+    layers: Sequence[PrunableLayer],
+    watch: Callable[[PrunableLayer], Watch],
+    see_expert: Callable[[LayerInfo, Tensor, Tensor], None],
+) -> list[Watch]:
+    """Watch modules by `watch`, and slices of experts by `see_expert(layer, inputs, output)`."""
     experts: dict[nn.Module, dict[tuple[str, int], LayerInfo]] = {}
     for layer in layers:
-        if layer.expert is None:
-            watches.append(layer.module.register_forward_pre_hook(_hook(layer.info, see)))
-        else:
-            experts.setdefault(layer.module, {})[layer.attribute, layer.expert] = layer.info
-    return watches + [WatchedExperts(module, _slice_hook(infos, see)) for module, infos in experts.items()]
-
-
-def watch_outputs(layers: Sequence[PrunableLayer], see: Callable[[LayerInfo, Tensor], None]) -> list[Watch]:
-    """Call `see(layer, gradient [tokens, out])` whenever a backward pass reaches what a layer returned; the caller
-    removes the watches."""
-    watches: list[Watch] = []
-    experts: dict[nn.Module, dict[tuple[str, int], LayerInfo]] = {}
-    for layer in layers:
-        if layer.expert is None:
-            watches.append(layer.module.register_forward_hook(_gradient_hook(layer.info, see)))
-        else:
+        if layer.expert is not None:
             experts.setdefault(layer.module, {})[layer.attribute, layer.expert] = layer.info
 
-    def of_experts(infos: dict[tuple[str, int], LayerInfo]) -> Callable[[str, int, Tensor, Tensor], None]:
-        def after(attribute: str, expert: int, inputs: Tensor, output: Tensor) -> None:
+    def of_module(infos: dict[tuple[str, int], LayerInfo]) -> Callable[[str, int, Tensor, Tensor], None]:
+        def see(attribute: str, expert: int, inputs: Tensor, output: Tensor) -> None:
             if (attribute, expert) in infos:
-                _on_gradient(infos[attribute, expert], output, see)
+                see_expert(infos[attribute, expert], inputs, output)
 
-        return after
+        return see
 
-    return watches + [WatchedExperts(module, of_experts(infos)) for module, infos in experts.items()]
-
-
-def _gradient_hook(info: LayerInfo, see: Callable[[LayerInfo, Tensor], None]) -> Callable[..., None]:
-    def after(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        _on_gradient(info, output, see)
-
-    return after
-
-
-def _on_gradient(info: LayerInfo, output: Tensor, see: Callable[[LayerInfo, Tensor], None]) -> None:
-    if output.requires_grad:
-        output.register_hook(lambda gradient: see(info, gradient.reshape(-1, gradient.shape[-1])))
-
-
-def _hook(info: LayerInfo, see: Callable[[LayerInfo, Tensor], None]) -> Callable[..., None]:
-    def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        see(info, args[0].detach().reshape(-1, args[0].shape[-1]))
-
-    return before
-
-
-def _slice_hook(
-    infos: dict[tuple[str, int], LayerInfo], see: Callable[[LayerInfo, Tensor], None]
-) -> Callable[[str, int, Tensor, Tensor], None]:
-    def before(attribute: str, expert: int, inputs: Tensor, output: Tensor) -> None:
-        if (attribute, expert) in infos:
-            see(infos[attribute, expert], inputs)
-
-    return before
+    modules = [watch(layer) for layer in layers if layer.expert is None]
+    return modules + [WatchedExperts(module, of_module(infos)) for module, infos in experts.items()]
 
 
 def _linears(block: nn.Module) -> Iterator[tuple[str, nn.Module]]:

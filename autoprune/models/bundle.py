@@ -1,4 +1,4 @@
-"""What a candidate may read: weights and calibration statistics of every layer, as memory-mapped files.
+"""A bundle: weights and calibration statistics of every layer, which candidates read from memory-mapped files.
 
 layers.json              {"version": 3, "layers": [LayerInfo, ...]}
 weights-N.safetensors    layer name -> [out, in] of decoder block N, the model's dtype
@@ -7,17 +7,16 @@ gradient-N.safetensors   layer name -> float32 [out, in] of decoder block N, onl
 hessian-N.safetensors    layer name -> float32 [in, in] of decoder block N, only when collected
 output_sensitivity-N.safetensors    layer name -> float32 [out] of decoder block N, only for trusted code
 
-One file per block, so that Hessians can be written as the walk makes them, and the weights of a model that is larger
-than memory as they are read: never are they held all at once.
+There is one file per block, so that Hessians, and the weights of a model that does not fit in memory, are written block
+by block.
 """
 
 import errno
 import json
 import os
 import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -29,20 +28,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError
-from autoprune.file_modes import give_usual_modes
+from autoprune.file_modes import give_usual_modes, staging_beside
 from autoprune.pruning.fields import EXPENSIVE_FIELDS
 from autoprune.pruning.layers import LayerInfo, LayerView
 
 VERSION = 3
 STATISTICS = ("input_norm", "input_mean", "input_var", "hessian_diag")
-
-
 SENSITIVITY = "output_sensitivity"
-"""What trusted code weighs errors by; no part of the contract."""
+"""Weighs the errors of output rows in trusted code; not part of the contract."""
 
 
 class Bundle:
-    """A bundle opened for reading. Tensors are mapped from the files, privately: writing to one changes no file.
+    """A bundle opened for reading. Tensors are private memory maps: writing to one does not change the file.
 
     Raises AutoPruneError when the directory is not a bundle of this version.
     """
@@ -68,7 +65,7 @@ class Bundle:
         self._by_name = {layer.name: layer for layer in self.layers}
 
     def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
-        """A layer as the contract describes it, weight in float32. `sparsity` is that of the layer's unit."""
+        """A layer with the fields of the contract, its weight in float32. `sparsity` is that of the layer's unit."""
         layer = self._by_name[name]
         expensive = {
             field.name: self._expensive[field.name, layer.block].get_tensor(name).float()
@@ -88,7 +85,7 @@ class Bundle:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the model's weights; float32 where there are none."""
+        """The dtype of the weights; float32 for a bundle without layers."""
         return self.weight(self.layers[0].name).dtype if self.layers else torch.float32
 
     def weight(self, name: str) -> Tensor:
@@ -97,12 +94,12 @@ class Bundle:
         return tensor
 
     def hessian(self, name: str) -> Tensor:
-        """The full Hessian of a layer, float32 [in, in], where it was collected."""
+        """The full Hessian of a layer, float32 [in, in], if it was collected."""
         tensor: Tensor = self._expensive["hessian", self._by_name[name].block].get_tensor(name).float()
         return tensor
 
     def output_sensitivity(self, name: str) -> Tensor:
-        """The mean squared gradient of the loss by each output of a layer, float32 [out], where it was collected."""
+        """The mean squared gradient of the loss by each output of a layer, float32 [out], if it was collected."""
         tensor: Tensor = self._expensive[SENSITIVITY, self._by_name[name].block].get_tensor(name)
         return tensor
 
@@ -115,29 +112,29 @@ class Bundle:
 def write_bundle(
     path: Path,
     layers: Sequence[LayerInfo],
-    weights: Mapping[str, Tensor],
+    weight: Callable[[str], Tensor],
     statistics: Mapping[str, Mapping[str, Tensor]],
 ) -> None:
-    """Write a bundle directory: it is there whole or not at all. An existing one is left as it is.
+    """Write a bundle directory, which is complete or absent. An existing one is kept.
 
-    `weights`: name -> [out, in], asked for block by block, each written before the next. `statistics`: name ->
-    statistic -> [in]. Raises AutoPruneError when the disk is full.
+    `weight` maps a layer's name to its weight [out, in]; one block is held at a time. `statistics`: name -> statistic
+    -> [in]. Raises AutoPruneError when the disk is full.
     """
     described: dict[str, Any] = {"version": VERSION, "layers": [asdict(layer) for layer in layers]}
     flat = {f"{layer.name}/{name}": statistics[layer.name][name] for layer in layers for name in STATISTICS}
     with _appearing_whole(path) as staging:
         (staging / "layers.json").write_text(json.dumps(described), encoding="utf-8")
         for block in sorted({layer.block for layer in layers}):
-            own = {layer.name: weights[layer.name] for layer in layers if layer.block == block}
+            own = {layer.name: weight(layer.name) for layer in layers if layer.block == block}
             _save(_of_block(staging, "weights", block), own)
         _save(staging / "statistics.safetensors", flat, torch.float32)
 
 
 def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Iterable[Mapping[str, Tensor]]]) -> None:
-    """A bundle with the files of `base` (hard links, so they cost nothing) and on-demand statistics.
+    """Write a bundle with hard links to the files of `base`, and on-demand statistics.
 
-    `expensive`: "gradient", "hessian" or SENSITIVITY -> layer name -> tensor, in parts of whole decoder blocks, each
-    written before the next is asked for. Raises AutoPruneError when the disk is full.
+    `expensive`: "gradient", "hessian" or SENSITIVITY -> parts of whole decoder blocks (layer name -> tensor), of which
+    one is held at a time. Raises AutoPruneError when the disk is full.
     """
     block_of = {layer.name: layer.block for layer in Bundle(base).layers}
     with _appearing_whole(path) as staging:
@@ -153,14 +150,14 @@ def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Iterable[Mappin
 
 
 def join_bundles(bundles: Sequence[Path], path: Path) -> None:
-    """A bundle with the files of several of the same target and text (hard links), whatever each of them has more."""
+    """Write a bundle with hard links to all files of several bundles of the same target and text."""
     with _appearing_whole(path) as staging:
         for file in {file.name: file for bundle in bundles for file in bundle.iterdir()}.values():
             _link(file, staging / file.name)
 
 
 def _link(file: Path, into: Path) -> None:
-    """A second name of a file; a copy where that cannot be, as on another disk."""
+    """Hard-link a file, or copy it where links are impossible, for example across disks."""
     try:
         os.link(file, into)
     except OSError as error:
@@ -175,17 +172,13 @@ def _of_block(path: Path, kind: str, block: int) -> Path:
 
 @contextmanager
 def _appearing_whole(path: Path) -> Iterator[Path]:
-    """A directory to fill, which then gets the name `path` unless another process was faster."""
+    """A staging directory that is renamed to `path` at the end, unless another process has created it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=path.parent))
-        try:
+        with staging_beside(path) as staging:
             yield staging
             give_usual_modes(staging)
             if not path.exists():
                 os.rename(staging, path)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         if not path.exists():
             raise AutoPruneError(f"cannot write the statistics to {path}: {error}") from None

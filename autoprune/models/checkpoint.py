@@ -1,4 +1,4 @@
-"""Whether a checkpoint holds what its model needs, as plain numbers. What it lacks, transformers would make up."""
+"""Checks that a checkpoint is complete and unquantised. transformers would initialise missing weights at random."""
 
 import json
 import logging
@@ -17,11 +17,11 @@ from autoprune.errors import UsageError
 
 logger = logging.getLogger(__name__)
 FORMS = ("model.safetensors", "pytorch_model.bin")
-"""The files of weights in the order in which transformers looks for them, each whole or as an index of its parts."""
+"""Files of weights in the order in which transformers looks for them, each a single file or an index of parts."""
 INDEX = ".index.json"
 MLX = "quantization"
 QUANTISED_KEYS = ("quantization_config", "compression_config", MLX)
-"""Where a configuration says how its weights were quantised."""
+"""Keys of a configuration that describe quantisation."""
 QUANTISED_FILES = {
     "quantize_config.json": "gptq",
     "quant_config.json": "awq",
@@ -29,29 +29,41 @@ QUANTISED_FILES = {
     "quanto_qmap.json": "quanto",
     "qmodel.pt": "hqq",
 }
-"""Where tools say so beside a configuration."""
+"""Files beside a configuration that describe quantisation, and the tools that write them."""
 QUANTISED_TENSORS = ("qweight", "weight_packed", "weight_scale", "weight_scale_inv", "absmax", "SCB", "W_q", "_blocks")
-"""How the tensors of quantised weights are named, at their end."""
+"""Endings of the names of quantised tensors."""
 NUMBERS = ("F64", "F32", "F16", "BF16", "float64", "float32", "float16", "bfloat16")
-"""The dtypes, as safetensors and torch call them, of weights that are what they are."""
+"""The dtypes of unquantised weights, as named by safetensors and torch."""
 _EXPERT = re.compile(r"(?P<experts>.*\bexperts\.)(?P<number>[0-9]{1,5})(?P<kind>\..*)")
 NAMED = 3
-"""How many tensors a line names."""
+"""Tensors that a message names."""
 
 
 def refuse_quantised(name: str, config: Mapping[str, Any], folder: Path | None) -> None:
-    """Raises UsageError for weights that were quantised, by what a configuration, as it was read, or a file in the
-    model's folder says."""
+    """Raises UsageError for a model that is quantised according to its configuration or a file in its folder."""
     methods = [*_methods(config), *_methods_beside(folder)]
     if methods:
         raise UsageError(f"{name} is quantised ({methods[0]}); give the unquantised model")
 
 
-def check_files(name: str, folder: Path) -> None:
-    """Read the headers of a folder's files of weights.
+def refuse_foreign_code(name: str, config: Mapping[str, Any]) -> None:
+    """Raises UsageError for a configuration that names compiled code on the hub.
 
-    Raises UsageError where one is missing, cut short, or holds weights that are not floating-point numbers, and where
-    one of several experts lacks what others have: transformers would number those behind it anew.
+    With the package `kernels`, whose import `autoprune/__init__.py` blocks, transformers would download and load it.
+    """
+    for key, value in _texts(config):
+        if "implementation" in key and "/" in value:
+            raise UsageError(
+                f"the configuration of {name} asks for code from the hub ({key}: {value[:100]}), which is never run; "
+                f"remove {key} from its config.json to use the code that is installed"
+            )
+
+
+def check_files(name: str, folder: Path) -> None:
+    """Check the headers of a folder's files of weights.
+
+    Raises UsageError for a file that is missing, truncated, or holds weights that are not floating-point numbers, and
+    for missing tensors of experts, after which transformers would renumber the later experts.
     """
     names: list[str] = []
     for file in _weight_files(name, folder):
@@ -72,10 +84,8 @@ def check_files(name: str, folder: Path) -> None:
 
 
 def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any]) -> None:
-    """Raises UsageError for weights that transformers made up; one line for tensors that the model has no use for.
-
-    `loading`: the `output_loading_info` of `from_pretrained`, in which what is tied, or may be left out, is no more.
-    """
+    """Raises UsageError for missing weights, which transformers initialised, and logs tensors that the model does not
+    use. `loading`: the `output_loading_info` of `from_pretrained`, which excludes tied and optional weights."""
     missing, unexpected = sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
     kind = type(model).__name__
     if packed := [key for key in unexpected if key.endswith(QUANTISED_TENSORS)]:
@@ -92,14 +102,14 @@ def check_complete(name: str, model: nn.Module, loading: Mapping[str, Any]) -> N
 
 
 def check_stored(name: str, model: nn.Module, stored: Mapping[str, Tensor]) -> None:
-    """Raises UsageError for parameters left on disk that have another shape there: transformers compares only those
-    that it loads."""
+    """Raises UsageError for parameters on disk whose shape is not the model's; transformers checks only those it
+    loads."""
     _check_shapes(name, [(key, value.shape, model.get_parameter(key).shape) for key, value in stored.items()])
 
 
 def _check_shapes(name: str, shapes: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
-    """`shapes`: of each tensor, by name, in the checkpoint and in the model."""
-    other = [f"{key} {list(there)}, not {list(wanted)}" for key, there, wanted in shapes if there != wanted]
+    """`shapes`: (name, shape in the checkpoint, shape in the model) of each tensor."""
+    other = [f"{key} {list(stored)}, not {list(expected)}" for key, stored, expected in shapes if stored != expected]
     if other:
         raise UsageError(
             f"the checkpoint {name} does not fit its config.json: {len(other)} tensors have another shape: "
@@ -108,20 +118,20 @@ def _check_shapes(name: str, shapes: Iterable[tuple[str, Sequence[int], Sequence
 
 
 def _dtypes(file: Path) -> dict[str, str]:
-    """The dtype of each tensor of a file; none where transformers is left to say what is wrong with it."""
+    """The dtype of each tensor of a file; empty for a damaged .bin file, which transformers reports."""
     if file.suffix == ".safetensors":
         with safe_open(file, framework="pt") as opened:
             return {key: opened.get_slice(key).get_dtype() for key in opened.keys()}  # noqa: SIM118 (no mapping)
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
         return {}
-    tensors = held.items() if isinstance(held, Mapping) else ()
-    return {key: str(each.dtype).removeprefix("torch.") for key, each in tensors if isinstance(each, Tensor)}
+    tensors = content.items() if isinstance(content, Mapping) else ()
+    return {key: str(tensor.dtype).removeprefix("torch.") for key, tensor in tensors if isinstance(tensor, Tensor)}
 
 
 def _weight_files(name: str, folder: Path) -> list[Path]:
-    """The files of weights that transformers would read, whether they are there or not."""
+    """The files of weights that transformers would read, existing or not."""
     for form in FORMS:
         single, index = folder / form, folder / f"{form}{INDEX}"
         if single.exists():
@@ -140,21 +150,21 @@ def _parts(name: str, index: Path) -> list[Path]:
 
 
 def _missing_experts(names: list[str]) -> Iterator[str]:
-    """What the names of an expert's tensors would be, were it as complete as the others of its block.
+    """Tensor names that an expert lacks while a later expert of its block has them.
 
-    What the last experts lack may be how the model is (LongCat's zero experts); if not, the shapes do not fit.
+    The last experts may have fewer tensors by design (LongCat's zero experts); else the shapes do not fit.
     """
-    there = set(names)
+    present = set(names)
     lasts: dict[tuple[str, str], int] = {}
     for match in filter(None, map(_EXPERT.match, names)):
         kind = match["experts"], match["kind"]
         lasts[kind] = max(lasts.get(kind, 0), int(match["number"]))
-    wanted = (f"{experts}{number}{kind}" for (experts, kind), last in lasts.items() for number in range(last))
-    yield from (name for name in wanted if name not in there)
+    expected = (f"{experts}{number}{kind}" for (experts, kind), last in lasts.items() for number in range(last))
+    yield from (name for name in expected if name not in present)
 
 
 def _methods(config: Mapping[str, Any]) -> Iterator[str]:
-    """How weights were quantised, by a configuration or any of its parts."""
+    """The quantisation methods in a configuration and its parts."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             if key in QUANTISED_KEYS and value and (key != MLX or "bits" in value):
@@ -165,7 +175,7 @@ def _methods(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _method(quantisation: Mapping[str, Any]) -> str:
     if quantisation.get("load_in_4bit") or quantisation.get("load_in_8bit"):
-        return "bitsandbytes"  # whose early versions name no method
+        return "bitsandbytes"  # early versions do not name the method
     named = quantisation.get("quant_method") or quantisation.get("quant_algo")
     return str(named) if named else f"to {quantisation.get('bits', 'fewer')} bits"
 
@@ -175,7 +185,16 @@ def _methods_beside(folder: Path | None) -> Iterator[str]:
         yield from (method for file, method in QUANTISED_FILES.items() if (folder / file).exists())
 
 
+def _texts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The dotted keys and values of all strings in a configuration."""
+    for key, value in config.items():
+        if isinstance(value, str):
+            yield key, value
+        elif isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", text) for inner, text in _texts(value))
+
+
 def some(names: Collection[str]) -> str:
-    """The first few of them, and how many more there are."""
+    """The first few names, and the number of the others."""
     shown = ", ".join(list(names)[:NAMED])
     return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown

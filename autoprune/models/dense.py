@@ -1,4 +1,4 @@
-"""Which matrices of the decoder blocks no algorithm prunes, whatever it needs, so that budgets compare."""
+"""Matrices of the decoder blocks that are not pruned under any algorithm, so that budgets are comparable."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -8,24 +8,24 @@ from torch import nn
 from autoprune.models.blocks import PrunableLayer, decoder_blocks, shared_layers
 
 NOTABLE = 0.1
-"""Share of the weights of the blocks from which on it is said that they are in modules of an unknown kind."""
+"""Share of the blocks' weights in modules of an unknown kind above which they are reported."""
 NAMED = 8
-"""How many kinds a line names."""
+"""Kinds of modules that a message names."""
 
 
 def stay_dense(model: nn.Module, layers: Sequence[PrunableLayer], applied: Collection[str]) -> list[str]:
-    """A line on each kind, for the screen. `layers`: all linear matrices; `applied`: those that the model calls."""
+    """One message per reason. `layers`: all linear matrices; `applied`: the names of those that the model calls."""
     shared = shared_layers(layers)
     idle = {layer.info.name for layer in layers} - shared - set(applied)
     path, blocks = decoder_blocks(model)
-    known = {layer.parameter for layer in layers}
+    prunable = {layer.parameter for layer in layers}
     unknown = {
         f"{path}.{index}.{inside}.{name}": parameter.numel()
         for index, block in enumerate(blocks)
         for inside, module in block.named_modules()
         if not isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
         for name, parameter in module.named_parameters(recurse=False)
-        if parameter.ndim > 1 and parameter not in known
+        if parameter.ndim > 1 and parameter not in prunable
     }
     share = sum(unknown.values()) / sum(parameter.numel() for parameter in blocks.parameters())
     lines = [
@@ -40,6 +40,6 @@ def stay_dense(model: nn.Module, layers: Sequence[PrunableLayer], applied: Colle
 
 
 def _kinds(names: Collection[str]) -> str:
-    """Names with `*` for the numbers in them, each once; the first few of many."""
+    """The distinct names with `*` for numbers, at most NAMED of them."""
     kinds = sorted({re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in names})
     return ", ".join(kinds[:NAMED]) + (f" and {len(kinds) - NAMED} more" if len(kinds) > NAMED else "")

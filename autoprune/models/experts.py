@@ -1,8 +1,7 @@
-"""Mixture-of-experts blocks whose experts are stacked in one parameter [experts, out, in]: finding and watching them.
+"""Mixture-of-experts blocks whose experts are stacked in parameters of three dimensions, [experts, out, in].
 
-Transformers keeps the experts of a block in one module with parameters of three dimensions. Each expert's slice is a
-matrix of its own here. What a slice is applied to is seen while the module runs in its plain (`eager`) form, which
-applies one expert after the other.
+Each expert's slice is treated as a matrix of its own. The inputs of a slice are observed while the module runs in its
+`eager` implementation, which applies one expert after the other.
 """
 
 import re
@@ -46,24 +45,24 @@ def expert_matrices(block: nn.Module) -> Iterator[ExpertMatrix]:
 
 
 def kind_of(layer: LayerInfo) -> tuple[int, str]:
-    """What the matrices of a block's experts have in common, stacked or not: block, and name without their numbers."""
+    """A key that the same matrix of all experts of a block shares: block, and name without the expert's number."""
     return layer.block, _NUMBER.sub("*", layer.name)
 
 
 def stacked_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters [experts, ., .] that a module holds itself, if transformers can run its experts one by one."""
+    """The parameters [experts, ., .] of a module that transformers can run expert by expert."""
     if not hasattr(module, "is_transposed"):
         return {}
     return {name: parameter for name, parameter in module.named_parameters(recurse=False) if parameter.ndim == 3}
 
 
 class WatchedExperts:
-    """While it lasts, `see(attribute, expert, inputs [tokens, in], output [tokens, out])` is called after every product
-    with a slice; the inputs are detached, the output is the product itself."""
+    """Calls `see(attribute, expert, inputs [tokens, in], output [tokens, out])` after every product with a slice, until
+    it is removed. Inputs are detached; the output is the product itself."""
 
     def __init__(self, module: nn.Module, see: Callable[[str, int, Tensor, Tensor], None]) -> None:
         self._module = module
-        self._before = module.__dict__.get("forward")  # accelerate's, say
+        self._before = module.__dict__.get("forward")  # set by accelerate, for example
         run = module.forward
         config: Any = module.config
 
@@ -79,7 +78,7 @@ class WatchedExperts:
         module.forward = forward
 
     def remove(self) -> None:
-        """End the watch."""
+        """Restore the module's own `forward`."""
         if self._before is None:
             del self._module.forward
         else:
@@ -87,7 +86,7 @@ class WatchedExperts:
 
 
 class _SliceProducts(TorchFunctionMode):
-    """Sees the products whose right factor lies inside one of the stacked parameters."""
+    """Observes products whose right factor is a slice of one of the stacked parameters."""
 
     def __init__(self, stacked: dict[str, nn.Parameter], see: Callable[[str, int, Tensor, Tensor], None]) -> None:
         super().__init__()

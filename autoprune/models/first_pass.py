@@ -1,6 +1,6 @@
-"""The first forward pass of a target: how its decoder blocks are called, and which of its layers tokens go through.
+"""A short forward pass when a target is loaded: how its decoder blocks are called, and which layers are applied.
 
-It is short, made once when a target is loaded, and what it finds decides what is prunable.
+Its result decides which layers are prunable.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, first_line
 from autoprune.models.blocks import PrunableLayer, decoder_blocks, watch_inputs
 from autoprune.models.experts import kind_of
 from autoprune.models.passages import Form
@@ -26,12 +26,11 @@ TOKENS = 16
 
 @dataclass
 class FirstPass:
-    """What a pass over `tokens` [2, TOKENS] found.
+    """The result of a pass over `tokens` [2, TOKENS].
 
-    `finite`, `causal`: the logits; causal are they where no position depends on later ones, which fails for encoders.
-    `idle`: the blocks that were not called. `applied`: the names of the layers that are called as modules. `forms`: how
-    each block's output is made of hidden states. `fault`: why the blocks cannot be passed one by one, or None.
-    `walked`: whether passing the blocks one by one was found to compute the same (`walk_check`).
+    `finite`, `causal`: properties of the logits; they are causal if no position depends on later ones. `idle`: blocks
+    that were not called. `applied`: names of the layers that were called. `forms`: the structure of each block's
+    output. `fault`: why the blocks cannot be passed one by one, or None. `walked`: whether `walk_check` has succeeded.
     """
 
     tokens: Tensor
@@ -45,10 +44,7 @@ class FirstPass:
 
 
 def first_pass(target: "Target", layers: Sequence[PrunableLayer]) -> FirstPass:
-    """Pass a few tokens through the whole model, watching these layers of its blocks.
-
-    Raises UsageError for a model that takes more than tokens.
-    """
+    """Pass a few tokens through the model and watch the given layers. Raises UsageError if it needs other inputs."""
     path, listed = decoder_blocks(target.model)
     blocks = list(dict.fromkeys(listed))
     watcher = _Watcher(path, len(blocks))
@@ -66,7 +62,7 @@ def first_pass(target: "Target", layers: Sequence[PrunableLayer]) -> FirstPass:
 
 
 def _probe(vocabulary: int) -> Tensor:
-    """Two rows of random tokens, the same at every call, which differ in their second half only."""
+    """Two fixed rows of random tokens that differ in their second half only."""
     tokens = torch.randint(vocabulary, (2, TOKENS), generator=torch.Generator().manual_seed(0))
     tokens[1, : TOKENS // 2] = tokens[0, : TOKENS // 2]
     return tokens
@@ -78,21 +74,20 @@ def _logits(target: "Target", tokens: Tensor) -> Tensor:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
         kind = type(target.model).__name__
-        raise UsageError(f"{target.name}: {kind} cannot be run on text alone ({reason})") from None
+        raise UsageError(f"{target.name}: {kind} cannot be run on text alone ({first_line(error)})") from None
     return logits
 
 
 def _causal(logits: Tensor) -> bool:
     first, second = logits[:, : TOKENS // 2].float()
-    # The same sums in the same order, but for experts that take other tokens along.
+    # Both rows compute the same sums in the same order, except in experts, which batch different tokens.
     tolerance = 1e-4 if logits.dtype == torch.float32 else 1e-2
     return float((first - second).abs().max()) <= tolerance * float(first.abs().max())
 
 
 class _Watcher:
-    """Notes in which order blocks are called, and within which of them layers are."""
+    """Records the order in which blocks are called, and the block in which each layer is applied."""
 
     def __init__(self, path: str, blocks: int) -> None:
         self.applied: set[str] = set()
@@ -126,12 +121,12 @@ class _Watcher:
 
     @property
     def idle(self) -> list[int]:
-        """The blocks that were not called."""
+        """Blocks that were not called."""
         return sorted(set(range(self._blocks)) - set(self._order))
 
     @property
     def fault(self) -> str | None:
-        """What of the order the walk could not follow."""
+        """Why a walk cannot follow the recorded order, or None."""
         repeated = sorted({index for index in self._order if self._order.count(index) > 1})
         if self.idle:
             return f"{self._path}.{self.idle[0]} is not called"
@@ -145,6 +140,7 @@ class _Watcher:
 
 
 def _with_siblings(layers: Sequence[PrunableLayer], applied: set[str]) -> frozenset[str]:
-    """The applied layers and those of experts that no token happened to choose, while another of their kind was."""
+    """The applied layers, and layers of experts that no token was routed to while another expert of the block applied
+    the same matrix."""
     kinds = {kind_of(layer.info) for layer in layers if layer.info.name in applied}
     return frozenset(layer.info.name for layer in layers if kind_of(layer.info) in kinds)

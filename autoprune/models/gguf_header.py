@@ -1,7 +1,7 @@
-"""The header of a GGUF file, walked before anything else reads the file: its counts and lengths are what they say.
+"""Validation of the header of a GGUF file, before other libraries read it.
 
-The readers behind this take the file at its word: one that was cut off, or written to do harm, makes them loop for
-hours, take all memory, or fail somewhere in the middle. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+These trust the counts and lengths in the file: a truncated or malicious one makes them loop for hours, exhaust memory
+or fail midway. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 import math
@@ -16,13 +16,13 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 STRING, ARRAY = 8, 9
 WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-"""Bytes of a value, by its type."""
+"""Bytes per value, by type."""
 MOST_DIMENSIONS = 4
 LONGEST_NAME = 1 << 16
 
 
 def check_gguf(path: Path, named: str) -> int:
-    """How many tensors the file holds. Raises UsageError for one that cannot be read: `named`, and the reason."""
+    """The number of tensors in the file. Raises UsageError with `named` and the reason for an unreadable file."""
     try:
         if path.exists() and not path.is_file():
             raise UsageError(f"{named} is no GGUF file but {'a directory' if path.is_dir() else 'a pipe or a device'}")
@@ -39,14 +39,14 @@ def check_gguf(path: Path, named: str) -> int:
 
 @cache
 def _sizes() -> dict[int, tuple[int, int]]:
-    """Of a type of tensor: how many elements a block holds, and in how many bytes."""
+    """Type of tensor -> (elements, bytes) per block."""
     from gguf.constants import GGML_QUANT_SIZES
 
     return {int(kind): size for kind, size in GGML_QUANT_SIZES.items()}
 
 
 class _Walk:
-    """Where in the header we are. Raises ValueError for what cannot be."""
+    """A position in the header. Raises ValueError for invalid content."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
@@ -55,7 +55,7 @@ class _Walk:
 
     def tensors(self) -> int:
         if self._number("I") not in VERSIONS:
-            self._at, self._order = len(MAGIC), ">"  # of a machine with the other order of bytes
+            self._at, self._order = len(MAGIC), ">"  # big-endian
             if (version := self._number("I")) not in VERSIONS:
                 raise ValueError(f"its version is none of {VERSIONS} (read as big-endian: {version})")
         count, fields = self._number("Q"), self._number("Q")
@@ -93,7 +93,7 @@ class _Walk:
         return offset, elements // block * width
 
     def _value(self, kind: int, inner: bool = False) -> None:
-        """Pass over a value."""
+        """Skip a value."""
         if kind in WIDTHS:
             self._skip(WIDTHS[kind])
         elif kind == STRING:

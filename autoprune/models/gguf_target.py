@@ -1,4 +1,4 @@
-"""Targets that come as a GGUF file: the built-in ones, and a file of the user's own; each is converted once."""
+"""Targets from GGUF files, built-in or the user's own, which are converted to safetensors once."""
 
 import logging
 import os
@@ -16,21 +16,21 @@ from autoprune.models.silence import silence_transformers
 logger = logging.getLogger(__name__)
 SUFFIX = ".gguf"
 LARGE = 500_000_000
-"""Bytes of a file that is converted to bfloat16; a smaller one becomes float32, which loses nothing."""
+"""Bytes above which a file is converted to bfloat16; smaller files are converted to float32 without loss."""
 GROWTH = {"float32": 7, "bfloat16": 4}
-"""At most, from a file of 4 bits a weight."""
+"""Upper bound of the growth, from a file of 4 bits per weight."""
 
 
 def is_gguf_target(name: str) -> bool:
-    """Whether a target's name is built-in or that of a GGUF file."""
+    """Whether a target is built in or a GGUF file."""
     return name in KNOWN or name.lower().endswith(SUFFIX)
 
 
 def gguf_target(name: str) -> Path:
-    """The directory of the converted model, made on first use (a minute or two) in the cache.
+    """The directory of the converted model in the cache, created on first use (a minute or two).
 
-    Raises DownloadError when a built-in model cannot be had or the disk is full, UsageError for what is no GGUF file,
-    and for what another user converted and keeps to themselves.
+    Raises DownloadError when the download fails or the disk is full, UsageError for a file that is not GGUF and for a
+    conversion that belongs to another user and cannot be read.
     """
     folder = cache_dir() / "models" / name if name in KNOWN else None
     if folder is not None and folder.exists():
@@ -44,7 +44,7 @@ def gguf_target(name: str) -> Path:
     with staging_for(folder, GROWTH[dtype] * size) as staging:
         if not folder.exists():
             logger.info(f"converting {gguf.name} to safetensors ({dtype}) in {folder} (once, a minute or two)")
-            # Each tensor is dequantised, then put into the model.
+            # One step to dequantise each tensor, one to load it into the model.
             with progress(f"converting {gguf.stem}", 2 * tensors, "steps") as advance:
                 _convert(gguf, staging / "model", dtype, advance)
             give_usual_modes(staging / "model")
@@ -53,14 +53,14 @@ def gguf_target(name: str) -> Path:
 
 
 def _check_readable(folder: Path) -> None:
-    """safetensors says of a file that another user keeps to themselves that there is none. Raises UsageError."""
+    """Raises UsageError for files without read permission, which safetensors reports as missing."""
     for file in folder.iterdir():
         if not os.access(file, os.R_OK):
             raise UsageError(f"{file} is another user's and cannot be read; set AUTOPRUNE_CACHE to another directory")
 
 
 def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None]) -> None:
-    """Dequantise and save what from_pretrained loads; one copy of the weights in `dtype` is in memory."""
+    """Dequantise a file and save it as a Hugging Face directory; one copy of the weights in `dtype` is in memory."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
@@ -69,7 +69,7 @@ def _convert(gguf: Path, into: Path, dtype: str, advance: Callable[[int], None])
             **where, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
         )
         check_complete(str(gguf), model, loading)
-        # It is saved as an ordinary model: as one that came from a GGUF file it refuses to be.
+        # Models loaded from a GGUF file refuse to be saved.
         model.hf_quantizer = None
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config

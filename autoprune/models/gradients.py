@@ -23,13 +23,13 @@ def collect_output_sensitivity(
 ) -> dict[str, Tensor]:
     """Mean squared gradient of the causal loss by each output of a layer, float32 [out], of every layer.
 
-    The loss is the sum over a window's positions, the mean is over the calibration tokens: the diagonal of the Fisher
-    information of a layer's outputs (LeCun, Denker and Solla 1990), by which a squared error of an output becomes an
-    estimate of the loss that it costs. An expert's outputs for tokens that it did not see count as 0. `windows`: token
-    windows [samples, seqlen]; `blocks`: the layers of these decoder blocks alone.
+    The loss is summed over a window's positions, the mean is over the calibration tokens. This is the diagonal of the
+    Fisher information of a layer's outputs (LeCun, Denker and Solla 1990), which turns the squared error of an output
+    into an estimate of its cost in loss. An expert's outputs count as 0 for tokens that were not routed to it.
+    `windows`: [samples, seqlen]; `blocks`: limits the layers to these decoder blocks.
 
-    Each block is computed once more in the backward pass, so that besides the model only hidden states and one block's
-    activations are held, and blocks may live elsewhere than on the device.
+    Each block is recomputed in the backward pass, so that only hidden states and one block's activations are held
+    beside the model, and blocks can be offloaded.
     """
     layers = [layer for layer in target.prunable if blocks is None or layer.info.block in blocks]
     sums = {layer.info.name: torch.zeros(layer.info.shape[0], device=target.device) for layer in layers}
@@ -42,7 +42,11 @@ def collect_output_sensitivity(
             stack.callback(watch.remove)
         embedding: Any = target.model.get_input_embeddings()  # type: ignore[operator]
         stack.callback(embedding.register_forward_hook(_begin_graph).remove)
-        stack.enter_context(patched_blocks(list(decoder_blocks(target.model)[1]), _recomputed))
+        blocks_of_model = list(decoder_blocks(target.model)[1])
+        recomputed = patched_blocks(
+            blocks_of_model, lambda _, forward: partial(checkpoint, forward, use_reentrant=False)
+        )
+        stack.enter_context(recomputed)
         for window in windows:
             tokens = window.unsqueeze(0).to(target.device)
             loss = target.model(tokens, labels=tokens, use_cache=False).loss * (tokens.numel() - 1)
@@ -52,24 +56,19 @@ def collect_output_sensitivity(
 
 
 def _begin_graph(module: object, args: object, output: Tensor) -> Tensor:
-    """No parameter needs a gradient, so the graph begins at the embedded tokens."""
-    return output.detach().requires_grad_(True).clone()  # a copy, which the model may change in place
-
-
-def _recomputed(index: int, forward: Callable[..., Any]) -> Callable[..., Any]:
-    return partial(checkpoint, forward, use_reentrant=False)
+    """The autograd graph begins at the embeddings, since no parameter requires a gradient."""
+    return output.detach().requires_grad_(True).clone()  # a copy that the model may change in place
 
 
 def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, Tensor]:
     """Mean absolute gradient of the causal loss over windows, float32 [out, in], of every layer.
 
-    One backward pass per window reaches every layer, so the sums of all of them, a second model in float32, are kept
-    beside the model; a gradient itself only until it is added to them. Raises UsageError where blocks are not on the
-    device.
+    The sums of all layers are held beside the model, as much as the model in float32. Raises UsageError if blocks are
+    offloaded.
     """
     target.need_whole("the gradient")
     sums = {layer.info.name: torch.zeros(layer.info.shape, device=target.device) for layer in target.prunable}
-    of_parameter: dict[Tensor, list[PrunableLayer]] = defaultdict(list)  # a tensor may hold all experts of a block
+    of_parameter: dict[Tensor, list[PrunableLayer]] = defaultdict(list)  # one parameter can hold all experts
     for layer in target.prunable:
         of_parameter[layer.parameter].append(layer)
     with ExitStack() as stack:
@@ -85,7 +84,7 @@ def collect_gradients(target: Target, windows: Tensor, advance: Advance = lambda
 
 
 def _add_gradient(layers: Sequence[PrunableLayer], sums: dict[str, Tensor], parameter: Tensor) -> None:
-    """Add the size of a parameter's gradient to its layers' sums and drop it, as soon as the backward pass made it."""
+    """Add the absolute gradient of a parameter to the sums of its layers, and free it."""
     for layer in layers:
         if parameter.grad is not None:
             sums[layer.info.name] += layer.oriented(parameter.grad).float().abs()

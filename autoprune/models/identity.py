@@ -1,4 +1,4 @@
-"""What a model is, as a hash: its class, its configuration and all of its values. Measurements are kept under it."""
+"""The fingerprint of a model: a hash over its class, configuration and values, under which measurements are stored."""
 
 import ctypes
 import hashlib
@@ -32,12 +32,11 @@ NOT_COMPUTED_WITH = frozenset(GenerationConfig().to_dict()) - {"pad_token_id"} |
     "transformers_version",
     "use_bfloat16",
 }
-"""Names in a configuration that change nothing about a forward pass: how text is generated, how weights were
-initialised, which files and versions it comes from. The dtype is that of the values. Positions may depend on the
-padding token."""
+"""Configuration keys that do not affect a forward pass: generation, initialisation, files and versions. The dtype is
+that of the values. The padding token is not among them, since positions can depend on it."""
 ALSO_NOT = re.compile(r"name_or_path$|dropout|pdrop|layerdrop")
 IMPLEMENTATIONS = ("_attn_implementation", "_experts_implementation")
-"""Of one and the same sum, whose last bits differ."""
+"""Implementations of the same computation that differ in the last bits."""
 
 
 def checksum(
@@ -47,7 +46,7 @@ def checksum(
 ) -> str:
     """A hash over class, configuration, parameters and persistent buffers (16 hex digits).
 
-    `stored`: by name, the values of those that are not in memory. `see` is called with each name and its values.
+    `stored`: values of parameters that are not in memory, by name. `see(name, values)` is called for each tensor.
     """
     digest = hashlib.sha256(json.dumps(described(model), sort_keys=True).encode())
     for name, tensor in _state(model):
@@ -59,14 +58,14 @@ def checksum(
 
 
 def described(model: nn.Module) -> dict[str, Any]:
-    """What a forward pass depends on beside the model's values, as plain data, the same however it was written down."""
+    """All that a forward pass depends on except the model's values, as normalised plain data."""
     config: Any = model.config
     ways = {name.strip("_"): _plain(getattr(config, name, None)) for name in IMPLEMENTATIONS}
     return {"class": type(model).__name__, "configuration": _plain(config), **ways}
 
 
 def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and persistent buffers by name; what is shared has one name."""
+    """Parameters and persistent buffers by name; shared ones appear once."""
     yield from model.named_parameters()
     persistent = model.state_dict(keep_vars=True).keys()
     yield from ((name, buffer) for name, buffer in model.named_buffers() if name in persistent)
@@ -76,15 +75,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, PreTrainedConfig):
         value = value.to_dict()
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items() if _counts(str(key))}
+        return {str(key): _plain(item) for key, item in value.items() if _counts(str(key))}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
     if isinstance(value, int) and not isinstance(value, bool):
-        return float(value)  # 10000 and 10000.0 are one number to a model, and two in JSON
+        return float(value)  # 10000 and 10000.0 are the same to a model, but not in JSON
     if isinstance(value, float):
-        return ctypes.c_float(value).value  # as GGUF files keep them, and as they are computed with
+        return ctypes.c_float(value).value  # the precision of GGUF files and of the computation
     return value if isinstance(value, bool | str | None) else str(value)
 
 

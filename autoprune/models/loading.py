@@ -1,4 +1,4 @@
-"""Loading a causal language model: where from, on which device, in which dtype; every refusal in one line."""
+"""Loading a causal language model from any source, and choosing its device and dtype."""
 
 import logging
 import os
@@ -15,11 +15,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from autoprune.downloads import hub_answers
-from autoprune.errors import UsageError
-from autoprune.models.checkpoint import check_complete, check_files, refuse_quantised
+from autoprune.errors import UsageError, first_line
+from autoprune.models.checkpoint import check_complete, check_files, refuse_foreign_code, refuse_quantised
 from autoprune.models.gguf_files import KNOWN
 from autoprune.models.gguf_target import gguf_target, is_gguf_target
-from autoprune.models.local_code import refuse_foreign_code
 from autoprune.models.malloc import keep_freed_memory
 from autoprune.models.silence import silence_transformers
 from autoprune.pruning.threads import one_thread
@@ -27,7 +26,7 @@ from autoprune.pruning.threads import one_thread
 logger = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BALANCED = "balanced"
-"""The device that is all GPUs: accelerate spreads the model over them."""
+"""The device setting with which accelerate spreads the model over all GPUs."""
 PROBE_TOKENS = 256
 FAULTS = (
     ArithmeticError,
@@ -44,18 +43,19 @@ FAULTS = (
     ValueError,
     pickle.UnpicklingError,
 )
-"""What transformers raises for a model that is not there, is damaged, or describes itself wrongly."""
+"""What transformers raises for a model that is missing or damaged, or has an invalid configuration."""
 PLACE = "pretrained_model_name_or_path"
 
 
 def load_model(
     name: str, dtype: torch.dtype | str, device_map: str | dict[str, Any] | None = None, folder: Path | None = None
 ) -> tuple[nn.Module, Any]:
-    """A causal language model and its tokenizer: from a directory, the hub (or its cache), a GGUF file, or built in.
+    """Load a causal language model and its tokenizer from a directory, the hub (or its cache), a GGUF file, or by a
+    built-in name.
 
-    `dtype` "auto" keeps what the files hold. `device_map` as accelerate takes it; what it leaves on disk and the files
-    do not hold as the model wants it, is converted into `folder`. Code that comes with a model is never run. Raises
-    UsageError when there is no such model, when it cannot be read, or when its files lack some of its weights.
+    `dtype` "auto" keeps that of the files. `device_map`: see accelerate; weights on disk that must be converted are
+    written to `folder`. Code that comes with a model is never run. Raises UsageError if the model is missing,
+    unreadable or incomplete.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -71,24 +71,24 @@ def load_model(
 
 
 def empty_model(name: str) -> nn.Module:
-    """The model as its configuration describes it, without any values: on torch's device "meta". Raises UsageError."""
+    """The model without values, on torch's device "meta", from its configuration. Raises UsageError."""
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with _explained(name), silence_transformers():
-        where = _where(name)  # a GGUF file is converted first, with its values
+        where = _where(name)  # converts a GGUF file first
         if Path(where[PLACE]).is_dir():
             check_files(name, Path(where[PLACE]))
         config = AutoConfig.from_pretrained(**where)
         with init_empty_weights(include_buffers=False):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    model.tie_weights()  # what is tied is one parameter again, which it is not while weights are left empty
+    model.tie_weights()  # tied parameters are separate while weights are empty
     empty: nn.Module = model
     return empty.eval().requires_grad_(False)
 
 
 def weight_files(name: str) -> list[Path]:
-    """The files of a model's weights on this machine; none of a hub's model that was not downloaded yet."""
+    """The local files of a model's weights; empty for a model of the hub that is not downloaded."""
     from transformers.utils import cached_file
 
     with _explained(name), silence_transformers():
@@ -99,7 +99,7 @@ def weight_files(name: str) -> list[Path]:
 
 
 def stored_dtype(name: str) -> torch.dtype:
-    """The dtype of a model's files, as its configuration says; float32 if it says nothing. Raises UsageError."""
+    """The dtype in a model's configuration, float32 by default. Raises UsageError."""
     from transformers import AutoConfig
 
     with _explained(name), silence_transformers():
@@ -108,9 +108,9 @@ def stored_dtype(name: str) -> torch.dtype:
 
 
 def _where(name: str) -> dict[str, Any]:
-    """What transformers' `from_pretrained` needs to know to find a model and to run no code of it.
+    """Arguments of transformers' `from_pretrained` that find a model and disable its code.
 
-    Raises UsageError for a file, for what is quantised, and for what asks for code from the hub.
+    Raises UsageError for a file, a quantised model, and a model that needs code from the hub.
     """
     from transformers import PreTrainedConfig
 
@@ -127,7 +127,7 @@ def _where(name: str) -> dict[str, Any]:
 
 
 def choose_device(device: str) -> torch.device:
-    """`auto`: the first GPU if there is one; `balanced`: the first of all. Raises UsageError for what is not there."""
+    """`auto`: the first GPU, else the CPU; `balanced`: the first GPU. Raises UsageError for a missing device."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device == BALANCED:
@@ -136,24 +136,24 @@ def choose_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {device!r} cannot be used: {_first_line(error)}") from None
+        raise UsageError(f"device {device!r} cannot be used: {first_line(error)}") from None
     return chosen
 
 
 def faster_dtype(shapes: Sequence[tuple[int, int]], device: torch.device) -> torch.dtype:
-    """float32, or bfloat16 where products with matrices of these shapes [out, in] are clearly faster in it there.
-
-    They are those of a decoder block. On a CPU processor time decides, which is the same on a busy machine.
-    """
+    """bfloat16 if matrix products of these shapes [out, in], those of a decoder block, are clearly faster in it, else
+    float32. On a CPU, processor time is compared, which does not depend on the load of the machine."""
     weights = [torch.randn(shape, device=device) for shape in shapes]
     seconds = {}
     for name in ("float32", "bfloat16"):
         matrices = [weight.to(DTYPES[name]) for weight in weights]
-        inputs = [torch.ones(PROBE_TOKENS, each.shape[1], dtype=each.dtype, device=each.device) for each in matrices]
+        inputs = [
+            torch.ones(PROBE_TOKENS, matrix.shape[1], dtype=matrix.dtype, device=matrix.device) for matrix in matrices
+        ]
         with one_thread():
             seconds[name] = min(_timed(matrices, inputs) for _ in range(5))
     chosen = "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"
-    probe = ", ".join(f"{name} {1000 * each:.1f} ms" for name, each in seconds.items())
+    probe = ", ".join(f"{name} {1000 * duration:.1f} ms" for name, duration in seconds.items())
     logger.info(f"dtype {chosen} (probe, one decoder block and {PROBE_TOKENS} tokens: {probe})")
     return DTYPES[chosen]
 
@@ -162,8 +162,8 @@ def _timed(matrices: list[Tensor], inputs: list[Tensor]) -> float:
     on_cpu = matrices[0].device.type == "cpu"
     clock = time.thread_time if on_cpu else time.perf_counter
     started = clock()
-    for matrix, each in zip(matrices, inputs, strict=True):
-        each @ matrix.T
+    for matrix, batch in zip(matrices, inputs, strict=True):
+        batch @ matrix.T
     if matrices[0].is_cuda:
         torch.cuda.synchronize()
     return clock() - started
@@ -171,11 +171,11 @@ def _timed(matrices: list[Tensor], inputs: list[Tensor]) -> float:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Turn what transformers raises for a model that is not there or not readable into one line."""
+    """Turn the errors of transformers for a missing or unreadable model into a UsageError of one line."""
     try:
         yield
     except FAULTS as error:
-        if os.path.exists(name) or name in KNOWN:  # of a Path it raises for what is too long for a name
+        if os.path.exists(name) or name in KNOWN:  # unlike Path.exists, it does not raise for very long names
             raise UsageError(f"the model in {name} cannot be loaded: {_reason(error)}") from None
         hub = "the hub has none" if hub_answers() else "the hub cannot be reached and its cache has none"
         raise UsageError(
@@ -193,8 +193,4 @@ def _reason(error: BaseException) -> str:
         return f"{error} is unknown"[:300]
     if "automatic conversion of the weights" in str(error):
         return "tensors that make up one of its matrices are missing, or do not fit together"
-    return _first_line(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+    return first_line(error)

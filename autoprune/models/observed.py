@@ -1,4 +1,4 @@
-"""Weights of a live model beside statistics in memory: what scores read without a bundle on disk."""
+"""The weights of a live model with statistics in memory, as an alternative to a bundle on disk."""
 
 import shutil
 import tempfile
@@ -16,10 +16,10 @@ from autoprune.pruning.layers import LayerInfo, LayerView
 
 
 class Observed:
-    """Some layers of a model: their weights as they are now, and statistics by layer and name.
+    """Some layers of a model with their present weights and their statistics.
 
-    `statistics`: layer name -> those of the contract ([in]), and gradient [out, in] or hessian [in, in] where they
-    were collected. A weight's view is computed when it is asked for and not kept.
+    `statistics`: layer name -> the statistics of the contract ([in]), and gradient [out, in] or hessian [in, in] if
+    they were collected. Views are computed on demand and not cached.
     """
 
     def __init__(self, layers: Sequence[PrunableLayer], statistics: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -29,35 +29,39 @@ class Observed:
         self._folder: Path | None = None
 
     def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
-        """A layer as the candidate's contract describes it, on the device of its weight."""
+        """A layer with the fields of the contract, on the device of its weight."""
         layer = self._by_name[name]
         weight = layer.weight.float()
-        known: dict[str, Any] = {
+        statistics: dict[str, Any] = {
             statistic: tensor.to(weight.device) for statistic, tensor in self._statistics[name].items()
         }
         facts = {"name": name, "role": layer.info.role, "depth": layer.info.depth}
-        return LayerView(weight=weight, **known, **facts, sparsity=sparsity, pattern=pattern)
+        return LayerView(weight=weight, **statistics, **facts, sparsity=sparsity, pattern=pattern)
 
     @cached_property
     def path(self) -> Path:
-        """A bundle directory with the same content, for those who read files only; `close` removes it."""
+        """A bundle directory with the same content, for sandboxes; `close` removes it."""
         self._folder = Path(tempfile.mkdtemp(prefix="autoprune-"))
-        named = [
-            each.name for each in EXPENSIVE_FIELDS if all(each.name in known for known in self._statistics.values())
+        kinds = [
+            field.name
+            for field in EXPENSIVE_FIELDS
+            if all(field.name in by_statistic for by_statistic in self._statistics.values())
         ]
         basic = {
-            name: {statistic: tensor.clone() for statistic, tensor in known.items() if statistic in STATISTICS}
-            for name, known in self._statistics.items()
+            name: {statistic: tensor.clone() for statistic, tensor in by_statistic.items() if statistic in STATISTICS}
+            for name, by_statistic in self._statistics.items()
         }
-        weights = {name: layer.weight for name, layer in self._by_name.items()}
-        write_bundle(self._folder / "basic", self.layers, weights, basic)
-        if not named:
+        write_bundle(self._folder / "basic", self.layers, lambda name: self._by_name[name].weight, basic)
+        if not kinds:
             return self._folder / "basic"
-        expensive = {kind: [{name: known[kind].clone() for name, known in self._statistics.items()}] for kind in named}
+        expensive = {
+            kind: [{name: by_statistic[kind].clone() for name, by_statistic in self._statistics.items()}]
+            for kind in kinds
+        }
         widen_bundle(self._folder / "basic", self._folder / "wide", expensive)
         return self._folder / "wide"
 
     def close(self) -> None:
-        """Remove what `path` wrote."""
+        """Remove the directory of `path`."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,5 +1,4 @@
-"""What the first pass of a target that was just loaded must show: outputs that are finite and causal, and come of its
-decoder blocks."""
+"""Checks on the first pass of a target: its outputs must be finite and causal, and use the decoder blocks."""
 
 from typing import TYPE_CHECKING
 
@@ -11,36 +10,36 @@ if TYPE_CHECKING:
 
 
 def check_outputs(target: "Target") -> None:
-    """Raises UsageError for weights or outputs that are not finite, for a model that is not causal (an encoder), for
-    one whose decoder blocks a pass over text does not reach, and for one without a layer that can be pruned."""
+    """Raises UsageError for weights or outputs that are not finite, a model that is not causal, decoder blocks that a
+    pass over text does not call, and a model without prunable layers."""
     kind = type(target.model).__name__
     path, blocks = decoder_blocks(target.model)
     if any(name.startswith(f"{path}.") for name in target.damaged):
         raise UsageError(not_finite(target))
-    seen = target.first_pass
-    if not seen.finite:
+    first_pass = target.first_pass
+    if not first_pass.finite:
         raise UsageError(not_finite(target))
-    if seen.idle:
+    if first_pass.idle:
         raise UsageError(
-            f"{target.name}: a pass over text leaves out {len(seen.idle)} of the {len(blocks)} blocks of {path} in "
-            f"{kind}; only decoder-only models can be pruned"
+            f"{target.name}: a pass over text leaves out {len(first_pass.idle)} of the {len(blocks)} blocks of {path} "
+            f"in {kind}; only decoder-only models can be pruned"
         )
-    if not seen.causal:
+    if not first_pass.causal:
         raise UsageError(f"{target.name}: {kind} is not causal; only decoder-only models can be pruned")
     if not target.prunable:
         raise UsageError(f"{target.name}: nothing in {kind} can be pruned: {'; '.join(target.dense)}")
 
 
 def not_finite(target: "Target") -> str:
-    """Why a target's outputs are not finite, and what to try: its weights, or sums of them beyond its dtype."""
+    """Explains outputs that are not finite, by damaged weights or the range of the dtype, and suggests a remedy."""
     dtype = str(target.dtype).removeprefix("torch.")
     better = {"float16": "; try dtype bfloat16 or float32", "bfloat16": "; try dtype float32"}.get(dtype, "")
     if not target.damaged:
         reason = better or ": the checkpoint is damaged, or its config.json is that of another model"
         return f"the outputs of {target.name} are not finite in {dtype}, though its weights are{reason}"
-    name, found = next(iter(target.damaged.items()))
+    name, value = next(iter(target.damaged.items()))
     more = f" and {len(target.damaged) - 1} more tensors" if len(target.damaged) > 1 else ""
     if better and "NaN" not in target.damaged.values():
-        return f"the weights of {target.name} are not finite in {dtype} ({found} in {name}{more}){better}"
-    where = f"{target.name} are not finite in {dtype} ({found} in {name}{more})"
+        return f"the weights of {target.name} are not finite in {dtype} ({value} in {name}{more}){better}"
+    where = f"{target.name} are not finite in {dtype} ({value} in {name}{more})"
     return f"the weights of {where}: the checkpoint is damaged; download or save it again"

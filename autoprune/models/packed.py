@@ -1,16 +1,14 @@
 """A pruned model as one packed file, without loss: a bitmap and the remaining values instead of zeros.
 
-The container is a safetensors file. Its metadata holds an index (JSON) of what was packed: every tensor of every
-`*.safetensors` file of a model directory, and the directory's other files byte for byte. A tensor is packed where that
-is smaller: 1 bit per weight, and the weights that are not zero. Which weights those are is decided by their bits, so
-that a negative zero comes back as one.
+The container is a safetensors file whose metadata holds a JSON index of the packed directory: every tensor of every
+`*.safetensors` file, and all other files byte for byte. A tensor is packed (1 bit per weight, and the values that are
+not zero) where that is smaller. Weights are compared with zero by their bits, so that negative zeros are restored.
 """
 
 import json
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +17,13 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from autoprune.errors import AutoPruneError, UsageError
-from autoprune.file_modes import give_usual_modes
+from autoprune.errors import AutoPruneError, UsageError, first_line
+from autoprune.file_modes import give_usual_modes, staging_beside
 
 FORMAT = "autoprune-packed"
 VERSION = "1"
@@ -34,9 +32,10 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 LEAST = 1_000_000_000
-"""Bytes that any packed file may stand for."""
+"""Bytes to which any packed file may expand."""
 MOST_TIMES = 40
-"""How many times its own size a larger one may stand for: float32 with hardly anything but zeros is 32 times."""
+"""Largest expansion beyond `LEAST`, as a multiple of the packed size. Float32 that is nearly all zeros expands 32
+times."""
 Name = Annotated[str, Field(max_length=4096)]
 Length = Annotated[int, Field(ge=0, lt=2**48, strict=True)]
 
@@ -47,11 +46,7 @@ def _dtype(name: str) -> str:
     return name
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Tensor(_Entry):
+class _Tensor(BaseModel, extra="forbid", frozen=True):
     """A tensor of a file: `dense` as it is, or `bitmap` and `values`; each names a tensor of the container."""
 
     name: Name
@@ -71,7 +66,7 @@ class _Tensor(_Entry):
         return self
 
 
-class _File(_Entry):
+class _File(BaseModel, extra="forbid", frozen=True):
     """A file of the directory: `tensors` with their `metadata`, or the first `size` of some `bytes`."""
 
     file: Name
@@ -81,15 +76,15 @@ class _File(_Entry):
     tensors: list[_Tensor] = []
 
     def stored(self) -> list[str]:
-        """The container's tensors that it takes."""
-        named = [self.bytes, *(name for each in self.tensors for name in (each.dense, each.bitmap, each.values))]
-        return [name for name in named if name is not None]
+        """The names of the container's tensors that hold this file."""
+        names = [name for tensor in self.tensors for name in (tensor.dense, tensor.bitmap, tensor.values)]
+        return [name for name in (self.bytes, *names) if name is not None]
 
-    def bytes_on_disk(self, packed: Any) -> int:
-        """How much it takes, but for names and metadata; `packed`: the container."""
+    def unpacked_bytes(self) -> int:
+        """Size of the unpacked file without names and metadata."""
         if self.bytes is not None:
             return self.size
-        return sum(math.prod(each.shape) * getattr(torch, each.dtype).itemsize for each in self.tensors)
+        return sum(math.prod(tensor.shape) * getattr(torch, tensor.dtype).itemsize for tensor in self.tensors)
 
 
 _INDEX = TypeAdapter(list[_File])
@@ -104,7 +99,7 @@ class Sizes:
 
 
 def pack(folder: Path, into: Path) -> Sizes:
-    """Write everything in a model directory into one packed file. Memory: the packed model beside one tensor.
+    """Pack a model directory into one file. Memory: the packed model and one tensor.
 
     Raises UsageError when the directory holds no safetensors file or `into` exists, AutoPruneError when a file cannot
     be read or written.
@@ -137,10 +132,11 @@ def pack(folder: Path, into: Path) -> Sizes:
 
 
 def unpack(file: Path, into: Path, max_gb: float | None = None) -> Sizes:
-    """Restore the model directory that a packed file was made of. Nothing in the file is executed.
+    """Restore the model directory from a packed file. Nothing in the file is executed.
 
-    `max_gb`: how much may be written; default: what a pruned model can hold. Raises UsageError when `into` exists, the
-    file is not a packed model of this version or is damaged, or would write more; AutoPruneError when the disk is full.
+    `max_gb` limits the size of the directory (default: what a pruned model can expand to). Raises UsageError when
+    `into` exists, or the file is damaged, of another version, or larger than the limit; AutoPruneError when the disk is
+    full.
     """
     with _writing(into) as staging:
         folder = staging / "model"
@@ -151,21 +147,21 @@ def unpack(file: Path, into: Path, max_gb: float | None = None) -> Sizes:
                 for entry in index:
                     _restore(entry, packed, folder)
             except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, SafetensorError) as error:
-                raise UsageError(f"the packed file {file} cannot be unpacked: {_first_line(error)}") from None
+                raise UsageError(f"the packed file {file} cannot be unpacked: {first_line(error)}") from None
         give_usual_modes(folder)
         os.rename(folder, into)
     return Sizes(sum(path.stat().st_size for path in into.rglob("*") if path.is_file()), file.stat().st_size)
 
 
 def _check(index: list[_File], packed: Any, size: int, free: int, max_gb: float | None) -> None:
-    """Raises ValueError when an index is not one of `pack`, or stands for more than may be written."""
+    """Raises ValueError for an index that `pack` does not write, and for a directory that would be too large."""
     paths = [_inside(entry.file) for entry in index]
     if len(set(paths)) != len(paths) or {parent for path in paths for parent in path.parents} & set(paths):
         raise ValueError("two of its files have one name")
     used = [name for entry in index for name in entry.stored()]
     if sorted(used) != sorted(packed.keys()):
         raise ValueError("its tensors are not those of its index, each once")
-    whole = sum(entry.bytes_on_disk(packed) for entry in index)
+    whole = sum(entry.unpacked_bytes() for entry in index)
     if whole > free:
         raise ValueError(f"it stands for {whole / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
     most = max(LEAST, size * MOST_TIMES) if max_gb is None else max_gb * 1e9
@@ -177,28 +173,28 @@ def _check(index: list[_File], packed: Any, size: int, free: int, max_gb: float 
 
 
 def _pack_tensor(name: str, tensor: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Add a tensor to `tensors`, packed if that is smaller; returns its entry in the index."""
+    """Add a tensor to `tensors`, packed where that is smaller, and return its index entry."""
     entry = {"name": name, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape)}
     width = tensor.element_size()
     if width not in _BITS:
         return {**entry, "dense": _add(tensors, tensor.contiguous())}
     bits = tensor.contiguous().reshape(-1).view(_BITS[width])
-    there = bits != 0
-    values = bits[there]
+    nonzero = bits != 0
+    values = bits[nonzero]
     if values.numel() * width + math.ceil(bits.numel() / 8) >= bits.numel() * width:
         return {**entry, "dense": _add(tensors, tensor.contiguous())}
-    bitmap = torch.from_numpy(np.packbits(there.numpy()))
+    bitmap = torch.from_numpy(np.packbits(nonzero.numpy()))
     return {**entry, "bitmap": _add(tensors, bitmap), "values": _add(tensors, values)}
 
 
 def _restore(entry: _File, packed: Any, folder: Path) -> None:
-    """Write one file of the index below the folder."""
+    """Write one file of the index into the folder."""
     path = folder / _inside(entry.file)
     path.parent.mkdir(parents=True, exist_ok=True)
     if entry.bytes is not None:
         path.write_bytes(packed.get_tensor(entry.bytes).numpy().tobytes()[: entry.size])
         return
-    save_file({each.name: _unpack_tensor(each, packed) for each in entry.tensors}, path, entry.metadata)
+    save_file({tensor.name: _unpack_tensor(tensor, packed) for tensor in entry.tensors}, path, entry.metadata)
 
 
 def _unpack_tensor(entry: _Tensor, packed: Any) -> Tensor:
@@ -211,31 +207,27 @@ def _unpack_tensor(entry: _Tensor, packed: Any) -> Tensor:
         raise ValueError(f"{entry.name} has a bitmap of {bitmap.numel()} bytes for {count} weights")
     if values.dtype != _BITS.get(dtype.itemsize):
         raise ValueError(f"{entry.name} has values of {values.dtype} for weights of {dtype}")
-    there = torch.from_numpy(np.unpackbits(bitmap.numpy(), count=count).view(bool))
-    if int(there.sum()) != values.numel():
-        raise ValueError(f"{entry.name} has {values.numel()} values for {int(there.sum())} weights that are not zero")
+    nonzero = torch.from_numpy(np.unpackbits(bitmap.numpy(), count=count).view(bool))
+    if int(nonzero.sum()) != values.numel():
+        raise ValueError(f"{entry.name} has {values.numel()} values for {int(nonzero.sum())} weights that are not zero")
     bits = torch.zeros(count, dtype=values.dtype)
-    bits[there] = values
+    bits[nonzero] = values
     return bits.view(dtype).view(list(entry.shape))
 
 
 def _add(tensors: dict[str, Tensor], tensor: Tensor) -> str:
-    """Keep a tensor under the next short name."""
+    """Add a tensor under the next free name, and return the name."""
     name = str(len(tensors))
     tensors[name] = tensor
     return name
 
 
 def _inside(name: str) -> PurePosixPath:
-    """A path that stays below the directory it is joined to."""
+    """A relative path. Raises ValueError for one that leads out of the directory."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError(f"{name!r} leads out of the directory")
     return path
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
 
 
 @contextmanager
@@ -244,11 +236,11 @@ def _opened(file: Path) -> Iterator[tuple[Any, list[_File]]]:
         raise UsageError(f"cannot read the packed model {file}: it is no regular file")
     try:
         with safe_open(file, framework="pt") as packed:
-            about = packed.metadata() or {}
-            if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
+            metadata = packed.metadata() or {}
+            if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
                 raise UsageError(f"{file} is not a packed model of version {VERSION}, as `autoprune prune` writes them")
             try:
-                index = _INDEX.validate_json(about.get("index", ""))
+                index = _INDEX.validate_json(metadata.get("index", ""))
             except ValidationError as error:
                 problem = error.errors()[0]
                 where = ".".join(map(str, problem["loc"])) or "its index"
@@ -256,20 +248,16 @@ def _opened(file: Path) -> Iterator[tuple[Any, list[_File]]]:
                 raise UsageError(f"the packed file {file} cannot be unpacked: {reason}") from None
             yield packed, index
     except (OSError, SafetensorError) as error:
-        raise UsageError(f"cannot read the packed model {file}: {_first_line(error)}") from None
+        raise UsageError(f"cannot read the packed model {file}: {first_line(error)}") from None
 
 
 @contextmanager
 def _writing(into: Path) -> Iterator[Path]:
-    """A directory beside `into` to prepare it in; removed at the end."""
+    """A staging directory for `into`, which must not exist. Raises AutoPruneError for what cannot be written."""
     if into.exists():
         raise UsageError(f"{into} exists already; name another one, or remove it first")
     try:
-        into.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=into.parent))
-        try:
+        with staging_beside(into) as staging:
             yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         raise AutoPruneError(f"cannot write {into}: {error}") from None

@@ -1,8 +1,8 @@
-"""Batches of windows on their way through the decoder blocks: what a block is called with, and what it returns.
+"""Passing batches of windows through the decoder blocks one block at a time.
 
-A block's arguments beside the hidden states are recorded for every batch, for they may depend on its tokens (Gemma's
-per-layer inputs). They are recorded before any block runs, so they must not depend on what the blocks compute, unless
-a block hands it on unchanged beside the hidden states; `walk_check` finds the models where they do.
+A block's arguments beside the hidden states are recorded for every batch, since they can depend on its tokens (Gemma's
+per-layer inputs). They are recorded before any block runs, so they must not depend on what the blocks compute, except
+for tensors that a block passes on unchanged; `walk_check` detects models that violate this.
 """
 
 import inspect
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 Forward = Callable[..., Any]
 Call = tuple[tuple[Any, ...], dict[str, Any]]
-"""What a block is called with beside its hidden states: positional and named arguments."""
+"""Positional and named arguments of a block beside its hidden states."""
 
 
 class Reached(Exception):
-    """What a forward pass was made for has happened; the rest of it need not run."""
+    """Ends a forward pass whose remaining computation is not needed."""
 
 
 class Passage:
-    """One batch between two decoder blocks: its hidden states, and the call of every block."""
+    """One batch between two decoder blocks: its hidden states, and the arguments of every block."""
 
     def __init__(self, states: Tensor, calls: list[Call], forms: "list[Form]") -> None:
         self.states = states
         self._calls = calls
         self._forms = forms
         self._handed: dict[int, Tensor] = {}
-        given = (each for args, kwargs in calls for each in _tensors((args, *kwargs.values())))
-        self._wanted = {id(each) for each in given if each.is_meta}
+        arguments = (tensor for args, kwargs in calls for tensor in _tensors((args, *kwargs.values())))
+        self._wanted = {id(tensor) for tensor in arguments if tensor.is_meta}
 
     @torch.inference_mode()
     def through(self, index: int, block: nn.Module) -> Tensor:
-        """The hidden states after a block; those before it stay."""
+        """The hidden states after a block, without changing those before it."""
         args, kwargs = self._calls[index]
         output = block(self.states, *map(self._filled, args), **{name: self._filled(kwargs[name]) for name in kwargs})
         for empty, tensor in self._forms[index].beside(output):
@@ -50,7 +50,7 @@ class Passage:
         return hidden_of(output)
 
     def _filled(self, value: Any) -> Any:
-        """An argument with what earlier blocks handed on. Raises LookupError where that was changed on its way."""
+        """An argument with the tensors that earlier blocks passed on. Raises LookupError if these were modified."""
         if isinstance(value, tuple) and not hasattr(value, "_fields"):
             return tuple(map(self._filled, value))
         if isinstance(value, Tensor) and value.is_meta:
@@ -61,19 +61,17 @@ class Passage:
 
     @torch.inference_mode()
     def replace(self, states: Tensor) -> None:
-        """Take other hidden states, in the place of the old ones where they fit: freed pieces between kept ones would
-        fragment the heap."""
+        """Replace the hidden states, in place if possible, to avoid fragmenting the heap."""
         if (states.shape, states.dtype, states.device) == (self.states.shape, self.states.dtype, self.states.device):
             self.states.copy_(states)
-        else:  # a residual stream that is float32 from the first block on
+        else:  # for example, a residual stream in float32 after the first block
             self.states = states.clone()
 
 
 class Form:
-    """How a block's output is made: hidden states, or a tuple or list that begins with them.
+    """The structure of a block's output: hidden states, or a tuple or list that begins with them.
 
-    Other tensors in it are represented by tensors without values, which stand for what a block hands on. Raises
-    TypeError for an output of another kind.
+    Other tensors are represented by meta tensors. Raises TypeError for any other output.
     """
 
     def __init__(self, output: Any) -> None:
@@ -82,22 +80,19 @@ class Form:
         self._rest = () if self._kind is None else tuple(map(_without_values, output[1:]))
 
     def of(self, states: Tensor) -> Any:
-        """An output with these hidden states."""
+        """An output of this structure with the given hidden states."""
         if self._kind is None:
             return states
         parts = (states, *self._rest)
         return self._kind(*parts) if hasattr(self._kind, "_fields") else self._kind(parts)
 
     def beside(self, output: Any) -> Iterator[tuple[Tensor, Tensor]]:
-        """The other tensors, each with the one that represents it."""
+        """Pairs of a meta tensor and the tensor of an output that it represents."""
         return zip(_tensors(self._rest), _tensors(output[1:]), strict=True) if self._rest else iter(())
 
 
 def passages(target: "Target", batches: Sequence[Tensor]) -> list[Passage]:
-    """Each batch of windows [windows, seqlen] in front of the first decoder block.
-
-    Every block's output is represented by its hidden states as they came in, so no block runs.
-    """
+    """The batches of windows [windows, seqlen] before the first decoder block. No block is computed."""
     blocks = list(decoder_blocks(target.model)[1])
     entered: list[Passage] = []
     room: Tensor | None = None
@@ -113,10 +108,10 @@ def passages(target: "Target", batches: Sequence[Tensor]) -> list[Passage]:
 
 
 def through_all_blocks(target: "Target", batches: Sequence[Tensor], turns: int = 1) -> Iterator[Tensor]:
-    """Yield the batches of windows, each on the device, after all of them went through all blocks, one block at a time.
+    """Pass all batches of windows through all blocks, one block at a time, then yield each batch on the device.
 
-    While a batch is held, a forward pass of the model on it needs no block: what leaves the last one is known. `turns`:
-    how often a batch goes through each block, with the same hidden states, as it does behind pruned blocks.
+    Until the next batch is requested, a forward pass of the model on the yielded batch reuses the output of the last
+    block. `turns`: how often each block is computed on the same hidden states, as on a walk over pruned blocks.
     """
     blocks = list(decoder_blocks(target.model)[1])
     batches = [batch.to(target.device) for batch in batches]
@@ -133,7 +128,7 @@ def through_all_blocks(target: "Target", batches: Sequence[Tensor], turns: int =
 
 
 def hidden_in(forward: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Call]:
-    """The hidden states that a block is called with (its first parameter), and the rest of the call."""
+    """The hidden states (a block's first argument), and its other arguments."""
     if args:
         return args[0], (args[1:], kwargs)
     name = next(iter(inspect.signature(forward).parameters))
@@ -142,16 +137,16 @@ def hidden_in(forward: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 def hidden_of(output: Any) -> Tensor:
     """The hidden states in a block's output: a tensor, or the first item of a tuple or list. Raises TypeError."""
-    found = output[0] if isinstance(output, tuple | list) and output else output
-    if not isinstance(found, Tensor):
+    states = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(states, Tensor):
         raise TypeError(f"a decoder block returns a {type(output).__name__}")
-    return found
+    return states
 
 
 @contextmanager
 def patched_blocks(blocks: list[nn.Module], replace: Callable[[int, Forward], Forward]) -> Iterator[None]:
-    """The blocks with another `forward` for a while: `replace(index, forward)`."""
-    before = [block.__dict__.get("forward") for block in blocks]  # accelerate's, say
+    """Within this context, each block's `forward` is `replace(index, forward)`."""
+    before = [block.__dict__.get("forward") for block in blocks]  # set by accelerate, for example
     for index, block in enumerate(blocks):
         block.forward = replace(index, block.forward)
     try:
@@ -167,21 +162,21 @@ def patched_blocks(blocks: list[nn.Module], replace: Callable[[int, Forward], Fo
 def _recorded(
     target: "Target", blocks: list[nn.Module], batch: Tensor, first: dict[tuple[int, str], Tensor]
 ) -> tuple[Tensor, list[Call]]:
-    """The hidden states that enter the first block, and every block's call, of one batch."""
+    """The hidden states before the first block, and the arguments of every block, for one batch."""
     entering: list[Tensor] = []
     calls: list[Call] = []
-    known: dict[int, tuple[Tensor, Tensor]] = {}
+    replaced: dict[int, tuple[Tensor, Tensor]] = {}
     forms = target.first_pass.forms
 
     def recorder(index: int, forward: Forward) -> Forward:
         def record(*args: Any, **kwargs: Any) -> Any:
             states, (rest, named) = hidden_in(forward, args, kwargs)
             entering.append(states)
-            share = partial(_shared, first, known, index)
+            share = partial(_shared, first, replaced, index)
             calls.append(
                 (
-                    tuple(share(str(at), each) for at, each in enumerate(rest)),
-                    {name: share(name, each) for name, each in named.items()},
+                    tuple(share(str(at), argument) for at, argument in enumerate(rest)),
+                    {name: share(name, argument) for name, argument in named.items()},
                 )
             )
             if len(calls) == len(blocks):
@@ -196,24 +191,25 @@ def _recorded(
 
 
 def _shared(
-    first: dict[tuple[int, str], Tensor], known: dict[int, tuple[Tensor, Tensor]], index: int, path: str, value: Any
+    first: dict[tuple[int, str], Tensor], replaced: dict[int, tuple[Tensor, Tensor]], index: int, path: str, value: Any
 ) -> Any:
-    """An argument whose tensors are those of the first batch where they are equal, as rotary embeddings and masks are.
+    """An argument in which tensors are replaced by equal ones of the first batch, such as rotary embeddings and masks.
 
-    `first`: the first batch's tensors by block and place. `known`: this batch's by identity, and what they became.
-    Lists and dicts stay the very objects: blocks may hand each other something in them.
+    `first`: tensors of the first batch by block and path. `replaced`: this batch's tensors by id, with replacements.
+    Lists and dicts keep their identity, since blocks may pass data to each other in them.
     """
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return tuple(_shared(first, known, index, f"{path}.{at}", each) for at, each in enumerate(value))
+        return tuple(_shared(first, replaced, index, f"{path}.{at}", part) for at, part in enumerate(value))
     if not isinstance(value, Tensor):
         return value
-    if id(value) not in known:
-        if value.is_meta:  # it stands for what an earlier block hands on
+    if id(value) not in replaced:
+        if value.is_meta:  # represents a tensor of an earlier block
             return value
-        one = first.setdefault((index, path), value)
-        same = (one.shape, one.dtype, one.device) == (value.shape, value.dtype, value.device)
-        known[id(value)] = value, one if same and torch.equal(one, value) else value  # held: an identity may come again
-    return known[id(value)][1]
+        counterpart = first.setdefault((index, path), value)
+        same = (counterpart.shape, counterpart.dtype, counterpart.device) == (value.shape, value.dtype, value.device)
+        replacement = counterpart if same and torch.equal(counterpart, value) else value
+        replaced[id(value)] = value, replacement  # a reference to `value` keeps its id unique
+    return replaced[id(value)][1]
 
 
 def _without_values(value: Any) -> Any:
@@ -228,14 +224,11 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)
+        for part in value:
+            yield from _tensors(part)
 
 
 def _left(forms: Sequence[Form], states: Tensor, index: int, forward: Forward) -> Forward:
-    """A block's forward pass that gives these hidden states whatever comes in."""
-    return partial(_give, forms[index].of(states))
-
-
-def _give(output: Any, *args: Any, **kwargs: Any) -> Any:
-    return output
+    """A forward pass of a block that returns these hidden states for any input."""
+    output = forms[index].of(states)
+    return lambda *args, **kwargs: output

@@ -1,13 +1,11 @@
-"""The pruned model as an ordinary Hugging Face directory, with a model card that says what was done to it.
+"""Saving a pruned model as a Hugging Face directory with a model card.
 
-What is written is what was measured: `settle` rounds the weights to the dtype of the files before they are measured,
-and after writing, the zeros in the files are counted against those in memory.
+The saved weights are the measured weights: `settle` rounds them to the dtype of the files before they are measured, and
+after writing, the zeros in the files are compared with those in memory.
 """
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError, UsageError
-from autoprune.file_modes import give_usual_modes
+from autoprune.file_modes import give_usual_modes, staging_beside
 from autoprune.models.block_storage import cast
 from autoprune.models.target import Target
 
@@ -28,7 +26,7 @@ CARD_FILE = "README.md"
 
 @dataclass(frozen=True)
 class Exported:
-    """A written directory: its size in bytes, and zeros among the prunable weights as counted in the model."""
+    """A saved model: its directory, size in bytes, and zeros among the prunable weights."""
 
     path: Path
     bytes: int
@@ -42,10 +40,8 @@ class Exported:
 
 
 def settle(target: Target, dtype: torch.dtype) -> None:
-    """Round every weight of the model, in place, to what `dtype` holds, and turn negative zeros into zeros.
-
-    A pruned weight that a multiplication by 0 left as -0.0 would otherwise count as a value that must be stored.
-    """
+    """Round every weight of the model to `dtype`, in place, and replace -0.0 by 0.0, which the packed file stores for
+    free."""
     with torch.no_grad():
         for parameter in target.model.parameters():
             if parameter.is_floating_point():
@@ -53,16 +49,16 @@ def settle(target: Target, dtype: torch.dtype) -> None:
 
 
 def count_zeros(target: Target) -> int:
-    """Zeros among the prunable weights, as the model holds them now."""
+    """Number of zeros among the prunable weights of the model in its present state."""
     return sum(target.zeros(layer.name) for layer in target.layers)
 
 
 def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: torch.dtype) -> Exported:
-    """Write the model as it is now: config, tokenizer, safetensors in `dtype`, the recipe and a model card.
+    """Save the model in its present state: config, tokenizer, safetensors in `dtype`, recipe and model card.
 
-    `recipe` is what the card tells, as plain JSON data. The directory appears whole or not at all. The model is cast
-    to `dtype` and stays so. Raises UsageError when `into` exists and is not an empty directory, AutoPruneError when it
-    cannot be written or the files hold another number of zeros than the model.
+    `recipe` holds the facts for the card, as JSON data. The directory is complete or absent. The model itself is cast
+    to `dtype`. Raises UsageError when `into` exists and is not an empty directory, AutoPruneError when it cannot be
+    written or when the files and the model differ in their number of zeros.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} exists already; name another directory, or empty it first")
@@ -72,9 +68,7 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
     zeros = count_zeros(target)
     facts = {**recipe, "zeros": zeros, "weights": target.weights, "sparsity": zeros / target.weights}
     try:
-        into.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=into.parent))
-        try:
+        with staging_beside(into) as staging:
             model.save_pretrained(staging)
             target.tokenizer.save_pretrained(staging)
             (staging / RECIPE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -84,8 +78,6 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
             if into.exists():
                 into.rmdir()
             os.rename(staging, into)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         raise AutoPruneError(f"cannot write the model to {into}: {error}") from None
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
@@ -93,7 +85,7 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
 
 
 def model_card(name: str, facts: Mapping[str, Any]) -> str:
-    """The card in Markdown: what was pruned, how, on which text, and what was measured."""
+    """The model card in Markdown."""
     rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in facts.items())
     return f"""---
 library_name: transformers
@@ -122,22 +114,22 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(_shown, value))
     return str(value).replace("|", "\\|")
 
 
 def _check_files(target: Target, folder: Path) -> None:
-    """Count the zeros again, in the files. Splitting, merging and transposing tensors leave their number alone."""
-    written = 0
+    """Compare the zeros in the files with those in memory. Splitting, merging and transposing keep their number."""
+    in_files = 0
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as opened:
-            written += sum(_zeros(opened.get_tensor(name)) for name in sorted(opened.keys()))
+            in_files += sum(_zeros(opened.get_tensor(name)) for name in sorted(opened.keys()))
     stored = {tensor.data_ptr(): tensor for tensor in target.model.state_dict().values()}
-    held = sum(map(_zeros, stored.values()))
-    if written != held:
-        raise AutoPruneError(f"the files hold {written} zeros, the model {held}; they were not kept")
+    in_memory = sum(map(_zeros, stored.values()))
+    if in_files != in_memory:
+        raise AutoPruneError(f"the files hold {in_files} zeros, the model {in_memory}; they were not kept")
 
 
 def _zeros(tensor: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""Keeping transformers' own bars and log lines off the user's terminal, and hearing how far it is instead."""
+"""Hiding the progress bars and log lines of transformers, while reporting its progress."""
 
 import logging as python_logging
 from collections.abc import Callable, Iterable, Iterator
@@ -8,22 +8,20 @@ from typing import Any
 
 @contextmanager
 def silence_transformers(advance: Callable[[int], None] = lambda count: None) -> Iterator[None]:
-    """No bars, and no log lines below errors, while this holds; the settings of before come back.
-
-    `advance(1)` is called at every step of what would have been a bar.
-    """
+    """Within this context, transformers shows no progress bars and logs only errors. `advance(1)` is called at every
+    step of a progress bar."""
     from transformers import modeling_gguf_pytorch_utils as gguf
     from transformers.utils import logging
 
     def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return _told(args[0], advance) if args else factory(*args, **kwargs)
+        return _counted(args[0], advance) if args else factory(*args, **kwargs)
 
-    accelerate = python_logging.getLogger("accelerate")  # whose lines come with a model that it spreads out
+    accelerate = python_logging.getLogger("accelerate")  # which logs when it spreads a model over devices
     level = accelerate.level
     accelerate.setLevel(python_logging.ERROR)
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     before, converting = logging.set_tqdm_hook(hook), gguf.tqdm
-    gguf.tqdm = logging.tqdm  # its own import of tqdm knows no hook
+    gguf.tqdm = logging.tqdm  # its own import of tqdm does not support the hook
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
@@ -37,7 +35,7 @@ def silence_transformers(advance: Callable[[int], None] = lambda count: None) ->
         gguf.tqdm = converting
 
 
-def _told(items: Iterable[Any], advance: Callable[[int], None]) -> Iterator[Any]:
+def _counted(items: Iterable[Any], advance: Callable[[int], None]) -> Iterator[Any]:
     for item in items:
         yield item
         advance(1)

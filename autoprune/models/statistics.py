@@ -1,7 +1,7 @@
-"""Calibration statistics: what the layers' inputs look like, block by block, from forward passes of the model.
+"""Calibration statistics of the layers' inputs, block by block, from forward passes of the model.
 
-`dense` statistics: one pass behind dense blocks, reusable for every candidate. `sequential` statistics come from the
-same observer on a walk behind the pruned prefix.
+`dense` statistics come from one pass of the dense model and are reused for every candidate; `sequential` ones from the
+same observer on a walk over pruned blocks.
 """
 
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -20,7 +20,7 @@ from autoprune.pruning.layers import LayerInfo
 Advance = Callable[[], None]
 
 STRIP = 192
-"""Rows of X X^T computed at a time: few enough to skip nearly half of it, enough for a fast matrix product."""
+"""Rows of X X^T per matrix product: few enough to skip nearly half of the work, enough for a fast product."""
 
 
 class InputMoments:
@@ -33,7 +33,7 @@ class InputMoments:
         self._products = torch.zeros(features, features, device=device) if hessian else None
 
     def see(self, inputs: Tensor) -> None:
-        """Take in inputs [tokens, in]."""
+        """Add inputs [tokens, in]."""
         values = inputs.float()
         self.count += len(values)
         # Float32 within one window, which torch sums in a cascade; float64 over all of them.
@@ -43,7 +43,7 @@ class InputMoments:
             _add_products(self._products, values)
 
     def add(self, other: "InputMoments") -> None:
-        """Take in what another one saw."""
+        """Add the moments of other inputs."""
         self.count += other.count
         self._sum += other._sum
         self._squares += other._squares
@@ -51,14 +51,14 @@ class InputMoments:
             self._products += other._products
 
     def statistics(self, name: str) -> dict[str, Tensor]:
-        """input_norm, input_mean, input_var, hessian_diag, float32 [in], on the CPU, and where asked hessian [in, in].
+        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32, on the CPU.
 
-        Raises UsageError unless a token was seen.
+        Raises UsageError if no token was added.
         """
         if self.count == 0:
             raise UsageError(f"layer {name} saw no calibration token")
         mean, mean_square = self._sum / self.count, self._squares / self.count
-        found = {
+        statistics = {
             "input_norm": self._squares.sqrt(),
             "input_mean": mean,
             "input_var": (mean_square - mean.square()).clamp(min=0.0),
@@ -66,15 +66,14 @@ class InputMoments:
         }
         if self._products is not None:
             _mirror(self._products)
-            found["hessian"] = self._products / self.count
-        return {statistic: tensor.float().cpu() for statistic, tensor in found.items()}
+            statistics["hessian"] = self._products / self.count
+        return {statistic: tensor.float().cpu() for statistic, tensor in statistics.items()}
 
 
 class Observer:
-    """Gathers the statistics of one block of a target after the other; layers that are given the same tensor share
-    theirs.
+    """Collects the statistics of a target block by block; layers with the same input tensor share theirs.
 
-    `hessian`: the full Hessian too, of all blocks, or of those with these numbers.
+    `hessian`: whether to collect the full Hessian, or the numbers of the blocks for which to collect it.
     """
 
     def __init__(self, target: Target, hessian: bool | Container[int] = False) -> None:
@@ -85,10 +84,10 @@ class Observer:
         self._last: tuple[Tensor, str] | None = None
 
     def see(self, info: LayerInfo, inputs: Tensor) -> None:
-        """Take in a layer's inputs [tokens, in]."""
+        """Add a layer's inputs [tokens, in]."""
         if info.name not in self._source:
             self._source[info.name] = info.name
-            # The last tensor is held, so that nothing else can lie where it lies.
+            # The reference to the last tensor keeps its memory from being reused.
             if self._last and (self._last[0].data_ptr(), self._last[0].shape) == (inputs.data_ptr(), inputs.shape):
                 self._source[info.name] = self._last[1]
         source = self._source[info.name]
@@ -99,35 +98,35 @@ class Observer:
         self._last = inputs, source
 
     def take(self, layers: Sequence[PrunableLayer]) -> dict[str, dict[str, Tensor]]:
-        """The statistics of a block's layers by name, shared ones as the same tensors; they are forgotten here.
+        """The statistics of a block's layers by name, shared ones as the same tensors; resets the observer.
 
-        An expert that saw no token gets what all other experts of its kind saw together. Raises UsageError when no
-        token reached a layer at all, or where what is seen is not finite.
+        An expert without tokens gets the pooled statistics of the block's other experts. Raises UsageError when a layer
+        has received no token, or inputs that are not finite.
         """
-        made: dict[str, dict[str, Tensor]] = {}
-        found: dict[str, dict[str, Tensor]] = {}
+        by_source: dict[str, dict[str, Tensor]] = {}
+        by_layer: dict[str, dict[str, Tensor]] = {}
         for layer in layers:
             name = layer.info.name
             source = self._source.get(name, f"{id(layer.module)}.{layer.attribute}")
-            if source not in made:
+            if source not in by_source:
                 moments = self._moments[source] if source in self._moments else self._pooled(layer, layers)
-                made[source] = self._finite(name, moments.statistics(name))
-            found[name] = made[source]
+                by_source[source] = self._finite(name, moments.statistics(name))
+            by_layer[name] = by_source[source]
         self._moments, self._source, self._last = {}, {}, None
-        return found
+        return by_layer
 
-    def _finite(self, name: str, found: dict[str, Tensor]) -> dict[str, Tensor]:
-        if not all(bool(torch.stack(tensor.aminmax()).isfinite().all()) for tensor in found.values()):
+    def _finite(self, name: str, statistics: dict[str, Tensor]) -> dict[str, Tensor]:
+        if not all(bool(torch.stack(tensor.aminmax()).isfinite().all()) for tensor in statistics.values()):
             where = f"the inputs of layer {name} are not finite on the calibration text"
             raise UsageError(f"{where}: {not_finite(self._target)}")
-        return found
+        return statistics
 
     def _pooled(self, layer: PrunableLayer, layers: Sequence[PrunableLayer]) -> InputMoments:
-        alike = [each for each in layers if kind_of(each.info) == kind_of(layer.info)]
+        alike = [other for other in layers if kind_of(other.info) == kind_of(layer.info)]
         pooled = InputMoments(layer.info.shape[1], layer.weight.device, self._wants(layer.info))
-        for each in alike:
-            if each.info.name in self._moments:
-                pooled.add(self._moments[each.info.name])
+        for other in alike:
+            if other.info.name in self._moments:
+                pooled.add(self._moments[other.info.name])
         return pooled
 
     def _wants(self, info: LayerInfo) -> bool:
@@ -135,32 +134,29 @@ class Observer:
 
 
 def collect_inputs(target: Target, windows: Tensor, advance: Advance = lambda: None) -> dict[str, dict[str, Tensor]]:
-    """Dense input statistics of every layer from token windows [samples, seqlen], in one pass.
-
-    `advance` is called once for each window's worth of work.
-    """
-    found: dict[str, dict[str, Tensor]] = {}
+    """Dense input statistics of every layer from token windows [samples, seqlen]. `advance` is called per window."""
+    collected: dict[str, dict[str, Tensor]] = {}
     for statistics in _observe(target, windows, Observer(target), advance):
-        found |= statistics
-    return found
+        collected |= statistics
+    return collected
 
 
 def collect_hessians(
     target: Target, windows: Tensor, advance: Advance = lambda: None, blocks: Container[int] | None = None
 ) -> Iterator[dict[str, Tensor]]:
-    """The full layer Hessian X X^T / tokens, float32 [in, in], of every layer, one decoder block at a time.
+    """The full Hessian X X^T / tokens, float32 [in, in], of every layer, one decoder block at a time.
 
-    Costs in^2 floats per layer; nothing of a block is held once the next is asked for. `blocks`: of these alone.
+    `blocks`: limits the layers to these decoder blocks. Only one block's Hessians are held.
     """
     observer = Observer(target, True if blocks is None else blocks)
     for statistics in _observe(target, windows, observer, advance):
-        yield {name: each.pop("hessian") for name, each in statistics.items() if "hessian" in each}
+        yield {name: tensors.pop("hessian") for name, tensors in statistics.items() if "hessian" in tensors}
 
 
 def _add_products(products: Tensor, values: Tensor) -> None:
-    """Add X^T X to `products` [in, in] from values [tokens, in]: on and above the diagonal, by strips of rows.
+    """Add X^T X to `products` [in, in] from values [tokens, in], on and above the diagonal, by strips of rows.
 
-    Below the diagonal only what lies in a strip's own square is right. X^T X is symmetric: half the work is enough.
+    Entries below the diagonal are valid only within the diagonal squares of the strips.
     """
     for start in range(0, values.shape[1], STRIP):
         end = start + STRIP
@@ -169,7 +165,7 @@ def _add_products(products: Tensor, values: Tensor) -> None:
 
 @torch.inference_mode()  # as the sums were made
 def _mirror(products: Tensor) -> None:
-    """Write what lies above the diagonal of `products` [in, in] below it, too: strips have made their squares whole."""
+    """Copy the entries above the diagonal of `products` [in, in] below it, outside the strips' diagonal squares."""
     for start in range(0, len(products), STRIP):
         end = start + STRIP
         products[end:, start:end] = products[start:end, end:].T
@@ -189,7 +185,7 @@ def _observe(
             advance()
 
     for layers in walk(target, windows, observer.see, sequential=False, advance=step):
-        # Copies, for layers that share their inputs become tensors of their own on disk.
+        # Copies, since safetensors does not store shared tensors.
         yield {
             name: {statistic: tensor.clone() for statistic, tensor in statistics.items()}
             for name, statistics in observer.take(layers).items()

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial, wraps
 from pathlib import Path
@@ -30,32 +30,35 @@ MakeStorage = Callable[[nn.Module, list[PrunableLayer], torch.device], BlockStor
 
 
 class Edits:
-    """Replaces weights of a target's layers, by name. What is computed for one layer reads no other one's edit."""
+    """Edits the live weights of a target's layers by name. Edits of different layers are independent."""
 
     def __init__(self, storage: BlockStorage, before: Callable[[str], None] = lambda name: None) -> None:
         self._storage = storage
         self._before = before
 
     def weight(self, name: str, weight: Tensor) -> None:
-        """A layer's new weight [out, in]."""
+        """Set a layer's live weight [out, in]."""
         self._before(name)
         self._storage.replace(name, weight)
 
     def mask(self, name: str, mask: Tensor) -> None:
-        """A layer's new weight is its pristine one where the mask [out, in] (True = keep) lets it, else +0.0."""
+        """Set a layer's live weight to its pristine weight where the mask [out, in] is True, else to +0.0."""
         self._before(name)
         self._storage.mask(name, mask)
 
 
 class Target:
-    """A model in evaluation mode, its tokenizer, and a way back to its pristine weights.
+    """A model in evaluation mode with its tokenizer, whose pristine weights can be restored.
 
-    Its decoder blocks may live elsewhere than on `device`, which is where it computes: then each visits the device
-    while it works (`visiting`), in a forward pass of the whole model by itself. In memory a layer's pristine weight is
-    copied when it is first replaced, so a target that is only read costs no second copy. `fingerprint`: hash over all
-    that a forward pass depends on (`identity.checksum`). `damaged`: by the names of tensors with values that are not
-    finite, which (NaN, infinity). `blank`: the names of matrices of zeros alone. `storage` says where the blocks live.
-    `prunable`: the layers of the blocks but for those that stay dense; `dense` has a line on each kind of these.
+    `storage` decides where the decoder blocks are kept; offloaded blocks are on `device` only while they compute
+    (`visiting`). Pristine weights in memory are copied at the first edit of a layer.
+
+    Attributes:
+        fingerprint: hash over all that a forward pass depends on (`identity.checksum`).
+        damaged: names of tensors that are not finite -> "NaN" or "infinity".
+        blank: names of matrices that hold only zeros.
+        prunable: the layers of the blocks without those that stay dense.
+        dense: a message on each kind of layer that stays dense.
     """
 
     def __init__(
@@ -69,10 +72,10 @@ class Target:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
-        found = prunable_layers(model)
-        first = next(model.parameters())
-        self.dtype, self.device = first.dtype, device or first.device
-        self._storage = storage(model, found, self.device)
+        all_layers = prunable_layers(model)
+        parameter = next(model.parameters())
+        self.dtype, self.device = parameter.dtype, device or parameter.device
+        self._storage = storage(model, all_layers, self.device)
         check_stored(name, model, self._storage.stored)
         self._visitors: set[int] = set()
         self.damaged: dict[str, str] = {}
@@ -82,37 +85,37 @@ class Target:
         if self._storage.away:
             for index, block in enumerate(decoder_blocks(model)[1]):
                 block.forward = self._visits(index, block.forward)
-        shared = shared_layers(found)
-        self.first_pass = first_pass(self, [layer for layer in found if layer.info.name not in shared])
-        self.prunable = [layer for layer in found if layer.info.name in self.first_pass.applied]
+        shared = shared_layers(all_layers)
+        self.first_pass = first_pass(self, [layer for layer in all_layers if layer.info.name not in shared])
+        self.prunable = [layer for layer in all_layers if layer.info.name in self.first_pass.applied]
         self.layers: list[LayerInfo] = [layer.info for layer in self.prunable]
-        self.dense = stay_dense(model, found, self.first_pass.applied)
+        self.dense = stay_dense(model, all_layers, self.first_pass.applied)
 
     @property
     def weights(self) -> int:
-        """How many weights are prunable."""
+        """Number of prunable weights."""
         return sum(layer.size for layer in self.layers)
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens the model knows: the rows of its embedding, or of its head if that has fewer."""
+        """Size of the vocabulary: the rows of the embedding, or of the head if it has fewer."""
         model: Any = self.model
         matrices = (model.get_input_embeddings(), model.get_output_embeddings())
         return min(int(matrix.weight.shape[0]) for matrix in matrices if matrix is not None)
 
     @property
     def offloaded(self) -> bool:
-        """Whether the blocks live elsewhere than on the device."""
+        """Whether the blocks are kept outside the device."""
         return self._storage.away
 
     @property
     def mapped(self) -> bool:
-        """Whether they live on disk."""
+        """Whether the blocks are kept on disk."""
         return self._storage.mapped
 
     @contextmanager
     def visiting(self, block: int) -> Iterator[None]:
-        """While this holds, a decoder block is on the device, with its weights as they are now. May be nested."""
+        """Within this context, a decoder block is on the device with its live weights. May be nested."""
         if not self._storage.away or block in self._visitors:
             yield
             return
@@ -125,35 +128,30 @@ class Target:
             self._storage.offload(block)
 
     def need_whole(self, what: str) -> None:
-        """Raises UsageError for what cannot be done while the blocks come and go."""
+        """Raises UsageError, naming `what`, if the blocks are offloaded."""
         if self.offloaded:
             raise UsageError(f"{what} needs all of {self.name} on its device: use offload=none, or do without")
 
     def weight(self, name: str) -> Tensor:
-        """The pristine dense weight [out, in] of a layer. Not to be written to."""
+        """The pristine dense weight [out, in] of a layer, read-only."""
         return self._storage.pristine(name)
 
-    @property
-    def pristine(self) -> Mapping[str, Tensor]:
-        """All pristine weights by layer, each looked up when it is asked for."""
-        return _Pristine(self)
-
     def live_weight(self, name: str) -> Tensor:
-        """The weight [out, in] that the model computes with now. It is written to by edits."""
+        """The weight [out, in] of a layer that the model currently computes with."""
         return self._storage.live(name)
 
     def zeros(self, name: str) -> int:
-        """How many zeros there are in the weight that the model computes with now."""
+        """Number of zeros in a layer's live weight."""
         return count_zeros(self.live_weight(name))
 
     @property
     def for_good(self) -> Edits:
-        """Edits that last."""
+        """Permanent edits."""
         return Edits(self._storage)
 
     @contextmanager
     def edited(self) -> Iterator[Edits]:
-        """Edits that last as long as this holds; at the end the pristine weights are back."""
+        """Edits within this context; at its end the pristine weights are restored."""
         touched: set[str] = set()
 
         def keep(name: str) -> None:
@@ -167,7 +165,7 @@ class Target:
                 self._storage.restore(name)
 
     def verify(self) -> None:
-        """Raises AutoPruneError unless every parameter is again what it was when the target was loaded."""
+        """Raises AutoPruneError unless every parameter has the value with which the target was loaded."""
         now = checksum(self.model, self._storage.stored)
         if now != self.fingerprint:
             raise AutoPruneError(
@@ -175,7 +173,7 @@ class Target:
             )
 
     def _check_tokens(self, embedding: nn.Module, args: tuple[Tensor, ...]) -> None:
-        """Here, for what is tokenised elsewhere, as by lm-eval: on a GPU such a token ends all use of it."""
+        """Refuse tokens outside the vocabulary, for example from lm-eval: on a GPU they make the device unusable."""
         if not args or not args[0].numel():
             return
         low, high = map(int, args[0].aminmax())
@@ -188,14 +186,14 @@ class Target:
     def _look(self, name: str, values: Tensor) -> None:
         if not values.is_floating_point() or not values.numel():
             return
-        low, high = values.aminmax()  # NaN where there is one
+        low, high = values.aminmax()  # NaN if any value is
         if not (low.isfinite() and high.isfinite()):
             self.damaged[name] = "NaN" if values.isnan().any() else "infinity"
         elif low == high == 0 and values.dim() > 1:
             self.blank.append(name)
 
     def _visits(self, block: int, forward: Callable[..., Any]) -> Callable[..., Any]:
-        """A block's forward pass as a visit."""
+        """A block's forward pass that first loads the block to the device."""
 
         @wraps(forward)
         def visit(*args: Any, **kwargs: Any) -> Any:
@@ -205,33 +203,19 @@ class Target:
         return visit
 
 
-class _Pristine(Mapping[str, Tensor]):
-    def __init__(self, target: Target) -> None:
-        self._target = target
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._target.weight(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return (layer.name for layer in self._target.layers)
-
-    def __len__(self) -> int:
-        return len(self._target.layers)
-
-
 def load_target(
     model: str, device: str = "auto", dtype: str = "auto", offload: str = "auto", memory_gb: float | None = None
 ) -> Target:
     """Load a target from a directory, a hub id, a GGUF file, or a built-in name.
 
-    `device` auto: the first GPU if there is one; balanced: all GPUs. `dtype` auto: what a measured probe finds faster
-    on this machine. `offload`: where the blocks live (`footprint.OFFLOADS`); auto: on the device if they fit there,
-    with host memory limited to `memory_gb` GiB if that is given. Code that comes with a model is never run. Raises
-    UsageError for a model or device that cannot be used, AutoPruneError when it does not fit even block by block.
+    `device` auto: the first GPU if there is one; balanced: all GPUs. `dtype` auto: the faster one by a measurement on
+    this machine. `offload`: where blocks are kept (`footprint.OFFLOADS`); auto: on the device if they fit, with host
+    memory limited to `memory_gb` GiB. Code that comes with a model is never run. Raises UsageError for a model or
+    device that cannot be used, AutoPruneError when the model does not fit even block by block.
     """
     target = _loaded(model, choose_device(device), device == BALANCED, dtype, offload, memory_gb)
     check_outputs(target)
-    if target.blank:  # as a download leaves them that took the room for a file before it had the file
+    if target.blank:  # as in a file that was allocated but not completely downloaded
         logger.warning(f"{model}: {some(target.blank)} hold zeros alone; is the checkpoint complete?")
     for line in target.dense:
         logger.info(line)
@@ -248,7 +232,7 @@ def _loaded(
         return Target(*load_model(model, kind, BALANCED), model)
     place = choose_offload(offload, size, kind, device, free_room(device, memory_gb), model)
     if place == "disk":
-        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=writable_cache())  # not where it is memory
+        folder = tempfile.TemporaryDirectory(prefix="offload-", dir=writable_cache())  # /tmp may be memory
         loaded, tokenizer = load_model(model, kind, blocks_on_disk(empty, device), Path(folder.name))
         return Target(loaded, tokenizer, model, device, partial(OnDisk, folder=folder, dtype=kind))
     loaded, tokenizer = load_model(model, kind)

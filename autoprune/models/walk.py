@@ -1,10 +1,10 @@
-"""One walk over the decoder blocks of any model: each block's inputs are seen, then its weights may be changed.
+"""A walk over the decoder blocks of any model: each block's inputs are observed, then its weights may be changed.
 
-The calibration windows go through one block at a time, so that besides the model only their hidden states and one
-block's statistics are held, and so that an accelerator needs room for one block only.
+The calibration windows pass through one block at a time, so that only their hidden states and one block's statistics
+are held beside the model, and only one block on an accelerator.
 
-- dense: every block is fed by the dense blocks before it, whatever was done to their weights meanwhile.
-- sequential: every block is fed by the blocks before it as they are by then, pruned.
+- dense: every block gets the outputs of the dense blocks before it.
+- sequential: every block gets the outputs of the edited blocks before it.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,38 +12,36 @@ from contextlib import contextmanager, suppress
 
 from torch import Tensor
 
-from autoprune.models.blocks import PrunableLayer, decoder_blocks, watch_inputs
+from autoprune.models.blocks import PrunableLayer, See, decoder_blocks, watch_inputs
 from autoprune.models.passages import Reached, passages, through_all_blocks
 from autoprune.models.target import Target
 from autoprune.models.walk_check import check_walk
 from autoprune.pruning.layers import LayerInfo
 
-See = Callable[[LayerInfo, Tensor], None]
-
 
 class _Listener:
-    """Passes on what `see` is to see. A pass whose output nobody needs ends with the last inputs that it shows."""
+    """Calls `see`, and ends a pass whose output is not needed after the last inputs were observed."""
 
     def __init__(self, see: See, layers: int) -> None:
         self._see = see
         self._layers = layers
-        self._heard: list[str] = []
+        self._observed: list[str] = []
         self._enough = 0
 
     def __call__(self, info: LayerInfo, inputs: Tensor) -> None:
         self._see(info, inputs)
-        self._heard.append(info.name)
-        if 0 < self._enough <= len(self._heard) and len(set(self._heard)) == self._layers:
+        self._observed.append(info.name)
+        if 0 < self._enough <= len(self._observed) and len(set(self._observed)) == self._layers:
             raise Reached
 
     @contextmanager
     def without_output(self) -> Iterator[None]:
-        """One window. The first runs to its end and tells how many inputs there are to see, should one come twice."""
-        self._heard = []
+        """A pass of one window. The first one is complete and counts the inputs, since a layer may be applied twice."""
+        self._observed = []
         with suppress(Reached):
             yield
-        self._enough = self._enough or len(self._heard)
-        self._heard = []
+        self._enough = self._enough or len(self._observed)
+        self._observed = []
 
 
 def walk(
@@ -53,11 +51,10 @@ def walk(
     sequential: bool,
     advance: Callable[[], None] = lambda: None,
 ) -> Iterator[list[PrunableLayer]]:
-    """Yield the layers of each block in turn, after `see(layer, inputs [tokens, in])` has seen all of their inputs.
+    """Yield the layers of each block in turn, after `see(layer, inputs [tokens, in])` was called with all their inputs.
 
-    `windows`: token windows [samples, seqlen]. What is done to the weights of a yielded block, the later blocks feel
-    only if `sequential`. Each block visits the target's device for its turn. `advance` is called once for each window
-    and block.
+    `windows`: token windows [samples, seqlen]. Edits of a yielded block affect later blocks only if `sequential`. The
+    yielded block is on the device. `advance` is called once per window and block.
     """
     check_walk(target)
     blocks = list(decoder_blocks(target.model)[1])
@@ -86,11 +83,9 @@ def walk(
 
 
 def passed_through(target: Target, windows: Tensor, size: int) -> Iterator[Tensor]:
-    """Yield batches of `size` of the token windows [windows, seqlen], each on the device, as the model is made ready.
+    """Yield batches of `size` token windows [windows, seqlen] after all of them passed through the blocks.
 
-    While a batch is held, a forward pass of the model on it needs no block: what leaves the last one is known, for all
-    windows went through one block after the other, each of which visited the device once. Computed are the very sums
-    of whole passes over the same batches.
+    See `passages.through_all_blocks`: each block is loaded once, and the results equal those of whole passes exactly.
     """
     check_walk(target)
     yield from through_all_blocks(target, windows.split(size))

@@ -1,1 +1,1 @@
-"""The maths of pruning, pure: blocks of any model, calibration statistics, scores, allocations, masks, updates."""
+"""The mathematics of pruning as pure functions: scores, allocations, masks, refinements, updates."""

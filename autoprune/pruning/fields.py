@@ -1,4 +1,5 @@
-"""The words of the candidate's contract that the maths share: what is known of a layer and of a unit. No torch here."""
+"""The part of the candidate's contract that the mathematics share: fields of layers and units. Does not import
+torch."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,7 +13,7 @@ ROLES = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "other")
 
 @dataclass(frozen=True)
 class Field:
-    """One attribute that a candidate may read: its name, its shape or type, and one line about it."""
+    """One attribute that a candidate may read: its name, its shape or type, and its meaning."""
 
     name: str
     shape: str

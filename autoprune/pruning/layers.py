@@ -1,4 +1,4 @@
-"""What the maths know of the layers of a model: names, shapes, and how to get at weights and statistics."""
+"""The layers of a model as the mathematics use them: names, shapes, and access to weights and statistics."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,22 +26,22 @@ class LayerInfo:
 
     @property
     def third(self) -> str:
-        """In which third of the depth it is."""
+        """The third of the depth that the layer is in."""
         return THIRDS[min(int(self.depth * len(THIRDS)), len(THIRDS) - 1)]
 
 
 LayerView = SimpleNamespace
-"""What a candidate's `score` is given: the contract's fields as attributes."""
+"""The argument of a candidate's `score`: the contract's fields as attributes."""
 
 
 class Readable(Protocol):
-    """Weights and statistics of some layers: a bundle, or those of one block on a walk."""
+    """Weights and statistics of some layers: a bundle, or one block on a walk."""
 
     layers: list[LayerInfo]
 
     @property
     def path(self) -> Path:
-        """A bundle directory with the same content, for those who read files only."""
+        """A bundle directory with the same content, for sandboxes."""
 
     def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
-        """A layer as the candidate's contract describes it."""
+        """A layer with the fields of the contract."""

@@ -1,8 +1,8 @@
-"""Masks from scores: True = keep, exact counts under ties, by selection and never by sorting.
+"""Masks from scores: True = keep, with exact counts under ties, by selection instead of sorting.
 
-On the CPU the selection is numpy's vectorised quickselect, on pieces that fit the cache; elsewhere `torch.kthvalue`.
-One thread: within a layer, threads of our own only fight torch's, which spin for a while after every operation.
-Callers with many layers have them made side by side (threads.py). Scores must hold no NaN.
+On the CPU the selection is numpy's vectorised quickselect on pieces that fit the cache, in one thread, since threads
+would compete with torch's; elsewhere it is `torch.kthvalue`. Layers are processed in parallel (threads.py). Scores must
+not contain NaN.
 """
 
 import re
@@ -16,19 +16,19 @@ from autoprune.errors import UsageError
 from autoprune.pruning.fields import GROUPS
 
 PIECE = 1 << 16
-"""Scores per piece of work: 256 KiB of float32, well inside a core's second-level cache."""
+"""Scores per piece: 256 KiB of float32, which fit a core's second-level cache."""
 
 BAR = np.float32(0.5)
-"""Scores that are masks already, as exchanges make them, have what is kept above it and what is pruned below."""
+"""In scores that are masks, as those of swaps, kept weights are above it and pruned ones below."""
 
 _WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 SMALL_GROUP = 8
-"""Up to this many neighbours, comparing all pairs over all groups at once beats one selection per group."""
+"""Up to this number of neighbours, comparing all pairs in all groups at once is faster than a selection per group."""
 
 
 def parse_pattern(text: str) -> tuple[int, int] | None:
-    """ "2:4" -> (2, 4): two kept of every four along the inputs. "none" -> None. Raises UsageError otherwise."""
+    """Parse "2:4" to (2, 4): two kept of every four along the inputs; "none" to None. Raises UsageError otherwise."""
     if text == "none":
         return None
     match = re.fullmatch(r"(\d+):(\d+)", text)
@@ -38,12 +38,11 @@ def parse_pattern(text: str) -> tuple[int, int] | None:
 
 
 def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tuple[int, int] | None = None) -> Tensor:
-    """The mask [out, in] of a layer: `zeros` weights pruned within `group` ("row", "matrix"), or an N:M pattern.
+    """The mask [out, in] of a layer: `zeros` weights pruned within `group` ("row", "matrix"), or by an N:M pattern.
 
-    Weights that are already zero go first, so that the pruned weight holds exactly `zeros` zeros; within rows, a row
-    that has more than its share of them takes the surplus from the others. A pattern fixes its own number of zeros and
-    ignores `zeros` and `group`. Raises UsageError when `zeros` does not fit, when the weight holds more zeros already,
-    or when the pattern does not divide the inputs.
+    Existing zeros are pruned first, so that the pruned weight has exactly `zeros` zeros; a row with more than its share
+    of them reduces the share of the others. A pattern ignores `zeros` and `group`. Raises UsageError if `zeros` does
+    not fit, the weight already has more zeros, or the pattern does not divide the inputs.
     """
     if score.shape != weight.shape:
         raise UsageError(f"scores {tuple(score.shape)} do not have the weight's shape {tuple(weight.shape)}")
@@ -51,10 +50,10 @@ def make_mask(score: Tensor, weight: Tensor, zeros: int, group: str, pattern: tu
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
     score = score.to(weight.device)
     mask = _mask(score, zeros, group, pattern)
-    if count_zeros(weight) == 0:  # as nearly always, and told sooner than which are zero
+    if count_zeros(weight) == 0:  # the usual case, and faster than locating zeros
         return mask
     already = weight == 0
-    # A score that means anything prunes zeros first by itself; only if it does not, they are put first.
+    # Most scores prune zeros first by themselves.
     if not bool((mask & already).any()):
         return mask
     return _mask(score.masked_fill(already, -torch.inf), zeros, group, pattern, already.sum(1))
@@ -71,10 +70,10 @@ def _mask(
 
 
 def masked_weight(weight: Tensor, mask: Tensor, out: Tensor | None = None) -> Tensor:
-    """The weight [out, in] where the mask (True = keep) lets it, bit for bit, and +0.0 elsewhere.
+    """The weight [out, in] where the mask is True, bit by bit, and +0.0 elsewhere.
 
-    `out`: a tensor to write it to, of the weight's dtype. It is a product of integers of the same bits: of floats it
-    takes several times as long on the CPU, and `masked_fill` longer still.
+    `out`: an optional output tensor of the weight's dtype. The product is computed on integers of the same bits, which
+    is several times as fast on the CPU as on floats or by `masked_fill`.
     """
     whole = _WHOLE[weight.element_size()]
     product = torch.mul(weight.view(whole), mask, out=None if out is None else out.view(whole))
@@ -82,16 +81,16 @@ def masked_weight(weight: Tensor, mask: Tensor, out: Tensor | None = None) -> Te
 
 
 def count_zeros(weight: Tensor) -> int:
-    """How many entries are 0.0 or -0.0: by their bits, for floats are compared several times as slowly on the CPU."""
+    """Number of entries that are 0.0 or -0.0, by their bits, which is several times as fast on the CPU."""
     bits = weight.view(_WHOLE[weight.element_size()])
-    return weight.numel() - int((bits + bits).count_nonzero())  # the sign's bit falls out at the top
+    return weight.numel() - int((bits + bits).count_nonzero())  # doubling shifts out the sign bit
 
 
 def row_zeros(zeros: int, rows: int, cols: int, at_least: Tensor | None = None) -> Tensor:
-    """A matrix' zeros over its equal rows (int64, [rows]): an even share, the first rows taking the remainder.
+    """Distribute a matrix' zeros evenly over its rows (int64, [rows]); the first rows take the remainder.
 
-    `at_least` holds the zeros that each row has anyway: a row above its share keeps them, and the others share the
-    rest. Raises UsageError when they are more than `zeros`.
+    `at_least`: existing zeros per row; a row above its share keeps them, and the others share the rest. Raises
+    UsageError if they exceed `zeros`.
     """
     if not 0 <= zeros <= rows * cols:
         raise UsageError(f"{zeros} zeros do not fit into {rows} rows of {cols} weights")
@@ -113,8 +112,8 @@ def row_zeros(zeros: int, rows: int, cols: int, at_least: Tensor | None = None) 
 def row_mask(score: Tensor, zeros_per_row: int | Tensor) -> Tensor:
     """Keep the highest scores of each row. Mask [out, in], bool, on the scores' device.
 
-    `zeros_per_row`: the zeros of each row (integers, [out]), or their total as an int, spread by `row_zeros`. Among
-    equal scores the one further left is pruned first.
+    `zeros_per_row`: integers [out], or their total, distributed by `row_zeros`. Among equal scores the leftmost are
+    pruned first.
     """
     rows, cols = score.shape
     quotas = row_zeros(zeros_per_row, rows, cols) if isinstance(zeros_per_row, int) else zeros_per_row.cpu()
@@ -134,10 +133,8 @@ def row_mask(score: Tensor, zeros_per_row: int | Tensor) -> Tensor:
 
 
 def matrix_mask(score: Tensor, zeros: int) -> Tensor:
-    """Keep the highest scores of the whole tensor (any shape): exactly `zeros` entries are False.
-
-    Among equal scores the earlier one, row by row, is pruned first.
-    """
+    """Keep the highest scores of a tensor of any shape: exactly `zeros` entries are False, earlier ones first among
+    equals."""
     if not 0 <= zeros <= score.numel():
         raise UsageError(f"{zeros} zeros do not fit into {score.numel()} weights")
     mask = torch.empty(1, score.numel(), dtype=torch.bool, device=score.device)
@@ -149,7 +146,7 @@ def matrix_mask(score: Tensor, zeros: int) -> Tensor:
 def nm_mask(score: Tensor, n: int, m: int) -> Tensor:
     """Keep the n highest scores of every m neighbours along the inputs; earlier ones are pruned first among equals.
 
-    Raises UsageError when in_features is not a multiple of m.
+    Raises UsageError if in_features is not a multiple of m.
     """
     if not 0 <= n <= m or m < 1:
         raise UsageError(f"a pattern of {n}:{m} does not exist")
@@ -162,9 +159,9 @@ def nm_mask(score: Tensor, n: int, m: int) -> Tensor:
 
 
 def nm_zeros(weight: Tensor, n: int, m: int) -> int:
-    """The zeros that a weight [out, in] holds under n:m: m - n in each group, and more where it had more before.
+    """The zeros of a weight [out, in] under n:m: m - n in each group, or more if it already has more.
 
-    Raises UsageError when in_features is not a multiple of m.
+    Raises UsageError if in_features is not a multiple of m.
     """
     if weight.shape[-1] % m:
         raise UsageError(f"a pattern of {n}:{m} needs in_features divisible by {m}, not {weight.shape[-1]}")
@@ -172,7 +169,7 @@ def nm_zeros(weight: Tensor, n: int, m: int) -> int:
 
 
 def _rank_in_pairs(groups: Tensor, n: int) -> Tensor:
-    """Keep the n best of each row of `groups` [count, m], by how many of its neighbours each entry outranks."""
+    """Keep the n best of each row of `groups` [count, m], by the number of neighbours that each entry outranks."""
     count, m = groups.shape
     columns = np.ascontiguousarray(groups.numpy().T)
     outranked = np.zeros((m, count), np.uint8)
@@ -193,13 +190,13 @@ def _even(total: int, parts: int) -> Tensor:
 
 
 def _comparable(score: Tensor) -> Tensor:
-    """The scores in a dtype that numpy and kthvalue both know, contiguous."""
+    """The scores, contiguous, in a dtype that numpy and kthvalue support."""
     score = score.detach()
     return (score if score.dtype in (torch.float32, torch.float64) else score.float()).contiguous()
 
 
 def _select_numpy(score: Tensor, quota: int, keep: Tensor) -> None:
-    """Write into `keep` [rows, cols] which scores outrank the `quota` lowest of their row."""
+    """Write to `keep` [rows, cols] whether each score outranks the `quota` lowest of its row."""
     rows, cols = score.shape
     if quota == cols:
         keep.fill_(False)
@@ -212,20 +209,20 @@ def _select_numpy(score: Tensor, quota: int, keep: Tensor) -> None:
     scratch.partition(quota, axis=1)
     lowest_kept = scratch[:, quota : quota + 1].copy()
     np.greater_equal(values, lowest_kept, out=out)
-    # Ties with the lowest kept score can only keep too many, never too few: one count tells.
+    # Ties with the lowest kept score can only keep too many, which a single count detects.
     if np.count_nonzero(out) != rows * (cols - quota):
         _break_ties(torch.from_numpy(values), torch.from_numpy(lowest_kept), quota, keep)
 
 
 def _is_mask(score: np.ndarray, kept: int, out: np.ndarray) -> bool:
-    """Whether just `kept` of each row are above BAR: then they are its highest, and `out` holds which they are."""
+    """Whether exactly `kept` scores of each row are above BAR, so that `out` is the mask."""
     np.greater(score, BAR, out=out)
-    # Of scores that are no mask, as most are, the whole count tells, and that is quick.
+    # The total count quickly excludes most scores that are no mask.
     return np.count_nonzero(out) == len(out) * kept and bool((out.view(np.uint8).sum(1, np.uint32) == kept).all())
 
 
 def _as_integers(values: np.ndarray) -> np.ndarray:
-    """Float32 without a sign bit as the integers of the same bits, which sort alike and faster; others as they are."""
+    """Non-negative float32 values as integers of the same bits, which have the same order and are selected faster."""
     if values.dtype != np.float32:
         return values
     bits = values.view(np.int32)
@@ -242,7 +239,7 @@ def _select_torch(score: Tensor, quota: int, keep: Tensor) -> None:
 
 
 def _break_ties(score: Tensor, lowest_kept: Tensor, quota: int, keep: Tensor) -> None:
-    """Where ties kept too many, prune the leftmost of the scores equal to the lowest kept."""
+    """In rows where ties kept too many, prune the leftmost scores that equal the lowest kept one."""
     surplus = keep.sum(1) - (score.shape[1] - quota)
     rows = (surplus > 0).nonzero().squeeze(1)
     equal = score[rows] == lowest_kept[rows]

@@ -1,4 +1,4 @@
-"""Refinements: a better mask with the same budget, whatever score the first mask came from.
+"""Refinements: improving a mask of any score within the same budget.
 
 `swaps` (SparseSwaps: Zimmer et al., arXiv 2512.10922) lowers the error p H p^T of each row of a layer, p the pruned
 part of the row and H the full layer Hessian. With G = p H, bringing back weight j and pruning weight k instead changes
@@ -21,16 +21,15 @@ from autoprune.pruning.swaps import swap_rounds
 def swaps(
     weight: Tensor, hessian: Tensor, mask: Tensor, rounds: int = SWAP_ROUNDS, pattern: tuple[int, int] | None = None
 ) -> Tensor:
-    """A mask [out, in] (bool, True = keep) whose rows have at most the error of the given mask's rows.
+    """A new mask [out, in] (bool, True = keep) whose rows have at most the error of the given mask's rows.
 
-    `weight` [out, in] in any floating dtype, `hessian` [in, in] in float32 of any scale, both on the mask's device.
-    Every row keeps as many weights as before, under a `pattern` (n, m) every m neighbours along the inputs do. Weights
-    that are zero anyway never come back, so that the zeros of the pruned weight stay as many. The given mask is left
-    as it is. Deterministic. Raises UsageError when the shapes do not fit.
+    `weight` [out, in] in any floating dtype, `hessian` [in, in] in float32 of any scale, both on the mask's device. The
+    number of kept weights is preserved per row, or with a `pattern` (n, m) per m neighbours along the inputs. Weights
+    that are zero remain pruned. Deterministic. Raises UsageError if the shapes do not fit.
     """
     inputs = weight.shape[1]
     if mask.shape != weight.shape or hessian.shape != (inputs, inputs):
-        shapes = ", ".join(str(tuple(each.shape)) for each in (weight, hessian, mask))
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (weight, hessian, mask))
         raise UsageError(f"a weight, its Hessian and its mask do not have the shapes {shapes}")
     values = weight.detach().float()
     already = values == 0
@@ -40,4 +39,4 @@ def swaps(
 
 
 REFINEMENTS = {"swaps": swaps}
-"""By the name in settings and commands, all with the arguments of `swaps`."""
+"""Refinements by name, all with the arguments of `swaps`."""

@@ -1,4 +1,4 @@
-"""Published scores on tensors: importance per weight, higher = keep, written over the candidate's contract.
+"""Published scores: importance per weight, higher = keep, as functions of the contract's fields.
 
 The formulas are those of `published`. Here is the arithmetic, in place where it can be: a layer may have a hundred
 million weights.
@@ -24,7 +24,7 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class Score:
-    """A score, within what its paper compares it (row or matrix), and the on-demand statistics that it reads."""
+    """A score, what its paper compares it within (row or matrix), and the on-demand statistics that it reads."""
 
     name: str
     function: Callable[[Any], Tensor]
@@ -74,8 +74,8 @@ def by_expression(expression: Expression, layer: Any) -> Tensor:
 def sparsegpt(layer: Any) -> Tensor:
     """W_ij^2 / U_jj^2, U the upper factor of the inverse Hessian damped by 1 % (Frantar & Alistarh, arXiv 2301.00774).
 
-    The score alone, from dense weights. SparseGPT itself rescores while it updates: `updates.sparsegpt`. Inputs that
-    were never active score 0.
+    The score of dense weights alone. SparseGPT itself rescores during the update: `updates.sparsegpt`. Inputs that were
+    never active score 0.
     """
     factor = inverse_factor(layer.hessian)
     return layer.weight.square().mul_(factor.upper.diagonal().pow(-2) * ~factor.dead)
@@ -94,15 +94,15 @@ wanda = SCORES["wanda"]
 
 
 def choose_score(name: str) -> Score:
-    """The published score of that name; NAME@GROUP has it compared within the row or the matrix, unlike its paper.
+    """The published score NAME, or NAME@GROUP with another group than its paper's (row, matrix).
 
     Raises UsageError for an unknown name or group.
     """
-    known, at, group = name.partition("@")
-    if known not in SCORES:
-        raise UsageError(f"unknown score {known!r}; there are {', '.join(SCORES)}")
+    base, at, group = name.partition("@")
+    if base not in SCORES:
+        raise UsageError(f"unknown score {base!r}; there are {', '.join(SCORES)}")
     if not at:
-        return SCORES[known]
+        return SCORES[base]
     if group not in GROUPS:
         raise UsageError(f"scores are compared within {' or '.join(GROUPS)}, not {group!r}")
-    return replace(SCORES[known], name=name, group=group)
+    return replace(SCORES[base], name=name, group=group)

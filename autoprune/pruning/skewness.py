@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 RELATIVE_EPS = 1e-12
-"""Guards a constant tensor; relative to the mean square, so that skewness stays unchanged by a change of scale."""
+"""Avoids division by zero for constant tensors; relative to the mean square, so that skewness is scale-invariant."""
 
 CHUNK = 1 << 20
 
@@ -71,7 +71,7 @@ def weight_skewness(weight: Tensor) -> float:
 
 
 def surviving_skewness(weight: Tensor) -> float:
-    """Skewness of |W| over the weights that are not zero: the zeros of earlier stages say nothing about the rest."""
+    """Skewness of |W| over the weights that are not zero, that is, without those pruned in earlier stages."""
     size = weight.detach().abs()
     return skewness(torch.masked_select(size, size > 0))
 
@@ -79,7 +79,7 @@ def surviving_skewness(weight: Tensor) -> float:
 def unit_skewness(matrices: Iterable[tuple[int, float]]) -> float:
     """A unit's skewness from its matrices' (size, skewness): the size-weighted mean.
 
-    Pooling the raw values instead would manufacture skew from differences in scale between the matrices.
+    Pooling the raw values instead would create skewness from differences in scale between the matrices.
     """
     pairs = list(matrices)
     size = sum(count for count, _ in pairs)

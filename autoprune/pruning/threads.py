@@ -1,4 +1,4 @@
-"""Layers side by side: numpy and torch let go of the interpreter while they work, so threads make use of every core."""
+"""Processing layers in parallel threads, which use all cores since numpy and torch release the GIL."""
 
 import os
 from collections import deque
@@ -13,15 +13,15 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 MOST = 4
-"""Threads, at most."""
+"""Maximum number of threads."""
 
 AHEAD = 2
-"""Items per thread under way: enough to keep the cores busy, few enough to hold in memory."""
+"""Items in progress per thread, enough to keep the cores busy with little memory."""
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch uses one thread within."""
+    """Within this context, torch uses one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -31,9 +31,9 @@ def one_thread() -> Iterator[None]:
 
 
 def side_by_side(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """`make(item)` for each item, in order, made in threads while further items are taken from `items`.
+    """Yield `make(item)` for each item, in order, computed in threads.
 
-    Items are taken in the caller's thread. What `make` raises is raised where its result would come.
+    `items` is iterated in the caller's thread. Exceptions of `make` are raised in place of its result.
     """
     threads = min(os.cpu_count() or 1, MOST)
     waiting: deque[Future[Made]] = deque()

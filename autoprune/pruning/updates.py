@@ -1,9 +1,9 @@
-"""Weight updates: what happens to the kept weights when others are pruned (OBS, as SparseGPT does it).
+"""Weight updates: compensating pruned weights in the kept ones (OBS as in SparseGPT).
 
-Source: Frantar & Alistarh, SparseGPT, arXiv 2301.00774. Columns are visited left to right; the error of a pruned
-weight is compensated in the columns to its right of the same row, through U, the upper Cholesky factor of the inverse
-layer Hessian. Here the columns are halved recursively instead of visited in two nested loops: the same sums, nearly
-all of them in matrix products.
+Source: Frantar & Alistarh, SparseGPT, arXiv 2301.00774. Columns are visited from left to right; the error of a pruned
+weight is compensated in the columns to its right of the same row, by U, the upper Cholesky factor of the inverse layer
+Hessian. Here the columns are split recursively instead of in two nested loops, which computes the same sums, mostly as
+matrix products.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ DAMPING_LIMIT = 10.0
 class InverseFactor:
     """U [in, in], float32, upper triangular, with U^T U = (H + damping mean(diag H) I)^-1.
 
-    `damping` is what was needed in the end, as a share of the mean diagonal; `dead` [in] marks the inputs that were
-    never active, which neither cause nor take compensation.
+    `damping`: the applied damping, as a share of the mean diagonal; `dead` [in]: inputs that were never active, which
+    neither cause nor receive compensation.
     """
 
     upper: Tensor
@@ -37,15 +37,15 @@ class InverseFactor:
 def inverse_factor(hessian: Tensor, damping: float = DAMPING) -> InverseFactor:
     """Factor the inverse of a damped layer Hessian [in, in] (X X^T / tokens; any scale).
 
-    Float32 first, then float64, then float64 with ten times the damping, again and again up to ten times the mean
-    diagonal. Raises AutoPruneError when the Hessian holds inf or NaN or stays indefinite even so.
+    Tries float32, then float64, then float64 with ten times the damping repeatedly, up to ten times the mean diagonal.
+    Raises AutoPruneError if the Hessian is not finite, or not positive definite even then.
     """
     if not bool(hessian.isfinite().all()):
         raise AutoPruneError("the layer Hessian holds inf or NaN; run the calibration in float32 or bfloat16")
     diagonal = hessian.diagonal()
     dead = diagonal <= 0
     scale = float(diagonal[~dead].double().mean()) if not bool(dead.all()) else 1.0
-    # A dead input becomes an independent one, so that a Hessian without any tokens still factors.
+    # Dead inputs become independent ones, so that a Hessian without tokens can be factored.
     alive = hessian * (~dead)[:, None] * (~dead)
     attempts = [(torch.float32, damping), (torch.float64, damping)]
     while (more := max(attempts[-1][1], 1e-6) * 10) <= DAMPING_LIMIT:
@@ -53,7 +53,7 @@ def inverse_factor(hessian: Tensor, damping: float = DAMPING) -> InverseFactor:
     for dtype, share in attempts:
         damped = alive.to(dtype, copy=True)
         damped.diagonal().add_(share * scale + dead * scale)
-        # Factoring back to front gives H = A A^T with A upper, hence U = A^-1 without ever forming H^-1.
+        # Factoring the flipped matrix gives H = A A^T with A upper, hence U = A^-1 without computing H^-1.
         lower, info = torch.linalg.cholesky_ex(damped.flip(0, 1))
         if int(info) == 0:
             identity = torch.eye(len(lower), dtype=dtype, device=lower.device)
@@ -69,8 +69,8 @@ def inverse_factor(hessian: Tensor, damping: float = DAMPING) -> InverseFactor:
 def obs(weight: Tensor, mask: Tensor, factor: InverseFactor) -> Tensor:
     """Prune by a given mask [out, in] (True = keep) and compensate in the kept weights.
 
-    Works with any mask: any score, allocation or pattern. Returns a new weight of the given dtype, zero exactly where
-    the mask is False (unless a kept weight happens to become zero).
+    Returns a new weight of the given dtype, which is zero where the mask is False (and where a kept weight becomes
+    zero).
     """
     if mask.shape != weight.shape:
         raise UsageError(f"the mask {tuple(mask.shape)} does not have the weight's shape {tuple(weight.shape)}")
@@ -83,11 +83,11 @@ def obs(weight: Tensor, mask: Tensor, factor: InverseFactor) -> Tensor:
 def sparsegpt(
     weight: Tensor, zeros: int, factor: InverseFactor, pattern: tuple[int, int] | None = None, block: int = BLOCK
 ) -> tuple[Tensor, Tensor]:
-    """SparseGPT itself: masks chosen on the way, among weights that were already compensated.
+    """SparseGPT itself, which chooses masks among weights that are already compensated.
 
-    Scores W_ij^2 / U_jj^2 are compared within `block` columns over all rows, each block taking its exact share of
-    `zeros`; with a pattern, within each group of m columns of a row (`zeros` is then ignored). Returns the new weight
-    (of the given dtype) and its mask, both [out, in]. Inputs that were never active are pruned first.
+    Scores W_ij^2 / U_jj^2 are compared within `block` columns over all rows, where each block has its exact share of
+    `zeros`, or with a pattern within m columns of a row. Returns the new weight (of the given dtype) and its mask, both
+    [out, in]. Inputs that were never active are pruned first.
     """
     rows, cols = weight.shape
     columns = weight.detach().T.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
@@ -129,10 +129,10 @@ class _Sweep:
     def run(
         self, start: int, end: int, grains: tuple[int, ...], choose: Callable[[int, int], None] | None = None
     ) -> None:
-        """Prune and compensate columns start to end, which are up to date with everything to their left.
+        """Prune and compensate columns start to end, which are already compensated for all columns to their left.
 
-        Ranges are cut at multiples of the first grain, then of the next, then anywhere; `choose(start, end)` marks
-        what is pruned in a range of the last grain, when its turn comes.
+        Ranges are split at multiples of the first grain, then of the next, then anywhere; `choose(start, end)` sets the
+        mask of a range of the last grain.
         """
         while grains and end - start <= grains[0]:
             if len(grains) == 1 and choose is not None:

@@ -1,1 +1,1 @@
-"""What people read: live view, trace, tables, drawn from events and archive alone."""
+"""Reports for users: live view, trace, tables and HTML, from events and archive."""

@@ -1,8 +1,8 @@
-"""A candidate as a file of its own: its source as it ran, under a short docstring that says what it is, where it was
-found and how it measured. The rest is in the notes beside it (`algorithm_notes.py`).
+"""Exporting a candidate as a Python file: its source under a short docstring with its origin and main figures. Details
+are in the notes beside it (`algorithm_notes.py`).
 
-What an LLM wrote goes into a Python string here, so it is escaped, cut and stripped of control characters, and the
-result is parsed again: the file's code is the candidate's code, statement by statement, and nothing else.
+Text of an LLM is escaped, cut and stripped of control characters before it is put into the docstring, and the result is
+parsed again, to verify that the code of the file is exactly that of the candidate.
 """
 
 import ast
@@ -25,16 +25,15 @@ CUT = "\n[cut: the file would be larger than a candidate may be]\n"
 
 
 def algorithm_file(origin: Origin, notes: str, limit: int) -> str:
-    """The file's text, at most `limit` bytes of UTF-8. `notes`: the name of the file of notes.
+    """The text of the file, at most `limit` bytes of UTF-8. `notes`: the name of the file of notes.
 
-    Raises AutoPruneError for a source that is not Python, or that leaves no room for the docstring.
+    Raises AutoPruneError for a source that is not Python or leaves no room for the docstring.
     """
     return documented(origin.source, docstring(origin, notes), limit)
 
 
 def docstring(origin: Origin, notes: str) -> str:
-    """At most nine lines: what the algorithm is, its formula if that fits a line, where it was found, its main figures,
-    and where the notes are."""
+    """At most nine lines: summary, formula if it fits a line, origin, main figures, and the name of the notes."""
     idea = "" if origin.proposal.thought.get("expression") else origin.proposal.thought.get("idea")
     formula = one_line(origin.formula, SAID)
     summary = one_line(origin.sentence or idea or formula or "A pruning algorithm", SAID)
@@ -46,8 +45,7 @@ def docstring(origin: Origin, notes: str) -> str:
 
 
 def figures(origin: Origin) -> str:
-    """The candidate's perplexity on the report split beside the best baseline's; without a confirmation, how it ended
-    on the search split."""
+    """The candidate's perplexity on the report split with the best baseline's, or its result on the search split."""
     rows = [row for row in origin.picture.rows if row["kind"] == "baseline" and row["report"] is not None]
     place = f"{origin.model} at sparsity {origin.config.sparsity:g}"
     row = origin.confirmed
@@ -58,24 +56,24 @@ def figures(origin: Origin) -> str:
     text = f"Perplexity on {place}, report split: {row['report']:.2f} ({seeds} calibration seed{'s' * (seeds > 1)})"
     if not rows:
         return f"{text}."
-    best = min(rows, key=lambda each: each["report"])
+    best = min(rows, key=lambda row: row["report"])
     text += f"; best baseline: {best['name']}, {best['report']:.2f}"
-    for each in own_verdicts(origin.picture):
-        if (each["candidate"], each["baseline"]) == (row["name"], best["name"]):
-            bounds = f", 95 % interval {interval(each)} %" if interval(each) else ""
-            return f"{text} ({percent(each['difference'])} %{bounds}: {each['verdict']})."
+    for comparison in own_verdicts(origin.picture):
+        if (comparison["candidate"], comparison["baseline"]) == (row["name"], best["name"]):
+            bounds = f", 95 % interval {interval(comparison)} %" if interval(comparison) else ""
+            return f"{text} ({percent(comparison['difference'])} %{bounds}: {comparison['verdict']})."
     return f"{text}."
 
 
 def _wrapped(text: str, lines: int) -> list[str]:
-    """At most so many lines, each with room for the quotes before the first."""
+    """The text in at most `lines` lines that leave room for quotes."""
     return textwrap.wrap(one_line(text, SAID), WIDTH - len('"""'), max_lines=lines, placeholder=" …")
 
 
 def documented(source: str, text: str, limit: int) -> str:
-    """The source under a docstring of the text, which is cut so that both are at most `limit` bytes.
+    """The source under a docstring, which is cut so that both are at most `limit` bytes.
 
-    Raises AutoPruneError for a source that is no Python, or that leaves no room.
+    Raises AutoPruneError for a source that is not Python or leaves no room.
     """
     with _as_python():
         statements = parse(source).body
@@ -95,7 +93,7 @@ def _as_python() -> Iterator[None]:
 
 
 def _fitting(source: str, text: str, limit: int) -> str:
-    """As much of the text as fits, by bisection: how many bytes it takes depends on what has to be escaped in it."""
+    """As much of the text as fits, by bisection, since its size depends on escapes."""
 
     def fits(part: str) -> bool:
         return len(_joined(source, part).encode()) <= limit
@@ -104,13 +102,13 @@ def _fitting(source: str, text: str, limit: int) -> str:
         return text
     if not fits(CUT):
         raise AutoPruneError(f"the source has {len(source.encode())} bytes; {limit} leave no room for a docstring")
-    kept, least_that_fails = 0, len(text)
-    while least_that_fails - kept > 1:
-        middle = (kept + least_that_fails) // 2
+    kept, too_long = 0, len(text)
+    while too_long - kept > 1:
+        middle = (kept + too_long) // 2
         if fits(text[:middle] + CUT):
             kept = middle
         else:
-            least_that_fails = middle
+            too_long = middle
     return text[:kept] + CUT
 
 
@@ -122,8 +120,7 @@ def _joined(source: str, text: str) -> str:
 
 
 def _check(statements: list[ast.stmt], text: str, whole: str) -> None:
-    """Raises AutoPruneError unless the docstring is the text and the rest is the source, and what Python itself raises
-    on one that it does not compile."""
+    """Raises AutoPruneError unless the docstring is `text` and the rest is the source, or what `compile` raises."""
     body = parse(whole).body
     compile(whole, "<exported>", "exec")
     first = body[0]

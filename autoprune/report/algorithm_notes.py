@@ -15,16 +15,16 @@ from autoprune.report.text import visible
 from autoprune.runs.archive import Proposal
 
 SAID = 2000
-"""Characters of each part of a thought that are kept."""
+"""Maximum characters of each part of a thought."""
 ANCESTORS = 12
 LEFT_OUT = ("expression", "allocation", REASONING)
-"""Parts of a thought that the source holds already, and its idea in words; and what may fill many screens."""
+"""Parts of a thought that the source contains, and the reasoning, which can be very long."""
 LONGEST = 200_000
-"""Characters of all notes."""
+"""Maximum characters of the notes."""
 
 
 def algorithm_notes(origin: Origin, name: str) -> str:
-    """The text of the file. `name`: that of the Python file, for the commands that use it."""
+    """The text of the notes. `name`: of the Python file, for example commands."""
     return visible("\n\n".join(_blocks(origin, name)), LONGEST) + "\n"
 
 
@@ -80,7 +80,7 @@ def _ancestor(origin: Origin, slot: str) -> str:
 
 
 def _settings(origin: Origin) -> dict[str, str]:
-    """All that the measurements depend on, and how the candidate ended."""
+    """The settings that the measurements depend on, and the result on the search split."""
     config, record = origin.config, origin.record
     data, allocation = config.data, config.allocation.model_dump(exclude_none=True)
     source, calibration = without_folder(data.source), without_folder(data.calibration)
@@ -99,10 +99,7 @@ def _settings(origin: Origin) -> dict[str, str]:
 
 
 def _use(origin: Origin, name: str) -> Iterator[str]:
-    """Commands that apply the file as the search did. It runs in the sandbox there, as any candidate.
-
-    They lack the parameters to which a run tuned SDSA: no command takes these.
-    """
+    """Commands that apply the file as the search did, except for tuned parameters of SDSA, which are no options."""
     config = origin.config
     file, model = shlex.quote(name), shlex.quote(origin.model)
     own = re.search(r"^def allocate\b", origin.source, re.MULTILINE) is not None

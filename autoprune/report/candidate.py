@@ -1,4 +1,4 @@
-"""The trace of one candidate: from what it descends from and the chain of thought in its prompt to its measurement."""
+"""The trace of one candidate, from its ancestors and the chain of thought in its prompt to its measurement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from autoprune.runs.events import Event
 from autoprune.runs.names import node_id
 
 SAID = 1000
-"""Characters of what an agent said that are shown."""
+"""Maximum characters of an agent's comment."""
 WHOLE = "--whole"
 """The option that shows everything."""
 _STYLES = {"measured": "green", "failed": "red"}
@@ -37,8 +37,8 @@ _FACTS = (
 
 @dataclass(frozen=True)
 class Spending:
-    """What one candidate's calls used, per agent, what tools its models asked for (`recall(what=best)`), and what they
-    thought before they answered, each with the agent's name before it."""
+    """The cost of a candidate's calls per agent, its tool calls (`recall(what=best)`), and the thinking of its models,
+    each with the agent's name before it."""
 
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def candidate_trace(
 ) -> RenderableType:
     """One candidate: descent, chain of thought, thought, code of every revision, reviews, approval, result, cost.
 
-    `graph`: the reasoning graph as `GCoT.described` makes it. `whole`: fold no code and no reasoning.
+    `graph`: the reasoning graph by `GCoT.described`. `whole`: do not fold code and reasoning.
     """
     proposals = {proposal.slot: proposal for proposal in archive.proposals()}
     outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}
@@ -90,7 +90,7 @@ def candidate_trace(
         picture = Picture.of(events)
         parts.append(_panel("result", _result(outcomes[slot], names, picture)))
         confirmed = [row["name"] for row in picture.rows if row.get("candidate") == outcomes[slot].candidate]
-        if verdicts := [each for each in own_verdicts(picture) if each["candidate"] in confirmed]:
+        if verdicts := [comparison for comparison in own_verdicts(picture) if comparison["candidate"] in confirmed]:
             parts.append(_panel("confirmation", verdict_table(verdicts, "")))
     if spending.agents:
         parts.append(cost_table(spending.agents))
@@ -98,7 +98,7 @@ def candidate_trace(
 
 
 def ending(outcome: Outcome, longest: int = 400) -> str:
-    """How a candidate ended, in one line."""
+    """The result of a candidate in one line."""
     if outcome.status == "measured":
         perplexity, gain = outcome.data["perplexity"], outcome.data["gain"]
         return f"measured: perplexity {perplexity:.2f}, gain {gain:+.3f} over its parent"
@@ -107,7 +107,7 @@ def ending(outcome: Outcome, longest: int = 400) -> str:
 
 
 def verdict(graph: "nx.MultiDiGraph[str]", hypothesis: str) -> tuple[str, str]:
-    """What became of a hypothesis, with the evidence that settled it, and its colour; nothing before the analysis."""
+    """The verdict on a hypothesis with its evidence, and its colour; empty before the analysis."""
     if hypothesis not in graph:
         return "", ""
     for _, evidence, kind in graph.out_edges(hypothesis, keys=True):
@@ -137,18 +137,18 @@ def _chain(proposal: Proposal) -> RenderableType:
 
 
 def ancestors(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[str]:
-    """The slots that a candidate descends from, oldest first: of several parents the one that measured best; before
-    them the published scores that the oldest is based on."""
+    """The ancestors of a candidate, oldest first: of several parents the one with the best measurement; before them the
+    published scores on which the oldest is based."""
     slots: list[str] = []
-    while known := [parent for parent in proposals[slot].parents if parent in outcomes]:
-        slot = min(known, key=lambda parent: outcomes[parent].data.get("perplexity", float("inf")))
+    while candidates := [parent for parent in proposals[slot].parents if parent in outcomes]:
+        slot = min(candidates, key=lambda parent: outcomes[parent].data.get("perplexity", float("inf")))
         slots.append(slot)
     slots += [parent for parent in proposals[slot].parents if parent.startswith(SEED)][::-1]
     return slots[::-1]
 
 
 def descent(proposals: dict[str, Proposal], outcomes: dict[str, Outcome], slot: str) -> list[Text]:
-    """Each of the ancestors and how it ended, one line each."""
+    """One line on each ancestor and its result."""
     lines: list[Text] = []
     for name in ancestors(proposals, outcomes, slot):
         if name not in outcomes:
@@ -176,7 +176,7 @@ def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableTyp
 
 
 def _long(text: object, whole: bool) -> Text:
-    """What a model thought: its first sentences, or all of it."""
+    """The first sentences of a long text, or all of it."""
     return plain(text, longest=MOST_THOUGHT) if whole else plain(gist(text, WHOLE))
 
 
@@ -189,7 +189,7 @@ def _code(run: RunDirectory, proposal: Proposal, whole: bool) -> Panel:
 
 
 def _result(outcome: Outcome, names: dict[str | None, str], picture: Picture) -> RenderableType:
-    """How it ended, beside what there is to beat, with the facts. `names`: slots of content hashes."""
+    """The result with the best baseline, and facts. `names`: slots by content hash."""
     lines = [plain(ending(outcome), style_of(outcome))]
     if picture.best_baseline and picture.dense:
         name, perplexity = picture.best_baseline
@@ -201,7 +201,7 @@ def _result(outcome: Outcome, names: dict[str | None, str], picture: Picture) ->
 
 
 def _fact(value: Any) -> str:
-    """A fact for people: numbers in four digits, lists and mappings without brackets."""
+    """A fact as text: numbers with four digits, lists and mappings without brackets."""
     if isinstance(value, float | int):
         return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     if isinstance(value, dict):

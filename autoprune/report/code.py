@@ -1,7 +1,7 @@
-"""Code that nobody trusts, highlighted on a terminal: as it is, and readable on light and dark backgrounds.
+"""Untrusted code, highlighted on a terminal, readable on light and dark backgrounds.
 
-Nothing in it is dropped: what would be invisible, break a line or turn the direction of text stands there by its
-number, as <U+202E>. Lines are Python's, so that what a comment hides is not shown as a line of its own.
+Characters that are invisible, break lines or change the direction of text are shown by their number, as <U+202E>. Lines
+are those of Python, so that line separators in comments do not start a new line.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from autoprune.syntax import hides
 LONGEST_CODE = 100_000
 LONGEST_LINE = 1000
 MOST_COMPARED = 6000
-"""Lines of two sources together beyond which they are not compared: that would take minutes."""
+"""Total lines of two sources above which they are not compared, which would take minutes."""
 COLOURS = {
     Comment: "#767676",
     Keyword: "#a533ff",
@@ -35,25 +35,25 @@ COLOURS = {
     Generic.Inserted: "#1b872c",
     Generic.Subheading: "#2e6ee8",
 }
-"""As bright as the grey in the middle: each has a contrast of at least 4.5 (WCAG AA) to white and to black. All else is
-in the terminal's own colour, on its own background."""
+"""Colours with a contrast of at least 4.5 (WCAG AA) to both white and black. Other tokens have the terminal's
+colour."""
 _THEME = ANSISyntaxTheme({token: Style(color=colour) for token, colour in COLOURS.items()})
 
 
 def code(source: str, language: str = "python", line_numbers: bool = False) -> Syntax:
-    """Highlighted code that cannot do anything to the terminal."""
+    """Highlighted code without control characters."""
     shown = revealed(source.rstrip("\n"), LONGEST_CODE)
     return Syntax(shown, language, theme=_THEME, line_numbers=line_numbers, word_wrap=True)
 
 
 def difference(before: str, after: str, name: str, other: str) -> RenderableType:
-    """A unified diff of two sources, line by line as Python counts them."""
+    """A unified diff of two sources, highlighted."""
     lines = diff(before, after, name, other)
     return code("\n".join(lines), "diff") if lines else Text("no difference", style="dim")
 
 
 def diff(before: str, after: str, name: str, other: str) -> list[str]:
-    """The lines of a unified diff. Of sources that are too long to be compared it says so."""
+    """The lines of a unified diff, or a message if the sources are too long to be compared."""
     old, new = lines_of(before), lines_of(after)
     if len(old) + len(new) > MOST_COMPARED:
         return [f"--- {name}", f"+++ {other}", f"{len(old):,} and {len(new):,} lines are too many to be compared"]
@@ -61,13 +61,13 @@ def diff(before: str, after: str, name: str, other: str) -> list[str]:
 
 
 def shortened(line: str) -> str:
-    """A line of code, cut to LONGEST_LINE characters and a word that says so."""
+    """A line of code, cut to LONGEST_LINE characters with a note."""
     more = len(line) - LONGEST_LINE
     return line if more <= 0 else f"{line[:LONGEST_LINE]} ... {more:,} characters more"
 
 
 def revealed(text: str, longest: int) -> str:
-    """The text with every character that cannot be seen as its number, cut to `longest`."""
+    """The text with the numbers of invisible characters, cut to `longest`."""
     kept = text.replace("\r\n", "\n")
     if len(kept) > longest:
         kept = kept[:longest] + "…"
@@ -75,7 +75,7 @@ def revealed(text: str, longest: int) -> str:
 
 
 class _Revealed(dict[int, str]):
-    """What stands for each character; looked up once, since texts are long and their letters few."""
+    """A cache of the replacement for each character, since long texts have few distinct ones."""
 
     def __missing__(self, point: int) -> str:
         character = chr(point)

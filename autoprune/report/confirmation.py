@@ -1,6 +1,6 @@
-"""The tables of a confirmation: what everybody measured on the report split, and each candidate against each baseline.
+"""The tables of a confirmation: perplexities on the report split, and each candidate against each baseline.
 
-A run of an older version has neither seeds nor comparisons: its table is shown as it was.
+Runs of older versions have neither seeds nor comparisons.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _VERDICTS = {"better": "green", "worse": "red"}
 
 
 def confirmation(picture: Picture) -> list[RenderableType]:
-    """The run's own condition first; then the other sparsities and the second model, each under its own heading."""
+    """Tables of the run's own condition, then of the other sparsities and the second model."""
     parts: list[RenderableType] = [measured_table(picture.rows, "Perplexity (lower is better)")]
     if picture.comparisons:
         parts.append(verdict_table(own_verdicts(picture), "Candidates against baselines, report split"))
@@ -36,28 +36,27 @@ def confirmation(picture: Picture) -> list[RenderableType]:
 
 
 def own_verdicts(picture: Picture) -> list[Comparison]:
-    """The comparisons on the run's own model, at its own sparsity."""
+    """The comparisons on the run's own model at its own sparsity."""
     return _under(picture.comparisons, picture.started)
 
 
 def heading(condition: dict[str, Any]) -> str:
-    """Where a condition other than the run's own is: model, sparsity or pattern, and windows if it has its own."""
+    """A condition as text: model, sparsity or pattern, and windows if it has its own."""
     pattern = condition.get("pattern", "none")
     kind = f"at sparsity {condition['sparsity']:g}" if pattern == "none" else f"under the pattern {pattern}"
     windows = f", {condition['windows']} windows" if "windows" in condition else ""
-    # Of a model in a directory only its name: the rest is its owner's, and too wide.
+    # Of a directory only the name, to hide private paths.
     return f"{Path(condition['model']).name} {kind}{windows}"
 
 
 def preceded(rows: Sequence[dict[str, Any]]) -> str:
-    """The token before every window that the rows were measured on, for their title; empty where there is none."""
+    """The token before every window, for the title of a table; empty without one."""
     bos = next((row["bos"] for row in rows if row.get("bos")), None)
     return f", windows preceded by {bos}" if bos else ""
 
 
 def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
-    """One line per algorithm. `seeds`: how many calibration samples it was measured with; `over seeds`: least and
-    largest perplexity among them."""
+    """One line per algorithm. `seeds`: number of calibration samples; `over seeds`: range of perplexities over them."""
     by_seeds = any("seeds" in row for row in rows)
     searched = any(row["search"] is not None for row in rows)
     table = Table(title=plain(f"{title}{preceded(rows)}"), title_justify="left")
@@ -65,14 +64,14 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     names = ["search split"] * searched + ["report split"] + ["over seeds", "seeds"] * by_seeds + ["sparsity"]
     for name in names:
         table.add_column(name, justify="right")
-    for row in sorted(rows, key=lambda row: row["report"] if row["report"] is not None else float("inf")):
+    for row in best_first(rows):
         cells = _cells(row)
-        table.add_row(plain(_name(row)), *(plain(cells[name]) for name in names), style=_STYLES.get(row["kind"], ""))
+        table.add_row(plain(row_name(row)), *(plain(cells[name]) for name in names), style=_STYLES.get(row["kind"], ""))
     return table
 
 
 def verdict_table(compared: Sequence[Comparison], title: str) -> Table:
-    """One line per candidate and baseline: change of perplexity in per cent with its interval, and what it shows."""
+    """One line per candidate and baseline: change of perplexity in per cent, its interval, and the verdict."""
     table = Table(title=plain(title) if title else None, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for name, right in (
         ("candidate", False),
@@ -84,15 +83,15 @@ def verdict_table(compared: Sequence[Comparison], title: str) -> Table:
         ("verdict", False),
     ):
         table.add_column(name, justify="right" if right else "left", no_wrap=right)
-    for each in compared:
+    for comparison in compared:
         table.add_row(
-            plain(each["candidate"]),
-            plain(each["baseline"]),
-            str(len(each["seeds"])),
-            percent(each["difference"]),
-            interval(each),
-            f"{each['p_holm']:.4f}",
-            plain(each["verdict"], _VERDICTS.get(each["verdict"], "")),
+            plain(comparison["candidate"]),
+            plain(comparison["baseline"]),
+            str(len(comparison["seeds"])),
+            percent(comparison["difference"]),
+            interval(comparison),
+            f"{comparison['p_holm']:.4f}",
+            plain(comparison["verdict"], _VERDICTS.get(comparison["verdict"], "")),
         )
     return table
 
@@ -109,16 +108,21 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _under(compared: Sequence[Comparison], condition: dict[str, Any]) -> list[Comparison]:
-    return [each for each in compared if place(each) == place(condition)]
+    return [comparison for comparison in compared if place(comparison) == place(condition)]
 
 
-def _name(row: dict[str, Any]) -> str:
-    """With the parameters that the baseline's allocation was tuned to here."""
+def best_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows by perplexity on the report split, without one at the end."""
+    return sorted(rows, key=lambda row: row["report"] if row["report"] is not None else float("inf"))
+
+
+def row_name(row: dict[str, Any]) -> str:
+    """The name of a row, with the tuned parameters of a baseline's allocation."""
     return f"{row['name']} ({row['parameters']})" if row.get("parameters") else str(row["name"])
 
 
 def _method(protocol: dict[str, Any]) -> str:
-    """How to read the verdicts, in one sentence."""
+    """The method of the verdicts in one sentence."""
     text = windows_of_text(protocol["windows"], protocol["seqlen"], protocol.get("bos"))
     return (
         f"seeds: calibration samples that both were measured with; {protocol['test']} ({text}); better or worse: p at "

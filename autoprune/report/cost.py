@@ -1,4 +1,4 @@
-"""What the agents' calls to chat models have cost: calls, tokens, time and money per agent."""
+"""The cost of the agents' calls to chat models: calls, tokens, time and money."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _SUMMED = ("calls", "failed_calls", "tokens_in", "tokens_out", "seconds")
 
 
 def cost_table(agents: dict[str, dict[str, Any]]) -> Table:
-    """One line per agent and a total. Tokens that an endpoint did not count but we guessed are marked with ~."""
+    """One line per agent and a total. Estimated numbers of tokens are marked with ~."""
     table = Table(title="What the agents cost", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == "agent" else "right")
@@ -22,13 +22,13 @@ def cost_table(agents: dict[str, dict[str, Any]]) -> Table:
 
 
 def cost_cells(agents: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """The table as text: a row for each agent and, of several, one for all."""
+    """The cells of the table: a row per agent and, for several agents, a total."""
     rows = [_cells(name, usage) for name, usage in agents.items()]
     return rows + [_cells(ALL, _total(agents))] * (len(agents) > 1)
 
 
 def cost_line(agents: dict[str, dict[str, Any]]) -> str:
-    """The same in one line: `5 calls, 2,310 tokens, 0:21, price unknown`."""
+    """The total cost in one line: `5 calls, 2,310 tokens, 0:21, price unknown`."""
     total = _total(agents)
     failed = f" ({total['failed_calls']} failed)" if total["failed_calls"] else ""
     tokens = f"{'~' if total['estimated'] else ''}{total['tokens_in'] + total['tokens_out']:,} tokens"

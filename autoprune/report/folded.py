@@ -1,4 +1,4 @@
-"""Code on a terminal in reading order, each line with its number in the file, and folds that say what they hold."""
+"""Folded code on a terminal in reading order, with the line numbers of the file."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from autoprune.report.outline import Part, lines_of, outline
 from autoprune.report.text import plain
 
 MOST_LINES = 160
-"""Lines of a source that are shown at most."""
+"""Maximum number of shown lines."""
 
 
 def folded(source: str, whole: str) -> RenderableType:
-    """The source as its outline arranges it. `whole`: what shows all of it, named where something is folded."""
+    """The source in the order of its outline. `whole`: the option that shows everything, named if code is folded."""
     lines, parts = lines_of(source), outline(source)
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right", style="dim", no_wrap=True)
@@ -40,12 +40,12 @@ def folded(source: str, whole: str) -> RenderableType:
     if not hidden and not cut:
         return table
     what = f"{hidden:,} of {len(lines):,} lines are folded" if hidden else ""
-    said = "; ".join(filter(None, (what, "long lines are cut" if cut else "")))
-    return Group(table, plain(f"{said}: {whole} shows everything", "yellow"))
+    summary = "; ".join(filter(None, (what, "long lines are cut" if cut else "")))
+    return Group(table, plain(f"{summary}: {whole} shows everything", "yellow"))
 
 
 def _within(parts: list[Part]) -> Iterator[Part]:
-    """The parts, until MOST_LINES are shown; the last is folded where it would be more."""
+    """The parts within MOST_LINES; the last one is folded to fit."""
     left = MOST_LINES
     for part in parts:
         if left <= 0:

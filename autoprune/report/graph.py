@@ -1,7 +1,7 @@
-"""The reasoning graph for other programs: JSON (node-link), GraphML, Mermaid.
+"""Export of the reasoning graph: JSON (node-link), GraphML, Mermaid.
 
-A graph comes as `GCoT.described` makes it: kind, generation, text and ground at each node; kind, generation
-and credit at each edge.
+A graph is made by `GCoT.described`: nodes have kind, generation, text and ground; edges have kind, generation and
+credit.
 """
 
 import json
@@ -34,23 +34,23 @@ LABEL = 90
 
 
 def led_to(graph: "Graph[str]", node: str) -> "Graph[str]":
-    """The part of the graph that led to a node, with the evidence it was put to and the lessons drawn from that."""
-    evidence = [found for _, found, kind in graph.out_edges(node, keys=True) if kind == "tests"]
-    lessons = [found for _, found in graph.out_edges(evidence) if graph.nodes[found]["kind"] == "lesson"]
+    """The ancestors of a node, the evidence on it and the lessons from that evidence."""
+    evidence = [target for _, target, kind in graph.out_edges(node, keys=True) if kind == "tests"]
+    lessons = [target for _, target in graph.out_edges(evidence) if graph.nodes[target]["kind"] == "lesson"]
     return _part(graph, {node, *nx.ancestors(graph, node), *evidence, *lessons})
 
 
 def until(graph: "Graph[str]", generation: int) -> "Graph[str]":
-    """The graph as it stood when a generation had ended."""
+    """The graph at the end of a generation."""
     return _part(graph, {node for node, data in graph.nodes(data=True) if data["generation"] <= generation})
 
 
-def _part(graph: "Graph[str]", wanted: set[str]) -> "Graph[str]":
-    """Some nodes with the links between them, in the order of the whole (a networkx subgraph has none)."""
+def _part(graph: "Graph[str]", kept: set[str]) -> "Graph[str]":
+    """Some nodes and the edges between them, in the original order, unlike a networkx subgraph."""
     part: Graph[str] = nx.MultiDiGraph()
-    part.add_nodes_from((node, data) for node, data in graph.nodes(data=True) if node in wanted)
+    part.add_nodes_from((node, data) for node, data in graph.nodes(data=True) if node in kept)
     for source, target, key, data in graph.edges(keys=True, data=True):
-        if source in wanted and target in wanted:
+        if source in kept and target in kept:
             part.add_edge(source, target, key=key, **data)
     return part
 
@@ -85,7 +85,7 @@ FORMATS: dict[str, Callable[["Graph[str]"], str]] = {"json": as_json, "graphml":
 
 
 def _shown(graph: "Graph[str]") -> "Graph[str]":
-    """The graph with every text free of control characters, which XML cannot hold at all."""
+    """The graph without control characters, which XML does not allow."""
     shown: Graph[str] = nx.MultiDiGraph(graph)
     for _, data in shown.nodes(data=True):
         data.update({key: visible(value, 100_000) for key, value in data.items() if isinstance(value, str)})

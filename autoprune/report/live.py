@@ -1,4 +1,4 @@
-"""The view of a running search: a live panel on a terminal, plain lines anywhere else. Both follow the events."""
+"""The view of a running search from its events: a live panel on a terminal, else plain lines."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ _COLOURS |= {"duplicate": "yellow", "stopped": "yellow"}
 
 
 class LiveView:
-    """Shows generation, the agents at work, the best so far, and what is spent of each limit. A context manager."""
+    """Shows generation, active agents, the best result, and the use of each limit. A context manager."""
 
     def __init__(self, console: Console, limits: SearchSettings) -> None:
         self._console = console
@@ -46,12 +46,12 @@ class LiveView:
         self.stop()
 
     def stop(self) -> None:
-        """Take the panel off the terminal."""
+        """Remove the panel from the terminal."""
         self._live.stop()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Leave the terminal to somebody who asks the user; what happens meanwhile is printed afterwards."""
+        """Within this context, the terminal is free for a dialog; lines are printed at its end."""
         running = self._live.is_started
         with self._lock:
             self._held = []
@@ -67,11 +67,11 @@ class LiveView:
                 self._live.start()
 
     def catch_up(self, event: Event) -> None:
-        """Take in an event of an earlier session, without a word."""
+        """Apply an event of an earlier session without printing it."""
         self._take(event)
 
     def on_event(self, event: Event) -> None:
-        """Take in one event; what is worth keeping is also printed as a line."""
+        """Apply an event and print its line, if it has one."""
         self._take(event)
         line = describe(event)
         if line is None:
@@ -89,7 +89,7 @@ class LiveView:
             self._clock = time.monotonic()
 
     def _draw(self) -> RenderableType:
-        """`elapsed` counts all sessions of the run, as the limit does: from the last reckoning on by our own clock."""
+        """The panel. `elapsed` covers all sessions of the run, like the limit."""
         picture, limits = self._picture, self._limits
         elapsed = picture.spent.get("seconds", 0.0) + time.monotonic() - self._clock
         stage = f"generation {picture.generation}" if picture.generation else "preparing: dense model and baselines"
@@ -102,7 +102,7 @@ class LiveView:
 
 
 def describe(event: Event, longest: int = 200) -> Text | None:
-    """One event as a line, or None for those that only move the panel. What agents said is cut to `longest`."""
+    """The line of an event, with texts of agents cut to `longest`; None for events that only change the panel."""
     data = event.data
     match event.kind:
         case "notice":
@@ -116,17 +116,18 @@ def describe(event: Event, longest: int = 200) -> Text | None:
         case "dense":
             return plain(f"dense model: perplexity {data['perplexity']:.2f} on the search split{_found(data)}")
         case "baseline":
-            given = f" ({data['parameters']})" if data.get("parameters") else ""
-            return plain(f"baseline {data['name']}{given}: perplexity {data['perplexity']:.2f}{_found(data)}")
+            parameters = f" ({data['parameters']})" if data.get("parameters") else ""
+            return plain(f"baseline {data['name']}{parameters}: perplexity {data['perplexity']:.2f}{_found(data)}")
         case "planned":
             return plain(f"generation {data['generation']}: {len(data['slots'])} candidates", style="bold")
         case "proposed":
             who = f"{data['slot']} proposer ({data['engine']}, {data['operator']})"
-            said = data["problem"] or data["thought"].get("edited") or _idea(data) or "revised code"
-            return plain(f"{who}: {one_line(said, longest)}", style="cyan")
+            text = data["problem"] or data["thought"].get("edited") or _idea(data) or "revised code"
+            return plain(f"{who}: {one_line(text, longest)}", style="cyan")
         case "reviewed":
-            said = one_line("; ".join(data["comments"]), longest)
-            return plain(f"{data['slot']} {_reviewer(data['by'])}: {data['verdict']}{': ' if said else ''}{said}")
+            text = one_line("; ".join(data["comments"]), longest)
+            who = "sandbox" if data["by"] == "sandbox" else f"critic ({data['by']})"
+            return plain(f"{data['slot']} {who}: {data['verdict']}{': ' if text else ''}{text}")
         case "asked":
             return plain(f"{data['slot']} waits for approval ({data['candidate'][:8]})", style="bold")
         case "decided":
@@ -145,21 +146,17 @@ def describe(event: Event, longest: int = 200) -> Text | None:
 
 
 def _idea(proposal: dict[str, Any]) -> str:
-    """The idea, once: a revision keeps it and brings other code."""
+    """The idea of a proposal; empty for a revision, which keeps it."""
     return "" if proposal["revision"] else str(proposal["thought"].get("idea", ""))
 
 
 def decided(event: Event) -> Text:
-    """Who decided what about a candidate, and when."""
+    """The line of a decision: who decided what on a candidate, and when."""
     data = event.data
-    said = f": {one_line(data['comment'])}" if data["comment"] else ""
+    comment = f": {one_line(data['comment'])}" if data["comment"] else ""
     instead = f", {data['replacement'][:8]} runs instead" if data.get("replacement") else ""
     when = f" at {data.get('time', event.time)[:19].replace('T', ' ')}"
-    return plain(f"{data['slot']} {_DECIDED[data['decision']]} by {data['who']}{when}{instead}{said}", style="dim")
-
-
-def _reviewer(by: str) -> str:
-    return by if by == "sandbox" else f"critic ({by})"
+    return plain(f"{data['slot']} {_DECIDED[data['decision']]} by {data['who']}{when}{instead}{comment}", style="dim")
 
 
 def _found(data: dict[str, Any]) -> str:
@@ -192,7 +189,7 @@ def _standing(picture: Picture) -> Text:
 
 
 def _spent(picture: Picture, limits: SearchSettings) -> str:
-    """Tokens and money so far, of how much; nothing where no chat model was asked and no such limit is set."""
+    """Tokens and money with their limits; empty without calls of a chat model and such limits."""
     tokens, usd = picture.spent.get("tokens", 0), picture.spent.get("usd", 0.0)
     if not tokens and limits.max_tokens is None and limits.max_usd is None:
         return ""

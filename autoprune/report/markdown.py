@@ -1,4 +1,4 @@
-"""Text and tables as Markdown. What an LLM wrote stays text: it is neither markup nor HTML to whatever renders it."""
+"""Text and tables as Markdown, with untrusted text escaped."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,21 +9,20 @@ from rich.table import Table
 from autoprune.report.text import one_line
 
 CELL = 400
-"""Characters of a cell of a table."""
+"""Maximum characters of a cell."""
 _MARKUP = re.compile(r"[\\`*~$\[\]]|(?<![^\W_])_|_(?![^\W_])")
-"""Characters that can begin or end markup within a line; an underscore within a word cannot."""
+"""Characters that can begin or end markup within a line; underscores within words cannot."""
 _RULES = {"left": "---", "right": "---:"}
 
 
 def escaped(text: object, longest: int) -> str:
-    """The text on one line, to stand after something else on a line (a character that matters only at the beginning of
-    a line is left as it is)."""
+    """The text escaped on one line, for use after the beginning of a line, where other characters are special."""
     line = one_line(text, longest).replace("&", "&amp;").replace("<", "&lt;")
     return _MARKUP.sub(r"\\\g<0>", line)
 
 
 def fenced(lines: Iterable[str], language: str) -> str:
-    """Lines of code as a block, in a fence that none of them closes."""
+    """Lines of code as a fenced block, whose fence is longer than any in the code."""
     code = "\n".join(lines)
     longest = max(map(len, re.findall("`+", code)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -31,7 +30,7 @@ def fenced(lines: Iterable[str], language: str) -> str:
 
 
 def in_sections(parts: Sequence[RenderableType], level: int) -> Iterator[str]:
-    """Blocks of Markdown for tables and texts: each table under its title as a heading of that level."""
+    """Tables and texts as blocks of Markdown; titles of tables become headings of this level."""
     for part in parts:
         if isinstance(part, Table):
             if part.title is not None:
@@ -42,7 +41,7 @@ def in_sections(parts: Sequence[RenderableType], level: int) -> Iterator[str]:
 
 
 def table(drawn: Table) -> str:
-    """A table for the terminal as one of Markdown, with the same columns, cells and alignment."""
+    """A rich table as a Markdown table with the same columns, cells and alignment."""
     columns = [[_cell(column.header), *map(_cell, column.cells)] for column in drawn.columns]
     header, *rows = zip(*columns, strict=True)
     rule = [_RULES.get(column.justify, "---") for column in drawn.columns]

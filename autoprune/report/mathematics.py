@@ -1,8 +1,7 @@
 """The formula of a candidate as a line of mathematics: |W| · ‖X‖^0.5.
 
-The symbolic engine's candidates have an expression in their thought, as JSON holds it: a number, the name of an input,
-or [operator, argument, ...]. Other candidates may bring a line of text. Either may come from somebody else's run, so
-whatever is no expression gives no formula.
+Candidates of the symbolic engine have an expression in their thought, as JSON: a number, the name of an input, or
+[operator, argument, ...]. Other candidates may have a line of text. Both are untrusted; invalid ones give no formula.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 from autoprune.report.text import one_line
 
 LONGEST = 300
-"""Characters of a formula."""
+"""Maximum characters of a formula."""
 MOST_NODES = 500
 DEEPEST = 60
 
@@ -38,24 +37,24 @@ CODE = "code"
 OTHER = "s(W)"
 
 SUM, PRODUCT, POWER, ATOM = range(4)
-"""How strongly an expression holds together; one that holds less than its place asks for is put in parentheses."""
+"""Precedence of expressions; one with less precedence than its context requires is put in parentheses."""
 Drawn = tuple[str, int]
 
 
 class _NoFormula(ValueError):
-    """What is no expression, or too large a one."""
+    """The expression is invalid or too large."""
 
 
 def formula_of(thought: Mapping[str, Any]) -> str:
-    """The formula of a candidate's thought on one line; empty where it has none."""
+    """The formula of a candidate's thought on one line; empty without one."""
     if thought.get("expression") is not None:
         return formula(thought["expression"])
-    brought = thought.get("formula")
-    return one_line(brought, LONGEST) if isinstance(brought, str) else ""
+    text = thought.get("formula")
+    return one_line(text, LONGEST) if isinstance(text, str) else ""
 
 
 def formula(expression: Any) -> str:
-    """An expression as mathematics; empty for what is none."""
+    """An expression as mathematics; empty for an invalid one."""
     try:
         _check(expression)
         match expression:
@@ -69,9 +68,9 @@ def formula(expression: Any) -> str:
 
 
 def symbols(expression: Any, origin: str = "") -> list[tuple[str, str]]:
-    """The symbols of an expression and what each stands for, in order; none for what is no expression.
+    """The symbols of an expression with their meanings, in order; empty for an invalid expression.
 
-    `origin`: the candidate whose score is part of the expression as a whole.
+    `origin`: the candidate whose score is an opaque part of the expression.
     """
     try:
         names = dict.fromkeys(_check(expression))
@@ -84,7 +83,7 @@ def symbols(expression: Any, origin: str = "") -> list[tuple[str, str]]:
 
 
 def _check(expression: Any) -> list[str]:
-    """The names in an expression, outermost first. Raises _NoFormula for what is too large or deep to be drawn."""
+    """The names in an expression, outermost first. Raises _NoFormula for an invalid, too large or too deep one."""
     names: list[str] = []
     level, nodes = [expression], 0
     for _ in range(DEEPEST):
@@ -118,7 +117,7 @@ def _drawn(expression: Any) -> Drawn:
 
 
 def _in(expression: Any, least: int) -> str:
-    """An argument, in parentheses where it holds together less than its place asks for."""
+    """An argument, in parentheses if its precedence is below `least`."""
     text, strength = _drawn(expression)
     return text if strength >= least else f"({text})"
 
@@ -149,13 +148,13 @@ _ARITY = {
     **dict.fromkeys(("sqr", "sqrt", "abs", "neg", "log", "exp", *FUNCTIONS), 1),
 }
 _GUARDED = ("div", "pow", "sqrt", "log", "row_share", "column_share")
-"""Operators that take the absolute value of their first argument where that may be negative."""
+"""Operators that take the absolute value of their first argument if it may be negative."""
 _NEVER_NEGATIVE = ("sqr", "abs", "exp", "minmax", "row_norm", "column_norm")
 _SIGNED = ("sub", "neg", "zscore", CODE)
 
 
 def _may_be_negative(expression: Any) -> bool:
-    """By the operators alone, as the symbolic engine judges it."""
+    """Whether an expression may be negative, by its operators alone, as in the symbolic engine."""
     if isinstance(expression, float | int):
         return expression < 0
     match expression:

@@ -1,4 +1,4 @@
-"""Where a candidate comes from: what its run holds about it, for the files that `autoprune export-algorithm` writes."""
+"""The origin of a candidate: the data of its run for the files of `autoprune export-algorithm`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from autoprune.runs.lookup import Found
 
 @dataclass(frozen=True)
 class Origin:
-    """A candidate, its run's settings, and what was proposed, measured and confirmed there.
+    """A candidate, its run's settings, and the proposals, outcomes and confirmation there.
 
-    `rows`, `comparisons` and `elsewhere` of the picture hold this candidate and the baselines only.
+    `rows`, `comparisons` and `elsewhere` of the picture contain only this candidate and the baselines.
     """
 
     run: str
@@ -32,18 +32,18 @@ class Origin:
     picture: Picture
 
     @classmethod
-    def of(cls, run: RunDirectory, archive: Archive, events: Sequence[Event], found: Found) -> "Origin":
+    def of(cls, run: RunDirectory, archive: Archive, events: Sequence[Event], entry: Found) -> "Origin":
         config, record = run.settings()
         return cls(
             run=run.name,
-            slot=found.slot,
-            candidate=found.candidate,
-            source=run.source(found.candidate),
+            slot=entry.slot,
+            candidate=entry.candidate,
+            source=run.source(entry.candidate),
             config=config,
             record=record,
-            proposals={each.slot: each for each in archive.proposals()},
-            outcomes={each.slot: each for each in archive.outcomes()},
-            picture=_of_candidate(Picture.of(events), found.candidate),
+            proposals={proposal.slot: proposal for proposal in archive.proposals()},
+            outcomes={outcome.slot: outcome for outcome in archive.outcomes()},
+            picture=_of_candidate(Picture.of(events), entry.candidate),
         )
 
     @property
@@ -52,13 +52,13 @@ class Origin:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the candidate ended; None for a revision that its slot did not end with."""
+        """The outcome of the candidate; None for a revision that was not the last of its slot."""
         outcome = self.outcomes.get(self.slot)
         return outcome if outcome is not None and outcome.candidate == self.candidate else None
 
     @property
     def sentence(self) -> str:
-        """The sentence that an agent wrote about the candidate at the end of the run; empty without one."""
+        """The sentence of an agent on the candidate at the end of the run, or empty."""
         explained = self.picture.explained
         return str(explained["text"]) if explained and explained["slot"] == self.slot else ""
 
@@ -77,25 +77,27 @@ class Origin:
 
     @property
     def made_by(self) -> str:
-        """The version, run, slot and operator that a candidate was found with."""
+        """The version, run, slot and operator of the candidate, as a sentence."""
         version = self.record.get("versions", {}).get("autoprune", "?")
         by = f"operator {self.proposal.operator}, engine {self.proposal.engine}"
         return f"Found by autoprune {version} in the run {self.run}: candidate {self.slot}, {self.candidate} ({by})."
 
 
 def without_folder(name: str) -> str:
-    """A name as given; of an absolute path the last part: the rest is its owner's."""
+    """A name, or the last part of an absolute path, to hide private paths."""
     return Path(name).name if Path(name).is_absolute() else name
 
 
 def _of_candidate(picture: Picture, candidate: str) -> Picture:
-    """The picture with the rows and comparisons of this candidate and of the baselines only."""
+    """The picture without the rows and comparisons of other candidates."""
     names = [row["name"] for row in picture.rows if row.get("candidate") == candidate]
 
     def without_others(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [row for row in rows if row["kind"] != "candidate" or row.get("candidate") == candidate]
 
-    comparisons = [each for each in picture.comparisons if each["candidate"] in names]
+    comparisons = [comparison for comparison in picture.comparisons if comparison["candidate"] in names]
     picture.rows, picture.comparisons = without_others(picture.rows), comparisons
-    picture.elsewhere = [{**each, "rows": without_others(each.get("rows", []))} for each in picture.elsewhere]
+    picture.elsewhere = [
+        {**condition, "rows": without_others(condition.get("rows", []))} for condition in picture.elsewhere
+    ]
     return picture

@@ -1,7 +1,7 @@
 """Sending spans to an OpenTelemetry collector, by OTLP over HTTP. Needs the extra `otel`.
 
-Trace and span ids are made from the run's first event and the span's path: sending a run again, or going on after an
-interruption, gives the same ids, never a second trace.
+Trace and span ids are derived from the run's first event and the span's path, so that sending a run again or resuming
+it gives the same trace.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'autoprune[otel]'"
 TIMEOUT = 10.0
-"""Seconds that a collector has, repeated tries included."""
+"""Seconds for a request, including retries."""
 BATCH = 500
 LONGEST = 2000
 
 
 class Collector:
-    """An OTLP endpoint. Of an address without a path (http://localhost:4318) the path for traces is taken; headers,
+    """An OTLP endpoint. The path for traces is added to an address without one (http://localhost:4318); headers,
     certificates and compression come from the standard OTEL_EXPORTER_OTLP_* variables.
 
-    Raises UsageError for an address that is none, or without the extra.
+    Raises UsageError for an invalid address, or without the extra.
     """
 
     def __init__(self, url: str) -> None:
@@ -50,15 +50,15 @@ class Collector:
         self.sent = 0
 
     def send(self, identity: str, spans: Sequence[Span]) -> None:
-        """Send spans of the run of this identity (`Spans.identity`). Raises AutoPruneError when they do not arrive."""
+        """Send spans of a run by its identity (`Spans.identity`). Raises AutoPruneError if they are not accepted."""
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         for start in range(0, len(spans), BATCH):
             batch = [self._readable(identity, span) for span in spans[start : start + BATCH]]
-            with _Overheard() as overheard:
+            with _FailureLog() as log:
                 result = self._exporter.export(batch)
             if result is not SpanExportResult.SUCCESS:
-                raise AutoPruneError(f"the collector at {self.url} did not take the spans: {overheard.reason}")
+                raise AutoPruneError(f"the collector at {self.url} did not take the spans: {log.reason}")
             self.sent += len(batch)
 
     def close(self) -> None:
@@ -91,15 +91,15 @@ class Collector:
         )
 
 
-class _Overheard(logging.Handler):
-    """What the exporter says about a failure: it logs the reason and returns none. Kept off the user's screen."""
+class _FailureLog(logging.Handler):
+    """Captures the reason of a failure, which the exporter only logs, and hides it from the terminal."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.reason = "no reason given"
         self._logger = logging.getLogger("opentelemetry")
 
-    def __enter__(self) -> "_Overheard":
+    def __enter__(self) -> "_FailureLog":
         self._propagated, self._logger.propagate = self._logger.propagate, False
         self._logger.addHandler(self)
         return self
@@ -132,7 +132,7 @@ def _nanoseconds(time: datetime) -> int:
 
 
 def _attributes(facts: dict[str, Any]) -> "dict[str, AttributeValue]":
-    """Plain values; what is unknown is left out, and texts are free of what no collector could store."""
+    """Plain values without unknown ones; texts have no control characters."""
     return {key: _value(value) for key, value in facts.items() if value not in (None, "", [])}
 
 

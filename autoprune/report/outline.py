@@ -1,6 +1,6 @@
-"""The order in which a long source is read: docstring, `score`, settings, `allocate`, then helpers, which are folded.
+"""The reading order of a long source: docstring, `score`, settings, `allocate`, then helpers, which are folded.
 
-An outline names lines of the source and leaves their text alone: every line but blank ones is in exactly one part.
+Every line of the source except blank ones is in exactly one part of its outline.
 """
 
 import ast
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from autoprune.syntax import NotPython, parse
 
 WHOLE = 40
-"""Lines up to which a source is shown whole and in its own order."""
+"""Maximum lines of a source that is shown completely in its own order."""
 HELPER = 6
-"""Lines up to which a helper is not folded."""
+"""Maximum lines of a helper that is not folded."""
 SAVED = 3
-"""The fewest lines for which a fold is worth its own line."""
+"""Minimum lines that a fold must hide."""
 ENTRIES = ("score", "refine", "update")
-"""Functions that the sandbox calls with a layer: these are never folded."""
+"""Functions that the sandbox calls with a layer, which are never folded."""
 
 _DOCSTRING, _ENTRY, _SETTING, _ALLOCATE, _HELPER = 0, 1, 10, 20, 30
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -24,7 +24,7 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @dataclass(frozen=True)
 class Part:
-    """`count` lines of a source from line `first` on. Where it is folded only the first `head` of them are shown."""
+    """`count` lines of a source from line `first`, of which only the first `head` are shown when folded."""
 
     first: int
     count: int
@@ -36,12 +36,12 @@ class Part:
 
 
 def lines_of(source: str) -> list[str]:
-    """The lines as Python counts them."""
+    """The lines of a source as counted by Python."""
     return source.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
 def outline(source: str) -> list[Part]:
-    """The parts in reading order; one part with every line for a short source and for what does not parse."""
+    """The parts in reading order; a single part for a short source and for one that cannot be parsed."""
     lines = lines_of(source)
     everything = [Part(1, len(lines), len(lines))]
     if len(lines) <= WHOLE:
@@ -58,11 +58,11 @@ def outline(source: str) -> list[Part]:
             last = len(lines)
         ranked.append((_rank(statements, first=not end), _part(lines, end + 1, last, statements)))
         end = last
-    return [part for _, part in sorted(ranked, key=lambda each: each[0])] or everything
+    return [part for _, part in sorted(ranked, key=lambda entry: entry[0])] or everything
 
 
 def _groups(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
-    """Statements of the module; those that share a line are one group."""
+    """Statements of the module, grouped if they share a line."""
     group: list[ast.stmt] = []
     for statement in body:
         if group and _start(statement) > (group[-1].end_lineno or 0):
@@ -75,7 +75,7 @@ def _groups(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
 
 def _start(statement: ast.stmt) -> int:
     decorators = statement.decorator_list if isinstance(statement, _Definition) else []
-    return min([statement.lineno, *(each.lineno for each in decorators)])
+    return min([statement.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _rank(statements: list[ast.stmt], first: bool) -> int:
@@ -117,7 +117,7 @@ def _head(lines: list[str], helper: ast.stmt) -> int:
 
 
 def _is_helper(statements: list[ast.stmt]) -> bool:
-    """Whether it is a definition that leaves the module's own names alone."""
+    """Whether a group is a single definition without `global` statements."""
     [statement, *others] = statements
     if others or not isinstance(statement, _Definition):
         return False
@@ -133,7 +133,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a statement of the module gives a value, also within `if`, `try` and loops."""
+    """The names that a statement of the module binds, also within `if`, `try` and loops."""
     names: set[str] = set()
     waiting: list[ast.AST] = [statement]
     while waiting:

@@ -1,4 +1,4 @@
-"""A trace as a file that needs nothing else: HTML, SVG or text, as wide as a page whatever the terminal is."""
+"""A trace as a self-contained file in HTML, SVG or text, with a fixed width."""
 
 import html
 import io
@@ -10,7 +10,7 @@ from rich.terminal_theme import SVG_EXPORT_THEME
 from autoprune.report.text import visible
 
 WIDTH = 100
-"""Columns: wide enough for code, and legible where a page shows a picture at 800 pixels."""
+"""Columns, wide enough for code and legible in an image of 800 pixels."""
 FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 _HTML = """<!DOCTYPE html>
 <html lang="en">
@@ -30,25 +30,22 @@ pre {{{{ font-family: {fonts}; line-height: 1.35; }}}}
 
 
 class Page:
-    """Something drawn, ready to be written. Nothing in a page is loaded from elsewhere, and no text in it is markup."""
+    """A rendered view. Pages load nothing, and their text is never markup."""
 
     def __init__(self, drawn: RenderableType) -> None:
         self._console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False)
         self._console.print(drawn)
 
     def html(self, title: str) -> str:
-        template = _HTML.format(title=_braced(html.escape(visible(title))), fonts=FONTS)
+        escaped = html.escape(visible(title)).replace("{", "{{").replace("}", "}}")
+        template = _HTML.format(title=escaped, fonts=FONTS)
         return self._console.export_html(theme=SVG_EXPORT_THEME, code_format=template, clear=False)
 
     def svg(self, title: str) -> str:
-        """Every run of text has its width written down, so that it fits whichever font the reader has."""
+        """The widths of texts are fixed, so that they fit with any font."""
         drawn = self._console.export_svg(title=visible(title), clear=False, unique_id="trace")
         without_fonts = re.sub(r"\s*@font-face \{[^}]*\}", "", drawn, count=2)
         return without_fonts.replace("font-family: Fira Code, monospace", f"font-family: {FONTS}", 1)
 
     def text(self) -> str:
         return self._console.export_text(clear=False)
-
-
-def _braced(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")

@@ -1,18 +1,21 @@
-"""A run as its events tell it: the one picture that the live view, the trace and the list of runs are drawn from."""
+"""The state of a run, folded from its events, for the live view, the trace and the list of runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoprune.report.mathematics import formula_of, symbols
+from autoprune.report.text import one_line
 from autoprune.runs.events import Event
 from autoprune.runs.recorded import recording_line
 from autoprune.runs.verdicts import Comparison
 
+LONGEST_SENTENCE = 1000
+
 
 @dataclass
 class Slot:
-    """One candidate's way so far. `agent` is who works on it now, empty when it has ended."""
+    """The state of one candidate. `agent`: who works on it, empty when it has ended."""
 
     slot: str
     generation: int
@@ -30,9 +33,20 @@ class Slot:
     symbols: list[tuple[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """The formula of a candidate with its symbols and their meanings, and a sentence with its author."""
+
+    slot: str
+    formula: str
+    symbols: list[tuple[str, str]]
+    sentence: str
+    by: str
+
+
 @dataclass
 class Picture:
-    """What has happened, folded from events in order."""
+    """The state of a run."""
 
     started: dict[str, Any] = field(default_factory=dict)
     time: str = ""
@@ -60,7 +74,7 @@ class Picture:
         return picture
 
     def apply(self, event: Event) -> None:
-        """Take in one event. Kinds that a picture does not need are passed over."""
+        """Apply one event. Other kinds of events are ignored."""
         data = event.data
         self.time = self.time or event.time
         match event.kind:
@@ -107,14 +121,26 @@ class Picture:
         return min(self.baselines.items(), key=lambda item: item[1], default=None)
 
     @property
+    def explanation(self) -> Explanation | None:
+        """That of the explained candidate, else of the best one; None without formula and sentence."""
+        explained = self.explained
+        name = one_line(explained["slot"], 40) if explained else self.best.slot if self.best else ""
+        slot = self.slots.get(name)
+        sentence = one_line(explained["text"], LONGEST_SENTENCE) if explained else ""
+        if not sentence and not (slot and slot.formula):
+            return None
+        formula, meanings = (slot.formula, slot.symbols) if slot else ("", [])
+        return Explanation(name, formula, meanings, sentence, one_line(explained["by"], 80) if explained else "")
+
+    @property
     def recorded(self) -> str:
-        """Of a run that replays a recording, the line that says so; else empty."""
+        """A line on the recording that the run replays, or empty."""
         facts = self.started.get("record", {}).get("replay")
         return recording_line(facts) if facts else ""
 
     @property
     def agents(self) -> dict[str, dict[str, Any]]:
-        """What each agent's calls to a chat model have used so far."""
+        """The cost of each agent's calls to a chat model so far."""
         agents: dict[str, dict[str, Any]] = self.spent.get("agents", {})
         return agents
 
@@ -123,14 +149,14 @@ class Picture:
         return sum(1 for slot in self.slots.values() if slot.status)
 
     def _origin(self, slot: Slot) -> str:
-        """The first parent that is a candidate, with its formula where it has one, for a formula that builds on it."""
+        """The first parent that is a candidate, with its formula, for a formula that builds on it."""
         parent = next((self.slots[name] for name in slot.parents if name in self.slots), None)
         if parent is None:
             return ""
         return f"{parent.slot}, {parent.formula}" if parent.formula else parent.slot
 
     def _add_call(self, call: dict[str, Any]) -> None:
-        """What was paid since the last reckoning. An unknown price makes the sum unknown."""
+        """Add the cost of a call. An unknown price makes the sum unknown."""
         usd, price = self.spent.get("usd", 0.0), call["usd"]
         self.spent["tokens"] = self.spent.get("tokens", 0) + call["tokens_in"] + call["tokens_out"]
         self.spent["usd"] = None if usd is None or price is None else usd + price

@@ -1,4 +1,4 @@
-"""The map of a run's best candidates of each kind, and its front of perplexity, time and memory, as tables."""
+"""Tables of the best candidates of each kind, and of the Pareto front of perplexity, time and memory."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _WEIGHT_ALONE = "none"
 
 
 def quality(placed: Sequence[Placed]) -> list[RenderableType]:
-    """Both tables and a line about who is in neither; nothing when nobody has been measured."""
+    """Both tables, and lines on omitted candidates; empty without measured candidates."""
     if not placed:
         return []
     parts: list[RenderableType] = []
@@ -25,7 +25,7 @@ def quality(placed: Sequence[Placed]) -> list[RenderableType]:
 
 
 def map_table(cells: dict[Niche, Placed]) -> Table:
-    """One row for each set of inputs, best first; one column for each group and class of cost that there is."""
+    """One row per set of inputs, best first; one column per group and class of cost."""
     columns = sorted(
         {(cell.group, cell.cost) for cell in cells}, key=lambda column: (column[0], COSTS.index(column[1]))
     )
@@ -38,25 +38,25 @@ def map_table(cells: dict[Niche, Placed]) -> Table:
     for inputs in dict.fromkeys(cell.inputs for cell in cells):
         texts = []
         for group, cost in columns:
-            there = cells.get(Niche(inputs, cost, group))
-            text = f"{there.perplexity:.2f} {there.slot}" if there else ""
-            texts.append(plain(text, "bold green" if there is best else ""))
+            candidate = cells.get(Niche(inputs, cost, group))
+            text = f"{candidate.perplexity:.2f} {candidate.slot}" if candidate else ""
+            texts.append(plain(text, "bold green" if candidate is best else ""))
         table.add_row(plain(" + ".join(inputs) or _WEIGHT_ALONE), *texts)
     return table
 
 
 def front_table(front: Sequence[Placed]) -> Table:
-    """One line for each candidate of the front."""
+    """One line per candidate of the front."""
     title = "Pareto front of perplexity, time and memory"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("candidate")
     for name in ("perplexity", "seconds of scoring", "memory, MiB"):
         table.add_column(name, justify="right")
-    for each in front:
-        if each.costs is not None:
-            perplexity, seconds, mebibytes = each.costs
+    for candidate in front:
+        if candidate.costs is not None:
+            perplexity, seconds, mebibytes = candidate.costs
             numbers = (f"{perplexity:.2f}", f"{seconds:.2f}", f"{mebibytes:,}")
-            table.add_row(*(plain(text) for text in (f"{each.slot} {each.candidate[:8]}", *numbers)))
+            table.add_row(*(plain(text) for text in (f"{candidate.slot} {candidate.candidate[:8]}", *numbers)))
     return table
 
 
@@ -66,7 +66,7 @@ def _left_out(placed: Sequence[Placed]) -> list[str]:
         lines.append(
             f"{unknown} of {len(placed)} measured candidates are on no front: their time or memory is not known"
         )
-    if gone := sum(each.cell is None for each in placed):
+    if gone := sum(candidate.cell is None for candidate in placed):
         lines.append(
             f"{gone} of {len(placed)} measured candidates are not in the map: their source is gone or was changed"
         )

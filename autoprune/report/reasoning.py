@@ -1,4 +1,4 @@
-"""The reasoning graph as a tree for the terminal: which idea grew out of which, its evidence, and its credit."""
+"""The reasoning graph as a tree for the terminal: designs under their parents, with evidence and credit."""
 
 from collections.abc import Iterator
 
@@ -15,15 +15,15 @@ Graph = nx.MultiDiGraph
 
 
 def reasoning_tree(graph: "Graph[str]") -> Tree:
-    """Every design under the algorithm that it refines (of several, the one with most credit), with the hypotheses
-    behind it, what was measured, and the lessons drawn. Takes what `GCoT.described` makes."""
+    """Every design under the algorithm that it refines (of several, the one with most credit), with its hypotheses,
+    evidence and lessons. `graph`: by `GCoT.described`."""
     root = Tree(Text(f"reasoning graph: {graph.number_of_nodes()} thoughts, {graph.number_of_edges()} links", "bold"))
     for name in _of_kind(graph, "observation"):
         root.add(_thought(graph, name, "observation", "blue"))
     children: dict[str | None, list[str]] = {}
     for design in _of_kind(graph, "design"):
         children.setdefault(_parent(graph, design), []).append(design)
-    # A stack, not recursion: a lineage may be longer than Python's recursion limit allows.
+    # A stack instead of recursion, since lineages can exceed Python's recursion limit.
     waiting = [(root, design) for design in reversed(children.get(None, []))]
     while waiting:
         above, design = waiting.pop()
@@ -40,21 +40,21 @@ def _individual(graph: "Graph[str]", above: Tree, design: str) -> tuple[Tree, st
     if credit:
         line.append(f"  credit {credit:+.3f}", "green" if credit > 0 else "red")
     branch = above.add(line)
-    others = [found for found in _before(graph, design, "combines") if found != _parent(graph, design)]
+    others = [source for source in _before(graph, design, "combines") if source != _parent(graph, design)]
     if others:
         branch.add(plain(f"combined with {', '.join(others)}", "dim"))
     for hypothesis in _before(graph, design, "motivates"):
         branch.add(_thought(graph, hypothesis, "because", "yellow"))
     for evidence in _after(graph, algorithm, "tests") if algorithm else ():
-        found = branch.add(_thought(graph, evidence, "evidence", "green"))
+        node = branch.add(_thought(graph, evidence, "evidence", "green"))
         for lesson in _after(graph, evidence, "motivates"):
             if graph.nodes[lesson]["kind"] == "lesson":
-                found.add(_thought(graph, lesson, "lesson", "magenta"))
+                node.add(_thought(graph, lesson, "lesson", "magenta"))
     return branch, algorithm
 
 
 def _thought(graph: "Graph[str]", name: str, label: str, style: str) -> Text:
-    """One thought with its ground: the measurement that it leads to, or that it is a conjecture."""
+    """One thought with its ground: a measurement, or a conjecture."""
     data = graph.nodes[name]
     line = plain(f"{label}: {one_line(data['text'], LONGEST)}", style)
     if data["kind"] not in ("observation", "evidence"):
@@ -66,7 +66,7 @@ def _thought(graph: "Graph[str]", name: str, label: str, style: str) -> Text:
 
 
 def _parent(graph: "Graph[str]", design: str) -> str | None:
-    """The algorithm that a design goes on from; of several the one whose link has most credit."""
+    """The algorithm that a design refines; of several the one whose edge has most credit."""
     links = {
         source: data["credit"]
         for source, _, data in graph.in_edges(design, data=True)
@@ -80,8 +80,8 @@ def _of_kind(graph: "Graph[str]", kind: str) -> list[str]:
 
 
 def _after(graph: "Graph[str]", name: str, kind: str) -> Iterator[str]:
-    return (target for _, target, found in graph.out_edges(name, keys=True) if found == kind)
+    return (target for _, target, edge in graph.out_edges(name, keys=True) if edge == kind)
 
 
 def _before(graph: "Graph[str]", name: str, kind: str) -> Iterator[str]:
-    return (source for source, _, found in graph.in_edges(name, keys=True) if found == kind)
+    return (source for source, _, edge in graph.in_edges(name, keys=True) if edge == kind)

@@ -1,4 +1,4 @@
-"""What a person is shown before a candidate may run: thought, code, what differs from its parent, review, findings."""
+"""The view of an approval request: thought, code, difference to the parent, review, findings."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,13 @@ from autoprune.runs.approvals import ApprovalRequest
 VIEW = "[v]iew"
 """The answer that shows everything."""
 MOST_DIFFERENT = 120
-"""Lines of a difference that are shown."""
+"""Maximum number of shown lines of a difference."""
 
 
 def request_view(request: ApprovalRequest, source: str, parent: str | None, findings: Sequence[str]) -> RenderableType:
-    """One request. `source` is what would run now, and `parent` what it was made from, if there is such a source.
+    """A request with the `source` that would run and that of its `parent`, if any.
 
-    Of a long source the difference comes first, if it is shorter, and helpers are folded; VIEW shows everything.
+    For a long source, helpers are folded and the difference is shown first.
     """
     origin = f", from {request.parent}" if request.parent else ""
     parts: list[RenderableType] = [
@@ -33,14 +33,14 @@ def request_view(request: ApprovalRequest, source: str, parent: str | None, find
     ]
     if parent is not None:
         parts.insert(2 if _is_long(source) else 3, _compared(request, source, parent))
-    said = [line for line in request.review if line not in findings]
-    parts.append(plain(f"critic: {one_line('; '.join(said), 600) or 'no comment'}"))
+    comments = [line for line in request.review if line not in findings]
+    parts.append(plain(f"critic: {one_line('; '.join(comments), 600) or 'no comment'}"))
     parts.append(_found(findings))
     return Group(*parts)
 
 
 def whole_view(request: ApprovalRequest, source: str, parent: str | None) -> RenderableType:
-    """Everything of a request that `request_view` folds: the source in its own order, difference, thought."""
+    """A request without folds: the source in its own order, difference, thought."""
     parts: list[RenderableType] = [
         plain(f"code of {request.slot}, {len(lines_of(source)):,} lines", "bold"),
         code(source, line_numbers=True),
@@ -55,7 +55,7 @@ def whole_view(request: ApprovalRequest, source: str, parent: str | None) -> Ren
 
 
 def changes_view(before: str, after: str, findings: Sequence[str]) -> RenderableType:
-    """What somebody changed in a candidate, and what the source screen found in the result."""
+    """The user's changes to a candidate, and the findings of the source screen on the result."""
     shown = Panel(difference(before, after, "proposed", "edited"), title="your changes", title_align="left")
     return Group(shown, _found(findings))
 
@@ -69,7 +69,7 @@ def _is_long(source: str) -> bool:
 
 
 def _compared(request: ApprovalRequest, source: str, parent: str) -> RenderableType:
-    """What differs from the parent. Beside a long source a longer difference is only counted."""
+    """The difference to the parent. If it is longer than a long source, only its length is shown."""
     title = plain(f"against {one_line(request.parent, 40)}")
     lines = [shortened(line) for line in diff(parent, source, request.parent, request.slot)]
     total = len(lines_of(source))

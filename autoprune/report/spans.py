@@ -1,8 +1,7 @@
-"""A run as spans: run > generation > candidate > what agents, sandbox and bench did for it > calls of the chat model.
+"""A run as spans: run > generation > candidate > steps of agents, sandbox and bench > calls of the chat model.
 
-Drawn from events alone and with the events' own times, so that a finished run gives what a running one gave. Names of
-attributes follow OpenTelemetry's conventions for generative AI where there is one (gen_ai.*), else they are ours
-(autoprune.*).
+Spans depend only on events and their times, so that a finished run gives the same spans as a running one. Attributes
+follow OpenTelemetry's conventions for generative AI (gen_ai.*), else they are named autoprune.*.
 """
 
 from collections.abc import Callable
@@ -14,14 +13,14 @@ from autoprune.runs.events import Event
 from autoprune.runs.names import generation_id
 
 PARTS = {"score": "sandbox", "mask": "masks", "eval": "measurement"}
-"""What the `seconds` of a measured candidate are spent on."""
+"""Names of the spans for the `seconds` of a measured candidate."""
 _REMARKS = ("notice", "run-resumed", "forked", "baseline", "approval-switched", "lesson")
 _CONFIRM = "confirm"
 
 
 @dataclass
 class Span:
-    """Something that took time. `path` names it within its run; `failed` says why it failed; `remarks` are moments."""
+    """A span. `path`: its name within the run; `failed`: the reason of a failure; `remarks`: its events."""
 
     path: str
     parent: str | None
@@ -35,7 +34,7 @@ class Span:
 
 
 class Spans:
-    """Takes in the events of a run in order, and hands out each span when it has ended. The run's own comes last."""
+    """Converts the events of a run in order to spans, each returned when it has ended. The run's own is the last."""
 
     def __init__(self, name: str) -> None:
         self.identity = ""
@@ -63,13 +62,13 @@ class Spans:
         }
 
     def take(self, event: Event) -> list[Span]:
-        """What has ended by this event."""
+        """Apply an event; returns the spans that it ends."""
         self._last = datetime.fromisoformat(event.time)
         if not self.identity:
             self.identity = f"{event.key} {event.time}"
             self._open["run"] = Span("run", None, "autoprune search", self._last, None, {"autoprune.run": self._name})
         run = self._open.get("run")
-        if run is not None and self._last < run.start:  # a fork begins with what its origin did
+        if run is not None and self._last < run.start:  # a fork begins with events of its origin
             run.start = self._last
         if event.kind in _REMARKS:
             self._remark(event)
@@ -79,7 +78,7 @@ class Spans:
         return done
 
     def rest(self) -> list[Span]:
-        """What has not ended, cut off at the last event, innermost first."""
+        """The unfinished spans, ended at the last event, innermost first."""
         for path in reversed(list(self._open)):
             self._end(path, {"autoprune.unfinished": True})
         done, self._done = self._done, []
@@ -108,7 +107,7 @@ class Spans:
             self._open[path].attributes |= attributes
 
     def _of(self, event: Event) -> str:
-        """The path of the candidate that an event is about."""
+        """The path of the candidate of an event."""
         slot = event.data["slot"]
         return f"run/{slot.partition('.')[0]}/{slot}"
 
@@ -136,7 +135,7 @@ class Spans:
         if agent == "confirmation":
             if _CONFIRM not in self._open:
                 self._open[_CONFIRM] = Span(_CONFIRM, "run", "confirmation", datetime.fromisoformat(event.time))
-        elif above in self._open and above not in self._steps:  # else a crash cut it off, and it is done again
+        elif above in self._open and above not in self._steps:  # else the step is repeated after a crash
             facts = {"autoprune.agent": agent}
             if agent != "sandbox":
                 facts = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent}
@@ -209,7 +208,7 @@ class Spans:
         self._end(above, facts | {"autoprune.message": data["message"] or None}, failed)
 
     def _spent(self, event: Event) -> None:
-        """The first thing that a new generation does is to reckon; so the one before has ended."""
+        """End the previous generation, since this is the first event of a new one."""
         self._note("run", _totals(event.data))
         if self._generation is not None:
             self._end(f"run/g{self._generation}")

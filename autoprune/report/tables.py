@@ -1,4 +1,4 @@
-"""The tables at the end of a command."""
+"""The tables at the end of a command, and the list of runs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,31 +9,27 @@ from rich.table import Table
 
 from autoprune.report.confirmation import confirmation
 from autoprune.report.cost import cost_table
-from autoprune.report.found import Found, found
-from autoprune.report.picture import Picture
+from autoprune.report.picture import Explanation, Picture
 from autoprune.report.text import plain
 
 
 def final_table(picture: Picture) -> RenderableType:
-    """What was confirmed, best report perplexity first; what the agents cost; what was found, if that can be said in a
-    formula or a sentence; the conclusion as the last line."""
+    """Confirmation, cost of the agents, explanation of the best candidate, and the conclusion as the last line."""
     costs = [cost_table(picture.agents)] if picture.agents else []
-    result = found(picture)
-    said = [_described(result)] if result else []
-    return Group(*confirmation(picture), *costs, *said, plain(picture.conclusion, "bold"))
+    explanation = [_described(picture.explanation)] if picture.explanation else []
+    return Group(*confirmation(picture), *costs, *explanation, plain(picture.conclusion, "bold"))
 
 
-def _described(result: Found) -> RenderableType:
-    """Formula, symbols and sentence under each other."""
-    lines = [plain(result.formula)] if result.formula else []
-    lines += [plain(f"  {symbol}: {meaning}", "dim") for symbol, meaning in result.symbols]
-    if result.sentence:
-        lines.append(plain(f"{result.sentence} ({result.by})"))
-    return Group(plain(f"What was found: {result.slot}", "bold"), Padding(Group(*lines), (0, 0, 0, 2)))
+def _described(explanation: Explanation) -> RenderableType:
+    lines = [plain(explanation.formula)] if explanation.formula else []
+    lines += [plain(f"  {symbol}: {meaning}", "dim") for symbol, meaning in explanation.symbols]
+    if explanation.sentence:
+        lines.append(plain(f"{explanation.sentence} ({explanation.by})"))
+    return Group(plain(f"What was found: {explanation.slot}", "bold"), Padding(Group(*lines), (0, 0, 0, 2)))
 
 
 def runs_table(runs: Iterable[tuple[str, Picture, int]]) -> Table:
-    """One line per run: its name, what happened, and how many cells of its map are filled."""
+    """One line per run, with the number of filled cells of its map."""
     table = Table(box=None, padding=(0, 1))
     numeric = ("sparsity", "candidates", "cells", "best", "best baseline")
     for name in ("run", "model", "sparsity", "engine", "candidates", "cells", "best", "best baseline", "state"):
@@ -47,7 +43,7 @@ def runs_table(runs: Iterable[tuple[str, Picture, int]]) -> Table:
 
 
 def run_row(name: str, picture: Picture, cells: int) -> dict[str, Any]:
-    """A run as plain data, for `--json` and the table alike."""
+    """A run as plain data, for `--json` and the table."""
     best, baseline = picture.best, picture.best_baseline
     fork = f" (fork of {picture.origin})" if picture.origin else ""
     return {

@@ -1,4 +1,4 @@
-"""Making any text safe to show: what an LLM or a candidate wrote is never markup and never moves the cursor."""
+"""Making untrusted text safe to show, so that it is never markup and does not control the terminal."""
 
 import re
 
@@ -11,20 +11,16 @@ _ASCII_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def visible(text: object, longest: int = LONGEST) -> str:
-    """The text, cut to `longest`, without control and format characters, fillers, and what no XML may hold."""
+    """The text, cut to `longest`, without control and format characters, fillers, and what XML does not allow."""
     whole = str(text)
-    kept = _printable(whole[: longest + 1])
+    kept = whole[: longest + 1]
+    # ASCII is the usual case, which a regular expression handles faster.
+    kept = _ASCII_CONTROLS.sub("", kept) if kept.isascii() else kept.translate(_SAFE)
     return kept if len(whole) <= longest else kept[:longest] + "…"
 
 
-def _printable(text: str) -> str:
-    if text.isascii():  # nearly every text, and long ones are many
-        return _ASCII_CONTROLS.sub("", text)
-    return text.translate(_SAFE)
-
-
 class _Safe(dict[int, str]):
-    """What stands for each character; looked up once, since texts are long and their letters few."""
+    """A cache of the replacement for each character, since long texts have few distinct ones."""
 
     def __missing__(self, point: int) -> str:
         character = chr(point)
@@ -37,7 +33,7 @@ _SAFE = _Safe()
 
 
 def plain(text: object, style: str = "", longest: int = LONGEST) -> Text:
-    """A rich Text of it: never parsed as markup."""
+    """A rich Text that is not parsed as markup."""
     return Text(visible(text, longest), style=style)
 
 
@@ -48,7 +44,7 @@ def one_line(text: object, longest: int = 200) -> str:
 
 
 def windows_of_text(windows: int, seqlen: int, bos: str | None) -> str:
-    """On how much text something was measured, and the token before each window, if any."""
+    """The amount of text of a measurement, and the token before each window, if any."""
     return f"{windows} windows of {seqlen} tokens{f', each preceded by {bos}' if bos else ''}"
 
 

@@ -1,4 +1,4 @@
-"""The trace of a run, or of one generation of it: who proposed what and why, how it ended, and what was learned."""
+"""The trace of a run or one of its generations: proposals, results and lessons."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,8 +31,8 @@ def run_trace(
     generation: int | None = None,
     placed: Sequence[Placed] = (),
 ) -> RenderableType:
-    """All generations, or one. `graph`: the reasoning graph as `GCoT.described` makes it; `spending`: by
-    slot; `placed`: the measured candidates, for map and front under the tree of all generations."""
+    """All generations, or one. `graph`: the reasoning graph by `GCoT.described`; `spending`: by slot; `placed`: the
+    measured candidates, for map and front below all generations."""
     picture = Picture.of(events)
     root = Tree(_headline(picture))
     if picture.recorded:
@@ -40,17 +40,17 @@ def run_trace(
     if generation is None:
         _add_start(root, picture)
     outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}
-    said: dict[str, list[Event]] = {}
+    remarks: dict[str, list[Event]] = {}
     for event in events:
         if event.kind in ("reviewed", "decided"):
-            said.setdefault(event.data["slot"], []).append(event)
+            remarks.setdefault(event.data["slot"], []).append(event)
     last = {proposal.slot: proposal for proposal in archive.proposals(generation)}
     branches: dict[int, Tree] = {}
     for slot, proposal in last.items():
         number = proposal.generation
         branch = branches.get(number) or branches.setdefault(number, root.add(Text(f"generation {number}", "bold")))
         node = _add_candidate(branch, proposal, graph, spending.get(slot, Spending()))
-        for event in said.get(slot, []):
+        for event in remarks.get(slot, []):
             node.add(_said(event))
         if slot in outcomes:
             node.add(_end(outcomes[slot], graph))
@@ -70,7 +70,7 @@ def run_trace(
 
 
 def _headline(picture: Picture) -> Text:
-    """Model, sparsity, where it was forked from (run@generation), and what it has used."""
+    """Model, sparsity, origin of a fork (run@generation), and resources used."""
     model, sparsity = picture.started.get("model", "?"), picture.started.get("sparsity", "?")
     line = Text(f"search on {visible(model)} at sparsity {sparsity}", style="bold")
     if picture.origin:
@@ -111,7 +111,7 @@ def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str
 
 
 def _add_thinking(node: Tree, spending: Spending) -> None:
-    """What the models wrote beside their answers, in short; the trace of the candidate has it whole."""
+    """Shortened thinking of the models; the trace of the candidate has the complete texts."""
     for thinking in spending.thinking:
         node.add(plain(f"thinking: {one_line(thinking)}", "dim"))
 

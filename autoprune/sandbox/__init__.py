@@ -1,1 +1,1 @@
-"""Running code that nobody trusts, so that only scores come out."""
+"""Running untrusted candidates, from which only scores are accepted."""

@@ -1,4 +1,4 @@
-"""A candidate as an algorithm like any other: what scores runs in the sandbox."""
+"""A candidate as an algorithm whose scores are computed in a sandbox."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from autoprune.sandbox.base import Sandbox, Session
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate's source, and the sandbox in which it scores."""
+    """A candidate's source, and the sandbox in which it runs."""
 
     name: str
     source: str
@@ -18,9 +18,9 @@ class Candidate:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The on-demand statistics that the source names."""
+        """The on-demand statistics that occur in the source."""
         return expensive_fields_named(self.source)
 
     def open(self, readable: Readable) -> AbstractContextManager[Session]:
-        """A process of its own that reads the bundle's files and hands out scores. Raises CandidateFailure."""
+        """Start a sandboxed process that reads the bundle and computes scores. Raises CandidateFailure."""
         return self.sandbox.open(self.source, readable.path)

@@ -1,7 +1,7 @@
-"""What a worker may answer, as strict types: all that trusted code reads of a message has passed here.
+"""Strict types of a worker's answers, with which every message is validated.
 
-A candidate can send any bytes in its worker's name. What is not exactly an answer of the kind that was asked for is a
-ProtocolError, which the session turns into the candidate's failure.
+A candidate can send any bytes in its worker's name. Anything but an answer of the expected type is a ProtocolError,
+which the session turns into the candidate's failure.
 """
 
 from collections.abc import Collection
@@ -29,7 +29,7 @@ Seconds = Annotated[float, Field(ge=0.0, le=1e9)]
 
 
 class Answer(BaseModel):
-    """`id`: the question's."""
+    """`id`: that of the question."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -37,7 +37,7 @@ class Answer(BaseModel):
 
 
 class Loaded(Answer):
-    """To `open`: what the source says of itself."""
+    """Answer to `open`: the declarations of the source."""
 
     group: Annotated[str, _one_of(GROUPS)]
     unit: Annotated[str, _one_of(UNITS)] | None
@@ -45,7 +45,7 @@ class Loaded(Answer):
 
 
 class Scored(Answer):
-    """To `score`: the scores are in the slot. The seconds are what the worker says of its own time (claims.py)."""
+    """Answer to `score`: the scores are in the buffer. The seconds are reported by the worker (timings.py)."""
 
     shape: Annotated[list[int], Field(max_length=8)]
     own: Seconds
@@ -54,13 +54,13 @@ class Scored(Answer):
 
 
 class Allocated(Answer):
-    """To `allocate`: raw densities, finite."""
+    """Answer to `allocate`: raw densities, finite."""
 
     densities: Annotated[list[float], Field(max_length=MOST_DENSITIES)]
 
 
 class Failure(BaseModel):
-    """What went wrong in the worker, in known words and one message that is not believed."""
+    """A failure in the worker: known stage and reason, and an untrusted message."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -70,7 +70,7 @@ class Failure(BaseModel):
 
 
 class Failed(Answer):
-    """To any question."""
+    """Answer to any question that failed."""
 
     failure: Failure
 
@@ -79,7 +79,7 @@ A = TypeVar("A", bound=Answer)
 
 
 def read(message: dict[str, Any], kind: type[A]) -> A | Failed:
-    """The answer in a message. Raises ProtocolError for anything but a `kind` or a failure."""
+    """Validate a message. Raises ProtocolError for anything but a `kind` or a failure."""
     try:
         return (Failed if "failure" in message else kind).model_validate(message)
     except ValidationError as error:

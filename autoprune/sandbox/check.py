@@ -1,8 +1,7 @@
-"""Trying a sandbox on this machine: a good candidate, and some that must fail in the right way, for the right reason.
+"""A self-test of a sandbox on this machine: a valid candidate, and hostile ones that must fail for the right reason.
 
-A file that is not there cannot be read either: so the secret lies where everybody may read and write, is looked at
-before and after, and what the candidate was told must name it. Forged are the messages, numbers and buffers of the
-worker itself.
+To distinguish a denied file from a missing one, the secret is world-readable and -writable, its content is verified,
+and the candidate's error must name it. Some candidates forge messages, numbers and buffers of the worker.
 """
 
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from autoprune.errors import CandidateFailure
 from autoprune.sandbox.base import Sandbox
 
-# What a candidate can reach without importing anything that the screen would notice.
+# Modules that a candidate can reach without an import that the screen would detect.
 _PRELUDE = """import torch
 sys = torch._utils.traceback.sys
 modules = sys.modules
@@ -34,12 +33,12 @@ def score(layer):
 
 _SECRET = "not for candidates"
 _GONE = {"local": ("PermissionError",), "docker": ("PermissionError", "FileNotFoundError", "OSError: [Errno 30]")}
-"""How a file outside is refused: without a container it is there to be seen, and only the jail can refuse it."""
+"""The errors for a file outside the sandbox. Without a container the file is visible, and only the jail denies it."""
 
 
 @dataclass(frozen=True)
 class _Try:
-    """The body of a score, and how it must end. `hidden`: by being refused the secret's file, by its name."""
+    """The body of a score, and the accepted outcomes. `hidden`: whether access to the secret file must be denied."""
 
     body: str
     ends: tuple[str, ...]
@@ -89,7 +88,7 @@ _TRIES = {
 
 @dataclass(frozen=True)
 class Probe:
-    """One thing that was tried: what should hold, how it ended ("ok" or the failure's reason), and its message."""
+    """The result of one test: its name, the outcome ("ok" or the failure's reason), and the message."""
 
     name: str
     outcome: str
@@ -98,10 +97,10 @@ class Probe:
 
 
 def check(sandbox: Sandbox) -> list[Probe]:
-    """Run all probes; the endless loop takes as long as the sandbox's settings give a candidate."""
+    """Run all probes; the endless loop takes the sandbox's whole time limit."""
     with tempfile.TemporaryDirectory(prefix="autoprune-check-") as made:
         folder = Path(made)
-        folder.chmod(0o777)  # nothing but the sandbox keeps a candidate out
+        folder.chmod(0o777)  # only the sandbox denies access
         secret = folder / "secret.txt"
         secret.write_text(_SECRET, encoding="utf-8")
         secret.chmod(0o666)
@@ -118,7 +117,7 @@ def check(sandbox: Sandbox) -> list[Probe]:
 
 
 def _is_intact(folder: Path) -> bool:
-    """Whether the secret is there, with its content, and nothing new."""
+    """Whether the secret is unchanged and no file was added."""
     names = {path.name for path in folder.iterdir()}
     return names == {"bundle", "secret.txt"} and (folder / "secret.txt").read_text(encoding="utf-8") == _SECRET
 
@@ -148,5 +147,5 @@ def _small_bundle(path: Path) -> Path:
     statistics = {
         layer: {name: torch.ones(8) * (index + 1) for index, name in enumerate(STATISTICS)} for layer in _LAYERS
     }
-    write_bundle(path, layers, {layer: torch.eye(8) for layer in _LAYERS}, statistics)
+    write_bundle(path, layers, lambda name: torch.eye(8), statistics)
     return path

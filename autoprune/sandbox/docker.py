@@ -1,9 +1,9 @@
-"""Candidates in containers: a fresh one each, started warm, connected by one Unix socket, shut in twice.
+"""Candidates in containers: a fresh, warm container for each, connected by one Unix socket.
 
-The container has no network, no capability, a read-only root without any writable place, user 65534, an allow-list of
-system calls (seccomp.json), limits on memory, processes and processors; the worker then puts the jail of `local` on
-itself. Not protected: bugs in the kernel or the engine; the processor's caches; and whoever can talk to the engine
-can do anything on this machine, so this program itself has that power while it runs.
+The container has no network, no capabilities, a read-only root without writable directories, user 65534, an allow-list
+of system calls (seccomp.json), and limits on memory, processes and processors; in addition the worker enters the jail
+of `local`. Not protected: bugs in the kernel or the engine, and the processor's caches. Access to the engine, which
+this program has while it runs, is equivalent to root access to the machine.
 """
 
 import contextlib
@@ -28,18 +28,18 @@ from autoprune.sandbox.pool import Pool
 from autoprune.sandbox.session import WorkerSession, lengthened, readable
 
 _MAX_PROCESSES = 512
-# Beside the candidate's own memory: the interpreter, torch, and the mapped bundle as far as the kernel likes.
+# Beside the candidate's own memory: the interpreter, torch, and pages of the mapped bundle.
 _BASE_MEMORY = 768 * 1024 * 1024
 _NOBODY = "65534:65534"
 
 
 class DockerSandbox:
-    """The sandbox `docker`: a fresh container per candidate, the next one warming up meanwhile."""
+    """The sandbox `docker`: a fresh container per candidate, while the next one warms up."""
 
     name = "docker"
 
     def __init__(self, settings: SandboxSettings, spares: int = 1) -> None:
-        """Raises SandboxUnavailable, AutoPruneError. Logs a line when the image has to be made."""
+        """Raises SandboxUnavailable, AutoPruneError. Logs a line if the image must be built."""
         self._settings = settings
         self._id = uuid.uuid4().hex
         self._client, self._address = engine.connect()
@@ -53,9 +53,9 @@ class DockerSandbox:
         self._remover = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox-remove")
 
         def start() -> DockerWorker:
-            # The next one warms up while trusted code measures what this one has scored, not beside its scoring.
+            # The next worker warms up while trusted code measures, not while this one scores.
             worker = DockerWorker(self._client, options, hidden, self._remover, self._pool.warm)
-            # One that the engine was still making when its search was killed appears after the sweep above.
+            # Containers that the engine was still creating for a killed search appear after the sweep above.
             leftovers.sweep(self._client)
             return worker
 
@@ -64,7 +64,6 @@ class DockerSandbox:
 
     @contextlib.contextmanager
     def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[Session]:
-        """See base.Sandbox."""
         refuse(source)
         _let_others_read(bundle)
         with self._session(source, bundle, lengthened(self._settings, times)) as session:
@@ -73,7 +72,7 @@ class DockerSandbox:
     @contextlib.contextmanager
     def _session(self, source: str, bundle: Path, settings: SandboxSettings) -> Iterator[WorkerSession]:
         worker = self._pool.take()
-        if readable(worker.channel, 0):  # it waits in silence: so it has ended, perhaps with a restarted engine
+        if readable(worker.channel, 0):  # a waiting worker sends nothing, so it has ended, e.g. with the engine
             worker.close()
             worker = self._pool.take()
         with (
@@ -83,7 +82,6 @@ class DockerSandbox:
             yield session
 
     def wait_until_warm(self) -> None:
-        """See base.Sandbox."""
         self._pool.wait()
 
     def close(self) -> None:
@@ -138,13 +136,13 @@ class DockerSandbox:
 
 
 def _seccomp_profile(podman: bool) -> str:
-    """Docker wants the JSON text itself, podman the path of the file."""
+    """The profile: Docker takes the JSON text, podman the path of the file."""
     profile = files("autoprune.sandbox").joinpath("seccomp.json")
     return str(profile) if podman else profile.read_text(encoding="utf-8")
 
 
 def _let_others_read(bundle: Path) -> None:
-    """The worker is user 65534: what it gets a descriptor of must be readable to it whatever the umask was."""
+    """Make the bundle readable for the worker, which is user 65534, whatever the umask."""
     for path, bits in ((bundle, 0o005), *((file, 0o004) for file in bundle.iterdir())):
         mode = path.stat().st_mode
         if mode & bits != bits and path.stat().st_uid == os.getuid():

@@ -16,14 +16,13 @@ from typing import Any
 from autoprune.errors import SandboxUnavailable
 from autoprune.sandbox import leftovers, protocol
 from autoprune.sandbox.memory import Growth
-from autoprune.sandbox.session import readable, wait_until_ready
+from autoprune.sandbox.session import DEATHS, readable, wait_until_ready
 
 CHANNEL_PATH = "/run/autoprune"
-"""The folder inside the container that holds the worker's end of the socket."""
+"""The folder in the container with the worker's end of the socket."""
 _START_SECONDS = 180.0
-_CREDENTIALS = struct.Struct("3i")  # of a socket's other end: process, user, group
-# Seconds from the end of a worker's turn until it is frozen: most gaps between two questions are shorter than what the
-# engine takes to freeze and to thaw, and nobody should wait for that.
+_CREDENTIALS = struct.Struct("3i")  # of the peer of a socket: process, user, group
+# Seconds until an idle worker is frozen: most gaps between two questions are shorter than freezing and thawing.
 _GRACE = 0.05
 
 
@@ -40,10 +39,7 @@ class DockerWorker:
         remover: ThreadPoolExecutor,
         at_rest: Callable[[], None],
     ) -> None:
-        """`at_rest` is called, from any thread, whenever this worker has left the processor to others.
-
-        Raises SandboxUnavailable.
-        """
+        """`at_rest` is called, from any thread, whenever this worker has become idle. Raises SandboxUnavailable."""
         import docker
 
         self._remover = remover
@@ -51,7 +47,7 @@ class DockerWorker:
         self._freezing: threading.Timer | None = None
         self._frozen = False
         self._closed = False
-        # Only its owner can pass the outer folder; the container sees the inner one.
+        # The outer folder is accessible to its owner only; the container mounts the inner one.
         outer = Path(tempfile.mkdtemp(prefix=leftovers.folder_prefix()))
         try:
             inner, empty = outer / "channel", outer / "empty"
@@ -79,16 +75,17 @@ class DockerWorker:
         except (EOFError, TimeoutError, ConnectionError, protocol.ProtocolError) as error:
             raise SandboxUnavailable(f"the worker in the container did not start: {error}") from None
         except (docker.errors.DockerException, OSError) as error:
-            raise SandboxUnavailable(f"the engine did not start a container: {_one_line(error)}") from None
+            reason = " ".join(str(error).split())[:400]
+            raise SandboxUnavailable(f"the engine did not start a container: {reason}") from None
         finally:
             shutil.rmtree(outer, ignore_errors=True)
 
     def overuse(self) -> tuple[str, str] | None:
-        """The container's own limits hold; nothing to look at from here."""
+        """None, since the container has limits of its own."""
         return None
 
     def ended(self) -> tuple[str, str]:
-        """From the container's end; one that only closed its channel is given a moment."""
+        """From the state of the container, which may take a moment to end after its channel is closed."""
         deadline = time.monotonic() + 3.0
         state = self._state()
         while state.get("Running") and time.monotonic() < deadline:
@@ -99,19 +96,13 @@ class DockerWorker:
         if state.get("Running"):
             return "protocol", "the process closed its channel"
         code = int(state.get("ExitCode", -1))
-        known = {
-            139: ("crashed", "the process died of a segmentation fault"),
-            134: ("crashed", "the process was aborted"),
-            135: ("crashed", "the process died of a bus error"),
-            152: ("timeout", "the process used up its processor time"),
-        }
-        return known.get(code, ("crashed", f"the process ended with exit code {code} before it answered"))
+        return DEATHS.get(code - 128, ("crashed", f"the process ended with exit code {code} before it answered"))
 
     def memory(self) -> int | None:
         return self._growth.most()
 
     def pause(self) -> None:
-        """In a moment and in the background, unless it is asked again before."""
+        """Freeze the container after a short delay, in the background, unless the worker is resumed before."""
         self._freezing = threading.Timer(_GRACE, self._freeze)
         self._freezing.start()
 
@@ -122,7 +113,7 @@ class DockerWorker:
             self._frozen = False
 
     def close(self) -> None:
-        """Kill and remove, in the background: nobody needs to wait for the engine's housekeeping."""
+        """Kill and remove the container in the background."""
         if not self._closed:
             self._closed = True
             self.channel.close()
@@ -137,14 +128,14 @@ class DockerWorker:
             if not self._state().get("Running"):
                 lines = self._container.logs(tail=3).decode("utf-8", "replace").strip().splitlines()
                 raise ConnectionError(lines[-1] if lines else f"exit code {self._state().get('ExitCode')}")
-        raise TimeoutError(f"nothing heard from it for {_START_SECONDS:g} s")
+        raise TimeoutError(f"no connection within {_START_SECONDS:g} s")
 
     def _state(self) -> dict[str, Any]:
         import docker
 
         try:
             self._container.reload()
-        except (docker.errors.DockerException, OSError):  # gone, or the engine is
+        except (docker.errors.DockerException, OSError):  # the container or the engine is gone
             return {}
         state: dict[str, Any] = self._container.attrs["State"]
         return state
@@ -155,13 +146,14 @@ class DockerWorker:
         self._at_rest()
 
     def _stop_freezing(self) -> None:
-        """After this it is frozen or it is not, and stays so."""
+        """Cancel or finish a pending freeze."""
         if self._freezing is not None:
             self._freezing.cancel()
             self._freezing.join()
 
     def _ask_engine(self, verb: str) -> None:
-        """Where the engine cannot freeze (rootless without a cgroup of its own), the candidate just goes on waiting."""
+        """Ask the engine to freeze or thaw. Rootless engines without a cgroup of their own cannot, which is
+        harmless."""
         import docker
 
         with contextlib.suppress(docker.errors.DockerException, OSError):
@@ -171,21 +163,20 @@ class DockerWorker:
         import docker
 
         self._stop_freezing()
-        # Not found, or being removed already: the sweep at the end looks again.
+        # Errors for a container that is being removed are ignored; the sweep at the end checks again.
         with contextlib.suppress(docker.errors.DockerException, OSError):
             self._container.remove(force=True, v=True)
 
 
 def bind(here: str, there: str) -> Any:
-    """A mount of a file or folder of this machine, for reading only."""
+    """A read-only mount of a file or folder of this machine."""
     import docker
 
     return docker.types.Mount(target=there, source=here, type="bind", read_only=True)
 
 
 def _bind_in(listener: socket.socket, folder: Path) -> None:
-    """Bind to `folder/socket` by the folder's descriptor: a socket's path has at most 107 bytes, and TMPDIR may be
-    long."""
+    """Bind to `folder/socket` by the folder's descriptor, since a socket's path is limited to 107 bytes."""
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         listener.bind(f"/proc/self/fd/{descriptor}/socket")
@@ -194,10 +185,6 @@ def _bind_in(listener: socket.socket, folder: Path) -> None:
 
 
 def _other_end(channel: socket.socket) -> int:
-    """The worker's process id as this side of the container's wall knows it; 0 when it is not to be seen from here."""
-    found = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(found)[0])
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:400]
+    """The worker's process id outside the container; 0 if it is not visible."""
+    credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[0])

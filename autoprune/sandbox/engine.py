@@ -1,4 +1,4 @@
-"""Finding a container engine on this machine: Docker, a rootless Docker, or podman's Docker-compatible API."""
+"""Finding a container engine on this machine: Docker, rootless Docker, or podman's Docker-compatible API."""
 
 import os
 from pathlib import Path
@@ -11,13 +11,13 @@ _LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "pr
 
 
 class NoEngine(SandboxMissing):
-    """Nothing answers at any of the usual addresses."""
+    """No engine answers at any of the usual addresses."""
 
 
 def connect() -> tuple[Any, str]:
-    """A docker-py client of the first engine that answers, and its address: DOCKER_HOST if set, else the usual sockets.
+    """A client of the first engine that answers, and its address: DOCKER_HOST if set, else the usual sockets.
 
-    Raises SandboxUnavailable, saying what was tried.
+    Raises SandboxUnavailable with the addresses that were tried.
     """
     tried = []
     for url in addresses():
@@ -32,21 +32,21 @@ def connect() -> tuple[Any, str]:
 
 
 def survey() -> list[str]:
-    """One line for each address where an engine may listen: what answers there, or why nothing does."""
-    found = []
+    """One line for each possible address of an engine: its description, or why it does not answer."""
+    lines = []
     for url in addresses():
         try:
             client = _client(url)
         except SandboxUnavailable as error:
-            found.append(str(error))
+            lines.append(str(error))
         else:
-            found.append(describe(client, url))
+            lines.append(describe(client, url))
             client.close()
-    return found
+    return lines
 
 
 def addresses() -> list[str]:
-    """Where an engine may listen, in the order in which they are tried."""
+    """The possible addresses of an engine, in the order in which they are tried."""
     if host := os.environ.get("DOCKER_HOST"):
         return [host]
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
@@ -62,25 +62,25 @@ def is_podman(client: Any) -> bool:
 
 
 def describe(client: Any, address: str) -> str:
-    """One line about an engine: its kind, version, address, and what of it matters here."""
+    """One line on an engine: its kind, version, address, security options and limits."""
     version, info = client.version().get("Version", "?"), client.info()
     kind = "podman" if is_podman(client) else "docker"
     features = [option.partition("name=")[2].split(",")[0] for option in info.get("SecurityOptions") or []]
-    found = ", ".join([*filter(None, features), *(["GPU"] if has_gpu(info) else [])])
-    # A rootless engine without a control group of its own takes such settings and does nothing with them.
+    options = ", ".join([*filter(None, features), *(["GPU"] if has_gpu(info) else [])])
+    # A rootless engine without a control group of its own accepts these settings without effect.
     lacking = [what for key, what in _LIMITS.items() if info.get(key) is False]
     limits = f"; it cannot limit {', '.join(lacking)}" if lacking else ""
-    return f"{kind} {version} at {address} ({found or 'no security options reported'}{limits})"
+    return f"{kind} {version} at {address} ({options or 'no security options reported'}{limits})"
 
 
 def has_gpu(info: dict[str, Any]) -> bool:
-    """Whether the engine can hand NVIDIA devices to a container."""
+    """Whether the engine can give a container access to NVIDIA devices."""
     devices = info.get("DiscoveredDevices") or []
     return "nvidia" in (info.get("Runtimes") or {}) or any("nvidia" in str(device) for device in devices)
 
 
 def _client(url: str) -> Any:
-    """Raises NoEngine (address and reason) when nothing answers, SandboxUnavailable when it is of no use here."""
+    """Raises NoEngine (address and reason) if nothing answers, SandboxUnavailable for an unsuitable engine."""
     try:
         import docker
     except ImportError:
@@ -90,19 +90,19 @@ def _client(url: str) -> Any:
             f"DOCKER_HOST={url} is not on this machine: the sandbox hands files and sockets to its containers, "
             "which needs an engine behind a unix:// address; or use sandbox.engine=local"
         )
-    try:  # asks for the version already
+    try:  # the constructor already requests the version
         client = docker.DockerClient(base_url=url, timeout=_API_SECONDS)
     except (docker.errors.DockerException, OSError) as error:
         raise NoEngine(f"{url} ({_reason(error)})") from None
-    # A socket of this machine needs no proxy. Otherwise each request walks through the environment to look for one,
-    # and dies when another thread changes a variable at that moment.
+    # A local socket needs no proxy. Otherwise each request iterates over the environment, and fails if another thread
+    # changes a variable at that moment.
     client.api.trust_env = False
     return client
 
 
 def _reason(error: BaseException) -> str:
     text = str(error)
-    for known in ("Permission denied", "No such file", "Connection refused"):
-        if known in text:
-            return known.lower()
+    for phrase in ("Permission denied", "No such file", "Connection refused"):
+        if phrase in text:
+            return phrase.lower()
     return type(error).__name__

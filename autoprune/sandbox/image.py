@@ -1,9 +1,9 @@
-"""Making the image of the sandbox `docker`: from the packaged Dockerfile, from this machine, or from a given tarball.
+"""Building the image of the sandbox `docker`: from the packaged Dockerfile, from this machine, or from a tarball.
 
-- `dockerfile`: interpreter and torch inside (needs a registry and a package index).
-- `host`: only the shared libraries that this machine's interpreter and torch are linked with; both are bound read-only
-  when a container starts. Nothing is downloaded, and there is no shell and no tool inside.
-- a rootfs tarball: any small Linux of this machine's libc; interpreter and torch are bound likewise.
+- `dockerfile`: contains interpreter and torch (needs a registry and a package index).
+- `host`: contains only the shared libraries of this machine's interpreter and torch, which are mounted read-only when a
+  container starts. Nothing is downloaded, and the image has no shell or tools.
+- a rootfs tarball: any small Linux with this machine's libc; interpreter and torch are mounted likewise.
 """
 
 import io
@@ -23,16 +23,14 @@ from autoprune.sandbox.runtime import PYTHON_PATH, shared_libraries
 
 logger = logging.getLogger(__name__)
 RUNTIME_LABEL = "autoprune.runtime"
-"""`image`: interpreter and torch are inside. `bound`: they are bound from this machine."""
-
-
+"""`image`: interpreter and torch are in the image. `bound`: they are mounted from this machine."""
 _HOST_LABEL = "autoprune.host"
 
 
 def ensure_image(client: Any, name: str) -> Any:
-    """The image `name`, made from this machine if there is none, or if that was made for another interpreter.
+    """The image `name`, built from this machine if it is missing or was built from another interpreter.
 
-    An image that was built in another way is taken as it is. Raises AutoPruneError.
+    Images that were built in another way are not replaced. Raises AutoPruneError.
     """
     import docker
 
@@ -52,9 +50,9 @@ def ensure_image(client: Any, name: str) -> Any:
 
 
 def build_image(client: Any, name: str, source: Literal["dockerfile", "host"] | Path) -> str:
-    """Build or replace the image `name`; its id. Logs a line per step. Raises AutoPruneError.
+    """Build or replace the image `name`, and return its id. Logs a line per step. Raises AutoPruneError.
 
-    What had the name before is removed, unless it has another or a container is made of it.
+    The previous image of this name is removed unless it has other names or a container.
     """
     import docker
 
@@ -64,7 +62,7 @@ def build_image(client: Any, name: str, source: Literal["dockerfile", "host"] | 
         if before not in (None, built):
             _drop(client, before)
         return built
-    except docker.errors.DockerException as error:  # some of these are OSErrors too
+    except docker.errors.DockerException as error:  # first, since some of these are OSErrors
         raise AutoPruneError(f"the engine did not build {name}: {' '.join(str(error).split())}") from None
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or source}: {error.strerror or error}") from None
@@ -97,7 +95,7 @@ def _drop(client: Any, image: str) -> None:
     try:
         if not client.images.get(image).tags:
             client.images.remove(image)
-    except docker.errors.ImageNotFound:  # the engine dropped it with its name
+    except docker.errors.ImageNotFound:  # the engine removed it together with its name
         return
     except docker.errors.APIError as error:
         logger.warning(f"the image that had the name before is left: {' '.join(str(error).split())}")
@@ -133,9 +131,9 @@ def _import(client: Any, name: str, tarball: bytes, folders: list[str], labels: 
 
 
 def _tarball(libraries: list[Path]) -> bytes:
-    """A root file system that holds these files at their own paths, and the folders that an engine mounts over.
+    """A root file system with these files at their own paths, and the mount points of an engine.
 
-    Every folder is in it by name: some engines make those that are only implied, and close them to everybody but root.
+    Every folder has an entry, since some engines create implied ones without access for other users than root.
     """
     mounted_over = {"proc", "sys", "dev", "etc", "tmp", "opt", "run"}
     parents = {str(folder).lstrip("/") for path in libraries for folder in path.parents} - {""}
@@ -154,5 +152,5 @@ def _tarball(libraries: list[Path]) -> bytes:
 
 
 def _host() -> str:
-    """What an image of this machine's libraries depends on."""
+    """All that an image of this machine's libraries depends on."""
     return f"{platform.machine()} python {platform.python_version()} torch {version('torch')} at {sys.base_prefix}"

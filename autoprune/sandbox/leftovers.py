@@ -1,4 +1,4 @@
-"""Containers and folders of searches that were killed: found by label and owner, removed at the next start."""
+"""Removing containers and folders of killed searches, which are identified by label and owner."""
 
 import contextlib
 import os
@@ -20,26 +20,26 @@ _PREFIX = "autoprune-"
 
 
 def labels(sandbox: str) -> dict[str, str]:
-    """Labels of every container of one sandbox (an id of its own) of this process."""
+    """Labels of the containers of one sandbox, by its id, of this process."""
     return {_OWNER: _owner(os.getpid()), _SANDBOX: sandbox}
 
 
 def folder_prefix() -> str:
-    """How the names of this process's temporary folders begin."""
+    """Prefix of the names of this process's temporary folders."""
     return f"{_PREFIX}{os.getpid()}-"
 
 
 def sweep(client: Any, sandbox: str | None = None, owner: str | None = None) -> int:
-    """Remove what belongs to processes that have ended, to `sandbox`, and to `owner`; how many containers.
+    """Remove containers and folders of ended processes, of `sandbox` and of `owner`; returns the number of containers.
 
-    Containers of a search that still runs are left alone, and those of other hosts or containers that share the engine.
+    Containers of running searches, and of other hosts or containers that share the engine, are kept.
     """
     import docker
 
     removed = 0
     try:
         containers = client.containers.list(all=True, filters={"label": _OWNER}, ignore_removed=True)
-    except (docker.errors.DockerException, OSError):  # the engine has gone, and its containers with it
+    except (docker.errors.DockerException, OSError):  # the engine is gone together with its containers
         containers = []
     for container in containers:
         its_owner, its_sandbox = container.labels.get(_OWNER, ""), container.labels.get(_SANDBOX, "")
@@ -55,20 +55,20 @@ def sweep(client: Any, sandbox: str | None = None, owner: str | None = None) -> 
 
 
 def remove_own() -> None:
-    """Remove this process's containers: for one that ends at once, without closing its sandbox."""
+    """Remove this process's containers when it ends without closing its sandbox."""
     from autoprune.sandbox import engine
 
-    if "docker" not in sys.modules:  # then it has none, and needs no engine
+    if "docker" not in sys.modules:  # then it has no containers
         return
     with contextlib.suppress(SandboxUnavailable):
         client, _ = engine.connect()
         sweep(client, owner=_owner(os.getpid()))
-        time.sleep(0.5)  # until the engine has made what another thread of this process had asked for
+        time.sleep(0.5)  # for containers that another thread has just requested
         sweep(client, owner=_owner(os.getpid()))
 
 
 def _owner(pid: int) -> str:
-    """A name for a process that no later one has: ticks since boot do not move when the clock is set."""
+    """A unique name of a process. Its start in ticks since boot does not depend on changes of the clock."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
     return f"{socket.gethostname()}/{boot}/{pid}/{ticks}"

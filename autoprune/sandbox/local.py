@@ -1,8 +1,8 @@
-"""Candidates in a process of their own on this machine, shut in by the kernel (jail.py); no engine needed. Linux.
+"""Candidates in jailed processes (jail.py) on this machine, without a container engine. Linux only.
 
-Not protected: the worker runs as the user's own id, so a bug in the kernel's Landlock or seccomp code is a way out;
-the candidate shares the processor and its caches; it can learn whether a path exists. `docker` adds namespaces, another
-user id and a memory group of the kernel. README and docs/security.md have the whole list.
+Not protected: the worker has the user's own id, so bugs in the kernel's Landlock or seccomp code are a way out; the
+candidate shares the processor and its caches, and can learn whether a path exists. `docker` adds namespaces, another
+user id and a memory cgroup. README and docs/security.md have the complete list.
 """
 
 import contextlib
@@ -27,23 +27,20 @@ from autoprune.sandbox.inside import jail
 from autoprune.sandbox.memory import Growth, figures
 from autoprune.sandbox.parallel_session import ParallelSession
 from autoprune.sandbox.score_buffer import Output
-from autoprune.sandbox.session import WorkerSession, lengthened, readable, wait_until_ready
-from autoprune.sandbox.time_budget import TimeBudget
+from autoprune.sandbox.session import DEATHS, WorkerSession, lengthened, readable, wait_until_ready
+from autoprune.sandbox.timings import TimeBudget
 
 PROCESSES = 2
-"""Of a candidate, where it has as many threads: each takes memory of its own."""
+"""Default number of processes per candidate, each of which needs its own memory."""
 _MAX_THREADS = 512
-_DEATHS: dict[int, tuple[str, str]] = {
-    signal.SIGSEGV: ("crashed", "the process died of a segmentation fault"),
-    signal.SIGABRT: ("crashed", "the process was aborted"),
-    signal.SIGBUS: ("crashed", "the process died of a bus error"),
-    signal.SIGXCPU: ("timeout", "the process used up its processor time"),
+_DEATHS = {
+    **DEATHS,
     signal.SIGKILL: ("memory", "the process was killed by the kernel, most likely for lack of memory"),
 }
 
 
 class Zygote:
-    """The warm process and its control socket. Its methods may be called from different threads."""
+    """The warm process and its control socket. Thread-safe."""
 
     def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
@@ -90,7 +87,7 @@ class Zygote:
         return pid
 
     def reap(self, pid: int) -> int:
-        """The exit code of a worker that has ended (negative: the signal); -SIGKILL when nobody knows any more."""
+        """The exit code of an ended worker (negative: the signal); -SIGKILL if the warm process has ended."""
         status = self._ask({"do": "reap", "pid": pid}).get("status")
         return status if isinstance(status, int) else -signal.SIGKILL
 
@@ -125,12 +122,12 @@ class LocalWorker:
             raise
         finally:
             theirs.close()
-        self._process = os.pidfd_open(self.pid)  # not reaped yet, so the number is still its own
+        self._process = os.pidfd_open(self.pid)  # not reaped yet, so the id is still valid
         self._shared = self._use()[0]
         self._growth = Growth(self.pid)
 
     def overuse(self) -> tuple[str, str] | None:
-        """Memory and threads beyond what it began with. It cannot have children."""
+        """Check memory beyond its start, and threads. The process cannot have children."""
         memory, threads = self._use()
         if memory - self._shared > self._memory:
             return "memory", f"the process used more than {self._memory >> 20} MiB"
@@ -139,7 +136,7 @@ class LocalWorker:
         return None
 
     def ended(self) -> tuple[str, str]:
-        """From the exit status; a process that only closed its channel is given a moment."""
+        """From the exit status, which may take a moment after the channel is closed."""
         status = self._reap(3.0)
         if status is None:
             return "protocol", "the process closed its channel"
@@ -174,13 +171,13 @@ class LocalWorker:
         return self._status
 
     def _use(self) -> tuple[int, int]:
-        """Bytes that are its own (anonymous and shared memory, so not the mapped bundle), and threads."""
+        """Bytes of anonymous and shared memory (without the mapped bundle), and the number of threads."""
         now = figures(self.pid)
         return sum(now.get(key, 0) for key in ("RssAnon", "RssShmem", "VmSwap")), now.get("Threads", 0)
 
 
 class LocalSandbox:
-    """The sandbox `local`: fresh jailed processes per candidate, forked from a warm one."""
+    """The sandbox `local`: fresh jailed processes per candidate, forked from a warm process."""
 
     name = "local"
 
@@ -197,13 +194,12 @@ class LocalSandbox:
         self._processes = settings.processes or min(PROCESSES, threads)
         self._threads = max(1, threads // self._processes)
         self._lock = threading.Lock()
-        # The kernel ends the warm process with the thread that started it, so that thread lives as long as we do.
+        # The kernel kills the warm process with the thread that started it, so this thread is kept.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-start")
         self._zygote = self._starter.submit(Zygote, self._threads)
 
     @contextlib.contextmanager
     def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[Session]:
-        """See base.Sandbox."""
         refuse(source)
         settings = lengthened(self._settings, times)
         allowance = TimeBudget(settings.seconds)
@@ -225,7 +221,6 @@ class LocalSandbox:
         return contextlib.closing(LocalWorker(self._warm(), self._settings.memory_mb << 20))
 
     def wait_until_warm(self) -> None:
-        """See base.Sandbox."""
         self._warm()
 
     def close(self) -> None:
@@ -236,7 +231,7 @@ class LocalSandbox:
 
     def _warm(self) -> Zygote:
         with self._lock:
-            if not self._zygote.result().is_alive():  # somebody ended it: have another one
+            if not self._zygote.result().is_alive():
                 self._zygote.result().close()
                 self._zygote = self._starter.submit(Zygote, self._threads)
             return self._zygote.result()
@@ -250,7 +245,7 @@ def _session(
 
 
 def environment(threads: int, package_path: str) -> dict[str, str]:
-    """All of a worker's environment: nothing of the user's."""
+    """The complete environment of a worker, without the user's variables."""
     return {
         "PYTHONPATH": package_path,
         "PYTHONHASHSEED": "0",
@@ -258,9 +253,9 @@ def environment(threads: int, package_path: str) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "GOMP_SPINCOUNT": autoprune.SPIN,
-        # NumPy's BLAS would start threads on import, before the jail is shut.
+        # NumPy's BLAS would start threads on import, before the jail.
         "OPENBLAS_NUM_THREADS": "1",
-        # Memory of freed tensors is used again instead of being given back and zeroed page by page.
+        # Memory of freed tensors is reused instead of being returned and zeroed page by page.
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
         "MALLOC_ARENA_MAX": "2",

@@ -1,7 +1,7 @@
-"""How much memory a worker has used, read by the trusted side from what the kernel counts for its process.
+"""The memory of a worker, read by the trusted side from the kernel's figures on its process.
 
-Nothing here is asked of the worker. Not counted: memory of a GPU. Where the kernel has no Landlock, a container's
-process can reset its own peak, and the number may then be too small.
+GPU memory is not included. Without Landlock, a container's process can reset its own peak, which makes the figure too
+small.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ _RESET_PEAK = "5"
 
 
 def figures(pid: int) -> dict[str, int]:
-    """What /proc/PID/status counts: bytes for what it gives in kB, else plain numbers; empty for a process gone."""
-    found = {}
+    """The figures of /proc/PID/status, in bytes instead of kB; empty if the process has ended."""
+    counts = {}
     with (
         contextlib.suppress(FileNotFoundError, ProcessLookupError),
         open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status,
@@ -22,15 +22,15 @@ def figures(pid: int) -> dict[str, int]:
             key, _, value = line.partition(":")
             words = value.split()
             if words and words[0].isdecimal():
-                found[key] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
-    return found
+                counts[key] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
+    return counts
 
 
 class Growth:
-    """By how many bytes a process' resident memory has grown at most since this was made.
+    """Peak growth of a process' resident memory in bytes since this object was created.
 
-    Mapped files count as far as they were read: of two candidates the one that reads a full Hessian has it in here.
-    The process must have had no higher peak before: it was forked just now, or has called `forget_peak`.
+    Includes the read pages of mapped files, for example a full Hessian. The process must be freshly forked or have
+    called `forget_peak`, so that there was no higher peak before.
     """
 
     def __init__(self, pid: int) -> None:
@@ -38,7 +38,7 @@ class Growth:
         self._at_first = figures(pid).get("VmRSS")
 
     def most(self) -> int | None:
-        """None when the kernel does not say, as of a process that has ended."""
+        """The peak growth; None if unknown, for example after the process has ended."""
         peak = figures(self._pid).get("VmHWM")
         if peak is None or self._at_first is None:
             return None
@@ -46,6 +46,6 @@ class Growth:
 
 
 def forget_peak() -> None:
-    """Have the kernel count this process' peak from now on; kernels that cannot do that leave it as it is."""
+    """Reset the peak memory of this process, if the kernel supports that."""
     with contextlib.suppress(OSError):
         _SELF.write_text(_RESET_PEAK, encoding="ascii")

@@ -1,12 +1,12 @@
-"""Which files of this machine a candidate's process may read: the standard library in part, torch and its needs."""
+"""The files of this machine that a candidate's process may read: parts of the standard library, and torch."""
 
 import importlib.util
 import sysconfig
 from pathlib import Path
 
-# Parts of the standard library that a candidate must not read: the built-in texts that pruned models are measured on.
+# Modules of the standard library that a candidate must not read: the built-in texts for measurements.
 HIDDEN_MODULES = frozenset({"pydoc_data"})
-# torch, what it may import while it computes, and what the worker itself imports.
+# torch, its imports at run time, and the imports of the worker.
 _PACKAGES = (
     *("torch", "torchgen", "functorch", "numpy", "numpy.libs", "sympy", "mpmath", "typing_extensions.py"),
     *("safetensors", "nvidia", "triton"),
@@ -15,16 +15,16 @@ _SYSTEM = ("/sys/devices/system/cpu", "/proc/cpuinfo")
 
 
 def worker_packages() -> list[Path]:
-    """Installed packages that the worker needs, as folders or files beside torch."""
-    found = importlib.util.find_spec("torch")
-    if found is None or found.origin is None:
+    """The installed packages that the worker needs, as folders or files beside torch."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
         return []
-    folder = Path(found.origin).parent.parent
+    folder = Path(spec.origin).parent.parent
     return [folder / name for name in _PACKAGES if (folder / name).exists()]
 
 
 def readable_paths() -> list[str]:
-    """All that may be read after the jail is shut."""
+    """All paths that are readable in the jail."""
     paths = list(_SYSTEM)
     for key in ("stdlib", "platstdlib"):
         folder = Path(sysconfig.get_path(key))

@@ -1,39 +1,35 @@
-"""Workers started ahead, so that a candidate does not wait for an interpreter and torch."""
+"""Workers that are started in advance, so that a candidate does not wait for the interpreter and torch."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
 
 from autoprune.sandbox.session import Worker
 
-W = TypeVar("W", bound=Worker)
 
-
-class Pool(Generic[W]):
+class Pool:
     """Up to `spares` workers that are ready; each is taken once.
 
-    Whoever takes one says when to start the next (`warm`): two cores do not start an interpreter beside a candidate
-    that computes without slowing it down.
+    The next worker is started by `warm`, since starting an interpreter would slow down a candidate that computes.
     """
 
-    def __init__(self, start: Callable[[], W], spares: int = 1) -> None:
+    def __init__(self, start: Callable[[], Worker], spares: int = 1) -> None:
         self._start = start
         self._spares = spares
-        self._ready: deque[Future[W]] = deque()
+        self._ready: deque[Future[Worker]] = deque()
         self._lock = threading.Lock()
         self._closed = False
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-start")
 
     def warm(self) -> None:
-        """Begin to start the spares that are missing; returns at once, and does nothing once the pool is closed."""
+        """Start missing spares in the background, unless the pool is closed."""
         with self._lock:
             while len(self._ready) < self._spares and not self._closed:
                 self._ready.append(self._starter.submit(self._start))
 
-    def take(self) -> W:
-        """A warm worker, waiting for one if need be. Raises what starting one raises."""
+    def take(self) -> Worker:
+        """A warm worker; waits for one if necessary. Raises what starting one raises."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the sandbox is closed")
@@ -48,7 +44,7 @@ class Pool(Generic[W]):
             future.result()
 
     def close(self) -> None:
-        """End the spares and the thread that starts them. Workers that were taken are their takers' matter."""
+        """End the spares and the thread that starts them, but not the workers that were taken."""
         with self._lock:
             self._closed = True
             waiting, self._ready = list(self._ready), deque()

@@ -1,14 +1,13 @@
-"""The messages between the trusted side and the worker: a fixed header (magic with version, length), then JSON.
+"""The messages between the trusted side and the worker: a fixed header (magic, version, length), then JSON.
 
-Everything that a worker sends is untrusted: a candidate can write to the same descriptor. So lengths are checked
-before anything is read, the text must be a JSON object of modest depth without NaN, infinity or a key twice, nothing in
-it is ever executed, and what it may hold is said by types (answers.py). Tensors do not travel here but in the slot
-(slot.py).
+Messages from a worker are untrusted, since a candidate can write to the same descriptor. Lengths are checked before
+reading; the text must be a JSON object without NaN, infinity, duplicate keys or deep nesting; its content is validated
+by types (answers.py). Tensors are passed in a shared buffer (score_buffer.py).
 
 trusted -> worker   {"do": "open", "source", limits...} with descriptors
                     {"do": "score", "id", "layer", "sparsity", "pattern", "place"}
                     {"do": "allocate", "id", "units", "sparsity"}
-                    (asked one ahead: while the scores of one place are copied, the worker fills the other)
+                    (sent one ahead: while the scores of one place are copied, the worker fills the other)
 worker -> trusted   {"id", ...answer} or {"id", "failure": {"stage", "reason", "message"}}; "id" repeats the question's
 """
 
@@ -20,18 +19,18 @@ from typing import Any, NoReturn
 VERSION = 1
 HEADER = struct.Struct("!3sBI")
 MAX_MESSAGE = 1 << 20
-"""Bytes of what a worker may send."""
+"""Maximum bytes of a message from a worker."""
 MAX_QUESTION = 1 << 26
-"""Bytes of what it may be asked: a mixture of experts has units by the ten thousand."""
+"""Maximum bytes of a message to a worker; mixtures of experts have tens of thousands of units."""
 _MAGIC = b"APS"
 
 
 class ProtocolError(Exception):
-    """What arrived is not a message of this protocol; the text says why."""
+    """The received data is not a message of this protocol."""
 
 
 def encode(message: dict[str, Any], most: int = MAX_MESSAGE) -> bytes:
-    """A message as bytes. Raises ProtocolError when it is larger than `most`."""
+    """A message as bytes. Raises ProtocolError if it is larger than `most`."""
     body = json.dumps(message, allow_nan=False).encode()
     if len(body) > most:
         raise ProtocolError(f"a message of {len(body)} bytes (at most {most})")
@@ -39,9 +38,9 @@ def encode(message: dict[str, Any], most: int = MAX_MESSAGE) -> bytes:
 
 
 def read_message(read: Callable[[int], bytes], most: int = MAX_MESSAGE) -> dict[str, Any]:
-    """One message of at most `most` bytes from `read(n)`, which returns 1 to n bytes, none at the end of the stream.
+    """Read one message of at most `most` bytes by `read(n)`, which returns 1 to n bytes, or none at the end.
 
-    Raises EOFError at the end of the stream, ProtocolError on anything that is not a message.
+    Raises EOFError at the end of the stream, ProtocolError for anything but a message.
     """
     magic, version, length = HEADER.unpack(_exactly(read, HEADER.size))
     if magic != _MAGIC:
@@ -71,10 +70,10 @@ def _exactly(read: Callable[[int], bytes], length: int) -> bytes:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    message = dict(pairs)
+    if len(message) != len(pairs):
         raise ValueError("a key stands there twice")
-    return found
+    return message
 
 
 def _refuse(constant: str) -> NoReturn:

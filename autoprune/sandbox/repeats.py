@@ -1,9 +1,8 @@
-"""Whether a candidate's answers come back: a fresh process is asked again for some of them, and compared bit by bit.
+"""The repeatability check of candidates: some questions are repeated in a fresh process and compared bit by bit.
 
-Which layers is drawn by the operating system's own chance after all answers are there, so no candidate can know. The
-verdict still depends on the candidate alone: one that is a function of its layer always passes. Answers that depend on
-counters, the order of layers, a process' age or addresses, a clock, chance, or memory that nobody has written do not
-come back from a process that is asked for one layer by itself.
+The layers are drawn by the operating system's random numbers after all answers, so that candidates cannot predict them.
+Scores that are a function of the layer always pass. Scores that depend on counters, the order of layers, a process' age
+or addresses, a clock, random numbers, or uninitialised memory differ in a process that scores a single layer.
 """
 
 import hashlib
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
     from autoprune.sandbox.session import WorkerSession
 
 ASKED_AGAIN = 6
-"""Layers. Where half of a candidate's layers do not come back, two processes (`team`) that are asked for so many find
-it 97 times in 100, at each measurement."""
+"""Layers per process. If half of a candidate's layers are not repeatable, two processes detect it with probability 0.97
+in each measurement."""
 _CHANCE = random.SystemRandom()
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A layer's last question and the SHA-256 of what came."""
+    """The last question on a layer, and the SHA-256 of its scores."""
 
     sparsity: float
     pattern: str
@@ -35,7 +34,7 @@ class _Scored:
 
 
 class Answers:
-    """What a candidate has answered so far, by digest."""
+    """The answers of a candidate so far, by digest."""
 
     def __init__(self) -> None:
         self._scores: dict[str, _Scored] = {}
@@ -43,19 +42,19 @@ class Answers:
 
     @property
     def any(self) -> bool:
-        """Whether there is something to be asked again."""
+        """Whether there are answers to check."""
         return bool(self._scores) or self._allocation is not None
 
     def scored(self, name: str, sparsity: float, pattern: str, scores: "Tensor") -> None:
-        """Note a layer's scores."""
+        """Record the scores of a layer."""
         self._scores[name] = _Scored(sparsity, pattern, _digest(scores))
 
     def allocated(self, units: Sequence[Mapping[str, Any]], sparsity: float, densities: list[float]) -> None:
-        """Note an allocation."""
+        """Record an allocation."""
         self._allocation = units, sparsity, densities
 
     def come_back(self, fresh: "WorkerSession") -> bool:
-        """Whether another process with the same candidate gives the same answers. One that fails there gives none."""
+        """Whether another process with the same candidate gives the same answers; False if it fails."""
         chosen = _CHANCE.sample(list(self._scores), min(ASKED_AGAIN, len(self._scores)))
         try:
             for name in chosen:

@@ -1,4 +1,4 @@
-"""What a worker in a container runs on: an interpreter, torch and this package, bound read-only from this machine."""
+"""The mounts of a container: this machine's interpreter, torch and this package, read-only."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ PACKAGES_PATH = "/opt/packages"
 
 
 def package_binds() -> dict[str, str]:
-    """This package: path here -> path in the container."""
+    """The mount of this package: path on this machine -> path in the container."""
     folder = Path(autoprune.__file__).parent
     return {str(folder): f"{PACKAGE_PATH}/{folder.name}"}
 
 
 def interpreter_binds() -> dict[str, str]:
-    """The running interpreter with its standard library, and torch with what it needs."""
+    """The mounts of the interpreter with its standard library, and of torch with its dependencies."""
     stdlib = Path(sysconfig.get_path("stdlib"))
     binds = {
         os.path.realpath(sys.executable): f"{PYTHON_PATH}/bin/python3",
@@ -33,31 +33,31 @@ def interpreter_binds() -> dict[str, str]:
 
 
 def hidden_folders() -> list[str]:
-    """Folders of the bound standard library that are covered by empty ones."""
+    """Folders of the mounted standard library that are hidden by empty ones."""
     stdlib = Path(sysconfig.get_path("stdlib"))
     names = sorted(HIDDEN_MODULES | {"site-packages"})
     return [f"{PYTHON_PATH}/lib/{stdlib.name}/{name}" for name in names if (stdlib / name).is_dir()]
 
 
 def interpreter_environment() -> dict[str, str]:
-    """How the bound interpreter finds itself; the image says where libraries are (see image.py)."""
+    """The environment of the mounted interpreter; the image defines the path of libraries (see image.py)."""
     return {"PYTHONHOME": PYTHON_PATH, "PYTHONPATH": f"{PACKAGE_PATH}:{PACKAGES_PATH}"}
 
 
 def shared_libraries() -> list[Path]:
-    """The system's libraries that the interpreter, its extension modules and torch are linked with."""
+    """The system libraries that the interpreter, its extension modules and torch are linked with."""
     stdlib = Path(sysconfig.get_path("stdlib"))
     roots = [Path(os.path.realpath(sys.executable)), *(stdlib / "lib-dynload").glob("*.so")]
     for package in worker_packages():
         roots += [path for path in package.rglob("*.so*") if path.is_file()] if package.is_dir() else []
     listing = subprocess.run(["ldd", *map(str, roots)], capture_output=True, text=True, check=False).stdout
-    found = set()
+    libraries = set()
     for line in listing.splitlines():
         words = line.replace("=>", " ").split()
         paths = [word for word in words if word.startswith("/") and not word.endswith(":")]
-        found |= {Path(path) for path in paths[-1:] if Path(path).is_file()}
+        libraries |= {Path(path) for path in paths[-1:] if Path(path).is_file()}
     bound = tuple(map(str, (stdlib, *worker_packages())))
-    return sorted(path for path in found if not str(path).startswith(bound) and "site-packages" not in path.parts)
+    return sorted(path for path in libraries if not str(path).startswith(bound) and "site-packages" not in path.parts)
 
 
 def _shared_library() -> Path | None:

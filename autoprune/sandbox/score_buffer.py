@@ -1,7 +1,7 @@
-"""The bounded shared buffer through which scores leave the sandbox, and the file that takes what a candidate prints.
+"""The shared buffer through which scores leave the sandbox, and the file for a candidate's output.
 
-Both are anonymous memory files. A slot is sealed: nobody can shrink it under the trusted side's reading or grow it.
-The trusted side never maps it: it copies once with pread and looks at the copy only.
+Both are anonymous memory files. The buffer is sealed, so that its size cannot change while it is read. The trusted side
+never maps it, but copies it once with pread and checks the copy.
 """
 
 import fcntl
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 PLACES = 2
-"""Scores of one layer are copied out of one place while the worker writes those of the next into another."""
+"""While the scores of one layer are copied from one place, the worker writes those of the next into the other."""
 
 
 class ScoreBuffer:
-    """`PLACES` buffers of `size` bytes each, one behind the other."""
+    """`PLACES` consecutive buffers of `size` bytes each."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -28,7 +28,7 @@ class ScoreBuffer:
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
 
     def copy(self, shape: tuple[int, int], place: int) -> "Tensor":
-        """A float32 tensor of `shape`, copied from a place's start: later writes to the slot do not reach it."""
+        """A float32 tensor of `shape`, copied from the start of a place."""
         import torch
 
         tensor = torch.empty(shape, dtype=torch.float32)
@@ -44,7 +44,7 @@ class ScoreBuffer:
 
 
 class Output:
-    """What a candidate prints, as a file; its size is bounded by the worker's RLIMIT_FSIZE."""
+    """The output of a candidate as a file, whose size is bounded by the worker's RLIMIT_FSIZE."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -52,14 +52,14 @@ class Output:
         self._final: str | None = None
 
     def text(self) -> str:
-        """The text so far, cut at the limit; control characters other than newline and tab are dropped."""
+        """The text so far, up to the limit, without control characters other than newline and tab."""
         if self._final is not None:
             return self._final
         data = os.pread(self.descriptor, self.limit, 0)
         return clean(data.decode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Free the file; the text stays. May be called twice."""
+        """Free the file and keep the text. May be called twice."""
         if self._final is None:
             self._final = self.text()
             os.close(self.descriptor)

@@ -1,7 +1,7 @@
-"""The trusted half of the conversation with a worker: ask, wait by our own clock, copy once, check the copy.
+"""The trusted side of a worker's channel: send questions, enforce the time limit, copy scores once, and check the copy.
 
-Whatever comes back is bytes from a process that a candidate controls. Every way in which it can misbehave ends as a
-CandidateFailure with stage and reason, and with the worker killed.
+All data comes from a process that the candidate controls. Any misbehaviour ends with the worker killed and a
+CandidateFailure with stage and reason.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import math
 import os
 import secrets
 import select
+import signal
 import socket
 import time
 from collections import deque
@@ -21,56 +22,59 @@ from autoprune.config_sections import SandboxSettings
 from autoprune.errors import CandidateFailure
 from autoprune.plain_text import clean
 from autoprune.sandbox import answers, protocol
-from autoprune.sandbox.reported_timings import ReportedTimings
 from autoprune.sandbox.score_buffer import PLACES, Output, ScoreBuffer
-from autoprune.sandbox.time_budget import TimeBudget
+from autoprune.sandbox.timings import ReportedTimings, TimeBudget
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_TICK = 0.05  # seconds between looks at the worker from outside
+_TICK = 0.05  # seconds between checks of the worker from outside
 _MAX_MESSAGE = 2000
 PRINTED = 64 * 1024
-"""Bytes of what a candidate prints that are kept."""
+"""Bytes of a candidate's output that are kept."""
+DEATHS: dict[int, tuple[str, str]] = {
+    signal.SIGSEGV: ("crashed", "the process died of a segmentation fault"),
+    signal.SIGABRT: ("crashed", "the process was aborted"),
+    signal.SIGBUS: ("crashed", "the process died of a bus error"),
+    signal.SIGXCPU: ("timeout", "the process used up its processor time"),
+}
+"""(reason, message) by the signal that ended a worker."""
 
 A = TypeVar("A", bound=answers.Answer)
 
 
 def lengthened(settings: SandboxSettings, times: int) -> SandboxSettings:
-    """The settings with as many times the seconds."""
+    """The settings with a multiple of the seconds."""
     return settings.model_copy(update={"seconds": settings.seconds * times})
 
 
 class Worker(Protocol):
-    """A warm process that waits for a candidate, and what can be done to it from outside."""
+    """A warm process that waits for a candidate, and its control from outside."""
 
     channel: socket.socket
     need_landlock: bool
 
     def overuse(self) -> tuple[str, str] | None:
-        """(reason, message) when it uses more than it may, seen from outside."""
+        """(reason, message) if it exceeds a limit, checked from outside."""
 
     def ended(self) -> tuple[str, str]:
-        """(reason, message): how it ended, once its channel is closed."""
+        """(reason, message) of its end, after its channel was closed."""
 
     def memory(self) -> int | None:
-        """By how many bytes it has grown at most, seen from outside; None when that cannot be known."""
+        """Peak growth in bytes, measured from outside; None if unknown."""
 
     def pause(self) -> None:
-        """Stop it where it is: nothing of it runs until `resume`."""
+        """Suspend all its threads until `resume`."""
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue after `pause`."""
 
     def close(self) -> None:
-        """Kill it and free what it held. May be called twice."""
+        """Kill it and free its resources. May be called twice."""
 
 
 class WorkerSession:
-    """One candidate in one worker, a member of a ParallelSession.
-
-    `allowance`: of the candidate's seconds, where it has other workers beside this one.
-    """
+    """One candidate in one worker, a member of a ParallelSession. `allowance`: the time that all members share."""
 
     def __init__(
         self, worker: Worker, source: str, folder: Path, settings: SandboxSettings, allowance: TimeBudget | None = None
@@ -86,7 +90,7 @@ class WorkerSession:
         """Names, in the bundle's order."""
         self._next_id = 1
         self._asked: deque[int] = deque()
-        """Numbers of the questions whose answers have not been read, oldest first."""
+        """Ids of the questions whose answers have not been read, oldest first."""
         self._paused = False
         self._output = Output(PRINTED)
         self.claims = ReportedTimings()
@@ -106,11 +110,9 @@ class WorkerSession:
 
     @property
     def memory(self) -> int | None:
-        """See base.Session."""
         return self._worker.memory()
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
-        """See base.Session."""
         stage = "allocate"
         self._catch_up(stage)
         self._ask(stage, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
@@ -123,7 +125,6 @@ class WorkerSession:
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, "Tensor"]]:
-        """See base.Session."""
         names = list(self.layers) if layers is None else list(layers)
         if not names:
             return
@@ -137,7 +138,7 @@ class WorkerSession:
                 self._fail("check", "shape", f"scores of another shape than {name}, a {self._shapes[name]} weight")
             self.claims.add(answer, self._roles[name])
             tensor = self._slot.copy(self._shapes[name], position % PLACES)
-            # The worker is at the next layer already; its place is free for the one after that.
+            # The worker already scores the next layer; this place is free for the one after that.
             for question in itertools.islice(questions, 1):
                 self._ask_score(sparsity, pattern, *question)
             self._check(name, tensor)
@@ -146,10 +147,10 @@ class WorkerSession:
             yield name, tensor
 
     def close(self) -> None:
-        """End the worker and free the buffers. What was printed stays readable."""
+        """End the worker and free the buffers. The output remains readable."""
         self._worker.close()
-        for held in (self._slot, self._output):
-            held.close()
+        for buffer in (self._slot, self._output):
+            buffer.close()
 
     def _open(self, source: str, folder: Path, settings: SandboxSettings) -> answers.Loaded:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -178,7 +179,7 @@ class WorkerSession:
         self._ask("score", do="score", layer=name, sparsity=sparsity[name], pattern=pattern, place=place)
 
     def _check(self, name: str, tensor: "Tensor") -> None:
-        # By NumPy, on one thread: torch's threads would spin beside the worker's, which computes the next layer.
+        # NumPy uses one thread; torch's threads would compete with the worker, which computes the next layer.
         values = tensor.numpy()
         if not (math.isfinite(values.min()) and math.isfinite(values.max())):
             nan, infinite = int(tensor.isnan().sum()), int(tensor.isinf().sum())
@@ -186,7 +187,7 @@ class WorkerSession:
             self._fail("check", "not-finite", f"{counts} in {name}; scores must be finite in float32")
 
     def _catch_up(self, stage: str) -> None:
-        """Read what is still unread because a generator of scores was dropped half-way."""
+        """Read the answers that remain of a generator of scores that was not exhausted."""
         while self._asked:
             self._answer(stage, answers.Scored)
 
@@ -209,12 +210,12 @@ class WorkerSession:
         except TimeoutError:
             self._fail(stage, "timeout", f"the worker did not take a question for {self._allowance.seconds:g} s")
         except ConnectionError:
-            if not self._asked:  # else reading on will tell at which layer it ended
+            if not self._asked:  # otherwise reading the next answer reports the layer
                 self._fail(stage, *self._worker.ended())
         self._asked.append(number)
 
     def _answer(self, stage: str, kind: type[A], layer: str = "") -> A:
-        """The answer to the oldest question that is not answered yet."""
+        """The answer to the oldest unanswered question."""
         where = f" (layer {layer})" if layer else ""
         try:
             with self._allowance.waiting() as deadline:
@@ -251,13 +252,13 @@ class WorkerSession:
         raise CandidateFailure(stage, reason, message, diagnostics)
 
     def _pause(self) -> None:
-        """Its turn is over: threads that a candidate left behind do not run while trusted code measures."""
+        """Suspend the worker, so that remaining threads of the candidate do not run while trusted code measures."""
         self._worker.pause()
         self._paused = True
 
 
 def readable(descriptor: int | socket.socket, seconds: float) -> bool:
-    """Whether there is something to read (or the end) within `seconds`."""
+    """Whether data or the end of the stream can be read within `seconds`."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     with contextlib.suppress(InterruptedError):
@@ -266,10 +267,7 @@ def readable(descriptor: int | socket.socket, seconds: float) -> bool:
 
 
 def wait_until_ready(channel: socket.socket, seconds: float = 180.0) -> None:
-    """Wait for a worker's first message, before it has anything of a candidate's.
-
-    Raises EOFError, TimeoutError, ProtocolError.
-    """
+    """Wait for the first message of a worker without a candidate. Raises EOFError, TimeoutError, ProtocolError."""
     channel.settimeout(seconds)
     message = protocol.read_message(channel.recv)
     if message.get("ready") is not True:

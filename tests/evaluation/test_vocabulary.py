@@ -13,8 +13,7 @@ from autoprune.evaluation.compare import compare
 from autoprune.evaluation.evaluate import evaluate
 from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.recipe import Recipe
-from autoprune.evaluation.texts import Windows, tokenise
-from autoprune.evaluation.vocabulary import check_tokens
+from autoprune.evaluation.texts import Windows, check_tokens, tokenise
 from autoprune.models.target import Target
 from tests.models.checkpoints import llama, load, saved
 

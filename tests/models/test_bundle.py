@@ -15,6 +15,11 @@ LAYERS = [
 ]
 
 
+def write(path: Path, seed: int = 0) -> None:
+    weights, statistics = contents(seed)
+    write_bundle(path, LAYERS, weights.__getitem__, statistics)
+
+
 def contents(seed: int = 0) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
     generator = torch.Generator().manual_seed(seed)
     weights = {layer.name: torch.randn(layer.shape, generator=generator).bfloat16() for layer in LAYERS}
@@ -26,7 +31,7 @@ def contents(seed: int = 0) -> tuple[dict[str, Tensor], dict[str, dict[str, Tens
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    write_bundle(tmp_path / "bundle", LAYERS, *contents())
+    write(tmp_path / "bundle")
     return tmp_path / "bundle"
 
 
@@ -81,7 +86,7 @@ def test_a_part_of_an_on_demand_statistic_is_on_disk_before_the_next_is_asked_fo
 
 
 def test_an_existing_bundle_is_left_as_it_is(written):
-    write_bundle(written, LAYERS, *contents(seed=1))
+    write(written, seed=1)
     assert torch.equal(Bundle(written).weight("layers.0.q"), contents(seed=0)[0]["layers.0.q"])
     assert [path.name for path in written.parent.iterdir()] == ["bundle"]
 
@@ -109,7 +114,7 @@ def test_a_directory_without_a_bundle_is_one_line(tmp_path):
 def test_a_bundle_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(AutoPruneError, match="cannot write"):
-        write_bundle(tmp_path / "file" / "bundle", LAYERS, *contents())
+        write(tmp_path / "file" / "bundle")
 
 
 def test_a_bundle_without_weights_is_refused_when_it_is_opened(written):

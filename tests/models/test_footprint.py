@@ -73,5 +73,5 @@ def test_a_limit_on_memory_sends_blocks_to_disk_and_is_said(size, tiny_model, ca
     whole = size.held(4, "none", gpu=False, pruned=True).host
     target = load_target(str(tiny_model), "cpu", "float32", memory_gb=whole / GIB)
     assert target.mapped
-    assert logged == [f"offload disk: a pruned {tiny_model} does not fit on cpu, so its blocks visit it one by one"]
+    assert logged == [f"offload disk: a pruned {tiny_model} does not fit on cpu, so its blocks are loaded one by one"]
     assert free_room(CPU, memory_gb=whole / GIB).host == whole

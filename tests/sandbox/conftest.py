@@ -40,7 +40,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "input_var": norm + 1,
                 "hessian_diag": norm**2,
             }
-    write_bundle(path, layers, weights, statistics)
+    write_bundle(path, layers, weights.__getitem__, statistics)
     return path
 
 

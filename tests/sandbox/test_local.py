@@ -244,7 +244,7 @@ def test_products_of_a_model_in_float32_have_all_digits(local: Sandbox, tmp_path
     weight = torch.randn(64, 64, generator=torch.Generator().manual_seed(1))
     statistics = {statistic: torch.ones(64) for statistic in STATISTICS}
     layer = LayerInfo("q", "q", 0, 0.0, (64, 64), "block.0")
-    write_bundle(tmp_path / "bundle", [layer], {"q": weight}, {"q": statistics})
+    write_bundle(tmp_path / "bundle", [layer], lambda name: weight, {"q": statistics})
     scores = score_all(local, "def score(layer):\n    return layer.weight @ layer.weight\n", tmp_path / "bundle")["q"]
     exact = weight.double() @ weight.double()
     assert float((scores - exact).norm() / exact.norm()) < 2.0**-20

@@ -11,7 +11,7 @@ from autoprune.errors import CandidateFailure
 from autoprune.models.bundle import Bundle
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.local import LocalSandbox
-from autoprune.sandbox.time_budget import TimeBudget
+from autoprune.sandbox.timings import TimeBudget
 from tests.sandbox.candidates import WANDA, score_all
 from tests.sandbox.conftest import PATIENT
 

@@ -1,1 +1,1 @@
-"""Allocations: how sparsity is spread over units, always on an exact budget."""
+"""Allocations: the distribution of sparsity over units, on an exact budget."""

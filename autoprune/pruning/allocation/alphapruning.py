@@ -23,8 +23,8 @@ def alphapruning(units: Sequence[Mapping[str, Any]], sparsity: float, epsilon: f
     return project([1.0 - sparsity * slope / mean for slope in slopes], sizes, sparsity)
 
 
-def _make(given: Parameters) -> Made:
-    return Made(partial(alphapruning, epsilon=float(given.get("epsilon", EPSILON))), ("alpha",))
+def _make(parameters: Parameters) -> Made:
+    return Made(partial(alphapruning, epsilon=float(parameters.get("epsilon", EPSILON))), ("alpha",))
 
 
 def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float) -> Iterator[Setting]:

@@ -9,9 +9,9 @@ from autoprune.pruning.allocation.budget import project
 from autoprune.pruning.allocation.spec import AllocationSpec, Context, Made, Parameters, Setting
 
 UNSEARCHED = 0.5
-"""Share of the steepest slope that is taken when nothing is measured; a guess of this project."""
+"""Default slope as a share of the steepest one; a choice of this project."""
 SLOPES = tuple(eighths / 8 for eighths in range(9))
-"""Of the steepest, among which a tuning chooses."""
+"""Slopes of the tuning grid, as shares of the steepest one."""
 WINDOWS_ON_GRID = 8
 
 
@@ -27,7 +27,7 @@ def atp(units: Sequence[Mapping[str, Any]], sparsity: float, beta: float | None 
 
 
 def steepest(units: Sequence[Mapping[str, Any]], sparsity: float) -> float:
-    """The largest beta that keeps every sparsity in [0, 1]; 0 when there is only one depth."""
+    """The largest beta that keeps every sparsity in [0, 1]; 0 for a single depth."""
     steps = len({unit["depth"] for unit in units}) - 1
     return 2.0 * min(sparsity, 1.0 - sparsity) / steps if steps else 0.0
 
@@ -35,7 +35,7 @@ def steepest(units: Sequence[Mapping[str, Any]], sparsity: float) -> float:
 def atp_searched(
     units: Sequence[Mapping[str, Any]], sparsity: float, measure: Callable[[list[float]], float], points: int = 8
 ) -> tuple[list[float], float]:
-    """The densities and the beta of the lowest `measure(densities)`, `points` + 1 slopes from 0 up."""
+    """The densities and the beta with the lowest `measure(densities)` among `points` + 1 slopes from 0 up."""
     top = steepest(units, sparsity)
     betas = [top * point / points for point in range(points + 1)]
     tried = [(measure(densities), beta, densities) for beta in betas for densities in [atp(units, sparsity, beta)]]
@@ -43,8 +43,8 @@ def atp_searched(
     return densities, beta
 
 
-def _make(given: Parameters) -> Made:
-    return Made(partial(atp, beta=float(given["beta"]) if "beta" in given else None), ("depth",))
+def _make(parameters: Parameters) -> Made:
+    return Made(partial(atp, beta=float(parameters["beta"]) if "beta" in parameters else None), ("depth",))
 
 
 def _default(units: Sequence[Mapping[str, Any]], sparsity: float) -> Parameters:
@@ -57,7 +57,7 @@ def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float)
 
 
 def _searched_zeros(context: Context) -> dict[str, int]:
-    """ATP with its slope found by a grid on search text."""
+    """ATP with its slope chosen by a grid on the search split."""
     units, sparsity = context.units, context.sparsity
 
     def measure(densities: list[float]) -> float:
@@ -69,5 +69,5 @@ def _searched_zeros(context: Context) -> dict[str, int]:
 
 SPECS = (
     AllocationSpec("atp", _make, grid=_grid, default=_default),
-    AllocationSpec("atp-searched", lambda given: Made(zeros=_searched_zeros), "trials"),
+    AllocationSpec("atp-searched", lambda parameters: Made(zeros=_searched_zeros), "trials"),
 )

@@ -1,4 +1,4 @@
-"""The exact budget: raw densities onto a box with a fixed mean, then whole numbers by largest remainder."""
+"""The exact budget: projecting raw densities onto a box with a fixed mean, and rounding by largest remainder."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from autoprune.errors import UsageError
 
 LARGEST_RAW = 1e6
-"""Raw densities beyond this are refused: adding the common shift to them would lose the budget's digits."""
+"""Limit of raw densities, beyond which adding the common shift would lose digits of the budget."""
 
 ROUNDING = 1e-12
-"""How far sums of bounds may miss the budget for floating point's sake alone."""
+"""Tolerance of the sums of bounds for floating-point errors."""
 
 
 def total_zeros(sparsity: float, weights: int) -> int:
-    """The number of zeros that a sparsity in [0, 1] promises over so many weights: round(s N)."""
+    """The number of zeros for a sparsity in [0, 1]: round(s N)."""
     if not 0.0 <= sparsity <= 1.0:
         raise UsageError(f"sparsity {sparsity} is not between 0 and 1")
     return round(sparsity * weights)
@@ -28,9 +28,8 @@ def project(
 ) -> list[float]:
     """Densities d_u = clip(raw_u + mu, lo, hi) with sum n_u d_u = (1 - s) N (FIELD: SDSA, items 4 and 5).
 
-    The bounds are common or one per unit; with common bounds the order is kept: a unit with a larger raw density never
-    gets less. Raises UsageError when the box cannot hold the budget, or when a raw density is not a finite number of
-    ordinary size.
+    Bounds are common or per unit; common bounds preserve the order of the densities. Raises UsageError if the box
+    cannot hold the budget, or a raw density is not finite or too large.
     """
     count = len(sizes)
     if len(raw_densities) != count or not count:
@@ -51,46 +50,43 @@ def project(
         )
     units = list(zip(raw_densities, sizes, lows, highs, strict=True))
 
-    def held(shift: float) -> float:
+    def budget_at(shift: float) -> float:
         return math.fsum(n * min(max(raw + shift, low), high) for raw, n, low, high in units)
 
     breakpoints = sorted({bound - raw for raw, _, low, high in units for bound in (low, high)})
-    shift = _root(held, density * weights, breakpoints)
+    shift = _root(budget_at, density * weights, breakpoints)
     return [min(max(raw + shift, low), high) for raw, _, low, high in units]
 
 
 def unit_zeros(
     densities: Sequence[float], sizes: Sequence[int], sparsity: float, floors: Sequence[int] | None = None
 ) -> list[int]:
-    """Zeros per unit, in total exactly round(s N), from densities that already hold the budget.
-
-    `floors`: zeros that each unit has already and keeps.
-    """
-    wanted = [(1.0 - density) * n for density, n in zip(densities, sizes, strict=True)]
-    return largest_remainder(wanted, total_zeros(sparsity, sum(sizes)), sizes, floors)
+    """Zeros per unit, in total exactly round(s N), from densities on the budget. `floors`: existing zeros per unit."""
+    shares = [(1.0 - density) * n for density, n in zip(densities, sizes, strict=True)]
+    return largest_remainder(shares, total_zeros(sparsity, sum(sizes)), sizes, floors)
 
 
 def matrix_zeros(zeros: int, sizes: Sequence[int], floors: Sequence[int] | None = None) -> list[int]:
-    """A unit's zeros over its matrices, in proportion to their sizes, in total exactly `zeros`."""
+    """Distribute a unit's zeros over its matrices in proportion to their sizes, in total exactly `zeros`."""
     weights = sum(sizes)
     return largest_remainder([zeros * n / weights for n in sizes], zeros, sizes, floors)
 
 
 def largest_remainder(
-    wanted: Sequence[float], total: int, caps: Sequence[int], floors: Sequence[int] | None = None
+    shares: Sequence[float], total: int, caps: Sequence[int], floors: Sequence[int] | None = None
 ) -> list[int]:
-    """Whole numbers near `wanted`, each from its floor (0) to its cap, that sum to `total`.
+    """Round `shares` to integers between their floors (0) and caps that sum to `total`.
 
-    The largest remainders are rounded up, ties in favour of the earlier entry. What a bound takes or leaves is spread
-    one by one over the others. Raises UsageError when `total` does not fit between the bounds.
+    The largest remainders are rounded up, with ties in favour of earlier entries. Excess at a bound is distributed one
+    by one over the other entries. Raises UsageError if `total` does not fit between the bounds.
     """
     lows = floors or [0] * len(caps)
     if not sum(lows) <= total <= sum(caps):
         raise UsageError(f"{total} zeros do not fit between the {sum(lows)} that are there and {sum(caps)} weights")
-    counts = [min(max(math.floor(want), low), cap) for want, low, cap in zip(wanted, lows, caps, strict=True)]
+    counts = [min(max(math.floor(share), low), cap) for share, low, cap in zip(shares, lows, caps, strict=True)]
     missing = total - sum(counts)
     step = 1 if missing > 0 else -1
-    by_remainder = sorted(range(len(counts)), key=lambda i: step * (counts[i] - wanted[i]))
+    by_remainder = sorted(range(len(counts)), key=lambda i: step * (counts[i] - shares[i]))
     while missing:
         for i in by_remainder:
             if missing and lows[i] <= counts[i] + step <= caps[i]:
@@ -99,17 +95,17 @@ def largest_remainder(
     return counts
 
 
-def _root(held: Callable[[float], float], target: float, breakpoints: list[float]) -> float:
-    """Where a piecewise linear, never falling function with these breakpoints meets the target."""
+def _root(function: Callable[[float], float], target: float, breakpoints: list[float]) -> float:
+    """The argument where a piecewise linear, non-decreasing function with these breakpoints reaches the target."""
     first, last = 0, len(breakpoints) - 1
     while last - first > 1:
         middle = (first + last) // 2
-        if held(breakpoints[middle]) <= target:
+        if function(breakpoints[middle]) <= target:
             first = middle
         else:
             last = middle
     left, right = breakpoints[first], breakpoints[last]
-    below, above = held(left), held(right)
+    below, above = function(left), function(right)
     if above <= below:
         return left
     return left + (right - left) * min(max((target - below) / (above - below), 0.0), 1.0)

@@ -18,8 +18,8 @@ def dlp(units: Sequence[Mapping[str, Any]], sparsity: float, width: float = WIDT
     return spread([1.0 - share for share in shares], [unit["size"] for unit in units], sparsity, width)
 
 
-def _make(given: Parameters) -> Made:
-    return Made(partial(dlp, width=float(given.get("width", WIDTH))), ("mean_score",))
+def _make(parameters: Parameters) -> Made:
+    return Made(partial(dlp, width=float(parameters.get("width", WIDTH))), ("mean_score",))
 
 
 def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float) -> Iterator[Setting]:

@@ -1,6 +1,6 @@
-"""SDSA while pruning goes on: unit by unit (`online`) or in stages of rising sparsity (`staged`).
+"""SDSA during pruning: unit by unit (`online`) or in stages of rising sparsity (`staged`).
 
-Both keep the total exact: round(s N) zeros at the end, and in stage t round(s_t N).
+Both have exact totals: round(s N) zeros at the end, and round(s_t N) in stage t.
 """
 
 import math
@@ -19,9 +19,9 @@ STAGES = 4
 
 
 class Online:
-    """Allocates to one unit after the other; what is left is solved anew from the others' current skewness.
+    """Allocates to one unit after the other, from the current skewness of the remaining units.
 
-    The current skewness is that of any importance whose statistics change as the prefix is pruned (|W| alone does not).
+    The skewness is that of an importance that changes as the prefix is pruned, unlike |W|.
     """
 
     def __init__(self, sdsa: SDSA, sizes: Sequence[int], sparsity: float) -> None:
@@ -32,15 +32,15 @@ class Online:
 
     @property
     def remaining(self) -> int:
-        """How many units still wait for their zeros."""
+        """Number of units without zeros so far."""
         return len(self._sizes)
 
     def next_zeros(self, skewness_of_rest: Sequence[float]) -> int:
-        """The zeros of the next unit, from the skewness of all units that were not pruned yet (that one first)."""
+        """The zeros of the next unit, from the skewness of all remaining units, the next one first."""
         if len(skewness_of_rest) != self.remaining or not self._sizes:
             raise UsageError(f"{len(skewness_of_rest)} values of skewness were given for {self.remaining} units")
         sparsity = self._zeros / sum(self._sizes)
-        # Whole numbers may leave the rest a fraction of a weight outside the box.
+        # Rounding can leave the remaining density slightly outside the box.
         box = (min(self._box[0], 1.0 - sparsity), max(self._box[1], 1.0 - sparsity))
         densities = self._sdsa.densities(skewness_of_rest, self._sizes, sparsity, box)
         zeros = unit_zeros(densities, self._sizes, sparsity)[0]
@@ -50,7 +50,7 @@ class Online:
 
 
 def stages(sparsity: float, count: int) -> list[float]:
-    """Rising sparsities s_1 < ... < s_count = s; every stage keeps the same share of what the one before kept."""
+    """Rising sparsities s_1 < ... < s_count = s; every stage keeps the same share of the weights before it."""
     if count < 1:
         raise UsageError(f"there must be at least one stage, not {count}")
     return [1.0 - (1.0 - sparsity) ** (stage / count) for stage in range(1, count)] + [sparsity]
@@ -59,20 +59,20 @@ def stages(sparsity: float, count: int) -> list[float]:
 def next_stage(
     sdsa: SDSA, skewness_now: Sequence[float], sizes: Sequence[int], sparsity: float, zeros: Sequence[int]
 ) -> list[int]:
-    """Zeros per unit at the sparsity of the next stage, never fewer than the `zeros` that a unit already has.
+    """Zeros per unit at the sparsity of the next stage, at least the present `zeros`, in total exactly round(s_t N).
 
-    `skewness_now` is that of the weights that survived (`surviving_skewness`). The total is exactly round(s_t N).
+    `skewness_now`: of the remaining weights (`surviving_skewness`).
     """
     box = sdsa.box(sparsity)
     ceilings = [min(box[1], 1.0 - count / n) for count, n in zip(zeros, sizes, strict=True)]
-    # Whole numbers of the stage before may leave a fraction of a weight less room than the density asks for.
+    # Rounding in the previous stage can leave slightly too little room for the density.
     room = math.fsum(n * ceiling for n, ceiling in zip(sizes, ceilings, strict=True)) / sum(sizes)
     densities = sdsa.densities(skewness_now, sizes, max(sparsity, 1.0 - room), box, ceilings)
     return unit_zeros(densities, sizes, sparsity, zeros)
 
 
 def staged_zeros(sdsa: SDSA, context: Context) -> dict[str, int]:
-    """Zeros per layer at rising sparsities, each stage seeing the skew of the weights that survived the one before."""
+    """Zeros per layer after stages of rising sparsity, each from the skewness of the weights that remain before it."""
     from autoprune.pruning.masks import make_mask, masked_weight  # these import torch
     from autoprune.pruning.skewness import surviving_skewness, unit_skewness
     from autoprune.pruning.threads import side_by_side

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY_BITS = 16
-"""Scores are counted by the upper bits of their float32 pattern: a relative width of 1/128, shared exactly inside."""
+"""Scores are counted in bins by the upper bits of their float32 pattern, which have a relative width of 1/128."""
 
 
 def global_zeros(scores: "Iterable[tuple[str, Tensor]]", sparsity: float) -> dict[str, int]:
-    """Zeros per layer, in total exactly round(s N), where every layer's scores were divided by their mean size.
+    """Zeros per layer, in total exactly round(s N), for scores that are divided by their mean size in each layer.
 
-    Scores of any shape, finite; consumed one layer at a time, of which a histogram is kept. Pruning each layer's
-    lowest scores (group "matrix") by these counts is pruning below the common threshold.
+    Scores are finite and of any shape; one layer is held at a time. Pruning each layer's lowest scores (group "matrix")
+    by these counts is equivalent to a common threshold.
     """
     import torch
 
@@ -34,12 +34,12 @@ def global_zeros(scores: "Iterable[tuple[str, Tensor]]", sparsity: float) -> dic
     inside = counts[:, key]
     under = counts[:, :key].sum(1)
     share = (total - int(under.sum())) / max(int(inside.sum()), 1)
-    wanted = (under + share * inside.double()).tolist()
-    return dict(zip(sizes, largest_remainder(wanted, total, list(sizes.values())), strict=True))
+    shares = (under + share * inside.double()).tolist()
+    return dict(zip(sizes, largest_remainder(shares, total, list(sizes.values())), strict=True))
 
 
 def _histogram(score: "Tensor") -> "Tensor":
-    """How many scores fall on each key, keys rising with the score. int64 [2 ** KEY_BITS], on the CPU."""
+    """A histogram of the scores by key, int64 [2 ** KEY_BITS], on the CPU. Keys increase with the score."""
     import torch
 
     values = score.detach().float().reshape(-1)
@@ -47,16 +47,16 @@ def _histogram(score: "Tensor") -> "Tensor":
     if float(scale) > 0.0:
         values = values / scale.float()
     bits = values.contiguous().view(torch.int32)
-    # Negative floats count downwards: flipping their magnitude bits makes the integers rise with the value.
+    # Flipping the magnitude bits of negative floats makes the order of the integers that of the floats.
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
     keys = (ordered >> (32 - KEY_BITS)) + (1 << (KEY_BITS - 1))
     return torch.bincount(keys, minlength=1 << KEY_BITS).cpu()
 
 
 def _zeros(context: Context) -> dict[str, int]:
-    """Scored as under uniform allocation."""
+    """Zeros from scores under uniform allocation."""
     units, sparsity = context.units, context.sparsity
     return global_zeros(context.scores(units.spread(uniform(units.described(()), sparsity), sparsity)), sparsity)
 
 
-SPECS = (AllocationSpec("global", lambda given: Made(zeros=_zeros), "scores"),)
+SPECS = (AllocationSpec("global", lambda parameters: Made(zeros=_zeros), "scores"),)

@@ -17,11 +17,14 @@ NO_SPREAD = 1e-9
 
 @dataclass(frozen=True)
 class SDSA:
-    """The constants of SDSA; calling it allocates.
+    """SDSA with its constants, a function from units and sparsity to densities.
 
-    kappa: share of the budget that is re-weighted (0 = uniform). tau: softmax temperature (large = uniform).
-    delta: largest deviation of a unit's density from the mean. smallest, largest: limits on a unit's sparsity.
-    compress: whether skewness gamma enters as sign(gamma) log(1 + |gamma|) or as it is.
+    Args:
+        kappa: share of the budget that is re-weighted (0 = uniform).
+        tau: softmax temperature (large = uniform).
+        delta: largest deviation of a unit's density from the mean.
+        smallest, largest: limits of a unit's sparsity.
+        compress: whether to replace the skewness gamma by sign(gamma) log(1 + |gamma|).
     """
 
     kappa: float = 0.5
@@ -38,7 +41,7 @@ class SDSA:
             )
 
     def __call__(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
-        """Densities that hold the budget, from each unit's `size` and `skewness`."""
+        """Densities on the budget, from each unit's `size` and `skewness`."""
         return self.densities([unit["skewness"] for unit in units], [unit["size"] for unit in units], sparsity)
 
     def densities(
@@ -49,11 +52,10 @@ class SDSA:
         box: tuple[float, float] | None = None,
         ceilings: Sequence[float] | None = None,
     ) -> list[float]:
-        """Densities in unit order with sum n_u d_u = (1 - s) N; more skew never means less density.
+        """Densities with sum n_u d_u = (1 - s) N, non-decreasing in the skewness.
 
-        `box` replaces the limits on density that follow from the constants; `ceilings` are upper limits per unit (a
-        stage before pruned down to them). Raises UsageError when a skewness is not finite or the limits cannot hold
-        the budget.
+        `box` replaces the limits of density from the constants; `ceilings` are upper limits per unit, from earlier
+        stages. Raises UsageError if a skewness is not finite or the limits cannot hold the budget.
         """
         if not all(math.isfinite(gamma) for gamma in skewness):
             raise UsageError("a unit's skewness is not finite; its weights hold inf or NaN")
@@ -68,13 +70,13 @@ class SDSA:
         return project(raw, sizes, sparsity, [min(lo, high) for high in highs], highs)
 
     def box(self, sparsity: float) -> tuple[float, float]:
-        """The lowest and the highest density that a unit may get."""
+        """The lowest and the highest density of a unit."""
         density = 1.0 - sparsity
         return max(1.0 - self.largest, density - self.delta), min(1.0 - self.smallest, density + self.delta)
 
 
 def _z_scores(values: Sequence[float], sizes: Sequence[int]) -> list[float]:
-    """Standard scores by size-weighted moments, winsorised; all zero when the values hardly differ."""
+    """Winsorised standard scores by size-weighted moments; all zero if the values are nearly equal."""
     weights = sum(sizes)
     mean = math.fsum(n * value for n, value in zip(sizes, values, strict=True)) / weights
     variance = math.fsum(n * (value - mean) ** 2 for n, value in zip(sizes, values, strict=True)) / weights
@@ -85,7 +87,7 @@ def _z_scores(values: Sequence[float], sizes: Sequence[int]) -> list[float]:
 
 
 def _softmax_weights(z: Sequence[float], sizes: Sequence[int], tau: float) -> list[float]:
-    """exp(z_u / tau) over its size-weighted mean, so that the size-weighted mean of the result is 1."""
+    """exp(z_u / tau) divided by its size-weighted mean."""
     top = max(z)
     powers = [math.exp((value - top) / tau) for value in z]
     mean = math.fsum(n * power for n, power in zip(sizes, powers, strict=True)) / sum(sizes)

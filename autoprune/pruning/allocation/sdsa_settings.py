@@ -9,14 +9,14 @@ from autoprune.pruning.allocation.dynamic import staged_zeros
 from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.allocation.spec import AllocationSpec, Made, Parameters, Setting
 
-# What a tuning spans: (kappa, tau, delta), from next to uniform to far from it.
+# (kappa, tau, delta) of the tuning grid, from nearly uniform to strongly non-uniform.
 STRENGTHS = ((0.1, 1.0, 0.15), (0.25, 1.0, 0.15), (0.5, 1.0, 0.15), (0.5, 0.5, 0.15), (1.0, 1.0, 0.3))
 STRENGTHS_STAGED = ((0.1, 1.0, 0.15), (0.25, 1.0, 0.15), (0.5, 1.0, 0.15))
 STAGED = "staged"
 
 
 def parameters(constants: SDSA, signal: str = "skewness", mode: str = "static") -> Parameters:
-    """Constants as the parameters of a setting. `signal`: of `signals.SIGNALS`; `mode`: static or staged."""
+    """The parameters of a setting. `signal`: one of `signals.SIGNALS`; `mode`: static or staged."""
     skew = "compressed" if constants.compress else "raw"
     numbers: Parameters = {"kappa": constants.kappa, "tau": constants.tau, "delta": constants.delta}
     return {"signal": signal, "skew": skew, **numbers, "mode": mode}
@@ -26,11 +26,11 @@ def _densities(constants: SDSA, signal: str, units: Sequence[Mapping[str, Any]],
     return constants.densities([unit[signal] for unit in units], [unit["size"] for unit in units], sparsity)
 
 
-def _make(given: Parameters) -> Made:
-    given = parameters(SDSA()) | given
-    kappa, tau, delta = (float(given[name]) for name in ("kappa", "tau", "delta"))
-    constants, signal = SDSA(kappa, tau, delta, compress=given["skew"] == "compressed"), str(given["signal"])
-    if given["mode"] == STAGED:
+def _make(values: Parameters) -> Made:
+    values = parameters(SDSA()) | values
+    kappa, tau, delta = (float(values[name]) for name in ("kappa", "tau", "delta"))
+    constants, signal = SDSA(kappa, tau, delta, compress=values["skew"] == "compressed"), str(values["signal"])
+    if values["mode"] == STAGED:
         return Made(zeros=partial(staged_zeros, constants))
     return Made(partial(_densities, constants, signal), (signal,))
 
@@ -40,15 +40,15 @@ def _grid(default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float)
         constants = SDSA(*strength, compress=default.parameters["skew"] == "compressed")
         return Setting("sdsa", unit, parameters(constants, signal, mode))
 
-    for each in product(("block", "module"), ("skewness", "score_skewness"), STRENGTHS):
-        yield setting(*each, "static")
+    for choice in product(("block", "module"), ("skewness", "score_skewness"), STRENGTHS):
+        yield setting(*choice, "static")
     for strength in STRENGTHS_STAGED:
         yield setting("block", "skewness", strength, STAGED)
 
 
 SPECS = (
     AllocationSpec("sdsa", _make, grid=_grid, default=lambda units, sparsity: parameters(SDSA())),
-    AllocationSpec("sdsa-paper", lambda given: _make({"skew": "raw"}), variant_of="sdsa"),
-    AllocationSpec("sdsa-staged", lambda given: _make({"mode": STAGED}), "scores"),
-    AllocationSpec("sdsa-online", lambda given: Made(online=SDSA()), "walk"),
+    AllocationSpec("sdsa-paper", lambda values: _make({"skew": "raw"}), variant_of="sdsa"),
+    AllocationSpec("sdsa-staged", lambda values: _make({"mode": STAGED}), "scores"),
+    AllocationSpec("sdsa-online", lambda values: Made(online=SDSA()), "walk"),
 )

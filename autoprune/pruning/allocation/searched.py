@@ -1,7 +1,7 @@
-"""Searched allocation: budget-exact swaps between pairs of units, evolved on measurements with early rejection.
+"""Searched allocation: an evolutionary search over swaps between pairs of units, with early rejection.
 
-In the manner of EvoPress (Sieberling et al., arXiv 2410.14649), but masks are made anew from scores for every
-allocation, so that no database of pruned layers is needed.
+Like EvoPress (Sieberling et al., arXiv 2410.14649), but masks are computed from scores for every allocation instead of
+using a database of pruned layers.
 """
 
 import random
@@ -14,17 +14,17 @@ from autoprune.pruning.allocation.spec import AllocationSpec, Context, Made
 from autoprune.pruning.allocation.uniform import uniform
 
 Evaluate = Callable[[tuple[int, ...], int], float]
-"""From zeros per unit and a number of windows to a loss on that many search windows; lower is better."""
+"""From zeros per unit and a number of windows to the loss on these windows of the search split."""
 
 STEPS = (0.005, 0.01, 0.02, 0.05)
-"""Share of the smaller unit's weights that one swap moves."""
+"""Zeros that one swap moves, as shares of the smaller unit's weights."""
 
 MOST_SWAPS = 3
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of early rejection: measure on so many windows, let so many offspring pass."""
+    """One step of early rejection: the number of windows, and of the offspring that pass."""
 
     windows: int
     survivors: int
@@ -32,10 +32,8 @@ class Rung:
 
 @dataclass
 class Searched:
-    """The best allocation found, its loss on the last rung, and how the search went.
-
-    `losses`: the best loss after each generation, the start first.
-    """
+    """The best allocation, its loss on the last rung, and the best loss after each generation, beginning with the
+    start."""
 
     zeros: tuple[int, ...]
     loss: float
@@ -53,23 +51,23 @@ def searched(
     floors: Sequence[int] | None = None,
     on_progress: Callable[[float], None] = lambda loss: None,
 ) -> Searched:
-    """Evolve zeros per unit from `start`; their sum never changes, and each stays between its floor (0) and size.
+    """Evolve zeros per unit from `start`, with a constant sum and between floors (0) and sizes.
 
-    A generation makes `offspring` by a few random swaps; each rung measures those that are left on more windows; the
-    last survivor replaces the parent if its loss on the last rung is lower. `on_progress` gets the best loss after
-    each. Deterministic in the seed.
+    Each generation creates `offspring` by random swaps, selects them on the rungs, and replaces the parent if the last
+    survivor has a lower loss on the last rung. `on_progress` is called with the best loss after each generation.
+    Deterministic in the seed.
     """
     lows = list(floors or [0] * len(sizes))
     if not all(low <= zeros <= n for low, zeros, n in zip(lows, start, sizes, strict=True)):
         raise UsageError("the search must start from an allocation inside its limits")
     chance = random.Random(seed)
-    known: dict[tuple[tuple[int, ...], int], float] = {}
+    losses_of: dict[tuple[tuple[int, ...], int], float] = {}
     best = Searched(tuple(start), 0.0)
 
     def loss(zeros: tuple[int, ...], windows: int) -> float:
-        if (zeros, windows) not in known:
-            known[zeros, windows] = evaluate(zeros, windows)
-        return known[zeros, windows]
+        if (zeros, windows) not in losses_of:
+            losses_of[zeros, windows] = evaluate(zeros, windows)
+        return losses_of[zeros, windows]
 
     full = rungs[-1].windows
     best.loss = loss(best.zeros, full)
@@ -87,11 +85,11 @@ def searched(
 
 
 def mutate(zeros: Sequence[int], sizes: Sequence[int], floors: Sequence[int], chance: random.Random) -> tuple[int, ...]:
-    """A few paired swaps: some zeros of one unit go to another, as far as both have room. The sum is kept."""
+    """Random swaps that move zeros from one unit to another within their limits."""
     changed = list(zeros)
     if len(changed) < 2:
         return tuple(changed)
-    # The minimum of two draws: most often one swap.
+    # The minimum of two draws, which favours a single swap.
     for _ in range(min(chance.randint(1, MOST_SWAPS), chance.randint(1, MOST_SWAPS))):
         giver, taker = chance.sample(range(len(changed)), 2)
         amount = max(1, round(chance.choice(STEPS) * min(sizes[giver], sizes[taker])))
@@ -106,7 +104,7 @@ OFFSPRING = 8
 
 
 def _zeros(context: Context) -> dict[str, int]:
-    """Evolved on search text, from the uniform allocation."""
+    """Zeros from a search on the search split that starts at the uniform allocation."""
     units, sparsity, windows = context.units, context.sparsity, context.windows
 
     def measure(zeros: tuple[int, ...], count: int) -> float:
@@ -117,4 +115,4 @@ def _zeros(context: Context) -> dict[str, int]:
     return units.spread_totals(searched(start, units.sizes, measure, rungs, GENERATIONS, OFFSPRING).zeros)
 
 
-SPECS = (AllocationSpec("searched", lambda given: Made(zeros=_zeros), "trials"),)
+SPECS = (AllocationSpec("searched", lambda parameters: Made(zeros=_zeros), "trials"),)

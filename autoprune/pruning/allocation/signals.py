@@ -1,4 +1,4 @@
-"""What allocations know about a unit: size, skewness, norms, outliers and spectrum, from its layers."""
+"""Signals of a unit for allocations: size, skewness, norms, outliers and spectrum of its layers."""
 
 import math
 from collections.abc import Callable, Collection, Iterable
@@ -18,7 +18,7 @@ SMALLEST_SPREAD = 1e-6
 
 
 def unit_key(layer: Any, by: str = "block") -> str:
-    """The unit that a layer (with `name`, `role`, `block`) belongs to, under one of UNITS."""
+    """The name of the unit of a layer (with `name`, `role`, `block`), for one of UNITS."""
     keys = {"block": f"block.{layer.block}", "module": layer.name, "projection": f"block.{layer.block}.{layer.role}"}
     if by not in keys:
         raise UsageError(f"unknown unit {by!r}; there are {', '.join(UNITS)}")
@@ -26,19 +26,19 @@ def unit_key(layer: Any, by: str = "block") -> str:
 
 
 def unit_signals(layers: Iterable[Any], names: Collection[str]) -> dict[str, float]:
-    """The named signals of one unit, from its layers (with the contract's fields `weight` and `input_norm`...).
+    """The named signals of one unit, from its layers with the fields of the contract.
 
     size: prunable weights. skewness: of |W|, size-weighted mean over matrices; score_skewness: the same of the Wanda
     scores. weight_norm: root mean square of the weights. input_norm: root mean square of the layer inputs.
-    outlier_share: share of the pooled Wanda scores above 5 times their mean (OWL), with another multiple
-    outlier_share_3 and outlier_share_10. mean_score: mean of the pooled Wanda scores (DLP). alpha: mean power-law
+    outlier_share: share of the pooled Wanda scores above 5 times their mean (OWL); outlier_share_3 and
+    outlier_share_10: with other multiples. mean_score: mean of the pooled Wanda scores (DLP). alpha: mean power-law
     exponent of the matrices' spectra (AlphaPruning). Raises UsageError for an unknown name.
     """
     unknown = set(names) - set(SIGNALS)
     if unknown:
         raise UsageError(f"unknown signal {min(unknown)!r}; there are {', '.join(SIGNALS)}")
-    held = list(layers)
-    return {name: SIGNALS[name](held) for name in names}
+    members = list(layers)
+    return {name: SIGNALS[name](members) for name in names}
 
 
 def _size(layers: list[Any]) -> int:

@@ -1,7 +1,7 @@
-"""What an allocation is: its name, when its zeros are decided, what it reads, and its free parameters.
+"""The specification of an allocation: its name, stage, inputs and free parameters.
 
-Each module of this package describes its allocations in `SPECS`; `table` gathers them. Nothing here imports torch, so
-that settings, completion and errors know all names at once.
+Each module of this package lists its allocations in `SPECS`, which `table` collects. Nothing here imports torch, so
+that settings and completion load quickly.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from autoprune.pruning.allocation.units import Units
 
 Stage = Literal["statistics", "scores", "trials", "walk"]
-"""When zeros are decided: from unit statistics alone, from the scores of all layers, by trials on the search split, or
-block by block while the model is pruned."""
+"""What zeros are decided by: unit statistics, scores of all layers, trials on the search split, or the walk that prunes
+the model block by block."""
 Parameters = dict[str, float | str]
 Densities = Callable[[Sequence[Mapping[str, Any]], float], list[float]]
-"""From units (mappings with the fields that it reads) and a sparsity to one density per unit, on the budget."""
+"""From units (mappings of signals) and a sparsity to one density per unit, on the budget."""
 
 
 class Context(Protocol):
-    """What an allocation by scores or by trials works on."""
+    """The input of an allocation by scores or by trials."""
 
     units: "Units"
     sparsity: float
     group: str
-    """Within what scores are compared: row or matrix."""
+    """What scores are compared within: row or matrix."""
     windows: int
-    """Of the search split."""
+    """Windows of the search split."""
 
     def scores(self, zeros: Mapping[str, int]) -> Iterator[tuple[str, "Tensor"]]:
-        """(layer name, score [out, in]) of all layers; the algorithm is told the sparsity of these zeros per layer."""
+        """(layer name, score [out, in]) of all layers, under the sparsity of these zeros per layer."""
 
     def weight(self, name: str) -> "Tensor":
         """The dense weight [out, in] of a layer."""
@@ -44,10 +44,10 @@ class Context(Protocol):
 
 @dataclass(frozen=True)
 class Made:
-    """An allocation with its parameters fixed: one of three ways to zeros.
+    """An allocation with fixed parameters, which has one of three forms.
 
-    `densities`: from units with the fields `reads` beside size. `zeros`: per layer, from a context. `online`: SDSA's
-    constants, where it allocates to one block after the other while the model is pruned.
+    `densities`: a function of units with the signals `reads`. `zeros`: a function from a context to zeros per layer.
+    `online`: the constants of SDSA for allocation on the walk.
     """
 
     densities: Densities | None = None
@@ -58,16 +58,16 @@ class Made:
 
 @dataclass(frozen=True)
 class Setting:
-    """An allocation with its parameters fixed, as plain data. `unit`: what gets a sparsity of its own."""
+    """An allocation with fixed parameters, as plain data. `unit`: what has a sparsity of its own."""
 
     family: str
     unit: str
     parameters: Parameters
 
     def __str__(self) -> str:
-        """For people, on one line: `block, lambda 0.05, M 3`."""
-        given = (value if isinstance(value, str) else f"{name} {value:.3g}" for name, value in self.parameters.items())
-        return ", ".join((self.unit, *given)).replace("_", " ")
+        """A description such as `block, lambda 0.05, M 3`."""
+        values = (value if isinstance(value, str) else f"{name} {value:.3g}" for name, value in self.parameters.items())
+        return ", ".join((self.unit, *values)).replace("_", " ")
 
 
 def _no_parameters(units: Sequence[Mapping[str, Any]], sparsity: float) -> Parameters:
@@ -76,11 +76,11 @@ def _no_parameters(units: Sequence[Mapping[str, Any]], sparsity: float) -> Param
 
 @dataclass(frozen=True)
 class AllocationSpec:
-    """One allocation. `make`: with parameters, of which missing ones have their default.
+    """One allocation. `make`: from parameters, where missing ones have their default.
 
-    `grid`: the settings among which a tuning chooses, from the default one, units (with size and depth) and a sparsity;
-    None where there is nothing to tune. `default`: the parameters of the default setting, from units and sparsity.
-    `variant_of`: the allocation of which this one is a variant.
+    `grid`: the settings of a tuning, from the default setting, units (with size and depth) and a sparsity; None without
+    free parameters. `default`: the default parameters, from units and sparsity. `variant_of`: the name of the
+    allocation of which this is a variant.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""All allocations by name, and the settings among which a tuning chooses."""
+"""All allocations by name, and the settings of their tuning grids."""
 
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from autoprune.errors import UsageError
 from autoprune.pruning.allocation.spec import AllocationSpec, Made, Parameters, Setting, Stage
 
 OWN = "own"
-"""In a recipe: the allocation that a candidate brings itself."""
+"""In a recipe: the candidate's own allocation."""
 
 
 def _found() -> Iterator[AllocationSpec]:
@@ -25,7 +25,7 @@ ALLOCATIONS: Mapping[str, AllocationSpec] = {
 }
 NAMES = tuple(ALLOCATIONS)
 STATIC = tuple(spec.name for spec in ALLOCATIONS.values() if spec.stage == "statistics" and not spec.variant_of)
-"""Those that follow from unit statistics alone, as baselines and candidates may have."""
+"""Allocations by unit statistics, which baselines and candidates can have."""
 TUNABLE = tuple(spec.name for spec in ALLOCATIONS.values() if spec.grid is not None)
 
 
@@ -37,38 +37,37 @@ def spec_of(name: str) -> AllocationSpec:
 
 
 def made(allocation: str | Setting) -> Made:
-    """An allocation by name, with the default parameters, or with those of a setting."""
+    """An allocation by name with default parameters, or by a setting."""
     if isinstance(allocation, Setting):
         return spec_of(allocation.family).make(allocation.parameters)
     return spec_of(allocation).make({})
 
 
 def grid(family: str, default: Setting, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[Setting]:
-    """The default setting of a family, then all others that are tried, each once. `units`: with size and depth."""
+    """The distinct settings of a family's grid, the default one first. `units`: with size and depth."""
     spec = spec_of(family)
-    found = [default, *(spec.grid(default, units, sparsity) if spec.grid else ())]
-    return [each for place, each in enumerate(found) if each not in found[:place]]
+    settings = [default, *(spec.grid(default, units, sparsity) if spec.grid else ())]
+    return [setting for place, setting in enumerate(settings) if setting not in settings[:place]]
 
 
 def default_setting(
-    family: str, unit: str, units: Sequence[Mapping[str, Any]], sparsity: float, given: Parameters | None = None
+    family: str, unit: str, units: Sequence[Mapping[str, Any]], sparsity: float, overrides: Parameters | None = None
 ) -> Setting:
-    """A family with its default parameters, of which some may be given otherwise."""
-    return Setting(family, unit, spec_of(family).default(units, sparsity) | (given or {}))
+    """A family's default setting, with some parameters replaced by `overrides`."""
+    return Setting(family, unit, spec_of(family).default(units, sparsity) | (overrides or {}))
 
 
 def neighbours(settings: Sequence[Setting], place: int) -> list[int]:
-    """The places in a grid that are one step from a place: no number more than one of the grid's values away, and
-    everything else the same."""
+    """The neighbours of a place in a grid: every number is at most one grid value away, everything else is equal."""
     here = settings[place]
-    alike = [each for each, setting in enumerate(settings) if _words(setting) == _words(here)]
-    scales = {name: sorted({_number(settings[each], name) for each in alike}) for name in _numbers(here)}
+    alike = [other for other, setting in enumerate(settings) if _words(setting) == _words(here)]
+    scales = {name: sorted({_number(settings[other], name) for other in alike}) for name in _numbers(here)}
 
     def steps(setting: Setting, name: str) -> int:
         return abs(scales[name].index(_number(setting, name)) - scales[name].index(_number(here, name)))
 
     return [
-        each for each in alike if each != place and all(steps(settings[each], name) <= 1 for name in _numbers(here))
+        other for other in alike if other != place and all(steps(settings[other], name) <= 1 for name in _numbers(here))
     ]
 
 
@@ -81,5 +80,5 @@ def _number(setting: Setting, name: str) -> float:
 
 
 def _words(setting: Setting) -> list[str]:
-    """What of a setting is no number."""
+    """The parts of a setting that are not numbers."""
     return [setting.unit, *(value for value in setting.parameters.values() if isinstance(value, str))]

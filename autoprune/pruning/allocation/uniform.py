@@ -11,4 +11,4 @@ def uniform(units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
     return [1.0 - sparsity] * len(units)
 
 
-SPECS = (AllocationSpec("uniform", lambda given: Made(uniform)),)
+SPECS = (AllocationSpec("uniform", lambda parameters: Made(uniform)),)

@@ -1,4 +1,4 @@
-"""Units, which get a sparsity of their own: what is known about each, and from their densities to zeros per layer."""
+"""Units, which have a sparsity of their own: their signals, and the conversion of densities to zeros per layer."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -16,10 +16,10 @@ DESCRIBED = tuple(field.name for field in UNIT_FIELDS if field.name in SIGNALS)
 
 
 class LayerZeros(NamedTuple):
-    """Zeros per layer, in total exactly round(s N), and per layer the sparsity of its unit, which a score is told."""
+    """Zeros per layer, in total exactly round(s N), and the sparsity of each layer's unit, which scores can read."""
 
     zeros: dict[str, int]
-    told: dict[str, float]
+    unit_sparsity: dict[str, float]
 
 
 class Units:
@@ -34,7 +34,7 @@ class Units:
         self._known: dict[str, dict[str, float]] = {name: {} for name in self.members}
 
     def described(self, signals: Collection[str] = DESCRIBED) -> list[dict[str, Any]]:
-        """One mapping per unit, in order: name, size, depth and the named signals, each computed once."""
+        """One mapping per unit, in order: name, size, depth, role and the named signals, which are cached."""
         for name, layers in self.members.items():
             missing = set(signals) & set(SIGNALS) - set(self._known[name])
             if missing:
@@ -52,16 +52,16 @@ class Units:
         ]
 
     def spread(self, densities: Sequence[float], sparsity: float) -> dict[str, int]:
-        """Zeros per layer from densities that hold the budget: in total exactly round(s N).
+        """Zeros per layer, in total exactly round(s N), from densities on the budget.
 
-        Raises UsageError when more weights than that are zero already.
+        Raises UsageError if more weights are already zero.
         """
         return self.spread_totals(unit_zeros(densities, self.sizes, sparsity, self.totals(self.floors)))
 
     def projected(self, raw_densities: Sequence[float], sparsity: float) -> dict[str, int]:
-        """Zeros per layer from raw densities, one a unit, as a candidate gives them.
+        """Zeros per layer from a candidate's raw densities per unit.
 
-        Raises CandidateFailure (stage allocate) when they cannot be projected onto the budget.
+        Raises CandidateFailure (stage allocate) if they cannot be projected onto the budget.
         """
         try:
             return self.spread(project(raw_densities, self.sizes, sparsity), sparsity)
@@ -78,7 +78,7 @@ class Units:
 
     @cached_property
     def floors(self) -> dict[str, int]:
-        """Zeros that each layer's dense weight holds anyway, as in a model that was pruned before."""
+        """Zeros of each layer's dense weight, for example in a model that was pruned before."""
         return {layer.name: count_zeros(self._readable.view(layer.name, 0.0).weight) for layer in self._readable.layers}
 
     def _matrices(self, unit: Sequence[LayerInfo], total: int) -> list[int]:
@@ -89,6 +89,6 @@ class Units:
         return [sum(zeros[layer.name] for layer in unit) for unit in self.members.values()]
 
     def sparsity(self, zeros: Mapping[str, int]) -> dict[str, float]:
-        """Layer name -> sparsity of the layer's unit: what an algorithm is told."""
+        """Layer name -> sparsity of the layer's unit."""
         shares = [total / size for total, size in zip(self.totals(zeros), self.sizes, strict=True)]
         return {layer.name: share for unit, share in zip(self.members.values(), shares, strict=True) for layer in unit}

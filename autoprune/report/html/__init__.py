@@ -1,6 +1,6 @@
-"""The report of a run: one HTML file that needs nothing else, drawn from events, archive and sources alone.
+"""The report of a run as a self-contained HTML file, from events, archive and sources.
 
-Python gathers plain data (`candidates`, `reasoning`, `layers`, `curve`, `tables`), `document` puts it into a page; the
-page's template, style and scripts are files in `page/`. What an LLM or a candidate wrote reaches the page in two ways
-only: through the template, which escapes, and as JSON, which the scripts put into the page as text, never as markup.
+The modules `candidates`, `reasoning`, `layers`, `curve` and `tables` collect plain data, and `document` renders the
+page; its template, style and scripts are in `page/`. Untrusted text is inserted only through the template, which
+escapes it, or as JSON, which the scripts insert as text and never as markup.
 """

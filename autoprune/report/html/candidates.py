@@ -1,4 +1,4 @@
-"""Every candidate with all that is known of it: thought, chain of thought, code, who said what, result, cost."""
+"""The data of all candidates: thought, chain of thought, code, comments, result, cost."""
 
 from typing import Any
 
@@ -19,42 +19,41 @@ from autoprune.runs.verdicts import interval, percent
 _NUMBERS = ("perplexity", "estimated_perplexity", "partial_perplexity", "gain", "sparsity", "agreement")
 _SAID = ("proposed", "reviewed", "asked", "decided", "ended")
 MOST_PARTS = 300
-"""Of a source; one of more parts is shown in its own order."""
+"""Maximum parts of an outlined source; others are shown in their own order."""
 GONE = "the source is gone, or was changed since it was recorded"
 
 
 def candidates(material: Material, longest: int, differences: dict[str, Any]) -> dict[str, Any]:
-    """`all`: the candidates in order; `code`: content hash -> source, each once; `outline`: content hash -> the parts
-    of its code in reading order. `longest`: characters of a text; `differences`: as `differences` makes them."""
+    """`all`: the candidates in order; `code`: content hash -> source; `outline`: content hash -> parts in reading
+    order. `longest`: maximum characters of a text; `differences`: from the function `differences`."""
     revisions: dict[str, list[Proposal]] = {}
     for proposal in material.proposals:
         revisions.setdefault(proposal.slot, []).append(proposal)
     outcomes = {outcome.slot: outcome for outcome in material.outcomes}
-    said = _said(material, longest)
+    remarks = _said(material, longest)
     verdicts = _verdicts(material)
     code = {name: _code(source, longest) for name, source in material.sources.items()}
-    told = []
+    described = []
     for slot, proposals in revisions.items():
-        outcome = outcomes.get(slot)
+        outcome, difference = outcomes.get(slot), differences.get(slot)
         name = outcome.candidate if outcome and outcome.candidate else proposals[-1].candidate
-        told.append(
+        described.append(
             {
                 **_proposed(material, proposals, longest),
                 **(_ended(outcome, longest) if outcome else {"status": "unfinished"}),
                 "candidate": name,
-                "said": said.get(slot, []),
+                "said": remarks.get(slot, []),
                 "confirmed": verdicts.get(name or "", []),
-                "against": _against(differences.get(slot), longest),
+                "against": difference and {**difference, "diff": _code(difference["diff"], longest)},
                 **_spent(material.spending.get(slot, Spending()), longest),
             }
         )
     outlines = {name: _outline(source, longest) for name, source in material.sources.items()}
-    return {"all": told, "code": code, "outline": {name: parts for name, parts in outlines.items() if parts}}
+    return {"all": described, "code": code, "outline": {name: parts for name, parts in outlines.items() if parts}}
 
 
 def differences(material: Material) -> dict[str, dict[str, Any]]:
-    """By slot, the first parent and the diff of its last source and the candidate's; no `diff` where that is no
-    shorter than the source."""
+    """Slot -> first parent and diff to its last source; `diff` is empty if it is not shorter than the source."""
     last = {proposal.slot: proposal for proposal in material.proposals}
     made: dict[str, dict[str, Any]] = {}
     for slot, proposal in last.items():
@@ -68,14 +67,8 @@ def differences(material: Material) -> dict[str, dict[str, Any]]:
     return made
 
 
-def _against(difference: dict[str, Any] | None, longest: int) -> dict[str, Any] | None:
-    if difference is None:
-        return None
-    return {**difference, "diff": _code(difference["diff"], longest)}
-
-
 def _proposed(material: Material, revisions: list[Proposal], longest: int) -> dict[str, Any]:
-    """What was thought and written. A step of the chain that says what its node says is not written twice."""
+    """The proposal of a candidate. The text of a step of the chain is omitted if it equals that of its node."""
     last = revisions[-1]
     nodes = material.graph.nodes
     word, _ = verdict(material.graph, node_id(last.slot, "idea"))
@@ -99,28 +92,24 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
             }
             for step in last.chain
         ],
-        "revisions": [each.candidate for each in revisions if each.candidate],
+        "revisions": [revision.candidate for revision in revisions if revision.candidate],
     }
 
 
 def _thought(thought: dict[str, Any], longest: int) -> list[list[str]]:
-    """Formula first, then what was said, but for the reasoning."""
-    pairs = [(key, value) for key, value in thought.items() if _is_said(key, value)]
+    """Formula, then the other parts of the thought without the reasoning."""
     formula = formula_of(thought)
-    return [["formula", formula]] * bool(formula) + [[key, cut(_words(value), longest)] for key, value in pairs]
-
-
-def _is_said(key: str, value: object) -> bool:
-    return key not in ("expression", "formula", REASONING) and value not in (None, "", [], {})
+    pairs = [["formula", formula]] if formula else []
+    for key, value in thought.items():
+        if key not in ("expression", "formula", REASONING) and value not in (None, "", [], {}):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            pairs.append([key, cut(text, longest)])
+    return pairs
 
 
 def _gist(text: object, longest: int) -> list[str]:
     """The first sentences of a long text, and the rest."""
     return list(split(cut(text, longest)))
-
-
-def _words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _ended(outcome: Outcome, longest: int) -> dict[str, Any]:
@@ -142,7 +131,7 @@ def _ended(outcome: Outcome, longest: int) -> dict[str, Any]:
 
 
 def _said(material: Material, longest: int) -> dict[str, list[str]]:
-    """By slot, the lines that the program printed about it while it searched."""
+    """Slot -> lines of the live view on the candidate."""
     lines: dict[str, list[str]] = {}
     for event in material.events:
         if event.kind in _SAID:
@@ -157,7 +146,7 @@ def _code(source: str | None, longest: int) -> str:
 
 
 def _outline(source: str | None, longest: int) -> list[list[int]]:
-    """First line, number of lines, and lines shown where it is folded, of each part; none of what is shown as it is."""
+    """First line, number of lines and shown lines of each part; empty if the source is not outlined."""
     if source is None or len(source) > longest:
         return []
     parts = outline(source)
@@ -165,17 +154,17 @@ def _outline(source: str | None, longest: int) -> list[list[int]]:
 
 
 def _verdicts(material: Material) -> dict[str, list[str]]:
-    """By content hash, how the candidate did on the report split against each baseline, in words."""
+    """Content hash -> one line on each comparison with a baseline on the report split."""
     hashes = {row["name"]: row["candidate"] for row in material.picture.rows if row.get("candidate")}
-    told: dict[str, list[str]] = {}
-    for each in own_verdicts(material.picture):
-        within = f" ({interval(each)})" if interval(each) else ""
-        line = f"{each['verdict']} than {each['baseline']}: {percent(each['difference'])} %{within}"
-        if each["verdict"] not in ("better", "worse"):
-            line = f"{each['baseline']}: {each['verdict']}, {percent(each['difference'])} %{within}"
-        if each["candidate"] in hashes:
-            told.setdefault(hashes[each["candidate"]], []).append(line)
-    return told
+    lines: dict[str, list[str]] = {}
+    for comparison in own_verdicts(material.picture):
+        within = f" ({interval(comparison)})" if interval(comparison) else ""
+        line = f"{comparison['verdict']} than {comparison['baseline']}: {percent(comparison['difference'])} %{within}"
+        if comparison["verdict"] not in ("better", "worse"):
+            line = f"{comparison['baseline']}: {comparison['verdict']}, {percent(comparison['difference'])} %{within}"
+        if comparison["candidate"] in hashes:
+            lines.setdefault(hashes[comparison["candidate"]], []).append(line)
+    return lines
 
 
 def _spent(spending: Spending, longest: int) -> dict[str, Any]:

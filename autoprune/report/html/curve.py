@@ -1,4 +1,4 @@
-"""The course of the search: what each candidate measured, in the order in which they ended, and the best so far."""
+"""The course of the search: the measurements of candidates in order, and the best so far."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from autoprune.report.html.safe import number
 
 
 def curve(material: Material) -> dict[str, Any]:
-    """`points`: one for each slot that ended, with its perplexity or, of one that was stopped early, the estimate;
-    `best`: the lowest perplexity after each; `baselines` best first; `dense`."""
+    """`points`: perplexity, or estimate if stopped early, of each ended slot; `best`: the lowest perplexity after each;
+    `baselines`: best first; `dense`."""
     points: list[dict[str, Any]] = []
     best: list[float | None] = []
     lowest: float | None = None
@@ -22,7 +22,7 @@ def curve(material: Material) -> dict[str, Any]:
         best.append(lowest)
         estimate = number(data.get("estimated_perplexity"))
         points.append({"slot": data["slot"], "status": data["status"], "perplexity": perplexity, "estimate": estimate})
-    baselines = sorted(material.picture.baselines.items(), key=lambda found: found[1])
+    baselines = sorted(material.picture.baselines.items(), key=lambda item: item[1])
     return {
         "points": points,
         "best": best,

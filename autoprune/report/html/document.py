@@ -1,7 +1,7 @@
-"""The page: template, style, scripts and data in one file. Nothing in it is loaded from elsewhere.
+"""Rendering the page: template, style, scripts and data in one file that loads nothing.
 
-A content security policy in the page lets exactly its own scripts run, each named by its hash, and lets it fetch
-nothing: whatever might get past the escaping would do nothing.
+The content security policy of the page allows only its own scripts, by their hashes, and no requests, so that an error
+in escaping has no effect.
 """
 
 import base64
@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from autoprune.report.found import found
 from autoprune.report.html import tables
 from autoprune.report.html.candidates import candidates, differences
 from autoprune.report.html.curve import curve
@@ -24,10 +23,9 @@ from autoprune.report.html.safe import cut, escaped, shareable, to_json
 from autoprune.runs.quality import as_data
 
 LIMIT = 2_400_000
-"""Bytes of data in a page; with the library that draws (below 5 MB) and the tables that keeps a page
-under 8 MB."""
+"""Maximum bytes of data, which keeps a page with its plotting library below 8 MB."""
 LENGTHS = (20_000, 6_000, 2_000, 600, 200, 60)
-"""Characters of a text that are shown: the most with which the data stays within LIMIT."""
+"""Maximum characters of a text: the largest value with which the data stays within LIMIT is used."""
 SCRIPTS = (
     *("dom.js", "theme.js", "code.js", "details.js", "sketch.js", "plots.js", "curve.js", "graph.js", "lineage.js"),
     *("layers.js", "quality.js", "table.js", "main.js"),
@@ -55,7 +53,7 @@ def report(material: Material) -> str:
         recorded=cut(picture.recorded, tables.SAID),
         stop=cut(picture.stop, 300),
         conclusion=cut(picture.conclusion, tables.SAID),
-        found=found(picture),
+        explanation=picture.explanation,
         figures=tables.key_figures(material),
         confirmation=tables.confirmation(material),
         costs=tables.costs(material),
@@ -72,7 +70,7 @@ def report(material: Material) -> str:
 
 
 def _data(material: Material) -> str:
-    """All that the scripts draw, as JSON; texts are cut further when it would be too much."""
+    """The data of the scripts as JSON, with texts cut to stay within LIMIT."""
     fixed: dict[str, Any] = {
         "curve": curve(material),
         "layers": layers(material),
@@ -82,15 +80,15 @@ def _data(material: Material) -> str:
     }
     text, compared = "", differences(material)
     for longest in LENGTHS:
-        said = {"candidates": candidates(material, longest, compared), "reasoning": reasoning(material, longest)}
-        text = to_json({**fixed, **said, "longest": longest})
+        texts = {"candidates": candidates(material, longest, compared), "reasoning": reasoning(material, longest)}
+        text = to_json({**fixed, **texts, "longest": longest})
         if len(text) <= LIMIT and len(escaped(text).encode()) <= LIMIT:
             break
     return escaped(text)
 
 
 def _library() -> str:
-    """plotly.js, as its Python package brings it."""
+    """plotly.js from its Python package."""
     from plotly.offline import get_plotlyjs
 
     return _inline(get_plotlyjs())
@@ -101,14 +99,14 @@ def _own_script() -> str:
 
 
 def _inline(script: str) -> str:
-    """A script as it may stand in a page: an HTML parser ends an element at its end tag wherever that stands, and
-    reads every line break as one character, which the hash must agree with."""
+    """A script for a `<script>` element: end tags are escaped, and line breaks normalised as by an HTML parser, so that
+    the hash is valid."""
     return script.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
 
 
 def _policy(scripts: list[str]) -> str:
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
 
 

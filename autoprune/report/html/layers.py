@@ -1,4 +1,4 @@
-"""The sparsity of each layer under each allocation, its error, and the skewness of the unit that it belongs to."""
+"""The sparsity and error of each layer under each allocation, and the signals of its unit."""
 
 import re
 from collections import Counter
@@ -10,31 +10,31 @@ from autoprune.report.html.safe import number
 from autoprune.runs.measurement import Measurement
 
 NUMBERS = 40_000
-"""How many layer errors a page holds: of the candidates that did worst they are left out."""
+"""Maximum number of layer errors in a page; the worst candidates are omitted."""
 OLD = "This run is from before the skewness of its units was recorded."
 
 
 def layers(material: Material) -> dict[str, Any]:
-    """`rows` (roles) and `columns` (blocks) of the heat maps, and where each layer stands among them; `subjects`: who
-    was measured, best first, baselines before candidates; `units`: what is known of each before it is pruned."""
+    """`rows` (roles) and `columns` (blocks) of the heat maps, and the places of the layers; `subjects`: measured
+    baselines, then candidates, best first; `units`: their signals."""
     subjects = _subjects(material)
     names = [layer.name for layer in subjects[0][2].layers] if subjects else []
     if names:
         subjects = subjects[: max(1, NUMBERS // len(names))]
     blocks, roles = _places(names)
     allocations: dict[tuple[float | None, ...], int] = {}
-    told = []
+    described = []
     for key, label, measured in subjects:
         by_name = {layer.name: layer for layer in measured.layers}
-        found = [by_name.get(name) for name in names]
-        sparsity = tuple(number(layer and layer.sparsity, 4) for layer in found)
-        told.append(
+        ordered = [by_name.get(name) for name in names]
+        sparsity = tuple(number(layer and layer.sparsity, 4) for layer in ordered)
+        described.append(
             {
                 "key": key,
                 "label": label,
                 "perplexity": number(measured.perplexity),
                 "allocation": allocations.setdefault(sparsity, len(allocations)),
-                "errors": [number(layer and layer.relative_error, 3) for layer in found],
+                "errors": [number(layer and layer.relative_error, 3) for layer in ordered],
             }
         )
     units, kind = _units(material, names)
@@ -44,8 +44,8 @@ def layers(material: Material) -> dict[str, Any]:
         "columns": list(dict.fromkeys(blocks)),
         "roles": roles,
         "blocks": blocks,
-        "subjects": told,
-        "allocations": [list(each) for each in allocations],
+        "subjects": described,
+        "allocations": [list(allocation) for allocation in allocations],
         "kind": kind,
         "units": units,
         "unknown": "" if units else OLD,
@@ -53,7 +53,7 @@ def layers(material: Material) -> dict[str, Any]:
 
 
 def _subjects(material: Material) -> list[tuple[str, str, Measurement]]:
-    """Key (slot or name), label and measurement of everybody whose layers are known; each source once."""
+    """Key (slot or name), label and measurement of all subjects with facts on layers."""
     slots = {placed.candidate: placed.slot for placed in material.placed}
     baselines, candidates = [], []
     for subject, measured in material.measured.items():
@@ -67,12 +67,12 @@ def _subjects(material: Material) -> list[tuple[str, str, Measurement]]:
     return [*_best_first(baselines), *_best_first(candidates)]
 
 
-def _best_first(found: list[tuple[str, str, Measurement]]) -> list[tuple[str, str, Measurement]]:
-    return sorted(found, key=lambda each: each[2].perplexity)
+def _best_first(subjects: list[tuple[str, str, Measurement]]) -> list[tuple[str, str, Measurement]]:
+    return sorted(subjects, key=lambda subject: subject[2].perplexity)
 
 
 def _places(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The block and the role of each layer, by its name: what is before and after the first number in it."""
+    """The block and the role of each layer, from the parts before and after the first number in its name."""
     parts = [re.match(r"(?:.*?\.)??(\d+)\.(.+)", name) for name in names]
     blocks = [part[1] if part else "" for part in parts]
     rests = [part[2] if part else name for part, name in zip(parts, names, strict=True)]
@@ -82,7 +82,7 @@ def _places(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _units(material: Material, names: list[str]) -> tuple[list[dict[str, Any]], str]:
-    """The units with the places of their layers in `names`; none in a run that did not record them."""
+    """The units with the places of their layers in `names`, if the run recorded them, and their kind."""
     place = {name: index for index, name in enumerate(names)}
     for event in material.events:
         if event.kind == "target":

@@ -1,4 +1,4 @@
-"""Who descends from whom, with what each measured; and the line of the best candidate in words."""
+"""The lineage of all candidates with their measurements, and the ancestors of the best one as text."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from autoprune.runs.archive import SEED
 
 
 def lineage(material: Material) -> dict[str, Any]:
-    """`points`: the candidates of which a perplexity or an estimate is known, and the published scores that candidates
-    go on from, each at its best unrefined baseline; `line`: the best candidate and its ancestors, oldest first."""
+    """`points`: candidates with a perplexity or an estimate, and published scores that are parents, at their best
+    unrefined baseline; `line`: the best candidate and its ancestors, oldest first."""
     points: dict[str, dict[str, Any]] = {}
     last = {proposal.slot: proposal for proposal in material.proposals}
     for parent in dict.fromkeys(parent for proposal in last.values() for parent in proposal.parents):
@@ -25,8 +25,8 @@ def lineage(material: Material) -> dict[str, Any]:
     line, slot = [], material.picture.best.slot if material.picture.best else None
     while slot is not None and slot in points:
         line.append(slot)
-        known = [parent for parent in points[slot]["parents"] if parent in points]
-        slot = min(known, key=lambda parent: points[parent]["perplexity"], default=None)
+        parents = [parent for parent in points[slot]["parents"] if parent in points]
+        slot = min(parents, key=lambda parent: points[parent]["perplexity"], default=None)
     return {"points": list(points.values()), "line": line[::-1]}
 
 
@@ -48,7 +48,7 @@ def _point(slot: str, generation: int, perplexity: float, parents: list[str], st
 
 
 def _of_score(material: Material, score: str) -> float | None:
-    """The lowest perplexity of the baselines with this score as it is: candidates go on from it without swaps."""
+    """The lowest perplexity of the baselines with this score without swaps."""
     named = [(name.split("+"), value) for name, value in material.picture.baselines.items()]
-    found = [value for (first, *rest), value in named if first == score and "swaps" not in rest]
-    return number(min(found, default=None))
+    perplexities = [value for (first, *rest), value in named if first == score and "swaps" not in rest]
+    return number(min(perplexities, default=None))

@@ -1,4 +1,4 @@
-"""What a report is drawn from, read once."""
+"""The data of a run from which its report is made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from autoprune.runs.quality import Placed
 
 @dataclass(frozen=True)
 class Material:
-    """A run as it stands.
+    """The present state of a run.
 
-    graph: as `GCoT.described` makes it; spending: by slot; placed: the measured candidates; measured:
-    subject -> its first measurement on the search split, which is the run's own; sources: content hash -> source, None
-    where the file is gone or was changed.
+    graph: by `GCoT.described`; spending: by slot; placed: the measured candidates; measured: subject -> its first
+    measurement on the search split, which is the run's own; sources: content hash -> source, None if the file is
+    missing or was changed.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Material:
         placed: Sequence[Placed],
         spending: dict[str, Spending],
     ) -> "Material":
-        """Everything from the run directory. Raises UsageError for settings that cannot be read."""
+        """Read a run directory. Raises UsageError for unreadable settings."""
         config, record = run.settings()
         events = list(read_events(run.events_file))
         proposals = archive.proposals()
         measured: dict[str, Measurement] = {}
-        for each in archive.measurements("search"):
-            measured.setdefault(each.subject, each)
+        for measurement in archive.measurements("search"):
+            measured.setdefault(measurement.subject, measurement)
         named = dict.fromkeys(proposal.candidate for proposal in proposals if proposal.candidate)
         return cls(
             name=run.path.resolve().name,
@@ -75,5 +75,5 @@ class Material:
 def _source(run: RunDirectory, name: str) -> str | None:
     try:
         return run.source(name)
-    except AutoPruneError:  # the report says so where the code would stand
+    except AutoPruneError:  # the report shows a message instead of the code
         return None

@@ -1,4 +1,4 @@
-"""The reasoning graph with a place for every thought: generations to the right, a candidate's thoughts in a row."""
+"""The layout of the reasoning graph: generations to the right, one row per candidate."""
 
 import re
 from statistics import fmean
@@ -10,7 +10,7 @@ from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, number
 
 COLUMNS = {"observation": 0, "hypothesis": 1, "design": 2, "algorithm": 3, "evidence": 4, "lesson": 5}
-"""Where in its generation a thought stands, by its kind."""
+"""The column of a thought within its generation, by its kind."""
 _PART = re.compile(r"\.(idea|design|evidence)$")
 _SHOWN = {"kind", "generation", "text", "ground"}
 
@@ -18,7 +18,7 @@ Graph = nx.MultiDiGraph
 
 
 def reasoning(material: Material, longest: int) -> dict[str, Any]:
-    """`nodes` with text, ground, place and what else is known; `edges` as numbers of nodes, with kind and credit."""
+    """`nodes` with text, ground, place and facts; `edges` as numbers of nodes, with kind and credit."""
     graph = material.graph
     places = placed(graph)
     numbers = {name: index for index, name in enumerate(graph)}
@@ -41,17 +41,18 @@ def reasoning(material: Material, longest: int) -> dict[str, Any]:
         [numbers[source], numbers[target], data["kind"], number(data["credit"])]
         for source, target, data in graph.edges(data=True)
     ]
-    return {"nodes": nodes, "edges": edges, "kinds": [kind for kind in COLUMNS if _any_of(graph, kind)]}
+    present = {node["kind"] for node in nodes}
+    return {"nodes": nodes, "edges": edges, "kinds": [kind for kind in COLUMNS if kind in present]}
 
 
 def group_of(name: str) -> str:
-    """The candidate, or published score, that a thought is about; the thought itself where it is about none."""
+    """The candidate or published score of a thought, or the thought itself."""
     return _PART.sub("", name)
 
 
 def placed(graph: "Graph[str]") -> dict[str, tuple[float, float]]:
-    """Every thought's place. Within a generation the rows are in the order of the rows that they go on from, so that
-    lines cross little; a generation's rows lie around the same middle."""
+    """The place of every thought. The rows of a generation are in the order of their parents' rows, to reduce
+    crossings, and centred."""
     generations: dict[int, dict[str, list[str]]] = {}
     for name, data in graph.nodes(data=True):
         generations.setdefault(data["generation"], {}).setdefault(group_of(name), []).append(name)
@@ -70,11 +71,7 @@ def placed(graph: "Graph[str]") -> dict[str, tuple[float, float]]:
 
 
 def _above(graph: "Graph[str]", members: list[str], rows: dict[str, float]) -> float:
-    """The mean row of what a group goes on from; the middle where that is nothing of an earlier generation."""
+    """The mean row of a group's predecessors; 0 without any in an earlier generation."""
     earlier = (group_of(before) for member in members for before in graph.predecessors(member))
     before = [rows[group] for group in earlier if group in rows]
     return fmean(before) if before else 0.0
-
-
-def _any_of(graph: "Graph[str]", kind: str) -> bool:
-    return any(data["kind"] == kind for _, data in graph.nodes(data=True))

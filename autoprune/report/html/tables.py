@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoprune.report.confirmation import heading, own_verdicts, preceded
+from autoprune.report.confirmation import best_first, heading, own_verdicts, preceded, row_name
 from autoprune.report.cost import COLUMNS, cost_cells
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, number, shareable, without_folders
@@ -13,12 +13,12 @@ from autoprune.runs.verdicts import Comparison, interval, percent, place
 
 SAID = 2000
 LESSON = 600
-"""Characters of a lesson: there may be hundreds, and the reasoning graph has them whole."""
+"""Maximum characters of a lesson; the reasoning graph has the complete texts."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table in words. `marks`: of each row a word that the style sheet knows, or nothing."""
+    """A table of texts. `marks`: a CSS class for each row, or empty."""
 
     title: str
     columns: Sequence[str]
@@ -28,7 +28,7 @@ class Table:
 
 
 def key_figures(material: Material) -> list[tuple[str, str, str]]:
-    """Name, value and remark of what a reader looks for first."""
+    """Name, value and remark of the most important figures."""
     picture = material.picture
     figures = []
     if picture.best is not None:
@@ -49,7 +49,7 @@ def key_figures(material: Material) -> list[tuple[str, str, str]]:
 
 
 def confirmation(material: Material) -> list[Table]:
-    """What everybody measured on the report split, and the comparisons: the run's own condition first."""
+    """Perplexities on the report split and comparisons, the run's own condition first."""
     picture = material.picture
     if not picture.rows:
         return []
@@ -60,14 +60,14 @@ def confirmation(material: Material) -> list[Table]:
         title = heading(condition)
         problem = without_folders(cut(f"not measured: {condition['problem']}", SAID)) if "problem" in condition else ""
         tables.append(_measured(title, condition["rows"], problem))
-        here = [each for each in picture.comparisons if place(each) == place(condition)]
+        here = [comparison for comparison in picture.comparisons if place(comparison) == place(condition)]
         if here:
             tables.append(_compared(f"Candidates against baselines, {title}", here))
     return tables
 
 
 def costs(material: Material) -> Table | None:
-    """What each agent's calls to chat models used; None where no chat model was asked."""
+    """The cost of each agent's calls to chat models; None without calls."""
     agents = material.picture.agents
     if not agents:
         return None
@@ -85,7 +85,7 @@ def settings(material: Material) -> list[Table]:
 
 
 def lessons(material: Material) -> list[tuple[int, str, str]]:
-    """Generation, who drew it, and the lesson."""
+    """Generation, author and text of each lesson."""
     return [
         (event.data["generation"], str(event.data["by"]), cut(event.data["text"], LESSON))
         for event in material.events
@@ -94,7 +94,7 @@ def lessons(material: Material) -> list[tuple[int, str, str]]:
 
 
 def notices(material: Material) -> list[str]:
-    """What the program told its user, in order."""
+    """The notices of the run, in order."""
     return [without_folders(cut(event.data["text"], LESSON)) for event in material.events if event.kind == "notice"]
 
 
@@ -104,12 +104,11 @@ def _measured(title: str, rows: Sequence[dict[str, Any]], note: str = "") -> Tab
         ("algorithm", "search split", "report split", "over seeds", "sparsity"),
         note=note,
     )
-    for row in sorted(rows, key=lambda row: row["report"] if row["report"] is not None else float("inf")):
+    for row in best_first(rows):
         values = [value for value in row.get("by_seed", []) if number(value) is not None]
-        name = f"{row['name']} ({row['parameters']})" if row.get("parameters") else str(row["name"])
         table.rows.append(
             [
-                cut(name, 200),
+                cut(row_name(row), 200),
                 _perplexity(row["search"]),
                 _perplexity(row["report"]) if row["report"] is not None else cut(row.get("problem", ""), SAID),
                 f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else "",
@@ -124,18 +123,18 @@ def _compared(title: str, compared: Sequence[Comparison]) -> Table:
     note = "Change of perplexity against the baseline, below 0 when the candidate's is lower; paired by windows."
     columns = ("candidate", "baseline", "change %", "95 % interval", "p (Holm)", "verdict")
     table = Table(title, columns, note=note)
-    for each in compared:
+    for comparison in compared:
         table.rows.append(
             [
-                cut(each["candidate"], 200),
-                cut(each["baseline"], 200),
-                percent(each["difference"]),
-                interval(each),
-                f"{each['p_holm']:.4f}",
-                cut(each["verdict"], 200),
+                cut(comparison["candidate"], 200),
+                cut(comparison["baseline"], 200),
+                percent(comparison["difference"]),
+                interval(comparison),
+                f"{comparison['p_holm']:.4f}",
+                cut(comparison["verdict"], 200),
             ]
         )
-        table.marks.append(each["verdict"] if each["verdict"] in ("better", "worse") else "")
+        table.marks.append(comparison["verdict"] if comparison["verdict"] in ("better", "worse") else "")
     return table
 
 
@@ -144,7 +143,7 @@ def _perplexity(value: float | None) -> str:
 
 
 def _flat(tree: object, above: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of a tree of settings, as `data.seqlen` and a value in words."""
+    """The leaves of a tree of settings, as dotted key and text."""
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
             yield from _flat(value, f"{above}.{key}" if above else str(key))

@@ -1,1 +1,1 @@
-"""What runs in the jail. Nothing here is trusted once a candidate has been loaded."""
+"""The code that runs in the jail. Nothing here is trusted once a candidate has been loaded."""

@@ -1,6 +1,6 @@
-"""Running a candidate's source inside the worker: load it, call it, say in one line what went wrong and where.
+"""Running a candidate's source inside the worker, and reporting failures in one line.
 
-The import check and the messages are conveniences for well-meant code; the jail around the process is the boundary.
+The import check and the messages help well-meant code; the security boundary is the jail around the process.
 """
 
 import builtins
@@ -28,7 +28,7 @@ _MAX_MESSAGE = 600
 
 
 class Refused(Exception):
-    """The candidate's answer is not what the contract asks for. `stage` and `reason` as in CandidateFailure."""
+    """The candidate violates its contract. `stage` and `reason`: see CandidateFailure."""
 
     def __init__(self, stage: str, reason: str, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class ForbiddenImport(ImportError):
 
 
 class Candidate:
-    """A loaded source. Its functions are whatever the source made of them: every call may raise anything."""
+    """A loaded source. Every call of its functions may raise any exception."""
 
     def __init__(self, source: str) -> None:
         namespace: dict[str, Any] = {"__name__": "candidate", "__builtins__": _builtins_with_checked_import()}
@@ -63,9 +63,9 @@ class Candidate:
         self.has_allocate = self._allocate is not None
 
     def score(self, view: Any) -> torch.Tensor:
-        """The scores of one layer, on the CPU, float32, strided, of the weight's shape. Raises Refused and anything."""
+        """The scores of one layer, a dense real tensor of the weight's shape. Raises Refused, and any exception."""
         shape = tuple(view.weight.shape)
-        torch.manual_seed(0)  # so that a candidate that draws numbers draws the same ones every time
+        torch.manual_seed(0)  # makes candidates with random numbers repeatable
         with torch.no_grad():
             result = self._score(view)
         if not isinstance(result, torch.Tensor):
@@ -80,7 +80,7 @@ class Candidate:
         return result.detach()
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
-        """One number per unit. Raises Refused and anything."""
+        """One number per unit. Raises Refused, and any exception."""
         if self._allocate is None:
             raise Refused("allocate", "contract", "the source defines no function allocate(units, sparsity)")
         torch.manual_seed(0)
@@ -101,7 +101,7 @@ class Candidate:
 
 
 def failure(stage: str, error: BaseException, source: str, where: str = "") -> dict[str, str]:
-    """The failure as the worker reports it: stage, reason, one line that names the candidate's own line."""
+    """The worker's report of a failure: stage, reason, and one line with the candidate's own line of code."""
     if isinstance(error, Refused):
         return {"stage": error.stage, "reason": error.reason, "message": _join(str(error), where)}
     message = f"{type(error).__name__}: {error}".strip().rstrip(":")
@@ -142,7 +142,7 @@ def _line_number(error: BaseException) -> int | None:
 def _join(message: str, where: str) -> str:
     message = _cut(" ".join(message.split()), _MAX_MESSAGE)
     whole = f"{message} ({where})" if where else message
-    return whole.encode("utf-8", "replace").decode("utf-8")  # no message holds a surrogate
+    return whole.encode("utf-8", "replace").decode("utf-8")  # replaces surrogates
 
 
 def _cut(text: str, length: int) -> str:

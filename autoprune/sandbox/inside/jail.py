@@ -1,8 +1,10 @@
-"""Shutting this process in, for good: limits, capabilities, no_new_privs, Landlock, seccomp. Standard library only.
+"""The jail of a process, which is irreversible: limits, capabilities, no_new_privs, Landlock, seccomp. Standard library
+only.
 
-Stops: other files (Landlock, and opening for writing at all), sockets, new processes and programs, signals and tracing
-of others, more memory than allowed. Does not stop: using the processor until somebody outside looks at a clock;
-learning whether a path exists and how large it is (stat); timing and cache side channels; bugs in the kernel.
+Prevents: access to other files (Landlock) and any opening for writing, sockets, new processes and programs, signals to
+and tracing of other processes, and exceeding the memory limit. Does not prevent: using the processor until the time
+limit is enforced from outside; learning whether a path exists and its size (stat); timing and cache side channels;
+kernel bugs.
 """
 
 import ctypes
@@ -24,7 +26,7 @@ _SIGKILL = 9
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that the kernel keeps. Sizes in bytes, time in seconds of processor time over all threads."""
+    """Limits that the kernel enforces. Sizes in bytes, processor time in seconds over all threads."""
 
     memory: int
     output: int
@@ -33,7 +35,7 @@ class Limits:
 
 
 def missing() -> list[str]:
-    """What this kernel lacks to shut a process in; empty when it has everything."""
+    """The features for a jail that this kernel lacks."""
     lacks = []
     if landlock.abi() < 1:
         lacks.append("Landlock (Linux 5.13 or newer, with landlock among the active security modules)")
@@ -43,17 +45,17 @@ def missing() -> list[str]:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends. `parent` is the expected parent's id."""
+    """Have the kernel kill this process when the thread that started it ends. `parent`: the expected parent's id."""
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
-    if os.getppid() != parent:  # it ended before the call above
+    if os.getppid() != parent:  # the parent ended before the call above
         os._exit(1)
 
 
 def shut(limits: Limits, readable: Iterable[str], need_landlock: bool = True, gpu: bool = False) -> None:
-    """Shut the calling process in. It must have one thread. Raises OSError, RuntimeError.
+    """Jail the calling process, which must have a single thread. Raises OSError, RuntimeError.
 
-    `need_landlock=False` is for a container, which has no other files to begin with. `gpu` (containers only) leaves out
-    what a GPU's driver cannot live with: one thread, Landlock, a limited address space, no device control.
+    `need_landlock=False` is for containers, which have no other files. `gpu` (containers only) omits the restrictions
+    that a GPU's driver does not support: a single thread, Landlock, a limited address space, no device control.
     """
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1 and not gpu:
@@ -70,7 +72,7 @@ def _limit(limits: Limits, gpu: bool) -> None:
     with open("/proc/self/statm", encoding="ascii") as statm:
         mapped = int(statm.read().split()[0]) * resource.getpagesize()
     for name, value in (
-        # Address space: what is mapped already (torch, the bundle) is not the candidate's.
+        # Address space: existing mappings (torch, the bundle) do not count.
         (resource.RLIMIT_AS, resource.RLIM_INFINITY if gpu else mapped + limits.memory),
         (resource.RLIMIT_FSIZE, limits.output),
         (resource.RLIMIT_CPU, limits.processor),
@@ -86,10 +88,10 @@ def _limit(limits: Limits, gpu: bool) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Root without capabilities is an ordinary user who owns root's files; those are Landlock's matter."""
+    """Without capabilities, root is an ordinary user who owns root's files, which Landlock denies."""
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in range(64):
-        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # refused to those who have none to drop
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails without capabilities to drop
     libc.prctl(_PR_CAP_AMBIENT, _CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     nothing = (ctypes.c_uint32 * 6)()

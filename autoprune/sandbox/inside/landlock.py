@@ -1,4 +1,4 @@
-"""Landlock: this process may read the given files and folders, and nothing else of the file system. ctypes only."""
+"""Landlock: restrict this process to reading the given files and folders. ctypes only."""
 
 import ctypes
 import os
@@ -11,22 +11,22 @@ _VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
 
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
-# How many file-system rights each ABI knows: the rest of the bits would be refused.
+# Number of file-system rights per ABI; other bits would be rejected.
 _RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _NETWORK = 0b11  # ABI 4: TCP bind and connect
 _SCOPES = 0b11  # ABI 6: abstract Unix sockets and signals to processes outside
 
 
 def abi() -> int:
-    """The kernel's Landlock version; 0 when it has none (older than 5.13, or not enabled at boot)."""
+    """The kernel's Landlock version; 0 if it is missing (older than 5.13) or disabled at boot."""
     version = _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(_VERSION_FLAG))
     return max(version, 0)
 
 
 def restrict(readable: Iterable[str]) -> None:
-    """Deny all of the file system but reading beneath `readable` (paths that are not there are skipped).
+    """Deny all access to the file system except reading beneath `readable`; missing paths are skipped.
 
-    Holds for the calling thread and those it starts: call it while there is only one. Raises OSError.
+    Applies to the calling thread and the threads that it starts. Raises OSError.
     """
     version = abi()
     handled = (1 << _RIGHTS[min(version, 5)]) - 1

@@ -48,7 +48,7 @@ def supported() -> bool:
 
 
 def install(device_control: bool = False) -> None:
-    """Filter every thread of this process for good. Needs no_new_privs. Raises OSError."""
+    """Install the filter for all threads of this process. Needs no_new_privs. Raises OSError."""
     program = build(platform.machine(), os.getpid(), device_control)
     libc = ctypes.CDLL(None, use_errno=True)
     number = ctypes.c_long(_SECCOMP_NUMBER[platform.machine()])
@@ -60,9 +60,9 @@ def install(device_control: bool = False) -> None:
 
 
 def build(machine: str, pid: int, device_control: bool = False) -> bytes:
-    """The program for `machine` (x86_64 or aarch64) and the process `pid`: 8 bytes an instruction.
+    """The program for `machine` (x86_64 or aarch64) and the process `pid`, 8 bytes per instruction.
 
-    `device_control` leaves out the checks on `ioctl` and on opening for writing, for a GPU's driver.
+    `device_control` omits the checks on `ioctl` and on opening for writing, for a GPU's driver.
     """
     column = MACHINES.index(machine)
     code = [
@@ -89,7 +89,7 @@ def build(machine: str, pid: int, device_control: bool = False) -> bytes:
 
 
 def _check(check: Check, pid: int) -> list[bytes]:
-    """Instructions that fall through when the argument passes, and return EPERM when it does not."""
+    """Instructions that fall through if the argument passes the check, else return EPERM."""
     values = (pid,) if check is OWN_PROCESS else check.values
     low = 16 + 8 * check.argument  # little-endian on both machines
     code = [_op(_LOAD, low)]

@@ -1,8 +1,8 @@
-"""What a candidate's process may ask of the kernel once it is jailed: an allow-list with conditions on arguments.
+"""The system calls of a jailed process: an allow-list with conditions on arguments.
 
-Everything else fails with EPERM, so that Python raises PermissionError and the candidate's own line is reported.
-Numbers are per architecture (None: the architecture has no such call). The list is what CPython, glibc and torch on
-the CPU use to compute, to start threads of their own process, and to read files (which ones is Landlock's matter).
+All other calls fail with EPERM, which Python raises as PermissionError in the candidate's own line. Numbers are per
+architecture (None: no such call). The list is what CPython, glibc and torch on the CPU use to compute, to start
+threads, and to read files, which Landlock restricts.
 """
 
 from dataclasses import dataclass
@@ -109,22 +109,22 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
 CHECKED: dict[str, tuple[tuple[int | None, int | None], tuple[Check, ...]]] = {
     # Threads of this process, never a new process or namespace.
     "clone": ((56, 220), (Check(0, (CLONE_THREAD,), CLONE_THREAD), Check(0, (0,), CLONE_NEW_NAMESPACES))),
-    # Reading only, whatever the file system would allow.
+    # Reading only, whatever the file system allows.
     "open": ((2, None), (Check(1, (0,), O_WRITING),)),
     "openat": ((257, 56), (Check(2, (0,), O_WRITING),)),
-    # FIOSETOWN and F_SETOWN would have the kernel send signals to others; TIOCSTI types into the user's terminal.
+    # FIOSETOWN and F_SETOWN let the kernel send signals to other processes; TIOCSTI types into the user's terminal.
     "ioctl": ((16, 29), (Check(1, TERMINAL_IOCTLS),)),
     "fcntl": ((72, 25), (Check(1, FCNTL_COMMANDS),)),
     "prctl": ((157, 167), (Check(0, PRCTL_OPTIONS),)),
     "arch_prctl": ((158, None), (Check(0, ARCH_PRCTL_OPTIONS),)),
-    # abort() signals its own process; anyone else's is out of reach.
+    # abort() signals its own process; other processes are excluded.
     "tgkill": ((234, 131), (OWN_PROCESS,)),
-    # Reading one's own limits, not setting those of another process of the same user.
+    # Reading its own limits only.
     "prlimit64": ((302, 261), (Check(0, (0,)), Check(2, (0,), whole=True))),
 }
 
 DEVICE_CALLS = frozenset({"ioctl", "open", "openat"})
-"""Unchecked where a GPU's driver needs them: only inside a container."""
+"""Unchecked for a GPU's driver, in containers only."""
 
-# The argument block of these is in memory, where a filter cannot look: glibc falls back to clone and openat.
+# Their arguments are in memory, which a filter cannot read: glibc falls back to clone and openat.
 NOT_IMPLEMENTED: dict[str, tuple[int | None, int | None]] = {"clone3": (435, 435), "openat2": (437, 437)}

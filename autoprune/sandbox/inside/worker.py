@@ -1,7 +1,7 @@
-"""The process that runs one candidate, the same for `local` and `docker`: warm up, wait, shut in, load, score.
+"""The process that runs one candidate, for `local` and `docker`: warm up, wait, enter the jail, load, score.
 
-Until the jail is shut only this project's code and torch run here. From then on everything in this process is the
-candidate's, this loop included: nothing that it sends is believed by the other side without a check.
+Until it enters the jail, only trusted code runs here. Afterwards the candidate controls everything in this process, so
+the trusted side validates all messages.
 
 `local` forks it from a warm process (zygote.py); a container runs `python -m autoprune.sandbox.inside.worker SOCKET`.
 """
@@ -32,7 +32,7 @@ from autoprune.sandbox.score_buffer import PLACES
 
 
 class BoundedText(TextIOWrapper):
-    """What `print` writes to: after `limit` characters it drops the rest, so that chatty candidates do not fail."""
+    """Standard output, which silently drops everything after `limit` bytes, so that verbose candidates do not fail."""
 
     def __init__(self, descriptor: int, limit: int) -> None:
         super().__init__(
@@ -48,7 +48,7 @@ class BoundedText(TextIOWrapper):
 
 
 def serve(channel: socket.socket, readable: Iterable[str]) -> None:
-    """Wait for a candidate, then answer questions about it until the other side hangs up."""
+    """Wait for a candidate, then answer questions on it until the other side closes the channel."""
 
     def answer(question: dict[str, Any], **content: Any) -> None:
         data = protocol.encode({"id": question["id"], **content})
@@ -69,13 +69,13 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
     os.close(slot)
     device = "cuda" if opening["gpu"] else "cpu"
     if device == "cpu" and bundle.dtype == torch.bfloat16 and _has_tiles():
-        # The weights have no more digits, and products take a third of the time.
+        # The weights have no more digits than bfloat16, in which products take a third of the time.
         torch.set_float32_matmul_precision("medium")
-    torch.zeros(1, device=device)  # the driver's files are opened, and its threads started, before the jail is shut
+    torch.zeros(1, device=device)  # opens the driver's files and starts its threads before the jail
     limits = jail.Limits(opening["memory_bytes"], opening["output_bytes"], opening["processor_seconds"])
     jail.shut(limits, readable, need_landlock=opening["need_landlock"], gpu=opening["gpu"])
 
-    held = _scattered(opening["scatter"])  # noqa: F841  kept until the end, and the addresses with it
+    padding = _scattered(opening["scatter"])  # noqa: F841  keeps the memory layout
     source = opening["source"]
     question: dict[str, Any] = opening
     stage, where = "load", ""
@@ -87,7 +87,7 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
                 answer(question, group=candidate.group, unit=candidate.unit, allocate=candidate.has_allocate)
             elif question["do"] == "score":
                 stage = "score"
-                with one_thread():  # for plain copies waking others costs more than it saves
+                with one_thread():  # for copies, waking other threads costs more than it gains
                     view = _on(device, bundle.view(question["layer"], question["sparsity"], question["pattern"]))
                 where = f"layer {question['layer']}, weight {list(view.weight.shape)}"
                 before = time.perf_counter(), time.process_time()
@@ -116,7 +116,7 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
 
 
 def receive_with_descriptors(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """A message and the descriptors that came with its first bytes. Raises EOFError at the end of the stream."""
+    """A message and the descriptors that were sent with it. Raises EOFError at the end of the stream."""
     first, descriptors, _, _ = socket.recv_fds(channel, protocol.HEADER.size, 8)
     pieces = [first]
 
@@ -127,15 +127,15 @@ def receive_with_descriptors(channel: socket.socket) -> tuple[dict[str, Any], li
 
 
 def _scattered(seed: int) -> list[bytes | bytearray]:
-    """Objects of all small sizes in random numbers, and a large one: forks of one process have one layout of memory,
-    and a score that depends on addresses would be the same in all of them."""
+    """Objects that randomise the memory layout. Otherwise all forks of one process would have the same layout, and
+    scores that depend on addresses would seem repeatable."""
     chance = random.Random(seed)
     small = [bytes(size) for size in range(2, 480, 16) for _ in range(chance.randrange(128))]
     return [*small, bytearray(chance.randrange(1 << 20))]
 
 
 def _has_tiles() -> bool:
-    """Whether the processor multiplies matrices of bfloat16 in hardware (AMX); others are slower in it."""
+    """Whether the processor has bfloat16 matrix products in hardware (AMX); otherwise bfloat16 is slower."""
     return b" amx_bf16" in Path("/proc/cpuinfo").read_bytes()
 
 
@@ -159,5 +159,5 @@ def _redirect_output(descriptor: int, limit: int) -> TextIO:
 if __name__ == "__main__":
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(sys.argv[1])
-    forget_peak()  # what importing torch took is not the candidate's
+    forget_peak()  # excludes the memory of importing torch
     serve(connection, readable_paths())

@@ -1,6 +1,6 @@
-"""The warm process of the sandbox `local`: it imports torch once, and every candidate gets a fork of it.
+"""The warm process of the sandbox `local`, which imports torch once and is forked for every candidate.
 
-It never runs a candidate's code and has one thread. It answers on its control socket:
+It has one thread and never runs a candidate's code. Requests on its control socket:
 
     {"do": "fork", "id"} with one descriptor, the worker's channel  ->  {"id", "pid"}
     {"do": "reap", "id", "pid"} of a process that has ended         ->  {"id", "status"}
@@ -23,13 +23,13 @@ from autoprune.sandbox.paths import readable_paths
 
 
 def answer_requests(control: socket.socket) -> None:
-    """Fork and reap until the other side hangs up."""
-    # Not at the top: a search may be killed while torch is imported, and this process must know by then.
+    """Fork and reap until the other side closes the socket."""
+    # Imports torch, so only after `die_with_parent`: the search may be killed meanwhile.
     from autoprune.sandbox.inside.worker import receive_with_descriptors, serve
 
     serve_candidate = functools.partial(serve, readable=readable_paths())
     gc.collect()
-    gc.freeze()  # what is here now stays shared between all forks
+    gc.freeze()  # keeps existing objects shared between all forks
     control.sendall(protocol.encode({"id": 0, "ready": True}))
     while True:
         try:

@@ -16,7 +16,7 @@ from autoprune.cli.run_data import placed_candidates, reasoning_graph, spending_
 from autoprune.report.html.document import LIMIT, report
 from autoprune.report.html.material import Material
 from autoprune.report.html.reasoning import placed
-from autoprune.report.html.safe import as_json, cut, number, shareable, without_folders
+from autoprune.report.html.safe import cut, escaped, number, shareable, to_json, without_folders
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from tests.report.html.made_up import HOSTILE, MadeUp
@@ -57,7 +57,7 @@ def test_two_hundred_candidates_are_all_there_whole_and_below_8_megabytes(made_u
 def test_two_hundred_candidates_of_long_texts_stay_below_8_megabytes_and_say_what_is_cut(made_up):
     data = made_up(200, said="<" * 30_000).data
     assert data["longest"] < 20_000
-    assert len(as_json(data).encode()) <= LIMIT
+    assert len(escaped(to_json(data)).encode()) <= LIMIT
     idea = dict(data["candidates"]["all"][0]["thought"])["idea"]
     assert idea.endswith(f"[cut: {data['longest']:,} of 30,000 characters are shown]")
 
@@ -80,7 +80,7 @@ def test_hostile_text_is_text_everywhere(made_up):
 def test_five_megabytes_of_output_are_cut(made_up):
     data = made_up(2, said=HOSTILE + "x" * 5_000_000).data
     assert "characters are shown]" in data["candidates"]["all"][0]["diagnostics"]
-    assert len(as_json(data)) < 1_000_000
+    assert len(escaped(to_json(data))) < 1_000_000
 
 
 def test_a_page_lets_its_own_scripts_run_and_nothing_be_fetched(made_up):
@@ -189,7 +189,7 @@ def test_whatever_a_strong_model_writes_the_page_is_bounded_and_markup_is_text(s
     assert page.tags.count("script") == 3
     assert not set(page.tags) & {"img", "b", "svg", "iframe"}
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", page.text.partition("JavaScript; the tables do not")[2])
-    assert len(as_json(page.data).encode()) < 1_000_000
+    assert len(escaped(to_json(page.data)).encode()) < 1_000_000
     assert sum(map(len, candidate_of(page, best)["reasoning"])) <= 20_100
     told = page.text.partition("What was found")[2].partition("Course of the search")[0]
     assert len(told) < 2000
@@ -230,7 +230,7 @@ def test_a_thought_stands_right_of_what_it_came_from_and_no_two_at_one_place():
 
 
 def test_json_cannot_end_its_element():
-    text = as_json({"a": "</script><!--<script>&\u2028\u2029é"})
+    text = escaped(to_json({"a": "</script><!--<script>&\u2028\u2029é"}))
     assert not re.search("[<>&\u2028\u2029]", text)
     assert json.loads(text) == {"a": "</script><!--<script>&\u2028\u2029é"}
 

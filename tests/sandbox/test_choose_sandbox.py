@@ -7,7 +7,7 @@ import pytest
 from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.sandbox import engine
-from autoprune.sandbox.choose import make_sandbox
+from autoprune.sandbox.choose_sandbox import make_sandbox
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""From settings to a sandbox. There is no unsandboxed choice."""
+"""Choosing a sandbox by the settings. Candidates never run without one."""
 
 import logging
 
@@ -11,10 +11,10 @@ logger = logging.getLogger(__name__)
 
 
 def make_sandbox(settings: SandboxSettings) -> Sandbox:
-    """The sandbox that the settings ask for; one log line says which and why.
+    """Create the configured sandbox and log the choice.
 
-    `auto` takes docker when an engine answers, else local. Raises SandboxUnavailable when the machine lacks what the
-    chosen one needs, AutoPruneError when its image cannot be made.
+    `auto` is docker if an engine answers, else local. Raises SandboxUnavailable if the machine does not support the
+    sandbox, AutoPruneError if its image cannot be built.
     """
     if settings.engine == "local":
         return _local(settings, "asked for")

@@ -7,18 +7,16 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
+from autoprune.config_agents import AgentSettings, ApprovalPolicy, LLMSettings
 from autoprune.config_migration import log_move, migrated, migrated_setting
 from autoprune.config_sections import (
     HUGE,
     AdvancedSettings,
-    AgentSettings,
     AllocationSettings,
-    ApprovalPolicy,
     BaselineSettings,
     ConfirmationSettings,
     DataSettings,
     ExecutorSettings,
-    LLMSettings,
     SandboxSettings,
     SearchSettings,
     Settings,

@@ -1,22 +1,17 @@
 """The groups of settings, each with its defaults, bounds and descriptions."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoprune.config_values import (
     FROM_STATISTICS,
     SWAP_ROUNDS,
-    Address,
     Allocation,
     Allocations,
     BosSetting,
     ExecutorKind,
-    Operator,
-    Operators,
     Patterns,
-    Profile,
-    Provider,
     Refinements,
     SandboxEngine,
     Scores,
@@ -116,119 +111,6 @@ class ExecutorSettings(Settings):
     )
 
 
-class RoleSettings(Settings):
-    """Settings of one agent's chat model that differ from `llm`."""
-
-    model: str | None = Field(None, description="model name or GGUF file")
-    base_url: Address | None = Field(None, description="an OpenAI-compatible endpoint, beside a local model too")
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(None, description="sampling temperature")
-    max_reply_tokens: Positive | None = Field(None, description="longest reply in tokens")
-
-
-Role = Literal["proposer", "critic", "analyst"]
-
-
-class ChatSettings(Settings):
-    """The chat model of one agent."""
-
-    provider: Provider = Field(
-        "auto",
-        description="self: the target itself, from the GGUF file of its weights; replay: the replies of a recording",
-    )
-    model: str | None = Field(None, description="openai: model name; local, self: GGUF file")
-    base_url: Address | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
-    temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.8, description="sampling temperature")
-    profile: Literal["auto", Profile] = Field(
-        "auto",
-        description="the prompts: strong for a model that can design a whole algorithm, small for one that needs "
-        "step-by-step guidance; auto: strong for an endpoint, small for a model on this machine",
-    )
-    max_reply_tokens: Positive | None = Field(
-        None, description="longest reply in tokens; default: 700 with the small profile, 16384 with the strong one"
-    )
-    timeout: Annotated[float, Field(gt=0)] | None = Field(
-        None,
-        description="seconds for one reply; of a reply that streams, seconds without a token; default: 120 with the "
-        "small profile, 600 with the strong one",
-    )
-    retries: Annotated[int, Field(ge=0)] = Field(4, description="tries again on 429, 5xx, time-outs")
-    context: Positive = Field(8192, description="local: context length in tokens")
-    threads: Annotated[int, Field(ge=0)] = Field(0, description="local: CPU threads; 0 = all")
-    record: bool = Field(False, description="keep every request and reply in the run's recording.jsonl")
-    recording: str | None = Field(
-        None, description="replay: the file to play, or a recording of this installation by name"
-    )
-
-    @property
-    def reply_tokens(self) -> int:
-        """Maximum length of a reply in tokens."""
-        return self.max_reply_tokens or (16384 if self.profile == "strong" else 700)
-
-    @property
-    def reply_seconds(self) -> float:
-        """Timeout of a reply, or between tokens of one that streams, in seconds."""
-        return self.timeout or (600.0 if self.profile == "strong" else 120.0)
-
-
-def _with_own(roles: dict[Role, RoleSettings]) -> dict[Role, RoleSettings]:
-    """The roles with settings of their own, in a fixed order."""
-    return {role: roles[role] for role in get_args(Role) if roles.get(role, RoleSettings()) != RoleSettings()}
-
-
-class LLMSettings(ChatSettings):
-    """The chat models. API keys are read from the environment (OPENAI_API_KEY), never from a file."""
-
-    roles: Annotated[dict[Role, RoleSettings], AfterValidator(_with_own)] = Field(
-        {},
-        description="single agents' own model, base_url, temperature, max_reply_tokens: `llm.roles.critic.model=...`",
-    )
-
-    def of_role(self, role: Role) -> RoleSettings:
-        """The agent's own settings."""
-        return self.roles.get(role, RoleSettings())
-
-    def for_role(self, role: Role) -> ChatSettings:
-        """The complete settings of an agent's chat model, which are equal for agents that can share one."""
-        common = {name: getattr(self, name) for name in ChatSettings.model_fields}
-        return ChatSettings(**common | self.of_role(role).model_dump(exclude_none=True))
-
-
-def _switch(value: Any) -> Any:
-    """Convert booleans, as which YAML reads on and off."""
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-
-
-class AgentSettings(Settings):
-    """The proposer, the critic and the analyst."""
-
-    critic: Literal["auto", "llm", "rules"] = Field(
-        "auto", description="who reviews candidates before they run; auto: the chat model, where there is one"
-    )
-    analyst: Literal["auto", "llm", "rules"] = Field(
-        "auto", description="who draws a lesson from each generation; auto: the chat model, where there is one"
-    )
-    symbolic_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.25, description="share of proposals made by the symbolic engine beside an LLM"
-    )
-    tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
-        "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
-    )
-    gcot: Literal["full", "flat", "none", "no-credit"] = Field(
-        "full",
-        description="what of the reasoning graph the proposer sees; flat: only the parents and their measurements; "
-        "no-credit: as full, but paths are not weighed by what came of them",
-    )
-    parents: Literal["rank", "random", "map"] = Field(
-        "rank", description="how parents are drawn; map: the best of a kind of candidate, each kind as often"
-    )
-    operators: Operators | None = Field(
-        None, description=f"operators that may be drawn ({', '.join(get_args(Operator))}); default: all"
-    )
-    sections: Literal["bandit", "all"] = Field(
-        "bandit", description="parts of the proposer's prompt: those that pay off in this run, or all"
-    )
-
-
 class SearchSettings(Settings):
     """Limits of the search. The first one that is reached ends the run."""
 
@@ -310,31 +192,3 @@ class AdvancedSettings(Settings):
         description="whether the symbolic engine's share comes first, as far as it fills a generation; default: beside "
         "a model on this machine, which may need minutes for its first proposal",
     )
-
-
-Ruling = Literal["approve", "reject", "ask"]
-"""What a rule may say about a candidate."""
-Answer = Literal["approve", "modify", "reject"]
-"""What a person may say."""
-
-
-class ApprovalRule(Settings):
-    """One rule of an approval policy, which applies to a candidate if all its conditions hold."""
-
-    findings: Literal["none", "any", "warning", "error"] | None = Field(
-        None, description="what the source screen found"
-    )
-    imports: list[str] | None = Field(None, description="the source imports one of these modules")
-    operators: list[str] | None = Field(None, description="it was made by one of these operators")
-    engines: list[str] | None = Field(None, description="it was proposed by one of these: llm, symbolic")
-    expensive: bool | None = Field(None, description="whether it needs the gradient or the Hessian (time, memory)")
-    longer_than: Annotated[int, Field(ge=0)] | None = Field(None, description="its source has more bytes")
-    decision: Ruling
-    comment: str = Field("", description="with reject: a comment for the proposer")
-
-
-class ApprovalPolicy(Settings):
-    """For `approval: file`: the first rule that applies decides; without one, `otherwise` does."""
-
-    rules: list[ApprovalRule] = []
-    otherwise: Ruling = "ask"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from autoprune.config_sections import AgentSettings
+from autoprune.config_agents import AgentSettings
 from autoprune.llm.recorded_settings import target_name
 from autoprune.llm.tools import Tool, Toolbox
 from autoprune.measuring.workbench import Workbench

@@ -11,7 +11,7 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.options import Run
-from autoprune.config_sections import Answer
+from autoprune.config_agents import Answer
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
 from autoprune.runs.directory import RunDirectory, full_hash

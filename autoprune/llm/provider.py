@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args
 
-from autoprune.config_sections import ChatSettings, LLMSettings, Role
+from autoprune.config_agents import ChatSettings, LLMSettings, Role
 from autoprune.config_values import ChatProvider, Profile, check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
 from autoprune.llm.own_weights import OwnWeights, find_model, own_weights

@@ -17,7 +17,7 @@ from typing import IO, Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from autoprune.config_sections import LLMSettings
+from autoprune.config_agents import LLMSettings
 from autoprune.errors import UsageError
 from autoprune.llm.parse import clean
 from autoprune.llm.reply import Turn

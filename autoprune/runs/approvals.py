@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Engine, Table, select
 
-from autoprune.config_sections import Answer
+from autoprune.config_agents import Answer
 from autoprune.config_values import Approval
 from autoprune.runs import tables
 from autoprune.runs.tables import ORDER, insert_into

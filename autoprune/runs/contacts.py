@@ -14,7 +14,7 @@ from shlex import quote
 import platformdirs
 
 from autoprune.config import Config
-from autoprune.config_sections import LLMSettings
+from autoprune.config_agents import LLMSettings
 from autoprune.downloads import user_dir
 from autoprune.errors import UsageError
 

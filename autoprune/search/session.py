@@ -21,7 +21,7 @@ from autoprune.agents.siblings import Siblings
 from autoprune.agents.strong_proposer import StrongProposer
 from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.config import Config
-from autoprune.config_sections import AgentSettings
+from autoprune.config_agents import AgentSettings
 from autoprune.errors import RunPaused
 from autoprune.llm.client import Chat
 from autoprune.llm.provider import Choice, open_chats

@@ -6,7 +6,7 @@ import pytest
 
 from autoprune.agents.approval import rule_on
 from autoprune.config import load_config
-from autoprune.config_sections import ApprovalPolicy
+from autoprune.config_agents import ApprovalPolicy
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.gcot.graph import GCoT
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch

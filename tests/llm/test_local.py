@@ -10,7 +10,7 @@ import psutil
 import pytest
 from pydantic import BaseModel
 
-from autoprune.config_sections import LLMSettings
+from autoprune.config_agents import LLMSettings
 from autoprune.errors import ChatError
 from autoprune.llm.local import LocalServer, usable_cores
 from autoprune.llm.own_weights import find_model

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from autoprune.config_sections import LLMSettings
+from autoprune.config_agents import LLMSettings
 from autoprune.errors import UsageError
 from autoprune.llm import provider
 from autoprune.llm.own_weights import NOT_COMPARED, SAME, SAME_SIZES, own_weights

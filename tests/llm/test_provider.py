@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from autoprune.config_sections import LLMSettings
+from autoprune.config_agents import LLMSettings
 from autoprune.errors import ChatError, UsageError
 from autoprune.llm import provider
 from autoprune.llm.endpoint import is_loopback

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from autoprune.config import Config, load_config
-from autoprune.config_sections import LLMSettings
+from autoprune.config_agents import LLMSettings
 from autoprune.errors import UsageError
 from autoprune.llm.recorded_settings import decisive, defaults, target_name
 from autoprune.llm.recorder import Recorder, header_of

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autoprune.config import Config
-from autoprune.config_sections import LLMSettings
+from autoprune.config_agents import LLMSettings
 from autoprune.errors import BudgetSpent, UsageError
 from autoprune.llm.client import Chat
 from autoprune.llm.provider import Choice, choose_llm, open_chats

@@ -4,8 +4,8 @@ gradient; density by role and depth, the first two and the last two blocks spare
 
 Found by autoprune 0.1.0 in the run of the recording smollm2-135m-70: candidate g9.c2, 95cde74db8932540 (operator allocation,
 engine llm).
-Perplexity on smollm2-135m at sparsity 0.7, report split: 40.79 (1 calibration seed); best
-baseline: wanda+swaps+atp tuned, 67.38 (-39.5 %, 95 % interval -42.8 to -34.5 %: better).
+Perplexity on smollm2-135m at sparsity 0.7, report split: 40.88 (3 calibration seeds); best
+baseline: wanda+swaps+atp tuned, 69.40 (-41.1 %, 95 % interval -44.4 to -36.6 %: better).
 Lineage and confirmation: swaps_and_transfers.md
 """
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.online import OnlineBudget
 from autoprune.evaluation.prune import Method, Scored, Scorer, prune_blocks
-from autoprune.models.blocks import watch_inputs
 from autoprune.models.bundle import Bundle
 from autoprune.models.gradients import collect_gradients
 from autoprune.models.observed import Observed
@@ -23,6 +22,7 @@ from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.scores import SCORES, Score
 from tests.architectures.families import COMMON, VOCABULARY, tiny
 from tests.conftest import save_tokenizer
+from tests.models.layer_inputs import layer_inputs
 
 WINDOWS = torch.randint(3, VOCABULARY, (4, 16), generator=torch.Generator().manual_seed(1))
 
@@ -73,15 +73,7 @@ def prune_for_good(target: Target, score: str, share: float, method: Method, seq
 
 def block_inputs(target: Target, block: int) -> dict[str, Tensor]:
     """What the layers of a block are given in whole forward passes of the model as it is."""
-    seen: dict[str, list[Tensor]] = {}
-    layers = [layer for layer in target.prunable if layer.info.block == block]
-    handles = watch_inputs(layers, lambda info, inputs: seen.setdefault(info.name, []).append(inputs.clone()))
-    with torch.inference_mode():
-        for window in WINDOWS:
-            target.model(window.unsqueeze(0), use_cache=False)
-    for handle in handles:
-        handle.remove()
-    return {name: torch.cat(parts).double() for name, parts in seen.items()}
+    return layer_inputs(target, [layer for layer in target.prunable if layer.info.block == block], WINDOWS)
 
 
 def wanda_row_by_row(weight: Tensor, x: Tensor, zeros: int) -> Tensor:

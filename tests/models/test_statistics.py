@@ -15,9 +15,9 @@ from autoprune.models.statistics import (
 )
 from autoprune.models.target import Target
 from autoprune.models.walk import walk
-from autoprune.pruning.layers import LayerInfo
 from tests.architectures.families import COMMON, VOCABULARY, tiny
 from tests.models.checkpoints import edit_tensors, llama, load, saved
+from tests.models.layer_inputs import layer_inputs
 
 EMBEDDING = "model.embed_tokens.weight"
 WINDOWS = torch.randint(3, VOCABULARY, (4, 12), generator=torch.Generator().manual_seed(1))
@@ -28,18 +28,7 @@ def target_of(family: str) -> Target:
 
 
 def inputs_of(target: Target) -> dict[str, Tensor]:
-    seen: dict[str, list[Tensor]] = {}
-
-    def see(info: LayerInfo, inputs: Tensor) -> None:
-        seen.setdefault(info.name, []).append(inputs.clone())
-
-    handles = watch_inputs(target.prunable, see)
-    with torch.inference_mode():
-        for window in WINDOWS:
-            target.model(window.unsqueeze(0), use_cache=False)
-    for handle in handles:
-        handle.remove()
-    return {name: torch.cat(parts).double() for name, parts in seen.items()}
+    return layer_inputs(target, target.prunable, WINDOWS)
 
 
 @pytest.mark.parametrize("family", COMMON)

@@ -23,7 +23,7 @@ from autoprune.config_sections import (
     Share,
 )
 from autoprune.config_values import Approval, Dtype, MaybeDatabase, Offload
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, message_of
 from autoprune.text_files import read_text_file
 from autoprune.yaml_text import LARGEST, read_yaml
 
@@ -126,7 +126,7 @@ def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     try:
         tree = read_yaml(read_text_file(path, what, most=4 * LARGEST + 1))  # a character has up to four bytes
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is not YAML: {message_of(error)}") from None
     except ValueError as error:
         raise UsageError(f"{what} {path} cannot be used: it {error}") from None
     if tree is None:

@@ -1,12 +1,11 @@
 """Migration of settings from former keys, in files of settings, run directories, recordings and `key=value` words.
 
-A setting that has become a constant is dropped if it has the constant's value. With another value, a file or word is
-rejected, and a run can be read but not resumed.
+A setting that has become a constant is dropped if it has the constant's value. With another value, a file, word or
+recording is rejected, and a run can be read but not resumed.
 """
 
 import logging
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from autoprune.errors import UsageError
@@ -96,25 +95,31 @@ def migrated_setting(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-@cache
 def log_move(key: str) -> None:
-    """Log the present key of a moved one, once."""
+    """Log the present key of a moved one."""
     if key in MOVED:
         logger.warning("%s is %s now", key, MOVED[key])
 
 
 def _name_preset(tree: dict[str, Any]) -> None:
-    """Migrate SDSA's preset `paper` without other constants to the allocation sdsa-paper."""
+    """Name the allocation that candidates had under SDSA's former preset `paper`, for runs that are read.
+
+    The preset remains a problem, since it changed the SDSA of baselines, too.
+    """
     allocation = tree.get("allocation")
     if not isinstance(allocation, dict) or allocation.get("preset") != "paper":
         return
     changed = allocation.get("tune") or any(allocation.get(key) is not None for key in ("kappa", "tau", "delta"))
     if allocation.get("name", "sdsa") == "sdsa" and not changed:
-        allocation |= {"name": "sdsa-paper", "preset": CONSTANTS["allocation.preset"]}
+        allocation["name"] = "sdsa-paper"
 
 
 def _problems(key: str, value: Any) -> list[str]:
     if value == CONSTANTS[key]:
         return []
-    instead = "allocation.name=sdsa-paper" if key == "allocation.preset" else f"it is always {CONSTANTS[key]}"
+    instead = (
+        "the allocation sdsa-paper has its constants"
+        if key == "allocation.preset"
+        else f"it is always {CONSTANTS[key]}"
+    )
     return [f"{key}={' '.join(str(value).split())[:SAID]} is no setting any more; {instead}"]

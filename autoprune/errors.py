@@ -74,6 +74,11 @@ def _restored(kind: type[CandidateFailure], words: tuple[Any, ...], facts: dict[
     return failure
 
 
+def message_of(error: BaseException | None) -> str:
+    """The whole message of an error on one line."""
+    return " ".join(str(error).split())
+
+
 def first_line(error: BaseException, longest: int = 300) -> str:
     """The first line of another library's error message, or the name of its type where it has none."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:longest]

@@ -22,7 +22,10 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def log_to(show: Callable[[str], object]) -> Iterator[None]:
-    """Within this context, call `show` with every log line of the package of at least INFO. Also a decorator."""
+    """Within this context, call `show` with every log line of the package of at least INFO. Also a decorator.
+
+    For the lines of all threads of the process; contexts may nest, but not overlap otherwise.
+    """
     package, handler = logging.getLogger("autoprune"), _Lines(show)
     level = package.level
     package.setLevel(min(level or logging.INFO, logging.INFO))

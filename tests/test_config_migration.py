@@ -6,7 +6,7 @@ import yaml
 from autoprune.agents.lookups import TOOL_ROUNDS
 from autoprune.agents.population import ELITE
 from autoprune.config import Config, flat_settings, load_config
-from autoprune.config_migration import CONSTANTS, MOVED, log_move, migrated
+from autoprune.config_migration import CONSTANTS, MOVED, migrated
 from autoprune.config_sections import Settings
 from autoprune.errors import UsageError
 from autoprune.evaluation.racing import ERROR_RATE
@@ -191,7 +191,6 @@ def test_an_old_run_is_read_and_continued_as_one_of_today(run):
 
 
 def test_a_word_with_a_former_key_counts_and_says_once_which_key_it_is_now(caplog):
-    log_move.cache_clear()
     for _ in range(2):
         assert load_config(None, ["search.finalists=4"]).confirmation.finalists == 4
     assert caplog.messages == ["search.finalists is confirmation.finalists now"]
@@ -210,7 +209,7 @@ def test_a_former_key_with_the_value_of_its_constant_changes_nothing(word):
 OTHER = [
     ("search", "elite", 5, "search.elite=5 is no setting any more; it is always 2"),
     ("llm", "port", 8080, "llm.port=8080 is no setting any more; it is always 0"),
-    ("allocation", "preset", "other", "allocation.preset=other is no setting any more; allocation.name=sdsa-paper"),
+    ("allocation", "preset", "other", "allocation.preset=other is no setting any more; the allocation sdsa-paper"),
 ]
 
 
@@ -242,21 +241,22 @@ def test_what_is_no_group_is_left_to_the_validation(tree):
         Config.model_validate(migrated(tree)[0])
 
 
-def test_the_preset_paper_is_the_allocation_sdsa_paper(tmp_path, run):
-    file = tmp_path / "mine.yaml"
-    file.write_text("allocation: {preset: paper}")
-    assert load_config(file).allocation.name == "sdsa-paper"
-    assert run(old(allocation__preset="paper")).settings()[0].allocation.name == "sdsa-paper"
+def test_a_run_under_the_preset_paper_is_read_as_sdsa_paper_and_not_continued(run):
+    """The preset changed the SDSA of baselines, too."""
+    directory = run(old(allocation__preset="paper"))
+    assert directory.settings()[0].allocation.name == "sdsa-paper"
+    with pytest.raises(UsageError, match="the allocation sdsa-paper has its constants"):
+        directory.check_continuable()
     setting = Setting("sdsa", "block", parameters(SDSA(compress=False)))
     units = [{"size": 10, "skewness": each} for each in (0.5, 1.0, 6.0)]
     assert made("sdsa-paper").densities(units, 0.6) == made(setting).densities(units, 0.6)
 
 
-@pytest.mark.parametrize("beside", ["kappa: 0.0", "tune: true", "name: owl"])
-def test_the_preset_paper_with_more_than_that_is_refused(tmp_path, beside):
+@pytest.mark.parametrize("beside", ["", ", kappa: 0.0", ", tune: true", ", name: owl"])
+def test_the_preset_paper_is_refused_and_names_the_allocation(tmp_path, beside):
     file = tmp_path / "mine.yaml"
-    file.write_text(f"allocation: {{preset: paper, {beside}}}")
-    with pytest.raises(UsageError, match=r"allocation\.preset=paper is no setting any more; allocation\.name=sdsa-pap"):
+    file.write_text(f"allocation: {{preset: paper{beside}}}")
+    with pytest.raises(UsageError, match=r"allocation\.preset=paper is no setting any more; the allocation sdsa-paper"):
         load_config(file)
 
 

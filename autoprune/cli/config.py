@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from autoprune.cli.common import print_json
+from autoprune.cli.common import print_json, say
 from autoprune.cli.parse import split
 from autoprune.config import load_config
 from autoprune.config_text import commented_yaml
+from autoprune.log import log_to
 from autoprune.secrets import masked
 
 
@@ -22,7 +23,8 @@ def config(
     """Print all settings with their descriptions, as a YAML file that `autoprune search` takes. Without arguments
     these are the defaults."""
     path, overrides = split(words or [])
-    settings = load_config(path, overrides)
+    with log_to(say):
+        settings = load_config(path, overrides)
     if as_json:
         print_json(settings.model_dump(mode="json"))
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from autoprune.cli.common import console, print_json
+from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import overrides
 from autoprune.cli.parse import split
 from autoprune.config import Config, load_config
@@ -47,7 +47,8 @@ def doctor(
     Exit 1 if no candidate can run here, or if the target does not fit.
     """
     path, settings = split(words or [])
-    config = load_config(path, settings + overrides(context.params))
+    with log_to(say):
+        config = load_config(path, settings + overrides(context.params))
     findings: dict[str, Any] = {
         **_machine(),
         **_packages(),

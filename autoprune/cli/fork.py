@@ -11,6 +11,7 @@ from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.run_data import look_over
 from autoprune.cli.search import work_on
 from autoprune.config import change_config
+from autoprune.log import log_to
 
 
 def fork(
@@ -36,7 +37,8 @@ def fork(
     """
     origin = open_run(run, trust)
     origin.check_continuable()
-    config = change_config(origin.settings()[0], words or [])
+    with log_to(say):
+        config = change_config(origin.settings()[0], words or [])
     confirm_named(origin, words or [])
     announce(origin, config, database_alone=False)
     from autoprune.search.fork import fork_run

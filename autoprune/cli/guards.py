@@ -82,7 +82,8 @@ def faults_explained(run: RunDirectory) -> Iterator[None]:
     """Raises CannotWrite when disk or database cannot be written any more."""
     from sqlalchemy.exc import DatabaseError
 
-    from autoprune.runs.postgres import driver_errors, one_line
+    from autoprune.errors import message_of
+    from autoprune.runs.postgres import driver_errors
 
     faults: tuple[type[Exception], ...] = (OSError, sqlite3.Error, DatabaseError, *driver_errors())
     try:
@@ -92,7 +93,7 @@ def faults_explained(run: RunDirectory) -> Iterator[None]:
             raise
         schema = None if isinstance(error, OSError) else run.schema()
         place = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
-        reason = error.strerror if isinstance(error, OSError) else one_line(getattr(error, "orig", error))
+        reason = error.strerror if isinstance(error, OSError) else message_of(getattr(error, "orig", error))
         remedy = "when it answers again" if schema else "make room, then"
         raise CannotWrite(
             f"{place} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from autoprune.cli.common import say
 from autoprune.config import Config, flat_settings, load_config
 from autoprune.errors import UsageError
+from autoprune.log import quiet
 from autoprune.models.gguf_files import KNOWN
 from autoprune.report.text import one_line
 
@@ -39,7 +40,8 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
         defaults_of_run["model"] = target
     try:
         defaults_of_run |= defaults(recording.header.settings)
-        recorded = load_config(path, words, defaults_of_run)
+        with quiet():  # `words` were read before
+            recorded = load_config(path, words, defaults_of_run)
     except UsageError as error:
         raise UsageError(f"the settings in the recording {recording.path} cannot be used: {error}") from None
     before, after = flat_settings(config), flat_settings(recorded)

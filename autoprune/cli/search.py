@@ -77,7 +77,8 @@ def search(
     """Search for a pruning algorithm: agents propose, criticise, run, measure and analyse candidates."""
     path, settings = split(words or [])
     settings += overrides(context.params)
-    config = as_recorded(load_config(path, settings), path, settings)
+    with log_to(say):
+        config = as_recorded(load_config(path, settings), path, settings)
     _check_second_model(config)
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, message_of
 from autoprune.evaluation.disjoint import sentence_key
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def rendered(chats: Sequence[Any], source: str, tokenizer: Any) -> list[str]:
         try:
             texts.append(tokenizer.apply_chat_template(messages, tokenize=False))
         except (TemplateError, ValueError, TypeError) as error:
-            failed, reason = failed + 1, " ".join(str(error).split())[:200]
+            failed, reason = failed + 1, message_of(error)[:200]
     if failed and not texts:
         raise UsageError(f"the tokenizer's chat template fits none of the chats of {source}: {reason}")
     if failed:

@@ -4,6 +4,7 @@ These have the model's embeddings, head and block shapes with random values, so 
 extrapolated linearly in the number of blocks, and of windows for passes.
 """
 
+import gc
 import time
 import timeit
 from collections.abc import Callable
@@ -152,4 +153,5 @@ def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCan
 
 
 def _shortest(work: Callable[[], object]) -> float:
-    return min(timeit.repeat(work, number=1, repeat=REPEATS))
+    # A real run collects garbage, too, without which memory on a device is not freed.
+    return min(timeit.repeat(work, setup=gc.enable, number=1, repeat=REPEATS))

@@ -50,7 +50,7 @@ def _of_table(path: Path, data: bytes, kind: str) -> Columns:
             parse = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",", newlines_in_values=True)
             table = csv.read_csv(buffer, parse_options=parse)
     except (pyarrow.ArrowException, OSError) as error:
-        raise UsageError(f"{path} is no {kind} file that can be read: {first_line(error, 200)}") from None
+        raise UsageError(f"{path} is no {kind} file that can be read: {first_line(error)}") from None
     return Columns(kinds_of(table.schema), lambda name: table[name].to_pylist())
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from autoprune.downloads import hub_answers
-from autoprune.errors import UsageError, first_line
+from autoprune.errors import UsageError, first_line, message_of
 from autoprune.models.checkpoint import check_complete, check_files, refuse_foreign_code, refuse_quantised
 from autoprune.models.gguf_files import KNOWN
 from autoprune.models.gguf_target import gguf_target, is_gguf_target
@@ -188,7 +188,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, EOFError | pickle.UnpicklingError):
         return "a .bin file of it is cut short, damaged, or holds more than tensors; code in it is never run"
     if isinstance(error, StrictDataclassError):
-        return f"its config.json is not valid: {' '.join(str(error).split())}"[:300]
+        return f"its config.json is not valid: {message_of(error)}"[:300]
     if isinstance(error, KeyError):
         return f"{error} is unknown"[:300]
     if "automatic conversion of the weights" in str(error):

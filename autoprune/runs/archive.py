@@ -18,13 +18,13 @@ from sqlalchemy import Engine, Table, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 
 from autoprune.config import Config
-from autoprune.errors import AutoPruneError, UsageError
+from autoprune.errors import AutoPruneError, UsageError, message_of
 from autoprune.runs import tables
 from autoprune.runs.approvals import Approvals
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.files import checked_database, unwritable
 from autoprune.runs.measurement import Measurement
-from autoprune.runs.postgres import Schema, driver, one_line
+from autoprune.runs.postgres import Schema, driver
 from autoprune.runs.tables import ORDER, insert_into, open_tables
 from autoprune.secrets import masked, masked_tree
 
@@ -101,8 +101,8 @@ class Archive:
             open_tables(self.engine, place)
         except DatabaseError as error:
             if unwritable(error.orig):
-                raise AutoPruneError(f"{place} cannot be written: {one_line(error.orig)}") from None
-            raise UsageError(f"{place} cannot be used as an archive: {one_line(error.orig)}") from None
+                raise AutoPruneError(f"{place} cannot be written: {message_of(error.orig)}") from None
+            raise UsageError(f"{place} cannot be used as an archive: {message_of(error.orig)}") from None
         self.approvals = Approvals(self.engine)
 
     @classmethod

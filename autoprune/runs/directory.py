@@ -23,11 +23,11 @@ import yaml
 
 from autoprune.config import Config
 from autoprune.config_migration import migrated
-from autoprune.errors import AutoPruneError, UsageError
+from autoprune.errors import AutoPruneError, UsageError, message_of
 from autoprune.runs.contacts import check, confirm, contacts
 from autoprune.runs.files import SIDE_FILES, open_file, read_bytes, write_atomically
 from autoprune.runs.format import FORMAT, refuse_newer
-from autoprune.runs.postgres import Schema, one_line
+from autoprune.runs.postgres import Schema
 from autoprune.yaml_text import read_yaml
 
 LOCK = "lock"
@@ -145,7 +145,7 @@ class RunDirectory:
             config, problems = migrated(tree["config"])
             return Config.model_validate(config), dict(tree["record"]), problems
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {one_line(error)}") from None
+            raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {message_of(error)}") from None
 
     def write_settings(self, config: Config, record: dict[str, Any]) -> None:
         """Write config.yaml atomically."""

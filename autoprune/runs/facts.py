@@ -7,9 +7,8 @@ additional fields, can be shown.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, message_of
 from autoprune.runs.directory import RunDirectory
-from autoprune.runs.postgres import one_line
 
 ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """Exceptions that unexpected types and values can raise."""
@@ -25,7 +24,7 @@ def reading_facts(run: RunDirectory) -> Iterator[None]:
     except UnicodeEncodeError:  # from a terminal that cannot show a character
         raise
     except (*ODD, SQLAlchemyError) as error:
-        reason = f"{type(error).__name__}: {one_line(getattr(error, 'orig', None) or error)[:100]}"
+        reason = f"{type(error).__name__}: {message_of(getattr(error, 'orig', None) or error)[:100]}"
         raise UsageError(
             f"{run.path} cannot be read as a run: its events or its archive hold what this program never writes "
             f"({reason})"

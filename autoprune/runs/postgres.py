@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from autoprune.config_values import Database
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, message_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -94,11 +94,6 @@ def driver_errors() -> tuple[type[Exception], ...]:
         return ()
 
 
-def one_line(error: BaseException | None) -> str:
-    """An error message without line breaks."""
-    return " ".join(str(error).split())
-
-
 def _connect(database: Database, **options: Any) -> "Connection[Any]":
     """A connection in autocommit mode, so that SET is not rolled back."""
     psycopg = driver()
@@ -115,6 +110,6 @@ def explained(database: Database) -> Iterator[None]:
     try:
         yield
     except driver_errors() as error:
-        reason = one_line(error)
+        reason = message_of(error)
         remedy = next((f"; {remedy}" for word, remedy in REMEDIES.items() if word in reason), "")
         raise UsageError(f"cannot use the database {database.url}: {reason}{remedy}") from None

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from autoprune.errors import SandboxUnavailable
+from autoprune.errors import SandboxUnavailable, message_of
 from autoprune.sandbox import leftovers, protocol
 from autoprune.sandbox.memory import Growth
 from autoprune.sandbox.session import DEATHS, readable, wait_until_ready
@@ -75,7 +75,7 @@ class DockerWorker:
         except (EOFError, TimeoutError, ConnectionError, protocol.ProtocolError) as error:
             raise SandboxUnavailable(f"the worker in the container did not start: {error}") from None
         except (docker.errors.DockerException, OSError) as error:
-            reason = " ".join(str(error).split())[:400]
+            reason = message_of(error)[:400]
             raise SandboxUnavailable(f"the engine did not start a container: {reason}") from None
         finally:
             shutil.rmtree(outer, ignore_errors=True)

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from autoprune.errors import AutoPruneError, UsageError
+from autoprune.errors import AutoPruneError, UsageError, message_of
 from autoprune.log import quiet
 from autoprune.sandbox.runtime import PYTHON_PATH, shared_libraries
 
@@ -40,7 +40,7 @@ def ensure_image(client: Any, name: str) -> Any:
     except docker.errors.ImageNotFound:
         stale = True
     except (docker.errors.DockerException, OSError) as error:
-        raise AutoPruneError(f"the engine does not answer: {' '.join(str(error).split())}") from None
+        raise AutoPruneError(f"the engine does not answer: {message_of(error)}") from None
     if stale:
         logger.info(f"making the image {name} from this machine's libraries (a second, once)")
         with quiet():
@@ -63,7 +63,7 @@ def build_image(client: Any, name: str, source: Literal["dockerfile", "host"] | 
             _drop(client, before)
         return built
     except docker.errors.DockerException as error:  # first, since some of these are OSErrors
-        raise AutoPruneError(f"the engine did not build {name}: {' '.join(str(error).split())}") from None
+        raise AutoPruneError(f"the engine did not build {name}: {message_of(error)}") from None
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or source}: {error.strerror or error}") from None
 
@@ -98,7 +98,7 @@ def _drop(client: Any, image: str) -> None:
     except docker.errors.ImageNotFound:  # the engine removed it together with its name
         return
     except docker.errors.APIError as error:
-        logger.warning(f"the image that had the name before is left: {' '.join(str(error).split())}")
+        logger.warning(f"the image that had the name before is left: {message_of(error)}")
 
 
 def _from_dockerfile(client: Any, name: str) -> str:

@@ -10,10 +10,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from autoprune.config import Config
-from autoprune.errors import AutoPruneError, UsageError
+from autoprune.errors import AutoPruneError, UsageError, message_of
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.files import checked_database, unwritable
-from autoprune.runs.postgres import INSTALL, Schema, explained, one_line
+from autoprune.runs.postgres import INSTALL, Schema, explained
 from autoprune.search.checkpoint_values import PlainValues
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "search"}}
@@ -46,7 +46,7 @@ def reading(run: RunDirectory) -> Iterator[None]:
     try:
         yield
     except (sqlite3.DatabaseError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(f"the checkpoints of {run.path} cannot be read: {one_line(error)[:200]}") from None
+        raise UsageError(f"the checkpoints of {run.path} cannot be read: {message_of(error)[:200]}") from None
 
 
 @contextmanager

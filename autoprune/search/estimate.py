@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -89,8 +89,9 @@ def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
 
 
 def _alike(one: Config, other: Config) -> bool:
-    groups = {"model", "data", "agents", "llm", "advanced"}
-    stored = [config.model_dump(mode="json", include=groups) for config in (one, other)]
+    agents = {"revisions", "veto", "symbolic_first"}
+    keys: dict[str, Any] = {"model": True, "data": True, "agents": True, "llm": True, "advanced": agents}
+    stored = [config.model_dump(mode="json", include=keys) for config in (one, other)]
     for settings in stored:
         settings["llm"]["provider"] = "auto"
     return stored[0] == stored[1]

@@ -39,9 +39,9 @@ def test_the_best_comes_with_its_densities_and_each_with_its_seconds_where_it_wa
     told = baseline_table([row("wanda+swaps+sdsa", 34.2, 14.6), row("wanda+uniform", 60.4, untuned=True)], LAYERS, 14.7)
     head, best, other = told.splitlines()
     assert "16 rounds of swaps" in head
-    assert best.startswith("- wanda+swaps+sdsa: 34.20, weighted reconstruction error 0.0300, masks in 15 s <- this is")
+    assert best.startswith("- wanda+swaps+sdsa: 34.20, weighted reconstruction error 0.03, masks in 15 s <- this is")
     assert "q 0.750/0.500/0.250, up 0.750/0.500/0.250" in best
-    assert other == "- wanda+uniform: 60.40 (untuned), weighted reconstruction error 0.0300"
+    assert other == "- wanda+uniform: 60.40 (untuned), weighted reconstruction error 0.03"
 
 
 def test_without_refined_baselines_nothing_is_said_of_swaps():

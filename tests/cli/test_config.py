@@ -61,6 +61,13 @@ def test_an_unknown_setting_is_refused_with_the_command_that_lists_them(here, co
     assert "unknown setting 'sparsty'; `autoprune config` lists them" in " ".join(done.stderr.split())
 
 
+@pytest.mark.parametrize(("command", "words", "code"), [("config", (), 0), ("search", ("sparsity=7",), 2)])
+def test_a_former_key_works_and_says_which_key_it_is_now(here, command, words, code):
+    done = here(command, "search.racing=false", *words)
+    assert done.returncode == code
+    assert "search.racing is advanced.racing now" in " ".join(done.stderr.split())
+
+
 def test_it_imports_nothing_heavy():
     code = (
         "import sys; from autoprune.cli.config import config; config([]); print(sorted({'torch'} & set(sys.modules)))"

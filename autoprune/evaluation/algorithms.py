@@ -46,7 +46,7 @@ class Scoring(Protocol):
 
 
 class Algorithm(Protocol):
-    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads (gradient, hessian)."""
+    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads."""
 
     @property
     def name(self) -> str: ...

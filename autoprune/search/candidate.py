@@ -25,7 +25,7 @@ from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
 
 KEPT = {
     *("perplexity", "partial_perplexity", "estimated_perplexity", "windows_measured", "cached", "sparsity", "zeros"),
-    *("worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
+    *("reconstruction", "worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
 }
 """Fields of the tool's report that are stored with the outcome, if they have a value."""
 

@@ -21,6 +21,7 @@ from autoprune.config_sections import SandboxSettings
 from autoprune.evaluation.bos import shown
 from autoprune.evaluation.density_effects import STEP, DensityEffect
 from autoprune.llm.recorded_settings import target_name
+from autoprune.measuring.parameter_tuning import WINDOWS
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.measurement import Measurement
@@ -46,7 +47,15 @@ class Briefing:
 
     def contract(self) -> str:
         """The candidate's contract, the target and the limits, in full."""
-        return render("strong/contract", target=self._target(), judged=self._judged(), allocation=self._allocation())
+        return render("strong/contract", **self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "target": self._target(),
+            "judged": self._judged(),
+            "allocation": self._allocation(),
+            "tuning": self._tuning(),
+        }
 
     def overview(self, before: int) -> Overview:
         """All candidates of the generations before `before`."""
@@ -155,6 +164,18 @@ class Briefing:
         """The allocation of candidates that do not define one."""
         settings = self.workbench.config.allocation
         return f"the allocation {settings.name}, by {settings.unit}"
+
+    def _tuning(self) -> str:
+        """What happens to the free parameters of a candidate."""
+        trials = self.workbench.config.advanced.parameter_trials
+        if not trials:
+            return "The middle of each range is taken."
+        return (
+            f"Before the candidate is measured, {trials} trials choose the values, fewer if they take longer than a "
+            "candidate may: those of the scores by the weighted reconstruction error on a few blocks at fixed "
+            f"densities, those that change what `allocate` returns by the loss on {WINDOWS} search windows. The values "
+            "replace the ranges in the source. The first trial has the middles of the ranges: put them at a good guess."
+        )
 
     def _judged(self) -> str:
         config = self.workbench.config

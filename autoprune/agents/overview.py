@@ -46,8 +46,9 @@ class Overview:
         expected = f"; expected {proposal.thought['expected']}" if proposal.thought.get("expected") else ""
         idea = _cut(str(proposal.thought.get("idea", "")) or "(no idea was given)", IDEA_CHARS)
         parts = [f"[{outcome.slot}] {self._result(outcome)}", f"{proposal.operator}{parents}{expected}: {idea}"]
-        errors = self._errors(outcome)
-        return "- " + ". ".join([*parts, *([errors] if errors else [])])
+        tuned = str(proposal.thought.get("tuned", ""))
+        facts = [self._errors(outcome), f"Tuned: {tuned}" if tuned else ""]
+        return "- " + ". ".join([*parts, *filter(None, facts)])
 
     def _result(self, outcome: Outcome) -> str:
         perplexity = outcome.data.get("perplexity")

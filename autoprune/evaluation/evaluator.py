@@ -80,7 +80,7 @@ def measure(
     sample = bench.sampled(split)  # first, since collecting its statistics does not count as time of the score
     order = sample.order() if sample else None
     with opened(bench, algorithm, recipe) as (source, zeros), bench.target.edited() as edits:
-        watch = MaskWatch(bench, unmeasured(bench, subject, split, 0), ladder)
+        watch = MaskWatch(bench, unmeasured(bench, subject, split, 0), ladder, zeros.zeros if zeros else None)
         try:
             seconds = _apply(bench, algorithm, source, recipe, zeros, edits, watch.see, advance, order, watch.check)
             count = _counted(bench, recipe, zeros)

@@ -134,6 +134,44 @@ def test_without_rounds_the_mask_is_as_it_was_and_shapes_that_do_not_fit_are_ref
             swaps(*wrong)
 
 
+@given(seed=SEEDS, share=st.sampled_from([0.25, 0.5, 0.75]), group=st.sampled_from(["row", "matrix"]))
+@settings(max_examples=40, deadline=None)
+def test_without_a_limit_of_rounds_no_single_swap_improves_a_row(seed, share, group):
+    weight, hessian, score = made_up(seed, inputs=12)
+    before = make_mask(score, weight, round(share * weight.numel()), group)
+    after = swaps(weight, before, hessian, None)
+    assert torch.equal(after.sum(1), before.sum(1))
+    assert no_worse(weight, hessian, before, after)
+    assert no_worse(weight, hessian, swaps(weight, before, hessian), after)
+    assert torch.equal(after, swaps(weight, before, hessian, None))
+    left = errors(weight, hessian, after)
+    for row in range(len(weight)):
+        assert best_single_swap(weight, hessian, after, row) >= left[row] * (1 - 1e-4) - 1e-4
+
+
+@given(seed=SEEDS, pattern=st.sampled_from([(2, 4), (1, 4), (3, 6)]))
+@settings(max_examples=40, deadline=None)
+def test_without_a_limit_no_swap_within_a_group_of_the_pattern_improves_a_row(seed, pattern):
+    weight, hessian, score = made_up(seed, inputs=12)
+    n, m = pattern
+    after = swaps(weight, make_mask(score, weight, 0, "row", pattern), hessian, None, pattern)
+    assert (after.view(-1, m).sum(1) == n).all()
+    for row in range(len(weight)):
+        within = [each for each in neighbours(after[row]) if (each.view(-1, m).sum(1) == n).all()]
+        least = min(float(errors(weight[row : row + 1], hessian, each[None])) for each in within)
+        assert least >= float(errors(weight, hessian, after)[row]) * (1 - 1e-4) - 1e-4
+
+
+def test_without_a_limit_weights_that_are_zero_stay_pruned_and_full_rows_stay_as_they_are():
+    weight, hessian, score = made_up(4, inputs=24)
+    weight[:, ::3] = 0.0
+    before = make_mask(score, weight, weight.numel() // 2, "row")
+    before[0], before[1] = True, False
+    after = swaps(weight, before, hessian, None)
+    assert torch.equal(after[:2], before[:2])
+    assert not bool((after & (weight == 0))[1:].any())
+
+
 def best_single_swap(weight, hessian, mask, row):
     """The least error of a row that one swap of its mask, or none, gives."""
     return min(errors(weight[row : row + 1], hessian, each[None])[0] for each in neighbours(mask[row]))

@@ -65,7 +65,7 @@ class Bench:
     def units_by(self, kind: str) -> Units:
         """The units of one kind (block, module, projection)."""
         if kind not in self._units:
-            self._units[kind] = Units(self._bundle, kind, functools.partial(self.readable, ("hessian",)))
+            self._units[kind] = Units(self._bundle, kind, lambda: self.readable(("hessian",)))
         return self._units[kind]
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:

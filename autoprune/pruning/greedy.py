@@ -13,8 +13,8 @@ def greedy_error(weight: Tensor, hessian: Tensor, block: int = BLOCK, share: flo
 
     The inputs are split into blocks from left to right. Of each, a share of the weights of a row is pruned one by one:
     the weight w_j with the smallest increase w_j^2 H_jj + 2 w_j (p H)_j. LSA's authors (`layersp/blk.py` of
-    github.com/BeiYazi0/LSA) start from such a sum, with the same block and share, of a multiple of H; of a last block that
-    is narrower, their code prunes as many weights as of the others, here it is the same share.
+    github.com/BeiYazi0/LSA) start from such a sum of a multiple of H, with the same block and share; but of a narrower
+    last block their code prunes as many weights as of the others.
     """
     values = weight.detach().float()
     pruned = torch.zeros_like(values)

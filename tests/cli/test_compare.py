@@ -118,7 +118,7 @@ def test_a_pattern_that_does_not_fit_fails_in_words(compare_here):
         (["--algorithms", "best"], "unknown algorithm 'best'"),
         (["--allocations", "best"], "unknown allocation 'best'"),
         (["--allocations", "sdsa-online"], "--statistics sequential"),
-        (["--updates", "all"], "'all' is not one of none, obs"),
+        (["--updates", "all"], "'all' is not one of none, admm, admm-own, alps, alps-own, obs"),
         (["--refinements", "luck"], "'luck' is not one of none, dsnot, swaps"),
         (["--patterns", "4:2"], "'4:2'"),
         (["--statistics", "some"], "'some' is not one of"),

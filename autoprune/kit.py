@@ -62,8 +62,8 @@ def nm_mask(score: Tensor, n: int, m: int) -> Tensor:
 def swaps(
     weight: Tensor, mask: Tensor, hessian: Tensor, rounds: int | None = SWAP_ROUNDS, pattern: str = "none"
 ) -> Tensor:
-    """A mask with at most the error p H p^T in each row, by swaps of a kept and a pruned weight; rounds=None: until no
-    swap improves a row.
+    """A mask with an error p H p^T that is larger in no row, by swaps of a kept and a pruned weight; rounds=None: until
+    no swap improves a row.
 
     SparseSwaps: Zimmer et al., arXiv 2512.10922. As many weights are kept per row, or per m neighbours.
     """
@@ -79,7 +79,7 @@ def dsnot(
     pattern: str = "none",
     cycles: int = moments.CYCLES,
 ) -> Tensor:
-    """A mask with at most the expected error |sum of pruned w mean(x)| in each row, by the inputs' means and variances.
+    """A mask with an expected error |sum of pruned w mean(x)| that is larger in no row, by moments of the inputs.
 
     DSnoT: Zhang et al., arXiv 2310.08915. As many weights are kept per row, or per m neighbours.
     """

@@ -95,7 +95,7 @@ def test_the_strong_contract_states_everything_that_a_candidate_may_use() -> Non
 
 def test_the_kit_is_listed_with_signatures_and_summaries() -> None:
     text = kit_section()
-    assert "- `kit.swaps(weight, mask, hessian, rounds=16, pattern='none')`: A mask with at most the error" in text
+    assert "- `kit.swaps(weight, mask, hessian, rounds=16, pattern='none')`: A mask with an error p H p^T" in text
     assert all(f"- `kit.{name}(" in text for name in kit.__all__)
     assert len(text.splitlines()) == 1 + len(kit.__all__)
     assert "arXiv" not in text

@@ -25,6 +25,9 @@ them."""
 NOISE = 1e-6
 """The same as a share of the largest error that a single weight of the row causes."""
 
+FEW = 32
+"""Weights of each kind whose pairs are tried before all pairs of a row."""
+
 
 def swaps(
     weight: Tensor,
@@ -54,19 +57,36 @@ def swaps(
 
 
 def _until_none_improves(mask: Tensor, weight: Tensor, hessian: Tensor, neighbours: int, fixed: Tensor) -> Tensor:
-    """Alternate rounds and the best swap of each row, row by row until neither lowers the error."""
+    """Alternate rounds and the best swap of each row, row by row until neither lowers the error.
+
+    The best swap is first looked for among a few pairs, then among all pairs of the row.
+    """
     kept = swap_rounds(mask.float(), weight, hessian, SWAP_ROUNDS, neighbours, fixed.float())
+
+    def improved(rows: Tensor, few: int) -> Tensor:
+        """Swap once and go on with rounds in those of the rows that a swap improves, which are returned."""
+        better, swapped = _best_swaps(kept[rows], weight[rows], hessian, neighbours, fixed[rows], few)
+        rows, swapped = rows[better], swapped[better]
+        if len(rows):
+            kept[rows] = swap_rounds(swapped, weight[rows], hessian, SWAP_ROUNDS, neighbours, fixed[rows].float())
+        return rows
+
     active = torch.arange(len(kept), device=kept.device)
-    while True:
-        improved, swapped = _best_swaps(kept[active], weight[active], hessian, neighbours, fixed[active])
-        active, swapped = active[improved], swapped[improved]
-        if not len(active):
-            return kept > 0.5
-        kept[active] = swap_rounds(swapped, weight[active], hessian, SWAP_ROUNDS, neighbours, fixed[active].float())
+    while len(active):
+        among_few = active
+        while len(among_few):
+            among_few = improved(among_few, FEW)
+        active = improved(active, 0)
+    return kept > 0.5
 
 
-def _best_swaps(kept: Tensor, weight: Tensor, hessian: Tensor, neighbours: int, fixed: Tensor) -> tuple[Tensor, Tensor]:
-    """Which rows a single swap improves (bool, [rows]), and `kept` [rows, in] after the best swap of each of those."""
+def _best_swaps(
+    kept: Tensor, weight: Tensor, hessian: Tensor, neighbours: int, fixed: Tensor, few: int
+) -> tuple[Tensor, Tensor]:
+    """Which rows a single swap improves (bool, [rows]), and `kept` [rows, in] after the best swap of each of those.
+
+    `few`: how many weights of each kind are tried, the best ones by their own terms; 0 for all.
+    """
     pruned_part = weight * (1 - kept)
     pull = pruned_part @ hessian
     alone = weight.square() * hessian.diagonal()
@@ -74,11 +94,22 @@ def _best_swaps(kept: Tensor, weight: Tensor, hessian: Tensor, neighbours: int, 
     out = (alone + 2 * weight * pull).masked_fill(kept < 0.5, torch.inf)
     if neighbours:
         change, new, old = _best_of_neighbours(back, out, weight, hessian, neighbours)
+    elif few:
+        change, new, old = _best_of_few(back, out, weight, hessian, min(few, weight.shape[1]))
     else:
         change, new, old = _best_of_rows(back, out, weight, hessian)
     error = (pruned_part * pull).sum(1)
     improved = change < -(GAIN * error + NOISE * alone.amax(1))
     return improved, kept.scatter(1, new, 1.0).scatter(1, old, 0.0)
+
+
+def _best_of_few(back: Tensor, out: Tensor, weight: Tensor, hessian: Tensor, few: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same as `_best_of_rows` among the `few` least of `back` and of `out`."""
+    (gain, new), (cost, old) = (effect.topk(few, dim=1, largest=False) for effect in (back, out))
+    mutual = hessian[new[:, :, None], old[:, None, :]]
+    mutual *= weight.gather(1, new)[:, :, None] * weight.gather(1, old)[:, None, :]
+    least, best = (gain[:, :, None] + cost[:, None, :] - 2 * mutual).flatten(1).min(dim=1, keepdim=True)
+    return least.squeeze(1), new.gather(1, best // few), old.gather(1, best % few)
 
 
 def _best_of_rows(back: Tensor, out: Tensor, weight: Tensor, hessian: Tensor) -> tuple[Tensor, Tensor, Tensor]:

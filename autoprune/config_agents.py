@@ -105,6 +105,9 @@ class AgentSettings(Settings):
     tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
     )
+    kit: Annotated[Literal["on", "off"], BeforeValidator(_switch)] = Field(
+        "on", description="whether candidates may import autoprune.kit, the functions of published algorithms"
+    )
     gcot: Literal["full", "flat", "none", "no-credit"] = Field(
         "full",
         description="what of the reasoning graph the proposer sees; flat: only the parents and their measurements; "

@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoprune.config_values import (
     FROM_STATISTICS,
-    SWAP_ROUNDS,
     Allocation,
     Allocations,
     BosSetting,
@@ -19,6 +18,7 @@ from autoprune.config_values import (
 from autoprune.pruning.allocation.table import STATIC
 from autoprune.pruning.fields import Unit
 from autoprune.pruning.published import EXPRESSIONS
+from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 
 HUGE = 2**62
 """Upper bound of counts, within the range of integers in torch, SQLite and PostgreSQL."""
@@ -133,8 +133,8 @@ class BaselineSettings(Settings):
     )
     refinements: Refinements = Field(
         ["none", "swaps"],
-        description=f"what becomes of these scores' masks: nothing, or {SWAP_ROUNDS} rounds of swaps by the full "
-        "Hessian, of Wanda and of the score that is best with uniform allocation; or all",
+        description=f"what becomes of masks of Wanda and of the score that is best with uniform allocation: nothing, "
+        f"DSnoT by means and variances of the inputs, or {SWAP_ROUNDS} rounds of swaps by the full Hessian; or all",
     )
     tune: bool = Field(
         False, description="choose the free parameters of these allocations on the search split, score by score"

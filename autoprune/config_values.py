@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from autoprune.pruning.allocation.table import ALLOCATIONS, STATIC
 from autoprune.pruning.published import EXPRESSIONS
+from autoprune.pruning.refinements.table import CHOICES as REFINEMENTS
+from autoprune.pruning.updates.table import CHOICES as UPDATES
 
 SEXAGESIMAL = 60
 
@@ -57,11 +59,7 @@ Offload = Literal["auto", "none", "memory", "disk"]
 SandboxEngine = Literal["auto", "docker", "local"]
 Profile = Literal["strong", "small"]
 """The prompts of a chat model: for one that can design a whole algorithm, or one that needs step-by-step guidance."""
-Refinement = Literal["none", "swaps"]
-Update = Literal["none", "obs"]
 Statistics = Literal["dense", "sequential"]
-SWAP_ROUNDS = 16
-"""Rounds of the refinement `swaps`; more rounds gain little (`benchmarks/exchanges.py`)."""
 Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
 Once = AfterValidator(_once)
 
@@ -71,7 +69,9 @@ FROM_STATISTICS = tuple(spec.name for spec in ALLOCATIONS.values() if spec.stage
 Allocation = Annotated[str, _one_of(FROM_STATISTICS)]
 Allocations = Annotated[list[Allocation], Field(min_length=1), _all_are(STATIC), Once]
 """Of those that follow from unit statistics alone."""
-Refinements = Annotated[list[Refinement], Field(min_length=1), _all_are(get_args(Refinement)), Once]
+Refinement = Annotated[str, _one_of(REFINEMENTS)]
+Refinements = Annotated[list[Refinement], Field(min_length=1), _all_are(REFINEMENTS), Once]
+Update = Annotated[str, _one_of(UPDATES)]
 Operators = Annotated[list[Operator], Field(min_length=1), Once]
 Patterns = Annotated[list[Annotated[str, BeforeValidator(_unread), AfterValidator(_pattern)]], Once]
 """N:M patterns: of every M neighbours along the inputs, N are kept."""

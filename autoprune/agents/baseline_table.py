@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from autoprune.config_values import SWAP_ROUNDS
 from autoprune.evaluation.tuning import parameters_of
 from autoprune.measuring.baselines import baselines
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.layers import THIRDS, LayerInfo
+from autoprune.pruning.refinements.table import NAMES, spec_of
 from autoprune.runs.measurement import Measurement
 
 
@@ -18,14 +18,12 @@ def baseline_rows(workbench: Workbench) -> list[Measurement]:
 
 def baseline_table(rows: Sequence[Measurement], layers: Sequence[LayerInfo], dense: float) -> str:
     """The baselines as text, best first, with the densities of the best; `dense`: the dense model's perplexity."""
-    refined = any("+swaps" in row.subject for row in rows)
-    swaps = (
-        f" `+swaps`: the mask of the score is then improved by {SWAP_ROUNDS} rounds of swaps of a kept and a pruned "
-        "weight within each row, as long as p H p^T falls."
+    refined = "".join(
+        f" `+{name}`: the mask of the score is then improved by {spec_of(name).title}."
+        for name in NAMES
+        if any(f"+{name}" in row.subject for row in rows)
     )
-    lines = [
-        f"Published scores with an allocation, perplexity on the search split (dense {dense:.2f}).{swaps * refined}"
-    ]
+    lines = [f"Published scores with an allocation, perplexity on the search split (dense {dense:.2f}).{refined}"]
     for row in rows:
         parameters = parameters_of(row)
         lines.append(f"- {row.name}: {row.perplexity:.2f}{f' ({parameters})' * bool(parameters)}{_costs(row)}")

@@ -15,8 +15,9 @@ from autoprune.agents.baseline_table import baseline_rows, baseline_table, densi
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import ELITE, Algorithm, is_seed
-from autoprune.agents.prompts.load import render
+from autoprune.agents.prompts.load import kit_section, render
 from autoprune.agents.proposer import Request
+from autoprune.candidates.contract import imports_in_words
 from autoprune.config_sections import SandboxSettings
 from autoprune.evaluation.bos import shown
 from autoprune.evaluation.density_effects import STEP, DensityEffect
@@ -50,7 +51,10 @@ class Briefing:
         return render("strong/contract", **self._facts())
 
     def _facts(self) -> dict[str, str]:
+        kit = self.workbench.config.agents.kit == "on"
         return {
+            "imports": imports_in_words(kit),
+            "kit": f"\n{kit_section()}\n" if kit else "",
             "target": self._target(),
             "judged": self._judged(),
             "allocation": self._allocation(),

@@ -27,7 +27,7 @@ _ALLOCATES = re.compile(r"^(def )?allocate\b", re.MULTILINE)
 class Submission:
     """The critic's input. `source` is None when the proposer gave no code, for the reason in `problem`.
 
-    `engine`: llm or symbolic.
+    `engine`: llm or symbolic. `kit`: whether the source may import `autoprune.kit`.
     """
 
     slot: str
@@ -38,10 +38,11 @@ class Submission:
     problem: str
     known: list[Algorithm]
     engine: str = "llm"
+    kit: bool = True
 
     def findings(self) -> list[Finding]:
         """The findings of the source screen."""
-        return screen(self.source) if self.source is not None else []
+        return screen(self.source, self.kit) if self.source is not None else []
 
 
 @dataclass(frozen=True)

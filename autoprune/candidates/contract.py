@@ -14,11 +14,14 @@ A candidate is a Python source with
 - `UNIT = "block" | "module" | "projection"`: the units of `allocate`: decoder blocks, single matrices, or kinds of
   matrix within a block. Optional; the default is the run's own.
 
+It imports torch, math and the functions of `autoprune.kit`, and nothing else.
+
 Both functions must depend on their arguments only. A fresh process that scores single layers in any order must give the
 same bits, otherwise the candidate is not repeatable and is rejected.
 """
 
 import ast
+from collections.abc import Iterable
 
 from autoprune.pruning.fields import EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, ROLES, UNIT_FIELDS, UNITS, Field
 from autoprune.syntax import NotPython, parse
@@ -28,6 +31,7 @@ __all__ = [
     "DEFAULT_GROUP",
     "EXPENSIVE_FIELDS",
     "GROUPS",
+    "KIT",
     "LAYER_FIELDS",
     "MAX_SOURCE_BYTES",
     "ROLES",
@@ -35,10 +39,29 @@ __all__ = [
     "UNIT_FIELDS",
     "Field",
     "expensive_fields_named",
+    "import_allowed",
+    "imports_in_words",
 ]
 ALLOWED_IMPORTS = ("torch", "math")
+"""Modules that a candidate may import with all that is in them."""
+KIT = "autoprune.kit"
+"""The one module of this package that a candidate may import, unless `agents.kit` is off."""
 DEFAULT_GROUP = "row"
 MAX_SOURCE_BYTES = 64 * 1024
+
+
+def import_allowed(module: str, names: Iterable[str] = (), kit: bool = True) -> bool:
+    """Whether a candidate may execute `import module`, or `from module import names`. `kit`: whether KIT is allowed."""
+    if module.partition(".")[0] in ALLOWED_IMPORTS:
+        return True
+    package, _, name = KIT.rpartition(".")
+    return kit and (module == KIT or (module == package and set(names) == {name}))
+
+
+def imports_in_words(kit: bool = True) -> str:
+    """The modules that a candidate may import: `torch, math and autoprune.kit`."""
+    *first, last = (*ALLOWED_IMPORTS, *([KIT] if kit else []))
+    return f"{', '.join(first)} and {last}"
 
 
 def expensive_fields_named(source: str) -> tuple[str, ...]:

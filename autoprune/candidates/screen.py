@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from autoprune.candidates.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, MAX_SOURCE_BYTES
+from autoprune.candidates.contract import (
+    EXPENSIVE_FIELDS,
+    GROUPS,
+    LAYER_FIELDS,
+    MAX_SOURCE_BYTES,
+    import_allowed,
+    imports_in_words,
+)
 from autoprune.candidates.parameters import UnusableParameters, ranges
 from autoprune.errors import CandidateFailure
 from autoprune.plain_text import clean
@@ -43,15 +50,15 @@ class Finding:
     reason: str = "contract"
 
 
-def screen(source: str) -> list[Finding]:
-    """All findings, errors first, then by line."""
+def screen(source: str, kit: bool = True) -> list[Finding]:
+    """All findings, errors first, then by line. `kit`: whether the source may import `autoprune.kit`."""
     if (size := len(source.encode(errors="surrogatepass"))) > MAX_SOURCE_BYTES:
         return [Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})")]
     try:
         tree = parse(source)
     except NotPython as error:
         return [Finding("error", error.line, _short(str(error)))]
-    findings = [*_entry_points(tree), *_parameters(source), *_imports(tree), *_habits(tree)]
+    findings = [*_entry_points(tree), *_parameters(source), *_imports(tree, kit), *_habits(tree)]
     unique = {replace(finding, message=_short(finding.message)) for finding in findings}
     return sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message))
 
@@ -61,9 +68,9 @@ def _short(message: str) -> str:
     return clean(message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…")
 
 
-def refuse(source: str) -> None:
+def refuse(source: str, kit: bool = True) -> None:
     """Raise CandidateFailure (stage "screen") for the first error that the screen finds, if any."""
-    for finding in screen(source):
+    for finding in screen(source, kit):
         if finding.severity == "error":
             lines = source.split("\n")  # as Python counts them: `splitlines` has ten more line ends
             code = lines[finding.line - 1].strip()[:160] if finding.line <= len(lines) else ""
@@ -77,7 +84,7 @@ def imported_modules(source: str) -> set[str]:
         tree = parse(source)
     except NotPython:
         return set()
-    return {name.partition(".")[0] for _, name in _imported(tree)}
+    return {module.partition(".")[0] for _, module, _ in _imported(tree)}
 
 
 def _entry_points(tree: ast.Module) -> Iterator[Finding]:
@@ -125,19 +132,20 @@ def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Fin
         yield Finding("warning", node.lineno, f"{node.name} never returns a value")
 
 
-def _imports(tree: ast.Module) -> Iterator[Finding]:
-    for line, name in _imported(tree):
-        if name.partition(".")[0] not in ALLOWED_IMPORTS:
-            message = f"import of {name!r} is not allowed; a candidate may import {' and '.join(ALLOWED_IMPORTS)}"
+def _imports(tree: ast.Module, kit: bool) -> Iterator[Finding]:
+    for line, module, names in _imported(tree):
+        if not import_allowed(module, names, kit):
+            message = f"import of {module!r} is not allowed; a candidate may import {imports_in_words(kit)}"
             yield Finding("error", line, message, "forbidden")
 
 
-def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:
+    """Line, module, and the names that are imported from it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            yield from ((node.lineno, alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, "." * node.level + (node.module or "")
+            yield node.lineno, "." * node.level + (node.module or ""), [alias.name for alias in node.names]
 
 
 def _habits(tree: ast.Module) -> Iterator[Finding]:

@@ -30,9 +30,9 @@ from autoprune.cli.options import (
 )
 from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, listed, share, words
 from autoprune.config import Config
-from autoprune.config_values import SWAP_ROUNDS
 from autoprune.downloads import progress
 from autoprune.log import log_to
+from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def compare(
     refinements: Annotated[
         str,
         typer.Option(
-            help=f"{listed(REFINEMENTS)} ({SWAP_ROUNDS} rounds by the full Hessian).",
+            help=f"{listed(REFINEMENTS)} (swaps: {SWAP_ROUNDS} rounds by the full Hessian).",
             autocompletion=complete.list_of(*REFINEMENTS),
         ),
     ] = "none",

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from autoprune.config_values import Refinement, Statistics, Update
+from autoprune.config_values import Statistics
 from autoprune.errors import UsageError
+from autoprune.pruning.refinements import table as refinements
+from autoprune.pruning.updates import table as updates
 
-REFINEMENTS: tuple[str, ...] = get_args(Refinement)
-UPDATES: tuple[str, ...] = get_args(Update)
+REFINEMENTS = refinements.CHOICES
+UPDATES = updates.CHOICES
 KINDS: tuple[str, ...] = get_args(Statistics)
 
 

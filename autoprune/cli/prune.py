@@ -26,9 +26,9 @@ from autoprune.cli.options import (
     experiment_config,
 )
 from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, listed, share
-from autoprune.config_values import SWAP_ROUNDS
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.log import log_to
+from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def prune(
     refinement: Annotated[
         str,
         typer.Option(
-            help=f"What becomes of the mask: none, or swaps ({SWAP_ROUNDS} rounds by the full Hessian).",
+            help=f"What becomes of the mask: {listed(REFINEMENTS)} (swaps: {SWAP_ROUNDS} rounds by the full Hessian).",
             autocompletion=complete.of(*REFINEMENTS),
         ),
     ] = "none",

@@ -65,7 +65,7 @@ class Bench:
     def units_by(self, kind: str) -> Units:
         """The units of one kind (block, module, projection)."""
         if kind not in self._units:
-            self._units[kind] = Units(self._bundle, kind)
+            self._units[kind] = Units(self._bundle, kind, lambda: self.readable(("hessian",)))
         return self._units[kind]
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
@@ -83,9 +83,10 @@ class Bench:
         """The bundle with dense statistics and the on-demand statistics in `needs`."""
         return Bundle(self.bundle(needs)) if needs else self._bundle
 
-    def hessians(self, needed: bool) -> Callable[[str], Tensor]:
-        """A function from a layer's name to its full Hessian [in, in], which are collected now if `needed`."""
-        return self.readable(("hessian",) if needed else ()).hessian
+    def statistics(self, hessian: bool) -> Callable[[str, str], Tensor]:
+        """A function from the names of a layer and a statistic to its tensor [in]. `hessian`: collect full Hessians
+        [in, in], too."""
+        return self.readable(("hessian",) if hessian else ()).statistic
 
     def samples(self, split: Split) -> bool:
         """Whether reconstruction errors of sampled decoder blocks are measured: on the search split, by the

@@ -11,6 +11,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 ROOMS = ("candidates", "evaluation", "executors", "models", "pruning", "sandbox")
 """Folders of the package whose code decides the result of a measurement."""
+KIT = "kit.py"
+"""The module beside them that candidates import."""
 DISCOVERIES = "candidates/discovered"
 
 _STRING = r"""(?:'{3}(?:[^\\]|\\.)*?'{3}|"{3}(?:[^\\]|\\.)*?"{3}|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
@@ -25,9 +27,10 @@ _TOKEN = re.compile(
 
 
 def code_fingerprint(package: Path = PACKAGE) -> str:
-    """The SHA-256 of the sources in ROOMS of a package directory, each under its path, without DISCOVERIES."""
+    """The SHA-256 of the sources in ROOMS and KIT of a package directory, each under its path, without DISCOVERIES."""
     digest = hashlib.sha256()
-    for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
+    paths = [path for room in ROOMS for path in (package / room).rglob("*.py")]
+    for path in sorted([*paths, *package.glob(KIT)]):
         name = path.relative_to(package).as_posix()
         if not name.startswith(f"{DISCOVERIES}/"):
             digest.update(f"{name}\0{without_comments(path.read_text(encoding='utf-8'))}\0".encode())

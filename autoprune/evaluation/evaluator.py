@@ -179,13 +179,13 @@ def _at_once(
     check: Callable[[str, Seconds], None],
 ) -> Seconds:
     """Score from cached statistics without an update: masks are computed in parallel, without a walk."""
-    hessian = bench.hessians(method.reads_hessian)  # may collect statistics, so before the time starts
+    statistic = bench.statistics(method.reads_hessian)  # may collect statistics, so before the time starts
     seconds = Seconds()
 
     def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
         name, score = scored
         weight = bench.target.weight(name)
-        kept = method.mask(weight, score, zeros.zeros[name], session.group, partial(hessian, name))
+        kept = method.mask(weight, score, zeros.zeros[name], session.group, partial(statistic, name))
         seen(name, weight, kept)
         return name, kept
 

@@ -7,6 +7,7 @@ import torch
 from autoprune.config import Config
 from autoprune.evaluation.perplexity import windows_per_pass
 from autoprune.models.footprint import Footprint, Room
+from autoprune.pruning.refinements.table import any_reads
 from autoprune.pruning.threads import AHEAD, MOST
 
 PER_SCORE = 13
@@ -51,8 +52,8 @@ class MemoryEstimate:
 
     @property
     def refined(self) -> bool:
-        """Whether masks of baselines are refined, which needs Hessians."""
-        return "swaps" in self._config.baselines.refinements
+        """Whether masks of baselines are refined by Hessians."""
+        return any_reads(self._config.baselines.refinements, "hessian")
 
     def measuring(self, windows: int, sandboxed: int = 0, refined: bool = False) -> Room:
         """A pruned model with the larger of masking (and refining masks if `refined`) and a pass with its logits.

@@ -9,6 +9,7 @@ import time
 import timeit
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 
 from autoprune.config import Config
-from autoprune.config_values import SWAP_ROUNDS, Refinement
+from autoprune.config_values import Refinement
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm, Published
 from autoprune.evaluation.bench import Bench
@@ -31,6 +32,7 @@ from autoprune.models.identity import checksum
 from autoprune.models.loading import empty_model
 from autoprune.models.statistics import collect_inputs
 from autoprune.models.target import Target
+from autoprune.pruning.refinements import table as refinements
 
 REPEATS = 2
 """Repetitions of each timing, of which the shortest counts."""
@@ -49,7 +51,8 @@ class Costs:
 
     `collect`: statistics of a calibration window. `hessian`: its full Hessians. `loss`: of a window. `write`:
     statistics and weights to disk. `hash`: of all parameters. `score`: all of a measurement except its passes;
-    `refined`: the same with swaps; `candidate`: the same in the sandbox, which needs `memory` bytes.
+    `refined`: the same with the slowest refinement of baselines; `candidate`: the same in the sandbox, which needs
+    `memory` bytes.
     """
 
     collect: float
@@ -131,12 +134,15 @@ def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCan
 
     published = Published.named("wanda")
     score = _shortest(lambda: measured(published))
-    hessian = one_round = 0.0
-    if "swaps" in config.baselines.refinements:
+    hessian = refined = 0.0
+    if refinements.any_reads(config.baselines.refinements, "hessian"):
         bench.take_statistics_seconds()
-        bench.hessians(needed=True)
+        bench.statistics(hessian=True)
         hessian = bench.take_statistics_seconds()
-        one_round = max(_shortest(lambda: measured(published, "swaps")) - score, 0.0)
+    for name in config.baselines.refinements:
+        if name != refinements.NONE:
+            one_round = max(_shortest(partial(measured, published, name)) - score, 0.0)
+            refined = max(refined, refinements.spec_of(name).rounds * one_round)
     candidate = _shortest(lambda: measured(make_candidate(CANDIDATE)))
     loss = min(passes)
     return Costs(
@@ -146,7 +152,7 @@ def _costs(target: Target, config: Config, folder: Path, make_candidate: MakeCan
         write=write,
         hash=_shortest(lambda: checksum(target.model)),
         score=max(score - loss, 0.0),
-        refined=max(score - loss, 0.0) + SWAP_ROUNDS * one_round,
+        refined=max(score - loss, 0.0) + refined,
         candidate=max(candidate - loss, 0.0),
         memory=max(sandboxed),
     )

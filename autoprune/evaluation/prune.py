@@ -8,23 +8,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from autoprune.config_values import SWAP_ROUNDS, Refinement, Update
+from autoprune.config_values import Refinement, Update
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.models.blocks import PrunableLayer
 from autoprune.models.observed import Observed
 from autoprune.models.statistics import Observer
 from autoprune.models.target import Edits, Target
 from autoprune.models.walk import walk
-from autoprune.pruning import updates
 from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.masks import make_mask
-from autoprune.pruning.refinements import REFINEMENTS
-from autoprune.pruning.updates import InverseFactor, inverse_factor
+from autoprune.pruning.refinements.spec import SWAP_ROUNDS, Statistic
+from autoprune.pruning.refinements.table import any_reads
+from autoprune.pruning.refinements.table import spec_of as refinement_of
+from autoprune.pruning.updates.table import spec_of as update_of
 
 Plan = Callable[[Sequence[LayerInfo], Observed], tuple[Mapping[str, int], Mapping[str, float]]]
 """Zeros per layer of the next block, and the sparsity of each layer's unit."""
@@ -51,19 +51,19 @@ Seen = Callable[[str, Tensor, Tensor], None]
 class Method:
     """How a layer's scores become its new weight: a mask, its refinement, and an update of the kept weights.
 
-    A `pattern` (n, m) implies the number of zeros. `rounds`: of a refinement. `own_masks`: choose masks among
-    compensated weights, as SparseGPT does, instead of by scores.
+    A `pattern` (n, m) implies the number of zeros. `rounds`: of a refinement, None for no limit. `own_masks`: the
+    update chooses masks among updated weights, as SparseGPT does, instead of scores.
     """
 
     update: Update = "none"
     pattern: tuple[int, int] | None = None
     own_masks: bool = False
     refinement: Refinement = "none"
-    rounds: int = SWAP_ROUNDS
+    rounds: int | None = SWAP_ROUNDS
 
     def __post_init__(self) -> None:
-        if self.own_masks and self.update != "obs":
-            raise UsageError("SparseGPT's own masks are chosen while it updates; they need update obs")
+        if self.own_masks and (self.update == "none" or update_of(self.update).choose is None):
+            raise UsageError(f"own masks are chosen by an update; update {self.update} chooses none")
 
     @property
     def pattern_text(self) -> str:
@@ -73,14 +73,15 @@ class Method:
     @property
     def reads_hessian(self) -> bool:
         """Whether the layer's full Hessian is needed."""
-        return self.update != "none" or self.refinement != "none"
+        return self.update != "none" or any_reads((self.refinement,), "hessian")
 
-    def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str, hessian: Callable[[], Tensor]) -> Tensor:
-        """The mask of a dense weight [out, in] by a score [out, in]. `hessian` returns that of the layer, [in, in]."""
+    def mask(self, weight: Tensor, score: Tensor, zeros: int, group: str, statistic: Statistic) -> Tensor:
+        """The mask of a dense weight [out, in] by a score [out, in]. `statistic`: of the layer, by name."""
         mask = make_mask(score, weight, zeros, group, self.pattern)
         if self.refinement == "none":
             return mask
-        return REFINEMENTS[self.refinement](weight, hessian().to(weight.device), mask, self.rounds, self.pattern)
+        refine = refinement_of(self.refinement).refine
+        return refine(weight, mask, lambda name: statistic(name).to(weight.device), self.pattern, self.rounds)
 
 
 @dataclass
@@ -176,7 +177,7 @@ class _Block:
         self._edits = edits
         self._seen = seen
         self._seconds = seconds
-        self._factors: dict[int, InverseFactor] = {}
+        self._prepared_by_hessian: dict[int, Any] = {}
 
     def prune(self, block: Observed, plan: Plan, scorer: Scorer) -> None:
         zeros, unit_sparsity = plan(block.layers, block)
@@ -187,8 +188,10 @@ class _Block:
         self._seconds.spent_on("update")
 
     def _by_own_masks(self, zeros: Mapping[str, int]) -> None:
+        choose = update_of(self._method.update).choose
+        assert choose is not None  # as `Method` has checked
         for name, weight in self._weights.items():
-            updated, mask = updates.sparsegpt(weight, zeros[name], self._factor(name), self._method.pattern)
+            updated, mask = choose(weight, zeros[name], self._prepared(name), self._method.pattern)
             self._seen(name, weight, mask)
             self._edits.weight(name, updated)
 
@@ -200,24 +203,27 @@ class _Block:
             for name, score in scored.scores(unit_sparsity, list(self._weights), self._method.pattern_text):
                 self._seconds.spent_on("score")
                 weight = self._weights[name]
-                mask = self._method.mask(weight, score, zeros[name], scored.group, partial(self._hessian, name))
+                mask = self._method.mask(weight, score, zeros[name], scored.group, self._statistics[name].__getitem__)
                 self._seen(name, weight, mask)
                 self._seconds.spent_on("mask")
                 if self._method.update == "none":
                     self._edits.mask(name, mask)
                 else:
-                    self._edits.weight(name, updates.UPDATES[self._method.update](weight, mask, self._factor(name)))
+                    self._edits.weight(name, self._updated(name, weight, mask))
                 self._seconds.spent_on("update")
                 pruned += 1
         if pruned != len(self._weights):
             raise CandidateFailure("check", "protocol", f"{pruned} of the {len(self._weights)} layers were scored")
 
-    def _hessian(self, name: str) -> Tensor:
-        return self._statistics[name]["hessian"]
+    def _updated(self, name: str, weight: Tensor, mask: Tensor) -> Tensor:
+        apply = update_of(self._method.update).apply
+        assert apply is not None  # as `Recipe.check` has checked
+        return apply(weight, mask, self._prepared(name))
 
-    def _factor(self, name: str) -> InverseFactor:
-        """The inverse factor of the layer's Hessian; layers with shared inputs (q, k, v) share it."""
-        hessian = self._hessian(name)
-        if id(hessian) not in self._factors:
-            self._factors[id(hessian)] = inverse_factor(hessian.to(self._weights[name].device))
-        return self._factors[id(hessian)]
+    def _prepared(self, name: str) -> Any:
+        """What the update needs of the layer's Hessian; layers with shared inputs (q, k, v) share it."""
+        hessian = self._statistics[name]["hessian"]
+        if id(hessian) not in self._prepared_by_hessian:
+            prepare = update_of(self._method.update).prepare
+            self._prepared_by_hessian[id(hessian)] = prepare(hessian.to(self._weights[name].device))
+        return self._prepared_by_hessian[id(hessian)]

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from autoprune.config_values import SWAP_ROUNDS, Refinement, Statistics, Update
+from autoprune.config_values import Refinement, Statistics, Update
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm
 from autoprune.evaluation.prune import Method
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import OWN, spec_of
 from autoprune.pruning.masks import parse_pattern
-
-SPARSEGPT = "sparsegpt"
-"""With the update obs, this score is SparseGPT itself, which chooses masks during the update."""
+from autoprune.pruning.refinements.spec import SWAP_ROUNDS
+from autoprune.pruning.updates.table import NONE
+from autoprune.pruning.updates.table import spec_of as update_of
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Recipe:
         pattern: "none", or N:M, which implies the sparsity and a uniform allocation.
         unit: what has a sparsity of its own (block, module, projection).
         refinement: of masks before an update. Allocations by scores or trials use masks without it.
+        rounds: of a refinement that has rounds; None for no limit.
         setting: the parameters of a tuned allocation.
         allocated_by: the published score for an allocation by scores; empty for the algorithm's own.
         own_first: whether an algorithm's own `allocate` takes precedence over `allocation`.
@@ -34,7 +35,7 @@ class Recipe:
     statistics: Statistics = "dense"
     unit: str = "block"
     refinement: Refinement = "none"
-    rounds: int = SWAP_ROUNDS
+    rounds: int | None = SWAP_ROUNDS
     setting: Setting | None = None
     allocated_by: str = ""
     own_first: bool = False
@@ -53,16 +54,31 @@ class Recipe:
             raise UsageError(f"the allocation {self.allocation} is made on the walk; it needs --statistics sequential")
         if on_the_walk and self.unit != "block":
             raise UsageError(f"the allocation {self.allocation} goes block by block; unit {self.unit} does not fit it")
-        if self.refinement != "none" and self.own_masks(algorithm):
-            raise UsageError(
-                f"SparseGPT chooses its masks while it updates; the refinement {self.refinement} does not fit it"
-            )
+        self._check_update(algorithm)
         if self.kept_of is not None and self.allocation != "uniform":
             raise UsageError(f"the pattern {self.pattern} is uniform; the allocation {self.allocation} does not fit it")
 
+    def _check_update(self, algorithm: Algorithm) -> None:
+        if self.update == NONE:
+            return
+        update, own = update_of(self.update), self.own_masks(algorithm)
+        if self.refinement != "none" and own:
+            raise UsageError(
+                f"the update {self.update} chooses the masks of {algorithm.name} itself; "
+                f"the refinement {self.refinement} does not fit it"
+            )
+        if update.apply is None and not own:
+            raise UsageError(
+                f"the update {self.update} chooses its own masks; it needs the algorithm {update.chooses_with}, "
+                f"not {algorithm.name}"
+            )
+
     def own_masks(self, algorithm: Algorithm) -> bool:
-        """Whether this is SparseGPT itself."""
-        return algorithm.name == SPARSEGPT and self.update == "obs"
+        """Whether the update chooses its own masks in place of this score: SparseGPT itself, say."""
+        if self.update == NONE:
+            return False
+        update = update_of(self.update)
+        return update.choose is not None and algorithm.name == update.chooses_with
 
     def method(self, algorithm: Algorithm) -> Method:
         """How the scores of each layer become its new weight."""

@@ -30,7 +30,7 @@ class Trials:
         self._bench = bench
         self._scoring = scoring
         self._method = method
-        self._hessian = bench.hessians(method.reads_hessian)
+        self._statistic = bench.statistics(method.reads_hessian)
         self._applied: dict[str, int] = {}
 
     def __enter__(self) -> "Trials":
@@ -67,7 +67,7 @@ class Trials:
         def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
             name, score = scored
             weight, group = self._bench.target.weight(name), self._scoring.group
-            return name, self._method.mask(weight, score, zeros[name], group, partial(self._hessian, name))
+            return name, self._method.mask(weight, score, zeros[name], group, partial(self._statistic, name))
 
         for name, kept in side_by_side(mask, self._scoring.scores(unit_sparsity, changed) if changed else ()):
             self._edits.mask(name, kept)

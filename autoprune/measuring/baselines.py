@@ -7,6 +7,7 @@ from autoprune.config_sections import BaselineSettings
 from autoprune.config_values import Refinement
 from autoprune.evaluation.texts import Split
 from autoprune.measuring.workbench import Workbench
+from autoprune.pruning.refinements.table import NONE, spec_of
 from autoprune.runs.measurement import Measurement
 
 ALWAYS_REFINED = "wanda"
@@ -27,8 +28,8 @@ class Baseline(NamedTuple):
 def baselines(workbench: Workbench) -> Iterator[Baseline]:
     """All baselines of the workbench's settings, those without refinement first."""
     settings = workbench.config.baselines
-    for refinement in sorted(settings.refinements):
-        scores = settings.scores if refinement == "none" else refined_scores(workbench)
+    for refinement in sorted(settings.refinements, key=lambda name: (name != NONE, name)):
+        scores = settings.scores if refinement == NONE else refined_scores(workbench)
         for score in scores:
             for allocation in settings.allocations:
                 yield Baseline(score, allocation, refinement)
@@ -37,20 +38,26 @@ def baselines(workbench: Workbench) -> Iterator[Baseline]:
 def refined_scores(workbench: Workbench) -> list[str]:
     """The scores whose masks are refined: Wanda, and the best one with uniform allocation on the search split.
 
-    Swaps take long, and their result depends little on the initial mask. Without unrefined baselines every score is
-    refined.
+    Refinements take long, and their result depends little on the initial mask. Without unrefined baselines every score
+    is refined.
     """
     settings = workbench.config.baselines
     scores: list[str] = list(settings.scores)
-    if "none" not in settings.refinements or len(scores) == 1:
+    if NONE not in settings.refinements or len(scores) == 1:
         return scores
     best = min(scores, key=workbench.tuner.uniform)
     return [score for score in scores if score in (best, ALWAYS_REFINED)]
 
 
 def most_refined(settings: BaselineSettings) -> int:
-    """The largest number of scores that are refined: Wanda need not be the best with uniform allocation."""
-    if "swaps" not in settings.refinements:
-        return 0
-    scores = settings.scores
-    return len(scores) if "none" not in settings.refinements else min(len(scores), 1 + (ALWAYS_REFINED in scores))
+    """The largest number of scores that are refined, once for each refinement: Wanda need not be the best with uniform
+    allocation."""
+    refinements, scores = len(refinement_titles(settings)), settings.scores
+    if NONE not in settings.refinements:
+        return refinements * len(scores)
+    return refinements * min(len(scores), 1 + (ALWAYS_REFINED in scores))
+
+
+def refinement_titles(settings: BaselineSettings) -> dict[str, str]:
+    """What improves the masks of refined baselines, by the name of the refinement."""
+    return {name: spec_of(name).title for name in settings.refinements if name != NONE}

@@ -104,7 +104,9 @@ class Bundle:
         return tensor
 
     def statistic(self, name: str, statistic: str) -> Tensor:
-        """One calibration statistic of a layer, float32 [in]."""
+        """One calibration statistic of a layer, float32 [in], or its full Hessian [in, in] if it was collected."""
+        if statistic == "hessian":
+            return self.hessian(name)
         tensor: Tensor = self._statistics.get_tensor(f"{name}/{statistic}")
         return tensor
 

@@ -69,6 +69,12 @@ def _mask(
     return row_mask(score, shares) if group == "row" else matrix_mask(score, zeros)
 
 
+def check_mask(weight: Tensor, mask: Tensor) -> None:
+    """Raises UsageError if a mask does not have the weight's shape."""
+    if mask.shape != weight.shape:
+        raise UsageError(f"the mask {tuple(mask.shape)} does not have the weight's shape {tuple(weight.shape)}")
+
+
 def masked_weight(weight: Tensor, mask: Tensor, out: Tensor | None = None) -> Tensor:
     """The weight [out, in] where the mask is True, bit by bit, and +0.0 elsewhere.
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from autoprune.errors import UsageError
 from autoprune.pruning.fields import GROUPS
+from autoprune.pruning.inverse import inverse_factor
 from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, Expression, evaluate
-from autoprune.pruning.updates import inverse_factor
 
 TINY = torch.finfo(torch.float32).tiny
 """Keeps the quotients of an all-zero row, column or gradient at zero."""
@@ -74,8 +74,8 @@ def by_expression(expression: Expression, layer: Any) -> Tensor:
 def sparsegpt(layer: Any) -> Tensor:
     """W_ij^2 / U_jj^2, U the upper factor of the inverse Hessian damped by 1 % (Frantar & Alistarh, arXiv 2301.00774).
 
-    The score of dense weights alone. SparseGPT itself rescores during the update: `updates.sparsegpt`. Inputs that were
-    never active score 0.
+    The score of dense weights alone. SparseGPT itself rescores during the update: `updates.obs.sparsegpt`. Inputs that
+    were never active score 0.
     """
     factor = inverse_factor(layer.hessian)
     return layer.weight.square().mul_(factor.upper.diagonal().pow(-2) * ~factor.dead)

@@ -64,6 +64,7 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
         problem="; ".join(state["comments"]),
         known=context.population(plan["generation"]).ranked(),
         engine=plan["engine"],
+        kit=context.config.agents.kit == "on",
     )
     try:
         review = context.critic.review(submission)
@@ -229,7 +230,7 @@ def _approval_request(context: SearchContext, state: CandidateState) -> Approval
         engine=plan["engine"],
         thought=proposal.thought if proposal else {},
         review=state["comments"],
-        findings=[vars(finding) for finding in screen(context.run.source(name))],
+        findings=[vars(finding) for finding in screen(context.run.source(name), context.config.agents.kit == "on")],
         parent=parents[0].name if parents else "",
         parent_source=context.run.save_source(parents[0].source) if parents else None,
         sha256=full_hash(context.run.source(name)),

@@ -6,9 +6,8 @@ from langgraph.runtime import Runtime
 
 from autoprune.agents.population import seed_name
 from autoprune.agents.symbolic.expression import SEEDS, formula
-from autoprune.config_values import SWAP_ROUNDS
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.measuring.baselines import baselines, refined_scores
+from autoprune.measuring.baselines import baselines, refined_scores, refinement_titles
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Edge, Node
 from autoprune.runs.measurement import Measurement
@@ -45,7 +44,8 @@ def measure_baselines(context: SearchContext) -> None:
         if baseline.refinement != "none" and not refined:
             refined = True
             scores = ", ".join(refined_scores(context.workbench))
-            text = f"masks of {scores} are refined too: {SWAP_ROUNDS} rounds of swaps by the full Hessian"
+            titles = ", or ".join(refinement_titles(context.config.baselines).values())
+            text = f"masks of {scores} are refined too: {titles}"
             context.events.emit("notice", "refinement", text=text)
         measured = baseline.measured(context.workbench, "search")
         name = measured.name

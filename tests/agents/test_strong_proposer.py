@@ -201,3 +201,17 @@ def test_an_endpoint_that_is_down_at_the_end_costs_the_sentence_and_not_the_end(
 
 def test_a_reply_of_labels_alone_takes_no_longer_than_its_length():
     assert read_thought("why:\n" * 20_000, KNOWN) == {}
+
+
+@pytest.mark.parametrize("kit", ["on", "off"])
+def test_the_kit_is_offered_unless_it_is_off_and_then_refused(strong, kit):
+    source = "```python\nfrom autoprune import kit\n\n\ndef score(layer):\n    share = layer.sparsity\n"
+    source += "    zeros = int(share * layer.weight.numel())\n"
+    source += "    mask = kit.row_mask(layer.weight.abs() * layer.input_norm, zeros)\n    return mask.float()\n```"
+    model = Model(f"IDEA: a mask\nWHY: w\nEXPECTED: same\nBUILDS_ON: nothing\n{source}")
+    outcomes, _ = archived(strong(model, f"agents.kit={kit}", "search.max_candidates=1", "advanced.revisions=0"))
+    assert [outcome.status for outcome in outcomes] == ["measured" if kit == "on" else "rejected"]
+    assert ("`kit.swaps(" in model.told["proposer"][0]) == (kit == "on")
+    assert ("autoprune" in model.told["proposer"][0].split("## Target")[0]) == (kit == "on")
+    if kit == "off":
+        assert "a candidate may import torch and math" in outcomes[0].message

@@ -36,6 +36,45 @@ def test_lambda_and_variable_arguments_are_entry_points() -> None:
     assert screen("def score(*layers):\n    return layers[0].weight") == []
 
 
+KITS = (
+    "from autoprune import kit",
+    "import autoprune.kit",
+    "import autoprune.kit as k",
+    "from autoprune.kit import swaps",
+)
+OTHERS = (
+    *(
+        "import autoprune",
+        "import autoprune.config",
+        "from autoprune import config",
+        "from autoprune import kit, config",
+    ),
+    *(
+        "from autoprune.pruning import masks",
+        "import autoprune.kit.masks",
+        "from autoprune import *",
+        "from .kit import a",
+    ),
+)
+
+
+@pytest.mark.parametrize("line", KITS)
+def test_the_kit_may_be_imported_unless_it_is_off(line: str) -> None:
+    source = f"{line}\ndef score(layer):\n    return layer.weight\n"
+    assert screen(source) == []
+    [finding] = screen(source, kit=False)
+    assert (finding.severity, finding.line, finding.reason) == ("error", 1, "forbidden")
+    assert finding.message.endswith("a candidate may import torch and math")
+    with pytest.raises(CandidateFailure, match="is not allowed"):
+        refuse(source, kit=False)
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_nothing_else_of_the_package_may_be_imported(line: str) -> None:
+    [finding] = screen(f"{line}\ndef score(layer):\n    return layer.weight\n")
+    assert finding.message.endswith("is not allowed; a candidate may import torch, math and autoprune.kit")
+
+
 @pytest.mark.parametrize(
     ("source", "line", "part"),
     [

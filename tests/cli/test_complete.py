@@ -85,13 +85,14 @@ def test_of_a_run_that_cannot_be_read_nothing_is_offered(offered, tmp_path):
 
 
 def test_the_words_are_those_that_the_program_knows():
-    from autoprune.pruning.refinements import REFINEMENTS as REFINE
+    from autoprune.pruning.refinements import table as refinements
     from autoprune.pruning.scores import SCORES
-    from autoprune.pruning.updates import UPDATES as UPDATE
+    from autoprune.pruning.updates import table as updates
 
     assert set(complete.algorithms("")) >= set(SCORES)
-    assert {*REFINEMENTS} == {"none", *REFINE}
-    assert {*UPDATES} == {"none", *UPDATE}
+    for table, words in ((refinements, REFINEMENTS), (updates, UPDATES)):
+        assert words == ("none", *table.NAMES)
+        assert all(table.spec_of(name) for name in table.NAMES)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

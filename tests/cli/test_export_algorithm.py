@@ -54,6 +54,7 @@ def test_the_file_holds_the_candidates_code_under_a_short_docstring(here, search
     assert text.endswith(searched.source(outcome.candidate))
     told = docstring(tmp_path / "found.py")
     assert len(told.splitlines()) < 10
+    assert "autoprune.kit" not in told
     for part in (outcome.candidate, f"in the run {searched.name}", "at sparsity 0.5, report split", "best baseline: "):
         assert part in " ".join(told.split())
     assert told.endswith("Lineage and confirmation: found.md")

@@ -133,7 +133,7 @@ def test_a_perplexity_that_is_not_finite_is_a_failure_and_the_weights_come_back(
 
 
 @pytest.mark.parametrize("unit", ["block", "module", "projection"])
-@pytest.mark.parametrize("allocation", ["uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp"])
+@pytest.mark.parametrize("allocation", ["uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp", "lsa"])
 def test_every_static_allocation_is_exact_for_every_kind_of_unit(open_tiny_bench, unit, allocation):
     bench = open_tiny_bench(allocation={"unit": unit})
     zeros = allocated(bench, bench.units_by(unit), allocation, 0.55).zeros

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.evaluation.code_fingerprint import DISCOVERIES, PACKAGE, ROOMS, code_fingerprint, without_comments
+from autoprune.evaluation.code_fingerprint import DISCOVERIES, KIT, PACKAGE, ROOMS, code_fingerprint, without_comments
 
 NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 SOURCE = '''"""Of the module."""
@@ -84,6 +84,7 @@ def test_no_code_of_the_package_is_left_out(room):
 def package(tmp_path: Path) -> Path:
     for room in ROOMS:
         shutil.copytree(PACKAGE / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PACKAGE / KIT, tmp_path)
     return tmp_path
 
 
@@ -103,7 +104,7 @@ def test_a_comment_a_docstring_or_a_discovery_changes_nothing(package):
     assert code_fingerprint(package) == before
 
 
-@pytest.mark.parametrize("change", ["edit", "add", "rename"])
+@pytest.mark.parametrize("change", ["edit", "add", "rename", "kit"])
 def test_an_edit_of_code_changes_it(package, change):
     before = code_fingerprint(package)
     path = package / "pruning/masks.py"
@@ -114,4 +115,6 @@ def test_an_edit_of_code_changes_it(package, change):
             path.with_name("more.py").write_text("MORE = 1\n")
         case "rename":
             path.rename(path.with_name("mask.py"))
+        case "kit":
+            edit(package / KIT, "return ", "return 1 + ")
     assert code_fingerprint(package) != before

@@ -1,16 +1,19 @@
 """Experiments on the tiny model: every recipe, against masks and losses made by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from autoprune.config import Config
+from autoprune.config_values import UPDATES
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.compare import Row, compare, run, spread
 from autoprune.evaluation.evaluator import prune
+from autoprune.evaluation.prune import Method
 from autoprune.evaluation.recipe import Recipe
 from autoprune.models.identity import checksum
 from autoprune.models.target import Target
@@ -124,6 +127,44 @@ def test_a_refined_experiment_equals_the_refined_baseline_of_a_search(bench: Ben
 def test_sparsegpt_itself_is_not_refined(bench: Bench):
     with pytest.raises(UsageError, match="the refinement swaps does not fit it"):
         run(bench, Published.named("sparsegpt"), Recipe(0.5, update="obs", refinement="swaps"), "search")
+
+
+@pytest.mark.parametrize("statistics", ["dense", "sequential"])
+@pytest.mark.parametrize("update", [name for name in UPDATES if name != "none"])
+def test_every_update_keeps_the_zeros_of_wandas_masks_or_of_its_own(bench: Bench, update, statistics):
+    wanda = Published.named("wanda")
+    plain = run(bench, wanda, Recipe(0.6, statistics=statistics), "search")
+    for pattern in ("none", "2:4"):
+        updated = run(bench, wanda, Recipe(0.6, "uniform", update, pattern, statistics), "search")
+        assert updated.zeros == (round(0.6 * bench.target.weights) if pattern == "none" else bench.target.weights // 2)
+        assert updated.perplexity != plain.perplexity
+
+
+@pytest.mark.parametrize("update", ["admm-own", "alps-own"])
+def test_an_update_with_masks_of_its_own_goes_with_the_score_of_its_paper_alone(bench: Bench, update):
+    with pytest.raises(UsageError, match="chooses its own masks; it needs the algorithm wanda, not magnitude"):
+        run(bench, Published.named("magnitude"), Recipe(0.5, update=update), "search")
+    with pytest.raises(UsageError, match="the refinement swaps does not fit it"):
+        run(bench, Published.named("wanda"), Recipe(0.5, update=update, refinement="swaps"), "search")
+
+
+@pytest.mark.parametrize("pattern", ["none", "2:4"])
+@pytest.mark.parametrize("statistics", ["dense", "sequential"])
+def test_dsnot_refines_without_a_hessian(bench: Bench, statistics, pattern):
+    assert not Method(refinement="dsnot").reads_hessian
+    recipe = Recipe(0.5, "uniform", "none", pattern, statistics, refinement="dsnot")
+    refined = run(bench, Published.named("wanda"), recipe, "search")
+    plain = run(bench, Published.named("wanda"), replace(recipe, refinement="none"), "search")
+    assert refined.zeros == plain.zeros == bench.target.weights // 2
+    assert refined.perplexity != plain.perplexity
+
+
+def test_swaps_without_a_limit_of_rounds_are_a_recipe(bench: Bench):
+    rows = [
+        run(bench, Published.named("wanda"), Recipe(0.5, refinement="swaps", rounds=rounds), "search")
+        for rounds in (16, None)
+    ]
+    assert rows[0].zeros == rows[1].zeros
 
 
 def test_online_allocation_runs_on_the_walk(bench: Bench):

@@ -187,7 +187,7 @@ def test_an_update_comes_nearer_to_the_dense_model_than_none():
 
 
 def test_own_masks_without_an_update_are_refused():
-    with pytest.raises(UsageError, match="need update obs"):
+    with pytest.raises(UsageError, match="update none chooses none"):
         Method("none", own_masks=True)
 
 

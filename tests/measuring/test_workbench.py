@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from autoprune.errors import UsageError
+from autoprune.errors import CandidateFailure, UsageError
 from autoprune.executors.in_process import InProcessExecutor
 from autoprune.runs import directory
 
@@ -158,3 +158,16 @@ def test_a_refined_baseline_says_so_in_its_name_and_is_measured_apart_and_once(n
     assert (under.name, under.sparsity) == ("wanda+swaps", 0.5)
     forbid(second)
     assert second.baseline("wanda", "sdsa", "search", "swaps").perplexity == rows[1].perplexity
+
+
+def test_a_candidate_with_the_kit_is_measured_unless_the_kit_is_off(new_workbench):
+    source = "from autoprune.kit import matrix_mask\ndef score(layer):\n    return layer.weight.abs()\n"
+    for kit in ("on", "off"):
+        workbench = new_workbench(kit, agents={"kit": kit}, advanced={"cache": False})
+        name = workbench.run.save_source(source)
+        if kit == "on":
+            assert workbench.candidate(name, "search").perplexity > 1
+            continue
+        with pytest.raises(CandidateFailure, match="may import torch and math") as caught:
+            workbench.candidate(name, "search")
+        assert (caught.value.stage, caught.value.reason) == ("screen", "forbidden")

@@ -8,6 +8,7 @@ import psutil
 import pytest
 import torch
 
+from autoprune import kit
 from autoprune.errors import CandidateFailure
 from autoprune.models.bundle import STATISTICS, Bundle, write_bundle
 from autoprune.pruning.layers import LayerInfo
@@ -248,3 +249,40 @@ def test_products_of_a_model_in_float32_have_all_digits(local: Sandbox, tmp_path
     scores = score_all(local, "def score(layer):\n    return layer.weight @ layer.weight\n", tmp_path / "bundle")["q"]
     exact = weight.double() @ weight.double()
     assert float((scores - exact).norm() / exact.norm()) < 2.0**-20
+
+
+def test_a_candidate_computes_with_the_kit_what_the_kit_computes_outside(local: Sandbox, bundle: Path) -> None:
+    source = """
+from autoprune import kit
+from autoprune.kit import row_mask
+
+GROUP = "matrix"
+
+
+def score(layer):
+    mask = row_mask(layer.weight.abs() * layer.input_norm, int(layer.sparsity * layer.weight.numel()))
+    moments = layer.input_mean, layer.input_var, layer.hessian_diag
+    return kit.dsnot(layer.weight, mask, *moments).float() + kit.admm(layer.weight, mask, layer.hessian_diag.diag())
+
+
+def allocate(units, sparsity):
+    return kit.linear_depth(units, sparsity, 0.2)
+"""
+    opened = Bundle(bundle)
+    with local.open(source, bundle) as session:
+        scores = dict(session.scores({layer.name: 0.5 for layer in opened.layers}))
+        assert session.allocate([{"size": 4, "depth": 0.0}, {"size": 4, "depth": 1.0}], 0.5) == [0.6, 0.4]
+    for name, tensor in scores.items():
+        view = opened.view(name, 0.5)
+        mask = kit.row_mask(view.weight.abs() * view.input_norm, view.weight.numel() // 2)
+        moments = view.input_mean, view.input_var, view.hessian_diag
+        updated = kit.admm(view.weight, mask, view.hessian_diag.diag())
+        expected = kit.dsnot(view.weight, mask, *moments).float() + updated
+        torch.testing.assert_close(tensor, expected)
+
+
+def test_a_failure_within_the_kit_names_the_candidates_own_line(local: Sandbox, bundle: Path) -> None:
+    source = "from autoprune import kit\ndef score(layer):\n    return kit.row_mask(layer.weight, -1).float()\n"
+    failure = failure_of(local, source, bundle)
+    assert (failure.stage, failure.reason) == ("score", "exception")
+    assert "line 3: `return kit.row_mask(" in str(failure)

@@ -4,6 +4,7 @@ There are two profiles: `strong/` for models that can design a whole algorithm, 
 the built-in local model. What both share is beside them.
 """
 
+import inspect
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -17,6 +18,12 @@ from autoprune.candidates import contract
 from autoprune.candidates.contract import Field
 from autoprune.candidates.parameters import MOST
 from autoprune.config_values import Profile
+
+KIT_INTRODUCTION = (
+    "`from autoprune import kit` has the functions of published algorithms. Masks are bool, True = keep; a function "
+    "that improves a mask keeps as many weights per row, or per M neighbours with `pattern=layer.pattern`; allocations "
+    "take the units of `allocate` and return densities on the budget:"
+)
 
 
 @cache
@@ -61,12 +68,27 @@ def _contract() -> dict[str, str]:
         "fields": _listed(contract.LAYER_FIELDS, "layer."),
         "expensive_fields": _listed(contract.EXPENSIVE_FIELDS, "layer."),
         "unit_fields": _listed(contract.UNIT_FIELDS, "unit."),
-        "imports": " and ".join(contract.ALLOWED_IMPORTS),
+        "imports": contract.imports_in_words(),
         "groups": " | ".join(f'"{group}"' for group in contract.GROUPS),
         "default_group": contract.DEFAULT_GROUP,
         "most_parameters": str(MOST),
         "units": " | ".join(f'"{unit}"' for unit in contract.UNITS),
     }
+
+
+def kit_section() -> str:
+    """The functions of `autoprune.kit` for a prompt: signatures, and the first sentence of each docstring."""
+    from autoprune import kit  # imports torch
+
+    lines = []
+    for name in kit.__all__:
+        function = getattr(kit, name)
+        signature = inspect.signature(function)
+        parameters = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+        plain = signature.replace(parameters=parameters, return_annotation=signature.empty)
+        summary = " ".join(inspect.cleandoc(function.__doc__ or "").split("\n\n")[0].split())
+        lines.append(f"- `kit.{name}{plain}`: {summary}")
+    return "\n".join((KIT_INTRODUCTION, *lines))
 
 
 def _listed(fields: Iterable[Field], of: str) -> str:

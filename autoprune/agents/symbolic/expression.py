@@ -9,8 +9,8 @@ second argument is its number of rounds.
 from typing import Any
 
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, OUTERMOST, TERMINALS, Shape
-from autoprune.config_values import SWAP_ROUNDS
 from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, Expression
+from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 
 SEEDS: dict[str, tuple[Expression, str]] = {
     name: (expression, PUBLISHED[name].group) for name, expression in EXPRESSIONS.items()

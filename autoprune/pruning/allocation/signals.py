@@ -11,6 +11,7 @@ from torch import Tensor
 from autoprune.errors import UsageError
 from autoprune.pruning.allocation.owl import SHARES
 from autoprune.pruning.fields import UNITS
+from autoprune.pruning.greedy import greedy_error
 from autoprune.pruning.scores import wanda
 from autoprune.pruning.skewness import skewness, unit_skewness, weight_skewness
 
@@ -32,7 +33,8 @@ def unit_signals(layers: Iterable[Any], names: Collection[str]) -> dict[str, flo
     scores. weight_norm: root mean square of the weights. input_norm: root mean square of the layer inputs.
     outlier_share: share of the pooled Wanda scores above 5 times their mean (OWL); outlier_share_3 and
     outlier_share_10: with other multiples. mean_score: mean of the pooled Wanda scores (DLP). alpha: mean power-law
-    exponent of the matrices' spectra (AlphaPruning). Raises UsageError for an unknown name.
+    exponent of the matrices' spectra (AlphaPruning). greedy_error: mean reconstruction error of the matrices after
+    greedy pruning (LSA), which reads full Hessians. Raises UsageError for an unknown name.
     """
     unknown = set(names) - set(SIGNALS)
     if unknown:
@@ -75,6 +77,10 @@ def _alpha(layers: list[Any]) -> float:
     return math.fsum(hill_exponent(layer.weight) for layer in layers) / len(layers)
 
 
+def _greedy_error(layers: list[Any]) -> float:
+    return math.fsum(greedy_error(layer.weight, layer.hessian) for layer in layers) / len(layers)
+
+
 def hill_exponent(weight: Tensor) -> float:
     """Power-law exponent of the eigenvalues of W^T W by Hill's estimator over the upper half of them.
 
@@ -99,4 +105,7 @@ SIGNALS: dict[str, Callable[[list[Any]], float]] = {
     **{name: partial(_outlier_share, multiple=multiple) for multiple, name in SHARES.items()},
     "mean_score": _mean_score,
     "alpha": _alpha,
+    "greedy_error": _greedy_error,
 }
+BY_HESSIAN = frozenset({"greedy_error"})
+"""Signals that read the full Hessian of each layer."""

@@ -1,12 +1,12 @@
 """Units, which have a sparsity of their own: their signals, and the conversion of densities to zeros per layer."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.pruning.allocation.budget import matrix_zeros, project, unit_zeros
-from autoprune.pruning.allocation.signals import SIGNALS, unit_key, unit_signals
+from autoprune.pruning.allocation.signals import BY_HESSIAN, SIGNALS, unit_key, unit_signals
 from autoprune.pruning.fields import UNIT_FIELDS
 from autoprune.pruning.layers import LayerInfo, Readable
 from autoprune.pruning.masks import count_zeros
@@ -23,14 +23,20 @@ class LayerZeros(NamedTuple):
 
 
 class Units:
-    """The units of one kind (block, module, projection) over a target's layers, with signals from dense statistics."""
+    """The units of one kind (block, module, projection) over a target's layers, with signals from dense statistics.
 
-    def __init__(self, readable: Readable, by: str = "block") -> None:
+    `with_hessians`: returns the same layers with full Hessians, for the signals that read them.
+    """
+
+    def __init__(
+        self, readable: Readable, by: str = "block", with_hessians: Callable[[], Readable] | None = None
+    ) -> None:
         self.members: dict[str, list[LayerInfo]] = {}
         for layer in readable.layers:
             self.members.setdefault(unit_key(layer, by), []).append(layer)
         self.sizes = [sum(layer.size for layer in layers) for layers in self.members.values()]
         self._readable = readable
+        self._with_hessians = with_hessians or (lambda: readable)
         self._known: dict[str, dict[str, float]] = {name: {} for name in self.members}
 
     def described(self, signals: Collection[str] = DESCRIBED) -> list[dict[str, Any]]:
@@ -38,7 +44,8 @@ class Units:
         for name, layers in self.members.items():
             missing = set(signals) & set(SIGNALS) - set(self._known[name])
             if missing:
-                views = [self._readable.view(layer.name, 0.0) for layer in layers]
+                readable = self._with_hessians() if missing & BY_HESSIAN else self._readable
+                views = [readable.view(layer.name, 0.0) for layer in layers]
                 self._known[name] |= unit_signals(views, missing)
         return [
             {

@@ -8,19 +8,22 @@ import errno
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
 
+from autoprune import kit  # loaded here, since the package cannot be read in the jail
 from autoprune.candidates.contract import (
-    ALLOWED_IMPORTS,
     DEFAULT_GROUP,
     EXPENSIVE_FIELDS,
     GROUPS,
+    KIT,
     LAYER_FIELDS,
     UNIT_FIELDS,
     UNITS,
+    import_allowed,
+    imports_in_words,
 )
 
 FILENAME = "<candidate>"
@@ -37,7 +40,7 @@ class Refused(Exception):
 
 
 class ForbiddenImport(ImportError):
-    """An import outside contract.ALLOWED_IMPORTS."""
+    """An import that the contract does not allow."""
 
 
 class Candidate:
@@ -160,10 +163,24 @@ def _short(value: object) -> str:
 def _builtins_with_checked_import() -> dict[str, Any]:
     real_import = builtins.__import__
 
-    def checked_import(name: str, *arguments: Any, **keywords: Any) -> Any:
-        if name.partition(".")[0] not in ALLOWED_IMPORTS:
-            allowed = " and ".join(ALLOWED_IMPORTS)
-            raise ForbiddenImport(f"import of {name!r} is not allowed; a candidate may import {allowed}")
-        return real_import(name, *arguments, **keywords)
+    package, tools = _kit()
+
+    def checked_import(
+        name: str, globals_: Any = None, locals_: Any = None, fromlist: Sequence[str] | None = (), level: int = 0
+    ) -> Any:
+        if level or not import_allowed(name, fromlist or ()):
+            raise ForbiddenImport(f"import of {name!r} is not allowed; a candidate may import {imports_in_words()}")
+        if name in (KIT, package.__name__):
+            return tools if name == KIT and fromlist else package
+        return real_import(name, globals_, locals_, fromlist or (), level)
 
     return {**vars(builtins), "__import__": checked_import}
+
+
+def _kit() -> tuple[ModuleType, ModuleType]:
+    """A package with nothing but the kit, and the kit with nothing but its functions, as a candidate imports them."""
+    name, _, last = KIT.rpartition(".")
+    package, tools = ModuleType(name, kit.__doc__), ModuleType(KIT, kit.__doc__)
+    vars(tools).update({function: getattr(kit, function) for function in kit.__all__}, __all__=list(kit.__all__))
+    setattr(package, last, tools)
+    return package, tools

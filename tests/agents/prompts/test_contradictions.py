@@ -8,7 +8,7 @@ import pytest
 
 from autoprune.agents.llm_proposer import LLMProposer, conversation
 from autoprune.agents.population import Algorithm
-from autoprune.agents.prompts.load import render, strong_task
+from autoprune.agents.prompts.load import kit_section, render, strong_task
 from autoprune.agents.proposer import Request
 from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.agents.symbolic.source import source
@@ -68,7 +68,8 @@ def test_the_small_profile_does_not_contradict_itself(operator: str, kind: str) 
 @pytest.mark.parametrize("operator", get_args(Operator))
 def test_the_strong_profile_does_not_contradict_itself(operator: str) -> None:
     facts = dict.fromkeys(("target", "judged", "allocation", "tuning"), "")
-    system = render("strong/proposer_system", contract=render("strong/contract", **facts))
+    contract = render("strong/contract", **facts, kit=kit_section())
+    system = render("strong/proposer_system", contract=contract)
     asked = strong_task(operator)
     for limit in ("at most", "no others", "No training", "sign of a weight", "never matmul"):
         assert limit not in system + asked

@@ -6,8 +6,16 @@ from typing import get_args
 
 import pytest
 
-from autoprune.agents.prompts.load import operator_task, render, strong_task
-from autoprune.candidates.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, LAYER_FIELDS, UNIT_FIELDS, UNITS
+from autoprune import kit
+from autoprune.agents.prompts.load import kit_section, operator_task, render, strong_task
+from autoprune.candidates.contract import (
+    ALLOWED_IMPORTS,
+    EXPENSIVE_FIELDS,
+    KIT,
+    LAYER_FIELDS,
+    UNIT_FIELDS,
+    UNITS,
+)
 from autoprune.llm.code_blocks import fenced_code
 from autoprune.search.bandit import Operator
 
@@ -77,12 +85,20 @@ def test_the_operator_for_allocations_says_what_is_known_of_a_unit() -> None:
 
 
 def test_the_strong_contract_states_everything_that_a_candidate_may_use() -> None:
-    text = render("strong/contract", target="", judged="", allocation="", tuning="")
+    text = render("strong/contract", target="", judged="", allocation="", tuning="", kit=kit_section())
     for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS):
         assert f"`layer.{field.name}`: {field.shape}" in text
     assert all(f"`unit.{field.name}`" in text for field in UNIT_FIELDS)
-    for word in ("GROUP", "UNIT", "allocate(units, sparsity)", *ALLOWED_IMPORTS, *(f'"{unit}"' for unit in UNITS)):
+    for word in ("GROUP", "UNIT", "allocate(units, sparsity)", *ALLOWED_IMPORTS, KIT, *(f'"{unit}"' for unit in UNITS)):
         assert word in text
+
+
+def test_the_kit_is_listed_with_signatures_and_summaries() -> None:
+    text = kit_section()
+    assert "- `kit.swaps(weight, mask, hessian, rounds=16, pattern='none')`: A mask with an error p H p^T" in text
+    assert all(f"- `kit.{name}(" in text for name in kit.__all__)
+    assert len(text.splitlines()) == 1 + len(kit.__all__)
+    assert "arXiv" not in text
 
 
 @pytest.mark.parametrize("operator", get_args(Operator))

@@ -1,4 +1,4 @@
-"""OWL, DLP, AlphaPruning, ATP: formulas by hand, and what every allocation must hold."""
+"""OWL, DLP, AlphaPruning, ATP, LSA: formulas by hand, and what every allocation must hold."""
 
 import math
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from autoprune.pruning.allocation.alphapruning import alphapruning
 from autoprune.pruning.allocation.atp import atp, atp_searched, steepest
 from autoprune.pruning.allocation.dlp import dlp
+from autoprune.pruning.allocation.lsa import lsa, published_alpha
 from autoprune.pruning.allocation.owl import owl
 from autoprune.pruning.allocation.signals import SIGNALS, hill_exponent
 from autoprune.pruning.allocation.table import ALLOCATIONS, made
@@ -21,6 +22,7 @@ KNOWN = st.fixed_dictionaries(
         "outlier_share": st.floats(0, 1),
         "mean_score": st.floats(0, 100),
         "alpha": st.floats(1, 200),
+        "greedy_error": st.floats(0, 100),
     }
 )
 UNITS = st.lists(KNOWN, min_size=1, max_size=20).map(
@@ -73,6 +75,22 @@ def test_dlp_keeps_more_where_the_mean_score_is_small():
     # Shares 1/8, 2/8, 5/8 -> worth 1, 0.75, 0 after min-max, times 0.15, minus their mean.
     shift = 0.3 - 0.15 * (1 + 0.75) / 3
     assert densities == pytest.approx([shift + 0.15, shift + 0.1125, shift])
+
+
+def test_lsa_keeps_more_where_greedy_pruning_leaves_a_small_error():
+    densities = lsa(equal_units(greedy_error=[1.0, 2.0, 5.0]), 0.7)
+    # Shares 1/8, 2/8, 5/8 -> worth 1, 0.75, 0 after min-max, times 2 alpha, minus their mean; alpha 0.15 at 70 %.
+    shift = 0.3 - 0.3 * (1 + 0.75) / 3
+    assert densities == pytest.approx([shift + 0.3, shift + 0.225, shift])
+    assert lsa(equal_units(greedy_error=[0.0, 1.0]), 0.5, alpha=0.1) == pytest.approx([0.6, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "alpha"),
+    [(0.05, 0.06), (0.1, 0.06), (0.3, 0.04), (0.5, 0.04), (0.6, 0.1), (0.69, 0.1), (0.7, 0.15), (0.95, 0.12)],
+)
+def test_the_constant_of_lsa_is_that_of_the_authors_code(sparsity, alpha):
+    assert published_alpha(sparsity) == alpha
 
 
 def test_alphapruning_is_linear_in_the_exponent_with_an_exact_mean():

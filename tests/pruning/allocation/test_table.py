@@ -35,6 +35,7 @@ SIGNALS = {
     "outlier_share_10": st.floats(0, 1),
     "mean_score": st.floats(0, 100),
     "alpha": st.floats(1, 200),
+    "greedy_error": st.floats(0, 100),
 }
 UNITS = st.lists(st.fixed_dictionaries(SIGNALS), min_size=1, max_size=12).map(
     lambda units: [{**unit, "depth": i / max(len(units) - 1, 1)} for i, unit in enumerate(units)]
@@ -62,14 +63,14 @@ def in_stages(setting):
 def test_every_allocation_is_named_once_in_the_order_of_what_it_takes():
     assert len(NAMES) == len(set(NAMES)) == len(ALLOCATIONS)
     assert {name: spec_of(name).stage for name in NAMES} == {
-        **dict.fromkeys(("uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp"), "statistics"),
+        **dict.fromkeys(("uniform", "sdsa", "sdsa-paper", "owl", "dlp", "alphapruning", "atp", "lsa"), "statistics"),
         **dict.fromkeys(("global", "sdsa-staged"), "scores"),
         **dict.fromkeys(("atp-searched", "searched"), "trials"),
         "sdsa-online": "walk",
     }
     stages = [spec_of(name).stage for name in NAMES]
     assert stages == sorted(stages, key=("statistics", "scores", "trials", "walk").index)
-    assert set(STATIC) == {"uniform", "sdsa", "owl", "dlp", "alphapruning", "atp"}
+    assert set(STATIC) == {"uniform", "sdsa", "owl", "dlp", "alphapruning", "atp", "lsa"}
     assert set(TUNABLE) == set(STATIC) - {"uniform"}
 
 

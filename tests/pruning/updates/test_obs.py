@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoprune.errors import AutoPruneError, UsageError
+from autoprune.pruning.inverse import inverse_factor
 from autoprune.pruning.masks import nm_mask, row_mask
-from autoprune.pruning.updates import inverse_factor, obs, sparsegpt
+from autoprune.pruning.updates.obs import obs, sparsegpt
 
 ROWS, COLS = 5, 24
 

@@ -1,0 +1,41 @@
+"""Layer Hessians of inputs with unit norm, so that a penalty such as ADMM's fits every layer."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autoprune.errors import AutoPruneError
+
+
+@dataclass(frozen=True)
+class Gram:
+    """A damped Hessian D^-1 (H + d I) D^-1 [in, in] of inputs with unit norm, float32 (Jacobi's preconditioner).
+
+    `scale` [in]: the diagonal of D, 1 for inputs that were never active, on which the Hessian is the damping alone.
+    """
+
+    matrix: Tensor
+    scale: Tensor
+
+    def scaled(self, weight: Tensor) -> Tensor:
+        """W D [out, in] in float32, for inputs with unit norm."""
+        return weight.detach().float() * self.scale
+
+    def unscaled(self, weight: Tensor, mask: Tensor, dtype: torch.dtype) -> Tensor:
+        """The weight for the inputs as they are, +0.0 where the mask is False."""
+        return (weight / self.scale).masked_fill(~mask, 0.0).to(dtype)
+
+
+def normalised(hessian: Tensor) -> Gram:
+    """A Hessian [in, in] (X X^T / tokens; any scale) without damping, with unit diagonal.
+
+    Raises AutoPruneError if it is not finite.
+    """
+    if not bool(hessian.isfinite().all()):
+        raise AutoPruneError("the layer Hessian holds inf or NaN; run the calibration in float32 or bfloat16")
+    diagonal = hessian.diagonal().float()
+    alive = diagonal > 0
+    scale = torch.where(alive, diagonal, 1.0).sqrt()
+    matrix = hessian.float() / scale[:, None] / scale * alive[:, None] * alive
+    return Gram(matrix, scale)

@@ -11,12 +11,23 @@ A candidate is a Python source with
   exact budget. `units` is a list of objects with the fields of `UNIT_FIELDS`. The default is SDSA.
 - `UNIT = "block" | "module" | "projection"`: the units of `allocate`: decoder blocks, single matrices, or kinds of
   matrix within a block. Optional; the default is the run's own.
+- `refine(layer, mask) -> mask`: optional; a better mask with the same budget, bool of the weight's shape, True = keep.
+  `mask` is the one that trusted code made from the scores. The number of kept weights must stay the same in each row
+  for GROUP "row", in the matrix for GROUP "matrix", in each group of M neighbours under an N:M pattern.
+- `update(layer, mask) -> weight`: optional; new values for the weights that the final mask keeps, floating point of the
+  weight's shape, zero where the mask is False, finite in float32 and in the model's dtype. A candidate that defines it
+  is in the league "with update".
 
-Both functions must depend on their arguments only. A fresh process that scores single layers in any order must give the
-same bits, otherwise the candidate is not repeatable and is rejected.
+`refine` and `update` are functions at the top level of the source whose first parameter is called `layer`
+(`edits_defined`): a source of the first version may have helpers of these names.
+
+All functions must depend on their arguments only. A fresh process that is asked about single layers in any order must
+give the same bits, otherwise the candidate is not repeatable and is rejected.
 """
 
 import ast
+from functools import lru_cache
+from typing import TypeGuard
 
 from autoprune.pruning.fields import EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, ROLES, UNIT_FIELDS, UNITS, Field
 from autoprune.syntax import NotPython, parse
@@ -24,6 +35,7 @@ from autoprune.syntax import NotPython, parse
 __all__ = [
     "ALLOWED_IMPORTS",
     "DEFAULT_GROUP",
+    "EDITS",
     "EXPENSIVE_FIELDS",
     "GROUPS",
     "LAYER_FIELDS",
@@ -32,11 +44,14 @@ __all__ = [
     "UNITS",
     "UNIT_FIELDS",
     "Field",
+    "edits_defined",
     "expensive_fields_named",
 ]
 ALLOWED_IMPORTS = ("torch", "math")
 DEFAULT_GROUP = "row"
 MAX_SOURCE_BYTES = 64 * 1024
+EDITS = {"refine": ("layer", "mask"), "update": ("layer", "mask")}
+"""The optional functions that change masks and weights, with their parameters."""
 
 
 def expensive_fields_named(source: str) -> tuple[str, ...]:
@@ -48,3 +63,21 @@ def expensive_fields_named(source: str) -> tuple[str, ...]:
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return tuple(field.name for field in EXPENSIVE_FIELDS if field.name in names)
+
+
+@lru_cache(maxsize=256)
+def edits_defined(source: str) -> frozenset[str]:
+    """Which of EDITS a source defines. Decided by its text alone: what a worker says about it does not count."""
+    try:
+        tree = parse(source)
+    except NotPython:
+        return frozenset()
+    return frozenset(node.name for node in tree.body if is_edit(node))
+
+
+def is_edit(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    """Whether a statement at the top level defines one of EDITS, and not a helper of that name."""
+    if not isinstance(node, ast.FunctionDef) or node.name not in EDITS:
+        return False
+    parameters = [*node.args.posonlyargs, *node.args.args]
+    return bool(parameters) and parameters[0].arg == "layer"

@@ -6,6 +6,7 @@ from autoprune.config_values import SWAP_ROUNDS, Refinement, Statistics, Update
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm
 from autoprune.evaluation.prune import Method
+from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import OWN, spec_of
 from autoprune.pruning.masks import parse_pattern
@@ -21,7 +22,8 @@ class Recipe:
     Args:
         pattern: "none", or N:M, which implies the sparsity and a uniform allocation.
         unit: what has a sparsity of its own (block, module, projection).
-        refinement: of masks before an update. Allocations by scores or trials use masks without it.
+        refinement: of masks, before a candidate's own `refine` and before an update. Allocations by scores or trials
+            use masks without either.
         setting: the parameters of a tuned allocation.
         allocated_by: the published score for an allocation by scores; empty for the algorithm's own.
         own_first: whether an algorithm's own `allocate` takes precedence over `allocation`.
@@ -57,12 +59,20 @@ class Recipe:
             raise UsageError(
                 f"SparseGPT chooses its masks while it updates; the refinement {self.refinement} does not fit it"
             )
+        if self.update != "none" and "update" in algorithm.edits_defined:
+            raise UsageError(
+                f"{algorithm.name} updates the kept weights itself; the update {self.update} does not fit it"
+            )
         if self.kept_of is not None and self.allocation != "uniform":
             raise UsageError(f"the pattern {self.pattern} is uniform; the allocation {self.allocation} does not fit it")
 
     def own_masks(self, algorithm: Algorithm) -> bool:
         """Whether this is SparseGPT itself."""
         return algorithm.name == SPARSEGPT and self.update == "obs"
+
+    def league(self, algorithm: Algorithm) -> League:
+        """Whether kept weights are updated, by the recipe or by the algorithm itself."""
+        return WITH_UPDATE if self.update != "none" or "update" in algorithm.edits_defined else MASK_ONLY
 
     def method(self, algorithm: Algorithm) -> Method:
         """How the scores of each layer become its new weight."""

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from autoprune.candidates.contract import expensive_fields_named
+from autoprune.candidates.contract import edits_defined, expensive_fields_named
 from autoprune.pruning.layers import Readable
 from autoprune.sandbox.base import Sandbox, Session
 
@@ -20,6 +20,11 @@ class Candidate:
     def needs(self) -> tuple[str, ...]:
         """The on-demand statistics that occur in the source."""
         return expensive_fields_named(self.source)
+
+    @property
+    def edits_defined(self) -> frozenset[str]:
+        """Which of contract.EDITS the source defines."""
+        return edits_defined(self.source)
 
     def open(self, readable: Readable) -> AbstractContextManager[Session]:
         """Start a sandboxed process that reads the bundle and computes scores. Raises CandidateFailure."""

@@ -99,14 +99,15 @@ class Answers:
         """Whether another process with the same candidate gives the same answers; False if it fails."""
         chosen = _CHANCE.sample(list(self._scores), min(ASKED_AGAIN, len(self._scores)))
         try:
+            # Edits first, so that one that needs what its score left behind fails.
+            for edit in _CHANCE.sample(self._edits, min(ASKED_AGAIN, len(self._edits))):
+                if _edit_digest(fresh.edit(edit.name, edit.sparsity, edit.mask, edit.pattern)) != edit.digest:
+                    return False
             for name in chosen:
                 before = self._scores[name]
                 for _, scores in fresh.scores({name: before.sparsity}, [name], before.pattern):
                     if _digest(scores) != before.digest:
                         return False
-            for edit in _CHANCE.sample(self._edits, min(ASKED_AGAIN, len(self._edits))):
-                if _edit_digest(fresh.edit(edit.name, edit.sparsity, edit.mask, edit.pattern)) != edit.digest:
-                    return False
             if self._allocation is not None:
                 units, sparsity, densities = self._allocation
                 return fresh.allocate(units, sparsity) == densities

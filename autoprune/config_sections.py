@@ -183,6 +183,9 @@ class AdvancedSettings(Settings):
     polish: Annotated[int, Field(ge=0)] = Field(
         0, description="at the end, generations of trials that improve the allocation of the best candidate"
     )
+    parameter_trials: Annotated[int, Field(ge=0)] = Field(
+        12, description="trials that tune the free parameters (PARAMS) of a candidate; 0: the middles of their ranges"
+    )
     revisions: Annotated[int, Field(ge=0, le=2)] = Field(
         2, description="revisions of a candidate that the critic or the sandbox may ask for"
     )

@@ -18,8 +18,10 @@ from autoprune.agents.population import ELITE, Algorithm, is_seed
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Request
 from autoprune.config_sections import SandboxSettings
+from autoprune.evaluation.bos import shown
 from autoprune.evaluation.density_effects import STEP, DensityEffect
 from autoprune.llm.recorded_settings import target_name
+from autoprune.measuring.parameter_tuning import WINDOWS
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.measurement import Measurement
@@ -45,7 +47,15 @@ class Briefing:
 
     def contract(self) -> str:
         """The candidate's contract, the target and the limits, in full."""
-        return render("strong/contract", target=self._target(), judged=self._judged(), allocation=self._allocation())
+        return render("strong/contract", **self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "target": self._target(),
+            "judged": self._judged(),
+            "allocation": self._allocation(),
+            "tuning": self._tuning(),
+        }
 
     def overview(self, before: int) -> Overview:
         """All candidates of the generations before `before`."""
@@ -134,13 +144,16 @@ class Briefing:
             shapes[layer.role, layer.shape] = shapes.get((layer.role, layer.shape), 0) + 1
         kinds = "; ".join(f"{count} x {role} [{out}, {ins}]" for (role, (out, ins)), count in shapes.items())
         blocks = len({layer.block for layer in bench.layers})
-        tokens = bench.windows("calibration").tokens.numel()
+        calibration, search = bench.windows("calibration"), bench.windows("search")
+        tokens = calibration.tokens.numel()
+        begun = f", each begun with {shown(calibration.bos)}" if calibration.bos else ""
         return (
             f"{target_name(bench.target.name)}: {blocks} decoder blocks with {len(bench.layers)} matrices of "
             f"{bench.target.weights:,} weights ([out, in]: {kinds}). Sparsity {config.sparsity:g}: so large a share of "
             f"all these weights becomes zero. Dense perplexity {self.dense:.2f} on the search split of "
-            f"{len(bench.windows('search').tokens)} windows of {config.data.seqlen} tokens. Statistics come from "
-            f"{tokens:,} calibration tokens of the dense model.\n\n"
+            f"{len(search.tokens)} windows of {config.data.seqlen} tokens. Statistics come from {tokens:,} calibration "
+            f"tokens of the dense model, in {len(calibration.tokens)} windows of {calibration.seqlen}{begun}; the "
+            "Hessian is not centred.\n\n"
             f"{limits(config.sandbox, self.workbench.measurer.sandbox.name)}{self._speed()}"
         )
 
@@ -152,12 +165,26 @@ class Briefing:
         settings = self.workbench.config.allocation
         return f"the allocation {settings.name}, by {settings.unit}"
 
+    def _tuning(self) -> str:
+        """What happens to the free parameters of a candidate."""
+        trials = self.workbench.config.advanced.parameter_trials
+        if not trials:
+            return "The middle of each range is taken."
+        return (
+            f"Before the candidate is measured, {trials} trials choose the values, fewer if they take longer than a "
+            "candidate may: those of the scores by the weighted reconstruction error on a few blocks at fixed "
+            f"densities, those that change what `allocate` returns by the loss on {WINDOWS} search windows. The values "
+            "replace the ranges in the source. The first trial has the middles of the ranges: put them at a good guess."
+        )
+
     def _judged(self) -> str:
         config = self.workbench.config
         settings = config.advanced
         error = (
             f" A candidate is stopped when its reconstruction error on a few blocks, weighted by the sensitivity of "
-            f"the loss, is more than {settings.layer_error:g} times the largest of the {ELITE} best so far."
+            f"the loss, is more than {settings.layer_error:g} times the largest of the {ELITE} best so far. It guards "
+            "against waste and is not the aim: it compares masks of the same densities, and says little about an "
+            "allocation, since it is the mean of the relative errors of those blocks' layers."
             if settings.layer_error is not None
             else ""
         )
@@ -190,11 +217,13 @@ def effects_as_text(effects: Sequence[DensityEffect], of: str) -> str:
     """The effects of density on the loss, one line per role. `of`: the baseline whose masks were measured."""
     by_role: dict[str, list[str]] = {}
     for effect in effects:
-        text = f"{effect.third} {1000 * effect.change:+.1f} ({100 * effect.share:.1f} % of all weights)"
+        error = f" ± {1000 * effect.error:.1f}" if effect.error is not None else ""
+        text = f"{effect.third} {1000 * effect.change:+.1f}{error} ({100 * effect.share:.1f} % of all weights)"
         by_role.setdefault(effect.role, []).append(text)
     head = (
         f"[{EFFECTS}] Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} "
-        f"points less and the others what they kept (measured once on few windows, with the masks of {of}):"
+        f"points less and the others what they kept; after ± its standard error (measured once on few windows, with "
+        f"the masks of {of}):"
     )
     return "\n".join([head, *(f"- {role}: {'; '.join(parts)}" for role, parts in by_role.items())])
 

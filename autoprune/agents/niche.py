@@ -25,6 +25,7 @@ INPUTS = {
     "hessian_diag": "diagonal",
     "gradient": "gradient",
     "hessian": "hessian",
+    "output_sensitivity": "output sensitivity",
     "depth": "depth",
     "role": "role",
     "sparsity": "sparsity",

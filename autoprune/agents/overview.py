@@ -46,8 +46,9 @@ class Overview:
         expected = f"; expected {proposal.thought['expected']}" if proposal.thought.get("expected") else ""
         idea = _cut(str(proposal.thought.get("idea", "")) or "(no idea was given)", IDEA_CHARS)
         parts = [f"[{outcome.slot}] {self._result(outcome)}", f"{proposal.operator}{parents}{expected}: {idea}"]
-        errors = self._errors(outcome)
-        return "- " + ". ".join([*parts, *([errors] if errors else [])])
+        tuned = str(proposal.thought.get("tuned", ""))
+        facts = [self._errors(outcome), f"Tuned: {tuned}" if tuned else ""]
+        return "- " + ". ".join([*parts, *filter(None, facts)])
 
     def _result(self, outcome: Outcome) -> str:
         perplexity = outcome.data.get("perplexity")
@@ -85,18 +86,19 @@ class Overview:
         return f", {seconds:.0f} of {self.seconds:g} s" if seconds is not None else ""
 
     def _errors(self, outcome: Outcome) -> str:
-        """Mean relative output error by role and by third of the depth; empty unless measured in full."""
+        """The weighted reconstruction error, and for a candidate that was measured in full the mean relative output
+        error by role and by third of the depth."""
         row = self.recorded(outcome.candidate) if outcome.candidate and outcome.status == "measured" else None
+        total = outcome.data.get("reconstruction") if row is None else row.reconstruction
+        weighted = f"Weighted reconstruction error {total:.4g}" if total is not None else ""
         if row is None:
-            return ""
+            return weighted
         by_name = {layer.name: layer.relative_error for layer in row.layers}
         errors = [(layer, by_name[layer.name]) for layer in self.layers if layer.name in by_name]
         roles = list(dict.fromkeys(layer.role for layer, _ in errors))
         by_role = _means([(role, [error for layer, error in errors if layer.role == role]) for role in roles])
         by_third = _means([(third, [error for layer, error in errors if layer.third == third]) for third in THIRDS])
-        total = row.reconstruction
-        weighted = f"Weighted reconstruction error {total:.4g}. " if total is not None else ""
-        return f"{weighted}Errors: {by_role}; {by_third}"
+        return f"{weighted}{'. ' * bool(weighted)}Errors: {by_role}; {by_third}"
 
 
 def _means(groups: Sequence[tuple[str, list[float]]]) -> str:

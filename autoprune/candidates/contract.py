@@ -9,6 +9,8 @@ A candidate is a Python source with
 - `GROUP = "row" | "matrix"`: the group within which scores are compared. Optional, default "row".
 - `allocate(units, sparsity) -> list[float]`: optional; one raw density per unit, which trusted code projects onto the
   exact budget. `units` is a list of objects with the fields of `UNIT_FIELDS`. The default is SDSA.
+- `PARAMS = {"name": (low, high)}`: numbers that the code reads as `PARAMS["name"]` and that the search tunes. Optional;
+  see `parameters.py`.
 - `UNIT = "block" | "module" | "projection"`: the units of `allocate`: decoder blocks, single matrices, or kinds of
   matrix within a block. Optional; the default is the run's own.
 - `refine(layer, mask) -> mask`: optional; a better mask with the same budget, bool of the weight's shape, True = keep.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from autoprune.candidates.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, MAX_SOURCE_BYTES
+from autoprune.candidates.parameters import UnusableParameters, ranges
 from autoprune.errors import CandidateFailure
 from autoprune.plain_text import clean
 from autoprune.syntax import NotPython, parse
@@ -50,7 +51,7 @@ def screen(source: str) -> list[Finding]:
         tree = parse(source)
     except NotPython as error:
         return [Finding("error", error.line, _short(str(error)))]
-    findings = [*_entry_points(tree), *_imports(tree), *_habits(tree)]
+    findings = [*_entry_points(tree), *_parameters(source), *_imports(tree), *_habits(tree)]
     unique = {replace(finding, message=_short(finding.message)) for finding in findings}
     return sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message))
 
@@ -102,6 +103,13 @@ def _entry_points(tree: ast.Module) -> Iterator[Finding]:
             yield Finding("warning", group.lineno, "GROUP should be a plain string")
         elif group.value.value not in GROUPS:
             yield Finding("error", group.lineno, f"GROUP is {group.value.value!r}, not one of {', '.join(GROUPS)}")
+
+
+def _parameters(source: str) -> Iterator[Finding]:
+    try:
+        ranges(source)
+    except UnusableParameters as problem:
+        yield Finding("error", problem.line, str(problem))
 
 
 def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Finding]:

@@ -124,6 +124,7 @@ def _layer(zeros: bool = False, mirrored: bool = False) -> SimpleNamespace:
         input_var=deviation**2,
         hessian_diag=square,
         gradient=gradient,
+        output_sensitivity=random.lognormal(size=OUT),
         depth=np.float64(0.5),
         sparsity=np.float64(0.6),
     )

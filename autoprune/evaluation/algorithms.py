@@ -62,8 +62,8 @@ class Scoring(Protocol):
 
 
 class Algorithm(Protocol):
-    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads (gradient, hessian);
-    `edits_defined`: whether it also has a `refine` or an `update` of its own."""
+    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads; `edits_defined`: whether it
+    also has a `refine` or an `update` of its own."""
 
     @property
     def name(self) -> str: ...

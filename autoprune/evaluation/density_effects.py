@@ -1,12 +1,13 @@
 """The sensitivity of the loss to the density of groups of layers, which guides proposers of allocations.
 
-A published score is applied with a given allocation, then again with `STEP` more of the weights pruned in the layers of
-one role in one third of the depth.
+A published score is applied with a given allocation, then again with `STEP` more of the weights pruned in a group of
+layers: those of one role in one third of the depth, and all of a decoder block at either end, where thirds say least.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 from autoprune.config_values import Refinement
 from autoprune.evaluation.algorithms import Published
@@ -19,29 +20,35 @@ from autoprune.pruning.layers import THIRDS, LayerInfo
 STEP = 0.05
 WINDOWS = 4
 """Windows of the search split per effect."""
+ENDS = 2
+"""Decoder blocks at either end whose layers are a group of their own."""
+BLOCKS = "all of"
+"""In place of the role, for all layers of a decoder block."""
 
 
 @dataclass(frozen=True)
 class DensityEffect:
-    """`change` of the mean loss in nats per token when STEP more of the weights of a role in a third of the depth are
-    pruned. `share` of these layers in all prunable weights."""
+    """`change` of the mean loss in nats per token when STEP more of the weights of a group of layers are pruned.
+
+    `role`: of the group's layers, or BLOCKS; `third`: the third of the depth, or the decoder block; `share`: of these
+    layers in all prunable weights; `error`: the standard error of the change, from paired windows, where there are
+    several.
+    """
 
     role: str
     third: str
     share: float
     change: float
+    error: float | None = None
 
 
 def density_effects(
     bench: Bench, score: str, zeros: Mapping[str, int], refinement: Refinement = "none"
 ) -> list[DensityEffect]:
-    """The effects of all roles and thirds of the target, by role in the order of the layers.
+    """The effects of all roles and thirds of the target, by role in the order of the layers, then those of blocks.
 
     `zeros`: per layer, by name. A refinement is limited to a few rounds. Effects that are not finite are omitted.
     """
-    groups: dict[tuple[str, str], list[LayerInfo]] = {}
-    for layer in bench.layers:
-        groups.setdefault((layer.role, layer.third), []).append(layer)
     algorithm, method = Published.named(score), Method(refinement=refinement, rounds=TRIAL_ROUNDS)
     effects = []
     with (
@@ -49,16 +56,28 @@ def density_effects(
         Trials(bench, bench.units_by("module"), scoring, method) as trials,
     ):
         windows = min(WINDOWS, trials.windows)
-        before = trials.loss(zeros, windows)
-        for (role, third), layers in sorted(groups.items(), key=lambda group: _place(bench, group[0])):
+        before = trials.losses(zeros, windows)
+        for (role, third), layers in _groups(bench.layers).items():
             more = {layer.name: min(zeros[layer.name] + round(STEP * layer.size), layer.size) for layer in layers}
-            change = trials.loss({**zeros, **more}, windows) - before
-            if math.isfinite(change):
+            after = trials.losses({**zeros, **more}, windows)
+            changes = [loss - loss_before for loss, loss_before in zip(after, before, strict=True)]
+            if all(map(math.isfinite, changes)):
                 share = sum(layer.size for layer in layers) / bench.target.weights
-                effects.append(DensityEffect(role, third, share, change))
+                error = stdev(changes) / math.sqrt(windows) if windows > 1 else None
+                effects.append(DensityEffect(role, third, share, fmean(changes), error))
     return effects
 
 
-def _place(bench: Bench, group: tuple[str, str]) -> tuple[int, int]:
-    roles = list(dict.fromkeys(layer.role for layer in bench.layers))
-    return roles.index(group[0]), THIRDS.index(group[1])
+def _groups(layers: Sequence[LayerInfo]) -> dict[tuple[str, str], list[LayerInfo]]:
+    """(role, third) -> layers, then (BLOCKS, block) -> layers of the first and the last `ENDS` decoder blocks."""
+    groups: dict[tuple[str, str], list[LayerInfo]] = {
+        (role, third): group
+        for role in dict.fromkeys(layer.role for layer in layers)
+        for third in THIRDS
+        if (group := [layer for layer in layers if (layer.role, layer.third) == (role, third)])
+    }
+    blocks = sorted({layer.block for layer in layers})
+    if len(blocks) > 2 * ENDS:
+        for block in (*blocks[:ENDS], *blocks[-ENDS:]):
+            groups[BLOCKS, f"block {block}"] = [layer for layer in layers if layer.block == block]
+    return groups

@@ -154,16 +154,21 @@ def _apply(
         edits,
         sequential=sequential,
         hessian=sequential and "hessian" in algorithm.needs,
-        gradient=_dense_gradient(bench) if sequential and "gradient" in algorithm.needs else None,
+        dense=_dense_statistics(bench, algorithm.needs) if sequential else {},
         seen=seen,
         advance=advance,
     )
 
 
-def _dense_gradient(bench: Bench) -> Callable[[str], Tensor]:
-    """A function from a layer's name to the dense model's gradient [out, in], read from the cached bundle."""
-    readable = bench.readable(("gradient",))
-    return lambda name: readable.view(name, 0.0).gradient
+def _dense_statistics(bench: Bench, needs: Sequence[str]) -> dict[str, Callable[[str], Tensor]]:
+    """The needed statistics of backward passes, which a walk does not collect: name -> (layer -> that of the dense
+    model)."""
+
+    def of_layer(statistic: str, name: str) -> Tensor:
+        tensor: Tensor = getattr(bench.readable((statistic,)).view(name, 0.0), statistic)
+        return tensor
+
+    return {statistic: partial(of_layer, statistic) for statistic in needs if statistic != "hessian"}
 
 
 def _at_once(

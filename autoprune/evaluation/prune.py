@@ -148,15 +148,15 @@ def prune_blocks(
     *,
     sequential: bool,
     hessian: bool = False,
-    gradient: Callable[[str], Tensor] | None = None,
+    dense: Mapping[str, Callable[[str], Tensor]] = {},
     seen: Seen = lambda name, weight, mask, updated: None,
     advance: Callable[[], None] = lambda: None,
 ) -> Seconds:
     """Prune every block in turn, from calibration windows [samples, seqlen].
 
     `sequential`: collect a block's statistics behind pruned instead of dense blocks. `hessian`: collect it even if only
-    scores read it. `gradient`: from a layer's name to the dense model's gradient [out, in]. Only one block's statistics
-    and one set of hidden states are held beside the model.
+    scores read it. `dense`: further statistics, name -> (layer name -> that of the dense model). Only one block's
+    statistics and one set of hidden states are held beside the model.
     """
     seconds = Seconds()
     observer = Observer(target, hessian or method.reads_hessian)
@@ -169,9 +169,8 @@ def prune_blocks(
     for layers in walk(target, windows, see, sequential, advance):
         seconds.spent_on("forward")
         statistics = {name: dict(by_statistic) for name, by_statistic in observer.take(layers).items()}
-        if gradient is not None:
-            for name, by_statistic in statistics.items():
-                by_statistic["gradient"] = gradient(name)
+        for name, by_statistic in statistics.items():
+            by_statistic.update((statistic, of_layer(name)) for statistic, of_layer in dense.items())
         seconds.spent_on("statistics")
         block = Observed(layers, statistics)
         try:

@@ -40,6 +40,7 @@ def _at_once(collect: Callable[[Target, Tensor, Callable[[], None]], Collected])
 _COLLECTORS: dict[str, Collector[dict[str, Tensor]]] = {
     "gradient": _at_once(collect_gradients),
     "hessian": collect_hessians,
+    SENSITIVITY: _at_once(collect_output_sensitivity),
 }
 
 
@@ -63,20 +64,21 @@ class StatisticsCache:
         return StatisticsCache(self._target, calibration, self._root)
 
     def bundle(self, extra_fields: tuple[str, ...] = ()) -> Path:
-        """The directory of the bundle with exactly these on-demand statistics (gradient, hessian)."""
+        """The directory of the bundle with exactly these on-demand statistics."""
         return self._found_or_made("-".join(["dense", *sorted(extra_fields)]), partial(self._make, extra_fields))
 
     def sample(self, blocks: Sequence[int]) -> Path:
         """The directory of the bundle with Hessians and output sensitivities of these decoder blocks."""
 
         def make(path: Path) -> None:
-            collectors: dict[str, Collector[dict[str, Tensor]]] = {
-                "hessian": partial(collect_hessians, blocks=blocks),
-                SENSITIVITY: _at_once(partial(collect_output_sensitivity, blocks=blocks)),
+            base, few = self.bundle(), some_of(self._windows, SENSITIVITY_WINDOWS)
+            self._say(f"output sensitivity of {len(blocks)} blocks from {len(few)} windows, their hessian")
+            sensitivity = _at_once(partial(collect_output_sensitivity, blocks=blocks))
+            parts = {
+                "hessian": self._passes("hessian", partial(collect_hessians, blocks=blocks), self._windows),
+                SENSITIVITY: self._passes(SENSITIVITY, sensitivity, few),
             }
-            few = min(SENSITIVITY_WINDOWS, len(self._windows))
-            what = f"output sensitivity of {len(blocks)} blocks from {few} windows, their hessian"
-            self._widen(self.bundle(), path, collectors, what)
+            widen_bundle(base, path, parts)
 
         kind = f"dense-sample-of-{'-'.join(map(str, blocks))}-by-{SENSITIVITY_WINDOWS}"
         return self._found_or_made(kind, make)
@@ -107,19 +109,18 @@ class StatisticsCache:
             base = self.bundle()
             if field == "gradient":
                 self._need_room_for_gradient()
-            self._widen(base, path, {field: _COLLECTORS[field]}, field)
+            self._say(field)
+            widen_bundle(base, path, {field: self._passes(field, _COLLECTORS[field], self._windows)})
         else:  # each statistic is collected only once
             join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], path)
 
     def _collect(self, path: Path) -> None:
         logger.info(f"collecting dense statistics from {len(self._windows)} x {self._windows.shape[1]} tokens")
-        (statistics,) = self._passes("statistics", _at_once(collect_inputs))
+        (statistics,) = self._passes("statistics", _at_once(collect_inputs), self._windows)
         write_bundle(path, self._target.layers, self._target.weight, statistics)
 
-    def _widen(self, base: Path, path: Path, collectors: dict[str, Collector[dict[str, Tensor]]], what: str) -> None:
-        """Collect on-demand statistics into a bundle with links to the files of the base bundle."""
+    def _say(self, what: str) -> None:
         logger.info(f"collecting {what} from {len(self._windows)} windows")
-        widen_bundle(base, path, {field: self._passes(field, collect) for field, collect in collectors.items()})
 
     def _need_room_for_gradient(self) -> None:
         """Raises CandidateFailure if there is no memory for the sums of gradients, which are as large as the model."""
@@ -130,10 +131,9 @@ class StatisticsCache:
                 "start", "memory", f"the gradient needs {shown(room)} beside the model, and {shown(free)} are free"
             )
 
-    def _passes(self, name: str, collect: Collector[Collected]) -> Iterator[Collected]:
-        """Run one collector over the calibration windows, with a progress bar."""
+    def _passes(self, name: str, collect: Collector[Collected], windows: Tensor) -> Iterator[Collected]:
+        """Run one collector over calibration windows, with a progress bar."""
         started = time.perf_counter()
-        windows = some_of(self._windows, SENSITIVITY_WINDOWS) if name == SENSITIVITY else self._windows
         with progress(name, len(windows), "windows", logging.DEBUG) as advance:
             yield from collect(self._target, windows, lambda: advance(1))
         self.seconds += time.perf_counter() - started

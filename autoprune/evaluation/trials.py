@@ -42,17 +42,18 @@ class Trials:
         self._editing.__exit__(None, None, None)
 
     def loss(self, zeros: Mapping[str, int], windows: int) -> float:
-        """The mean loss in nats over the first windows of the search split; infinity if it is not finite.
+        """The mean loss in nats over the first windows of the search split; infinity if it is not finite."""
+        mean = math.fsum(self.losses(zeros, windows)) / windows
+        return mean if math.isfinite(mean) else math.inf
 
-        Losses are cached by zeros and window.
-        """
+    def losses(self, zeros: Mapping[str, int], windows: int) -> list[float]:
+        """The losses in nats of the first windows of the search split, which are cached by zeros and window."""
         losses = self._known.setdefault(tuple(zeros.values()), [])
         if len(losses) < windows:
             self._apply(zeros)
             self.measured += windows - len(losses)
             losses += self._bench.losses("search", windows, skip=len(losses))
-        mean = math.fsum(losses[:windows]) / windows
-        return mean if math.isfinite(mean) else math.inf
+        return losses[:windows]
 
     def _apply(self, zeros: Mapping[str, int]) -> None:
         unit_sparsity = self.units.sparsity(zeros)

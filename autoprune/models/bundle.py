@@ -5,7 +5,7 @@ weights-N.safetensors    layer name -> [out, in] of decoder block N, the model's
 statistics.safetensors   "<layer>/<statistic>" -> float32 [in]
 gradient-N.safetensors   layer name -> float32 [out, in] of decoder block N, only when collected
 hessian-N.safetensors    layer name -> float32 [in, in] of decoder block N, only when collected
-output_sensitivity-N.safetensors    layer name -> float32 [out] of decoder block N, only for trusted code
+output_sensitivity-N.safetensors    layer name -> float32 [out] of decoder block N, only when collected
 
 There is one file per block, so that Hessians, and the weights of a model that does not fit in memory, are written block
 by block.
@@ -35,7 +35,7 @@ from autoprune.pruning.layers import LayerInfo, LayerView
 VERSION = 3
 STATISTICS = ("input_norm", "input_mean", "input_var", "hessian_diag")
 SENSITIVITY = "output_sensitivity"
-"""Weighs the errors of output rows in trusted code; not part of the contract."""
+"""Weighs the errors of output rows; collected from fewer windows where only trusted code reads it."""
 
 
 class Bundle:
@@ -56,7 +56,7 @@ class Bundle:
             self._weights = {block: safe_open(_of_block(path, "weights", block), framework="pt") for block in blocks}
             self._expensive = {
                 (kind, block): safe_open(file, framework="pt")
-                for kind in (*(field.name for field in EXPENSIVE_FIELDS), SENSITIVITY)
+                for kind in (field.name for field in EXPENSIVE_FIELDS)
                 for block in blocks
                 if (file := _of_block(path, kind, block)).exists()
             }
@@ -133,7 +133,7 @@ def write_bundle(
 def widen_bundle(base: Path, path: Path, expensive: Mapping[str, Iterable[Mapping[str, Tensor]]]) -> None:
     """Write a bundle with hard links to the files of `base`, and on-demand statistics.
 
-    `expensive`: "gradient", "hessian" or SENSITIVITY -> parts of whole decoder blocks (layer name -> tensor), of which
+    `expensive`: name of an on-demand statistic -> parts of whole decoder blocks (layer name -> tensor), of which
     one is held at a time. Raises AutoPruneError when the disk is full.
     """
     block_of = {layer.name: layer.block for layer in Bundle(base).layers}

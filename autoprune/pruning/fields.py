@@ -40,6 +40,11 @@ EXPENSIVE_FIELDS = (
         "mean of |dL/dW| over the calibration windows, L a window's mean loss per token",
     ),
     Field("hessian", "[in, in]", "the full layer Hessian X X^T / tokens"),
+    Field(
+        "output_sensitivity",
+        "[out]",
+        "mean square of dL/dy over the calibration tokens, y an output of the layer, L a window's summed loss",
+    ),
 )
 """Collected on demand only: a source has them when it names them."""
 

@@ -31,7 +31,7 @@ WHOLE = "--whole"
 _STYLES = {"measured": "green", "failed": "red"}
 _FACTS = (
     *("windows_measured", "partial_perplexity", "estimated_perplexity", "sparsity", "zeros", "agreement", "nearest"),
-    *("worst_layers", "seconds", "memory_bytes", "cached", "flags", "diagnostics"),
+    *("reconstruction", "worst_layers", "seconds", "memory_bytes", "cached", "flags", "diagnostics"),
 )
 
 

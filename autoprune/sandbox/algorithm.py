@@ -4,6 +4,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from autoprune.candidates.contract import edits_defined, expensive_fields_named
+from autoprune.candidates.parameters import UnusableParameters, middles, ranges, with_values
+from autoprune.errors import CandidateFailure
 from autoprune.pruning.layers import Readable
 from autoprune.sandbox.base import Sandbox, Session
 
@@ -27,5 +29,12 @@ class Candidate:
         return edits_defined(self.source)
 
     def open(self, readable: Readable) -> AbstractContextManager[Session]:
-        """Start a sandboxed process that reads the bundle and computes scores. Raises CandidateFailure."""
-        return self.sandbox.open(self.source, readable.path)
+        """Start a sandboxed process that reads the bundle and computes scores. Raises CandidateFailure.
+
+        Free parameters have the middles of their ranges.
+        """
+        try:
+            source = with_values(self.source, middles(ranges(self.source)))
+        except UnusableParameters as problem:
+            raise CandidateFailure("screen", "contract", str(problem)) from None
+        return self.sandbox.open(source, readable.path)

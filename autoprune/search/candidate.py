@@ -20,26 +20,28 @@ from autoprune.search.context import SearchContext
 from autoprune.search.finishing import OPERATORS as FINISHING
 from autoprune.search.plan import parents_of
 from autoprune.search.repairs import send_back, worth_a_repair
-from autoprune.search.state import CandidateState
+from autoprune.search.state import CandidateState, revisions_spent
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
 
 KEPT = {
     *("perplexity", "partial_perplexity", "estimated_perplexity", "windows_measured", "cached", "sparsity", "zeros"),
-    *("worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
+    *("reconstruction", "worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
 }
 """Fields of the tool's report that are stored with the outcome, if they have a value."""
+OF_SOURCE = {"formula", "tuned"}
+"""Fields of a thought that describe one source."""
 
 
 def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
     """Ask the plan's proposer; for a revision with its own code and the critic's comments."""
     context, plan, revision = runtime.context, state["plan"], state["revision"]
     try:
-        _at_work(context, plan, "proposer")
+        at_work(context, plan, "proposer")
         request = _request(context, state)
         draft = context.proposers[plan["engine"]].propose(request)
         earlier = context.archive.proposal(plan["slot"]) if revision else None
-        # A revision keeps what it does not state again, except the formula, which may have changed.
-        kept = {key: value for key, value in earlier.thought.items() if key != "formula"} if earlier else {}
+        # A revision keeps what it does not state again, except what describes its former source.
+        kept = {key: value for key, value in earlier.thought.items() if key not in OF_SOURCE} if earlier else {}
         return _keep(context, state, request, Draft({**kept, **draft.thought}, draft.source, draft.problem))
     except BudgetSpent as spent:
         return _end(context, plan, None, "unusable", "propose", spent.reason, str(spent))
@@ -50,7 +52,7 @@ def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidate
 def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
     """Let the critic review the proposal; the verdict decides the next node."""
     context, plan, revision = runtime.context, state["plan"], state["revision"]
-    _at_work(context, plan, "critic")
+    at_work(context, plan, "critic")
     name = state.get("candidate")
     proposal = context.archive.proposal(plan["slot"])
     submission = Submission(
@@ -70,7 +72,7 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
             return _end(context, plan, name, "rejected", "critique", "budget", str(spent))
         review = RuleCritic().review(submission)
         review = replace(review, comments=[*review.comments, f"{spent}: the rules alone decided"])
-    verdict = _verdict(review, revision, context.config.advanced)
+    verdict = _verdict(review, revisions_spent(state), context.config.advanced)
     context.events.emit(
         "reviewed",
         f"reviewed/{plan['slot']}/{revision}",
@@ -108,7 +110,7 @@ def approve(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidate
         return _replace(context, state, decision)
     if decision.decision == "approve":
         return {"decision": decision.decision}
-    if decision.comment and state["revision"] < context.config.advanced.revisions:
+    if decision.comment and revisions_spent(state) < context.config.advanced.revisions:
         revision = state["revision"] + 1
         return {"verdict": "revise", "decision": "", "comments": [decision.comment], "revision": revision}
     return _end(context, plan, name, "rejected", "approve", "approval", decision.comment or f"by {decision.who}")
@@ -117,9 +119,8 @@ def approve(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidate
 def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
     """Call the tool `evaluate_candidate` and store its report."""
     context, plan, name = runtime.context, state["plan"], state["candidate"]
-    if not context.archive.approvals.may_run(plan["slot"], name, full_hash(context.run.source(name))):
-        raise AutoPruneError(f"candidate {name} of {plan['slot']} was not approved; it does not run")
-    _at_work(context, plan, "sandbox")
+    check_approved(context, plan["slot"], name)
+    at_work(context, plan, "sandbox")
     earlier = measured_before(context, plan)
     request = EvaluateCandidate(candidate=name, against=masks_before(context, earlier, name))
     if name not in earlier:  # a full measurement stands, even if the elite has become better since
@@ -148,10 +149,10 @@ def after_evaluate(state: CandidateState) -> Literal["propose", "__end__"]:
     return "__end__" if state.get("outcome") else "propose"
 
 
-def after_approve(state: CandidateState) -> Literal["propose", "evaluate", "__end__"]:
+def after_approve(state: CandidateState) -> Literal["propose", "tune", "__end__"]:
     if state.get("outcome"):
         return "__end__"
-    return "evaluate" if state.get("decision") else "propose"
+    return "tune" if state.get("decision") else "propose"
 
 
 def _request(context: SearchContext, state: CandidateState) -> Request:
@@ -198,11 +199,11 @@ def _keep(context: SearchContext, state: CandidateState, request: Request, draft
         sections=plan.get("sections"),
     )
     context.archive.add_proposal(proposal)
-    _emit_proposal(context, proposal, draft.problem)
+    emit_proposal(context, proposal, draft.problem)
     return {"candidate": name or "", "comments": [draft.problem] if draft.problem else []}
 
 
-def _emit_proposal(context: SearchContext, proposal: Proposal, problem: str) -> None:
+def emit_proposal(context: SearchContext, proposal: Proposal, problem: str) -> None:
     context.events.emit(
         "proposed",
         f"proposed/{proposal.slot}/{proposal.revision}",
@@ -241,12 +242,12 @@ def _replace(context: SearchContext, state: CandidateState, decision: Decision) 
     proposal = context.archive.proposal(plan["slot"])
     if proposal is None:
         raise AutoPruneError(f"the archive holds no proposal of {plan['slot']}, so that nothing can be modified")
-    outdated = ("expression", "allocation", "formula")
+    outdated = {"expression", "allocation", *OF_SOURCE}
     thought = {key: value for key, value in proposal.thought.items() if key not in outdated}
     thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
     edited = replace(proposal, revision=revision, engine="human", thought=thought, candidate=name)
     context.archive.add_proposal(edited)
-    _emit_proposal(context, edited, "")
+    emit_proposal(context, edited, "")
     return {"candidate": name, "revision": revision, "decision": decision.decision}
 
 
@@ -261,7 +262,13 @@ def _verdict(review: Review, revision: int, settings: AdvancedSettings) -> str:
     return "reject" if review.fatal else "accept"
 
 
-def _at_work(context: SearchContext, plan: SlotPlan, agent: str) -> None:
+def check_approved(context: SearchContext, slot: str, name: str) -> None:
+    """Raises AutoPruneError for a candidate without an approval, which must not run."""
+    if not context.archive.approvals.may_run(slot, name, full_hash(context.run.source(name))):
+        raise AutoPruneError(f"candidate {name} of {slot} was not approved; it does not run")
+
+
+def at_work(context: SearchContext, plan: SlotPlan, agent: str) -> None:
     context.events.emit("working", slot=plan["slot"], agent=agent)
 
 

@@ -4,7 +4,7 @@ A fork of a run without such proposals measures them as well.
 """
 
 from autoprune.agents.briefing import EFFECTS, SPEED
-from autoprune.evaluation.density_effects import STEP, density_effects
+from autoprune.evaluation.density_effects import BLOCKS, STEP, density_effects
 from autoprune.evaluation.machine_speed import machine_speed
 from autoprune.measuring.baselines import baselines
 from autoprune.runs.archive import Node
@@ -53,7 +53,8 @@ def _measure_effects(context: SearchContext) -> None:
         effects = density_effects(bench, best.score, zeros, best.refinement)
     context.tick()
     if effects:
-        largest = max(effects, key=lambda effect: effect.change / effect.share)
+        by_role = [effect for effect in effects if effect.role != BLOCKS] or effects
+        largest = max(by_role, key=lambda effect: effect.change / effect.share)
         text = (
             f"of all layers, {largest.role} in the {largest.third} suffer most, for their number of weights, from a "
             f"lower density: {100 * STEP:g} points cost {largest.change:+.4f} nats per token"

@@ -1,7 +1,7 @@
 """A candidate that failed goes back to its proposer with the failure, as long as there is a revision left."""
 
 from autoprune.search.context import SearchContext
-from autoprune.search.state import CandidateState
+from autoprune.search.state import CandidateState, revisions_spent
 from autoprune.tools.evaluate import CandidateReport
 
 HONEST = {"exception", "shape", "dtype", "not-finite", "contract", "duplicate", "not-repeatable", "timeout", "memory"}
@@ -13,7 +13,7 @@ def worth_a_repair(context: SearchContext, state: CandidateState, report: Candid
     return (
         report.reason in HONEST
         and state["plan"]["engine"] == "llm"
-        and state["revision"] < context.config.advanced.revisions
+        and revisions_spent(state) < context.config.advanced.revisions
     )
 
 

@@ -23,15 +23,22 @@ class SearchState(TypedDict, total=False):
 
 
 class CandidateState(TypedDict, total=False):
-    """One candidate on its way from thought to measurement."""
+    """One candidate on its way from thought to measurement. `tunings`: how many of its revisions are its own sources
+    with tuned parameters."""
 
     plan: SlotPlan
     revision: int
+    tunings: int
     candidate: str
     verdict: str
     comments: list[str]
     decision: str
     outcome: str
+
+
+def revisions_spent(state: CandidateState) -> int:
+    """The revisions that a critic, a person or the sandbox asked for."""
+    return state["revision"] - state.get("tunings", 0)
 
 
 class CandidateEnd(TypedDict):

@@ -1,7 +1,8 @@
 """The state machine: prepare -> plan -> candidates in parallel -> analyse -> plan ... -> confirm.
 
 Each candidate is a subgraph that is started by `Send`, so a slow one does not delay its siblings:
-propose -> critique (-> propose) -> approve (-> propose, with a comment) -> evaluate (-> propose, with the failure).
+propose -> critique (-> propose) -> approve (-> propose, with a comment) -> tune -> evaluate (-> propose, with the
+failure).
 While one waits in `approve`, by an interrupt, the others go on.
 """
 
@@ -27,6 +28,7 @@ from autoprune.search.context import SearchContext
 from autoprune.search.plan import dispatch, plan
 from autoprune.search.prepare import prepare
 from autoprune.search.state import CandidateEnd, CandidateState, SearchState
+from autoprune.search.tune import tune
 
 Compiled = CompiledStateGraph[Any, SearchContext, Any, Any]
 
@@ -37,12 +39,14 @@ def candidate_graph() -> Compiled:
     graph.add_node("propose", propose)
     graph.add_node("critique", critique)
     graph.add_node("approve", approve)
+    graph.add_node("tune", tune)
     graph.add_node("evaluate", evaluate)
     graph.add_node("end", _end)
     graph.add_edge(START, "propose")
     graph.add_conditional_edges("propose", after_propose, {"critique": "critique", END: "end"})
     graph.add_conditional_edges("critique", after_critique, {"propose": "propose", "approve": "approve", END: "end"})
-    graph.add_conditional_edges("approve", after_approve, {"propose": "propose", "evaluate": "evaluate", END: "end"})
+    graph.add_conditional_edges("approve", after_approve, {"propose": "propose", "tune": "tune", END: "end"})
+    graph.add_edge("tune", "evaluate")
     graph.add_conditional_edges("evaluate", after_evaluate, {"propose": "propose", END: "end"})
     graph.add_edge("end", END)
     return graph.compile()

@@ -29,6 +29,7 @@ class CandidateReport(BaseModel):
 
     `agreement`: the largest share of mask bits in common with one of `against`, which is `nearest`. If the candidate
     was stopped early: `partial_perplexity` on its `windows_measured`, and `estimated_perplexity` on all windows.
+    `reconstruction`: the weighted reconstruction error of the sampled layers, if all of them were seen.
     `cached`: taken from the cache. `memory_bytes`: the peak growth of the candidate's process, where the sandbox
     reports it.
     """
@@ -42,6 +43,7 @@ class CandidateReport(BaseModel):
     cached: bool = False
     sparsity: float | None = None
     zeros: int | None = None
+    reconstruction: float | None = None
     worst_layers: list[str] = Field(default_factory=list)
     seconds: dict[str, float] = Field(default_factory=dict)
     memory_bytes: int | None = None
@@ -117,6 +119,7 @@ def _common(measured: Measurement, signatures: dict[str, bytes]) -> dict[str, An
     twin, share = nearest(measured.signature, signatures)
     return {
         **measured.model_dump(include=COPIED),
+        "reconstruction": measured.reconstruction,
         "worst_layers": measured.worst_layers,
         "agreement": share if signatures else None,
         "nearest": twin,

@@ -14,9 +14,11 @@ from autoprune.evaluation.evaluator import prune
 from autoprune.evaluation.recipe import Recipe
 from autoprune.models.identity import checksum
 from autoprune.models.target import Target
+from autoprune.pruning.scores import Score
 from tests.conftest import DATA
 from tests.evaluation.given_scores import baseline
 
+SENSITIVE = ("output_sensitivity",)
 CONTRACT = """algorithm allocation update pattern sparsity_target sparsity_actual zeros weights perplexity seqlen
 windows seconds_statistics seconds_score seconds_mask seconds_eval statistics seed repeats bos refinement"""
 
@@ -48,6 +50,21 @@ def test_perplexity_is_that_of_the_weights_that_were_applied(bench: Bench, updat
         prune(bench, Published.named("ria"), recipe, edits)
         expected = loss_by_transformers(bench.target, bench.windows("search").tokens)
     assert row.perplexity == pytest.approx(math.exp(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize("statistics", ["dense", "sequential"])
+def test_an_output_sensitivity_is_that_of_the_dense_model_everywhere(bench: Bench, statistics):
+    dense = {layer.name: bench.readable(SENSITIVE).view(layer.name, 0.5).output_sensitivity for layer in bench.layers}
+    read = {}
+
+    def score(layer):
+        read[layer.name] = layer.output_sensitivity
+        return layer.weight.abs() * layer.output_sensitivity[:, None].sqrt()
+
+    algorithm = Published(Score("by_rows", score, "matrix", SENSITIVE))
+    row = run(bench, algorithm, Recipe(0.5, statistics=statistics), "search")
+    assert row.zeros == bench.target.weights // 2
+    assert all(torch.equal(read[name], tensor) for name, tensor in dense.items())
 
 
 def test_dense_statistics_without_update_equal_the_search_bench(bench: Bench):

@@ -69,7 +69,7 @@ def prune_for_good(target: Target, score: str, share: float, method: Method, seq
         target.for_good,
         sequential=sequential,
         hessian="hessian" in chosen.needs,
-        gradient=gradients.__getitem__ if gradients else None,
+        dense={"gradient": gradients.__getitem__} if gradients else {},
     )
 
 

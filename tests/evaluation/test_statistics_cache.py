@@ -10,6 +10,7 @@ from autoprune.evaluation.measurement_spec import MeasurementSpec
 from autoprune.evaluation.recipe import Recipe
 from autoprune.models.bundle import Bundle
 from autoprune.models.footprint import Room
+from autoprune.models.gradients import collect_output_sensitivity
 
 
 def test_statistics_are_collected_once_and_found_again_by_content(open_tiny_bench, cache):
@@ -36,6 +37,13 @@ def test_on_demand_statistics_are_in_the_wider_bundle_only(bench):
     assert view.gradient.shape == view.weight.shape
     assert torch.allclose(view.hessian.diagonal(), view.hessian_diag, rtol=1e-4)
     assert not hasattr(Bundle(bench.bundle(("hessian",))).view(bench.layers[0].name, 0.5), "gradient")
+
+
+def test_output_sensitivities_of_all_layers_come_from_all_calibration_windows(bench):
+    expected = collect_output_sensitivity(bench.target, bench.windows("calibration").tokens)
+    wider = Bundle(bench.bundle(("output_sensitivity",)))
+    for layer in bench.layers:
+        assert torch.equal(wider.view(layer.name, 0.5).output_sensitivity, expected[layer.name])
 
 
 @pytest.mark.parametrize("extra", [(), ("hessian",)])

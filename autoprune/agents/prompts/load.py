@@ -15,6 +15,7 @@ import yaml
 
 from autoprune.candidates import contract
 from autoprune.candidates.contract import Field
+from autoprune.candidates.parameters import MOST
 from autoprune.config_values import Profile
 
 
@@ -63,6 +64,7 @@ def _contract() -> dict[str, str]:
         "imports": " and ".join(contract.ALLOWED_IMPORTS),
         "groups": " | ".join(f'"{group}"' for group in contract.GROUPS),
         "default_group": contract.DEFAULT_GROUP,
+        "most_parameters": str(MOST),
         "units": " | ".join(f'"{unit}"' for unit in contract.UNITS),
     }
 

@@ -67,7 +67,8 @@ def test_the_small_profile_does_not_contradict_itself(operator: str, kind: str) 
 
 @pytest.mark.parametrize("operator", get_args(Operator))
 def test_the_strong_profile_does_not_contradict_itself(operator: str) -> None:
-    system = render("strong/proposer_system", contract=render("strong/contract", target="", judged="", allocation=""))
+    facts = dict.fromkeys(("target", "judged", "allocation", "tuning"), "")
+    system = render("strong/proposer_system", contract=render("strong/contract", **facts))
     asked = strong_task(operator)
     for limit in ("at most", "no others", "No training", "sign of a weight", "never matmul"):
         assert limit not in system + asked

@@ -1,0 +1,177 @@
+"""Tuning a candidate's free parameters (`candidates/parameters.py`) by measurements, with Optuna's TPE sampler.
+
+Two stages, each with the middles of the ranges as the first trial. First the parameters of the scores, by the weighted
+reconstruction error of a few decoder blocks (`evaluation/reconstruction.py`) at fixed zeros per layer, for a part of
+the cost of a measurement. Then those that change what `allocate` answers, by the loss on a few windows of the search
+split with all layers pruned, since reconstruction errors at different zeros per layer compare nothing.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from autoprune.candidates.parameters import Range, middles, ranges, with_values
+from autoprune.errors import AutoPruneError, CandidateFailure
+from autoprune.evaluation.algorithms import Scoring
+from autoprune.evaluation.bench import Bench
+from autoprune.evaluation.evaluator import opened
+from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.reconstruction import Reconstruction
+from autoprune.evaluation.trials import Trials
+from autoprune.measuring.workbench import Workbench
+from autoprune.pruning.allocation.units import LayerZeros
+from autoprune.sandbox.algorithm import Candidate
+from autoprune.sandbox.base import Sandbox
+
+if TYPE_CHECKING:
+    import optuna
+
+WINDOWS = 4
+"""Windows of the search split for a trial of the allocation's parameters."""
+STARTUP = 5
+"""Random trials before the sampler models the objective."""
+
+Values = dict[str, float]
+Objective = Callable[[Values], float]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The parameters `names` were tuned in `trials` trials by an objective, from `before` at the first trial to `after`
+    at the best one."""
+
+    names: tuple[str, ...]
+    by: str
+    trials: int
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        return f"{self.by} from {self.before:.4g} to {self.after:.4g} in {self.trials} trials"
+
+
+@dataclass(frozen=True)
+class ParameterTuner:
+    """Tunes the free parameters of one source.
+
+    `trials`: of each stage; fewer if they would take longer than `seconds`.
+    """
+
+    bench: Bench
+    sandbox: Sandbox
+    source: str
+    recipe: Recipe
+    trials: int
+    seconds: float
+    seed: int
+
+    @classmethod
+    def of(cls, workbench: Workbench, source: str) -> "ParameterTuner":
+        """By the settings of a workbench and the recipe of its candidates."""
+        config, measurer = workbench.config, workbench.measurer
+        trials, seconds = config.advanced.parameter_trials, config.sandbox.seconds
+        return cls(workbench.bench, measurer.sandbox, source, workbench.candidates_recipe, trials, seconds, config.seed)
+
+    @cached_property
+    def free(self) -> dict[str, Range]:
+        """The free parameters of the source."""
+        return ranges(self.source)
+
+    def tune(self) -> tuple[Values, list[Stage]]:
+        """The best values of all free parameters.
+
+        Deterministic in the seed unless time ends a stage. Raises CandidateFailure if the candidate fails with the
+        middles of the ranges. Other values with which it fails are discarded.
+        """
+        values = middles(self.free)
+        with self._opened(values) as (_, zeros):
+            fixed = zeros
+        sample = self.bench.sampled("search")
+        late = self._of_allocation(values) if sample else set(self.free)
+        stages = []
+        if sample and (names := [name for name in self.free if name not in late]):
+            error = partial(self._error, fixed, sample)
+            stages.append(self._stage(names, values, error, "weighted reconstruction error"))
+        if names := [name for name in self.free if name in late]:
+            stages.append(self._stage(names, values, self._loss, f"loss on {WINDOWS} windows"))
+        return values, stages
+
+    def _stage(self, names: Sequence[str], values: Values, objective: Objective, by: str) -> Stage:
+        """Tune some parameters, the others as in `values`, which is updated."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=STARTUP))
+        study.enqueue_trial({name: values[name] for name in names})
+        started, losses = time.perf_counter(), list[float]()
+        best = dict(values)
+        while len(losses) < self.trials and self._time_for_another(started, len(losses)):
+            trial = study.ask()
+            drawn = {**values, **{name: self._drawn(trial, name) for name in names}}
+            try:
+                losses.append(objective(drawn))
+            except CandidateFailure:
+                if not losses:
+                    raise
+                losses.append(math.inf)
+            if math.isfinite(losses[-1]):
+                study.tell(trial, losses[-1])
+            else:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            if losses[-1] == min(losses):
+                best = drawn
+        values |= best
+        return Stage(tuple(names), by, len(losses), losses[0], min(losses))
+
+    def _drawn(self, trial: "optuna.Trial", name: str) -> float:
+        limits = self.free[name]
+        return limits.at(trial.suggest_float(name, limits.low, limits.high, log=limits.logarithmic))
+
+    def _time_for_another(self, started: float, done: int) -> bool:
+        spent = time.perf_counter() - started
+        return not done or spent + spent / done <= self.seconds
+
+    def _candidate(self, values: Values) -> Candidate:
+        return Candidate("", with_values(self.source, values), self.sandbox)
+
+    @contextmanager
+    def _opened(self, values: Values) -> Iterator[tuple[Scoring, LayerZeros]]:
+        with opened(self.bench, self._candidate(values), self.recipe) as (source, zeros):
+            if source.session is None or zeros is None:
+                raise AutoPruneError("parameters are tuned with dense statistics and zeros that are known beforehand")
+            yield source.session, zeros
+
+    def _of_allocation(self, values: Values) -> set[str]:
+        """The parameters with which the zeros per layer change at an end of their range."""
+        with self._opened(values) as (_, zeros):
+            before = zeros.zeros
+        changing = set()
+        for name, limits in self.free.items():
+            for end in (limits.low, limits.high):
+                with self._opened({**values, name: end}) as (_, zeros):
+                    changing |= {name} if zeros.zeros != before else set()
+        return changing
+
+    def _error(self, fixed: LayerZeros, sample: Reconstruction, values: Values) -> float:
+        """The mean weighted reconstruction error of the sampled layers."""
+        method, errors = self.recipe.method(self._candidate(values)), []
+        hessian = self.bench.hessians(method.reads_hessian)
+        with self._opened(values) as (session, _):
+            for name, score in session.scores(fixed.unit_sparsity, sample.layers, method.pattern_text):
+                weight = self.bench.target.weight(name)
+                mask = method.mask(weight, score, fixed.zeros[name], session.group, partial(hessian, name))
+                errors.append(sample.error(name, weight, mask))
+        return math.fsum(errors) / len(errors)
+
+    def _loss(self, values: Values) -> float:
+        """The mean loss on the first windows of the search split, with all layers pruned."""
+        method = self.recipe.method(self._candidate(values))
+        with (
+            self._opened(values) as (session, zeros),
+            Trials(self.bench, self.bench.units_by("module"), session, method) as trials,
+        ):
+            return trials.loss(zeros.zeros, min(WINDOWS, trials.windows))

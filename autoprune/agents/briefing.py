@@ -15,7 +15,7 @@ from autoprune.agents.baseline_table import baseline_rows, baseline_table, densi
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import ELITE, Algorithm, is_seed
-from autoprune.agents.prompts.load import render
+from autoprune.agents.prompts.load import league_parts, render
 from autoprune.agents.proposer import Request
 from autoprune.config_sections import SandboxSettings
 from autoprune.evaluation.bos import shown
@@ -55,6 +55,7 @@ class Briefing:
             "judged": self._judged(),
             "allocation": self._allocation(),
             "tuning": self._tuning(),
+            "edits": league_parts(self.workbench.config.search.league)["edits"],
         }
 
     def overview(self, before: int) -> Overview:

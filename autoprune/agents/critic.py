@@ -11,6 +11,7 @@ from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render
 from autoprune.candidates.screen import Finding, screen
 from autoprune.candidates.static_analysis import Reading, published_twin, read
+from autoprune.leagues import WITH_UPDATE, League
 from autoprune.llm.client import Chat
 from autoprune.llm.lenient import ReplyModel, any_case, cut
 from autoprune.llm.reply import ReplyUnusable
@@ -19,15 +20,16 @@ from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, written
 Verdict = Literal["accept", "revise", "reject"]
 KNOWN = 6
 
-_ALLOCATES = re.compile(r"^(def )?allocate\b", re.MULTILINE)
-"""Matches a source with an allocation of its own, so that equal scores need not give equal masks."""
+_ALLOCATES = re.compile(r"^(def )?(allocate|refine|update)\b", re.MULTILINE)
+"""Matches a source with an allocation, a refinement or an update of its own, so that equal scores need not give equal
+weights."""
 
 
 @dataclass(frozen=True)
 class Submission:
     """The critic's input. `source` is None when the proposer gave no code, for the reason in `problem`.
 
-    `engine`: llm or symbolic.
+    `engine`: llm or symbolic. `league`: of the search.
     """
 
     slot: str
@@ -38,10 +40,11 @@ class Submission:
     problem: str
     known: list[Algorithm]
     engine: str = "llm"
+    league: League = WITH_UPDATE
 
     def findings(self) -> list[Finding]:
         """The findings of the source screen."""
-        return screen(self.source) if self.source is not None else []
+        return screen(self.source, self.league) if self.source is not None else []
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ __all__ = [
     "ALLOWED_IMPORTS",
     "DEFAULT_GROUP",
     "EDITS",
+    "EDITS_DESCRIBED",
     "EXPENSIVE_FIELDS",
     "GROUPS",
     "LAYER_FIELDS",
@@ -54,6 +55,16 @@ DEFAULT_GROUP = "row"
 MAX_SOURCE_BYTES = 64 * 1024
 EDITS = {"refine": ("layer", "mask"), "update": ("layer", "mask")}
 """The optional functions that change masks and weights, with their parameters."""
+EDITS_DESCRIBED = {
+    "refine": "`refine(layer, mask) -> Tensor` (optional): a better mask, bool of the shape of `layer.weight`, True = "
+    "keep. `mask` is the one that trusted code made from your scores. Keep as many weights as it does: in every row "
+    'with GROUP "row", in the whole matrix with GROUP "matrix".',
+    "update": "`update(layer, mask) -> Tensor` (optional): new values for the weights that the final mask keeps, "
+    "float32 of the shape of `layer.weight`, zero where `mask` is False, finite also in the model's dtype. With D the "
+    "dense minus the new weight, the mean squared error of output row r is D_r H D_r^T, where H is `layer.hessian`: "
+    "the kept weights can make up for the pruned ones.",
+}
+"""What the prompts say about EDITS."""
 
 
 def expensive_fields_named(source: str) -> tuple[str, ...]:

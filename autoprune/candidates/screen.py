@@ -9,9 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from autoprune.candidates.contract import ALLOWED_IMPORTS, EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, MAX_SOURCE_BYTES
+from autoprune.candidates.contract import (
+    ALLOWED_IMPORTS,
+    EDITS,
+    EXPENSIVE_FIELDS,
+    GROUPS,
+    LAYER_FIELDS,
+    MAX_SOURCE_BYTES,
+    is_edit,
+)
 from autoprune.candidates.parameters import UnusableParameters, ranges
 from autoprune.errors import CandidateFailure
+from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.plain_text import clean
 from autoprune.syntax import NotPython, parse
 
@@ -43,8 +52,8 @@ class Finding:
     reason: str = "contract"
 
 
-def screen(source: str) -> list[Finding]:
-    """All findings, errors first, then by line."""
+def screen(source: str, league: League = WITH_UPDATE) -> list[Finding]:
+    """All findings, errors first, then by line. In the league `mask` an `update` is an error."""
     if (size := len(source.encode(errors="surrogatepass"))) > MAX_SOURCE_BYTES:
         return [Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})")]
     try:
@@ -52,6 +61,7 @@ def screen(source: str) -> list[Finding]:
     except NotPython as error:
         return [Finding("error", error.line, _short(str(error)))]
     findings = [*_entry_points(tree), *_parameters(source), *_imports(tree), *_habits(tree)]
+    findings += _outside_league(tree, league)
     unique = {replace(finding, message=_short(finding.message)) for finding in findings}
     return sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message))
 
@@ -61,9 +71,9 @@ def _short(message: str) -> str:
     return clean(message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…")
 
 
-def refuse(source: str) -> None:
+def refuse(source: str, league: League = WITH_UPDATE) -> None:
     """Raise CandidateFailure (stage "screen") for the first error that the screen finds, if any."""
-    for finding in screen(source):
+    for finding in screen(source, league):
         if finding.severity == "error":
             lines = source.split("\n")  # as Python counts them: `splitlines` has ten more line ends
             code = lines[finding.line - 1].strip()[:160] if finding.line <= len(lines) else ""
@@ -97,6 +107,7 @@ def _entry_points(tree: ast.Module) -> Iterator[Finding]:
             yield from _signature(function, arguments)
         elif isinstance(function, ast.AsyncFunctionDef | ast.ClassDef):
             yield Finding("error", function.lineno, f"{name} must be a plain function")
+    yield from _edits(defined)
     group = defined.get("GROUP")
     if isinstance(group, ast.Assign | ast.AnnAssign):
         if not isinstance(group.value, ast.Constant):
@@ -110,6 +121,27 @@ def _parameters(source: str) -> Iterator[Finding]:
         ranges(source)
     except UnusableParameters as problem:
         yield Finding("error", problem.line, str(problem))
+
+
+def _edits(defined: dict[str, ast.stmt]) -> Iterator[Finding]:
+    """Functions that trusted code calls have the right signature; helpers of their names are pointed out."""
+    for name, arguments in EDITS.items():
+        statement = defined.get(name)
+        if statement is None:
+            continue
+        if is_edit(statement):
+            yield from _signature(statement, arguments)
+        else:
+            call = f"{name}({', '.join(arguments)})"
+            message = f"trusted code does not call this {name}: it is no function {call} with layer as first parameter"
+            yield Finding("warning", statement.lineno, message)
+
+
+def _outside_league(tree: ast.Module, league: League) -> Iterator[Finding]:
+    for node in tree.body:
+        if league == MASK_ONLY and is_edit(node) and node.name == "update":
+            message = "this search is for masks only (search.league=mask): kept weights stay as they are; remove update"
+            yield Finding("error", node.lineno, message)
 
 
 def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Finding]:
@@ -144,7 +176,7 @@ def _habits(tree: ast.Module) -> Iterator[Finding]:
     parameters = {
         node.args.args[0].arg
         for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == "score" and node.args.args
+        if isinstance(node, ast.FunctionDef) and (node.name == "score" or is_edit(node)) and node.args.args
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):

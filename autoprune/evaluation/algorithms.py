@@ -140,6 +140,17 @@ class _PublishedScoring:
         return None
 
 
+def session_edits(
+    session: Scoring, sparsity: Mapping[str, float], make_mask: MakeMask, layers: Sequence[str], pattern: str
+) -> Iterator[LayerEdit]:
+    """The edits of an algorithm, which for one without a `refine` or an `update` are the masks of its scores."""
+    if session.edits_defined:
+        yield from session.edits(sparsity, make_mask, layers, pattern)
+        return
+    for name, score in session.scores(sparsity, layers, pattern):
+        yield LayerEdit(name, make_mask(name, score), None)
+
+
 class Opened:
     """An algorithm that is opened once on dense statistics, or for each block of a walk.
 

@@ -25,7 +25,7 @@ from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
 
 KEPT = {
     *("perplexity", "partial_perplexity", "estimated_perplexity", "windows_measured", "cached", "sparsity", "zeros"),
-    *("reconstruction", "worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
+    *("league", "reconstruction", "worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
 }
 """Fields of the tool's report that are stored with the outcome, if they have a value."""
 OF_SOURCE = {"formula", "tuned"}
@@ -64,6 +64,7 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
         problem="; ".join(state["comments"]),
         known=context.population(plan["generation"]).ranked(),
         engine=plan["engine"],
+        league=context.config.search.league,
     )
     try:
         review = context.critic.review(submission)
@@ -229,7 +230,7 @@ def _approval_request(context: SearchContext, state: CandidateState) -> Approval
         engine=plan["engine"],
         thought=proposal.thought if proposal else {},
         review=state["comments"],
-        findings=[vars(finding) for finding in screen(context.run.source(name))],
+        findings=[vars(finding) for finding in screen(context.run.source(name), context.config.search.league)],
         parent=parents[0].name if parents else "",
         parent_source=context.run.save_source(parents[0].source) if parents else None,
         sha256=full_hash(context.run.source(name)),

@@ -79,3 +79,23 @@ def test_what_should_be_looked_at_is_a_warning(body: str, part: str) -> None:
     findings = screen(f"import torch\ndef score(layer):\n    {body}\n")
     assert any(part in finding.message for finding in findings)
     assert {finding.severity for finding in findings} == {"warning"}
+
+
+@pytest.mark.parametrize("name", ["refine", "update"])
+def test_functions_that_change_masks_and_weights_are_entry_points(name: str) -> None:
+    score = "def score(layer):\n    return layer.weight\n"
+    assert screen(f"{score}def {name}(layer, mask):\n    return mask\n") == []
+    [wrong] = screen(f"{score}def {name}(layer, mask, more):\n    return mask\n")
+    assert (wrong.severity, f"{name} is called as {name}(layer, mask)" in wrong.message) == ("error", True)
+    [helper] = screen(f"{score}def {name}(weight, mask, more):\n    return mask\n")
+    assert (helper.severity, f"trusted code does not call this {name}" in helper.message) == ("warning", True)
+    [unknown] = screen(f"{score}def {name}(layer, mask):\n    return layer.hesian\n")
+    assert "layer has no attribute 'hesian'" in unknown.message
+
+
+def test_an_update_is_an_error_in_a_search_for_masks_only() -> None:
+    source = "def score(layer):\n    return layer.weight\ndef update(layer, mask):\n    return layer.weight * mask\n"
+    assert screen(source) == []
+    [finding] = screen(source, "mask")
+    assert (finding.severity, finding.line) == ("error", 3)
+    assert "search.league=mask" in finding.message

@@ -43,12 +43,12 @@ def words(chat_server):
 def test_updates_are_measured_confirmed_and_held_against_updated_baselines(search, words):
     run = search(*words, "search.league=update")
     events = list(read_events(run.events_file))
-    confirmed = next(event for event in events if event.name == "confirmed")
+    confirmed = next(event for event in events if event.kind == "confirmed")
     leagues = {row["name"]: row.get("league", "mask") for row in confirmed.data["rows"] if row["kind"] == "baseline"}
     assert leagues == {"wanda+uniform": "mask", "wanda+obs+uniform": "update", "wanda+obs+sdsa": "update"}
     [candidate] = [row for row in confirmed.data["rows"] if row["kind"] == "candidate"]
     assert candidate["league"] == "update"
-    conclusion = next(event for event in events if event.name == "run-ended").data["conclusion"]
+    conclusion = next(event for event in events if event.kind == "run-ended").data["conclusion"]
     assert "of its league (with update)" in conclusion
 
 

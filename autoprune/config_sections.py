@@ -181,7 +181,8 @@ class AdvancedSettings(Settings):
     layer_error: Annotated[float, Field(gt=0)] | None = Field(
         1.2,
         description="stop a candidate whose reconstruction error on a few decoder blocks, weighted by the sensitivity "
-        "of the loss, is more than so many times the largest of the elite's; null: stop none by it",
+        "of the loss and relative to Wanda's with as many zeros per layer, is more than so many times the largest of "
+        "the elite's; null: stop none by it",
     )
     deepen: Annotated[int, Field(ge=0)] = Field(
         1, description="at the end, how many of the best candidates get as many rounds of exchanges as there may be"

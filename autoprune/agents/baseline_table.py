@@ -37,7 +37,7 @@ def baseline_table(rows: Sequence[Measurement], layers: Sequence[LayerInfo], den
 def _costs(row: Measurement) -> str:
     """The reconstruction error, by which candidates are stopped early, and the time for masks that were made now."""
     error, seconds = row.reconstruction, row.seconds.get("mask", 0.0)
-    weighted = f", weighted reconstruction error {error:.4g}" if error is not None else ""
+    weighted = f", weighted reconstruction error {error:.3g} x Wanda's" if error is not None else ""
     return weighted + (f", masks in {seconds:.0f} s" if seconds >= 1 else "")
 
 

@@ -77,7 +77,8 @@ class Briefing:
         head = (
             f"Perplexity on the search split, the best first (dense {self.dense:.2f}). Weighted reconstruction error: "
             "sum of s p H p^T over the rows of a few decoder blocks, s the mean squared gradient of the loss by the "
-            "row's output, relative to the same sum with nothing kept; by it candidates are stopped. Errors: mean "
+            "row's output, as a multiple of that of Wanda with as many zeros in each layer; by it candidates are "
+            "stopped, and it compares masks at the densities that they have, not densities. Errors: mean "
             "share of the output's mean square that the pruned weights held, inputs taken as independent, so that a "
             "mask refined by the full Hessian may have a higher one. After ±: the standard error of a change, from the "
             "differences between windows."
@@ -182,10 +183,9 @@ class Briefing:
         config = self.workbench.config
         settings = config.advanced
         error = (
-            f" A candidate is stopped when its reconstruction error on a few blocks, weighted by the sensitivity of "
-            f"the loss, is more than {settings.layer_error:g} times the largest of the {ELITE} best so far. It guards "
-            "against waste and is not the aim: it compares masks of the same densities, and says little about an "
-            "allocation, since it is the mean of the relative errors of those blocks' layers."
+            f" A candidate is stopped when its weighted reconstruction error on a few blocks, as a multiple of that of "
+            f"Wanda with as many zeros in each layer, is more than {settings.layer_error:g} times the largest of the "
+            f"{ELITE} best so far. Densities do not count in it."
             if settings.layer_error is not None
             else ""
         )

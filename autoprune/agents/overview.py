@@ -92,7 +92,7 @@ class Overview:
         error by role and by third of the depth."""
         row = self.recorded(outcome.candidate) if outcome.candidate and outcome.status == "measured" else None
         total = outcome.data.get("reconstruction") if row is None else row.reconstruction
-        weighted = f"Weighted reconstruction error {total:.4g}" if total is not None else ""
+        weighted = f"Weighted reconstruction error {total:.3g} x Wanda's" if total is not None else ""
         if row is None:
             return weighted
         by_name = {layer.name: layer.relative_error for layer in row.layers}

@@ -83,7 +83,8 @@ def measure(
     order = sample.order() if sample else None
     with opened(bench, algorithm, recipe) as (source, zeros), bench.target.edited() as edits:
         league = recipe.league(algorithm)
-        watch = MaskWatch(bench, unmeasured(bench, subject, split, 0, league), ladder)
+        by_layer = zeros.zeros if zeros else None
+        watch = MaskWatch(bench, unmeasured(bench, subject, split, 0, league), ladder, by_layer)
         try:
             seconds = _apply(bench, algorithm, source, recipe, zeros, edits, watch.see, advance, order, watch.check)
             count = _counted(bench, recipe, zeros, league)

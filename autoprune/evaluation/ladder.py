@@ -39,8 +39,8 @@ class StoppedEarly(CandidateFailure):
 class Ladder:
     """The rungs above the sandbox; by default none. Can be pickled if `accept` can.
 
-    `most_error`: the largest accepted weighted reconstruction error (`evaluation/reconstruction.py`). `race`: on the
-    windows of the split.
+    `most_error`: the largest accepted weighted reconstruction error, as a multiple of that of Wanda with as many zeros
+    in each layer (`evaluation/reconstruction.py`). `race`: on the windows of the split.
     """
 
     accept: Accept = accept_all
@@ -50,14 +50,16 @@ class Ladder:
     def check_error(self, sampled: Measurement) -> None:
         """The rung of the reconstruction error. It is decided as soon as the sum of the errors, which are not negative,
         exceeds the limit. Raises StoppedEarly with the errors up to there."""
-        if self.most_error is None:
+        if self.most_error is None or len(sampled.reference_errors) != sampled.sampled_layers:
             return
-        most = self.most_error * sampled.sampled_layers
+        most = self.most_error * sum(sampled.reference_errors)
         enough = next((n for n, error in enumerate(accumulate(sampled.layer_errors), 1) if error > most), None)
         if enough is not None:
             errors = sampled.layer_errors[:enough]
-            seen = f"{sum(errors) / enough:.4f} of {enough} of {sampled.sampled_layers} sampled layers"
-            message = f"weighted reconstruction error {seen}, so that of all is more than {self.most_error:.4f}"
+            message = (
+                f"after {enough} of {sampled.sampled_layers} sampled layers the weighted reconstruction error is more "
+                f"than {self.most_error:.3g} times that of Wanda with as many zeros in each layer"
+            )
             unmeasured = {"layers": [], "signature": b"", "window_losses": [], "perplexity": math.nan}
             partial = sampled.model_copy(update={**unmeasured, "layer_errors": errors})
             raise StoppedEarly("check", "layer-error", message, partial)

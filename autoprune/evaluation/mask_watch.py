@@ -1,5 +1,7 @@
 """Observing masks and updated weights while they are computed: diagnostics, the signature, errors of sampled layers."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from autoprune.evaluation.bench import Bench
@@ -11,10 +13,15 @@ from autoprune.runs.measurement import LayerDiagnostic, Measurement
 class MaskWatch:
     """Collects from the masks of all layers what a measurement records and what the ladder's first rungs need."""
 
-    def __init__(self, bench: Bench, empty: Measurement, ladder: Ladder) -> None:
+    def __init__(
+        self, bench: Bench, empty: Measurement, ladder: Ladder, zeros: Mapping[str, int] | None = None
+    ) -> None:
+        """`zeros`: per layer, if they are known beforehand; else reconstruction errors have no reference."""
         self._bench, self._ladder = bench, ladder
         self._sample = bench.sampled(empty.split)
-        self._masked = empty.model_copy(update={"sampled_layers": len(self._sample.layers) if self._sample else 0})
+        references = self._sample.references(zeros, bench.target.weight) if self._sample and zeros else []
+        sampled = {"sampled_layers": len(self._sample.layers) if self._sample else 0, "reference_errors": references}
+        self._masked = empty.model_copy(update=sampled)
         self._diagnostics: dict[str, LayerDiagnostic] = {}
         self._errors: dict[str, float] = {}
         self._bits: dict[str, Tensor] = {}

@@ -4,17 +4,21 @@ The error of a layer is sum_r s_r d_r H d_r^T, relative to the same sum over W: 
 tokens the Hessian of the layer's calibration inputs X, and s_r the sensitivity of the loss to output r
 (`models/gradients.py`). With equal s_r that is ||W X - W' X||^2 / ||W X||^2, which layer-wise pruning minimises
 (SparseGPT, Frantar and Alistarh 2023, eq. 1). The weights s_r are needed since algorithms that weigh rows by their
-effect on the loss have a large unweighted error at a good perplexity. `benchmarks/ladder.py` measures how the error
-ranks algorithms.
+effect on the loss have a large unweighted error at a good perplexity.
+
+Errors compare masks only where they prune as many weights: a layer that an allocation spares has a small error, one
+that it prunes a large one, whatever that is worth. So they are set against those of Wanda (arXiv 2306.11695) with as
+many zeros in each layer. `benchmarks/ladder.py` measures how this ratio ranks algorithms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
 from autoprune.models.bundle import Bundle
 from autoprune.pruning.layers import LayerInfo
-from autoprune.pruning.masks import masked_weight
+from autoprune.pruning.masks import make_mask, masked_weight
+from autoprune.pruning.scores import wanda
 
 BLOCKS = 5
 
@@ -37,6 +41,12 @@ class Reconstruction:
         self.layers = [layer.name for layer in sampled]
         """Names of the sampled layers, smallest first, which are the cheapest and as informative."""
         self._whole: dict[str, float] = {}
+        self._references: dict[tuple[str, int], float] = {}
+
+    def references(self, zeros: Mapping[str, int], weight: Callable[[str], Tensor]) -> list[float]:
+        """The relative errors of the sampled layers by Wanda's masks with so many zeros. `weight`: from a layer's name
+        to its dense weight [out, in]."""
+        return [self._reference(name, weight(name), zeros[name]) for name in self.layers]
 
     def order(self) -> list[str]:
         """All layers of the target, the sampled ones first."""
@@ -56,6 +66,12 @@ class Reconstruction:
             return 0.0
         lost = masked_weight(dense, ~mask) if updated is None else dense - updated.float()
         return _energy(lost, hessian, sensitivity) / whole
+
+    def _reference(self, name: str, weight: Tensor, zeros: int) -> float:
+        if (name, zeros) not in self._references:
+            score = wanda(self._bundle.view(name, 0.0)).to(weight.device)
+            self._references[name, zeros] = self.error(name, weight, make_mask(score, weight, zeros, "row"))
+        return self._references[name, zeros]
 
 
 def _energy(weight: Tensor, hessian: Tensor, sensitivity: Tensor) -> float:

@@ -37,7 +37,8 @@ class Measurement(BaseModel):
     in the order of measurement (`racing.order`), and its perplexity is that of those windows only.
 
     `layer_errors`: relative errors of the `sampled_layers` layers that `Reconstruction` samples, in the order of
-    scoring, if the search asks for them. `bos`: the token before each window. `signature`: a sample of the masks' bits.
+    scoring, if the search asks for them; `reference_errors`: those of Wanda with as many zeros per layer. `bos`: the
+    token before each window. `signature`: a sample of the masks' bits.
     `repeats`: whether a fresh process gave the same scores, None if that was not checked. `memory_bytes`: peak growth
     of the candidate's process, where the sandbox reports it; `diagnostics`: its output. `cached`: taken from the cache.
     `tuning`: the data of `Tuned` for a tuned baseline; `untuned`: not tuned, since the score is far behind the best.
@@ -60,6 +61,7 @@ class Measurement(BaseModel):
     signature: bytes = b""
     seconds: dict[str, float] = Field(default_factory=dict)
     layer_errors: list[float] = Field(default_factory=list)
+    reference_errors: list[float] = Field(default_factory=list)
     sampled_layers: int = 0
     repeats: bool | None = None
     memory_bytes: int | None = None
@@ -86,9 +88,11 @@ class Measurement(BaseModel):
 
     @property
     def reconstruction(self) -> float | None:
-        """The mean relative error of the sampled layers; None until all of them are known."""
-        complete = self.sampled_layers > 0 and len(self.layer_errors) == self.sampled_layers
-        return sum(self.layer_errors) / self.sampled_layers if complete else None
+        """The error of the sampled layers as a multiple of that of Wanda with as many zeros in each; None until all of
+        them are known."""
+        reference = sum(self.reference_errors)
+        complete = len(self.layer_errors) == len(self.reference_errors) == self.sampled_layers
+        return sum(self.layer_errors) / reference if complete and reference > 0 else None
 
     @property
     def full(self) -> bool:

@@ -30,7 +30,8 @@ class CandidateReport(BaseModel):
 
     `agreement`: the largest share of mask bits in common with one of `against`, which is `nearest`. If the candidate
     was stopped early: `partial_perplexity` on its `windows_measured`, and `estimated_perplexity` on all windows.
-    `reconstruction`: the weighted reconstruction error of the sampled layers, if all of them were seen.
+    `reconstruction`: the weighted reconstruction error of the sampled layers as a multiple of Wanda's with as many
+    zeros in each, if all of them were seen.
     `cached`: taken from the cache. `memory_bytes`: the peak growth of the candidate's process, where the sandbox
     reports it. `league`: only if kept weights were updated.
     """

@@ -30,6 +30,7 @@ def row(subject, perplexity, seconds=0.0, **more):
         windows=2,
         window_losses=[3.0, 4.0],
         layer_errors=[0.02, 0.04],
+        reference_errors=[0.03, 0.05],
         sampled_layers=2,
         **more,
     )
@@ -39,9 +40,10 @@ def test_the_best_comes_with_its_densities_and_each_with_its_seconds_where_it_wa
     told = baseline_table([row("wanda+swaps+sdsa", 34.2, 14.6), row("wanda+uniform", 60.4, untuned=True)], LAYERS, 14.7)
     head, best, other = told.splitlines()
     assert "16 rounds of swaps" in head
-    assert best.startswith("- wanda+swaps+sdsa: 34.20, weighted reconstruction error 0.03, masks in 15 s <- this is")
+    assert best.startswith("- wanda+swaps+sdsa: 34.20, weighted reconstruction error 0.75 x Wanda's, masks in 15 s <- ")
+    assert "this is what you have to beat" in best
     assert "q 0.750/0.500/0.250, up 0.750/0.500/0.250" in best
-    assert other == "- wanda+uniform: 60.40 (untuned), weighted reconstruction error 0.03"
+    assert other == "- wanda+uniform: 60.40 (untuned), weighted reconstruction error 0.75 x Wanda's"
 
 
 def test_without_refined_baselines_nothing_is_said_of_swaps():

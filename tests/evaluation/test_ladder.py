@@ -67,7 +67,7 @@ def test_a_candidate_that_loses_stops_after_the_first_look_with_what_was_measure
 
 def test_a_layer_error_beyond_the_limit_is_never_measured(bench, full):
     bench.losses = None  # measuring would fail
-    with pytest.raises(StoppedEarly, match=r"reconstruction error 0\.\d+ of \d+ of \d+ sampled layers") as caught:
+    with pytest.raises(StoppedEarly, match=r"after \d+ of \d+ sampled layers the weighted") as caught:
         measure(bench, Ladder(most_error=0.9 * full.reconstruction))
     assert (caught.value.stage, caught.value.reason) == ("check", "layer-error")
     assert caught.value.partial.window_losses == []
@@ -119,20 +119,21 @@ def test_a_replay_refuses_masks_as_the_measurement_would(full):
 
 def test_a_layer_error_that_is_enough_by_itself_stops_before_the_next_layer(bench, full):
     first = full.layer_errors[0]
-    ladder = Ladder(most_error=0.5 * first / full.sampled_layers)
-    with pytest.raises(StoppedEarly, match=rf"error {first:.4f} of 1 of {full.sampled_layers} sampled") as caught:
+    ladder = Ladder(most_error=0.5 * first / sum(full.reference_errors))
+    with pytest.raises(StoppedEarly, match=rf"after 1 of {full.sampled_layers} sampled layers") as caught:
         measure(bench, ladder)
     assert caught.value.partial.layer_errors == [first]
     for known in (full, caught.value.partial):
         with pytest.raises(StoppedEarly) as replayed:
             ladder.replay(known)
         assert replayed.value.message == caught.value.message
-    assert Ladder(most_error=1.0).replay(caught.value.partial) is None  # nobody knows: to be measured
+    assert Ladder(most_error=1e9).replay(caught.value.partial) is None  # nobody knows: to be measured
 
 
 @given(errors=st.lists(st.floats(0, 2), min_size=1, max_size=40), most=st.floats(0.01, 2), known=st.integers(1, 40))
-def test_only_those_are_stopped_whose_mean_error_would_be_too_large(errors, most, known):
-    known_so_far = {"layer_errors": errors, "sampled_layers": len(errors), "windows": 4}
+def test_only_those_are_stopped_whose_whole_error_would_be_too_large(errors, most, known):
+    reference = [0.5] * len(errors)
+    known_so_far = {"layer_errors": errors, "reference_errors": reference, "sampled_layers": len(errors), "windows": 4}
     whole = Measurement(subject="a", split="search", perplexity=9.0, **known_so_far)
     beyond = whole.reconstruction > most * (1 + 1e-9)
     within = whole.reconstruction < most * (1 - 1e-9)

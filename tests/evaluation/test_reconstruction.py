@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.evaluator import measure
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.recipe import Recipe
@@ -106,6 +107,16 @@ def test_a_layer_of_zeros_has_no_error(bench):
     name = sample.layers[0]
     weight = torch.zeros_like(bench.target.weight(name))
     assert sample.error(name, weight, torch.zeros(weight.shape, dtype=torch.bool)) == 0.0
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "sdsa", "owl", "atp"])
+def test_densities_do_not_count_in_the_error_that_is_compared(bench, allocation):
+    row = measure(bench, Published.named("wanda"), Recipe(0.6, allocation), "search")
+    assert row.layer_errors == pytest.approx(row.reference_errors, rel=1e-6)
+    assert row.reconstruction == pytest.approx(1.0)
+    magnitude = measure(bench, Published.named("magnitude"), Recipe(0.6, allocation), "search")
+    assert magnitude.reconstruction > 1.0
+    assert magnitude.reference_errors == row.reference_errors
 
 
 def test_hessians_of_the_sampled_blocks_are_those_of_all_and_the_others_are_not_kept(deep_bench):

@@ -26,8 +26,10 @@ def test_the_worst_layers_are_those_of_the_largest_relative_errors():
 
 
 def test_the_reconstruction_error_is_known_once_all_sampled_layers_are():
-    assert measured(layer_errors=[0.1, 0.3], sampled_layers=2).reconstruction == pytest.approx(0.2)
-    assert measured(layer_errors=[0.1], sampled_layers=2).reconstruction is None
+    sampled = {"sampled_layers": 2, "reference_errors": [0.2, 0.6]}
+    assert measured(layer_errors=[0.1, 0.3], **sampled).reconstruction == pytest.approx(0.5)
+    assert measured(layer_errors=[0.1], **sampled).reconstruction is None
+    assert measured(layer_errors=[0.1, 0.3], sampled_layers=2).reconstruction is None  # from before there was one
     assert measured().reconstruction is None
 
 

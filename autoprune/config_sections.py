@@ -15,6 +15,7 @@ from autoprune.config_values import (
     SandboxEngine,
     Scores,
 )
+from autoprune.leagues import MASK_ONLY, League
 from autoprune.pruning.allocation.table import STATIC
 from autoprune.pruning.fields import Unit
 from autoprune.pruning.published import EXPRESSIONS
@@ -112,7 +113,7 @@ class ExecutorSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """Limits of the search. The first one that is reached ends the run."""
+    """Limits of the search, of which the first one that is reached ends the run, and what may be proposed."""
 
     max_candidates: Positive = Field(12, description="candidates in all")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(None, description="minutes of wall clock")
@@ -121,6 +122,11 @@ class SearchSettings(Settings):
         None, description="US dollars; the model's price must be known"
     )
     generation_size: Positive = Field(3, description="candidates between two choices of parents")
+    league: League = Field(
+        MASK_ONLY,
+        description="mask: candidates choose masks only; update: they may also update the weights that are kept, and "
+        "published scores with such an update are among the baselines",
+    )
 
 
 class BaselineSettings(Settings):

@@ -47,7 +47,7 @@ class CandidateFailure(Exception):
     """A candidate failed: a result to record, never an error of the program.
 
     Args:
-        stage: screen, start, load, allocate, score, check or measure.
+        stage: screen, start, load, allocate, score, refine, update, check or measure.
         reason: contract, timeout, memory, exception, shape, dtype, not-finite, forbidden, crashed, protocol, duplicate,
             layer-error, raced-out or not-repeatable.
         message: one line for the user and for the proposer.

@@ -156,6 +156,10 @@ class WorkerSpec:
     def needs(self) -> tuple[str, ...]:
         return self.algorithm.needs
 
+    @property
+    def edits_defined(self) -> frozenset[str]:
+        return self.algorithm.edits_defined
+
     @contextmanager
     def open(self, readable: Readable) -> Iterator[Scoring]:
         started = time.perf_counter()

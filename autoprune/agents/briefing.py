@@ -15,7 +15,7 @@ from autoprune.agents.baseline_table import baseline_rows, baseline_table, densi
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import ELITE, Algorithm, is_seed
-from autoprune.agents.prompts.load import kit_section, render
+from autoprune.agents.prompts.load import kit_section, league_parts, render
 from autoprune.agents.proposer import Request
 from autoprune.candidates.contract import imports_in_words
 from autoprune.config_sections import SandboxSettings
@@ -59,6 +59,7 @@ class Briefing:
             "judged": self._judged(),
             "allocation": self._allocation(),
             "tuning": self._tuning(),
+            "edits": league_parts(self.workbench.config.search.league)["edits"],
         }
 
     def overview(self, before: int) -> Overview:

@@ -9,7 +9,7 @@ from pydantic import Field
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render
-from autoprune.candidates.screen import Finding, screen
+from autoprune.candidates.screen import ANYTHING, Finding, Rules, screen
 from autoprune.candidates.static_analysis import Reading, published_twin, read
 from autoprune.llm.client import Chat
 from autoprune.llm.lenient import ReplyModel, any_case, cut
@@ -19,15 +19,16 @@ from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, written
 Verdict = Literal["accept", "revise", "reject"]
 KNOWN = 6
 
-_ALLOCATES = re.compile(r"^(def )?allocate\b", re.MULTILINE)
-"""Matches a source with an allocation of its own, so that equal scores need not give equal masks."""
+_ALLOCATES = re.compile(r"^(def )?(allocate|refine|update)\b", re.MULTILINE)
+"""Matches a source with an allocation, a refinement or an update of its own, so that equal scores need not give equal
+weights."""
 
 
 @dataclass(frozen=True)
 class Submission:
     """The critic's input. `source` is None when the proposer gave no code, for the reason in `problem`.
 
-    `engine`: llm or symbolic. `kit`: whether the source may import `autoprune.kit`.
+    `engine`: llm or symbolic. `rules`: of the search, by which the source is screened.
     """
 
     slot: str
@@ -38,11 +39,11 @@ class Submission:
     problem: str
     known: list[Algorithm]
     engine: str = "llm"
-    kit: bool = True
+    rules: Rules = ANYTHING
 
     def findings(self) -> list[Finding]:
         """The findings of the source screen."""
-        return screen(self.source, self.kit) if self.source is not None else []
+        return screen(self.source, self.rules) if self.source is not None else []
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.lookups import Lookups
-from autoprune.agents.prompts.load import render, strong_task
+from autoprune.agents.prompts.load import league_parts, render, strong_task
 from autoprune.agents.proposer import Draft, Request, Thought
 from autoprune.llm.client import Chat
 from autoprune.llm.code_blocks import fenced_code
@@ -44,7 +44,8 @@ class StrongProposer:
     def propose(self, request: Request) -> Draft:
         """A draft; without source when the model's reply is unusable."""
         slot, generation = request.plan["slot"], request.plan["generation"]
-        system = render("strong/proposer_system", contract=self._briefing.contract())
+        kept = league_parts(self._briefing.workbench.config.search.league)["kept"]
+        system = render("strong/proposer_system", contract=self._briefing.contract(), kept=kept)
         if request.previous is not None or request.comments:
             prompt = _repair(request)
         else:

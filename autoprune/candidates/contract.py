@@ -13,15 +13,25 @@ A candidate is a Python source with
   see `parameters.py`.
 - `UNIT = "block" | "module" | "projection"`: the units of `allocate`: decoder blocks, single matrices, or kinds of
   matrix within a block. Optional; the default is the run's own.
+- `refine(layer, mask) -> mask`: optional; a better mask with the same budget, bool of the weight's shape, True = keep.
+  `mask` is the one that trusted code made from the scores. The number of kept weights must stay the same in each row
+  for GROUP "row", in the matrix for GROUP "matrix", in each group of M neighbours under an N:M pattern.
+- `update(layer, mask) -> weight`: optional; new values for the weights that the final mask keeps, floating point of the
+  weight's shape, zero where the mask is False, finite in float32 and in the model's dtype. A candidate that defines it
+  is in the league "with update".
 
-It imports torch, math and the functions of `autoprune.kit`, and nothing else.
+It imports torch, math and the functions of `autoprune.kit`, and nothing else. `refine` and `update` are functions at
+the top level of the source whose first parameter is called `layer` (`edits_defined`): a source of the first version may
+have helpers of these names.
 
-Both functions must depend on their arguments only. A fresh process that scores single layers in any order must give the
-same bits, otherwise the candidate is not repeatable and is rejected.
+All functions must depend on their arguments only. A fresh process that is asked about single layers in any order must
+give the same bits, otherwise the candidate is not repeatable and is rejected.
 """
 
 import ast
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import TypeGuard
 
 from autoprune.pruning.fields import EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, ROLES, UNIT_FIELDS, UNITS, Field
 from autoprune.syntax import NotPython, parse
@@ -29,6 +39,8 @@ from autoprune.syntax import NotPython, parse
 __all__ = [
     "ALLOWED_IMPORTS",
     "DEFAULT_GROUP",
+    "EDITS",
+    "EDITS_DESCRIBED",
     "EXPENSIVE_FIELDS",
     "GROUPS",
     "KIT",
@@ -38,6 +50,7 @@ __all__ = [
     "UNITS",
     "UNIT_FIELDS",
     "Field",
+    "edits_defined",
     "expensive_fields_named",
     "import_allowed",
     "imports_in_words",
@@ -48,6 +61,18 @@ KIT = "autoprune.kit"
 """The one module of this package that a candidate may import, unless `agents.kit` is off."""
 DEFAULT_GROUP = "row"
 MAX_SOURCE_BYTES = 64 * 1024
+EDITS = {"refine": ("layer", "mask"), "update": ("layer", "mask")}
+"""The optional functions that change masks and weights, with their parameters."""
+EDITS_DESCRIBED = {
+    "refine": "`refine(layer, mask) -> Tensor` (optional): a better mask, bool of the shape of `layer.weight`, True = "
+    "keep. `mask` is the one that trusted code made from your scores. Keep as many weights as it does: in every row "
+    'with GROUP "row", in the whole matrix with GROUP "matrix".',
+    "update": "`update(layer, mask) -> Tensor` (optional): new values for the weights that the final mask keeps, "
+    "float32 of the shape of `layer.weight`, zero where `mask` is False, finite also in the model's dtype. With D the "
+    "dense minus the new weight, the mean squared error of output row r is D_r H D_r^T, where H is `layer.hessian`: "
+    "the kept weights can make up for the pruned ones.",
+}
+"""What the prompts say about EDITS."""
 
 
 def import_allowed(module: str, names: Iterable[str] = (), kit: bool = True) -> bool:
@@ -73,3 +98,21 @@ def expensive_fields_named(source: str) -> tuple[str, ...]:
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return tuple(field.name for field in EXPENSIVE_FIELDS if field.name in names)
+
+
+@lru_cache(maxsize=256)
+def edits_defined(source: str) -> frozenset[str]:
+    """Which of EDITS a source defines. Decided by its text alone: what a worker says about it does not count."""
+    try:
+        tree = parse(source)
+    except NotPython:
+        return frozenset()
+    return frozenset(node.name for node in tree.body if is_edit(node))
+
+
+def is_edit(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    """Whether a statement at the top level defines one of EDITS, and not a helper of that name."""
+    if not isinstance(node, ast.FunctionDef) or node.name not in EDITS:
+        return False
+    parameters = [*node.args.posonlyargs, *node.args.args]
+    return bool(parameters) and parameters[0].arg == "layer"

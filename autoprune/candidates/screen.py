@@ -10,15 +10,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from autoprune.candidates.contract import (
+    EDITS,
     EXPENSIVE_FIELDS,
     GROUPS,
     LAYER_FIELDS,
     MAX_SOURCE_BYTES,
     import_allowed,
     imports_in_words,
+    is_edit,
 )
 from autoprune.candidates.parameters import UnusableParameters, ranges
+from autoprune.config import Config
 from autoprune.errors import CandidateFailure
+from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.plain_text import clean
 from autoprune.syntax import NotPython, parse
 
@@ -50,15 +54,32 @@ class Finding:
     reason: str = "contract"
 
 
-def screen(source: str, kit: bool = True) -> list[Finding]:
-    """All findings, errors first, then by line. `kit`: whether the source may import `autoprune.kit`."""
+@dataclass(frozen=True)
+class Rules:
+    """What a search allows. `kit`: importing `autoprune.kit`; in the league `mask` an `update` is an error."""
+
+    kit: bool = True
+    league: League = WITH_UPDATE
+
+    @classmethod
+    def of(cls, config: Config) -> "Rules":
+        """The rules of a search."""
+        return cls(config.agents.kit == "on", config.search.league)
+
+
+ANYTHING = Rules()
+
+
+def screen(source: str, rules: Rules = ANYTHING) -> list[Finding]:
+    """All findings, errors first, then by line."""
     if (size := len(source.encode(errors="surrogatepass"))) > MAX_SOURCE_BYTES:
         return [Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})")]
     try:
         tree = parse(source)
     except NotPython as error:
         return [Finding("error", error.line, _short(str(error)))]
-    findings = [*_entry_points(tree), *_parameters(source), *_imports(tree, kit), *_habits(tree)]
+    findings = [*_entry_points(tree), *_parameters(source), *_imports(tree, rules.kit), *_habits(tree)]
+    findings += _outside_league(tree, rules.league)
     unique = {replace(finding, message=_short(finding.message)) for finding in findings}
     return sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message))
 
@@ -68,9 +89,9 @@ def _short(message: str) -> str:
     return clean(message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…")
 
 
-def refuse(source: str, kit: bool = True) -> None:
+def refuse(source: str, rules: Rules = ANYTHING) -> None:
     """Raise CandidateFailure (stage "screen") for the first error that the screen finds, if any."""
-    for finding in screen(source, kit):
+    for finding in screen(source, rules):
         if finding.severity == "error":
             lines = source.split("\n")  # as Python counts them: `splitlines` has ten more line ends
             code = lines[finding.line - 1].strip()[:160] if finding.line <= len(lines) else ""
@@ -104,6 +125,7 @@ def _entry_points(tree: ast.Module) -> Iterator[Finding]:
             yield from _signature(function, arguments)
         elif isinstance(function, ast.AsyncFunctionDef | ast.ClassDef):
             yield Finding("error", function.lineno, f"{name} must be a plain function")
+    yield from _edits(defined)
     group = defined.get("GROUP")
     if isinstance(group, ast.Assign | ast.AnnAssign):
         if not isinstance(group.value, ast.Constant):
@@ -117,6 +139,27 @@ def _parameters(source: str) -> Iterator[Finding]:
         ranges(source)
     except UnusableParameters as problem:
         yield Finding("error", problem.line, str(problem))
+
+
+def _edits(defined: dict[str, ast.stmt]) -> Iterator[Finding]:
+    """Functions that trusted code calls have the right signature; helpers of their names are pointed out."""
+    for name, arguments in EDITS.items():
+        statement = defined.get(name)
+        if statement is None:
+            continue
+        if is_edit(statement):
+            yield from _signature(statement, arguments)
+        else:
+            call = f"{name}({', '.join(arguments)})"
+            message = f"trusted code does not call this {name}: it is no function {call} with layer as first parameter"
+            yield Finding("warning", statement.lineno, message)
+
+
+def _outside_league(tree: ast.Module, league: League) -> Iterator[Finding]:
+    for node in tree.body:
+        if league == MASK_ONLY and is_edit(node) and node.name == "update":
+            message = "this search is for masks only (search.league=mask): kept weights stay as they are; remove update"
+            yield Finding("error", node.lineno, message)
 
 
 def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Finding]:
@@ -152,7 +195,7 @@ def _habits(tree: ast.Module) -> Iterator[Finding]:
     parameters = {
         node.args.args[0].arg
         for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == "score" and node.args.args
+        if isinstance(node, ast.FunctionDef) and (node.name == "score" or is_edit(node)) and node.args.args
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):

@@ -31,6 +31,7 @@ from autoprune.cli.options import (
 from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, listed, share, words
 from autoprune.config import Config
 from autoprune.downloads import progress
+from autoprune.leagues import SHOWN
 from autoprune.log import log_to
 from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 from autoprune.report.text import plain, windows_of_text
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from autoprune.evaluation.recipe import Recipe
 
 REPEATABLE = "repeatable"
-LEFT = ("algorithm", "allocation", "refinement", "update", "pattern")
-OPTIONAL = ("refinement", "update", "pattern", "+-", REPEATABLE)
+LEFT = ("algorithm", "allocation", "refinement", "update", "pattern", "league")
+OPTIONAL = ("refinement", "update", "pattern", "league", "+-", REPEATABLE)
 TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; +-: standard deviation over seeds"
 
 
@@ -183,6 +184,7 @@ def _cells(group: "Spread") -> dict[str, str]:
         "refinement": row.refinement,
         "update": row.update,
         "pattern": row.pattern,
+        "league": SHOWN[row.league],
         "sparsity": f"{row.sparsity_actual:.4f}",
         "perplexity": f"{group.mean:.2f}" if group.mean is not None else "failed" if row.failed else "not finite",
         "+-": f"{group.deviation:.2f}" if group.deviation is not None else "",

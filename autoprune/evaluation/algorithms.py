@@ -1,4 +1,4 @@
-"""The common interface of algorithms that score weights: published formulas, and candidates in their sandbox."""
+"""The common interface of algorithms: published formulas, and candidates in their sandbox."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,11 +9,13 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.pruning.layers import Readable
+from autoprune.pruning.layers import LayerEdit, MakeMask, Readable
 from autoprune.pruning.scores import Score, choose_score
 
 ALWAYS_REPEATED = 2
 """Blocks of a walk whose scores are always checked for repeatability."""
+
+NO_EDITS: frozenset[str] = frozenset()
 
 NOT_REPEATABLE = "not repeatable: asked again for single layers, a fresh process gave other scores"
 
@@ -24,6 +26,8 @@ class Scoring(Protocol):
     group: str
     unit: str | None
     has_allocate: bool
+    edits_defined: frozenset[str]
+    """Whether the algorithm has a `refine` or an `update` of its own; then `edits` is called instead of `scores`."""
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """Raw densities per unit, not yet projected onto the budget."""
@@ -32,6 +36,18 @@ class Scoring(Protocol):
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, Tensor]]:
         """(layer name, score [out, in]), layer by layer. `sparsity`: of each layer's unit; `pattern`: of the masks."""
+
+    def edits(
+        self,
+        sparsity: Mapping[str, float],
+        make_mask: MakeMask,
+        layers: Sequence[str] | None = None,
+        pattern: str = "none",
+    ) -> Iterator[LayerEdit]:
+        """The final mask, and the new weight if there is an `update`, layer by layer.
+
+        `make_mask` makes the mask that is refined; it is called in the caller's thread, a few layers ahead.
+        """
 
     def repeats(self) -> bool | None:
         """Whether repeated requests give the same scores; None if that was not checked."""
@@ -46,13 +62,17 @@ class Scoring(Protocol):
 
 
 class Algorithm(Protocol):
-    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads."""
+    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads; `edits_defined`: whether it
+    also has a `refine` or an `update` of its own."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def needs(self) -> tuple[str, ...]: ...
+
+    @property
+    def edits_defined(self) -> frozenset[str]: ...
 
     def open(self, readable: Readable) -> AbstractContextManager[Scoring]: ...
 
@@ -62,6 +82,7 @@ class Published:
     """A score of `pruning.scores`."""
 
     score: Score
+    edits_defined = NO_EDITS
 
     @staticmethod
     def named(name: str) -> "Published":
@@ -87,6 +108,7 @@ class Published:
 class _PublishedScoring:
     unit: str | None = None
     has_allocate = False
+    edits_defined = NO_EDITS
     diagnostics = ""
     memory: int | None = None
 
@@ -104,8 +126,29 @@ class _PublishedScoring:
         for name in layers or [layer.name for layer in self._readable.layers]:
             yield name, self._score(self._readable.view(name, sparsity[name], pattern))
 
+    def edits(
+        self,
+        sparsity: Mapping[str, float],
+        make_mask: MakeMask,
+        layers: Sequence[str] | None = None,
+        pattern: str = "none",
+    ) -> Iterator[LayerEdit]:
+        for name, score in self.scores(sparsity, layers, pattern):
+            yield LayerEdit(name, make_mask(name, score), None)
+
     def repeats(self) -> bool | None:
         return None
+
+
+def session_edits(
+    session: Scoring, sparsity: Mapping[str, float], make_mask: MakeMask, layers: Sequence[str], pattern: str
+) -> Iterator[LayerEdit]:
+    """The edits of an algorithm, which for one without a `refine` or an `update` are the masks of its scores."""
+    if session.edits_defined:
+        yield from session.edits(sparsity, make_mask, layers, pattern)
+        return
+    for name, score in session.scores(sparsity, layers, pattern):
+        yield LayerEdit(name, make_mask(name, score), None)
 
 
 class Opened:

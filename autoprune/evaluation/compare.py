@@ -14,6 +14,7 @@ from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.evaluator import NotFinite, dense, measure, unmeasured
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split, check_samples
+from autoprune.leagues import MASK_ONLY, League
 from autoprune.runs.measurement import DENSE, Measurement
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 class Row:
     """One experiment in the format of `autoprune compare --json`. Seconds are wall clock. `perplexity` is None if it is
     not finite or the experiment failed. `repeats`: whether a candidate's scores are repeatable, None if not checked.
-    `bos`: the token before each window."""
+    `bos`: the token before each window. `league`: mask, or update if kept weights are updated."""
 
     algorithm: str
     allocation: str
@@ -45,6 +46,7 @@ class Row:
     repeats: bool | None = None
     bos: str | None = None
     refinement: str = "none"
+    league: League = MASK_ONLY
 
     @property
     def failed(self) -> bool:
@@ -92,6 +94,7 @@ def _row(algorithm: str, recipe: Recipe, measured: Measurement, seed: int = 0, s
         repeats=measured.repeats,
         bos=measured.bos,
         refinement=recipe.refinement,
+        league=measured.league,
     )
 
 
@@ -118,7 +121,7 @@ def compare(
                 yield row
             except (AutoPruneError, CandidateFailure) as error:
                 logger.warning(f"{_named(algorithm, recipe)}: {error}")
-                yield _row(algorithm.name, recipe, unmeasured(bench, "", split, 0), seed)
+                yield _row(algorithm.name, recipe, unmeasured(bench, "", split, 0, recipe.league(algorithm)), seed)
 
 
 def _named(algorithm: Algorithm, recipe: Recipe) -> str:

@@ -2,8 +2,9 @@
 
     recipe -> zeros per layer -> scores -> masks, refined -> new weights -> losses of windows
 
-Scores come from a published formula or from a candidate in its sandbox; all later steps are trusted code. The measured
-weights are those whose zeros were counted.
+Scores come from a published formula or from a candidate in its sandbox, which may also refine the masks and update the
+kept weights; trusted code makes the masks, checks what comes back, and measures. The measured weights are those whose
+zeros were counted.
 """
 
 import math
@@ -26,12 +27,13 @@ from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.prune import Method, Plan, Seconds, Seen, prune_blocks
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
+from autoprune.leagues import MASK_ONLY, League
 from autoprune.models.observed import Observed
 from autoprune.models.outputs import not_finite
 from autoprune.models.target import Edits
 from autoprune.pruning.allocation.table import OWN, made
 from autoprune.pruning.allocation.units import LayerZeros
-from autoprune.pruning.layers import LayerInfo
+from autoprune.pruning.layers import LayerEdit, LayerInfo
 from autoprune.pruning.threads import side_by_side
 from autoprune.runs.measurement import DENSE, Measurement
 
@@ -80,10 +82,12 @@ def measure(
     sample = bench.sampled(split)  # first, since collecting its statistics does not count as time of the score
     order = sample.order() if sample else None
     with opened(bench, algorithm, recipe) as (source, zeros), bench.target.edited() as edits:
-        watch = MaskWatch(bench, unmeasured(bench, subject, split, 0), ladder, zeros.zeros if zeros else None)
+        league = recipe.league(algorithm)
+        by_layer = zeros.zeros if zeros else None
+        watch = MaskWatch(bench, unmeasured(bench, subject, split, 0, league), ladder, by_layer)
         try:
             seconds = _apply(bench, algorithm, source, recipe, zeros, edits, watch.see, advance, order, watch.check)
-            count = _counted(bench, recipe, zeros)
+            count = _counted(bench, recipe, zeros, league)
             measured = _measured(bench, watch.record(seconds, count), ladder)
         except StoppedEarly as stopped:
             stopped.partial = stopped.partial.model_copy(update=source.facts)
@@ -101,7 +105,7 @@ def prune(
     """
     with opened(bench, algorithm, recipe) as (source, zeros):
         seconds = _apply(bench, algorithm, source, recipe, zeros, edits, advance=advance)
-        _counted(bench, recipe, zeros)
+        _counted(bench, recipe, zeros, recipe.league(algorithm))
         return seconds, source.repeats()
 
 
@@ -129,7 +133,7 @@ def _apply(
     recipe: Recipe,
     zeros: LayerZeros | None,
     edits: Edits,
-    seen: Seen = lambda name, weight, mask: None,
+    seen: Seen = lambda name, weight, mask, updated: None,
     advance: Advance = lambda: None,
     order: Sequence[str] | None = None,
     check: Callable[[str, Seconds], None] = lambda name, seconds: None,
@@ -178,22 +182,33 @@ def _at_once(
     order: Sequence[str] | None,
     check: Callable[[str, Seconds], None],
 ) -> Seconds:
-    """Score from cached statistics without an update: masks are computed in parallel, without a walk."""
+    """Score from cached statistics without a published update: masks are computed in parallel, without a walk."""
     statistic = bench.statistics(method.reads_hessian)  # may collect statistics, so before the time starts
     seconds = Seconds()
 
-    def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
-        name, score = scored
+    def mask(name: str, score: Tensor) -> Tensor:
         weight = bench.target.weight(name)
-        kept = method.mask(weight, score, zeros.zeros[name], session.group, partial(statistic, name))
-        seen(name, weight, kept)
-        return name, kept
+        return method.mask(weight, score, zeros.zeros[name], session.group, partial(statistic, name))
 
+    def watched(edit: LayerEdit) -> LayerEdit:
+        weight = bench.target.weight(edit.name)
+        edit = edit.to(weight.device)
+        seen(edit.name, weight, edit.mask, edit.weight)
+        return edit
+
+    def masked(scored: tuple[str, Tensor]) -> LayerEdit:
+        return watched(LayerEdit(scored[0], mask(*scored), None))
+
+    where = (order, method.pattern_text)
+    if session.edits_defined:
+        own = session.edits(zeros.unit_sparsity, seconds.masking(mask), *where)
+        made = side_by_side(watched, seconds.timed(own))
+    else:
+        made = side_by_side(masked, seconds.timed(session.scores(zeros.unit_sparsity, *where)))
     scored = 0
-    scores = session.scores(zeros.unit_sparsity, order, method.pattern_text)
-    for name, kept in side_by_side(mask, seconds.timed(scores)):
-        edits.mask(name, kept)
-        check(name, seconds)
+    for edit in made:
+        edits.apply(edit)
+        check(edit.name, seconds)
         scored += 1
     seconds.spent_on("mask")
     if scored != len(bench.layers):
@@ -215,13 +230,13 @@ def _plan(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> Plan:
     return plan
 
 
-def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> int:
+def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None, league: League) -> int:
     """Count the zeros of the live weights and compare them with the allocation. An update may create more."""
     names = [layer.name for layer in bench.layers]
     counts = dict(zip(names, side_by_side(bench.target.zeros, names), strict=True))
     total, promised = sum(counts.values()), zeros.zeros if zeros else {}
     for name, count in promised.items():
-        if recipe.update == "none" and counts[name] != count:
+        if counts[name] < count or (league == MASK_ONLY and counts[name] != count):
             raise AutoPruneError(f"layer {name} has {counts[name]} zeros, not the {count} that were set")
     least = sum(promised.values()) if promised else round(recipe.sparsity * bench.target.weights)
     if total < least:
@@ -229,7 +244,7 @@ def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> int:
     return total
 
 
-def unmeasured(bench: Bench, subject: str, split: Split, zeros: int) -> Measurement:
+def unmeasured(bench: Bench, subject: str, split: Split, zeros: int, league: League = MASK_ONLY) -> Measurement:
     """A measurement without losses."""
     windows = bench.windows(split)
     return Measurement(
@@ -242,6 +257,7 @@ def unmeasured(bench: Bench, subject: str, split: Split, zeros: int) -> Measurem
         seqlen=windows.seqlen,
         windows=len(windows.tokens),
         bos=shown(windows.bos),
+        league=league,
     )
 
 

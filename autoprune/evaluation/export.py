@@ -114,6 +114,7 @@ def _facts(
         "base_fingerprint": bench.target.fingerprint,
         "algorithm": algorithm.name,
         "recipe": asdict(recipe),
+        "league": recipe.league(algorithm),
         "dtype": str(dtype).removeprefix("torch."),
         "perplexity_dense": before,
         "perplexity": perplexity,

@@ -1,4 +1,4 @@
-"""Observing masks while they are computed: diagnostics per layer, the signature, and errors of sampled layers."""
+"""Observing masks and updated weights while they are computed: diagnostics, the signature, errors of sampled layers."""
 
 from collections.abc import Mapping
 
@@ -26,11 +26,11 @@ class MaskWatch:
         self._errors: dict[str, float] = {}
         self._bits: dict[str, Tensor] = {}
 
-    def see(self, name: str, weight: Tensor, mask: Tensor) -> None:
-        """Add the mask of a layer. Thread-safe for different layers."""
+    def see(self, name: str, weight: Tensor, mask: Tensor, updated: Tensor | None = None) -> None:
+        """Add the mask and the updated weight of a layer. Thread-safe for different layers."""
         if self._sample and name in self._sample.layers:
-            self._errors[name] = self._sample.error(name, weight, mask)
-        self._bits[name] = self._bench.signature.bits(name, mask)
+            self._errors[name] = self._sample.error(name, weight, mask, updated)
+        self._bits[name] = self._bench.signature.bits(name, mask, weight, updated)
         self._diagnostics[name] = self._bench.diagnose(name, mask)
 
     def check(self, name: str, seconds: Seconds) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from autoprune.models.observed import Observed
 from autoprune.models.statistics import Observer
 from autoprune.models.target import Edits, Target
 from autoprune.models.walk import walk
-from autoprune.pruning.layers import LayerInfo
+from autoprune.pruning.layers import LayerEdit, LayerInfo, MakeMask
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.refinements.spec import SWAP_ROUNDS, Statistic
 from autoprune.pruning.refinements.table import any_reads
@@ -34,17 +34,29 @@ class Scored(Protocol):
     """A source of scores; `group`: what they are compared within (row, matrix)."""
 
     group: str
+    edits_defined: frozenset[str]
 
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterable[tuple[str, Tensor]]:
         """(layer name, score [out, in]) of the named layers; `sparsity`: of each layer's unit."""
 
+    def edits(
+        self,
+        sparsity: Mapping[str, float],
+        make_mask: MakeMask,
+        layers: Sequence[str] | None = None,
+        pattern: str = "none",
+    ) -> Iterable[LayerEdit]:
+        """Final masks, and new weights, of the named layers; see algorithms.Scoring."""
+
 
 Scorer = Callable[[Observed], AbstractContextManager[Scored]]
 """Opened for each block, on its weights and statistics."""
-Seen = Callable[[str, Tensor, Tensor], None]
-"""Called with layer name, dense weight and mask, both [out, in], for the facts on layers in a measurement."""
+Seen = Callable[[str, Tensor, Tensor, Tensor | None], None]
+"""Called with layer name, dense weight, mask and the new weight if it is updated, all [out, in], for the facts on
+layers in a measurement."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -102,12 +114,23 @@ class Seconds:
         setattr(self, phase, getattr(self, phase) + now - self._since)
         self._since = now
 
-    def timed(self, scores: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-        """Pass the scores on, counting the time to compute each as score, and the time to use it as mask."""
-        for pair in scores:
+    def timed(self, scores: Iterable[T]) -> Iterator[T]:
+        """Pass scores or edits on, counting the time to compute each as score, and the time to use it as mask."""
+        for item in scores:
             self.spent_on("score")
-            yield pair
+            yield item
             self.spent_on("mask")
+
+    def masking(self, make_mask: MakeMask) -> MakeMask:
+        """The same function on the CPU, its time counted as mask and the time before it as score."""
+
+        def masked(name: str, score: Tensor) -> Tensor:
+            self.spent_on("score")
+            mask = make_mask(name, score).cpu()
+            self.spent_on("mask")
+            return mask
+
+        return masked
 
     def reported(self) -> dict[str, float]:
         """The seconds of a measurement: statistics include forward passes, masks include updates."""
@@ -127,7 +150,7 @@ def prune_blocks(
     sequential: bool,
     hessian: bool = False,
     dense: Mapping[str, Callable[[str], Tensor]] = {},
-    seen: Seen = lambda name, weight, mask: None,
+    seen: Seen = lambda name, weight, mask, updated: None,
     advance: Callable[[], None] = lambda: None,
 ) -> Seconds:
     """Prune every block in turn, from calibration windows [samples, seqlen].
@@ -192,7 +215,7 @@ class _Block:
         assert choose is not None  # as `Method` has checked
         for name, weight in self._weights.items():
             updated, mask = choose(weight, zeros[name], self._prepared(name), self._method.pattern)
-            self._seen(name, weight, mask)
+            self._seen(name, weight, mask, updated)
             self._edits.weight(name, updated)
 
     def _by_scores(
@@ -200,25 +223,42 @@ class _Block:
     ) -> None:
         pruned = 0
         with scorer(block) as scored:
-            for name, score in scored.scores(unit_sparsity, list(self._weights), self._method.pattern_text):
-                self._seconds.spent_on("score")
-                weight = self._weights[name]
-                mask = self._method.mask(weight, score, zeros[name], scored.group, self._statistics[name].__getitem__)
-                self._seen(name, weight, mask)
-                self._seconds.spent_on("mask")
-                if self._method.update == "none":
-                    self._edits.mask(name, mask)
-                else:
-                    self._edits.weight(name, self._updated(name, weight, mask))
+            for edit in self._edited(scored, zeros, unit_sparsity):
+                weight = self._weights[edit.name]
+                edit = self._updated(edit.to(weight.device), weight)
+                self._seen(edit.name, weight, edit.mask, edit.weight)
+                self._edits.apply(edit)
                 self._seconds.spent_on("update")
                 pruned += 1
         if pruned != len(self._weights):
             raise CandidateFailure("check", "protocol", f"{pruned} of the {len(self._weights)} layers were scored")
 
-    def _updated(self, name: str, weight: Tensor, mask: Tensor) -> Tensor:
+    def _edited(
+        self, scored: Scored, zeros: Mapping[str, int], unit_sparsity: Mapping[str, float]
+    ) -> Iterator[LayerEdit]:
+        """The layers' masks, refined and with new weights where the algorithm has functions of its own for that."""
+
+        def mask(name: str, score: Tensor) -> Tensor:
+            statistic = self._statistics[name].__getitem__
+            return self._method.mask(self._weights[name], score, zeros[name], scored.group, statistic)
+
+        names, pattern = list(self._weights), self._method.pattern_text
+        if scored.edits_defined:
+            yield from self._seconds.timed(scored.edits(unit_sparsity, self._seconds.masking(mask), names, pattern))
+            return
+        for name, score in scored.scores(unit_sparsity, names, pattern):
+            self._seconds.spent_on("score")
+            made = LayerEdit(name, mask(name, score), None)
+            self._seconds.spent_on("mask")
+            yield made
+
+    def _updated(self, edit: LayerEdit, weight: Tensor) -> LayerEdit:
+        """The same with the weight of the method's update, if it has one."""
+        if self._method.update == "none":
+            return edit
         apply = update_of(self._method.update).apply
         assert apply is not None  # as `Recipe.check` has checked
-        return apply(weight, mask, self._prepared(name))
+        return edit._replace(weight=apply(weight, edit.mask, self._prepared(edit.name)))
 
     def _prepared(self, name: str) -> Any:
         """What the update needs of the layer's Hessian; layers with shared inputs (q, k, v) share it."""

@@ -6,6 +6,7 @@ from autoprune.config_values import Refinement, Statistics, Update
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm
 from autoprune.evaluation.prune import Method
+from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import OWN, spec_of
 from autoprune.pruning.masks import parse_pattern
@@ -21,7 +22,8 @@ class Recipe:
     Args:
         pattern: "none", or N:M, which implies the sparsity and a uniform allocation.
         unit: what has a sparsity of its own (block, module, projection).
-        refinement: of masks before an update. Allocations by scores or trials use masks without it.
+        refinement: of masks, before a candidate's own `refine` and before an update. Allocations by scores or trials
+            use masks without either.
         rounds: of a refinement that has rounds; None for no limit.
         setting: the parameters of a tuned allocation.
         allocated_by: the published score for an allocation by scores; empty for the algorithm's own.
@@ -61,6 +63,10 @@ class Recipe:
     def _check_update(self, algorithm: Algorithm) -> None:
         if self.update == NONE:
             return
+        if "update" in algorithm.edits_defined:
+            raise UsageError(
+                f"{algorithm.name} updates the kept weights itself; the update {self.update} does not fit it"
+            )
         update, own = update_of(self.update), self.own_masks(algorithm)
         if self.refinement != "none" and own:
             raise UsageError(
@@ -79,6 +85,10 @@ class Recipe:
             return False
         update = update_of(self.update)
         return update.choose is not None and algorithm.name == update.chooses_with
+
+    def league(self, algorithm: Algorithm) -> League:
+        """Whether kept weights are updated, by the recipe or by the algorithm itself."""
+        return WITH_UPDATE if self.update != "none" or "update" in algorithm.edits_defined else MASK_ONLY
 
     def method(self, algorithm: Algorithm) -> Method:
         """How the scores of each layer become its new weight."""

@@ -53,15 +53,19 @@ class Reconstruction:
         sampled = set(self.layers)
         return [*self.layers, *(layer.name for layer in self._bundle.layers if layer.name not in sampled)]
 
-    def error(self, name: str, weight: Tensor, mask: Tensor) -> float:
-        """The relative error of a sampled layer; `weight` dense [out, in], `mask` [out, in] bool, True = keep."""
+    def error(self, name: str, weight: Tensor, mask: Tensor, updated: Tensor | None = None) -> float:
+        """The relative error of a sampled layer; `weight` dense [out, in], `mask` [out, in] bool, True = keep,
+        `updated` [out, in] the new weight, or None if the mask is all that changes."""
         dense = weight.float()
         hessian, sensitivity = self._bundle.hessian(name), self._bundle.output_sensitivity(name)
         hessian, sensitivity = hessian.to(dense.device), sensitivity.to(dense.device)
         if name not in self._whole:
             self._whole[name] = _energy(dense, hessian, sensitivity)
         whole = self._whole[name]
-        return _energy(masked_weight(dense, ~mask), hessian, sensitivity) / whole if whole > 0 else 0.0
+        if whole <= 0:
+            return 0.0
+        lost = masked_weight(dense, ~mask) if updated is None else dense - updated.float()
+        return _energy(lost, hessian, sensitivity) / whole
 
     def _reference(self, name: str, weight: Tensor, zeros: int) -> float:
         if (name, zeros) not in self._references:

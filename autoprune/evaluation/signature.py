@@ -1,4 +1,9 @@
-"""Signatures of masks, with which the agreement of two candidates is estimated: their bits at a fixed random sample."""
+"""Signatures of masks, with which the agreement of two candidates is estimated: their bits at a fixed random sample.
+
+With updated weights a signature also says of each sampled weight whether it grew, and whether it changed by more than a
+tenth, so that only the same mask with the same update is a duplicate. It is longer than that of masks alone, with which
+it has no agreement.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +17,8 @@ from autoprune.pruning.layers import LayerInfo
 
 SAMPLE = 1 << 17
 SEED = 2511
+CHANGED = 0.1
+"""The share of its value by which an updated weight must differ to count as changed."""
 TWIN = 0.9999
 """Share of equal mask bits above which two candidates are duplicates."""
 
@@ -29,9 +36,17 @@ class Signature:
             self._positions[layer.name] = torch.from_numpy(inside)
             start += layer.size
 
-    def bits(self, name: str, mask: Tensor) -> Tensor:
-        """The sampled bits of a layer's mask [out, in], bool, on the CPU."""
-        return mask.reshape(-1)[self._positions[name].to(mask.device)].cpu()
+    def bits(self, name: str, mask: Tensor, weight: Tensor | None = None, updated: Tensor | None = None) -> Tensor:
+        """The sampled bits of a layer's mask [out, in], bool, on the CPU, and of the change from the dense `weight` to
+        the `updated` one, if there is one."""
+        kept = self._sampled(name, mask)
+        if weight is None or updated is None:
+            return kept
+        before, after = self._sampled(name, weight).float(), self._sampled(name, updated).float()
+        return torch.cat([kept, after > before, (after - before).abs() > CHANGED * before.abs()])
+
+    def _sampled(self, name: str, tensor: Tensor) -> Tensor:
+        return tensor.reshape(-1)[self._positions[name].to(tensor.device)].cpu()
 
     def packed(self, bits: Mapping[str, Tensor]) -> bytes:
         """The signature, from the sampled bits of every layer."""

@@ -18,6 +18,9 @@ PLAIN = Method()
 class Trials:
     """Measures allocations on the search split. A context manager, at whose end the target's weights are restored.
 
+    Masks are those of the scores with the method's refinement: an algorithm's own `refine` and `update` would take too
+    long for every trial, and are not applied.
+
     `windows`: number of windows of the split; `measured`: total number of measured windows. `method`: applied to
     scores.
     """

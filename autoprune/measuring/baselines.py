@@ -1,38 +1,53 @@
-"""The baselines of a search: published scores with allocations, the best of them also with refined masks."""
+"""The baselines of a search: published scores with allocations, the best of them also with refined masks, and in the
+league "with update" with updated weights."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from autoprune.config_sections import BaselineSettings
-from autoprune.config_values import Refinement
+from autoprune.config_values import Refinement, Update
 from autoprune.evaluation.texts import Split
+from autoprune.leagues import WITH_UPDATE
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.refinements.table import NONE, spec_of
 from autoprune.runs.measurement import Measurement
 
 ALWAYS_REFINED = "wanda"
+UPDATE: Update = "obs"
+"""The update of the baselines in the league "with update"."""
 
 
 class Baseline(NamedTuple):
-    """A published score with an allocation and a refinement."""
+    """A published score with an allocation, a refinement and an update."""
 
     score: str
     allocation: str
     refinement: Refinement
+    update: Update = "none"
 
     def measured(self, workbench: Workbench, split: Split) -> Measurement:
         """The measurement on a split, from the archive if it is there."""
+        if self.update != "none":
+            return workbench.updated(self.score, self.allocation, split, self.update)
         return workbench.baseline(self.score, self.allocation, split, self.refinement)
 
 
 def baselines(workbench: Workbench) -> Iterator[Baseline]:
-    """All baselines of the workbench's settings, those without refinement first."""
+    """All baselines of the workbench's settings, those without refinement first.
+
+    In the league "with update", the scores that would be refined are also measured with OBS, with uniform allocation
+    and that of candidates without their own.
+    """
     settings = workbench.config.baselines
     for refinement in sorted(settings.refinements, key=lambda name: (name != NONE, name)):
         scores = settings.scores if refinement == NONE else refined_scores(workbench)
         for score in scores:
             for allocation in settings.allocations:
                 yield Baseline(score, allocation, refinement)
+    if workbench.config.search.league == WITH_UPDATE:
+        for score in refined_scores(workbench):
+            for allocation in dict.fromkeys(("uniform", workbench.config.allocation.name)):
+                yield Baseline(score, allocation, "none", UPDATE)
 
 
 def refined_scores(workbench: Workbench) -> list[str]:

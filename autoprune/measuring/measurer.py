@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from autoprune.candidates.screen import refuse
+from autoprune.candidates.screen import Rules, refuse
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation import evaluator
@@ -67,8 +67,7 @@ class Measurer:
         ladder stops the candidate.
         """
         executor, source, settings = self.executor or self._in_process, self.run.source(name), self.config.sandbox
-        if self.config.agents.kit == "off":
-            refuse(source, kit=False)
+        refuse(source, Rules.of(self.config))  # also what a person has edited
         conditions = {
             **executor.conditions,
             "source": full_hash(source),  # the name is only a prefix, which two sources may share

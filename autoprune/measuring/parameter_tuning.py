@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from autoprune.candidates.parameters import Range, middles, ranges, with_values
 from autoprune.errors import AutoPruneError, CandidateFailure
-from autoprune.evaluation.algorithms import Scoring
+from autoprune.evaluation.algorithms import Scoring, session_edits
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import opened
 from autoprune.evaluation.recipe import Recipe
@@ -159,12 +161,18 @@ class ParameterTuner:
     def _error(self, fixed: LayerZeros, sample: Reconstruction, values: Values) -> float:
         """The mean weighted reconstruction error of the sampled layers."""
         method, errors = self.recipe.method(self._candidate(values)), []
-        hessian = self.bench.hessians(method.reads_hessian)
+        statistic = self.bench.statistics(method.reads_hessian)
         with self._opened(values) as (session, _):
-            for name, score in session.scores(fixed.unit_sparsity, sample.layers, method.pattern_text):
+
+            def mask(name: str, score: Tensor) -> Tensor:
                 weight = self.bench.target.weight(name)
-                mask = method.mask(weight, score, fixed.zeros[name], session.group, partial(hessian, name))
-                errors.append(sample.error(name, weight, mask))
+                kept = method.mask(weight, score, fixed.zeros[name], session.group, partial(statistic, name))
+                return kept.cpu()
+
+            for edit in session_edits(session, fixed.unit_sparsity, mask, sample.layers, method.pattern_text):
+                weight = self.bench.target.weight(edit.name)
+                edit = edit.to(weight.device)
+                errors.append(sample.error(edit.name, weight, edit.mask, edit.weight))
         return math.fsum(errors) / len(errors)
 
     def _loss(self, values: Values) -> float:

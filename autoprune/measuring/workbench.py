@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from autoprune.config import Config
-from autoprune.config_values import Refinement
+from autoprune.config_values import Refinement, Update
 from autoprune.errors import UsageError
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
@@ -128,10 +128,18 @@ class Workbench:
             return self._tuned(score, "sdsa", split)
         return self._published(score, self.config.allocation.name, split)
 
-    def patterned(self, score: str, split: Split, refinement: Refinement = "none") -> Measurement:
-        """A published score with a refinement under this workbench's pattern."""
-        recipe = self._recipe("uniform", refinement=refinement)
-        return self.measurer.published(f"{BASELINE}{refined_name(score, refinement)}", score, recipe, split)
+    def updated(self, score: str, allocation: str, split: Split, update: Update) -> Measurement:
+        """A published score with an allocation and an update of the kept weights, not tuned."""
+        recipe = replace(self._recipe(allocation, setting=self._untuned(allocation)), update=update)
+        return self.measurer.published(f"{BASELINE}{score}+{update}+{allocation}", score, recipe, split)
+
+    def patterned(
+        self, score: str, split: Split, refinement: Refinement = "none", update: Update = "none"
+    ) -> Measurement:
+        """A published score with a refinement and an update under this workbench's pattern."""
+        recipe = replace(self._recipe("uniform", refinement=refinement), update=update)
+        subject = f"{BASELINE}{refined_name(score, refinement)}{f'+{update}' * (update != 'none')}"
+        return self.measurer.published(subject, score, recipe, split)
 
     def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
         """A candidate, with its own allocation or that of the settings. See Measurer."""

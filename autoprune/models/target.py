@@ -21,7 +21,7 @@ from autoprune.models.footprint import Footprint, blocks_on_disk, choose_offload
 from autoprune.models.identity import checksum
 from autoprune.models.loading import BALANCED, DTYPES, choose_device, empty_model, faster_dtype, load_model
 from autoprune.models.outputs import check_outputs
-from autoprune.pruning.layers import LayerInfo
+from autoprune.pruning.layers import LayerEdit, LayerInfo
 from autoprune.pruning.masks import count_zeros
 from autoprune.spare_cache import writable_cache
 
@@ -40,6 +40,13 @@ class Edits:
         """Set a layer's live weight [out, in]."""
         self._before(name)
         self._storage.replace(name, weight)
+
+    def apply(self, edit: LayerEdit) -> None:
+        """Apply a layer's mask, or its new weight if it has one."""
+        if edit.weight is None:
+            self.mask(edit.name, edit.mask)
+        else:
+            self.weight(edit.name, edit.weight)
 
     def mask(self, name: str, mask: Tensor) -> None:
         """Set a layer's live weight to its pristine weight where the mask [out, in] is True, else to +0.0."""

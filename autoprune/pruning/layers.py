@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 THIRDS = ("first third", "middle third", "last third")
 
@@ -32,6 +36,25 @@ class LayerInfo:
 
 LayerView = SimpleNamespace
 """The argument of a candidate's `score`: the contract's fields as attributes."""
+
+
+class LayerEdit(NamedTuple):
+    """What an algorithm makes of a layer: its final mask [out, in], bool, True = keep, and the new weight [out, in] in
+    the model's dtype, +0.0 where the mask is False; None if the kept weights stay as they are."""
+
+    name: str
+    mask: "Tensor"
+    weight: "Tensor | None"
+
+    def to(self, device: "torch.device") -> "LayerEdit":
+        """The same on a device."""
+        return LayerEdit(self.name, self.mask.to(device), None if self.weight is None else self.weight.to(device))
+
+
+class MakeMask(Protocol):
+    """Trusted code that makes the mask [out, in] of a layer from its scores [out, in]."""
+
+    def __call__(self, name: str, score: "Tensor", /) -> "Tensor": ...
 
 
 class Readable(Protocol):

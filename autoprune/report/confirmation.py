@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from autoprune.leagues import MASK_ONLY, SHOWN
 from autoprune.report.picture import Picture
 from autoprune.report.text import plain, windows_of_text
 from autoprune.runs.verdicts import Comparison, interval, percent, place
@@ -59,9 +60,11 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     """One line per algorithm. `seeds`: number of calibration samples; `over seeds`: range of perplexities over them."""
     by_seeds = any("seeds" in row for row in rows)
     searched = any(row["search"] is not None for row in rows)
+    leagues = any("league" in row for row in rows)
     table = Table(title=plain(f"{title}{preceded(rows)}"), title_justify="left")
     table.add_column("algorithm")
     names = ["search split"] * searched + ["report split"] + ["over seeds", "seeds"] * by_seeds + ["sparsity"]
+    names += ["league"] * leagues
     for name in names:
         table.add_column(name, justify="right")
     for row in best_first(rows):
@@ -104,6 +107,7 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
         "over seeds": f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else "",
         "seeds": str(len(row["seeds"])) if "seeds" in row else "",
         "sparsity": f"{row['sparsity']:.4f}" if row.get("sparsity") is not None else "",
+        "league": "" if row["kind"] == "dense" else SHOWN[row.get("league", MASK_ONLY)],
     }
 
 

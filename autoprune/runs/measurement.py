@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from autoprune.leagues import MASK_ONLY, League
+
 Split = Literal["calibration", "search", "report"]
 """Which of the disjoint texts: the third is measured once, at the end."""
 DENSE = "dense"
@@ -40,6 +42,7 @@ class Measurement(BaseModel):
     `repeats`: whether a fresh process gave the same scores, None if that was not checked. `memory_bytes`: peak growth
     of the candidate's process, where the sandbox reports it; `diagnostics`: its output. `cached`: taken from the cache.
     `tuning`: the data of `Tuned` for a tuned baseline; `untuned`: not tuned, since the score is far behind the best.
+    `league`: whether only masks were chosen, or kept weights updated as well.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
@@ -66,6 +69,7 @@ class Measurement(BaseModel):
     cached: bool = False
     tuning: dict[str, Any] | None = None
     untuned: bool = False
+    league: League = MASK_ONLY
 
     @property
     def name(self) -> str:

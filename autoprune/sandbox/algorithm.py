@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from autoprune.candidates.contract import expensive_fields_named
+from autoprune.candidates.contract import edits_defined, expensive_fields_named
 from autoprune.candidates.parameters import UnusableParameters, middles, ranges, with_values
 from autoprune.errors import CandidateFailure
 from autoprune.pruning.layers import Readable
@@ -22,6 +22,11 @@ class Candidate:
     def needs(self) -> tuple[str, ...]:
         """The on-demand statistics that occur in the source."""
         return expensive_fields_named(self.source)
+
+    @property
+    def edits_defined(self) -> frozenset[str]:
+        """Which of contract.EDITS the source defines."""
+        return edits_defined(self.source)
 
     def open(self, readable: Readable) -> AbstractContextManager[Session]:
         """Start a sandboxed process that reads the bundle and computes scores. Raises CandidateFailure.

@@ -44,13 +44,22 @@ class Loaded(Answer):
     allocate: bool
 
 
-class Scored(Answer):
-    """Answer to `score`: the scores are in the buffer. The seconds are reported by the worker (timings.py)."""
+class Timed(Answer):
+    """An answer with the seconds that the worker reports (timings.py)."""
 
-    shape: Annotated[list[int], Field(max_length=8)]
     own: Seconds
     own_processor: Seconds
     processor: Seconds
+
+
+class Scored(Timed):
+    """Answer to `score`: the scores are in the buffer."""
+
+    shape: Annotated[list[int], Field(max_length=8)]
+
+
+class Edited(Timed):
+    """Answer to `edit`: the refined mask and the updated weight are in the buffer."""
 
 
 class Allocated(Answer):
@@ -64,7 +73,7 @@ class Failure(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    stage: Literal["load", "allocate", "score", "check"]
+    stage: Literal["load", "allocate", "score", "refine", "update", "check"]
     reason: Literal["exception", "memory", "forbidden", "contract", "shape", "dtype", "not-finite", "protocol"]
     message: str
 

@@ -1,9 +1,12 @@
 """The interface of sandboxes: open a candidate's source on a bundle, and get scores or a CandidateFailure."""
 
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from autoprune.pruning.layers import LayerEdit, MakeMask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +21,8 @@ class Session(Protocol):
     """The units of `allocate`: one of contract.UNITS; None if the source does not specify it."""
     has_allocate: bool
     """Whether the source defines `allocate`."""
+    edits_defined: frozenset[str]
+    """Which of contract.EDITS the source defines, so that `edits` is to be called instead of `scores`."""
 
     @property
     def diagnostics(self) -> str:
@@ -41,6 +46,20 @@ class Session(Protocol):
         `sparsity`: of every requested layer's unit; `layers`: by default all of the bundle, in its order; `pattern`:
         the N:M pattern of the masks, or none. Raises CandidateFailure (stage "score" or "check"), which ends the
         session.
+        """
+
+    def edits(
+        self,
+        sparsity: Mapping[str, float],
+        make_mask: MakeMask,
+        layers: Sequence[str] | None = None,
+        pattern: str = "none",
+    ) -> Iterator[LayerEdit]:
+        """Score layer by layer, and let the candidate refine the mask and update the weight.
+
+        `make_mask` makes a layer's mask from its scores, on the CPU; it is called in the order of `layers`, one or two
+        layers ahead of what is yielded. Masks and weights are copies, checked as the contract says. Other arguments and
+        failures are those of `scores`, with the stages "refine" and "update".
         """
 
     def repeats(self) -> bool | None:
@@ -67,3 +86,28 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """End all processes of this sandbox."""
+
+
+class Worker(Protocol):
+    """A warm process that waits for a candidate, and its control from outside."""
+
+    channel: socket.socket
+    need_landlock: bool
+
+    def overuse(self) -> tuple[str, str] | None:
+        """(reason, message) if it exceeds a limit, checked from outside."""
+
+    def ended(self) -> tuple[str, str]:
+        """(reason, message) of its end, after its channel was closed."""
+
+    def memory(self) -> int | None:
+        """Peak growth in bytes, measured from outside; None if unknown."""
+
+    def pause(self) -> None:
+        """Suspend all its threads until `resume`."""
+
+    def resume(self) -> None:
+        """Continue after `pause`."""
+
+    def close(self) -> None:
+        """Kill it and free its resources. May be called twice."""

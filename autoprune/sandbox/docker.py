@@ -20,12 +20,13 @@ from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxMissing
 from autoprune.sandbox import engine, leftovers, runtime
 from autoprune.sandbox.base import Session
+from autoprune.sandbox.channel import readable
 from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image
 from autoprune.sandbox.local import environment
 from autoprune.sandbox.parallel_session import ParallelSession
 from autoprune.sandbox.pool import Pool
-from autoprune.sandbox.session import WorkerSession, lengthened, readable
+from autoprune.sandbox.session import WorkerSession, lengthened
 
 _MAX_PROCESSES = 512
 # Beside the candidate's own memory: the interpreter, torch, and pages of the mapped bundle.

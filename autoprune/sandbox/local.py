@@ -23,11 +23,12 @@ from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxMissing, SandboxUnavailable
 from autoprune.sandbox import protocol
 from autoprune.sandbox.base import Session
+from autoprune.sandbox.channel import readable, wait_until_ready
 from autoprune.sandbox.inside import jail
 from autoprune.sandbox.memory import Growth, figures
 from autoprune.sandbox.parallel_session import ParallelSession
 from autoprune.sandbox.score_buffer import Output
-from autoprune.sandbox.session import DEATHS, WorkerSession, lengthened, readable, wait_until_ready
+from autoprune.sandbox.session import DEATHS, WorkerSession, lengthened
 from autoprune.sandbox.timings import TimeBudget
 
 PROCESSES = 2

@@ -5,9 +5,10 @@ Threads within a layer gain little: most operations are short, and a busy core d
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from autoprune.errors import CandidateFailure
+from autoprune.pruning.layers import LayerEdit, MakeMask
 from autoprune.sandbox.repeats import Answers
 from autoprune.sandbox.session import WorkerSession
 from autoprune.sandbox.timings import ReportedTimings
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PROCESSES = 2
 """Maximum of fresh processes for a repeatability check."""
 
+T = TypeVar("T")
 Fresh = Callable[[], AbstractContextManager[WorkerSession]]
 """Opens the same candidate in a fresh process. Raises CandidateFailure."""
 
@@ -31,6 +33,7 @@ class ParallelSession:
         self._answers = Answers()
         first = members[0]
         self.group, self.unit, self.has_allocate = first.group, first.unit, first.has_allocate
+        self.edits_defined = first.edits_defined
 
     @property
     def diagnostics(self) -> str:
@@ -64,17 +67,47 @@ class ParallelSession:
     ) -> Iterator[tuple[str, "Tensor"]]:
         """See base.Session. In the order of `layers`, so that the first failure in this order is reported."""
         names = list(self._members[0].layers) if layers is None else list(layers)
-        count = len(self._members)
-        parts = [member.scores(sparsity, names[place::count], pattern) for place, member in enumerate(self._members)]
-        for place in range(len(names)):
-            try:
-                name, tensor = next(parts[place % count])
-            except CandidateFailure as failure:
-                if failure.reason == "timeout":
-                    failure.message += f"; {self._progress(place, len(names))}"
-                raise
+        parts = [member.scores(sparsity, share, pattern) for member, share in self._shared(names)]
+        for name, tensor in self._in_turn(parts, len(names)):
             self._answers.scored(name, sparsity[name], pattern, tensor)
             yield name, tensor
+
+    def edits(
+        self,
+        sparsity: Mapping[str, float],
+        make_mask: MakeMask,
+        layers: Sequence[str] | None = None,
+        pattern: str = "none",
+    ) -> Iterator[LayerEdit]:
+        """See base.Session."""
+        given: dict[str, Tensor] = {}
+
+        def masked(name: str, score: "Tensor") -> "Tensor":
+            self._answers.scored(name, sparsity[name], pattern, score)
+            given[name] = make_mask(name, score)
+            return given[name]
+
+        names = list(self._members[0].layers) if layers is None else list(layers)
+        parts = [member.edits(sparsity, masked, share, pattern) for member, share in self._shared(names)]
+        for edit in self._in_turn(parts, len(names)):
+            self._answers.edited(sparsity[edit.name], pattern, given.pop(edit.name), edit)
+            yield edit
+
+    def _shared(self, names: Sequence[str]) -> Iterator[tuple[WorkerSession, Sequence[str]]]:
+        """Each member with its share of the layers."""
+        count = len(self._members)
+        return ((member, names[place::count]) for place, member in enumerate(self._members))
+
+    def _in_turn(self, parts: Sequence[Iterator[T]], layers: int) -> Iterator[T]:
+        """The members' results in the order of the layers."""
+        for place in range(layers):
+            try:
+                result = next(parts[place % len(parts)])
+            except CandidateFailure as failure:
+                if failure.reason == "timeout":
+                    failure.message += f"; {self._progress(place, layers)}"
+                raise
+            yield result
 
     def _progress(self, scored: int, layers: int) -> str:
         """The number of scored layers, and the seconds by role."""

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from autoprune.sandbox.session import Worker
+from autoprune.sandbox.base import Worker
 
 
 class Pool:

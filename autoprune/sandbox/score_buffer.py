@@ -1,7 +1,7 @@
-"""The shared buffer through which scores leave the sandbox, and the file for a candidate's output.
+"""The shared buffer through which tensors enter and leave the sandbox, and the file for a candidate's output.
 
 Both are anonymous memory files. The buffer is sealed, so that its size cannot change while it is read. The trusted side
-never maps it, but copies it once with pread and checks the copy.
+never maps it, but copies it once with pread and checks the copy. Pages that nobody writes take no memory.
 """
 
 import fcntl
@@ -15,25 +15,48 @@ if TYPE_CHECKING:
 
 
 PLACES = 2
-"""While the scores of one layer are copied from one place, the worker writes those of the next into the other."""
+"""While the tensors of one layer are copied from one place, the worker writes those of the next into the other."""
+
+BYTES_PER_WEIGHT = PLACES * (4 + 4 + 1)
+"""Of the largest matrix: float32 scores, float32 weights and a mask of one byte each, in that order."""
 
 
 class ScoreBuffer:
-    """`PLACES` consecutive buffers of `size` bytes each."""
+    """`PLACES` places for each of scores, new weights and masks of a matrix of up to `weights` weights."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, weights: int) -> None:
+        self._weights = weights
         self.descriptor = os.memfd_create("scores", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.descriptor, PLACES * size)
+        os.ftruncate(self.descriptor, BYTES_PER_WEIGHT * weights)
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
 
-    def copy(self, shape: tuple[int, int], place: int) -> "Tensor":
-        """A float32 tensor of `shape`, copied from the start of a place."""
+    def scores(self, shape: tuple[int, int], place: int) -> "Tensor":
+        """The scores at a place, float32 of `shape`: a copy."""
+        return self._copy(shape, "float32", 4 * place)
+
+    def weight(self, shape: tuple[int, int], place: int) -> "Tensor":
+        """The new weight at a place, float32 of `shape`: a copy."""
+        return self._copy(shape, "float32", 4 * PLACES + 4 * place)
+
+    def mask(self, shape: tuple[int, int], place: int) -> "Tensor":
+        """The mask at a place, uint8 of `shape`: a copy, of any values."""
+        return self._copy(shape, "uint8", 8 * PLACES + place)
+
+    def put_mask(self, mask: "Tensor", place: int) -> None:
+        """Write a mask, bool on the CPU, for the worker to read."""
         import torch
 
-        tensor = torch.empty(shape, dtype=torch.float32)
-        view = tensor.numpy().data.cast("B")
-        offset = place * self.size
+        view, offset = mask.contiguous().view(torch.uint8).numpy().data.cast("B"), (8 * PLACES + place) * self._weights
+        while len(view):
+            count = os.pwritev(self.descriptor, [view], offset)
+            view, offset = view[count:], offset + count
+
+    def _copy(self, shape: tuple[int, int], dtype: str, start: int) -> "Tensor":
+        """Copied once. `start`: in bytes per weight."""
+        import torch
+
+        tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+        view, offset = tensor.numpy().data.cast("B"), start * self._weights
         while len(view):
             count = os.preadv(self.descriptor, [view], offset)
             view, offset = view[count:], offset + count

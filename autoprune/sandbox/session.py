@@ -1,4 +1,4 @@
-"""The trusted side of a worker's channel: send questions, enforce the time limit, copy scores once, and check the copy.
+"""The trusted side of a worker's channel: send questions, enforce the time limit, copy tensors once, check the copies.
 
 All data comes from a process that the candidate controls. Any misbehaviour ends with the worker killed and a
 CandidateFailure with stage and reason.
@@ -9,19 +9,22 @@ import itertools
 import math
 import os
 import secrets
-import select
 import signal
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from autoprune.candidates.contract import edits_defined
 from autoprune.config_sections import SandboxSettings
 from autoprune.errors import CandidateFailure
 from autoprune.plain_text import clean
-from autoprune.sandbox import answers, protocol
+from autoprune.pruning.layers import LayerEdit, MakeMask
+from autoprune.sandbox import answers, edit_checks, protocol
+from autoprune.sandbox.base import Worker
+from autoprune.sandbox.channel import readable
 from autoprune.sandbox.score_buffer import PLACES, Output, ScoreBuffer
 from autoprune.sandbox.timings import ReportedTimings, TimeBudget
 
@@ -48,31 +51,6 @@ def lengthened(settings: SandboxSettings, times: int) -> SandboxSettings:
     return settings.model_copy(update={"seconds": settings.seconds * times})
 
 
-class Worker(Protocol):
-    """A warm process that waits for a candidate, and its control from outside."""
-
-    channel: socket.socket
-    need_landlock: bool
-
-    def overuse(self) -> tuple[str, str] | None:
-        """(reason, message) if it exceeds a limit, checked from outside."""
-
-    def ended(self) -> tuple[str, str]:
-        """(reason, message) of its end, after its channel was closed."""
-
-    def memory(self) -> int | None:
-        """Peak growth in bytes, measured from outside; None if unknown."""
-
-    def pause(self) -> None:
-        """Suspend all its threads until `resume`."""
-
-    def resume(self) -> None:
-        """Continue after `pause`."""
-
-    def close(self) -> None:
-        """Kill it and free its resources. May be called twice."""
-
-
 class WorkerSession:
     """One candidate in one worker, a member of a ParallelSession. `allowance`: the time that all members share."""
 
@@ -83,19 +61,19 @@ class WorkerSession:
 
         self._worker = worker
         self._allowance = allowance or TimeBudget(settings.seconds)
-        layers = Bundle(folder).layers
-        self._shapes = {layer.name: layer.shape for layer in layers}
-        self._roles = {layer.name: layer.role for layer in layers}
+        self._bundle = Bundle(folder)
+        self._shapes = {layer.name: layer.shape for layer in self._bundle.layers}
+        self._roles = {layer.name: layer.role for layer in self._bundle.layers}
+        self.edits_defined = edits_defined(source)
         self.layers = tuple(self._shapes)
         """Names, in the bundle's order."""
         self._next_id = 1
-        self._asked: deque[int] = deque()
-        """Ids of the questions whose answers have not been read, oldest first."""
+        self._asked: deque[tuple[int, type[answers.Answer]]] = deque()
+        """Ids of the questions whose answers have not been read, oldest first, with the type of the answer."""
         self._paused = False
         self._output = Output(PRINTED)
         self.claims = ReportedTimings()
-        size = 4 * max((rows * columns for rows, columns in self._shapes.values()), default=1)
-        self._slot = ScoreBuffer(size)
+        self._slot = ScoreBuffer(max((rows * columns for rows, columns in self._shapes.values()), default=1))
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             answer = self._open(source, folder, settings)
@@ -115,7 +93,7 @@ class WorkerSession:
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         stage = "allocate"
         self._catch_up(stage)
-        self._ask(stage, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
+        self._ask(stage, answers.Allocated, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
         densities = self._answer(stage, answers.Allocated).densities
         self._pause()
         if len(densities) != len(units):
@@ -125,19 +103,49 @@ class WorkerSession:
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, "Tensor"]]:
+        return self._scores(sparsity, layers, pattern, PLACES)
+
+    def edits(
+        self,
+        sparsity: Mapping[str, float],
+        make_mask: MakeMask,
+        layers: Sequence[str] | None = None,
+        pattern: str = "none",
+    ) -> Iterator[LayerEdit]:
+        given: deque[tuple[str, Tensor]] = deque()
+        # The worker scores one layer ahead, so that its answers alternate between scores and edits.
+        for position, (name, score) in enumerate(self._scores(sparsity, layers, pattern, 1)):
+            mask = make_mask(name, score)
+            self._ask_edit(name, sparsity[name], pattern, mask, position % PLACES)
+            given.append((name, mask))
+            if position:
+                yield self._edited(*given.popleft(), pattern, (position - 1) % PLACES)
+        while given:
+            yield self._edited(*given.popleft(), pattern, position % PLACES)
+
+    def edit(self, name: str, sparsity: float, mask: "Tensor", pattern: str = "none") -> LayerEdit:
+        """Refine the mask [out, in] of one layer and update its weight."""
+        self._catch_up("refine")
+        self._ask_edit(name, sparsity, pattern, mask, 0)
+        return self._edited(name, mask, pattern, 0)
+
+    def _scores(
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None, pattern: str, ahead: int
+    ) -> Iterator[tuple[str, "Tensor"]]:
+        """Scores, asking for up to `ahead` layers before the first answer is read."""
         names = list(self.layers) if layers is None else list(layers)
         if not names:
             return
         self._catch_up("score")
         questions = enumerate(names)
-        for question in itertools.islice(questions, PLACES):
+        for question in itertools.islice(questions, ahead):
             self._ask_score(sparsity, pattern, *question)
         for position, name in enumerate(names):
             answer = self._answer("score", answers.Scored, name)
             if answer.shape != list(self._shapes[name]):
                 self._fail("check", "shape", f"scores of another shape than {name}, a {self._shapes[name]} weight")
             self.claims.add(answer, self._roles[name])
-            tensor = self._slot.copy(self._shapes[name], position % PLACES)
+            tensor = self._slot.scores(self._shapes[name], position % PLACES)
             # The worker already scores the next layer; this place is free for the one after that.
             for question in itertools.islice(questions, 1):
                 self._ask_score(sparsity, pattern, *question)
@@ -145,6 +153,35 @@ class WorkerSession:
             if not self._asked:
                 self._pause()
             yield name, tensor
+
+    def _ask_edit(self, name: str, sparsity: float, pattern: str, mask: "Tensor", place: int) -> None:
+        self._slot.put_mask(mask, place)
+        question: dict[str, Any] = {
+            "do": "edit",
+            "layer": name,
+            "sparsity": sparsity,
+            "pattern": pattern,
+            "place": place,
+        }
+        self._ask("refine", answers.Edited, **question)
+
+    def _edited(self, name: str, given: "Tensor", pattern: str, place: int) -> LayerEdit:
+        """The answer to the oldest question about an edit, checked. The mask that was given is our own, never that in
+        the buffer."""
+        stage = "refine" if "refine" in self.edits_defined else "update"
+        self.claims.add(self._answer(stage, answers.Edited, name), self._roles[name])
+        shape, mask, weight = self._shapes[name], given, None
+        try:
+            if "refine" in self.edits_defined:
+                mask = edit_checks.refined_mask(self._slot.mask(shape, place), given, self.group, pattern)
+            if "update" in self.edits_defined:
+                dtype = self._bundle.weight(name).dtype
+                weight = edit_checks.updated_weight(self._slot.weight(shape, place), mask, dtype)
+        except edit_checks.Broken as broken:
+            self._fail("check", broken.reason, f"{broken} (layer {name})")
+        if not self._asked:
+            self._pause()
+        return LayerEdit(name, mask, weight)
 
     def close(self) -> None:
         """End the worker and free the buffers. The output remains readable."""
@@ -158,6 +195,7 @@ class WorkerSession:
         try:
             self._ask(
                 "start",
+                answers.Loaded,
                 (self._slot.descriptor, self._output.descriptor, descriptor),
                 do="open",
                 source=source,
@@ -176,7 +214,14 @@ class WorkerSession:
 
     def _ask_score(self, sparsity: Mapping[str, float], pattern: str, position: int, name: str) -> None:
         place = position % PLACES
-        self._ask("score", do="score", layer=name, sparsity=sparsity[name], pattern=pattern, place=place)
+        question: dict[str, Any] = {
+            "do": "score",
+            "layer": name,
+            "sparsity": sparsity[name],
+            "pattern": pattern,
+            "place": place,
+        }
+        self._ask("score", answers.Scored, **question)
 
     def _check(self, name: str, tensor: "Tensor") -> None:
         # NumPy uses one thread; torch's threads would compete with the worker, which computes the next layer.
@@ -187,11 +232,11 @@ class WorkerSession:
             self._fail("check", "not-finite", f"{counts} in {name}; scores must be finite in float32")
 
     def _catch_up(self, stage: str) -> None:
-        """Read the answers that remain of a generator of scores that was not exhausted."""
+        """Read the answers that remain of a generator of scores or edits that was not exhausted."""
         while self._asked:
-            self._answer(stage, answers.Scored)
+            self._answer(stage, self._asked[0][1])
 
-    def _ask(self, stage: str, descriptors: tuple[int, ...] = (), **question: Any) -> None:
+    def _ask(self, stage: str, kind: type[answers.Answer], descriptors: tuple[int, ...] = (), **question: Any) -> None:
         number, self._next_id = self._next_id, self._next_id + 1
         if self._paused:
             self._worker.resume()
@@ -212,7 +257,7 @@ class WorkerSession:
         except ConnectionError:
             if not self._asked:  # otherwise reading the next answer reports the layer
                 self._fail(stage, *self._worker.ended())
-        self._asked.append(number)
+        self._asked.append((number, kind))
 
     def _answer(self, stage: str, kind: type[A], layer: str = "") -> A:
         """The answer to the oldest unanswered question."""
@@ -225,7 +270,7 @@ class WorkerSession:
         except (EOFError, ConnectionError):
             reason, message = self._worker.ended()
             self._fail(stage, reason, f"{message}{where}")
-        if answer.id != self._asked.popleft():
+        if answer.id != self._asked.popleft()[0]:
             self._fail(stage, "protocol", f"the worker answered another question{where}")
         if isinstance(answer, answers.Failed):
             failure = answer.failure
@@ -255,20 +300,3 @@ class WorkerSession:
         """Suspend the worker, so that remaining threads of the candidate do not run while trusted code measures."""
         self._worker.pause()
         self._paused = True
-
-
-def readable(descriptor: int | socket.socket, seconds: float) -> bool:
-    """Whether data or the end of the stream can be read within `seconds`."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    with contextlib.suppress(InterruptedError):
-        return bool(poll.poll(seconds * 1000))
-    return False
-
-
-def wait_until_ready(channel: socket.socket, seconds: float = 180.0) -> None:
-    """Wait for the first message of a worker without a candidate. Raises EOFError, TimeoutError, ProtocolError."""
-    channel.settimeout(seconds)
-    message = protocol.read_message(channel.recv)
-    if message.get("ready") is not True:
-        raise protocol.ProtocolError("the worker did not say that it is ready")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from autoprune.sandbox.answers import Scored
+from autoprune.sandbox.answers import Timed
 
 
 @dataclass
@@ -32,8 +32,8 @@ class TimeBudget:
 class ReportedTimings:
     """Seconds that a worker reports, which are untrusted and used for benchmarks and messages only.
 
-    `own`, `own_processor`: wall clock and processor time of the candidate's `score`; `processor`: processor time of the
-    worker since it received the candidate; `by_role`: `own` by the roles of layers.
+    `own`, `own_processor`: wall clock and processor time of the candidate's functions on layers; `processor`: processor
+    time of the worker since it received the candidate; `by_role`: `own` by the roles of layers.
     """
 
     own: float = 0.0
@@ -41,7 +41,7 @@ class ReportedTimings:
     processor: float = 0.0
     by_role: dict[str, float] = field(default_factory=dict)
 
-    def add(self, answer: Scored, role: str) -> None:
+    def add(self, answer: Timed, role: str) -> None:
         """Add the timings of an answer on a layer of this role."""
         self.own += answer.own
         self.by_role[role] = self.by_role.get(role, 0.0) + answer.own

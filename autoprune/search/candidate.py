@@ -8,7 +8,7 @@ from langgraph.types import interrupt
 
 from autoprune.agents.critic import Review, RuleCritic, Submission
 from autoprune.agents.proposer import Draft, Request, SlotPlan
-from autoprune.candidates.screen import screen
+from autoprune.candidates.screen import Rules, screen
 from autoprune.config_sections import AdvancedSettings
 from autoprune.errors import AutoPruneError, BudgetSpent
 from autoprune.gcot.chain import SECTIONS, compile_chain
@@ -25,7 +25,7 @@ from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
 
 KEPT = {
     *("perplexity", "partial_perplexity", "estimated_perplexity", "windows_measured", "cached", "sparsity", "zeros"),
-    *("reconstruction", "worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
+    *("league", "reconstruction", "worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
 }
 """Fields of the tool's report that are stored with the outcome, if they have a value."""
 OF_SOURCE = {"formula", "tuned"}
@@ -64,7 +64,7 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
         problem="; ".join(state["comments"]),
         known=context.population(plan["generation"]).ranked(),
         engine=plan["engine"],
-        kit=context.config.agents.kit == "on",
+        rules=Rules.of(context.config),
     )
     try:
         review = context.critic.review(submission)
@@ -230,7 +230,7 @@ def _approval_request(context: SearchContext, state: CandidateState) -> Approval
         engine=plan["engine"],
         thought=proposal.thought if proposal else {},
         review=state["comments"],
-        findings=[vars(finding) for finding in screen(context.run.source(name), context.config.agents.kit == "on")],
+        findings=[vars(finding) for finding in screen(context.run.source(name), Rules.of(context.config))],
         parent=parents[0].name if parents else "",
         parent_source=context.run.save_source(parents[0].source) if parents else None,
         sha256=full_hash(context.run.source(name)),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoprune.evaluation.confirmation import decide, paired
+from autoprune.leagues import MASK_ONLY, SHOWN, WITH_UPDATE, League
 from autoprune.runs.verdicts import Comparison, interval, percent
 from autoprune.search.contenders import ContenderResult
 
@@ -63,10 +64,11 @@ def _of(kind: str, condition: Condition) -> list[ContenderResult]:
 
 
 def conclude(rows: Sequence[Row], compared: Sequence[Comparison]) -> str:
-    """One line: whether a finalist is significantly better than every baseline on the report split.
+    """One line: whether a finalist is significantly better than every baseline of its league on the report split.
 
     `rows` and `compared`: of the run's own condition. It names the first such finalist by the search split's order;
-    without one, the first finalist and its verdicts.
+    without one, the first finalist and its verdicts. Where no baseline is of a finalist's league, it is held against
+    the others, and the line says so.
     """
     candidates = sorted((row for row in rows if row["kind"] == "candidate"), key=lambda row: row["search"])
     baselines = [row for row in rows if row["kind"] == "baseline" and row["report"] is not None]
@@ -79,23 +81,48 @@ def conclude(rows: Sequence[Row], compared: Sequence[Comparison]) -> str:
         by_candidate.setdefault(comparison["candidate"], []).append(comparison)
     failed = [row["name"] for row in rows if row["kind"] == "baseline" and row["report"] is None]
     missing = f" Not measured: {', '.join(failed)}." if failed else ""
-    winners = [row for row in measured if _won(by_candidate[row["name"]], baselines)]
+    winners = [row for row in measured if _won(by_candidate[row["name"]], _peers(row, baselines))]
     chosen = (winners or measured)[0]
-    best = min(baselines, key=lambda row: row["report"])
-    own = by_candidate[chosen["name"]]
+    peers = _peers(chosen, baselines)
+    best = min(peers, key=lambda row: row["report"])
+    names = {row["name"] for row in peers}
+    own = [comparison for comparison in by_candidate[chosen["name"]] if comparison["baseline"] in names]
+    every, missing = f"every baseline{_among(chosen, baselines)}", missing + _other_league(chosen, peers)
     against = next(comparison for comparison in own if comparison["baseline"] == best["name"])
     figures = f"{chosen['report']:.2f} against {best['report']:.2f} of the best, {best['name']}: {_margin(against)}"
     if winners:
         doubt = " It is better than the dense model, which is suspect." if _beats_dense(rows, chosen) else ""
-        return f"{chosen['name']} is better than every baseline on the report split, {figures}.{doubt}{missing}"
+        return f"{chosen['name']} is better than {every} on the report split, {figures}.{doubt}{missing}"
     verdicts = [comparison["verdict"] for comparison in own]
     counts = ", ".join(
         f"{verdicts.count(word)} {word}" for word in ("better", "no difference shown", "worse") if word in verdicts
     )
     return (
-        f"No candidate was shown to be better than every baseline on the report split; {chosen['name']} against "
+        f"No candidate was shown to be better than {every} on the report split; {chosen['name']} against "
         f"{len(verdicts)} baseline{'s' * (len(verdicts) > 1)}: {counts}; {figures}.{missing}"
     )
+
+
+def _league(row: Row) -> League:
+    return WITH_UPDATE if row.get("league") == WITH_UPDATE else MASK_ONLY
+
+
+def _peers(candidate: Row, baselines: Sequence[Row]) -> Sequence[Row]:
+    """The baselines of a candidate's league; all of them if there is none."""
+    return [row for row in baselines if _league(row) == _league(candidate)] or baselines
+
+
+def _among(candidate: Row, baselines: Sequence[Row]) -> str:
+    """The candidate's league, where there are baselines of both."""
+    mixed = len({_league(row) for row in baselines}) > 1
+    return f" of its league ({SHOWN[_league(candidate)]})" * mixed
+
+
+def _other_league(candidate: Row, peers: Sequence[Row]) -> str:
+    """A sentence for a candidate that is held against baselines of another league."""
+    if _league(peers[0]) == _league(candidate):
+        return ""
+    return f" It is {SHOWN[_league(candidate)]}, these baselines are {SHOWN[_league(peers[0])]}: another league."
 
 
 def _margin(compared: Comparison) -> str:

@@ -145,7 +145,7 @@ def _tune_baselines(context: SearchContext, workbench: Workbench, condition: Con
         return
     placed, where = _placed(workbench, condition), _name(condition)
     for baseline in baselines(context.workbench):
-        if baseline.allocation not in placed.tuned_allocations:
+        if baseline.update != "none" or baseline.allocation not in placed.tuned_allocations:
             continue
         with suppress(CandidateFailure):  # which its measurement on the report split will report
             row = baseline.measured(placed, "search")

@@ -7,10 +7,11 @@ from functools import partial
 from statistics import fmean
 from typing import Any, Literal
 
-from autoprune.config_values import Refinement
+from autoprune.config_values import Refinement, Update
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.confirmation import Losses
 from autoprune.evaluation.tuning import parameters_of
+from autoprune.leagues import MASK_ONLY
 from autoprune.measuring.baselines import Baseline, baselines
 from autoprune.measuring.tuner import refined_name
 from autoprune.measuring.workbench import Workbench
@@ -65,7 +66,8 @@ class ContenderResult:
         return {seed: row.window_losses for seed, row in self.measured.items()}
 
     def row(self) -> dict[str, Any]:
-        """The row of the event `confirmed`. `report`: exp of the mean loss over all seeds, None after a failure."""
+        """The row of the event `confirmed`. `report`: exp of the mean loss over all seeds, None after a failure;
+        `league`: only where kept weights are updated."""
         contender = self.contender
         row: dict[str, Any] = {"name": self.name, "kind": contender.kind, "search": contender.search, "report": None}
         if contender.candidate:
@@ -76,6 +78,8 @@ class ContenderResult:
         by_seed = [measured.perplexity for measured in self.measured.values()]
         report = by_seed[0] if len(by_seed) == 1 else math.exp(fmean(map(math.log, by_seed)))
         facts = first.model_dump(include={"sparsity", "zeros", "weights", "bos"})
+        if first.league != MASK_ONLY:
+            facts["league"] = first.league
         if parameters := parameters_of(first):
             facts["parameters"] = parameters
         return {**row, "report": report, **facts, "seeds": list(self.measured), "by_seed": by_seed}
@@ -105,21 +109,26 @@ def _baselines(context: SearchContext) -> list[Contender]:
 
 
 def under_a_pattern(taking_part: list[Contender]) -> list[Contender]:
-    """The contenders under an N:M pattern, where all allocations are equal: one for each score and refinement, with the
-    rank and seeds of its best baseline, and the finalists."""
-    best: dict[tuple[str, Refinement], Contender] = {}
+    """The contenders under an N:M pattern, where all allocations are equal: one for each score, refinement and update,
+    with the rank and seeds of its best baseline, and the finalists."""
+    best: dict[tuple[str, Refinement, Update], Contender] = {}
     for contender in taking_part:
         if contender.baseline is not None:
-            best.setdefault((contender.baseline.score, contender.baseline.refinement), contender)
+            baseline = contender.baseline
+            best.setdefault((baseline.score, baseline.refinement, baseline.update), contender)
     scores = [
-        replace(contender, name=refined_name(*kind), measure=partial(_measure_under_pattern, *kind))
-        for kind, contender in best.items()
+        replace(
+            contender,
+            name=refined_name(score, refinement) + f"+{update}" * (update != "none"),
+            measure=partial(_measure_under_pattern, score, refinement, update),
+        )
+        for (score, refinement, update), contender in best.items()
     ]
     return [*scores, *(contender for contender in taking_part if contender.kind == "candidate")]
 
 
-def _measure_under_pattern(score: str, refinement: Refinement, workbench: Workbench) -> Measurement:
-    return workbench.patterned(score, "report", refinement)
+def _measure_under_pattern(score: str, refinement: Refinement, update: Update, workbench: Workbench) -> Measurement:
+    return workbench.patterned(score, "report", refinement, update)
 
 
 def _finalists(context: SearchContext) -> list[Contender]:

@@ -42,7 +42,8 @@ def _measure_effects(context: SearchContext) -> None:
         )
         context.events.emit("notice", EFFECTS, text=text)
         return
-    rows = {baseline: baseline.measured(context.workbench, "search") for baseline in baselines(context.workbench)}
+    every = [baseline for baseline in baselines(context.workbench) if baseline.update == "none"]
+    rows = {baseline: baseline.measured(context.workbench, "search") for baseline in every}
     best = min(rows, key=lambda baseline: rows[baseline].perplexity)
     name = rows[best].name
     text = f"measuring what density is worth, by role and depth, with the masks of {name}"

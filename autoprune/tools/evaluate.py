@@ -8,6 +8,7 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.racing import ERROR_RATE, Race
 from autoprune.evaluation.signature import Unlike, nearest
+from autoprune.leagues import WITH_UPDATE, League
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.measurement import Measurement
 
@@ -32,7 +33,7 @@ class CandidateReport(BaseModel):
     `reconstruction`: the weighted reconstruction error of the sampled layers as a multiple of Wanda's with as many
     zeros in each, if all of them were seen.
     `cached`: taken from the cache. `memory_bytes`: the peak growth of the candidate's process, where the sandbox
-    reports it.
+    reports it. `league`: only if kept weights were updated.
     """
 
     candidate: str
@@ -49,6 +50,7 @@ class CandidateReport(BaseModel):
     seconds: dict[str, float] = Field(default_factory=dict)
     memory_bytes: int | None = None
     agreement: float | None = None
+    league: League | None = None
     nearest: str = ""
     flags: list[str] = Field(default_factory=list)
     stage: str = ""
@@ -124,4 +126,5 @@ def _common(measured: Measurement, signatures: dict[str, bytes]) -> dict[str, An
         "worst_layers": measured.worst_layers,
         "agreement": share if signatures else None,
         "nearest": twin,
+        "league": WITH_UPDATE if measured.league == WITH_UPDATE else None,
     }

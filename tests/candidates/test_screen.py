@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoprune.candidates.screen import refuse, screen
+from autoprune.candidates.screen import Rules, refuse, screen
 from autoprune.errors import CandidateFailure
 
 PLAIN = """
@@ -62,11 +62,11 @@ OTHERS = (
 def test_the_kit_may_be_imported_unless_it_is_off(line: str) -> None:
     source = f"{line}\ndef score(layer):\n    return layer.weight\n"
     assert screen(source) == []
-    [finding] = screen(source, kit=False)
+    [finding] = screen(source, Rules(kit=False))
     assert (finding.severity, finding.line, finding.reason) == ("error", 1, "forbidden")
     assert finding.message.endswith("a candidate may import torch and math")
     with pytest.raises(CandidateFailure, match="is not allowed"):
-        refuse(source, kit=False)
+        refuse(source, Rules(kit=False))
 
 
 @pytest.mark.parametrize("line", OTHERS)
@@ -118,3 +118,23 @@ def test_what_should_be_looked_at_is_a_warning(body: str, part: str) -> None:
     findings = screen(f"import torch\ndef score(layer):\n    {body}\n")
     assert any(part in finding.message for finding in findings)
     assert {finding.severity for finding in findings} == {"warning"}
+
+
+@pytest.mark.parametrize("name", ["refine", "update"])
+def test_functions_that_change_masks_and_weights_are_entry_points(name: str) -> None:
+    score = "def score(layer):\n    return layer.weight\n"
+    assert screen(f"{score}def {name}(layer, mask):\n    return mask\n") == []
+    [wrong] = screen(f"{score}def {name}(layer, mask, more):\n    return mask\n")
+    assert (wrong.severity, f"{name} is called as {name}(layer, mask)" in wrong.message) == ("error", True)
+    [helper] = screen(f"{score}def {name}(weight, mask, more):\n    return mask\n")
+    assert (helper.severity, f"trusted code does not call this {name}" in helper.message) == ("warning", True)
+    [unknown] = screen(f"{score}def {name}(layer, mask):\n    return layer.hesian\n")
+    assert "layer has no attribute 'hesian'" in unknown.message
+
+
+def test_an_update_is_an_error_in_a_search_for_masks_only() -> None:
+    source = "def score(layer):\n    return layer.weight\ndef update(layer, mask):\n    return layer.weight * mask\n"
+    assert screen(source) == []
+    [finding] = screen(source, Rules(league="mask"))
+    assert (finding.severity, finding.line) == ("error", 3)
+    assert "search.league=mask" in finding.message

@@ -7,7 +7,7 @@ import pytest
 ROW = {
     *("algorithm", "allocation", "update", "pattern", "sparsity_target", "sparsity_actual", "zeros", "weights"),
     *("perplexity", "seqlen", "windows", "seconds_statistics", "seconds_score", "seconds_mask", "seconds_eval"),
-    *("statistics", "seed", "repeats", "bos", "refinement"),
+    *("statistics", "seed", "repeats", "bos", "refinement", "league"),
 }
 WEIGHTS = 25_344
 
@@ -182,3 +182,19 @@ def test_scores_that_do_not_come_back_are_said_in_the_row_the_table_and_a_line(c
 def test_what_is_repeatable_everywhere_has_no_column(compare_here):
     done = compare_here("--algorithms", "magnitude", "--allocations", "uniform")
     assert "repeatable" not in done.stdout
+
+
+def test_an_algorithm_with_an_update_of_its_own_is_in_its_league(compare_here, tmp_path):
+    source = (
+        "def score(layer):\n    return layer.weight.abs()\n\ndef update(layer, mask):\n    return layer.weight * mask\n"
+    )
+    (tmp_path / "mine.py").write_text(source)
+    words = ["--algorithms", "mine.py,magnitude@row", "--allocations", "uniform", "--sandbox", "local"]
+    found = rows(compare_here(*words, "--json"))
+    assert [row["league"] for row in found] == ["mask", "update", "mask"]
+    assert found[1]["perplexity"] == pytest.approx(found[2]["perplexity"], rel=1e-6)
+    table = compare_here(*words).stdout
+    assert "with update" in table
+    refused = compare_here(*words, "--updates", "obs")
+    assert refused.returncode == 2
+    assert "mine updates the kept weights itself; the update obs does not fit it" in refused.stderr

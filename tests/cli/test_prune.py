@@ -149,3 +149,17 @@ def test_input_that_cannot_be_used_is_one_line_and_exit_2_and_nothing_is_written
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "pruned").exists()
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["mine.txt"]
+
+
+def test_what_an_algorithm_updates_itself_is_what_is_written(prune_here, tmp_path):
+    source = (
+        "def score(layer):\n    return layer.weight.abs()\n\n"
+        "def refine(layer, mask):\n    return mask.flip(1)\n\n"
+        "def update(layer, mask):\n    return 0.5 * layer.weight * mask\n"
+    )
+    (tmp_path / "mine.py").write_text(source)
+    done = prune_here("--algorithm", "mine.py", "--sparsity", "0.5", "--allocation", "uniform", "--out", "p", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["league"], said["zeros"]) == ("update", WEIGHTS // 2)
+    assert zeros_in(tmp_path / "p") == WEIGHTS // 2

@@ -10,7 +10,7 @@ from autoprune.models.identity import checksum
 class Allocating:
     """Wanda's scores beside an allocation of its own."""
 
-    group, unit, has_allocate = "row", "module", True
+    group, unit, has_allocate, edits_defined = "row", "module", True, frozenset()
 
     def __init__(self, scoring):
         self._scoring = scoring

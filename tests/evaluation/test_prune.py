@@ -40,6 +40,8 @@ def share_of(
 class ByFormula:
     """A published score, compared within another group if that is given."""
 
+    edits_defined: frozenset[str] = frozenset()
+
     def __init__(self, score: Score, block: Observed) -> None:
         self.group = score.group
         self._score, self._block = score, block
@@ -226,7 +228,8 @@ def test_every_dense_weight_and_its_mask_are_seen(method):
     target, dense = target_of("llama"), target_of("llama")
     seen: dict[str, Tensor] = {}
 
-    def see(name: str, weight: Tensor, mask: Tensor) -> None:
+    def see(name: str, weight: Tensor, mask: Tensor, updated: Tensor | None) -> None:
+        assert (updated is None) == (method.update == "none")
         assert torch.equal(weight, dense.weight(name))
         seen[name] = mask.clone()
 

@@ -32,3 +32,13 @@ def test_what_is_refined_follows_the_settings(new_workbench, monkeypatch):
     alone = new_workbench("alone", baselines={"scores": ["magnitude"], "allocations": ["uniform"]})
     monkeypatch.delattr(Tuner, "uniform")  # a single score is the best one, without a measurement
     assert refined_scores(alone) == ["magnitude"]
+
+
+def test_the_league_with_updates_has_updated_baselines_too(new_workbench):
+    workbench = new_workbench(
+        search={"league": "update"},
+        baselines={"refinements": ["none"], "scores": ["wanda"], "allocations": ["uniform"]},
+    )
+    assert names(workbench) == ["wanda+uniform", "wanda+obs+uniform", "wanda+obs+sdsa"]
+    leagues = [each.measured(workbench, "search").league for each in baselines(workbench)]
+    assert leagues == ["mask", "update", "update"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autoprune.candidates.contract import GROUPS, UNITS
 from autoprune.errors import CandidateFailure
-from autoprune.sandbox.answers import Allocated, Answer, Failed, Loaded, Scored, read
+from autoprune.sandbox.answers import Allocated, Answer, Edited, Failed, Loaded, Scored, read
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.protocol import MAX_MESSAGE, ProtocolError
 from tests.sandbox.hostile import PRELUDE
@@ -22,6 +22,7 @@ ANYTHING = st.recursive(
 GOOD: dict[type[Answer], dict[str, Any]] = {
     Loaded: {"id": 1, "group": "row", "unit": None, "allocate": False},
     Scored: {"id": 1, "shape": [2, 3], "own": 0.1, "own_processor": 0, "processor": 1.5},
+    Edited: {"id": 1, "own": 0.1, "own_processor": 0, "processor": 1.5},
     Allocated: {"id": 1, "densities": [0.5, 1, -3.0]},
 }
 FAILURE = {"stage": "score", "reason": "exception", "message": "words"}

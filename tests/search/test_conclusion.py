@@ -116,3 +116,24 @@ def test_the_perplexity_of_several_seeds_is_that_of_their_mean_loss():
     losses = [measured(4.0, seed).window_losses for seed in range(3)]
     assert several["report"] == pytest.approx(float(np.exp(np.mean(losses))))
     assert (several["seeds"], len(several["by_seed"])) == ([0, 1, 2], 3)
+
+
+def updating(made):
+    """The same result in the league with updates."""
+    rows = {seed: row.model_copy(update={"league": "update"}) for seed, row in made.measured.items()}
+    return ContenderResult(made.contender, rows)
+
+
+def test_a_candidate_is_held_against_the_baselines_of_its_own_league():
+    obs = updating(result("wanda+obs+uniform", "baseline", 3.5))
+    masks = concluded(WANDA, obs, result("a", "candidate", 3.9))
+    assert masks.startswith("a is better than every baseline of its league (mask only) on the report split, ")
+    assert "of the best, wanda+uniform" in masks
+    behind = concluded(WANDA, obs, updating(result("a", "candidate", 3.9)))
+    assert behind.startswith("No candidate was shown to be better than every baseline of its league (with update)")
+    assert "a against 1 baseline: 1 worse" in behind
+
+
+def test_a_comparison_across_leagues_is_said_to_be_one():
+    said = concluded(WANDA, updating(result("a", "candidate", 3.9)))
+    assert said.endswith("It is with update, these baselines are mask only: another league.")

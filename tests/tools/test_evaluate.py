@@ -162,3 +162,17 @@ def test_few_frames_lie_between_the_tool_and_the_losses_of_windows(workbench, mo
     monkeypatch.setattr(module, "window_losses", watched)
     evaluate(workbench, GOOD)
     assert frames[0] <= 7
+
+
+UPDATING = GOOD + "\ndef update(layer, mask):\n    return layer.weight * mask\n"
+
+
+def test_an_update_is_refused_in_a_search_for_masks_and_measured_in_the_other_league(new_workbench):
+    refused = evaluate(new_workbench("masks"), UPDATING)
+    assert (refused.status, refused.stage, refused.reason) == ("failed", "screen", "contract")
+    assert "this search is for masks only (search.league=mask)" in refused.message
+    both = new_workbench("both", search={"league": "update"})
+    plain, updating = evaluate(both, GOOD), evaluate(both, UPDATING)
+    assert (plain.league, updating.league) == (None, "update")
+    assert updating.perplexity == pytest.approx(plain.perplexity, rel=1e-6)
+    assert both.recorded(updating.candidate, "search").league == "update"

@@ -18,6 +18,7 @@ from autoprune.candidates import contract
 from autoprune.candidates.contract import Field
 from autoprune.candidates.parameters import MOST
 from autoprune.config_values import Profile
+from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 
 KIT_INTRODUCTION = (
     "`from autoprune import kit` has the functions of published algorithms. Masks are bool, True = keep; a function "
@@ -51,6 +52,18 @@ def operator_task(operator: str, random: Random) -> str:
 def strong_task(operator: str) -> str:
     """An operator's task for a strong model, which decides itself what to change."""
     return str(_operators("strong")["operators"][operator])
+
+
+def league_parts(league: League) -> dict[str, str]:
+    """Placeholders of a strong model's prompts that depend on the league: `edits`, the optional functions that change
+    masks and weights; `kept`, what happens to the weights that are kept."""
+    texts = [text for name, text in contract.EDITS_DESCRIBED.items() if name != "update" or league == WITH_UPDATE]
+    kept = {
+        MASK_ONLY: "the weights that are kept stay as they are.",
+        WITH_UPDATE: "the weights that are kept may be updated, to make up for those that are pruned. Algorithms with "
+        "and without such an update are compared with published ones of their own kind.",
+    }
+    return {"edits": "\n".join(f"- {text}" for text in texts), "kept": kept[league]}
 
 
 @cache

@@ -22,6 +22,7 @@ from autoprune.candidates.contract import (
     LAYER_FIELDS,
     UNIT_FIELDS,
     UNITS,
+    edits_defined,
     import_allowed,
     imports_in_words,
 )
@@ -64,6 +65,11 @@ class Candidate:
         self.group = str(group)
         self.unit = None if unit is None else str(unit)
         self.has_allocate = self._allocate is not None
+        self._edits: dict[str, Callable[[Any, torch.Tensor], Any]] = {}
+        for name in edits_defined(source):
+            if not callable(function := namespace.get(name)):
+                raise Refused("load", "contract", f"{name} is no longer a function when the source is loaded")
+            self._edits[name] = function
 
     def score(self, view: Any) -> torch.Tensor:
         """The scores of one layer, a dense real tensor of the weight's shape. Raises Refused, and any exception."""
@@ -71,16 +77,35 @@ class Candidate:
         torch.manual_seed(0)  # makes candidates with random numbers repeatable
         with torch.no_grad():
             result = self._score(view)
-        if not isinstance(result, torch.Tensor):
-            raise Refused("check", "dtype", f"score returned {_a(result)}, not a torch.Tensor")
-        if result.layout is not torch.strided or result.device.type == "meta" or result.is_complex():
-            kind = f"{result.dtype}, {result.layout}, device {result.device}"
-            raise Refused("check", "dtype", f"score returned a tensor of {kind}; a dense real tensor is needed")
-        if tuple(result.shape) != shape:
-            raise Refused(
-                "check", "shape", f"score returned shape {list(result.shape)} for a weight of shape {list(shape)}"
-            )
-        return result.detach()
+        return _checked("score", result, shape)
+
+    @property
+    def edits(self) -> frozenset[str]:
+        """Which of contract.EDITS there are."""
+        return frozenset(self._edits)
+
+    def refine(self, view: Any, mask: torch.Tensor) -> torch.Tensor:
+        """The refined mask of a layer, bool; the same mask without a `refine`. Raises Refused, and any exception."""
+        if "refine" not in self._edits:
+            return mask
+        result = self._edited("refine", view, mask)
+        if result.dtype != torch.bool:
+            raise Refused("check", "dtype", f"refine returned a mask of {result.dtype}, not of torch.bool")
+        return result
+
+    def update(self, view: Any, mask: torch.Tensor) -> torch.Tensor:
+        """The updated weight of a layer, of any floating-point dtype. Raises Refused, and any exception."""
+        result = self._edited("update", view, mask)
+        if not result.is_floating_point():
+            raise Refused("check", "dtype", f"update returned a weight of {result.dtype}, not of floating point")
+        return result
+
+    def _edited(self, name: str, view: Any, mask: torch.Tensor) -> torch.Tensor:
+        shape = tuple(mask.shape)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            result = self._edits[name](view, mask)
+        return _checked(name, result, shape)
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """One number per unit. Raises Refused, and any exception."""
@@ -101,6 +126,19 @@ class Candidate:
         if not all(math.isfinite(value) for value in densities):
             raise Refused("allocate", "not-finite", "allocate returned NaN or infinity")
         return densities
+
+
+def _checked(function: str, result: Any, shape: tuple[int, ...]) -> torch.Tensor:
+    """The result of a candidate's function, a dense real tensor of the weight's shape. Raises Refused."""
+    if not isinstance(result, torch.Tensor):
+        raise Refused("check", "dtype", f"{function} returned {_a(result)}, not a torch.Tensor")
+    if result.layout is not torch.strided or result.device.type == "meta" or result.is_complex():
+        kind = f"{result.dtype}, {result.layout}, device {result.device}"
+        raise Refused("check", "dtype", f"{function} returned a tensor of {kind}; a dense real tensor is needed")
+    if tuple(result.shape) != shape:
+        wrong = f"{function} returned shape {list(result.shape)} for a weight of shape {list(shape)}"
+        raise Refused("check", "shape", wrong)
+    return result.detach()
 
 
 def failure(stage: str, error: BaseException, source: str, where: str = "") -> dict[str, str]:

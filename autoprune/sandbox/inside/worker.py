@@ -1,4 +1,4 @@
-"""The process that runs one candidate, for `local` and `docker`: warm up, wait, enter the jail, load, score.
+"""The process that runs one candidate, for `local` and `docker`: warm up, wait, enter the jail, load, score, edit.
 
 Until it enters the jail, only trusted code runs here. Afterwards the candidate controls everything in this process, so
 the trusted side validates all messages.
@@ -28,7 +28,7 @@ from autoprune.sandbox.inside import jail
 from autoprune.sandbox.inside.candidate import Candidate, Refused, failure
 from autoprune.sandbox.memory import forget_peak
 from autoprune.sandbox.paths import readable_paths
-from autoprune.sandbox.score_buffer import PLACES
+from autoprune.sandbox.score_buffer import BYTES_PER_WEIGHT, PLACES
 
 
 class BoundedText(TextIOWrapper):
@@ -65,7 +65,7 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
     stdout = _redirect_output(output, opening["output_bytes"])
     bundle = Bundle(Path(f"/proc/self/fd/{folder}"))
     os.close(folder)
-    places = torch.frombuffer(mmap.mmap(slot, 0), dtype=torch.float32).chunk(PLACES)
+    places, new_weights, masks = _buffers(mmap.mmap(slot, 0))
     os.close(slot)
     device = "cuda" if opening["gpu"] else "cpu"
     if device == "cpu" and bundle.dtype == torch.bfloat16 and _has_tiles():
@@ -90,17 +90,30 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
                 with one_thread():  # for copies, waking other threads costs more than it gains
                     view = _on(device, bundle.view(question["layer"], question["sparsity"], question["pattern"]))
                 where = f"layer {question['layer']}, weight {list(view.weight.shape)}"
-                before = time.perf_counter(), time.process_time()
+                clock = _Clock(handed)
                 scores = candidate.score(view)
-                after = time.perf_counter(), time.process_time()
+                claims = clock.claims()
                 with one_thread():
                     places[question["place"]][: scores.numel()].view(scores.shape).copy_(scores)
-                claims = {
-                    "own": after[0] - before[0],
-                    "own_processor": after[1] - before[1],
-                    "processor": time.process_time() - handed,
-                }
                 answer(question, shape=list(scores.shape), **claims)
+            elif question["do"] == "edit":
+                stage, place = "refine", question["place"]
+                with one_thread():
+                    view = _on(device, bundle.view(question["layer"], question["sparsity"], question["pattern"]))
+                    count, shape = view.weight.numel(), view.weight.shape
+                    given = masks[place][:count].view(shape)
+                    mask = given.bool().to(device)
+                where = f"layer {question['layer']}, weight {list(shape)}"
+                clock = _Clock(handed)
+                mask = candidate.refine(view, mask)
+                with one_thread():  # in the buffer before `update`, which may change the tensor
+                    given.copy_(mask)
+                stage = "update"
+                if "update" in candidate.edits:
+                    weight = candidate.update(view, mask)
+                    with one_thread():
+                        new_weights[place][:count].view(shape).copy_(weight)
+                answer(question, **clock.claims())
             elif question["do"] == "allocate":
                 stage, where = "allocate", ""
                 answer(question, densities=candidate.allocate(question["units"], question["sparsity"]))
@@ -113,6 +126,28 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
             question = protocol.read_message(read, protocol.MAX_QUESTION)
         except EOFError:
             return
+
+
+class _Clock:
+    """Wall clock and processor time since it was made. `handed`: processor time when the candidate was received."""
+
+    def __init__(self, handed: float) -> None:
+        self._handed = handed
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    def claims(self) -> dict[str, float]:
+        """The seconds that an answer reports (timings.ReportedTimings)."""
+        now = time.process_time()
+        own = time.perf_counter() - self._wall
+        return {"own": own, "own_processor": now - self._processor, "processor": now - self._handed}
+
+
+def _buffers(shared: mmap.mmap) -> tuple[tuple[torch.Tensor, ...], ...]:
+    """The places of scores, of new weights (float32) and of masks (uint8) in the shared buffer (score_buffer.py)."""
+    weights = len(shared) // BYTES_PER_WEIGHT
+    floats = torch.frombuffer(shared, dtype=torch.float32, count=2 * PLACES * weights).chunk(2 * PLACES)
+    masks = torch.frombuffer(shared, dtype=torch.uint8, offset=8 * PLACES * weights).chunk(PLACES)
+    return floats[:PLACES], floats[PLACES:], masks
 
 
 def receive_with_descriptors(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:

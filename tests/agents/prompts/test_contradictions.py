@@ -8,10 +8,11 @@ import pytest
 
 from autoprune.agents.llm_proposer import LLMProposer, conversation
 from autoprune.agents.population import Algorithm
-from autoprune.agents.prompts.load import kit_section, render, strong_task
+from autoprune.agents.prompts.load import kit_section, league_parts, render, strong_task
 from autoprune.agents.proposer import Request
 from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.agents.symbolic.source import source
+from autoprune.leagues import League
 from autoprune.llm.client import Chat
 from autoprune.llm.endpoint import Endpoint
 from autoprune.search.bandit import PARENTS, Operator
@@ -65,11 +66,16 @@ def test_the_small_profile_does_not_contradict_itself(operator: str, kind: str) 
         assert "$" not in system + task + frame
 
 
+@pytest.mark.parametrize("league", get_args(League))
 @pytest.mark.parametrize("operator", get_args(Operator))
-def test_the_strong_profile_does_not_contradict_itself(operator: str) -> None:
+def test_the_strong_profile_does_not_contradict_itself(operator: str, league: League) -> None:
+    parts = league_parts(league)
     facts = dict.fromkeys(("target", "judged", "allocation", "tuning"), "")
-    contract = render("strong/contract", **facts, kit=kit_section())
-    system = render("strong/proposer_system", contract=contract)
+    contract = render("strong/contract", **facts, kit=kit_section(), edits=parts["edits"])
+    system = render("strong/proposer_system", contract=contract, kept=parts["kept"])
+    assert "refine(layer, mask)" in system
+    assert ("update(layer, mask)" in system) == (league == "update")
+    assert ("stay as they are" in system) == (league == "mask")
     asked = strong_task(operator)
     for limit in ("at most", "no others", "No training", "sign of a weight", "never matmul"):
         assert limit not in system + asked

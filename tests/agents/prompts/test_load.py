@@ -85,7 +85,7 @@ def test_the_operator_for_allocations_says_what_is_known_of_a_unit() -> None:
 
 
 def test_the_strong_contract_states_everything_that_a_candidate_may_use() -> None:
-    text = render("strong/contract", target="", judged="", allocation="", tuning="", kit=kit_section())
+    text = render("strong/contract", target="", judged="", allocation="", tuning="", kit=kit_section(), edits="")
     for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS):
         assert f"`layer.{field.name}`: {field.shape}" in text
     assert all(f"`unit.{field.name}`" in text for field in UNIT_FIELDS)

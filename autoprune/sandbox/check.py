@@ -7,9 +7,13 @@ and the candidate's error must name it. Some candidates forge messages, numbers 
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoprune.errors import CandidateFailure
 from autoprune.sandbox.base import Sandbox
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Modules that a candidate can reach without an import that the screen would detect.
 _PRELUDE = """import torch
@@ -81,6 +85,20 @@ _TRIES = {
         "    while True: pass",
         ("not-finite",),
     ),
+    "an update is computed": _Try(
+        "return layer.weight\n\ndef update(layer, mask):\n    return layer.weight * mask", ("ok",)
+    ),
+    "an update of pruned places is noticed": _Try(
+        "return layer.weight\n\ndef update(layer, mask):\n    return layer.weight + 1.0", ("contract",)
+    ),
+    "an update by another mask in the buffer is noticed": _Try(
+        "return layer.weight\n\ndef update(layer, mask):\n    held = sys._getframe(3).f_locals\n"
+        "    [place.fill_(1) for place in held['masks']]\n    return layer.weight + 1.0",
+        ("contract",),
+    ),
+    "a refined mask that keeps more is noticed": _Try(
+        "return layer.weight\n\ndef refine(layer, mask):\n    return torch.ones_like(mask)", ("contract",)
+    ),
     "a crash is noticed": _Try("modules['ctypes'].string_at(0)", ("crashed",)),
     "an endless loop is ended": _Try("while True: pass", ("timeout",)),
 }
@@ -125,13 +143,21 @@ def _is_intact(folder: Path) -> bool:
 def _run(sandbox: Sandbox, source: str, bundle: Path) -> tuple[str, str]:
     try:
         with sandbox.open(source, bundle) as session:
-            for _ in session.scores(dict.fromkeys(_LAYERS, 0.5)):
+            sparsity = dict.fromkeys(_LAYERS, 0.5)
+            for _ in session.edits(sparsity, _half) if session.edits_defined else session.scores(sparsity):
                 pass
             if session.repeats() is False:
                 return "not-repeatable", "a fresh process gave other scores"
     except CandidateFailure as failure:
         return failure.reason, failure.message
     return "ok", ""
+
+
+def _half(name: str, score: "Tensor") -> "Tensor":
+    """A mask [out, in] that keeps the first half of each row."""
+    kept = score.new_zeros(score.shape).bool()
+    kept[:, : score.shape[1] // 2] = True
+    return kept
 
 
 _LAYERS = ("layer.0", "layer.1", "layer.2", "layer.3")

@@ -156,14 +156,8 @@ class WorkerSession:
 
     def _ask_edit(self, name: str, sparsity: float, pattern: str, mask: "Tensor", place: int) -> None:
         self._slot.put_mask(mask, place)
-        question: dict[str, Any] = {
-            "do": "edit",
-            "layer": name,
-            "sparsity": sparsity,
-            "pattern": pattern,
-            "place": place,
-        }
-        self._ask("refine", answers.Edited, **question)
+        where: dict[str, Any] = {"layer": name, "sparsity": sparsity, "pattern": pattern, "place": place}
+        self._ask("refine", answers.Edited, do="edit", **where)
 
     def _edited(self, name: str, given: "Tensor", pattern: str, place: int) -> LayerEdit:
         """The answer to the oldest question about an edit, checked. The mask that was given is our own, never that in
@@ -214,14 +208,8 @@ class WorkerSession:
 
     def _ask_score(self, sparsity: Mapping[str, float], pattern: str, position: int, name: str) -> None:
         place = position % PLACES
-        question: dict[str, Any] = {
-            "do": "score",
-            "layer": name,
-            "sparsity": sparsity[name],
-            "pattern": pattern,
-            "place": place,
-        }
-        self._ask("score", answers.Scored, **question)
+        where: dict[str, Any] = {"layer": name, "sparsity": sparsity[name], "pattern": pattern, "place": place}
+        self._ask("score", answers.Scored, do="score", **where)
 
     def _check(self, name: str, tensor: "Tensor") -> None:
         # NumPy uses one thread; torch's threads would compete with the worker, which computes the next layer.

@@ -46,7 +46,8 @@ class Overview:
         parents = f" from {', '.join(proposal.parents)}" if proposal.parents else ""
         expected = f"; expected {proposal.thought['expected']}" if proposal.thought.get("expected") else ""
         idea = _cut(str(proposal.thought.get("idea", "")) or "(no idea was given)", IDEA_CHARS)
-        parts = [f"[{outcome.slot}] {self._result(outcome)}", f"{proposal.operator}{parents}{expected}: {idea}"]
+        proposed = f"{proposal.operator}{parents}{expected}: {idea.rstrip('.')}"
+        parts = [f"[{outcome.slot}] {self._result(outcome)}", proposed]
         tuned = str(proposal.thought.get("tuned", ""))
         facts = [self._errors(outcome), f"Tuned: {tuned}" if tuned else ""]
         return "- " + ". ".join([*parts, *filter(None, facts)])

@@ -179,8 +179,9 @@ class Briefing:
         return (
             f"Before the candidate is measured, {trials} trials choose the values, fewer if they take longer than a "
             "candidate may: those of the scores by the weighted reconstruction error on a few blocks at fixed "
-            f"densities, those that change what `allocate` returns by the loss on {WINDOWS} search windows. The values "
-            "replace the ranges in the source. The first trial has the middles of the ranges: put them at a good guess."
+            f"densities, those that change what `allocate` returns by the loss on {WINDOWS} search windows (with masks "
+            "of Wanda and a few swaps where yours would take too long in every trial). The values replace the ranges "
+            "in the source. The first trial has the middles of the ranges: put them at a good guess."
         )
 
     def _judged(self) -> str:

@@ -3,13 +3,14 @@
 Two stages, each with the middles of the ranges as the first trial. First the parameters of the scores, by the weighted
 reconstruction error of a few decoder blocks (`evaluation/reconstruction.py`) at fixed zeros per layer, for a part of
 the cost of a measurement. Then those that change what `allocate` answers, by the loss on a few windows of the search
-split with all layers pruned, since reconstruction errors at different zeros per layer compare nothing.
+split with all layers pruned, since reconstruction errors at different zeros per layer compare nothing. Where the
+candidate would need too long to score all layers in every trial, Wanda with a few rounds of swaps stands in for it.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -18,11 +19,13 @@ from torch import Tensor
 
 from autoprune.candidates.parameters import Range, middles, ranges, with_values
 from autoprune.errors import AutoPruneError, CandidateFailure
-from autoprune.evaluation.algorithms import Scoring, session_edits
+from autoprune.evaluation.algorithms import Published, Scoring, session_edits
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import opened
+from autoprune.evaluation.prune import Method
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.reconstruction import Reconstruction
+from autoprune.evaluation.refined_tuning import TRIAL_ROUNDS
 from autoprune.evaluation.trials import Trials
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.allocation.units import LayerZeros
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 WINDOWS = 4
 """Windows of the search split for a trial of the allocation's parameters."""
+STAND_IN = "wanda"
+"""The score whose masks stand in for those of a slow candidate."""
 STARTUP = 5
 """Random trials before the sampler models the objective."""
 
@@ -99,8 +104,17 @@ class ParameterTuner:
             error = partial(self._error, fixed, sample)
             stages.append(self._stage(names, values, error, "weighted reconstruction error"))
         if names := [name for name in self.free if name in late]:
-            stages.append(self._stage(names, values, self._loss, f"loss on {WINDOWS} windows"))
+            slow = sample is not None and self._seconds_to_score(fixed, sample, values) * self.trials > self.seconds
+            with self._stand_in() if slow else nullcontext((self._loss, "")) as (loss, masks):
+                stages.append(self._stage(names, values, loss, f"loss on {WINDOWS} windows{masks}"))
         return values, stages
+
+    def _seconds_to_score(self, fixed: LayerZeros, sample: Reconstruction, values: Values) -> float:
+        """The time that the candidate needs for all layers, from that for the sampled ones."""
+        started = time.perf_counter()
+        self._error(fixed, sample, values)
+        sampled = sum(layer.size for layer in self.bench.layers if layer.name in sample.layers)
+        return (time.perf_counter() - started) * self.bench.target.weights / sampled
 
     def _stage(self, names: Sequence[str], values: Values, objective: Objective, by: str) -> Stage:
         """Tune some parameters, the others as in `values`, which is updated."""
@@ -154,8 +168,11 @@ class ParameterTuner:
         changing = set()
         for name, limits in self.free.items():
             for end in (limits.low, limits.high):
-                with self._opened({**values, name: end}) as (_, zeros):
-                    changing |= {name} if zeros.zeros != before else set()
+                try:
+                    with self._opened({**values, name: end}) as (_, zeros):
+                        changing |= {name} if zeros.zeros != before else set()
+                except CandidateFailure:  # values for the trials to avoid
+                    changing.add(name)
         return changing
 
     def _error(self, fixed: LayerZeros, sample: Reconstruction, values: Values) -> float:
@@ -176,10 +193,26 @@ class ParameterTuner:
         return math.fsum(errors) / len(errors)
 
     def _loss(self, values: Values) -> float:
-        """The mean loss on the first windows of the search split, with all layers pruned."""
+        """The mean loss on the first windows of the search split, with all layers pruned by the masks of the scores."""
         method = self.recipe.method(self._candidate(values))
         with (
             self._opened(values) as (session, zeros),
             Trials(self.bench, self.bench.units_by("module"), session, method) as trials,
         ):
             return trials.loss(zeros.zeros, min(WINDOWS, trials.windows))
+
+    @contextmanager
+    def _stand_in(self) -> Iterator[tuple[Objective, str]]:
+        """The same loss with the candidate's zeros per layer and masks of another algorithm, and its name."""
+        algorithm = Published.named(STAND_IN)
+        method = Method(pattern=self.recipe.kept_of, refinement="swaps", rounds=TRIAL_ROUNDS)
+        with (
+            algorithm.open(self.bench.readable(algorithm.needs)) as scoring,
+            Trials(self.bench, self.bench.units_by("module"), scoring, method) as trials,
+        ):
+
+            def loss(values: Values) -> float:
+                with self._opened(values) as (_, zeros):
+                    return trials.loss(zeros.zeros, min(WINDOWS, trials.windows))
+
+            yield loss, f" with masks of {STAND_IN} and {TRIAL_ROUNDS} rounds of swaps"

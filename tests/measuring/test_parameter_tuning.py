@@ -72,6 +72,22 @@ def test_a_stage_ends_when_another_trial_would_take_too_long(tuner):
     assert (stage.trials, stage.after) == (1, stage.before)
 
 
+def test_wanda_stands_in_for_a_candidate_that_is_too_slow_to_be_scored_in_every_trial(tuner):
+    work = "    for _ in range(5_000):\n        layer.weight @ layer.weight.T\n    return layer"
+    slow = BOTH.replace("    return layer", work)
+    by_itself, stood_in = (tuner(slow, trials=2, seconds=seconds).tune()[1][-1] for seconds in (600.0, 1.0))
+    assert by_itself.by == "loss on 4 windows"
+    assert stood_in.by == "loss on 4 windows with masks of wanda and 4 rounds of swaps"
+    assert stood_in.after <= stood_in.before
+
+
+def test_a_parameter_whose_ends_fail_in_allocate_is_tuned_between_them(tuner):
+    fails = "    if PARAMS['slope'] > 0.39:\n        raise ValueError('end')\n    return [1"
+    values, stages = tuner(BOTH.replace("    return [1", fails)).tune()
+    assert ("slope",) in [stage.names for stage in stages]
+    assert values["slope"] <= 0.39
+
+
 def test_values_that_fail_are_discarded_and_a_failure_of_the_middles_is_the_candidates(tuner):
     values, (stage,) = tuner(FAILS).tune()
     assert values["power"] <= -0.4

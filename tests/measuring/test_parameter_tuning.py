@@ -73,9 +73,7 @@ def test_a_stage_ends_when_another_trial_would_take_too_long(tuner):
 
 
 def test_wanda_stands_in_for_a_candidate_that_is_too_slow_to_be_scored_in_every_trial(tuner):
-    work = "    for _ in range(5_000):\n        layer.weight @ layer.weight.T\n    return layer"
-    slow = BOTH.replace("    return layer", work)
-    by_itself, stood_in = (tuner(slow, trials=2, seconds=seconds).tune()[1][-1] for seconds in (600.0, 1.0))
+    by_itself, stood_in = (tuner(BOTH, trials=2, seconds=seconds).tune()[1][-1] for seconds in (600.0, 1e-6))
     assert by_itself.by == "loss on 4 windows"
     assert stood_in.by == "loss on 4 windows with masks of wanda and 4 rounds of swaps"
     assert stood_in.after <= stood_in.before

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.measuring.baselines import baselines
+from autoprune.leagues import MASK_ONLY, WITH_UPDATE
+from autoprune.measuring.baselines import UPDATE, baselines
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.layers import THIRDS, LayerInfo
 from autoprune.pruning.refinements.table import NAMES, spec_of
 from autoprune.runs.measurement import Measurement
+
+TO_BEAT = {MASK_ONLY: "this is what you have to beat.", WITH_UPDATE: "this is what you have to beat with an `update`."}
+"""What the best baseline of each league is for the proposer."""
 
 
 def baseline_rows(workbench: Workbench) -> list[Measurement]:
@@ -23,12 +27,14 @@ def baseline_table(rows: Sequence[Measurement], layers: Sequence[LayerInfo], den
         for name in NAMES
         if any(f"+{name}" in row.subject for row in rows)
     )
+    if any(row.league == WITH_UPDATE for row in rows):
+        refined += f" `+{UPDATE}`: the weights that are kept are then updated as in SparseGPT."
     lines = [f"Published scores with an allocation, perplexity on the search split (dense {dense:.2f}).{refined}"]
     for row in rows:
         parameters = parameters_of(row)
-        lines.append(f"- {row.name}: {row.perplexity:.2f}{f' ({parameters})' * bool(parameters)}{_costs(row)}")
-    if rows:
-        lines[1] += f" <- this is what you have to beat. {densities(rows[0], layers)}"
+        best = next(other for other in rows if other.league == row.league)
+        mark = f" <- {TO_BEAT[row.league]} {densities(row, layers)}" * (row is best)
+        lines.append(f"- {row.name}: {row.perplexity:.2f}{f' ({parameters})' * bool(parameters)}{_costs(row)}{mark}")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render
+from autoprune.candidates.contract import edits_defined
 from autoprune.candidates.screen import ANYTHING, Finding, Rules, screen
 from autoprune.candidates.static_analysis import Reading, published_twin, read
 from autoprune.llm.client import Chat
@@ -19,9 +20,8 @@ from autoprune.pruning.published import EXPRESSIONS, PUBLISHED, written
 Verdict = Literal["accept", "revise", "reject"]
 KNOWN = 6
 
-_ALLOCATES = re.compile(r"^(def )?(allocate|refine|update)\b", re.MULTILINE)
-"""Matches a source with an allocation, a refinement or an update of its own, so that equal scores need not give equal
-weights."""
+_ALLOCATES = re.compile(r"^(def )?allocate\b", re.MULTILINE)
+"""Matches a source with an allocation of its own."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _doubts(source: str, known: list[Algorithm], signs: bool) -> list[str]:
         ]
     if reading.flat:
         return ["weights that are compared with each other all score the same"]
-    twin = None if _ALLOCATES.search(source) else _twin(reading, known)
+    twin = None if _decides_more(source) else _twin(reading, known)
     if twin is not None:
         return [f"this is {twin}: it orders the weights in the same way; change the formula"]
     if reading.signed and signs:
@@ -113,7 +113,7 @@ def _twin(reading: Reading, known: list[Algorithm]) -> str | None:
     if published := published_twin(reading):
         return published
     for algorithm in known:
-        other = None if _ALLOCATES.search(algorithm.source) else read(algorithm.source)
+        other = None if _decides_more(algorithm.source) else read(algorithm.source)
         if other is not None and other.group == reading.group and reading.same_order(other.scores):
             return algorithm.name
     return None
@@ -172,3 +172,8 @@ class LLMCritic:
         table = self._briefing.table(submission.generation)
         seconds = f"{self._briefing.workbench.config.sandbox.seconds:g}"
         return render("strong/critic", contract=self._briefing.contract(), known=table, seconds=seconds, **fields)
+
+
+def _decides_more(source: str) -> bool:
+    """Whether equal scores need not give equal weights, by an allocation, a refinement or an update of its own."""
+    return bool(_ALLOCATES.search(source) or edits_defined(source))

@@ -15,7 +15,8 @@ A candidate is a Python source with
   matrix within a block. Optional; the default is the run's own.
 - `refine(layer, mask) -> mask`: optional; a better mask with the same budget, bool of the weight's shape, True = keep.
   `mask` is the one that trusted code made from the scores. The number of kept weights must stay the same in each row
-  for GROUP "row", in the matrix for GROUP "matrix", in each group of M neighbours under an N:M pattern.
+  for GROUP "row", in the matrix for GROUP "matrix", in each group of M neighbours under an N:M pattern. Weights that
+  are 0 in the dense model stay pruned.
 - `update(layer, mask) -> weight`: optional; new values for the weights that the final mask keeps, floating point of the
   weight's shape, zero where the mask is False, finite in float32 and in the model's dtype. A candidate that defines it
   is in the league "with update".
@@ -33,6 +34,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TypeGuard
 
+from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.pruning.fields import EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, ROLES, UNIT_FIELDS, UNITS, Field
 from autoprune.syntax import NotPython, parse
 
@@ -54,6 +56,7 @@ __all__ = [
     "expensive_fields_named",
     "import_allowed",
     "imports_in_words",
+    "league_of",
 ]
 ALLOWED_IMPORTS = ("torch", "math")
 """Modules that a candidate may import with all that is in them."""
@@ -66,7 +69,8 @@ EDITS = {"refine": ("layer", "mask"), "update": ("layer", "mask")}
 EDITS_DESCRIBED = {
     "refine": "`refine(layer, mask) -> Tensor` (optional): a better mask, bool of the shape of `layer.weight`, True = "
     "keep. `mask` is the one that trusted code made from your scores. Keep as many weights as it does: in every row "
-    'with GROUP "row", in the whole matrix with GROUP "matrix".',
+    'with GROUP "row", in the whole matrix with GROUP "matrix", and under an N:M pattern (`layer.pattern`) in every '
+    "group of M neighbours along the inputs, whatever GROUP says. Weights that are already 0 stay pruned.",
     "update": "`update(layer, mask) -> Tensor` (optional): new values for the weights that the final mask keeps, "
     "float32 of the shape of `layer.weight`, zero where `mask` is False, finite also in the model's dtype. With D the "
     "dense minus the new weight, the mean squared error of output row r is D_r H D_r^T, where H is `layer.hessian`: "
@@ -87,6 +91,11 @@ def imports_in_words(kit: bool = True) -> str:
     """The modules that a candidate may import: `torch, math and autoprune.kit`."""
     *first, last = (*ALLOWED_IMPORTS, *([KIT] if kit else []))
     return f"{', '.join(first)} and {last}"
+
+
+def league_of(source: str) -> League:
+    """The league of a candidate: with update if it defines an `update`."""
+    return WITH_UPDATE if "update" in edits_defined(source) else MASK_ONLY
 
 
 def expensive_fields_named(source: str) -> tuple[str, ...]:

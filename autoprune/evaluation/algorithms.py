@@ -17,7 +17,7 @@ ALWAYS_REPEATED = 2
 
 NO_EDITS: frozenset[str] = frozenset()
 
-NOT_REPEATABLE = "not repeatable: asked again for single layers, a fresh process gave other scores"
+NOT_REPEATABLE = "not repeatable: asked again, a fresh process gave other scores, masks, weights or densities"
 
 
 class Scoring(Protocol):

@@ -6,7 +6,10 @@ import torch
 
 from autoprune.config import Config
 from autoprune.evaluation.perplexity import windows_per_pass
+from autoprune.leagues import WITH_UPDATE
 from autoprune.models.footprint import Footprint, Room
+from autoprune.pruning.allocation.signals import BY_HESSIAN
+from autoprune.pruning.allocation.table import made
 from autoprune.pruning.refinements.table import any_reads
 from autoprune.pruning.threads import AHEAD, MOST
 
@@ -18,6 +21,17 @@ PER_SWAP = 8 * 4
 """Bytes per weight of a layer while its mask is refined: weight, mask, steps and their effects, float32."""
 FLOATS = 3 * 4
 """Bytes per value of a reduction in float32: a copy, the result, and an intermediate."""
+
+
+def reads_hessians(config: Config) -> bool:
+    """Whether baselines (their refinements, updates or allocations) or the candidates' allocation read full Hessians of
+    all layers."""
+    published = config.baselines
+    return (
+        any_reads(published.refinements, "hessian")
+        or config.search.league == WITH_UPDATE
+        or any(BY_HESSIAN & set(made(name).reads) for name in (*published.allocations, config.allocation.name))
+    )
 
 
 class MemoryEstimate:
@@ -38,22 +52,17 @@ class MemoryEstimate:
 
     def statistics(self) -> Room:
         """The model, the hidden states of the calibration text, and a pass of one window through one block; with
-        sampled blocks or refined baselines, the Hessians of a block; with sampled blocks, a backward pass of one
+        sampled blocks or baselines that read them, the Hessians of a block; with sampled blocks, a backward pass of one
         window."""
         data = self._config.data
         sampled = self._config.advanced.layer_error is not None
-        hessians = sampled or self.refined
+        hessians = sampled or reads_hessians(self._config)
         largest = max(columns for _, columns in self._size.matrices)
         working = self._pass(data.seqlen) + data.seqlen * largest * FLOATS
         working += hessians * PER_HESSIAN * sum(columns**2 for _, columns in self._size.matrices)
         states = self._states(data.calibration_samples)
         block = max(self._size.blocks) * self._item  # as it is written
         return self._held(pruned=False) + self._here(max(states + max(working, block), sampled * self._backward()))
-
-    @property
-    def refined(self) -> bool:
-        """Whether masks of baselines are refined by Hessians."""
-        return any_reads(self._config.baselines.refinements, "hessian")
 
     def measuring(self, windows: int, sandboxed: int = 0, refined: bool = False) -> Room:
         """A pruned model with the larger of masking (and refining masks if `refined`) and a pass with its logits.

@@ -4,6 +4,7 @@ league "with update" with updated weights."""
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from autoprune.config import Config
 from autoprune.config_sections import BaselineSettings
 from autoprune.config_values import Refinement, Update
 from autoprune.evaluation.texts import Split
@@ -46,8 +47,12 @@ def baselines(workbench: Workbench) -> Iterator[Baseline]:
                 yield Baseline(score, allocation, refinement)
     if workbench.config.search.league == WITH_UPDATE:
         for score in refined_scores(workbench):
-            for allocation in dict.fromkeys(("uniform", workbench.config.allocation.name)):
+            for allocation in _updated_allocations(workbench.config):
                 yield Baseline(score, allocation, "none", UPDATE)
+
+
+def _updated_allocations(config: Config) -> list[str]:
+    return list(dict.fromkeys(("uniform", config.allocation.name)))
 
 
 def refined_scores(workbench: Workbench) -> list[str]:
@@ -71,6 +76,12 @@ def most_refined(settings: BaselineSettings) -> int:
     if NONE not in settings.refinements:
         return refinements * len(scores)
     return refinements * min(len(scores), 1 + (ALWAYS_REFINED in scores))
+
+
+def most_updated(config: Config) -> int:
+    """The largest number of baselines whose kept weights are updated."""
+    scores = min(len(config.baselines.scores), 1 + (ALWAYS_REFINED in config.baselines.scores))
+    return scores * len(_updated_allocations(config)) * (config.search.league == WITH_UPDATE)
 
 
 def refinement_titles(settings: BaselineSettings) -> dict[str, str]:

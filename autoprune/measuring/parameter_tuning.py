@@ -9,7 +9,7 @@ candidate would need too long to score all layers in every trial, Wanda with a f
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -98,12 +98,12 @@ class ParameterTuner:
         with self._opened(values) as (_, zeros):
             fixed = zeros
         sample = self.bench.sampled("search")
-        late = self._of_allocation(values) if sample else set(self.free)
+        of_allocation = self._of_allocation(values, fixed) if sample else set(self.free)
         stages = []
-        if sample and (names := [name for name in self.free if name not in late]):
+        if sample and (names := [name for name in self.free if name not in of_allocation]):
             error = partial(self._error, fixed, sample)
             stages.append(self._stage(names, values, error, "weighted reconstruction error"))
-        if names := [name for name in self.free if name in late]:
+        if names := [name for name in self.free if name in of_allocation]:
             slow = sample is not None and self._seconds_to_score(fixed, sample, values) * self.trials > self.seconds
             with self._stand_in() if slow else nullcontext((self._loss, "")) as (loss, masks):
                 stages.append(self._stage(names, values, loss, f"loss on {WINDOWS} windows{masks}"))
@@ -129,7 +129,8 @@ class ParameterTuner:
             trial = study.ask()
             drawn = {**values, **{name: self._drawn(trial, name) for name in names}}
             try:
-                losses.append(objective(drawn))
+                loss = objective(drawn)
+                losses.append(loss if math.isfinite(loss) else math.inf)
             except CandidateFailure:
                 if not losses:
                     raise
@@ -138,7 +139,7 @@ class ParameterTuner:
                 study.tell(trial, losses[-1])
             else:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            if losses[-1] == min(losses):
+            if losses[-1] < min(losses[:-1], default=math.inf):
                 best = drawn
         values |= best
         return Stage(tuple(names), by, len(losses), losses[0], min(losses))
@@ -161,22 +162,23 @@ class ParameterTuner:
                 raise AutoPruneError("parameters are tuned with dense statistics and zeros that are known beforehand")
             yield source.session, zeros
 
-    def _of_allocation(self, values: Values) -> set[str]:
-        """The parameters with which the zeros per layer change at an end of their range."""
-        with self._opened(values) as (_, zeros):
-            before = zeros.zeros
-        changing = set()
-        for name, limits in self.free.items():
-            for end in (limits.low, limits.high):
-                try:
-                    with self._opened({**values, name: end}) as (_, zeros):
-                        changing |= {name} if zeros.zeros != before else set()
-                except CandidateFailure:  # values for the trials to avoid
-                    changing.add(name)
-        return changing
+    def _of_allocation(self, values: Values, fixed: LayerZeros) -> set[str]:
+        """The parameters with which the zeros per layer change, or `allocate` fails, at an end of their range."""
+        return {
+            name
+            for name, limits in self.free.items()
+            if any(self._zeros({**values, name: end}) != fixed.zeros for end in (limits.low, limits.high))
+        }
+
+    def _zeros(self, values: Values) -> Mapping[str, int] | None:
+        try:
+            with self._opened(values) as (_, zeros):
+                return zeros.zeros
+        except CandidateFailure:  # values for the trials to avoid
+            return None
 
     def _error(self, fixed: LayerZeros, sample: Reconstruction, values: Values) -> float:
-        """The mean weighted reconstruction error of the sampled layers."""
+        """The weighted reconstruction error of the sampled layers, as a multiple of Wanda's with as many zeros."""
         method, errors = self.recipe.method(self._candidate(values)), []
         statistic = self.bench.statistics(method.reads_hessian)
         with self._opened(values) as (session, _):
@@ -190,7 +192,8 @@ class ParameterTuner:
                 weight = self.bench.target.weight(edit.name)
                 edit = edit.to(weight.device)
                 errors.append(sample.error(edit.name, weight, edit.mask, edit.weight))
-        return math.fsum(errors) / len(errors)
+        reference = math.fsum(sample.references(fixed.zeros, self.bench.target.weight))
+        return math.fsum(errors) / reference if reference > 0 else math.fsum(errors)
 
     def _loss(self, values: Values) -> float:
         """The mean loss on the first windows of the search split, with all layers pruned by the masks of the scores."""

@@ -11,10 +11,10 @@ import torch
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError
-from autoprune.evaluation.memory_estimate import MemoryEstimate
+from autoprune.evaluation.memory_estimate import MemoryEstimate, reads_hessians
 from autoprune.evaluation.probe import Costs, probe
 from autoprune.evaluation.statistics_cache import SENSITIVITY_WINDOWS
-from autoprune.measuring.baselines import most_refined
+from autoprune.measuring.baselines import most_refined, most_updated
 from autoprune.models.footprint import OFFLOADS, Footprint, Room, choose_offload, free_room, shown
 from autoprune.models.loading import DTYPES, choose_device, empty_model, faster_dtype, weight_files
 from autoprune.sandbox.algorithm import Candidate
@@ -141,11 +141,12 @@ def _seconds(
 
     refined = most_refined(published)
     scores = len(published.scores) * ("none" in published.refinements)
-    hessians = (costs.hessian * data.calibration_samples + once) * bool(refined)
+    updated = most_updated(config)
+    hessians = (costs.hessian * data.calibration_samples + once) * reads_hessians(config)
 
     def baselines(windows: int) -> float:
         per_allocation = scores * baseline(windows) + refined * baseline(windows, costs.refined)
-        return per_allocation * len(published.allocations)
+        return per_allocation * len(published.allocations) + updated * (walk + baseline(windows, costs.refined))
 
     more_seeds = final.seeds - 1
     report = data.report_windows
@@ -173,9 +174,9 @@ def _rooms(config: Config, needs: MemoryEstimate, sandboxed: int) -> dict[str, R
         "load": needs.load(),
         "statistics": needs.statistics(),
         "one baseline": needs.measuring(data.search_windows),
-        "one refined baseline": needs.measuring(data.search_windows, refined=needs.refined),
+        "one refined baseline": needs.measuring(data.search_windows, refined=reads_hessians(config)),
         "one candidate": needs.measuring(data.search_windows, sandboxed),
-        "confirmation": needs.measuring(data.report_windows, sandboxed, needs.refined),
+        "confirmation": needs.measuring(data.report_windows, sandboxed, reads_hessians(config)),
     }
     largest = Room(max(room.host for room in rooms.values()), max(room.device for room in rooms.values()))
     return {**rooms, "the whole search": largest}

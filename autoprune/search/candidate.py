@@ -15,7 +15,7 @@ from autoprune.gcot.chain import SECTIONS, compile_chain
 from autoprune.runs.approvals import ApprovalRequest, Decision
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.directory import full_hash
-from autoprune.search.comparison_pool import elite, gain, masks_before, measured_before
+from autoprune.search.comparison_pool import elite, gain, masks_before, measured_before, of_same_league
 from autoprune.search.context import SearchContext
 from autoprune.search.finishing import OPERATORS as FINISHING
 from autoprune.search.plan import parents_of
@@ -126,7 +126,8 @@ def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
     request = EvaluateCandidate(candidate=name, against=masks_before(context, earlier, name))
     if name not in earlier:  # a full measurement stands, even if the elite has become better since
         seeds = {row.subject: row.perplexity for row in context.seeds().values()}
-        request.elite = elite(context.config.confirmation.finalists, earlier, seeds)
+        peers = of_same_league(context, earlier, name)
+        request.elite = elite(context.config.confirmation.finalists, peers, seeds)
     report = evaluate_candidate(context.workbench, request)
     if worth_a_repair(context, state, report):
         return send_back(context, state, report)

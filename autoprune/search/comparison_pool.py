@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from autoprune.agents.population import ELITE
 from autoprune.agents.proposer import SlotPlan
+from autoprune.candidates.contract import league_of
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
 from autoprune.tools.evaluate import CandidateReport
@@ -20,6 +21,12 @@ def measured_before(context: SearchContext, plan: SlotPlan) -> dict[str, float]:
         for outcome in context.archive.outcomes()
         if outcome.generation < plan["generation"] and outcome.status == "measured" and outcome.candidate
     }
+
+
+def of_same_league(context: SearchContext, earlier: dict[str, float], name: str) -> dict[str, float]:
+    """Those of the earlier candidates that update kept weights if the candidate does, and else those that do not."""
+    league = league_of(context.run.source(name))
+    return {other: value for other, value in earlier.items() if league_of(context.run.source(other)) == league}
 
 
 def masks_before(context: SearchContext, earlier: Iterable[str], name: str) -> list[str]:

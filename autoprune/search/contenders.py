@@ -11,7 +11,7 @@ from autoprune.config_values import Refinement, Update
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.confirmation import Losses
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.leagues import MASK_ONLY
+from autoprune.leagues import LEAGUES, MASK_ONLY
 from autoprune.measuring.baselines import Baseline, baselines
 from autoprune.measuring.tuner import refined_name
 from autoprune.measuring.workbench import Workbench
@@ -91,20 +91,22 @@ def contenders(context: SearchContext) -> list[Contender]:
 
 
 def _baselines(context: SearchContext) -> list[Contender]:
-    """All baselines; the best `confirmation.baselines` of them get every seed."""
+    """All baselines; the best `confirmation.baselines` of each league get every seed."""
     settings = context.config.confirmation
     rows = [(baseline, baseline.measured(context.workbench, "search")) for baseline in baselines(context.workbench)]
     rows.sort(key=lambda pair: pair[1].perplexity)
+    ranked = {league: [row.subject for _, row in rows if row.league == league] for league in LEAGUES}
+    reseeded = {subject for subjects in ranked.values() for subject in subjects[: settings.baselines]}
     return [
         Contender(
             name=row.name,
             kind="baseline",
             search=row.perplexity,
-            seeds=settings.seeds if rank < settings.baselines else 1,
+            seeds=settings.seeds if row.subject in reseeded else 1,
             measure=partial(baseline.measured, split="report"),
             baseline=baseline,
         )
-        for rank, (baseline, row) in enumerate(rows)
+        for baseline, row in rows
     ]
 
 

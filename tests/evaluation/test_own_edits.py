@@ -167,3 +167,24 @@ def test_what_breaks_the_contract_leaves_the_model_as_it_was(bench, measured):
     with pytest.raises(CandidateFailure, match="not 0 where the mask is False"):
         measured(WANDA + "def update(layer, mask):\n    return layer.weight\n")
     bench.target.verify()
+
+
+WASTES = (
+    WANDA
+    + """
+def refine(layer, mask):
+    mask = mask.clone()
+    for row, zero in enumerate((layer.weight == 0) & ~mask):
+        useful = mask[row] & (layer.weight[row] != 0)
+        if zero.any() and useful.any():
+            mask[row, int(zero.int().argmax())], mask[row, int(useful.int().argmax())] = True, False
+    return mask
+"""
+)
+
+
+def test_a_refine_that_keeps_what_is_already_zero_fails_and_does_not_end_the_search(holed_bench, sandbox):
+    with pytest.raises(CandidateFailure, match="more weights that are 0 already") as caught:
+        measure(holed_bench, Candidate("mine", WASTES, sandbox), RECIPE, "search")
+    assert (caught.value.stage, caught.value.reason) == ("check", "contract")
+    holed_bench.target.verify()

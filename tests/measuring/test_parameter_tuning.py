@@ -86,6 +86,12 @@ def test_a_parameter_whose_ends_fail_in_allocate_is_tuned_between_them(tuner):
     assert values["slope"] <= 0.39
 
 
+def test_a_parameter_without_effect_stays_in_the_middle_of_its_range(tuner):
+    values, (stage,) = tuner(POWER.replace("}", ', "unused": (0.0, 3.0)}').replace('PARAMS["power"]', "0.5")).tune()
+    assert stage.before == stage.after
+    assert values == {"power": -0.5, "unused": 1.5}
+
+
 def test_values_that_fail_are_discarded_and_a_failure_of_the_middles_is_the_candidates(tuner):
     values, (stage,) = tuner(FAILS).tune()
     assert values["power"] <= -0.4

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from autoprune.evaluation.density_effects import end_blocks
 from autoprune.evaluation.tuning import parameters_of
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE
 from autoprune.measuring.baselines import UPDATE, baselines
@@ -46,16 +47,20 @@ def _costs(row: Measurement) -> str:
 
 
 def densities(row: Measurement, layers: Sequence[LayerInfo]) -> str:
-    """The density of each role by third of the depth, after the projection onto the budget."""
+    """The density of each role by third of the depth, and of the blocks at the ends, after the projection onto the
+    budget."""
     sparsity = {layer.name: layer.sparsity for layer in row.layers}
     measured = [layer for layer in layers if layer.name in sparsity]
+
+    def density(group: Sequence[LayerInfo]) -> str:
+        zeros = sum(sparsity[layer.name] * layer.size for layer in group)
+        return f"{1 - zeros / sum(layer.size for layer in group):.3f}"
+
     parts = []
     for role in dict.fromkeys(layer.role for layer in measured):
-        kept = []
-        for third in THIRDS:
-            group = [layer for layer in measured if (layer.role, layer.third) == (role, third)]
-            if group:
-                zeros = sum(sparsity[layer.name] * layer.size for layer in group)
-                kept.append(f"{1 - zeros / sum(layer.size for layer in group):.3f}")
-        parts.append(f"{role} {'/'.join(kept)}")
-    return f"It keeps, by third of the depth: {', '.join(parts)}." if parts else ""
+        thirds = ([layer for layer in measured if (layer.role, layer.third) == (role, third)] for third in THIRDS)
+        parts.append(f"{role} {'/'.join(density(group) for group in thirds if group)}")
+    ends = end_blocks(measured)
+    by_block = [density([layer for layer in measured if layer.block == block]) for block in ends]
+    blocks = f"; blocks {'/'.join(map(str, ends))}: {'/'.join(by_block)}" if ends else ""
+    return f"It keeps, by third of the depth: {', '.join(parts)}{blocks}." if parts else ""

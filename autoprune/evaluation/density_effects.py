@@ -76,8 +76,12 @@ def _groups(layers: Sequence[LayerInfo]) -> dict[tuple[str, str], list[LayerInfo
         for third in THIRDS
         if (group := [layer for layer in layers if (layer.role, layer.third) == (role, third)])
     }
-    blocks = sorted({layer.block for layer in layers})
-    if len(blocks) > 2 * ENDS:
-        for block in (*blocks[:ENDS], *blocks[-ENDS:]):
-            groups[BLOCKS, f"block {block}"] = [layer for layer in layers if layer.block == block]
+    for block in end_blocks(layers):
+        groups[BLOCKS, f"block {block}"] = [layer for layer in layers if layer.block == block]
     return groups
+
+
+def end_blocks(layers: Sequence[LayerInfo]) -> list[int]:
+    """The first and the last `ENDS` decoder blocks; none of a model that has no others."""
+    blocks = sorted({layer.block for layer in layers})
+    return [*blocks[:ENDS], *blocks[-ENDS:]] if len(blocks) > 2 * ENDS else []

@@ -63,6 +63,14 @@ def test_layers_of_which_nothing_is_known_have_no_density():
     assert densities(row("wanda+uniform", 60.4), []) == ""
 
 
+def test_the_blocks_at_the_ends_have_their_density_where_there_are_others():
+    layers = [LayerInfo(f"{block}.q", "q", block, block / 5, (2, 4), f"{block}") for block in range(6)]
+    diagnostics = [LayerDiagnostic(name=layer.name, sparsity=0.1 * layer.block, relative_error=0.1) for layer in layers]
+    deep = row("wanda+uniform", 60.4).model_copy(update={"layers": diagnostics})
+    assert densities(deep, layers).endswith("; blocks 0/1/4/5: 1.000/0.900/0.600/0.500.")
+    assert "blocks" not in densities(row("wanda+uniform", 60.4), LAYERS)
+
+
 @pytest.mark.parametrize(
     ("told", "text"),
     [

@@ -15,8 +15,8 @@ A candidate is a Python source with
   matrix within a block. Optional; the default is the run's own.
 - `refine(layer, mask) -> mask`: optional; a better mask with the same budget, bool of the weight's shape, True = keep.
   `mask` is the one that trusted code made from the scores. The number of kept weights must stay the same in each row
-  for GROUP "row", in the matrix for GROUP "matrix", in each group of M neighbours under an N:M pattern. Weights that
-  are 0 in the dense model stay pruned.
+  for GROUP "row", in the matrix for GROUP "matrix", in each group of M neighbours under an N:M pattern. A
+  kept weight that is 0 in the dense model is wasted: the layer then has more zeros than its budget.
 - `update(layer, mask) -> weight`: optional; new values for the weights that the final mask keeps, floating point of the
   weight's shape, zero where the mask is False, finite in float32 and in the model's dtype. A candidate that defines it
   is in the league "with update".
@@ -70,7 +70,7 @@ EDITS_DESCRIBED = {
     "refine": "`refine(layer, mask) -> Tensor` (optional): a better mask, bool of the shape of `layer.weight`, True = "
     "keep. `mask` is the one that trusted code made from your scores. Keep as many weights as it does: in every row "
     'with GROUP "row", in the whole matrix with GROUP "matrix", and under an N:M pattern (`layer.pattern`) in every '
-    "group of M neighbours along the inputs, whatever GROUP says. Weights that are already 0 stay pruned.",
+    "group of M neighbours along the inputs, whatever GROUP says. A kept weight that is already 0 is wasted.",
     "update": "`update(layer, mask) -> Tensor` (optional): new values for the weights that the final mask keeps, "
     "float32 of the shape of `layer.weight`, zero where `mask` is False, finite also in the model's dtype. With D the "
     "dense minus the new weight, the mean squared error of output row r is D_r H D_r^T, where H is `layer.hessian`: "

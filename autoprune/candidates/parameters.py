@@ -18,6 +18,8 @@ from autoprune.syntax import NotPython, parse
 NAME = "PARAMS"
 MOST = 6
 """Parameters of a candidate: each one more needs more trials."""
+LONGEST = 40
+"""Characters of a parameter's name."""
 DIGITS = 4
 """Significant digits of tuned values."""
 LOGARITHMIC = 10.0
@@ -65,12 +67,16 @@ def ranges(source: str) -> dict[str, Range]:
     line, node = assignment
     try:
         values = ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError):
         values = None
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+    if not isinstance(values, dict):
         raise UnusableParameters(line, 'must be a dictionary of literals such as {"power": (0.5, 1.5)}')
     if len(values) > MOST:
         raise UnusableParameters(line, f"has {len(values)} parameters (at most {MOST})")
+    if not all(_is_name(name) for name in values):
+        raise UnusableParameters(
+            line, f"must have names of ASCII letters, digits and _, of at most {LONGEST} characters"
+        )
     return {name: _range(line, name, value) for name, value in values.items() if not _is_number(value)}
 
 
@@ -117,18 +123,24 @@ def _assignment(source: str) -> tuple[int, ast.expr] | None:
     return last
 
 
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name.isascii() and name.isidentifier() and len(name) <= LONGEST
+
+
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 def _range(line: int, name: str, value: object) -> Range:
     numbers = list(value) if isinstance(value, tuple | list) else []
     if len(numbers) != 2 or not all(map(_is_number, numbers)):
-        raise UnusableParameters(line, f"gives {name!r} neither a number nor a range (low, high)")
-    try:
-        low, high = (float(number) for number in numbers)
-    except OverflowError:
-        low = high = math.inf
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise UnusableParameters(line, f"gives {name!r} neither a finite number nor a range (low, high)")
+    low, high = (float(number) for number in numbers)
+    if not (low < high and math.isfinite(high - low)):
         raise UnusableParameters(line, f"gives {name!r} the range ({low:g}, {high:g}); low < high is needed")
     return Range(low, high)

@@ -27,7 +27,7 @@ from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.prune import Method, Plan, Seconds, Seen, prune_blocks
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
-from autoprune.leagues import MASK_ONLY, League
+from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.models.observed import Observed
 from autoprune.models.outputs import not_finite
 from autoprune.models.target import Edits
@@ -87,7 +87,7 @@ def measure(
         watch = MaskWatch(bench, unmeasured(bench, subject, split, 0, league), ladder, by_layer)
         try:
             seconds = _apply(bench, algorithm, source, recipe, zeros, edits, watch.see, advance, order, watch.check)
-            count = _counted(bench, recipe, zeros, league)
+            count = _counted(bench, algorithm, recipe, zeros)
             measured = _measured(bench, watch.record(seconds, count), ladder)
         except StoppedEarly as stopped:
             stopped.partial = stopped.partial.model_copy(update=source.facts)
@@ -105,7 +105,7 @@ def prune(
     """
     with opened(bench, algorithm, recipe) as (source, zeros):
         seconds = _apply(bench, algorithm, source, recipe, zeros, edits, advance=advance)
-        _counted(bench, recipe, zeros, recipe.league(algorithm))
+        _counted(bench, algorithm, recipe, zeros)
         return seconds, source.repeats()
 
 
@@ -230,13 +230,22 @@ def _plan(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> Plan:
     return plan
 
 
-def _counted(bench: Bench, recipe: Recipe, zeros: LayerZeros | None, league: League) -> int:
-    """Count the zeros of the live weights and compare them with the allocation. An update may create more."""
+def _counted(bench: Bench, algorithm: Algorithm, recipe: Recipe, zeros: LayerZeros | None) -> int:
+    """Count the zeros of the live weights and compare them with the allocation.
+
+    An update may create more, and a candidate's `refine` may keep weights that were zero before. Under a pattern, an
+    update may fill such weights where more than M - N of a group were zero.
+    """
     names = [layer.name for layer in bench.layers]
     counts = dict(zip(names, side_by_side(bench.target.zeros, names), strict=True))
     total, promised = sum(counts.values()), zeros.zeros if zeros else {}
+    with_update = recipe.league(algorithm) == WITH_UPDATE
+    if recipe.kept_of is not None and with_update:
+        kept, of = recipe.kept_of
+        promised = {layer.name: layer.size // of * (of - kept) for layer in bench.layers}
+    exactly = not with_update and not algorithm.edits_defined
     for name, count in promised.items():
-        if counts[name] < count or (league == MASK_ONLY and counts[name] != count):
+        if counts[name] < count or (exactly and counts[name] != count):
             raise AutoPruneError(f"layer {name} has {counts[name]} zeros, not the {count} that were set")
     least = sum(promised.values()) if promised else round(recipe.sparsity * bench.target.weights)
     if total < least:

@@ -1,9 +1,11 @@
 """Observing masks and updated weights while they are computed: diagnostics, the signature, errors of sampled layers."""
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor
 
+from autoprune.errors import CandidateFailure
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.ladder import Ladder
 from autoprune.evaluation.prune import Seconds
@@ -27,9 +29,14 @@ class MaskWatch:
         self._bits: dict[str, Tensor] = {}
 
     def see(self, name: str, weight: Tensor, mask: Tensor, updated: Tensor | None = None) -> None:
-        """Add the mask and the updated weight of a layer. Thread-safe for different layers."""
+        """Add the mask and the updated weight of a layer. Thread-safe for different layers.
+
+        Raises CandidateFailure for weights so large that the reconstruction error is not finite.
+        """
         if self._sample and name in self._sample.layers:
             self._errors[name] = self._sample.error(name, weight, mask, updated)
+            if not math.isfinite(self._errors[name]):
+                raise CandidateFailure("check", "not-finite", f"the reconstruction error of {name} is not finite")
         self._bits[name] = self._bench.signature.bits(name, mask, weight, updated)
         self._diagnostics[name] = self._bench.diagnose(name, mask)
 

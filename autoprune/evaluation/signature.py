@@ -1,8 +1,8 @@
 """Signatures of masks, with which the agreement of two candidates is estimated: their bits at a fixed random sample.
 
-With updated weights a signature also says of each sampled weight whether it grew, and whether it changed by more than a
-tenth, so that only the same mask with the same update is a duplicate. It is longer than that of masks alone, with which
-it has no agreement.
+With updated weights a signature also says of each sampled weight whether it grew or shrank by more than a tenth, so that
+only the same mask with the same update is a duplicate. It is longer than that of masks alone, with which it has no
+agreement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,8 @@ class Signature:
         if weight is None or updated is None:
             return kept
         before, after = self._sampled(name, weight).float(), self._sampled(name, updated).float()
-        return torch.cat([kept, after > before, (after - before).abs() > CHANGED * before.abs()])
+        change, least = after - before, CHANGED * before.abs()
+        return torch.cat([kept, change > least, -change > least])
 
     def _sampled(self, name: str, tensor: Tensor) -> Tensor:
         return tensor.reshape(-1)[self._positions[name].to(tensor.device)].cpu()

@@ -19,12 +19,11 @@ class Broken(Exception):
         self.reason = reason
 
 
-def refined_mask(answer: "Tensor", given: "Tensor", weight: "Tensor", group: str, pattern: str) -> "Tensor":
+def refined_mask(answer: "Tensor", given: "Tensor", group: str, pattern: str) -> "Tensor":
     """A refined mask [out, in], bool, from the bytes [out, in] of the answer, with the budget of the `given` mask.
 
     Within each row (GROUP row), the matrix (GROUP matrix) or each group of M neighbours (`pattern` N:M) as many weights
-    must be kept as before, and no more of those that are 0 in the dense `weight` [out, in]: a mask that keeps such a
-    weight in place of another one would make the layer sparser than its budget.
+    must be kept as before.
     """
     import torch
 
@@ -43,11 +42,7 @@ def refined_mask(answer: "Tensor", given: "Tensor", weight: "Tensor", group: str
         example = f"{int(kept[place])} instead of {int(wanted[place])}"
         message = f"refine changed the number of kept weights in {changed} of {len(kept)} {where}, first {example}"
         raise Broken("contract", message)
-    mask, empty = answer.view(torch.bool), weight == 0
-    if (wasted := int((mask & empty).sum()) - int((given & empty).sum())) > 0:
-        message = f"refine keeps {wasted} more weights that are 0 already than the mask it was given; leave them pruned"
-        raise Broken("contract", message)
-    return mask
+    return answer.view(torch.bool)
 
 
 def updated_weight(answer: "Tensor", mask: "Tensor", dtype: "torch.dtype") -> "Tensor":

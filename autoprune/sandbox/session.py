@@ -164,12 +164,13 @@ class WorkerSession:
         the buffer."""
         stage = "refine" if "refine" in self.edits_defined else "update"
         self.claims.add(self._answer(stage, answers.Edited, name), self._roles[name])
-        shape, dense, mask, weight = self._shapes[name], self._bundle.weight(name), given, None
+        shape, mask, weight = self._shapes[name], given, None
         try:
             if "refine" in self.edits_defined:
-                mask = edit_checks.refined_mask(self._slot.mask(shape, place), given, dense, self.group, pattern)
+                mask = edit_checks.refined_mask(self._slot.mask(shape, place), given, self.group, pattern)
             if "update" in self.edits_defined:
-                weight = edit_checks.updated_weight(self._slot.weight(shape, place), mask, dense.dtype)
+                dtype = self._bundle.weight(name).dtype
+                weight = edit_checks.updated_weight(self._slot.weight(shape, place), mask, dtype)
         except edit_checks.Broken as broken:
             self._fail("check", broken.reason, f"{broken} (layer {name})")
         if not self._asked:

@@ -43,17 +43,17 @@ def test_values_take_the_place_of_ranges_and_nothing_else_changes():
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("value", ['{\n    "ä": (1, 2),\n}', '({"ä": [1, 2]})'])
+@pytest.mark.parametrize("value", ['{\n    "ae": (1, 2),\n}', '({"ae": [1, 2]})'])
 def test_an_assignment_over_several_lines_with_any_line_end(end, value):
     source = f'note = "é"; PARAMS: dict = {value}; more = "ü"\nlast = 1\n'.replace("\n", end)
-    tuned = with_values(source, {"ä": 1.25})
-    assert assigned(tuned) == {"ä": 1.25}
+    tuned = with_values(source, {"ae": 1.25})
+    assert assigned(tuned) == {"ae": 1.25}
     assert [ast.unparse(node) for node in ast.parse(tuned).body][2:] == ["more = 'ü'", "last = 1"]
 
 
 @given(low=numbers, high=numbers, where=st.floats(0, 1))
 def test_every_value_of_a_range_is_in_it_and_comes_back_from_the_source(low, high, where):
-    if not low < high:
+    if not low < high or not math.isfinite(high - low):
         return
     limits = Range(low, high)
     value = limits.at(low * (1 - where) + high * where)
@@ -75,14 +75,20 @@ def test_a_wide_positive_range_has_its_middle_on_a_logarithmic_scale():
     [
         ("dict(power=(0, 1))", "must be a dictionary of literals"),
         ("[1, 2]", "must be a dictionary of literals"),
-        ("{1: (0, 1)}", "must be a dictionary of literals"),
+        ("{1: (0, 1)}", "must have names of up to"),
+        ('{"\\ud800": (0, 1)}', "must have names of up to"),
+        ('{"a b": (0, 1)}', "must have names of up to"),
+        (f'{{"{"a" * 41}": (0, 1)}}', "must have names of up to"),
+        (f'{{"a": {1 << 1023} + 1j}}', "must be a dictionary of literals"),
+        ('{"a": (-1.7e308, 1.7e308)}', "low < high is needed"),
+        ('{"a": (0, 1), "b": 1e999}', "neither a finite number nor a range"),
         ('{"a": (1, 0)}', "low < high is needed"),
         ('{"a": (1, 1)}', "low < high is needed"),
-        ('{"a": (0, 1e999)}', "low < high is needed"),
-        ('{"a": (0, 1, 2)}', "neither a number nor a range"),
-        ('{"a": ("x", 1)}', "neither a number nor a range"),
-        ('{"a": (True, 2)}', "neither a number nor a range"),
-        ('{"a": None}', "neither a number nor a range"),
+        ('{"a": (0, 1e999)}', "neither a finite number nor a range"),
+        ('{"a": (0, 1, 2)}', "neither a finite number nor a range"),
+        ('{"a": ("x", 1)}', "neither a finite number nor a range"),
+        ('{"a": (True, 2)}', "neither a finite number nor a range"),
+        ('{"a": None}', "neither a finite number nor a range"),
         (str({f"p{number}": (0, 1) for number in range(MOST + 1)}), f"at most {MOST}"),
         (f'{{"a": (0, {10**400})}}', ""),
     ],
@@ -98,5 +104,5 @@ def test_what_is_no_range_is_a_finding_of_the_screen(value, problem):
 
 
 def test_the_middle_of_the_largest_numbers_is_finite():
-    assert math.isfinite(Range(-1.7e308, 1.7e308).middle)
+    assert math.isfinite(Range(-8e307, 8e307).middle)
     assert math.isfinite(Range(1e-300, 1e300).middle)

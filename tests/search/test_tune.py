@@ -79,4 +79,4 @@ def test_the_next_prompt_shows_the_values_and_their_ranges(searched):
     _, model, *_ = searched(REPLY, words=("search.max_candidates=2",))
     assert "Tuned: power = " in model.told["proposer"][-1]
     assert "up to 6 numbers that your code reads as" in model.told["proposer"][0]
-    assert "6 trials choose the values" in model.told["proposer"][0]
+    assert "up to two stages of 6 trials each choose the values" in model.told["proposer"][0]

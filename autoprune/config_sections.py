@@ -139,8 +139,8 @@ class BaselineSettings(Settings):
     )
     refinements: Refinements = Field(
         ["none", "swaps"],
-        description=f"what becomes of masks of Wanda and of the score that is best with uniform allocation: nothing, "
-        f"DSnoT by means and variances of the inputs, or {SWAP_ROUNDS} rounds of swaps by the full Hessian; or all",
+        description="refinements of the masks of Wanda and of the score that is best with uniform allocation: none, "
+        f"dsnot (DSnoT), swaps ({SWAP_ROUNDS} rounds, needs full Hessians), or all",
     )
     tune: bool = Field(
         False, description="choose the free parameters of these allocations on the search split, score by score"
@@ -180,9 +180,8 @@ class AdvancedSettings(Settings):
     )
     layer_error: Annotated[float, Field(gt=0)] | None = Field(
         1.2,
-        description="stop a candidate whose reconstruction error on a few decoder blocks, weighted by the sensitivity "
-        "of the loss and relative to Wanda's with as many zeros per layer, is more than so many times the largest of "
-        "the elite's; null: stop none by it",
+        description="stop a candidate whose weighted reconstruction error on a few decoder blocks, relative to Wanda's "
+        "with as many zeros per layer, exceeds this multiple of the largest in the elite; null: no such stop",
     )
     deepen: Annotated[int, Field(ge=0)] = Field(
         1, description="at the end, how many of the best candidates get as many rounds of exchanges as there may be"
@@ -191,7 +190,9 @@ class AdvancedSettings(Settings):
         0, description="at the end, generations of trials that improve the allocation of the best candidate"
     )
     parameter_trials: Annotated[int, Field(ge=0)] = Field(
-        12, description="trials that tune the free parameters (PARAMS) of a candidate; 0: the middles of their ranges"
+        12,
+        description="trials in each of the two stages that tune the free parameters (PARAMS) of a candidate; 0: use "
+        "the middles of their ranges",
     )
     revisions: Annotated[int, Field(ge=0, le=2)] = Field(
         2, description="revisions of a candidate that the critic or the sandbox may ask for"

@@ -1,12 +1,13 @@
 """The kit: functions on tensors that candidates may import, `from autoprune import kit`.
 
-They are the functions of published algorithms (`autoprune/pruning/`), and measure what these do. Weights and scores are
-[out, in] in any floating dtype, masks [out, in] in bool (True = keep), a Hessian [in, in] is X X^T / tokens in float32,
-all on one device. A `pattern` is "none" or N:M, as `layer.pattern`. Nothing is changed in place, and the same arguments
-give the same bits. Arguments that do not fit raise UsageError.
+These are the functions that the published baselines use, with the same results; `by_role` is this project's own.
+Weights and scores are [out, in] in any floating dtype, masks [out, in] in bool (True = keep), a Hessian [in, in] is
+X X^T / tokens in float32, all on one device. A `pattern` is "none" or N:M, as `layer.pattern`. Nothing is changed in
+place, and the same arguments give the same bits. Arguments that do not fit raise UsageError; `obs`, `admm`, `alps` and
+`inverse_hessian` raise AutoPruneError for a Hessian that is not finite.
 
 A unit of an allocation is what `allocate` gets, or a mapping with the same names. An allocation returns one density per
-unit, the share of weights kept, with the budget's mean.
+unit, the share of weights kept, whose size-weighted mean is the budget.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +16,17 @@ from typing import Any
 from torch import Tensor
 
 from autoprune.pruning import masks
-from autoprune.pruning.allocation import atp as depth
-from autoprune.pruning.allocation import by_role as role
-from autoprune.pruning.allocation import owl as outliers
+from autoprune.pruning.allocation import atp as atp_allocation
+from autoprune.pruning.allocation import owl as owl_allocation
+from autoprune.pruning.allocation.budget import project
 from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.inverse import DAMPING, inverse_factor
-from autoprune.pruning.refinements import dsnot as moments
-from autoprune.pruning.refinements import swaps as exchanges
+from autoprune.pruning.refinements import dsnot as dsnot_refinement
+from autoprune.pruning.refinements import swaps as swaps_refinement
 from autoprune.pruning.refinements.spec import SWAP_ROUNDS
-from autoprune.pruning.updates import admm as multipliers
-from autoprune.pruning.updates import alps as conjugate
-from autoprune.pruning.updates import obs as surgeon
+from autoprune.pruning.updates import admm as admm_update
+from autoprune.pruning.updates import alps as alps_update
+from autoprune.pruning.updates import obs as obs_update
 
 __all__ = [
     "admm",
@@ -67,7 +68,7 @@ def swaps(
 
     SparseSwaps: Zimmer et al., arXiv 2512.10922. As many weights are kept per row, or per m neighbours.
     """
-    return exchanges.swaps(weight, mask, hessian, rounds, masks.parse_pattern(pattern))
+    return swaps_refinement.swaps(weight, mask, hessian, rounds, masks.parse_pattern(pattern))
 
 
 def dsnot(
@@ -77,20 +78,22 @@ def dsnot(
     input_var: Tensor,
     hessian_diag: Tensor,
     pattern: str = "none",
-    cycles: int = moments.CYCLES,
+    cycles: int = dsnot_refinement.CYCLES,
 ) -> Tensor:
     """A mask with an expected error |sum of pruned w mean(x)| that is larger in no row, by moments of the inputs.
 
     DSnoT: Zhang et al., arXiv 2310.08915. As many weights are kept per row, or per m neighbours.
     """
     parsed = masks.parse_pattern(pattern)
-    return moments.dsnot(weight, mask, input_mean, input_var, hessian_diag, parsed, cycles)
+    return dsnot_refinement.dsnot(weight, mask, input_mean, input_var, hessian_diag, parsed, cycles)
 
 
 def inverse_hessian(hessian: Tensor, damping: float = DAMPING) -> Tensor:
     """(H + damping mean(diag H) I)^-1 [in, in], float32; inputs that were never active count as independent.
 
-    As in SparseGPT: Frantar & Alistarh, arXiv 2301.00774.
+    The mean covers active inputs only. The damping grows until the factorisation succeeds, up to ten times the mean; a
+    Hessian that is not positive definite even then raises AutoPruneError. As in SparseGPT: Frantar & Alistarh, arXiv
+    2301.00774.
     """
     upper = inverse_factor(hessian, damping).upper
     return upper.T @ upper
@@ -101,24 +104,23 @@ def obs(weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
 
     Frantar & Alistarh, arXiv 2301.00774.
     """
-    return surgeon.obs(weight, mask, inverse_factor(hessian))
+    return obs_update.obs(weight, mask, inverse_factor(hessian))
 
 
-def admm(weight: Tensor, mask: Tensor, hessian: Tensor, iterations: int = multipliers.ITERATIONS) -> Tensor:
-    """New values of the kept weights by ADMM, usually closer to the dense outputs than `obs`; zero where the mask is
-    False.
+def admm(weight: Tensor, mask: Tensor, hessian: Tensor, iterations: int = admm_update.ITERATIONS) -> Tensor:
+    """New values of the kept weights by 20 iterations of ADMM; zero where the mask is False.
 
     Boza, arXiv 2401.02938.
     """
-    return multipliers.admm(weight, mask, multipliers.prepare(hessian), iterations)
+    return admm_update.admm(weight, mask, admm_update.prepare(hessian), iterations)
 
 
 def alps(weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
-    """New values of the kept weights by ADMM and conjugate gradients, slower than `admm`; zero where the mask is False.
+    """New values of the kept weights by ADMM, then conjugate gradients; zero where the mask is False.
 
     ALPS: Meng et al., arXiv 2406.07831.
     """
-    return conjugate.alps(weight, mask, conjugate.prepare(hessian))
+    return alps_update.alps(weight, mask, alps_update.prepare(hessian))
 
 
 def linear_depth(units: Sequence[Any], sparsity: float, slope: float) -> list[float]:
@@ -128,7 +130,7 @@ def linear_depth(units: Sequence[Any], sparsity: float, slope: float) -> list[fl
     """
     described = _described(units)
     steps = len({unit["depth"] for unit in described}) - 1
-    return depth.atp(described, sparsity, slope / max(steps, 1))
+    return atp_allocation.atp(described, sparsity, slope / max(steps, 1))
 
 
 def sdsa(
@@ -141,12 +143,12 @@ def sdsa(
     return SDSA(kappa, tau, delta)(_described(units), sparsity)
 
 
-def owl(units: Sequence[Any], sparsity: float, lam: float = outliers.LAMBDA) -> list[float]:
+def owl(units: Sequence[Any], sparsity: float, lam: float = owl_allocation.LAMBDA) -> list[float]:
     """Densities by the share of outliers among Wanda scores, within a range of 2 lam.
 
     OWL: Yin et al., arXiv 2310.05175.
     """
-    return outliers.owl(_described(units), sparsity, lam)
+    return owl_allocation.owl(_described(units), sparsity, lam)
 
 
 def by_role(units: Sequence[Any], sparsity: float, factors: Mapping[str, float]) -> list[float]:
@@ -154,7 +156,9 @@ def by_role(units: Sequence[Any], sparsity: float, factors: Mapping[str, float])
 
     Of this project.
     """
-    return role.by_role(_described(units), sparsity, factors)
+    described = _described(units)
+    raw = [(1.0 - sparsity) * factors.get(unit["role"], 1.0) for unit in described]
+    return project(raw, [unit["size"] for unit in described], sparsity)
 
 
 def _described(units: Sequence[Any]) -> list[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ import re
 import threading
 import unicodedata
 import warnings
+from collections.abc import Iterator
 
 MAX_DEPTH = 100
 """Levels of the tree. Typical code has about 20; visitors need up to five of 1000 stack frames per level."""
@@ -80,6 +81,24 @@ def named(character: str) -> str:
 
 
 _CONTROLS = {"\0": "NUL", "\r": "CARRIAGE RETURN", "\f": "FORM FEED", "\x1b": "ESCAPE", "\x85": "NEXT LINE"}
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:
+    """The imports anywhere in a tree: line, module, and the names that are imported from it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "." * node.level + (node.module or ""), [alias.name for alias in node.names]
+
+
+def imported_modules(source: str) -> set[str]:
+    """The top-level names of the modules that a source imports; empty for a source that cannot be parsed."""
+    try:
+        tree = parse(source)
+    except NotPython:
+        return set()
+    return {module.partition(".")[0] for _, module, _ in imports(tree)}
 
 
 def _check_text(source: str) -> None:

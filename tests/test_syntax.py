@@ -13,13 +13,13 @@ from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_whole
 from autoprune.agents.symbolic.individual import Individual, can_be_parent
 from autoprune.agents.symbolic.source import source as rendered
 from autoprune.candidates.contract import MAX_SOURCE_BYTES, expensive_fields_named
-from autoprune.candidates.screen import imported_modules, refuse, screen
+from autoprune.candidates.screen import refuse, screen
 from autoprune.candidates.static_analysis import published_twin, read
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.report.algorithm_file import documented
 from autoprune.report.code import code, difference
 from autoprune.report.page import Page
-from autoprune.syntax import NotPython, hides, parse
+from autoprune.syntax import NotPython, hides, imported_modules, parse
 from tests.absurd import ABSURD, FINE, HIDING, LEGAL, SCORE, UNBOUNDED
 
 

@@ -5,11 +5,11 @@ about each candidate; `file` applies the rules of a policy, which may also ask. 
 """
 
 from autoprune.candidates.contract import expensive_fields_named
-from autoprune.candidates.screen import imported_modules
 from autoprune.config import Config
 from autoprune.config_agents import ApprovalPolicy, ApprovalRule
 from autoprune.runs.approvals import ApprovalRequest, Approvals, Decision
 from autoprune.runs.directory import RunDirectory
+from autoprune.syntax import imported_modules
 
 
 class Approver:

@@ -81,8 +81,8 @@ class Briefing:
         head = (
             f"Perplexity on the search split, the best first (dense {self.dense:.2f}). Weighted reconstruction error: "
             "sum of s p H p^T over the rows of a few decoder blocks, s the mean squared gradient of the loss by the "
-            "row's output, as a multiple of that of Wanda with as many zeros in each layer; by it candidates are "
-            "stopped, and it compares masks at the densities that they have, not densities. Errors: mean "
+            "row's output, as a multiple of that of Wanda with as many zeros in each layer. Candidates are stopped "
+            "early by this error. It compares masks at equal densities and does not rate the allocation. Errors: mean "
             "share of the output's mean square that the pruned weights held, inputs taken as independent, so that a "
             "mask refined by the full Hessian may have a higher one. After ±: the standard error of a change, from the "
             "differences between windows."
@@ -152,7 +152,7 @@ class Briefing:
         blocks = len({layer.block for layer in bench.layers})
         calibration, search = bench.windows("calibration"), bench.windows("search")
         tokens = calibration.tokens.numel()
-        begun = f", each begun with {shown(calibration.bos)}" if calibration.bos else ""
+        begun = f", each starting with {shown(calibration.bos)}" if calibration.bos else ""
         return (
             f"{target_name(bench.target.name)}: {blocks} decoder blocks with {len(bench.layers)} matrices of "
             f"{bench.target.weights:,} weights ([out, in]: {kinds}). Sparsity {config.sparsity:g}: so large a share of "
@@ -177,11 +177,13 @@ class Briefing:
         if not trials:
             return "The middle of each range is taken."
         return (
-            f"Before the candidate is measured, {trials} trials choose the values, fewer if they take longer than a "
-            "candidate may: those of the scores by the weighted reconstruction error on a few blocks at fixed "
-            f"densities, those that change what `allocate` returns by the loss on {WINDOWS} search windows (with masks "
-            "of Wanda and a few swaps where yours would take too long in every trial). The values replace the ranges "
-            "in the source. The first trial has the middles of the ranges: put them at a good guess."
+            f"Before the candidate is measured, up to two stages of {trials} trials each choose the values; a stage "
+            "ends early after the time that a candidate may take. Parameters of scores, `refine` and `update` are "
+            "tuned by the weighted reconstruction error of a few blocks at fixed densities, those that change the "
+            f"densities by the loss on {WINDOWS} search windows, where `refine` and `update` are not applied (with "
+            "masks of Wanda and a few swaps where yours would take too long in every trial). The values replace the "
+            "ranges in the source. The first trial uses the middle of each range, so centre the ranges on your best "
+            "guess."
         )
 
     def _judged(self) -> str:
@@ -190,7 +192,7 @@ class Briefing:
         error = (
             f" A candidate is stopped when its weighted reconstruction error on a few blocks, as a multiple of that of "
             f"Wanda with as many zeros in each layer, is more than {settings.layer_error:g} times the largest of the "
-            f"{ELITE} best so far. Densities do not count in it."
+            f"{ELITE} best so far. The allocation has no influence on it."
             if settings.layer_error is not None
             else ""
         )

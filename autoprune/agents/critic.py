@@ -10,7 +10,7 @@ from autoprune.agents.briefing import Briefing
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render
 from autoprune.candidates.contract import edits_defined
-from autoprune.candidates.screen import ANYTHING, Finding, Rules, screen
+from autoprune.candidates.screen import UNRESTRICTED, Finding, Rules, screen
 from autoprune.candidates.static_analysis import Reading, published_twin, read
 from autoprune.llm.client import Chat
 from autoprune.llm.lenient import ReplyModel, any_case, cut
@@ -39,7 +39,7 @@ class Submission:
     problem: str
     known: list[Algorithm]
     engine: str = "llm"
-    rules: Rules = ANYTHING
+    rules: Rules = UNRESTRICTED
 
     def findings(self) -> list[Finding]:
         """The findings of the source screen."""

@@ -100,8 +100,8 @@ def middles(free: Mapping[str, Range]) -> dict[str, float]:
 
 
 def as_text(free: Mapping[str, Range], values: Mapping[str, float]) -> str:
-    """`power 0.83 of 0.5 to 1.5, slope ...`"""
-    return ", ".join(f"{name} {values[name]:g} of {each.low:g} to {each.high:g}" for name, each in free.items())
+    """`power = 0.83 (range 0.5 to 1.5), slope = ...`"""
+    return ", ".join(f"{name} = {values[name]:g} (range {each.low:g} to {each.high:g})" for name, each in free.items())
 
 
 def _assignment(source: str) -> tuple[int, ast.expr] | None:

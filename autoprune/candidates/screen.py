@@ -24,7 +24,7 @@ from autoprune.config import Config
 from autoprune.errors import CandidateFailure
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.plain_text import clean
-from autoprune.syntax import NotPython, parse
+from autoprune.syntax import NotPython, imports, parse
 
 
 def _words(text: str) -> frozenset[str]:
@@ -67,10 +67,11 @@ class Rules:
         return cls(config.agents.kit == "on", config.search.league)
 
 
-ANYTHING = Rules()
+UNRESTRICTED = Rules()
+"""The contract alone, without the rules of a search."""
 
 
-def screen(source: str, rules: Rules = ANYTHING) -> list[Finding]:
+def screen(source: str, rules: Rules = UNRESTRICTED) -> list[Finding]:
     """All findings, errors first, then by line."""
     if (size := len(source.encode(errors="surrogatepass"))) > MAX_SOURCE_BYTES:
         return [Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})")]
@@ -89,7 +90,7 @@ def _short(message: str) -> str:
     return clean(message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…")
 
 
-def refuse(source: str, rules: Rules = ANYTHING) -> None:
+def refuse(source: str, rules: Rules = UNRESTRICTED) -> None:
     """Raise CandidateFailure (stage "screen") for the first error that the screen finds, if any."""
     for finding in screen(source, rules):
         if finding.severity == "error":
@@ -97,15 +98,6 @@ def refuse(source: str, rules: Rules = ANYTHING) -> None:
             code = lines[finding.line - 1].strip()[:160] if finding.line <= len(lines) else ""
             where = f" (line {finding.line}: `{code}`)" if code else ""
             raise CandidateFailure("screen", finding.reason, clean(finding.message + where))
-
-
-def imported_modules(source: str) -> set[str]:
-    """The top-level names of the modules that a source imports; empty for a source that cannot be parsed."""
-    try:
-        tree = parse(source)
-    except NotPython:
-        return set()
-    return {module.partition(".")[0] for _, module, _ in _imported(tree)}
 
 
 def _entry_points(tree: ast.Module) -> Iterator[Finding]:
@@ -151,7 +143,10 @@ def _edits(defined: dict[str, ast.stmt]) -> Iterator[Finding]:
             yield from _signature(statement, arguments)
         else:
             call = f"{name}({', '.join(arguments)})"
-            message = f"trusted code does not call this {name}: it is no function {call} with layer as first parameter"
+            message = (
+                f"this {name} is treated as a helper and never called by the evaluator; the contract's {call} is a "
+                "plain top-level function whose first parameter is named layer"
+            )
             yield Finding("warning", statement.lineno, message)
 
 
@@ -176,19 +171,10 @@ def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Fin
 
 
 def _imports(tree: ast.Module, kit: bool) -> Iterator[Finding]:
-    for line, module, names in _imported(tree):
+    for line, module, names in imports(tree):
         if not import_allowed(module, names, kit):
             message = f"import of {module!r} is not allowed; a candidate may import {imports_in_words(kit)}"
             yield Finding("error", line, message, "forbidden")
-
-
-def _imported(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:
-    """Line, module, and the names that are imported from it."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name, []) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, "." * node.level + (node.module or ""), [alias.name for alias in node.names]
 
 
 def _habits(tree: ast.Module) -> Iterator[Finding]:

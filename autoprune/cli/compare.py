@@ -28,12 +28,20 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, listed, share, words
+from autoprune.cli.parse import (
+    KINDS,
+    REFINEMENTS,
+    REFINEMENTS_HELP,
+    UPDATES,
+    UPDATES_HELP,
+    choice,
+    share,
+    words,
+)
 from autoprune.config import Config
 from autoprune.downloads import progress
 from autoprune.leagues import SHOWN
 from autoprune.log import log_to
-from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
@@ -68,13 +76,11 @@ def compare(
     refinements: Annotated[
         str,
         typer.Option(
-            help=f"{listed(REFINEMENTS)} (swaps: {SWAP_ROUNDS} rounds by the full Hessian).",
+            help=REFINEMENTS_HELP,
             autocompletion=complete.list_of(*REFINEMENTS),
         ),
     ] = "none",
-    updates: Annotated[
-        str, typer.Option(help=f"{listed(UPDATES)}.", autocompletion=complete.list_of(*UPDATES))
-    ] = "none",
+    updates: Annotated[str, typer.Option(help=UPDATES_HELP, autocompletion=complete.list_of(*UPDATES))] = "none",
     patterns: Annotated[
         str,
         typer.Option(

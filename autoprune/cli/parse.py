@@ -8,6 +8,7 @@ from typing import Any, get_args
 from autoprune.config_values import Statistics
 from autoprune.errors import UsageError
 from autoprune.pruning.refinements import table as refinements
+from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 from autoprune.pruning.updates import table as updates
 
 REFINEMENTS = refinements.CHOICES
@@ -47,6 +48,13 @@ def share(text: str) -> float:
 def listed(names: Sequence[str]) -> str:
     """For a help text: `auto, docker or local`."""
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+REFINEMENTS_HELP = f"{listed(REFINEMENTS)} (dsnot: DSnoT; swaps: {SWAP_ROUNDS} rounds by the full Hessian)."
+UPDATES_HELP = (
+    f"New values of the kept weights: {listed(UPDATES)} (the -own ones choose their own masks and need the algorithm "
+    "wanda)."
+)
 
 
 def choice(word: str, choices: Sequence[str]) -> Any:

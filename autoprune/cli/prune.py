@@ -25,10 +25,9 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.parse import KINDS, REFINEMENTS, UPDATES, choice, listed, share
+from autoprune.cli.parse import KINDS, REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, choice, listed, share
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.log import log_to
-from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
@@ -54,15 +53,13 @@ def prune(
     refinement: Annotated[
         str,
         typer.Option(
-            help=f"What becomes of the mask: {listed(REFINEMENTS)} (swaps: {SWAP_ROUNDS} rounds by the full Hessian).",
+            help=f"What becomes of the mask: {REFINEMENTS_HELP}",
             autocompletion=complete.of(*REFINEMENTS),
         ),
     ] = "none",
     update: Annotated[
         str,
-        typer.Option(
-            help=f"What happens to the kept weights: {listed(UPDATES)}.", autocompletion=complete.of(*UPDATES)
-        ),
+        typer.Option(help=UPDATES_HELP, autocompletion=complete.of(*UPDATES)),
     ] = "none",
     pattern: Annotated[
         str,

@@ -22,7 +22,7 @@ WINDOWS = 4
 """Windows of the search split per effect."""
 ENDS = 2
 """Decoder blocks at either end whose layers are a group of their own."""
-BLOCKS = "all of"
+BLOCKS = "all roles"
 """In place of the role, for all layers of a decoder block."""
 
 

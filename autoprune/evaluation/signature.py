@@ -1,8 +1,8 @@
 """Signatures of masks, with which the agreement of two candidates is estimated: their bits at a fixed random sample.
 
-With updated weights a signature also says of each sampled weight whether it grew or shrank by more than a tenth, so that
-only the same mask with the same update is a duplicate. It is longer than that of masks alone, with which it has no
-agreement.
+With updated weights a signature also says of each sampled weight whether it grew or shrank by more than a tenth, so
+that only the same mask with the same update is a duplicate. It is longer than that of masks alone, with which it has
+no agreement.
 """
 
 from collections.abc import Mapping, Sequence

@@ -72,7 +72,7 @@ class StatisticsCache:
 
         def make(path: Path) -> None:
             base, few = self.bundle(), some_of(self._windows, SENSITIVITY_WINDOWS)
-            self._say(f"output sensitivity of {len(blocks)} blocks from {len(few)} windows, their hessian")
+            self._log_collecting(f"output sensitivity of {len(blocks)} blocks from {len(few)} windows, their hessian")
             sensitivity = _at_once(partial(collect_output_sensitivity, blocks=blocks))
             parts = {
                 "hessian": self._passes("hessian", partial(collect_hessians, blocks=blocks), self._windows),
@@ -109,7 +109,7 @@ class StatisticsCache:
             base = self.bundle()
             if field == "gradient":
                 self._need_room_for_gradient()
-            self._say(field)
+            self._log_collecting(field)
             widen_bundle(base, path, {field: self._passes(field, _COLLECTORS[field], self._windows)})
         else:  # each statistic is collected only once
             join_bundles([self.bundle((field,)) for field in sorted(extra_fields)], path)
@@ -119,7 +119,7 @@ class StatisticsCache:
         (statistics,) = self._passes("statistics", _at_once(collect_inputs), self._windows)
         write_bundle(path, self._target.layers, self._target.weight, statistics)
 
-    def _say(self, what: str) -> None:
+    def _log_collecting(self, what: str) -> None:
         logger.info(f"collecting {what} from {len(self._windows)} windows")
 
     def _need_room_for_gradient(self) -> None:

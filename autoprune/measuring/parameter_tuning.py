@@ -95,10 +95,14 @@ class ParameterTuner:
         middles of the ranges. Other values with which it fails are discarded.
         """
         values = middles(self.free)
-        with self._opened(values) as (_, zeros):
-            fixed = zeros
+        with self._opened(values) as (session, zeros):
+            fixed, allocates = zeros, session.has_allocate and self.recipe.kept_of is None
         sample = self.bench.sampled("search")
-        of_allocation = self._of_allocation(values, fixed) if sample else set(self.free)
+        of_allocation: set[str] = set()
+        if sample is None:
+            of_allocation = set(self.free)
+        elif allocates:
+            of_allocation = self._of_allocation(values, fixed)
         stages = []
         if sample and (names := [name for name in self.free if name not in of_allocation]):
             error = partial(self._error, fixed, sample)
@@ -163,12 +167,17 @@ class ParameterTuner:
             yield source.session, zeros
 
     def _of_allocation(self, values: Values, fixed: LayerZeros) -> set[str]:
-        """The parameters with which the zeros per layer change, or `allocate` fails, at an end of their range."""
-        return {
-            name
-            for name, limits in self.free.items()
-            if any(self._zeros({**values, name: end}) != fixed.zeros for end in (limits.low, limits.high))
-        }
+        """The parameters with which the zeros per layer change, or `allocate` fails, at an end of their range.
+
+        Where that takes longer than a candidate may, those that have not been tried are taken to be of the allocation.
+        """
+        started, found = time.perf_counter(), set(self.free)
+        for name, limits in self.free.items():
+            if time.perf_counter() - started > self.seconds:
+                break
+            if all(self._zeros({**values, name: end}) == fixed.zeros for end in (limits.low, limits.high)):
+                found.remove(name)
+        return found
 
     def _zeros(self, values: Values) -> Mapping[str, int] | None:
         try:

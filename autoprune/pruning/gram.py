@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autoprune.errors import AutoPruneError
+from autoprune.pruning.inverse import check_finite
 
 
 @dataclass(frozen=True)
 class Gram:
-    """A damped Hessian D^-1 (H + d I) D^-1 [in, in] of inputs with unit norm, float32 (Jacobi's preconditioner).
+    """A layer Hessian D^-1 H D^-1 [in, in] of inputs with unit norm, float32; callers add damping before or after.
 
-    `scale` [in]: the diagonal of D, 1 for inputs that were never active, on which the Hessian is the damping alone.
+    `scale` [in]: the diagonal of D, 1 for inputs that were never active, whose rows and columns are 0.
     """
 
     matrix: Tensor
@@ -32,8 +32,7 @@ def normalised(hessian: Tensor) -> Gram:
 
     Raises AutoPruneError if it is not finite.
     """
-    if not bool(hessian.isfinite().all()):
-        raise AutoPruneError("the layer Hessian holds inf or NaN; run the calibration in float32 or bfloat16")
+    check_finite(hessian)
     diagonal = hessian.diagonal().float()
     alive = diagonal > 0
     scale = torch.where(alive, diagonal, 1.0).sqrt()

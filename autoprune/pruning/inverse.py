@@ -24,14 +24,19 @@ class InverseFactor:
     dead: Tensor
 
 
+def check_finite(hessian: Tensor) -> None:
+    """Raise AutoPruneError for a layer Hessian [in, in] with inf or NaN."""
+    if not bool(hessian.isfinite().all()):
+        raise AutoPruneError("the layer Hessian holds inf or NaN; run the calibration in float32 or bfloat16")
+
+
 def inverse_factor(hessian: Tensor, damping: float = DAMPING) -> InverseFactor:
     """Factor the inverse of a damped layer Hessian [in, in] (X X^T / tokens; any scale).
 
     Tries float32, then float64, then float64 with ten times the damping repeatedly, up to ten times the mean diagonal.
     Raises AutoPruneError if the Hessian is not finite, or not positive definite even then.
     """
-    if not bool(hessian.isfinite().all()):
-        raise AutoPruneError("the layer Hessian holds inf or NaN; run the calibration in float32 or bfloat16")
+    check_finite(hessian)
     diagonal = hessian.diagonal()
     dead = diagonal <= 0
     scale = float(diagonal[~dead].double().mean()) if not bool(dead.all()) else 1.0

@@ -17,7 +17,7 @@ from autoprune.report.origin import Origin
 from autoprune.report.page import WIDTH
 from autoprune.report.text import one_line, visible
 from autoprune.runs.verdicts import interval, percent
-from autoprune.syntax import NotPython, parse
+from autoprune.syntax import imported_modules, parse
 
 SAID = 2000
 """Characters of a text before it is wrapped."""
@@ -42,20 +42,9 @@ def docstring(origin: Origin, notes: str) -> str:
     if formula and formula != summary and len(formula) <= WIDTH - len("Formula: "):
         lines.append(f"Formula: {formula}")
     lines += ["", *_wrapped(origin.made_by, 2), *_wrapped(figures(origin), 2)]
-    if imports_package(origin.source):
+    if "autoprune" in imported_modules(origin.source):
         lines.append("It imports autoprune.kit, the functions of published algorithms in the package autoprune.")
     return "\n".join([*lines, *_wrapped(f"Lineage and confirmation: {notes}", 1)])
-
-
-def imports_package(source: str) -> bool:
-    """Whether a source imports a module of this package; False for one that cannot be parsed."""
-    try:
-        nodes = list(ast.walk(parse(source)))
-    except NotPython:
-        return False
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-    return any(name.partition(".")[0] == "autoprune" for name in names)
 
 
 def figures(origin: Origin) -> str:

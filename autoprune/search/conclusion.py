@@ -120,9 +120,13 @@ def _among(candidate: Row, baselines: Sequence[Row]) -> str:
 
 def _other_league(candidate: Row, peers: Sequence[Row]) -> str:
     """A sentence for a candidate that is held against baselines of another league."""
-    if _league(peers[0]) == _league(candidate):
+    own, theirs = _league(candidate), _league(peers[0])
+    if own == theirs:
         return ""
-    return f" It is {SHOWN[_league(candidate)]}, these baselines are {SHOWN[_league(peers[0])]}: another league."
+    return (
+        f" It is in the league '{SHOWN[own]}', these baselines are in '{SHOWN[theirs]}', so the comparison crosses "
+        "leagues."
+    )
 
 
 def _margin(compared: Comparison) -> str:

@@ -53,12 +53,11 @@ def _measure_effects(context: SearchContext) -> None:
     with context.workbench.measurer.lock:
         effects = density_effects(bench, best.score, zeros, best.refinement)
     context.tick()
-    if effects:
-        by_role = [effect for effect in effects if effect.role != BLOCKS] or effects
+    if by_role := [effect for effect in effects if effect.role != BLOCKS]:
         largest = max(by_role, key=lambda effect: effect.change / effect.share)
         text = (
-            f"of all layers, {largest.role} in the {largest.third} suffer most, for their number of weights, from a "
-            f"lower density: {100 * STEP:g} points cost {largest.change:+.4f} nats per token"
+            f"{largest.role} in the {largest.third} are the most sensitive per weight: keeping {100 * STEP:g} points "
+            f"less costs {largest.change:+.4f} nats per token"
         )
         data = {"of": name, "effects": [vars(effect) for effect in effects]}
         context.archive.add_thoughts([Node(EFFECTS, "observation", 0, text, data)], [])

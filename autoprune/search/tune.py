@@ -24,6 +24,10 @@ def tune(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateSta
     free = ranges(source)
     if not free:
         return {}
+    revision = state["revision"] + 1
+    proposal = context.archive.proposal(plan["slot"])
+    if proposal is not None and proposal.revision == revision and proposal.candidate:  # tuned before a crash
+        return {"candidate": proposal.candidate, "revision": revision, "tunings": state.get("tunings", 0) + 1}
     check_approved(context, plan["slot"], name)
     at_work(context, plan, "sandbox")
     values, how = _tuned(context, source, free)
@@ -32,13 +36,12 @@ def tune(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateSta
     tuned = with_values(source, values)
     candidate = context.run.save_source(tuned)
     _approve(context, plan["slot"], candidate, full_hash(tuned), name)
-    proposal = context.archive.proposal(plan["slot"])
     if proposal is not None:
         thought = {**proposal.thought, TUNED: text}
-        proposal = replace(proposal, revision=state["revision"] + 1, thought=thought, candidate=candidate)
+        proposal = replace(proposal, revision=revision, thought=thought, candidate=candidate)
         context.archive.add_proposal(proposal)
         emit_proposal(context, proposal, "")
-    return {"candidate": candidate, "revision": state["revision"] + 1, "tunings": state.get("tunings", 0) + 1}
+    return {"candidate": candidate, "revision": revision, "tunings": state.get("tunings", 0) + 1}
 
 
 def _tuned(context: SearchContext, source: str, free: Mapping[str, Range]) -> tuple[dict[str, float], str]:

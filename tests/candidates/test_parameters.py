@@ -67,7 +67,9 @@ def test_every_value_of_a_range_is_in_it_and_comes_back_from_the_source(low, hig
 def test_a_wide_positive_range_has_its_middle_on_a_logarithmic_scale():
     free = {"damping": Range(1e-4, 1e-2), "power": Range(0.5, 1.5), "zero": Range(0.0, 10.0)}
     assert middles(free) == {"damping": pytest.approx(1e-3), "power": 1.0, "zero": 5.0}
-    assert as_text(free, middles(free)).startswith("damping 0.001 of 0.0001 to 0.01, power 1 of 0.5 to 1.5")
+    assert as_text(free, middles(free)).startswith(
+        "damping = 0.001 (range 0.0001 to 0.01), power = 1 (range 0.5 to 1.5)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -136,4 +136,7 @@ def test_a_candidate_is_held_against_the_baselines_of_its_own_league():
 
 def test_a_comparison_across_leagues_is_said_to_be_one():
     said = concluded(WANDA, updating(result("a", "candidate", 3.9)))
-    assert said.endswith("It is with update, these baselines are mask only: another league.")
+    sentence = (
+        "It is in the league 'with update', these baselines are in 'mask only', so the comparison crosses leagues."
+    )
+    assert said.endswith(sentence)

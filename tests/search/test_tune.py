@@ -39,8 +39,8 @@ def test_the_measured_source_holds_numbers_and_the_record_says_how_they_were_fou
     source = run.source(tuned.candidate)
     assert not ranges(source)
     assert source.partition("\n")[2] == CODE.partition("\n")[2]
-    assert tuned.thought["tuned"].startswith("power ")
-    assert "of -2 to 1: weighted reconstruction error from " in tuned.thought["tuned"]
+    assert tuned.thought["tuned"].startswith("power = ")
+    assert "(range -2 to 1): weighted reconstruction error from " in tuned.thought["tuned"]
     assert "in 6 trials" in tuned.thought["tuned"]
     assert tuned.thought["formula"] == draft.thought["formula"]
     notices = [event.data["text"] for event in read_events(run.events_file) if event.kind == "notice"]
@@ -77,6 +77,6 @@ def test_without_trials_the_middles_are_taken(searched):
 
 def test_the_next_prompt_shows_the_values_and_their_ranges(searched):
     _, model, *_ = searched(REPLY, words=("search.max_candidates=2",))
-    assert "Tuned: power " in model.told["proposer"][-1]
+    assert "Tuned: power = " in model.told["proposer"][-1]
     assert "up to 6 numbers that your code reads as" in model.told["proposer"][0]
-    assert "6 trials choose the values" in model.told["proposer"][0]
+    assert "up to two stages of 6 trials each choose the values" in model.told["proposer"][0]

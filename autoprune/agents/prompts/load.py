@@ -60,8 +60,8 @@ def league_parts(league: League) -> dict[str, str]:
     texts = [text for name, text in contract.EDITS_DESCRIBED.items() if name != "update" or league == WITH_UPDATE]
     kept = {
         MASK_ONLY: "the weights that are kept stay as they are.",
-        WITH_UPDATE: "the weights that are kept may be updated, to make up for those that are pruned. Algorithms with "
-        "and without such an update are compared with published ones of their own kind.",
+        WITH_UPDATE: "the weights that are kept may be updated, to make up for those that are pruned. The final "
+        "confirmation compares an algorithm with baselines of its league (with or without update).",
     }
     return {"edits": "\n".join(f"- {text}" for text in texts), "kept": kept[league]}
 

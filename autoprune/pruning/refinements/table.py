@@ -1,10 +1,8 @@
 """All refinements by name. The names come from the files beside this one, so that nothing here imports torch."""
 
 from collections.abc import Iterable
-from importlib import import_module
 
-from autoprune.errors import UsageError
-from autoprune.pruning.named_files import names_beside
+from autoprune.pruning.named_files import load_spec, names_beside
 from autoprune.pruning.refinements.spec import RefinementSpec
 
 NONE = "none"
@@ -15,10 +13,7 @@ CHOICES = (NONE, *NAMES)
 
 def spec_of(name: str) -> RefinementSpec:
     """The refinement of that name. Raises UsageError for an unknown one."""
-    if name not in NAMES:
-        raise UsageError(f"unknown refinement {name!r}; there are {', '.join(CHOICES)}")
-    spec: RefinementSpec = import_module(f"{__package__}.{name.replace('-', '_')}").SPEC
-    return spec
+    return load_spec(RefinementSpec, __package__, "refinement", name, NAMES)
 
 
 def any_reads(names: Iterable[str], statistic: str) -> bool:

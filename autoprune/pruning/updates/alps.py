@@ -66,7 +66,7 @@ def alps(weight: Tensor, mask: Tensor, prepared: Prepared) -> Tensor:
     Raises UsageError if the mask does not have the weight's shape.
     """
     check_mask(weight, mask)
-    growth = [GROWTH] * (ITERATIONS // STEPS)
+    growth = [GROWTH] * (ITERATIONS // STEPS - 1)
     updated, _ = iterate(weight, mask, prepared, lambda sums: mask, lambda changed: growth.pop() if growth else None)
     return prepared.gram.unscaled(on_support(updated, weight, mask, prepared), mask, weight.dtype)
 

@@ -28,12 +28,12 @@ def alps_by_loops(weight, mask, hessian):
     for row, keep in enumerate(mask):
         dense = weight[row].double() * norm
         sparse, dual, rho = torch.where(keep, dense, 0.0), torch.zeros_like(dense), 0.1
-        for round_ in range(11):
+        for _ in range(10):
             for _ in range(3):
                 primal = torch.linalg.solve(gram + rho * identity, gram @ dense - dual + rho * sparse)
                 sparse = torch.where(keep, primal + dual / rho, 0.0)
                 dual = dual + rho * (primal - sparse)
-            rho *= 1.1 if round_ < 10 else 1.0
+            rho *= 1.1
         inside, solution = gram[keep][:, keep], primal[keep]
         residual = (gram @ dense)[keep] - inside @ solution
         direction = residual

@@ -35,7 +35,7 @@ class MaskWatch:
         """
         if self._sample and name in self._sample.layers:
             self._errors[name] = self._sample.error(name, weight, mask, updated)
-            if not math.isfinite(self._errors[name]):
+            if updated is not None and not math.isfinite(self._errors[name]):
                 raise CandidateFailure("check", "not-finite", f"the reconstruction error of {name} is not finite")
         self._bits[name] = self._bench.signature.bits(name, mask, weight, updated)
         self._diagnostics[name] = self._bench.diagnose(name, mask)

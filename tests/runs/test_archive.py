@@ -27,6 +27,7 @@ MEASURED = Measurement(
     signature=b"\x01\x02",
     seconds={"eval": 1.5},
     layer_errors=[0.1],
+    reference_errors=[0.2],
     sampled_layers=1,
     repeats=True,
     memory_bytes=1 << 20,
@@ -34,6 +35,7 @@ MEASURED = Measurement(
     cached=True,
     tuning={"family": "owl", "parameters": {"lambda": 0.05}},
     untuned=True,
+    league="update",
 )
 
 

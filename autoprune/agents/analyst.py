@@ -180,6 +180,7 @@ class LLMAnalyst:
             return render("small/analyst", results=results)
         table, dense = self._briefing.table(generation + 1), f"{self._briefing.dense:.2f}"
         lessons = self._briefing.lessons_before(generation)
+        results = self._briefing.overview(generation + 1).with_slots(results)
         return render("strong/analyst", results=results, table=table, dense=dense, lessons=lessons)
 
 

@@ -78,14 +78,18 @@ class Briefing:
         lines = overview.lines()
         if not lines:
             return "(none yet)"
+        weighted = (
+            " Weighted reconstruction error: sum of s p H p^T over the rows of a few decoder blocks, s the mean "
+            "squared gradient of the loss by the row's output, as a multiple of that of Wanda with as many zeros in "
+            "each layer. Candidates are stopped early by this error. It compares masks at equal densities and does "
+            "not rate the allocation."
+        )
+        is_measured = self.workbench.config.advanced.layer_error is not None
         head = (
-            f"Perplexity on the search split, the best first (dense {self.dense:.2f}). Weighted reconstruction error: "
-            "sum of s p H p^T over the rows of a few decoder blocks, s the mean squared gradient of the loss by the "
-            "row's output, as a multiple of that of Wanda with as many zeros in each layer. Candidates are stopped "
-            "early by this error. It compares masks at equal densities and does not rate the allocation. Errors: mean "
-            "share of the output's mean square that the pruned weights held, inputs taken as independent, so that a "
-            "mask refined by the full Hessian may have a higher one. After ±: the standard error of a change, from the "
-            "differences between windows."
+            f"Perplexity on the search split, the best first (dense {self.dense:.2f}).{weighted * is_measured} Errors: "
+            "mean share of the output's mean square that the pruned weights held, inputs taken as independent, so that "
+            "a mask refined by the full Hessian may have a higher one. After ±: the standard error of a change, from "
+            "the differences between windows."
         )
         return "\n".join([head, *lines])
 
@@ -189,16 +193,18 @@ class Briefing:
     def _judged(self) -> str:
         config = self.workbench.config
         settings = config.advanced
+        elite = max(ELITE, config.confirmation.finalists)
         error = (
             f" A candidate is stopped when its weighted reconstruction error on a few blocks, as a multiple of that of "
             f"Wanda with as many zeros in each layer, is more than {settings.layer_error:g} times the largest of the "
-            f"{ELITE} best so far. The allocation has no influence on it."
+            f"{elite} best so far. The allocation has no influence on it."
             if settings.layer_error is not None
             else ""
         )
         others = " and with other calibration samples" if config.confirmation.seeds > 1 else ""
         race = (
-            " It is stopped after a few windows where paired tests show it to be worse than these."
+            " A candidate is stopped after a few windows where paired tests show it to be worse than the worst of the "
+            f"{elite} best so far."
             if settings.racing
             else ""
         )

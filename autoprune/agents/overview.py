@@ -59,10 +59,10 @@ class Overview:
             return f"{perplexity:.2f} ({league}{self._against_best(outcome, perplexity)}{self._took(outcome)})"
         estimate = outcome.data.get("estimated_perplexity")
         estimated = f", about {estimate:.2f} in all" if estimate is not None else ""
-        message = _cut(self._with_slots(outcome.message), REASON_CHARS)
+        message = _cut(self.with_slots(outcome.message), REASON_CHARS)
         return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{estimated}"
 
-    def _with_slots(self, message: str) -> str:
+    def with_slots(self, message: str) -> str:
         """A message with the content hashes of candidates replaced by their slots."""
         slots = {outcome.candidate[:SHORT_DIGITS]: outcome.slot for outcome in self.outcomes if outcome.candidate}
         return re.sub(rf"\b([0-9a-f]{{{SHORT_DIGITS}}})[0-9a-f]*\b", lambda name: slots.get(name[1], name[0]), message)

@@ -15,8 +15,8 @@ A candidate is a Python source with
   matrix within a block. Optional; the default is the run's own.
 - `refine(layer, mask) -> mask`: optional; a better mask with the same budget, bool of the weight's shape, True = keep.
   `mask` is the one that trusted code made from the scores. The number of kept weights must stay the same in each row
-  for GROUP "row", in the matrix for GROUP "matrix", in each group of M neighbours under an N:M pattern. A
-  kept weight that is 0 in the dense model is wasted: the layer then has more zeros than its budget.
+  for GROUP "row", in the matrix for GROUP "matrix", in each group of M neighbours under an N:M pattern. A kept weight
+  that is 0 in the dense model is wasted: the layer then has more zeros than its budget.
 - `update(layer, mask) -> weight`: optional; new values for the weights that the final mask keeps, floating point of the
   weight's shape, zero where the mask is False, finite in float32 and in the model's dtype. A candidate that defines it
   is in the league "with update".

@@ -27,7 +27,7 @@ class Scoring(Protocol):
     unit: str | None
     has_allocate: bool
     edits_defined: frozenset[str]
-    """Whether the algorithm has a `refine` or an `update` of its own; then `edits` is called instead of `scores`."""
+    """Which of `refine` and `update` the algorithm defines; if any, `edits` is called instead of `scores`."""
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """Raw densities per unit, not yet projected onto the budget."""
@@ -62,8 +62,8 @@ class Scoring(Protocol):
 
 
 class Algorithm(Protocol):
-    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads; `edits_defined`: whether it
-    also has a `refine` or an `update` of its own."""
+    """An algorithm that scores weights. `needs`: the on-demand statistics that it reads; `edits_defined`: which
+    of `refine` and `update` it defines."""
 
     @property
     def name(self) -> str: ...
@@ -133,8 +133,7 @@ class _PublishedScoring:
         layers: Sequence[str] | None = None,
         pattern: str = "none",
     ) -> Iterator[LayerEdit]:
-        for name, score in self.scores(sparsity, layers, pattern):
-            yield LayerEdit(name, make_mask(name, score), None)
+        raise UsageError(f"{self._score.name} is a published score and has no refine or update of its own")
 
     def repeats(self) -> bool | None:
         return None

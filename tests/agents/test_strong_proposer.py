@@ -146,6 +146,17 @@ def test_every_candidate_its_source_and_every_lesson_are_told_and_siblings_too(s
     assert parents <= {proposal.slot for proposal in proposals}
 
 
+@pytest.mark.parametrize("layer_error", ["null", "1.2"])
+def test_the_early_stop_by_reconstruction_error_is_explained_only_where_there_is_one(strong, layer_error):
+    model = Model()
+    strong(model, f"advanced.layer_error={layer_error}", "confirmation.finalists=3")
+    first, last = model.told["proposer"][0], model.told["proposer"][-1]
+    there = layer_error != "null"
+    assert ("A candidate is stopped when its weighted reconstruction error" in first) == there
+    assert ("Weighted reconstruction error: sum of s p H p^T" in last) == there
+    assert "worse than the worst of the 3 best so far" in first
+
+
 def test_a_failure_goes_back_with_the_source_and_what_happened(strong):
     model = Model(draft("layer.wait"), draft("layer.input_var.sqrt()"))
     outcomes, proposals = archived(strong(model, "search.max_candidates=1"))

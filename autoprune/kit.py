@@ -152,7 +152,8 @@ def owl(units: Sequence[Any], sparsity: float, lam: float = owl_allocation.LAMBD
 
 
 def by_role(units: Sequence[Any], sparsity: float, factors: Mapping[str, float]) -> list[float]:
-    """Densities in proportion to a factor by role, for example {"down": 1.2}, which is 1 for others.
+    """Densities of 1 - sparsity times a factor by role, for example {"down": 1.2}, which is 1 for other roles; all are
+    then shifted by the same number onto the budget.
 
     Of this project.
     """

@@ -8,8 +8,7 @@ effect on the loss have a large unweighted error at a good perplexity.
 
 Errors compare masks only where they prune as many weights: a layer that an allocation spares has a small error, one
 that it prunes a large one, whatever that is worth. So they are set against those of Wanda (arXiv 2306.11695) with as
-many zeros in each layer. `benchmarks/ladder.py` measures how this ratio ranks algorithms (not
-yet run for it).
+many zeros in each layer. `benchmarks/ladder.py` measures how this ratio ranks algorithms, but has not been run for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -18,8 +18,8 @@ from autoprune.pruning.layers import LayerInfo, LayerView
 class Observed:
     """Some layers of a model with their present weights and their statistics.
 
-    `statistics`: layer name -> the statistics of the contract ([in]), and the on-demand ones that
-    were collected. Views are computed on demand and not cached.
+    `statistics`: layer name -> the statistics of the contract ([in]), and the on-demand ones that were collected. Views
+    are computed on demand and not cached.
     """
 
     def __init__(self, layers: Sequence[PrunableLayer], statistics: Mapping[str, Mapping[str, Tensor]]) -> None:

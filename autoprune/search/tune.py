@@ -32,7 +32,7 @@ def tune(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateSta
     at_work(context, plan, "sandbox")
     values, how = _tuned(context, source, free)
     text = f"{as_text(free, values)}: {how}"
-    context.events.emit("notice", f"tuned/{plan['slot']}/{state['revision']}", text=f"{plan['slot']} has {text}")
+    context.events.emit("notice", f"tuned/{plan['slot']}/{state['revision']}", text=f"{plan['slot']}: tuned {text}")
     tuned = with_values(source, values)
     candidate = context.run.save_source(tuned)
     _approve(context, plan["slot"], candidate, full_hash(tuned), name)

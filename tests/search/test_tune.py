@@ -44,7 +44,7 @@ def test_the_measured_source_holds_numbers_and_the_record_says_how_they_were_fou
     assert "in 6 trials" in tuned.thought["tuned"]
     assert tuned.thought["formula"] == draft.thought["formula"]
     notices = [event.data["text"] for event in read_events(run.events_file) if event.kind == "notice"]
-    assert f"g1.c1 has {tuned.thought['tuned']}" in notices
+    assert f"g1.c1: tuned {tuned.thought['tuned']}" in notices
     assert [(each.candidate, each.who) for each in decisions] == [
         (draft.candidate, "auto"),
         (tuned.candidate, "tuning"),

@@ -14,12 +14,14 @@ from autoprune.config_values import (
     Refinements,
     SandboxEngine,
     Scores,
+    Updates,
 )
 from autoprune.leagues import MASK_ONLY, League
 from autoprune.pruning.allocation.table import STATIC
 from autoprune.pruning.fields import Unit
 from autoprune.pruning.published import EXPRESSIONS
 from autoprune.pruning.refinements.spec import SWAP_ROUNDS
+from autoprune.pruning.updates.table import NAMES as UPDATES
 
 HUGE = 2**62
 """Upper bound of counts, within the range of integers in torch, SQLite and PostgreSQL."""
@@ -141,6 +143,11 @@ class BaselineSettings(Settings):
         ["none", "swaps"],
         description="refinements of the masks of Wanda and of the score that is best with uniform allocation: none, "
         f"dsnot (DSnoT), swaps ({SWAP_ROUNDS} rounds, needs full Hessians), or all",
+    )
+    updates: Updates = Field(
+        ["obs"],
+        description=f"search.league=update: updates of the kept weights ({', '.join(UPDATES)}), or all; with masks of "
+        "their own (obs: SparseGPT) and, where they can, with the refined masks",
     )
     tune: bool = Field(
         False, description="choose the free parameters of these allocations on the search split, score by score"

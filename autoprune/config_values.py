@@ -12,6 +12,7 @@ from autoprune.pruning.allocation.table import ALLOCATIONS, STATIC
 from autoprune.pruning.published import EXPRESSIONS
 from autoprune.pruning.refinements.table import CHOICES as REFINEMENTS
 from autoprune.pruning.updates.table import CHOICES as UPDATES
+from autoprune.pruning.updates.table import NAMES as UPDATE_NAMES
 
 SEXAGESIMAL = 60
 
@@ -72,6 +73,7 @@ Allocations = Annotated[list[Allocation], Field(min_length=1), _all_are(STATIC),
 Refinement = Annotated[str, _one_of(REFINEMENTS)]
 Refinements = Annotated[list[Refinement], Field(min_length=1), _all_are(REFINEMENTS), Once]
 Update = Annotated[str, _one_of(UPDATES)]
+Updates = Annotated[list[Annotated[str, _one_of(UPDATE_NAMES)]], Field(min_length=1), _all_are(UPDATE_NAMES), Once]
 Operators = Annotated[list[Operator], Field(min_length=1), Once]
 Patterns = Annotated[list[Annotated[str, BeforeValidator(_unread), AfterValidator(_pattern)]], Once]
 """N:M patterns: of every M neighbours along the inputs, N are kept."""

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from autoprune.evaluation.density_effects import end_blocks
 from autoprune.evaluation.tuning import parameters_of
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE
-from autoprune.measuring.baselines import UPDATE, baselines
+from autoprune.measuring.baselines import baselines
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.layers import THIRDS, LayerInfo
 from autoprune.pruning.refinements.table import NAMES, spec_of
+from autoprune.pruning.updates.table import NAMES as UPDATES
+from autoprune.pruning.updates.table import spec_of as update_of
 from autoprune.runs.measurement import Measurement
 
 TO_BEAT = {MASK_ONLY: "this is what you have to beat.", WITH_UPDATE: "this is what you have to beat with an `update`."}
@@ -28,8 +30,11 @@ def baseline_table(rows: Sequence[Measurement], layers: Sequence[LayerInfo], den
         for name in NAMES
         if any(f"+{name}" in row.subject for row in rows)
     )
-    if any(row.league == WITH_UPDATE for row in rows):
-        refined += f" `+{UPDATE}`: the weights that are kept are then updated as in SparseGPT."
+    refined += "".join(
+        f" `+{name}`: kept weights are updated by {update_of(name).title}."
+        for name in UPDATES
+        if any(f"+{name}+" in row.subject for row in rows)
+    )
     lines = [f"Published scores with an allocation, perplexity on the search split (dense {dense:.2f}).{refined}"]
     for row in rows:
         parameters = parameters_of(row)

@@ -116,7 +116,7 @@ def opened(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> Iterator[tuple
     recipe.check(algorithm)
     zeros = zeros_beforehand(bench, algorithm, recipe)  # before its time starts
     own = recipe.allocation == OWN
-    if recipe.statistics == "dense" or own:
+    if recipe.statistics == "dense" or own or recipe.own_first:
         with algorithm.open(bench.readable(algorithm.needs)) as session:
             if own or (recipe.own_first and session.has_allocate and recipe.kept_of is None):
                 zeros = own_zeros(bench, recipe, session, algorithm.name)

@@ -95,6 +95,25 @@ class Method:
         refine = refinement_of(self.refinement).refine
         return refine(weight, mask, lambda name: statistic(name).to(weight.device), self.pattern, self.rounds)
 
+    def prepared(self, hessian: Tensor) -> Any:
+        """What the update needs of a layer's Hessian [in, in]."""
+        return update_of(self.update).prepare(hessian)
+
+    def chosen(self, name: str, weight: Tensor, zeros: int, prepared: Any) -> LayerEdit:
+        """A layer's new weight with the mask that the update chooses itself."""
+        choose = update_of(self.update).choose
+        assert choose is not None  # as checked at the start
+        updated, mask = choose(weight, zeros, prepared, self.pattern)
+        return LayerEdit(name, mask, updated)
+
+    def updated(self, edit: LayerEdit, weight: Tensor, prepared: Callable[[str], Any]) -> LayerEdit:
+        """The same with the weight of the update, if there is one. `prepared`: by the layer's name."""
+        if self.update == "none":
+            return edit
+        apply = update_of(self.update).apply
+        assert apply is not None  # as `Recipe.check` has checked
+        return edit._replace(weight=apply(weight, edit.mask, prepared(edit.name)))
+
 
 @dataclass
 class Seconds:
@@ -211,12 +230,10 @@ class _Block:
         self._seconds.spent_on("update")
 
     def _by_own_masks(self, zeros: Mapping[str, int]) -> None:
-        choose = update_of(self._method.update).choose
-        assert choose is not None  # as `Method` has checked
         for name, weight in self._weights.items():
-            updated, mask = choose(weight, zeros[name], self._prepared(name), self._method.pattern)
-            self._seen(name, weight, mask, updated)
-            self._edits.weight(name, updated)
+            edit = self._method.chosen(name, weight, zeros[name], self._prepared(name))
+            self._seen(name, weight, edit.mask, edit.weight)
+            self._edits.apply(edit)
 
     def _by_scores(
         self, block: Observed, zeros: Mapping[str, int], unit_sparsity: Mapping[str, float], scorer: Scorer
@@ -225,7 +242,7 @@ class _Block:
         with scorer(block) as scored:
             for edit in self._edited(scored, zeros, unit_sparsity):
                 weight = self._weights[edit.name]
-                edit = self._updated(edit.to(weight.device), weight)
+                edit = self._method.updated(edit.to(weight.device), weight, self._prepared)
                 self._seen(edit.name, weight, edit.mask, edit.weight)
                 self._edits.apply(edit)
                 self._seconds.spent_on("update")
@@ -252,18 +269,9 @@ class _Block:
             self._seconds.spent_on("mask")
             yield made
 
-    def _updated(self, edit: LayerEdit, weight: Tensor) -> LayerEdit:
-        """The same with the weight of the method's update, if it has one."""
-        if self._method.update == "none":
-            return edit
-        apply = update_of(self._method.update).apply
-        assert apply is not None  # as `Recipe.check` has checked
-        return edit._replace(weight=apply(weight, edit.mask, self._prepared(edit.name)))
-
     def _prepared(self, name: str) -> Any:
         """What the update needs of the layer's Hessian; layers with shared inputs (q, k, v) share it."""
         hessian = self._statistics[name]["hessian"]
         if id(hessian) not in self._prepared_by_hessian:
-            prepare = update_of(self._method.update).prepare
-            self._prepared_by_hessian[id(hessian)] = prepare(hessian.to(self._weights[name].device))
+            self._prepared_by_hessian[id(hessian)] = self._method.prepared(hessian.to(self._weights[name].device))
         return self._prepared_by_hessian[id(hessian)]

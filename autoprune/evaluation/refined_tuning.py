@@ -1,20 +1,19 @@
-"""Tuning an allocation for refined masks by local search in the grid of settings.
+"""Tuning an allocation for refined masks or updated weights by local search in the grid of settings.
 
-Trials of refined masks are too expensive for the whole grid. The search starts from the better of the family's default
-and the setting that was tuned without the refinement, and moves to the best neighbour in the grid until none is better.
-A trial uses half of the search split's windows and a few rounds of swaps. The result and the default are then measured
-with all rounds on all windows, and the better one is taken, so that tuning never loses on the search split.
+Such trials are too expensive for the whole grid. The search starts from the better of the family's default and the
+setting that was tuned for cheaper masks, and moves to the best neighbour in the grid until none is better. A trial uses
+half of the search split's windows and a few rounds of swaps. The result and the default are then measured with all
+rounds on all windows, and the better one is taken, so that tuning never loses on the search split.
 """
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import fmean
 
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.layer_zeros import allocated
-from autoprune.evaluation.prune import Method
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.trials import Trials
 from autoprune.evaluation.tuning import FIRST_WINDOWS, Tuned, best_place, finite, measure_setting
@@ -27,14 +26,15 @@ TRIAL_ROUNDS = 4
 
 
 def tune_refined(bench: Bench, score: str, plain: Tuned, default: Setting, recipe: Recipe, subject: str) -> Measurement:
-    """Measure a published score with the best found setting of a family for its refined masks, and record the tuning.
+    """Measure a published score with the best found setting of a family for a recipe, and record the tuning.
 
-    `plain`: the tuning without the refinement. Losses that are not finite count as infinite. Raises CandidateFailure if
+    `plain`: the tuning with cheaper masks. Losses that are not finite count as infinite. Raises CandidateFailure if
     no finalist has a finite perplexity.
     """
     sparsity = recipe.sparsity
     settings = grid(default.family, default, bench.units_by(default.unit).described(("depth",)), sparsity)
-    algorithm, method = Published.named(score), Method(refinement=recipe.refinement, rounds=TRIAL_ROUNDS)
+    algorithm = Published.named(score)
+    method = replace(recipe.method(algorithm), rounds=TRIAL_ROUNDS)
     with (
         algorithm.open(bench.readable(algorithm.needs)) as scoring,
         Trials(bench, bench.units_by("module"), scoring, method) as trials,

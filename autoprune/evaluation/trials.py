@@ -1,8 +1,9 @@
-"""Trials: losses of one algorithm under many allocations, updating only masks that change between them."""
+"""Trials: losses of one algorithm under many allocations, editing only layers that change between them."""
 
 import math
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from autoprune.evaluation.algorithms import Scoring
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.prune import Method
 from autoprune.pruning.allocation.units import Units
+from autoprune.pruning.layers import LayerEdit
 from autoprune.pruning.threads import side_by_side
 
 PLAIN = Method()
@@ -18,8 +20,8 @@ PLAIN = Method()
 class Trials:
     """Measures allocations on the search split. A context manager, at whose end the target's weights are restored.
 
-    Masks are those of the scores with the method's refinement: an algorithm's own `refine` and `update` would take too
-    long for every trial, and are not applied.
+    Masks and weights are those of the scores with the method's refinement and update, all on dense statistics: an
+    algorithm's own `refine` and `update` would take too long for every trial, and are not applied.
 
     `windows`: number of windows of the split; `measured`: total number of measured windows. `method`: applied to
     scores.
@@ -67,11 +69,24 @@ class Trials:
             for layer in unit
         ]
 
-        def mask(scored: tuple[str, Tensor]) -> tuple[str, Tensor]:
+        def prepared(name: str) -> Any:
+            return self._method.prepared(self._statistic(name, "hessian").to(self._bench.target.weight(name).device))
+
+        def chosen(name: str) -> LayerEdit:
+            return self._method.chosen(name, self._bench.target.weight(name), zeros[name], prepared(name))
+
+        def masked(scored: tuple[str, Tensor]) -> LayerEdit:
             name, score = scored
             weight, group = self._bench.target.weight(name), self._scoring.group
-            return name, self._method.mask(weight, score, zeros[name], group, partial(self._statistic, name))
+            mask = self._method.mask(weight, score, zeros[name], group, partial(self._statistic, name))
+            return self._method.updated(LayerEdit(name, mask, None), weight, prepared)
 
-        for name, kept in side_by_side(mask, self._scoring.scores(unit_sparsity, changed) if changed else ()):
-            self._edits.mask(name, kept)
-            self._applied[name] = zeros[name]
+        if not changed:
+            return
+        if self._method.own_masks:
+            edits = side_by_side(chosen, changed)
+        else:
+            edits = side_by_side(masked, self._scoring.scores(unit_sparsity, changed))
+        for edit in edits:
+            self._edits.apply(edit)
+            self._applied[edit.name] = zeros[edit.name]

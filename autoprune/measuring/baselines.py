@@ -11,11 +11,10 @@ from autoprune.evaluation.texts import Split
 from autoprune.leagues import WITH_UPDATE
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.refinements.table import NONE, spec_of
+from autoprune.pruning.updates.table import spec_of as update_of
 from autoprune.runs.measurement import Measurement
 
 ALWAYS_REFINED = "wanda"
-UPDATE: Update = "obs"
-"""The update of the baselines in the league "with update"."""
 
 
 class Baseline(NamedTuple):
@@ -28,16 +27,14 @@ class Baseline(NamedTuple):
 
     def measured(self, workbench: Workbench, split: Split) -> Measurement:
         """The measurement on a split, from the archive if it is there."""
-        if self.update != "none":
-            return workbench.updated(self.score, self.allocation, split, self.update)
-        return workbench.baseline(self.score, self.allocation, split, self.refinement)
+        return workbench.baseline(self.score, self.allocation, split, self.refinement, self.update)
 
 
 def baselines(workbench: Workbench) -> Iterator[Baseline]:
     """All baselines of the workbench's settings, those without refinement first.
 
-    In the league "with update", the scores that would be refined are also measured with OBS, with uniform allocation
-    and that of candidates without their own.
+    In the league "with update" there are those with updated weights as well: the updates with masks of their own
+    (SparseGPT), and those of the refined masks.
     """
     settings = workbench.config.baselines
     for refinement in sorted(settings.refinements, key=lambda name: (name != NONE, name)):
@@ -46,13 +43,27 @@ def baselines(workbench: Workbench) -> Iterator[Baseline]:
             for allocation in settings.allocations:
                 yield Baseline(score, allocation, refinement)
     if workbench.config.search.league == WITH_UPDATE:
-        for score in refined_scores(workbench):
-            for allocation in _updated_allocations(workbench.config):
-                yield Baseline(score, allocation, "none", UPDATE)
+        for update in settings.updates:
+            for score, refinement in _updated(workbench, update):
+                for allocation in settings.allocations:
+                    yield Baseline(score, allocation, refinement, update)
 
 
-def _updated_allocations(config: Config) -> list[str]:
-    return list(dict.fromkeys(("uniform", config.allocation.name)))
+def _updated(workbench: Workbench, update: Update) -> Iterator[tuple[str, Refinement]]:
+    """The scores and refinements whose weights an update improves; where it chooses masks, the score it starts from."""
+    spec = update_of(update)
+    if spec.choose is not None:
+        yield spec.chooses_with, NONE
+    if spec.apply is not None:
+        for refinement in _before_updates(workbench.config.baselines):
+            for score in refined_scores(workbench):
+                if (score, refinement) != (spec.chooses_with, NONE):
+                    yield score, refinement
+
+
+def _before_updates(settings: BaselineSettings) -> list[Refinement]:
+    """The refinements of the masks of updated baselines: all but none, if there is another one."""
+    return [name for name in settings.refinements if name != NONE] or [NONE]
 
 
 def refined_scores(workbench: Workbench) -> list[str]:
@@ -80,8 +91,11 @@ def most_refined(settings: BaselineSettings) -> int:
 
 def most_updated(config: Config) -> int:
     """The largest number of baselines whose kept weights are updated."""
-    scores = min(len(config.baselines.scores), 1 + (ALWAYS_REFINED in config.baselines.scores))
-    return scores * len(_updated_allocations(config)) * (config.search.league == WITH_UPDATE)
+    settings = config.baselines
+    scores = min(len(settings.scores), 1 + (ALWAYS_REFINED in settings.scores)) * len(_before_updates(settings))
+    specs = map(update_of, settings.updates)
+    kinds = sum((spec.choose is not None) + scores * (spec.apply is not None) for spec in specs)
+    return kinds * len(settings.allocations) * (config.search.league == WITH_UPDATE)
 
 
 def refinement_titles(settings: BaselineSettings) -> dict[str, str]:

@@ -1,23 +1,26 @@
 """Tunes the allocations of published scores on the search split."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
-from autoprune.config_values import Refinement
+from autoprune.config_values import Refinement, Update
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.refined_tuning import tune_refined
-from autoprune.evaluation.tuning import Tuned, default_of, tune
+from autoprune.evaluation.tuning import Tuned, default_of, measure_setting, tune
 from autoprune.measuring.measurer import Measurer
+from autoprune.pruning.updates.table import spec_of as update_of
 from autoprune.runs.measurement import BASELINE, Measurement
 
 FAR_BEHIND = 3.0
 """Scores whose uniform perplexity exceeds the best one's by this factor are not tuned: no allocation can make up."""
+WEIGHTED = "wanda"
+"""The score whose tuned setting is the start for updates with masks of their own."""
 
 
-def refined_name(score: str, refinement: Refinement) -> str:
-    """The name of a published score with its refinement: wanda, wanda+swaps."""
-    return score if refinement == "none" else f"{score}+{refinement}"
+def full_name(score: str, refinement: Refinement, update: Update = "none") -> str:
+    """The name of a published score with its refinement and update: wanda, wanda+swaps, wanda+swaps+admm."""
+    return "+".join((score, *(part for part in (refinement, update) if part != "none")))
 
 
 @dataclass(frozen=True)
@@ -43,24 +46,39 @@ class Tuner:
         except CandidateFailure:
             return math.inf
 
-    def tuned(self, score: str, family: str, refinement: Refinement = "none") -> Tuned:
-        """The tuned setting of an allocation family for a score and its refinement."""
-        return Tuned.of(self.measured(score, family, refinement))
+    def tuned(self, score: str, family: str, refinement: Refinement = "none", update: Update = "none") -> Tuned:
+        """The tuned setting of an allocation family for a score, its refinement and its update."""
+        return Tuned.of(self.measured(score, family, refinement, update))
 
-    def measured(self, score: str, family: str, refinement: Refinement = "none") -> Measurement:
-        """A score with an allocation that this tuner tunes."""
-        settings = self.measurer.config.allocation
-        recipe = Recipe(self.sparsity, family, refinement=refinement, unit=settings.unit)
-        default = default_of(self.measurer.bench, family, settings, self.sparsity)
-        subject = f"{BASELINE}{refined_name(score, refinement)}+{family} tuned"
-        plain = None if refinement == "none" else self.tuned(score, family)
+    def measured(
+        self, score: str, family: str, refinement: Refinement = "none", update: Update = "none"
+    ) -> Measurement:
+        """A score with an allocation that this tuner tunes; an update that is `tuned_as` another one has its
+        setting."""
+        bench, settings = self.measurer.bench, self.measurer.config.allocation
+        recipe = Recipe(self.sparsity, family, refinement=refinement, update=update, unit=settings.unit)
+        default = default_of(bench, family, settings, self.sparsity)
+        subject = f"{BASELINE}{full_name(score, refinement, update)}+{family} tuned"
+        start = self._start(score, family, refinement, update)
 
         def measure() -> Measurement:
-            if plain is not None:
-                return tune_refined(self.measurer.bench, score, plain, default, recipe, subject)
-            return tune(self.measurer.bench, score, default, recipe, subject)
+            if start is None:
+                return tune(bench, score, default, recipe, subject)
+            if update != "none" and update_of(update).tuned_as:
+                measured = measure_setting(bench, score, start.setting, recipe, subject)
+                return measured.model_copy(update={"tuning": asdict(start)})
+            return tune_refined(bench, score, start, default, recipe, subject)
 
         return self.measurer.published(subject, score, replace(recipe, setting=default), "search", measure)
+
+    def _start(self, score: str, family: str, refinement: Refinement, update: Update) -> Tuned | None:
+        """The setting from which the search for that of refined masks or updated weights starts."""
+        if update != "none":
+            spec = update_of(update)
+            if spec.tuned_as:
+                return self.tuned(score, family, refinement, spec.tuned_as)
+            return self.tuned(WEIGHTED if score == spec.chooses_with else score, family, refinement)
+        return None if refinement == "none" else self.tuned(score, family)
 
     def is_of(self, measurer: Measurer, sparsity: float) -> bool:
         """Whether this tuner has the model and sparsity of a measurement."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from autoprune.candidates.contract import edits_defined
 from autoprune.config import Config
 from autoprune.config_values import Refinement, Update
 from autoprune.errors import UsageError
@@ -11,7 +12,7 @@ from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
 from autoprune.evaluation.tuning import default_of
 from autoprune.measuring.measurer import Measurer
-from autoprune.measuring.tuner import Tuner, refined_name
+from autoprune.measuring.tuner import Tuner, full_name
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import TUNABLE
 from autoprune.pruning.masks import parse_pattern
@@ -102,15 +103,22 @@ class Workbench:
         """The unpruned target's perplexity."""
         return self.measurer.dense(split)
 
-    def baseline(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measurement:
-        """A published score with an allocation and a refinement, tuned if the settings say so.
+    def baseline(
+        self,
+        score: str,
+        allocation: str,
+        split: Split,
+        refinement: Refinement = "none",
+        update: Update = "none",
+    ) -> Measurement:
+        """A published score with an allocation, a refinement and an update, tuned if the settings say so.
 
         Then the measurement has its `tuning`, or is marked `untuned` if the score is far behind the best one.
         """
         if not self.config.baselines.tune or allocation not in TUNABLE:
-            return self._published(score, allocation, split, refinement)
-        if self.tuner.worth_tuning(score):
-            return self._tuned(score, allocation, split, refinement)
+            return self._published(score, allocation, split, refinement, update)
+        if update != "none" or self.tuner.worth_tuning(score):
+            return self._tuned(score, allocation, split, refinement, update)
         return self._published(score, allocation, split, refinement).model_copy(update={"untuned": True})
 
     @property
@@ -128,27 +136,22 @@ class Workbench:
             return self._tuned(score, "sdsa", split)
         return self._published(score, self.config.allocation.name, split)
 
-    def updated(self, score: str, allocation: str, split: Split, update: Update) -> Measurement:
-        """A published score with an allocation and an update of the kept weights, not tuned."""
-        recipe = replace(self._recipe(allocation, setting=self._untuned(allocation)), update=update)
-        return self.measurer.published(f"{BASELINE}{score}+{update}+{allocation}", score, recipe, split)
-
     def patterned(
         self, score: str, split: Split, refinement: Refinement = "none", update: Update = "none"
     ) -> Measurement:
         """A published score with a refinement and an update under this workbench's pattern."""
-        recipe = replace(self._recipe("uniform", refinement=refinement), update=update)
-        subject = f"{BASELINE}{refined_name(score, refinement)}{f'+{update}' * (update != 'none')}"
-        return self.measurer.published(subject, score, recipe, split)
+        recipe = self._recipe("uniform", split, refinement, update)
+        return self.measurer.published(f"{BASELINE}{full_name(score, refinement, update)}", score, recipe, split)
 
     def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
         """A candidate, with its own allocation or that of the settings. See Measurer."""
-        return self.measurer.candidate(name, self.candidates_recipe, split, ladder)
+        return self.measurer.candidate(name, self._candidates_recipe(name, split), split, ladder)
 
     def recorded(self, subject: str, split: Split) -> Measurement | None:
         """The archive's measurement of a candidate, or of a baseline that was requested before."""
         is_baseline = subject == DENSE or subject.startswith(BASELINE)
-        return self.measurer.known(subject, split, None if is_baseline else self.candidates_recipe)
+        recipe = None if is_baseline else self._candidates_recipe(subject, split)
+        return self.measurer.known(subject, split, recipe)
 
     def own_setting(self) -> Setting | None:
         """The tuned SDSA of candidates without an `allocate`; None if it is not tuned."""
@@ -160,16 +163,23 @@ class Workbench:
 
     @property
     def candidates_recipe(self) -> Recipe:
-        """The recipe of candidates: with their own allocation, or that of the settings."""
+        """The recipe of candidates on the search split: with their own allocation, or that of the settings."""
         if self.pattern != "none":
             return self._recipe("uniform")
         settings = self.config.allocation
         setting = self.own_setting() or self._untuned(settings.name)
         return self._recipe(settings.name, setting=setting, by=TUNED_BY * settings.tune, own_first=True)
 
-    def _published(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measurement:
-        subject = f"{BASELINE}{refined_name(score, refinement)}+{allocation}"
-        recipe = self._recipe(allocation, refinement=refinement, setting=self._untuned(allocation))
+    def _candidates_recipe(self, name: str, split: Split) -> Recipe:
+        """The same on any split: a candidate that updates weights has sequential statistics on the report split."""
+        updates = split == "report" and "update" in edits_defined(self.run.source(name))
+        return replace(self.candidates_recipe, statistics="sequential") if updates else self.candidates_recipe
+
+    def _published(
+        self, score: str, allocation: str, split: Split, refinement: Refinement = "none", update: Update = "none"
+    ) -> Measurement:
+        subject = f"{BASELINE}{full_name(score, refinement, update)}+{allocation}"
+        recipe = self._recipe(allocation, split, refinement, update, setting=self._untuned(allocation))
         return self.measurer.published(subject, score, recipe, split)
 
     def _untuned(self, allocation: str) -> Setting | None:
@@ -177,12 +187,14 @@ class Workbench:
         settings = self.config.allocation
         return default_of(self.bench, allocation, settings, self.sparsity) if allocation == "sdsa" else None
 
-    def _tuned(self, score: str, family: str, split: Split, refinement: Refinement = "none") -> Measurement:
+    def _tuned(
+        self, score: str, family: str, split: Split, refinement: Refinement = "none", update: Update = "none"
+    ) -> Measurement:
         here = self.tuner.is_of(self.measurer, self.sparsity)
         if here and split == "search" and self.bench is self.tuner.measurer.bench:
-            return self.tuner.measured(score, family, refinement)
-        setting = self.tuner.tuned(score, family, refinement).setting
-        return self._with_setting(score, family, setting, " in the search" * (not here), split, refinement)
+            return self.tuner.measured(score, family, refinement, update)
+        setting = self.tuner.tuned(score, family, refinement, update).setting
+        return self._with_setting(score, family, setting, " in the search" * (not here), split, refinement, update)
 
     def _with_setting(
         self,
@@ -192,26 +204,32 @@ class Workbench:
         how: str,
         split: Split,
         refinement: Refinement = "none",
+        update: Update = "none",
         by: str = "",
     ) -> Measurement:
         """A score with a tuned allocation. `by`: the score that it was tuned with, if another one."""
-        subject = f"{BASELINE}{refined_name(score, refinement)}+{family} tuned{how}"
-        tuning = self.tuner.measured(by or score, family, refinement).tuning
-        recipe = self._recipe(family, refinement=refinement, setting=setting, by=by or score)
+        subject = f"{BASELINE}{full_name(score, refinement, update)}+{family} tuned{how}"
+        tuning = self.tuner.measured(by or score, family, refinement, update).tuning
+        recipe = self._recipe(family, split, refinement, update, setting=setting, by=by or score)
         measured = self.measurer.published(subject, score, recipe, split)
         return measured.model_copy(update={"tuning": tuning})
 
     def _recipe(
         self,
         allocation: str,
+        split: Split = "search",
         refinement: Refinement = "none",
+        update: Update = "none",
         setting: Setting | None = None,
         by: str = "",
         own_first: bool = False,
     ) -> Recipe:
+        """With an update, statistics on the report split are sequential; searching with them would take too long."""
         return Recipe(
             self.sparsity,
             allocation,
+            update=update,
+            statistics="sequential" if update != "none" and split == "report" else "dense",
             pattern=self.pattern,
             unit=self.config.allocation.unit,
             refinement=refinement,

@@ -132,4 +132,6 @@ def _method(protocol: dict[str, Any]) -> str:
         f"seeds: calibration samples that both were measured with; {protocol['test']} ({text}); better or worse: p at "
         f"most {protocol['alpha']:g} after Holm's correction for {protocol['comparisons']} comparisons; intervals are "
         "not corrected"
+        + "; with updates, the statistics of a block are collected behind the pruned blocks before it"
+        * protocol.get("sequential_updates", False)
     )

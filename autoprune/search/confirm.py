@@ -15,6 +15,7 @@ from langgraph.runtime import Runtime
 from autoprune.errors import CandidateFailure, DownloadError, UsageError
 from autoprune.evaluation.confirmation import ALPHA, RESAMPLES
 from autoprune.evaluation.tuning import parameters_of
+from autoprune.leagues import WITH_UPDATE
 from autoprune.measuring.baselines import baselines
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.measurement import Measurement
@@ -145,7 +146,7 @@ def _tune_baselines(context: SearchContext, workbench: Workbench, condition: Con
         return
     placed, where = _placed(workbench, condition), _name(condition)
     for baseline in baselines(context.workbench):
-        if baseline.update != "none" or baseline.allocation not in placed.tuned_allocations:
+        if baseline.allocation not in placed.tuned_allocations:
             continue
         with suppress(CandidateFailure):  # which its measurement on the report split will report
             row = baseline.measured(placed, "search")
@@ -228,4 +229,5 @@ def _protocol(context: SearchContext, compared: list[Comparison]) -> dict[str, A
         "seqlen": windows.seqlen,
         "bos": windows.bos.text if windows.bos else None,
         "seeds": context.config.confirmation.seeds,
+        "sequential_updates": context.config.search.league == WITH_UPDATE,
     }

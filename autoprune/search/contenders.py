@@ -13,7 +13,7 @@ from autoprune.evaluation.confirmation import Losses
 from autoprune.evaluation.tuning import parameters_of
 from autoprune.leagues import LEAGUES, MASK_ONLY
 from autoprune.measuring.baselines import Baseline, baselines
-from autoprune.measuring.tuner import refined_name
+from autoprune.measuring.tuner import full_name
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Outcome
 from autoprune.runs.measurement import Measurement
@@ -121,7 +121,7 @@ def under_a_pattern(taking_part: list[Contender]) -> list[Contender]:
     scores = [
         replace(
             contender,
-            name=refined_name(score, refinement) + f"+{update}" * (update != "none"),
+            name=full_name(score, refinement, update),
             measure=partial(_measure_under_pattern, score, refinement, update),
         )
         for (score, refinement, update), contender in best.items()

@@ -49,7 +49,7 @@ def test_the_best_comes_with_its_densities_and_each_with_its_seconds_where_it_wa
 def test_the_best_of_each_league_is_marked():
     rows = [row("wanda+obs+sdsa", 30.0, league="update"), row("wanda+sdsa", 55.0), row("wanda+uniform", 60.4)]
     head, updated, best, other = baseline_table(rows, LAYERS, 14.7).splitlines()
-    assert "`+obs`: the weights that are kept are then updated as in SparseGPT." in head
+    assert "`+obs`: kept weights are updated by OBS, as in SparseGPT." in head
     assert "<- this is what you have to beat with an `update`." in updated
     assert "<- this is what you have to beat." in best
     assert "<-" not in other

@@ -148,3 +148,21 @@ def test_a_refined_allocation_is_tuned_from_where_it_was_tuned_without(new_workb
     assert parameters_of(report) == parameters_of(other) == parameters_of(row)
     assert report.perplexity != other.perplexity
     assert tunings == [("wanda", "dlp", 0.5)]
+
+
+def test_an_updated_baseline_is_tuned_with_its_update_and_keeps_the_setting_elsewhere(new_workbench, tunings):
+    workbench = new_workbench(**TUNE)
+    row = workbench.baseline("sparsegpt", "atp", "search", update="obs")
+    assert (row.name, row.league) == ("sparsegpt+obs+atp tuned", "update")
+    assert row.perplexity <= new_workbench("plain").baseline("sparsegpt", "atp", "search", update="obs").perplexity
+    report = workbench.calibrated(1).baseline("sparsegpt", "atp", "report", update="obs")
+    assert (report.tuning, report.league) == (row.tuning, "update")
+    assert tunings == [("wanda", "atp", 0.5)]  # where the search for its setting starts
+
+
+def test_an_expensive_update_has_the_setting_of_a_cheaper_one(new_workbench):
+    workbench = new_workbench(**TUNE)
+    admm = workbench.baseline("wanda", "atp", "search", update="admm-own")
+    alps = workbench.baseline("wanda", "atp", "search", update="alps-own")
+    assert alps.tuning == admm.tuning
+    assert alps.window_losses != admm.window_losses

@@ -45,7 +45,7 @@ def test_updates_are_measured_confirmed_and_held_against_updated_baselines(searc
     events = list(read_events(run.events_file))
     confirmed = next(event for event in events if event.kind == "confirmed")
     leagues = {row["name"]: row.get("league", "mask") for row in confirmed.data["rows"] if row["kind"] == "baseline"}
-    assert leagues == {"wanda+uniform": "mask", "wanda+obs+uniform": "update", "wanda+obs+sdsa": "update"}
+    assert leagues == {"wanda+uniform": "mask", "sparsegpt+obs+uniform": "update", "wanda+obs+uniform": "update"}
     [candidate] = [row for row in confirmed.data["rows"] if row["kind"] == "candidate"]
     assert candidate["league"] == "update"
     conclusion = next(event for event in events if event.kind == "run-ended").data["conclusion"]

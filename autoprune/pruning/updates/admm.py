@@ -71,4 +71,4 @@ def iterate(
     return primal + dual, mask
 
 
-SPEC = UpdateSpec(prepare, admm)
+SPEC = UpdateSpec("ADMM", prepare, admm)

@@ -50,4 +50,4 @@ def _zeros_of(weight: Tensor, pattern: tuple[int, int]) -> int:
     return weight.numel() // m * (m - n)
 
 
-SPEC = UpdateSpec(prepare, choose=admm_own, chooses_with="wanda")
+SPEC = UpdateSpec("ADMM with a gradual mask of its own", prepare, choose=admm_own, chooses_with="wanda")

@@ -122,4 +122,4 @@ def on_support(start: Tensor, weight: Tensor, mask: Tensor, prepared: Prepared) 
     return solution
 
 
-SPEC = UpdateSpec(prepare, alps)
+SPEC = UpdateSpec("ALPS", prepare, alps, tuned_as="admm")

@@ -67,4 +67,4 @@ class _Penalty:
         return next(factor for least, factor in GROWTH if share > least)
 
 
-SPEC = UpdateSpec(prepare, choose=alps_own, chooses_with="wanda")
+SPEC = UpdateSpec("ALPS with a mask of its own", prepare, choose=alps_own, chooses_with="wanda", tuned_as="admm-own")

@@ -104,4 +104,4 @@ class _Sweep:
         self.run(middle, end, grains, choose)
 
 
-SPEC = UpdateSpec(inverse_factor, obs, sparsegpt, chooses_with="sparsegpt")
+SPEC = UpdateSpec("OBS, as in SparseGPT", inverse_factor, obs, sparsegpt, chooses_with="sparsegpt")

@@ -41,10 +41,13 @@ class UpdateSpec:
     """One update. `apply`: under a given mask; None if the update always chooses its own.
 
     `choose`: with masks of its own, which replaces the score `chooses_with`: the published score that the update's
-    paper starts from.
+    paper starts from. `title`: the algorithm for a reader of prompts and notices. `tuned_as`: a cheaper update, with
+    which allocations are tuned in place of this one.
     """
 
+    title: str
     prepare: Prepare
     apply: Apply | None = None
     choose: Choose | None = None
     chooses_with: str = ""
+    tuned_as: str = ""

@@ -126,7 +126,7 @@ def run(tmp_path):
     return make
 
 
-NEW = {"advanced.parameter_trials", "agents.kit", "search.league"}
+NEW = {"advanced.parameter_trials", "agents.kit", "baselines.updates", "search.league"}
 """Settings that there were not under other names before."""
 
 

@@ -1,5 +1,6 @@
 """`autoprune prune`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,19 +21,21 @@ from autoprune.cli.options import (
     Sandbox,
     SandboxSeconds,
     Seqlen,
-    Statistics,
     Unit,
     Windows,
     experiment_config,
 )
 from autoprune.cli.parse import KINDS, REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, choice, listed, share
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
+from autoprune.leagues import WITH_UPDATE
 from autoprune.log import log_to
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
     from autoprune.evaluation.export import Produced
     from autoprune.evaluation.recipe import Recipe
+
+AUTO = "auto"
 
 
 @log_to(say)
@@ -75,7 +78,14 @@ def prune(
     seqlen: Seqlen = 512,
     windows: Windows = 24,
     bos: Bos = "auto",
-    statistics: Statistics = "dense",
+    statistics: Annotated[
+        str,
+        typer.Option(
+            help="Of the layer inputs: dense, or sequential (behind the pruned blocks); auto: sequential where kept "
+            "weights are updated.",
+            autocompletion=complete.of(AUTO, *KINDS),
+        ),
+    ] = AUTO,
     device: Device = "auto",
     offload: Offload = "auto",
     dtype: Annotated[
@@ -93,9 +103,12 @@ def prune(
     from autoprune.measuring.algorithms import open_algorithms
 
     config = experiment_config(context.params)
-    recipe = _recipe(sparsity, allocation, refinement, update, pattern, statistics, unit)
+    kind = choice(statistics, (AUTO, *KINDS))
+    recipe = _recipe(sparsity, allocation, refinement, update, pattern, unit)
     try:
         with open_algorithms([algorithm], config.sandbox) as (chosen,):
+            updated = recipe.league(chosen) == WITH_UPDATE
+            recipe = replace(recipe, statistics=kind if kind != AUTO else "sequential" if updated else "dense")
             made = produce(config, chosen, recipe, out, packed)
     except CandidateFailure as failure:
         raise AutoPruneError(f"the algorithm {algorithm} failed: {failure}") from None
@@ -111,7 +124,6 @@ def _recipe(
     refinement: str,
     update: str,
     pattern: str,
-    statistics: str,
     unit: str,
 ) -> "Recipe":
     """A pattern fixes the sparsity and is uniform. Raises UsageError for a contradicting option."""
@@ -124,8 +136,8 @@ def _recipe(
     if kept is not None and abs(target - default) > 1e-9:
         raise UsageError(f"the pattern {pattern} means a sparsity of {default:g}, not {target:g}")
     chosen = allocation or ("sdsa" if kept is None else "uniform")
-    kind, refined = choice(statistics, KINDS), choice(refinement, REFINEMENTS)
-    return Recipe(target, chosen, choice(update, UPDATES), pattern, kind, unit, refined)
+    refined = choice(refinement, REFINEMENTS)
+    return Recipe(target, chosen, choice(update, UPDATES), pattern, unit=unit, refinement=refined)
 
 
 def _facts(made: "Produced") -> dict[str, Any]:

@@ -70,6 +70,15 @@ def test_every_kind_of_recipe_keeps_the_budget(prune_here, tmp_path, words):
     assert f"{WEIGHTS // 2:,} of {WEIGHTS:,} (50.00%)" in done.stdout
 
 
+def test_statistics_are_sequential_by_default_where_kept_weights_are_updated(prune_here):
+    found = []
+    for place, update in enumerate(("none", "obs")):
+        done = prune_here("--out", f"pruned{place}", "--update", update, "--json")
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout)["recipe"]["statistics"])
+    assert found == ["dense", "sequential"]
+
+
 def test_a_packed_file_restores_the_directory(prune, autoprune, tmp_path):
     done = prune("--out", "pruned", "--sparsity", "0.7", "--packed", "model.packed", "--json")
     assert done.returncode == 0, done.stderr

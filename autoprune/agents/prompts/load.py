@@ -61,7 +61,8 @@ def league_parts(league: League) -> dict[str, str]:
     kept = {
         MASK_ONLY: "the weights that are kept stay as they are.",
         WITH_UPDATE: "the weights that are kept may be updated, to make up for those that are pruned. The final "
-        "confirmation compares an algorithm with baselines of its league (with or without update).",
+        "confirmation compares an algorithm with baselines of its league (with or without update); there, an algorithm "
+        "with an update has statistics that are collected behind the blocks already pruned, not those of the dense model.",
     }
     return {"edits": "\n".join(f"- {text}" for text in texts), "kept": kept[league]}
 

@@ -100,7 +100,7 @@ def _raced_out(race: Race, partial: Measurement) -> StoppedEarly:
     count = len(partial.window_losses)
     message = (
         f"raced out after {count} of {partial.windows} windows, partial perplexity {partial.perplexity:.2f}; "
-        f"on these {race.rival} has {perplexity(list(race.losses[:count])):.2f}"
+        f"on the same windows {race.rival}, the worst of the elite, has {perplexity(list(race.losses[:count])):.2f}"
     )
     estimate = perplexity([race.estimate(partial.window_losses)])
     return StoppedEarly("measure", "raced-out", message, partial, estimate)

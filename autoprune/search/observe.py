@@ -23,12 +23,14 @@ def observe(context: SearchContext) -> None:
 
 
 def _measure_speed(context: SearchContext) -> None:
-    """The time of a matrix product and of an elementwise step."""
+    """The time of typical operations of candidates."""
     with context.workbench.measurer.lock:
         speed = machine_speed(context.workbench.bench.layers, context.workbench.bench.target.device)
     text = (
         f"On this machine one product of every weight [out, in] with a matrix [in, in] takes {speed.product:.2g} "
-        f"seconds for all layers together, one elementwise multiply-add over all weights {speed.element:.2g} seconds."
+        f"seconds for all layers together, one elementwise multiply-add over all weights {speed.element:.2g} "
+        f"seconds, one torch.where or masked_fill {speed.selection:.2g} seconds, sorting every row {speed.sort:.2g} "
+        "seconds."
     )
     context.archive.add_thoughts([Node(SPEED, "observation", 0, text, vars(speed))], [])
 

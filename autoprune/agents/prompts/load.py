@@ -62,7 +62,7 @@ def league_parts(league: League) -> dict[str, str]:
         MASK_ONLY: "the weights that are kept stay as they are.",
         WITH_UPDATE: "the weights that are kept may be updated, to make up for those that are pruned. The final "
         "confirmation compares an algorithm with baselines of its league (with or without update); there, an algorithm "
-        "with an update has statistics that are collected behind the blocks already pruned, not those of the dense model.",
+        "with an update has statistics that are collected behind the blocks already pruned, not the dense model's.",
     }
     return {"edits": "\n".join(f"- {text}" for text in texts), "kept": kept[league]}
 

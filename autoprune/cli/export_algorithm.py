@@ -11,7 +11,6 @@ from autoprune.cli.common import console, print_json
 from autoprune.cli.contacts import announce
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
-from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
 
 SUFFIX = ".py"
@@ -38,18 +37,15 @@ def export_algorithm(
     from autoprune.report.origin import Origin
     from autoprune.runs.archive import Archive
     from autoprune.runs.facts import reading_facts
-    from autoprune.runs.lookup import find_candidate
+    from autoprune.runs.lookup import find_candidate, run_and_candidate
 
-    name, colon, target = candidate.rpartition(":")
-    if not (name and colon and target):
-        raise UsageError(f"{candidate!r} is not of the form RUN:CANDIDATE (for example runs/mine:best)")
     if out.suffix != SUFFIX:
         raise UsageError(f"{out} must end in {SUFFIX}, which is how other commands tell a file from a name")
     notes = out.with_suffix(NOTES)
     for path in (out, notes):
         if path.exists() and not force:
             raise UsageError(f"{path} exists already; name another file, or write over it with --force")
-    run = RunDirectory.open(Path(name))
+    run, target = run_and_candidate(candidate)
     announce(run, run.settings()[0])
     with reading_facts(run), closing(Archive.of(run)) as archive:
         named = find_candidate(archive, target)

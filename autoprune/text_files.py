@@ -38,9 +38,10 @@ def read_regular_file(path: Path, what: str, most: int) -> str:
     except OSError as error:
         why = "it is a symbolic link" if path.is_symlink() else error.strerror
         raise UsageError(f"cannot read {what} {path}: {why}") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UsageError(f"cannot read {what} {path}: it is not a regular file")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise UsageError(f"cannot read {what} {path}: it is not a regular file")
         data = file.read(most + 1)
     if len(data) > most:
         raise UsageError(f"{what} {path} has more than {most:,} bytes")

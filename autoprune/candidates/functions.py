@@ -205,11 +205,11 @@ def pure_function(source: str, name: str, reserved: frozenset[str] = RESERVED) -
         raise NotPure("imports must come first")
     if named := reserved & bound.keys():
         raise NotPure(f"{min(named)} has a meaning of its own in a candidate")
+    for function in table.get_children():
+        _check_scopes(function, function.get_name(), bound)
     for symbol in table.get_symbols():
         if symbol.is_global() and symbol.get_name() not in {*bound, *BUILTINS}:
             raise NotPure(f"{symbol.get_name()} comes from nowhere")
-    for function in table.get_children():
-        _check_scopes(function, function.get_name(), bound)
     for inner in ast.walk(tree):
         _check_node(inner, bound)
     main = bound.get(name)

@@ -36,6 +36,7 @@ MOST_FUNCTIONS = 100
 MOST_LINES = 10
 """Of a docstring."""
 LONGEST_NAME = 40
+NO_NAME = "is no name of ASCII letters, digits and _, which begins with a letter"
 LONGEST_LINE = 300
 """Characters of a line in a prompt."""
 
@@ -115,7 +116,9 @@ def published_names() -> list[str]:
 
 
 def free_name(name: str) -> None:
-    """Raises UsageError for a name that a function of the kit has."""
+    """Raises UsageError for a name that a function of the kit has, or none can have."""
+    if not _is_name(name):
+        raise UsageError(f"{name[:LONGEST_NAME]!r} {NO_NAME}")
     if name in published_names():
         raise UsageError(f"kit.{name} is a published function; choose another name by --name")
     if name in names():
@@ -168,8 +171,8 @@ def read_function(folder: Path, name: str, own: bool) -> FoundFunction:
 
 def check_function(source: str, name: str) -> None:
     """Raises NotPure for a source that does not define a pure function NAME, with a docstring of at most ten lines."""
-    if not (name.isascii() and name.isidentifier() and not name.startswith("_") and len(name) <= LONGEST_NAME):
-        raise NotPure(f"{name[:LONGEST_NAME]!r} is no name of ASCII letters, digits and _")
+    if not _is_name(name):
+        raise NotPure(f"{name[:LONGEST_NAME]!r} {NO_NAME}")
     if (size := len(source.encode(errors="surrogatepass"))) > MOST_BYTES:
         raise NotPure(f"it has {size:,} bytes (at most {MOST_BYTES:,})")
     function = pure_function(source, name)
@@ -205,17 +208,28 @@ def notes_of(lineage: Lineage, text: str) -> str:
 def found_in(source: str, functions: Mapping[str, FoundFunction]) -> list[str]:
     """The names of functions that a source holds a copy of, whatever it calls them."""
     try:
-        held = {_body(node) for node in parse(source).body if isinstance(node, ast.FunctionDef)}
+        held = _bodies(source).values()
     except NotPython:
         return []
-    return [name for name, each in functions.items() if _body(bindings(parse(each.source))[name]) in held]
+    return [name for name, each in functions.items() if _bodies(each.source)[name] in held]
 
 
-def _body(node: ast.AST) -> str:
-    """A function without its name and docstring."""
-    assert isinstance(node, ast.FunctionDef)
-    body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
-    return "".join(map(ast.dump, (node.args, *body)))
+def _bodies(source: str) -> dict[str, str]:
+    """The functions of a source without docstrings and without names of its top level, which inlining changes."""
+    tree = parse(source)
+    bound = bindings(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in bound:
+            node.id = ""
+    functions = {name: node for name, node in bound.items() if isinstance(node, ast.FunctionDef)}
+    return {
+        name: "".join(map(ast.dump, (node.args, *node.body[ast.get_docstring(node, clean=False) is not None :])))
+        for name, node in functions.items()
+    }
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isidentifier() and not text.startswith("_") and len(text) <= LONGEST_NAME
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """`autoprune export-algorithm`."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +28,15 @@ def export_algorithm(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The Python file to write, NAME.py; notes go to NAME.md.")],
+    self_contained: Annotated[
+        bool, typer.Option("--self-contained", help="Inline what it uses of autoprune.kit: the file needs torch alone.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a candidate as a file for `prune --algorithm` and `compare --algorithms`, with notes beside it."""
     from autoprune.candidates.contract import MAX_SOURCE_BYTES
+    from autoprune.candidates.self_contained import self_contained as without_kit
     from autoprune.report.algorithm_file import algorithm_file
     from autoprune.report.algorithm_notes import algorithm_notes
     from autoprune.report.origin import Origin
@@ -50,6 +55,8 @@ def export_algorithm(
     with reading_facts(run), closing(Archive.of(run)) as archive:
         named = find_candidate(archive, target)
         origin = Origin.of(run, archive, list(read_events(run.events_file)), named)
+        if self_contained:
+            origin = replace(origin, source=without_kit(origin.source))
         texts = {out: algorithm_file(origin, notes.name, MAX_SOURCE_BYTES), notes: algorithm_notes(origin, out.name)}
     for path, text in texts.items():
         try:

@@ -79,7 +79,12 @@ def _bundle(path: Path) -> Path:
         "hessian_diag": hessian.diagonal().clone(),
     }
     dense = path.with_name("dense")
-    write_bundle(dense, layers, weights.__getitem__, dict.fromkeys(_LAYERS, statistics))
+    write_bundle(
+        dense,
+        layers,
+        weights.__getitem__,
+        {name: {key: value.clone() for key, value in statistics.items()} for name in _LAYERS},
+    )
     expensive = {"hessian": hessian, "gradient": torch.rand(SIZE, SIZE), "output_sensitivity": torch.rand(SIZE)}
     widen_bundle(
         dense, path, {name: [{layer: value.clone() for layer in _LAYERS}] for name, value in expensive.items()}

@@ -12,7 +12,7 @@ from autoprune.sandbox import local
 from autoprune.search.session import open_context, work
 from tests.agents.test_strong_proposer import Model
 from tests.llm.faulty_server import ChatServer
-from tests.small_search import SMALL, zygotes  # noqa: F401
+from tests.small_search import SMALL
 
 CODE = '''```python
 import torch

@@ -5,13 +5,14 @@ knows nothing of found functions. All of it is text; nothing is run.
 """
 
 import ast
+import builtins
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoprune.candidates.contract import KIT
 from autoprune.candidates.functions import Edit, Text, bindings, renamed
 from autoprune.candidates.library import FoundFunction
-from autoprune.candidates.uses import FOUND, uses_of
+from autoprune.candidates.uses import FOUND, Uses, uses_of
 from autoprune.syntax import NotPython, parse
 
 INLINED = "# kit.found.{name}, inlined by autoprune"
@@ -32,14 +33,21 @@ def inlined(source: str, library: Mapping[str, FoundFunction]) -> str:
     Unchanged if it uses none, or one that does not exist, which the source screen then reports.
     """
     try:
-        uses = uses_of(parse(source), FOUND)
+        tree = parse(source)
     except NotPython:
         return source
-    known = library.keys() >= set(uses.names) and len(set(uses.imported.values())) == len(uses.imported)
-    if not uses.names or not known:
+    uses = uses_of(tree, FOUND)
+    if not uses.names or not library.keys() >= set(uses.names) or not takes_blocks(tree, uses):
         return source
     blocks = [Block(library[name].source, (name,), INLINED.format(name=name)) for name in uses.names]
     return without_unused(with_blocks(source, blocks, FOUND))
+
+
+def takes_blocks(tree: ast.Module, uses: Uses) -> bool:
+    """Whether definitions mean the same in a source: no name of a builtin is bound there, and no member twice."""
+    names = bindings(tree).keys()
+    hidden = {"*", *vars(builtins)} & names
+    return not hidden and len(set(uses.imported.values())) == len(uses.imported)
 
 
 def with_blocks(source: str, blocks: Iterable[Block], module: str) -> str:

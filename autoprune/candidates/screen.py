@@ -185,8 +185,11 @@ def _not_found(tree: ast.Module) -> Iterator[Finding]:
     named = [(node.lineno, name) for node, name in uses.expressions]
     named += [(node.lineno, ", ".join(uses.imported.values())) for node, _ in uses.statements if not named]
     for line, name in named:
-        where = "here (`autoprune kit list` shows all; a search offers them with agents.kit=all)"
-        yield Finding("error", line, f"there is no found function {name or 'named'} {where}", "forbidden")
+        where = "(`autoprune kit list` shows all; a search offers them with agents.kit=all)"
+        hint = "call it as kit.found.NAME(...), in a source that gives no name of a builtin to something else"
+        subject = f"there is no found function {name}" if name else "no found function is used"
+        message = f"{subject} {where}, or it cannot be inlined: {hint}"
+        yield Finding("error", line, message, "forbidden")
 
 
 def _habits(tree: ast.Module) -> Iterator[Finding]:

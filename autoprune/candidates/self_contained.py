@@ -13,7 +13,7 @@ from pathlib import Path
 
 from autoprune.candidates.contract import ALLOWED_IMPORTS, KIT
 from autoprune.candidates.functions import bindings
-from autoprune.candidates.inlining import Block, with_blocks, without_unused
+from autoprune.candidates.inlining import Block, takes_blocks, with_blocks, without_unused
 from autoprune.candidates.uses import uses_of
 from autoprune.errors import AutoPruneError
 from autoprune.syntax import NotPython, imported_modules, parse
@@ -42,12 +42,12 @@ def self_contained(source: str) -> str:
     Unchanged if it uses none. Raises AutoPruneError for a source that uses the kit otherwise than by its functions.
     """
     try:
-        uses = uses_of(parse(source), KIT)
+        tree = parse(source)
     except NotPython as problem:
         raise AutoPruneError(f"the candidate's source cannot be used as Python: {problem}") from None
-    published = bindings(_module(KIT))
+    uses, published = uses_of(tree, KIT), bindings(_module(KIT))
     names = [name for name in uses.names if isinstance(published.get(name), ast.FunctionDef)]
-    if names == uses.names and len(set(uses.imported.values())) == len(uses.imported):
+    if names == uses.names and takes_blocks(tree, uses):
         blocks = [Block(Bundle().of(names), tuple(names), TITLE)] if names else []
         source = without_unused(with_blocks(source, blocks, KIT))
     if "autoprune" in imported_modules(source):

@@ -136,6 +136,8 @@ def test_a_name_within_a_formatted_string_is_replaced():
     [
         "import torch\n\n\ndef score(layer):\n    return layer.weight.found.descend\n",
         "def score(layer:\n",
+        "from autoprune import kit\n\nsum = 1\n\n\ndef score(layer):\n    return kit.found.shift(layer)\n",
+        "from torch import *\nfrom autoprune import kit\n\n\ndef score(layer):\n    return kit.found.shift(layer)\n",
         "from autoprune import kit\n\n\ndef score(layer):\n    return kit.found.unknown(kit.found.descend(layer))\n",
         "from autoprune.kit import found\n\n\ndef score(layer):\n    return getattr(found, 'descend')(layer.weight)\n",
         "from autoprune.kit.found import *\n\n\ndef score(layer):\n    return descend(layer.weight)\n",

@@ -110,9 +110,7 @@ def add(
         own_name = name or each
         free_name(own_name)
         try:
-            source = distil(
-                origin.source, each, own_name, origin.sentence or str(origin.proposal.thought.get("idea", ""))
-            )
+            source = distil(origin.source, each, own_name, str(origin.proposal.thought.get("idea") or origin.sentence))
         except NotPure as problem:
             raise UsageError(f"{each} of {candidate} cannot be distilled: {problem}") from None
         lineage = _lineage_of(origin, each)

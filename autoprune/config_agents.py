@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from autoprune.config_sections import Positive, Settings
-from autoprune.config_values import Address, Operator, Operators, Profile, Provider
+from autoprune.config_values import Address, Kit, Operator, Operators, Profile, Provider
 
 
 class RoleSettings(Settings):
@@ -90,6 +90,12 @@ def _switch(value: Any) -> Any:
     return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
+def _kit(value: Any) -> Any:
+    """Convert the former values on and off, also as the booleans that YAML reads."""
+    value = _switch(value)
+    return "published" if value == "on" else value
+
+
 class AgentSettings(Settings):
     """The proposer, the critic and the analyst."""
 
@@ -105,8 +111,10 @@ class AgentSettings(Settings):
     tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
     )
-    kit: Annotated[Literal["on", "off"], BeforeValidator(_switch)] = Field(
-        "on", description="whether candidates may import autoprune.kit, the functions of published algorithms"
+    kit: Annotated[Kit, BeforeValidator(_kit)] = Field(
+        "published",
+        description="what candidates may import as autoprune.kit: the functions of published algorithms; all: found "
+        "functions, too (`autoprune kit list`); off: nothing",
     )
     gcot: Literal["full", "flat", "none", "no-credit"] = Field(
         "full",

@@ -1,6 +1,8 @@
 """Reading the user's text files: UTF-8, with or without a byte order mark, LF or CR LF."""
 
 import codecs
+import os
+import stat
 from pathlib import Path
 
 from autoprune.errors import UsageError
@@ -23,6 +25,26 @@ def read_text_file(path: Path, what: str, hint: str = "", most: int = -1) -> str
         raise UsageError(f"cannot read {what} {path}: {error.strerror}{hint}") from None
     except ValueError as error:  # a NUL in the path
         raise UsageError(f"cannot read {what} {str(path)!r}: {error}{hint}") from None
+    return decode_text(data, f"{what} {path}")
+
+
+def read_regular_file(path: Path, what: str, most: int) -> str:
+    """The text of a file that may come from someone else: a regular one, no link, of at most `most` bytes.
+
+    Raises UsageError, as `read_text_file`.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        why = "it is a symbolic link" if path.is_symlink() else error.strerror
+        raise UsageError(f"cannot read {what} {path}: {why}") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UsageError(f"cannot read {what} {path}: it is not a regular file")
+    with os.fdopen(handle, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise UsageError(f"{what} {path} has more than {most:,} bytes")
     return decode_text(data, f"{what} {path}")
 
 

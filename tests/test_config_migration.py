@@ -209,6 +209,16 @@ def test_a_former_key_with_the_value_of_its_constant_changes_nothing(word):
     assert load_config(None, [word]) == Config()
 
 
+@pytest.mark.parametrize(("former", "today"), [("on", "published"), ("off", "off"), ("all", "all")])
+def test_the_former_values_of_agents_kit_are_read_as_those_of_today(tmp_path, run, former, today):
+    file = tmp_path / "old.yaml"
+    file.write_text(f"agents: {{kit: {former}}}")  # as YAML reads on and off: booleans
+    settings = [load_config(file), load_config(None, [f"agents.kit={former}"])]
+    settings.append(load_config(None, [], defaults({"agents.kit": former})))
+    settings.append(run({"agents": {"kit": former}}).settings()[0])
+    assert [config.agents.kit for config in settings] == [today] * 4
+
+
 OTHER = [
     ("search", "elite", 5, "search.elite=5 is no setting any more; it is always 2"),
     ("llm", "port", 8080, "llm.port=8080 is no setting any more; it is always 0"),

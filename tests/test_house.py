@@ -15,7 +15,7 @@ WITHOUT_TORCH = ("agents", "search")
 
 def modules() -> Iterator[Path]:
     """Sources that are code: discoveries, and the parts that the symbolic engine writes candidates of, are data."""
-    data = ("discovered", "parts")
+    data = ("discovered", "found", "parts")
     return (
         path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name not in data or path.name == "__init__.py"
     )

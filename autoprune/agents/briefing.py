@@ -6,8 +6,8 @@ and finds the answers in its journal.
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,6 +18,7 @@ from autoprune.agents.population import ELITE, Algorithm, is_seed
 from autoprune.agents.prompts.load import kit_section, league_parts, render
 from autoprune.agents.proposer import Request
 from autoprune.candidates.contract import imports_in_words
+from autoprune.candidates.library import FoundFunction
 from autoprune.config_sections import SandboxSettings
 from autoprune.evaluation.bos import shown
 from autoprune.evaluation.density_effects import STEP, DensityEffect
@@ -45,16 +46,18 @@ class Briefing:
 
     workbench: Workbench
     archive: Archive
+    found: Mapping[str, FoundFunction] = field(default_factory=dict)
+    """The found functions that candidates may use."""
 
     def contract(self) -> str:
         """The candidate's contract, the target and the limits, in full."""
         return render("strong/contract", **self._facts())
 
     def _facts(self) -> dict[str, str]:
-        kit = self.workbench.config.agents.kit == "on"
+        kit = self.workbench.config.agents.kit != "off"
         return {
             "imports": imports_in_words(kit),
-            "kit": f"\n{kit_section()}\n" if kit else "",
+            "kit": f"\n{kit_section(self.found)}\n" if kit else "",
             "target": self._target(),
             "judged": self._judged(),
             "allocation": self._allocation(),

@@ -61,7 +61,8 @@ __all__ = [
 ALLOWED_IMPORTS = ("torch", "math")
 """Modules that a candidate may import with all that is in them."""
 KIT = "autoprune.kit"
-"""The one module of this package that a candidate may import, unless `agents.kit` is off."""
+"""The one module of this package that a candidate may import, unless `agents.kit` is off. What it uses of
+found functions, `kit.found.NAME`, is inlined before (`inlining.py`)."""
 DEFAULT_GROUP = "row"
 MAX_SOURCE_BYTES = 64 * 1024
 EDITS = {"refine": ("layer", "mask"), "update": ("layer", "mask")}

@@ -20,6 +20,7 @@ from autoprune.candidates.contract import (
     is_edit,
 )
 from autoprune.candidates.parameters import UnusableParameters, ranges
+from autoprune.candidates.uses import FOUND, uses_of
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
@@ -64,7 +65,7 @@ class Rules:
     @classmethod
     def of(cls, config: Config) -> "Rules":
         """The rules of a search."""
-        return cls(config.agents.kit == "on", config.search.league)
+        return cls(config.agents.kit != "off", config.search.league)
 
 
 UNRESTRICTED = Rules()
@@ -79,7 +80,8 @@ def screen(source: str, rules: Rules = UNRESTRICTED) -> list[Finding]:
         tree = parse(source)
     except NotPython as error:
         return [Finding("error", error.line, _short(str(error)))]
-    findings = [*_entry_points(tree), *_parameters(source), *_imports(tree, rules.kit), *_habits(tree)]
+    findings = [*_entry_points(tree), *_parameters(source), *_imports(tree, rules.kit)]
+    findings += [*_not_found(tree), *_habits(tree)]
     findings += _outside_league(tree, rules.league)
     unique = {replace(finding, message=_short(finding.message)) for finding in findings}
     return sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message))
@@ -175,6 +177,19 @@ def _imports(tree: ast.Module, kit: bool) -> Iterator[Finding]:
         if not import_allowed(module, names, kit):
             message = f"import of {module!r} is not allowed; a candidate may import {imports_in_words(kit)}"
             yield Finding("error", line, message, "forbidden")
+
+
+def _not_found(tree: ast.Module) -> Iterator[Finding]:
+    """Found functions that were not inlined (`inlining.inlined`), which a candidate cannot import."""
+    uses = uses_of(tree, FOUND)
+    named = [(node.lineno, name) for node, name in uses.expressions]
+    named += [(node.lineno, ", ".join(uses.imported.values())) for node, _ in uses.statements if not named]
+    for line, name in named:
+        where = "(`autoprune kit list` shows all; a search offers them with agents.kit=all)"
+        hint = "call it as kit.found.NAME(...), in a source that gives no name of a builtin to something else"
+        subject = f"there is no found function {name}" if name else "no found function is used"
+        message = f"{subject} {where}, or it cannot be inlined: {hint}"
+        yield Finding("error", line, message, "forbidden")
 
 
 def _habits(tree: ast.Module) -> Iterator[Finding]:

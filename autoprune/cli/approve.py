@@ -98,17 +98,19 @@ def _answer(
         slots = ", ".join(request.slot for request in pending)
         problem = f"several candidates wait ({slots}): say which" if pending else "no candidate waits for approval"
         raise UsageError(problem)
-    text = _candidate_in(source) if source is not None else ""
+    text = _candidate_in(source, run) if source is not None else ""
     replacement = run.save_source(text) if source is not None else None
     if replacement == pending[0].candidate:
         raise UsageError(f"{source} is the very code that waits; approve it, or change it")
     return decide(archive, pending[0], answer, comment, replacement, full_hash(text) if text else "")
 
 
-def _candidate_in(file: Path) -> str:
+def _candidate_in(file: Path, run: RunDirectory) -> str:
+    from autoprune.candidates.inlining import inlined
     from autoprune.candidates.screen import screen
+    from autoprune.search.found import found_functions
 
-    source = read_text_file(file, "the candidate")
+    source = inlined(read_text_file(file, "the candidate"), found_functions(run, run.settings()[0]))
     for finding in screen(source):
         if finding.severity == "error":
             raise UsageError(f"{file}, line {finding.line}: {finding.message}")

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from autoprune.evaluation.recipe import Recipe
 
 REPEATABLE = "repeatable"
-LEFT = ("algorithm", "allocation", "refinement", "update", "pattern", "league")
-OPTIONAL = ("refinement", "update", "pattern", "league", "+-", REPEATABLE)
+LEFT = ("algorithm", "found", "allocation", "refinement", "update", "pattern", "league")
+OPTIONAL = ("found", "refinement", "update", "pattern", "league", "+-", REPEATABLE)
 TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; +-: standard deviation over seeds"
 
 
@@ -171,8 +171,7 @@ def _table(rows: Sequence["Row"]) -> Table:
     groups = spread(rows)
     lines = [_cells(group) for group in groups]
     varied = {name for name in lines[0] if len({line[name] for line in lines[1:]}) > 1}
-    if any(line[REPEATABLE] for line in lines):
-        varied.add(REPEATABLE)
+    varied |= {name for name in (REPEATABLE, "found") if any(line[name] for line in lines)}
     shown = [name for name in lines[0] if name in varied or name not in OPTIONAL]
     table = Table(box=None, padding=(0, 2, 0, 0), caption=TIMES, caption_justify="left")
     for name in shown:
@@ -186,6 +185,7 @@ def _cells(group: "Spread") -> dict[str, str]:
     row = group.row
     return {
         "algorithm": row.algorithm,
+        "found": row.found,
         "allocation": row.allocation,
         "refinement": row.refinement,
         "update": row.update,

@@ -52,6 +52,13 @@ def algorithm_list(incomplete: str) -> Iterable[str]:
     return [f"{before}{comma}{word}" for word in algorithms(last)]
 
 
+def found_functions(incomplete: str) -> list[str]:
+    """Names of found functions."""
+    from autoprune.candidates.library import names
+
+    return names()
+
+
 def runs(incomplete: str) -> list[str]:
     """Names of the runs; after a slash, paths of those in that folder."""
     folder, slash, _ = incomplete.rpartition("/")

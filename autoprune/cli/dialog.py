@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import click
 from rich.console import Console, RenderableType
 
+from autoprune.candidates.inlining import inlined
 from autoprune.candidates.screen import Finding, screen
 from autoprune.cli.common import person
 from autoprune.errors import UsageError
@@ -21,6 +22,7 @@ from autoprune.report.text import plain
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory, full_hash
+from autoprune.search.found import found_functions
 from autoprune.text_files import decode_text, with_line_feeds
 
 POLL = 0.2
@@ -116,6 +118,7 @@ class Dialog:
         if with_line_feeds(edited) == with_line_feeds(source):
             self.screen.print(plain("nothing was changed"))
             return source
+        edited = inlined(edited, found_functions(self.run, self.run.settings()[0]))
         findings = screen(edited)
         self.screen.print(changes_view(proposed, edited, findings_of(findings)))
         if any(finding.severity == "error" for finding in findings):

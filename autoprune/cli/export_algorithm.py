@@ -1,6 +1,7 @@
 """`autoprune export-algorithm`."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,6 @@ from autoprune.cli.common import console, print_json
 from autoprune.cli.contacts import announce
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
-from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
 
 SUFFIX = ".py"
@@ -28,32 +28,35 @@ def export_algorithm(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The Python file to write, NAME.py; notes go to NAME.md.")],
+    self_contained: Annotated[
+        bool, typer.Option("--self-contained", help="Inline what it uses of autoprune.kit: the file needs torch alone.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a candidate as a file for `prune --algorithm` and `compare --algorithms`, with notes beside it."""
     from autoprune.candidates.contract import MAX_SOURCE_BYTES
+    from autoprune.candidates.self_contained import self_contained as without_kit
     from autoprune.report.algorithm_file import algorithm_file
     from autoprune.report.algorithm_notes import algorithm_notes
     from autoprune.report.origin import Origin
     from autoprune.runs.archive import Archive
     from autoprune.runs.facts import reading_facts
-    from autoprune.runs.lookup import find_candidate
+    from autoprune.runs.lookup import find_candidate, run_and_candidate
 
-    name, colon, target = candidate.rpartition(":")
-    if not (name and colon and target):
-        raise UsageError(f"{candidate!r} is not of the form RUN:CANDIDATE (for example runs/mine:best)")
     if out.suffix != SUFFIX:
         raise UsageError(f"{out} must end in {SUFFIX}, which is how other commands tell a file from a name")
     notes = out.with_suffix(NOTES)
     for path in (out, notes):
         if path.exists() and not force:
             raise UsageError(f"{path} exists already; name another file, or write over it with --force")
-    run = RunDirectory.open(Path(name))
+    run, target = run_and_candidate(candidate)
     announce(run, run.settings()[0])
     with reading_facts(run), closing(Archive.of(run)) as archive:
         named = find_candidate(archive, target)
         origin = Origin.of(run, archive, list(read_events(run.events_file)), named)
+        if self_contained:
+            origin = replace(origin, source=without_kit(origin.source))
         texts = {out: algorithm_file(origin, notes.name, MAX_SOURCE_BYTES), notes: algorithm_notes(origin, out.name)}
     for path, text in texts.items():
         try:

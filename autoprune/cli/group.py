@@ -16,6 +16,7 @@ COMMANDS = {
     "trace": ("trace", "Show the reasoning, code and measurements of candidates."),
     "report": ("report", "Write a run as one HTML file."),
     "export-algorithm": ("export_algorithm", "Write a candidate as a Python file, with notes beside it."),
+    "kit": ("kit", "List the functions that runs found, and add others."),
     "prune": ("prune", "Prune a model, measure it, and write it."),
     "compare": ("compare", "Measure pruning algorithms side by side."),
     "evaluate": ("evaluate", "Measure a model: perplexity, zeros, zero-shot tasks."),

@@ -63,7 +63,7 @@ class Scoring(Protocol):
 
 class Algorithm(Protocol):
     """An algorithm that scores weights. `needs`: the on-demand statistics that it reads; `edits_defined`: which
-    of `refine` and `update` it defines."""
+    of `refine` and `update` it defines; `found`: the found functions that it holds."""
 
     @property
     def name(self) -> str: ...
@@ -74,6 +74,9 @@ class Algorithm(Protocol):
     @property
     def edits_defined(self) -> frozenset[str]: ...
 
+    @property
+    def found(self) -> tuple[str, ...]: ...
+
     def open(self, readable: Readable) -> AbstractContextManager[Scoring]: ...
 
 
@@ -83,6 +86,7 @@ class Published:
 
     score: Score
     edits_defined = NO_EDITS
+    found = ()
 
     @staticmethod
     def named(name: str) -> "Published":

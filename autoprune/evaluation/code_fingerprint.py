@@ -13,7 +13,7 @@ ROOMS = ("candidates", "evaluation", "executors", "models", "pruning", "sandbox"
 """Folders of the package whose code decides the result of a measurement."""
 KIT = "kit.py"
 """The module beside them that candidates import."""
-DISCOVERIES = "candidates/discovered"
+DISCOVERIES = ("candidates/discovered/", "candidates/found/")
 
 _STRING = r"""(?:'{3}(?:[^\\]|\\.)*?'{3}|"{3}(?:[^\\]|\\.)*?"{3}|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _LINE_END = r"(?:[ \t]*(?:#[^\n]*)?\n)+"
@@ -32,7 +32,7 @@ def code_fingerprint(package: Path = PACKAGE) -> str:
     paths = [path for room in ROOMS for path in (package / room).rglob("*.py")]
     for path in sorted([*paths, *package.glob(KIT)]):
         name = path.relative_to(package).as_posix()
-        if not name.startswith(f"{DISCOVERIES}/"):
+        if not name.startswith(DISCOVERIES):
             digest.update(f"{name}\0{without_comments(path.read_text(encoding='utf-8'))}\0".encode())
     return digest.hexdigest()
 

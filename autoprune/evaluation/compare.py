@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 class Row:
     """One experiment in the format of `autoprune compare --json`. Seconds are wall clock. `perplexity` is None if it is
     not finite or the experiment failed. `repeats`: whether a candidate's scores are repeatable, None if not checked.
-    `bos`: the token before each window. `league`: mask, or update if kept weights are updated."""
+    `bos`: the token before each window. `league`: mask, or update if kept weights are updated.
+    `found`: the found functions that a candidate holds, by commas."""
 
     algorithm: str
     allocation: str
@@ -47,6 +48,7 @@ class Row:
     bos: str | None = None
     refinement: str = "none"
     league: League = MASK_ONLY
+    found: str = ""
 
     @property
     def failed(self) -> bool:
@@ -118,10 +120,10 @@ def compare(
                 row = run(bench, algorithm, recipe, split, seed)
                 if row.repeats is False:
                     logger.warning(f"{_named(algorithm, recipe)}: {NOT_REPEATABLE}; its perplexity may not come back")
-                yield row
             except (AutoPruneError, CandidateFailure) as error:
                 logger.warning(f"{_named(algorithm, recipe)}: {error}")
-                yield _row(algorithm.name, recipe, unmeasured(bench, "", split, 0, recipe.league(algorithm)), seed)
+                row = _row(algorithm.name, recipe, unmeasured(bench, "", split, 0, recipe.league(algorithm)), seed)
+            yield replace(row, found=", ".join(algorithm.found))
 
 
 def _named(algorithm: Algorithm, recipe: Recipe) -> str:

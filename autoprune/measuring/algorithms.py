@@ -10,6 +10,8 @@ from pathlib import Path
 
 from autoprune.candidates.contract import MAX_SOURCE_BYTES
 from autoprune.candidates.discovered import discovered, discovered_source
+from autoprune.candidates.inlining import inlined
+from autoprune.candidates.library import found_in, library
 from autoprune.config_sections import SandboxSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm, Published
@@ -18,6 +20,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.lookup import find_candidate
 from autoprune.sandbox.algorithm import Candidate
+from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose_sandbox import make_sandbox
 from autoprune.text_files import read_text_file
 
@@ -31,7 +34,8 @@ def open_algorithms(names: Sequence[str], settings: SandboxSettings) -> Iterator
 
     A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix for another comparison group than the paper's), one
     of `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content
-    hash, or best). Raises UsageError for an unknown name before anything is started.
+    hash, or best). Found functions that a candidate uses are inlined. Raises UsageError for an unknown name before
+    anything is started.
     """
     sources = {name: _source(name) for name in names}
     if all(source is None for source in sources.values()):
@@ -40,11 +44,17 @@ def open_algorithms(names: Sequence[str], settings: SandboxSettings) -> Iterator
     sandbox = make_sandbox(settings)
     try:
         yield [
-            Published.named(name) if source is None else Candidate(_short(name), source, sandbox)
+            Published.named(name) if source is None else _candidate(name, source, sandbox)
             for name, source in sources.items()
         ]
     finally:
         sandbox.close()
+
+
+def _candidate(name: str, source: str, sandbox: Sandbox) -> Candidate:
+    functions = library()
+    source = inlined(source, functions)
+    return Candidate(_short(name), source, sandbox, tuple(found_in(source, functions)))
 
 
 def _source(name: str) -> str | None:

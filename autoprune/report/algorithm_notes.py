@@ -19,6 +19,7 @@ SAID = 2000
 ANCESTORS = 12
 LEFT_OUT = ("expression", "allocation", REASONING)
 """Parts of a thought that the source contains, and the reasoning, which can be very long."""
+LONGEST_OF_FUNCTION = 8000
 LONGEST = 200_000
 """Maximum characters of the notes."""
 
@@ -26,6 +27,15 @@ LONGEST = 200_000
 def algorithm_notes(origin: Origin, name: str) -> str:
     """The text of the notes. `name`: of the Python file, for example commands."""
     return visible("\n\n".join(_blocks(origin, name)), LONGEST) + "\n"
+
+
+def function_notes(origin: Origin, name: str) -> str:
+    """The notes of a function that was distilled from a candidate, without its lineage in short."""
+    blocks = [f"# {escaped(name, SAID)}", escaped(origin.made_by, SAID)]
+    if thought := dict(_thought(origin)):
+        blocks += ["## Thought", _items(thought)]
+    blocks += ["## Search", _items(_settings(origin))]
+    return visible("\n\n".join(blocks), LONGEST_OF_FUNCTION)
 
 
 def _blocks(origin: Origin, name: str) -> Iterator[str]:

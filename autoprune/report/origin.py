@@ -8,6 +8,7 @@ from typing import Any
 from autoprune.config import Config
 from autoprune.report.mathematics import formula_of
 from autoprune.report.picture import Picture
+from autoprune.report.text import one_line
 from autoprune.runs.archive import Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event
@@ -30,6 +31,10 @@ class Origin:
     proposals: dict[str, Proposal]
     outcomes: dict[str, Outcome]
     picture: Picture
+    date: str
+    """When the candidate was proposed: 2026-11-28."""
+    proposed_by: str
+    """The chat models that answered for it, or its engine."""
 
     @classmethod
     def of(cls, run: RunDirectory, archive: Archive, events: Sequence[Event], entry: Found) -> "Origin":
@@ -44,6 +49,8 @@ class Origin:
             proposals={proposal.slot: proposal for proposal in archive.proposals()},
             outcomes={outcome.slot: outcome for outcome in archive.outcomes()},
             picture=_of_candidate(Picture.of(events), entry.candidate),
+            date=_date(events, entry.slot),
+            proposed_by=_proposed_by(events, entry.slot),
         )
 
     @property
@@ -86,6 +93,20 @@ class Origin:
 def without_folder(name: str) -> str:
     """A name, or the last part of an absolute path, to hide private paths."""
     return Path(name).name if Path(name).is_absolute() else name
+
+
+def _date(events: Sequence[Event], slot: str) -> str:
+    times = [event.time for event in events if event.kind == "proposed" and event.data.get("slot") == slot]
+    return times[-1][:10] if times else "unknown"
+
+
+def _proposed_by(events: Sequence[Event], slot: str) -> str:
+    """The models of the proposer's calls for a slot, or else the engine of its last proposal."""
+    own = [event for event in events if event.data.get("slot") == slot]
+    calls = [event.data for event in own if event.kind == "called" and event.data.get("agent") == "proposer"]
+    models = dict.fromkeys(without_folder(str(call.get("answered_by") or call.get("model"))) for call in calls)
+    engines = [str(event.data.get("engine")) for event in own if event.kind == "proposed"]
+    return one_line(", ".join(models) or f"the engine {engines[-1] if engines else 'unknown'}", 200)
 
 
 def _of_candidate(picture: Picture, candidate: str) -> Picture:

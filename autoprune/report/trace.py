@@ -102,6 +102,8 @@ def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str
         node.add(why.append(*verdict(graph, node_id(proposal.slot, "idea"))))
     if thought.get("idea"):
         node.add(plain(f"idea: {one_line(thought['idea'], LONGEST)} (expected {thought.get('expected')})"))
+    if isinstance(found := thought.get("found"), list):
+        node.add(plain(f"found functions: {one_line(', '.join(map(str, found)))}"))
     if spending.looked_up:
         node.add(plain(f"looked up: {one_line('; '.join(spending.looked_up))}", "dim"))
     _add_thinking(node, spending)

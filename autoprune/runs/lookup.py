@@ -1,12 +1,14 @@
 """Finds a candidate by a slot (g2.c1), the start of a content hash, or `best`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoprune.errors import UsageError
 
 if TYPE_CHECKING:
     from autoprune.runs.archive import Archive
+    from autoprune.runs.directory import RunDirectory
 
 BEST = "best"
 
@@ -36,6 +38,16 @@ def find_candidate(archive: "Archive", name: str) -> Found:
             return Found(slot, candidate)
     slots = ", ".join(by_slot) or "none"
     raise UsageError(f"there is no candidate {name!r} in this run; there are: {slots}")
+
+
+def run_and_candidate(text: str) -> "tuple[RunDirectory, str]":
+    """The run and the candidate's name in RUN:CANDIDATE. Raises UsageError."""
+    from autoprune.runs.directory import RunDirectory
+
+    name, colon, target = text.rpartition(":")
+    if not (name and colon and target):
+        raise UsageError(f"{text!r} is not of the form RUN:CANDIDATE (for example runs/mine:best)")
+    return RunDirectory.open(Path(name)), target
 
 
 def best_slot(archive: "Archive") -> str:

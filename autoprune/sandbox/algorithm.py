@@ -12,11 +12,12 @@ from autoprune.sandbox.base import Sandbox, Session
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate's source, and the sandbox in which it runs."""
+    """A candidate's source, and the sandbox in which it runs. `found`: the found functions that the source holds."""
 
     name: str
     source: str
     sandbox: Sandbox
+    found: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from langgraph.types import interrupt
 
 from autoprune.agents.critic import Review, RuleCritic, Submission
 from autoprune.agents.proposer import Draft, Request, SlotPlan
+from autoprune.candidates.inlining import inlined
+from autoprune.candidates.library import found_in
 from autoprune.candidates.screen import Rules, screen
 from autoprune.config_sections import AdvancedSettings
 from autoprune.errors import AutoPruneError, BudgetSpent
@@ -28,7 +30,7 @@ KEPT = {
     *("league", "reconstruction", "worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
 }
 """Fields of the tool's report that are stored with the outcome, if they have a value."""
-OF_SOURCE = {"formula", "tuned"}
+OF_SOURCE = {"formula", "tuned", "found"}
 """Fields of a thought that describe one source."""
 
 
@@ -187,7 +189,8 @@ def _request(context: SearchContext, state: CandidateState) -> Request:
 
 def _keep(context: SearchContext, state: CandidateState, request: Request, draft: Draft) -> CandidateState:
     plan, revision = state["plan"], state["revision"]
-    name = context.run.save_source(draft.source) if draft.source is not None else None
+    source = inlined(draft.source, context.found) if draft.source is not None else None
+    name = context.run.save_source(source) if source is not None else None
     proposal = Proposal(
         slot=plan["slot"],
         revision=revision,
@@ -195,7 +198,7 @@ def _keep(context: SearchContext, state: CandidateState, request: Request, draft
         operator=plan["operator"],
         engine=plan["engine"],
         parents=plan["parents"],
-        thought=draft.thought,
+        thought=draft.thought | _found(context, source),
         candidate=name,
         chain=[step.record() for step in request.chain],
         sections=plan.get("sections"),
@@ -203,6 +206,12 @@ def _keep(context: SearchContext, state: CandidateState, request: Request, draft
     context.archive.add_proposal(proposal)
     emit_proposal(context, proposal, draft.problem)
     return {"candidate": name or "", "comments": [draft.problem] if draft.problem else []}
+
+
+def _found(context: SearchContext, source: str | None) -> dict[str, object]:
+    """The field of a thought that names the found functions in a source."""
+    names = found_in(source, context.found) if source is not None else []
+    return {"found": names} if names else {}
 
 
 def emit_proposal(context: SearchContext, proposal: Proposal, problem: str) -> None:
@@ -247,6 +256,7 @@ def _replace(context: SearchContext, state: CandidateState, decision: Decision) 
     outdated = {"expression", "allocation", *OF_SOURCE}
     thought = {key: value for key, value in proposal.thought.items() if key not in outdated}
     thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
+    thought |= _found(context, context.run.source(name))
     edited = replace(proposal, revision=revision, engine="human", thought=thought, candidate=name)
     context.archive.add_proposal(edited)
     emit_proposal(context, edited, "")

@@ -1,6 +1,7 @@
 """The context of the state machine's nodes: a run's agents, workbench, archive and events."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ from autoprune.agents.critic import Critic
 from autoprune.agents.population import Population, load_population, seed_scores
 from autoprune.agents.proposer import Proposer
 from autoprune.agents.siblings import Siblings
+from autoprune.candidates.library import FoundFunction
 from autoprune.config import Config
 from autoprune.errors import NotRecorded
 from autoprune.gcot.graph import GCoT
@@ -27,7 +29,7 @@ from autoprune.search.budget import Budget, Spent
 @dataclass
 class SearchContext:
     """A run's agents, workbench and records. `proposers`: engine -> proposer. `briefing`: renders the prompts of a
-    strong model; None for other models."""
+    strong model; None for other models. `found`: the found functions that candidates may use."""
 
     config: Config
     run: RunDirectory
@@ -40,6 +42,7 @@ class SearchContext:
     approver: Approver
     budget: Budget
     briefing: Briefing | None = None
+    found: Mapping[str, FoundFunction] = field(default_factory=dict)
     session: str = field(default_factory=new_session)
     started: float = field(default_factory=time.monotonic)
     _populations: dict[int, Population] = field(default_factory=dict, init=False)

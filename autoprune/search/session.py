@@ -38,6 +38,7 @@ from autoprune.search.budget import Budget
 from autoprune.search.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.search.context import SearchContext
 from autoprune.search.estimate import estimate
+from autoprune.search.found import as_record, found_functions
 from autoprune.search.state import SearchState, checked
 from autoprune.search.state_machine import Compiled, search_graph
 
@@ -88,7 +89,8 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
         if recorder:
             models = {role: chat.endpoint.model for role, chat in chats.items()}
             recorder.begin(header_of(config, models), archive.calls())
-        briefing = Briefing(workbench, archive) if chats and choice.profile == "strong" else None
+        found = found_functions(run, config)
+        briefing = Briefing(workbench, archive, found) if chats and choice.profile == "strong" else None
         context = SearchContext(
             config=config,
             run=run,
@@ -101,6 +103,7 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
             approver=Approver(config, run, archive.approvals),
             budget=budget,
             briefing=briefing,
+            found=found,
         )
         if chats:
             toolbox = lookups(workbench, config.agents, choice.provider)
@@ -117,6 +120,8 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
             if isinstance(replayed, dict) and replayed.get("sha256") != choice.recording.sha256:
                 logger.warning("the recording is another one than this run began with, or was changed since")
         record |= {fact: former[fact] for fact in ("origin", "schema") if fact in former}
+        if config.agents.kit == "all":
+            record["found"] = as_record(run, found)
         run.write_settings(stored, record)
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
         events.emit("run-started", "run-started", **facts)

@@ -8,6 +8,7 @@ import pytest
 from autoprune.agents.strong_proposer import read_thought
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from autoprune.search.found import found_functions
 from tests.llm.replies import Status
 
 KNOWN = frozenset({"g1.c1", "obs.skew"})
@@ -214,15 +215,52 @@ def test_a_reply_of_labels_alone_takes_no_longer_than_its_length():
     assert read_thought("why:\n" * 20_000, KNOWN) == {}
 
 
-@pytest.mark.parametrize("kit", ["on", "off"])
+@pytest.mark.parametrize("kit", ["published", "off"])
 def test_the_kit_is_offered_unless_it_is_off_and_then_refused(strong, kit):
     source = "```python\nfrom autoprune import kit\n\n\ndef score(layer):\n    share = layer.sparsity\n"
     source += "    zeros = int(share * layer.weight.numel())\n"
     source += "    mask = kit.row_mask(layer.weight.abs() * layer.input_norm, zeros)\n    return mask.float()\n```"
     model = Model(f"IDEA: a mask\nWHY: w\nEXPECTED: same\nBUILDS_ON: nothing\n{source}")
     outcomes, _ = archived(strong(model, f"agents.kit={kit}", "search.max_candidates=1", "advanced.revisions=0"))
-    assert [outcome.status for outcome in outcomes] == ["measured" if kit == "on" else "rejected"]
-    assert ("`kit.swaps(" in model.told["proposer"][0]) == (kit == "on")
-    assert ("autoprune" in model.told["proposer"][0].split("## Target")[0]) == (kit == "on")
+    assert [outcome.status for outcome in outcomes] == ["measured" if kit == "published" else "rejected"]
+    assert ("`kit.swaps(" in model.told["proposer"][0]) == (kit == "published")
+    assert ("autoprune" in model.told["proposer"][0].split("## Target")[0]) == (kit == "published")
     if kit == "off":
         assert "a candidate may import torch and math" in outcomes[0].message
+
+
+FOUND = """```python
+from autoprune import kit
+
+GROUP = "matrix"
+
+
+def score(layer):
+    kept = layer.weight.numel() - round(layer.sparsity * layer.weight.numel())
+    return kit.found.weighted_descent(layer.weight, layer.hessian, kept, layer.output_sensitivity.sqrt()).float()
+```"""
+
+
+@pytest.mark.parametrize("kit", ["published", "all"])
+def test_found_functions_are_offered_and_written_into_a_candidate_with_the_whole_kit_alone(strong, kit):
+    model = Model(f"IDEA: the found mask\nWHY: w\nEXPECTED: better\nBUILDS_ON: nothing\n{FOUND}")
+    run = strong(model, f"agents.kit={kit}", "search.max_candidates=1", "advanced.revisions=0")
+    (outcome,), (proposal, *_) = archived(run)
+    prompt, record = model.told["proposer"][0], run.settings()[1]
+    line = (
+        "- `kit.found.weighted_descent(weight, hessian, kept, sensitivity, sweeps=7, block=16, swaps=12, shrink=0.03)`"
+    )
+    assert (line in prompt) == (kit == "all")
+    assert ("Found by a strong general-purpose chat model, replies recorded." in prompt) == (kit == "all")
+    source = run.source(proposal.candidate)
+    if kit == "published":
+        assert "found" not in record
+        assert outcome.status == "rejected"
+        assert "there is no found function weighted_descent" in outcome.message
+        return
+    assert (outcome.status, proposal.thought["found"]) == ("measured", ["weighted_descent"])
+    assert "def weighted_descent(" in source
+    assert "import kit" not in source
+    kept = record["found"]["weighted_descent"]
+    assert "def weighted_descent(" in run.source(kept["source"])
+    assert found_functions(run, run.settings()[0])["weighted_descent"].found_by == kept["found_by"]

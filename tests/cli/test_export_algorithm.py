@@ -3,12 +3,14 @@
 import ast
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from autoprune.config import load_config
 from autoprune.llm.provider import choose_llm
-from autoprune.runs.archive import Archive
+from autoprune.runs.archive import Archive, Proposal
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.search.session import open_context, work
@@ -100,6 +102,29 @@ def test_prune_and_compare_take_the_file_and_measure_what_the_candidate_measured
     done = here("prune", *words, "--algorithm", "found.py", "--out", "pruned")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["sparsity"] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_a_self_contained_file_holds_what_it_uses_of_the_kit(here, tmp_path):
+    run = RunDirectory.create(tmp_path / "run", load_config(None, []))
+    use = "kit.row_mask(layer.weight.abs(), 7).float()"
+    source = f"from autoprune import kit\n\n\ndef score(layer):\n    return {use}\n"
+    archive = Archive(run.archive_file)
+    archive.add_proposal(Proposal("g1.c1", 0, 1, "explore", "llm", [], {"idea": "a mask"}, run.save_source(source)))
+    archive.close()
+    words = ("export-algorithm", f"{run.path}:g1.c1", "--out")
+    assert here(*words, "with.py").returncode == 0
+    assert here(*words, "own.py", "--self-contained").returncode == 0
+    with_kit, own = (tmp_path / name for name in ("with.py", "own.py"))
+    assert "It imports autoprune.kit" in docstring(with_kit)
+    assert "It imports autoprune.kit" not in docstring(own)
+    assert not {"autoprune"} & {node.module for node in ast.walk(ast.parse(own.read_text())) if hasattr(node, "module")}
+    layer = SimpleNamespace(weight=torch.randn(3, 8, generator=torch.Generator().manual_seed(0)))
+    scores = []
+    for path in (with_kit, own):
+        names = {}
+        exec(path.read_text(encoding="utf-8"), names)
+        scores.append(names["score"](layer))
+    assert torch.equal(*scores)
 
 
 @pytest.mark.parametrize("name", ["mine.py", "mine.md"])

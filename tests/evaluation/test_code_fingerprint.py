@@ -100,7 +100,8 @@ def test_a_comment_a_docstring_or_a_discovery_changes_nothing(package):
     edit(package / "pruning/scores.py", '"""', '"""Edited. ')
     edit(package / "pruning/masks.py", "import torch\n", "# Edited.\nimport torch  # edited\n\n")
     edit(package / "candidates/discovered/exchange_by_variance.py", "import torch\n", "import torch as edited\n")
-    (package / DISCOVERIES / "exchange_by_nothing.py").write_text("def score(layer):\n    return layer.weight\n")
+    for data in DISCOVERIES:
+        (package / data / "exchange_by_nothing.py").write_text("def score(layer):\n    return layer.weight\n")
     assert code_fingerprint(package) == before
 
 

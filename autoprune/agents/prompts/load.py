@@ -5,7 +5,7 @@ the built-in local model. What both share is beside them.
 """
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from random import Random
@@ -16,6 +16,7 @@ import yaml
 
 from autoprune.candidates import contract
 from autoprune.candidates.contract import Field
+from autoprune.candidates.library import FoundFunction
 from autoprune.candidates.parameters import MOST
 from autoprune.config_values import Profile
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
@@ -24,6 +25,11 @@ KIT_INTRODUCTION = (
     "`from autoprune import kit` has the functions of published algorithms. Masks are bool, True = keep; a function "
     "that improves a mask keeps as many weights per row, or per M neighbours with `pattern=layer.pattern`; allocations "
     "take the units of `allocate` and return densities on the budget:"
+)
+
+FOUND_INTRODUCTION = (
+    "\n`kit.found` has functions that searches like this one found. A call is replaced by their source, which then "
+    "counts as part of your candidate:"
 )
 
 
@@ -90,7 +96,7 @@ def _contract() -> dict[str, str]:
     }
 
 
-def kit_section() -> str:
+def kit_section(found: Mapping[str, FoundFunction] | None = None) -> str:
     """The functions of `autoprune.kit` for a prompt: signatures, and the first sentence of each docstring."""
     from autoprune import kit  # imports torch
 
@@ -102,7 +108,13 @@ def kit_section() -> str:
         plain = signature.replace(parameters=parameters, return_annotation=signature.empty)
         summary = " ".join(inspect.cleandoc(function.__doc__ or "").split("\n\n")[0].split())
         lines.append(f"- `kit.{name}{plain}`: {summary}")
+    if found:
+        lines += [FOUND_INTRODUCTION, *map(_found_line, found.values())]
     return "\n".join((KIT_INTRODUCTION, *lines))
+
+
+def _found_line(each: FoundFunction) -> str:
+    return f"- `kit.found.{each.name}{each.signature}`: {each.summary} Found by {each.found_by}."
 
 
 def _listed(fields: Iterable[Field], of: str) -> str:

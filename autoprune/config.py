@@ -98,9 +98,9 @@ def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Co
             value = text
         except ValueError as error:
             raise UsageError(f"the value of {key} cannot be used: it {error}") from None
-        log_move(key)
         for present, part in migrated_setting(key, value):
             _assign(tree, present.split("."), part, word)
+        log_move(key)
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:

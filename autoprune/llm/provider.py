@@ -208,7 +208,7 @@ def _local(settings: ChatSettings, target: OwnWeights | None, seed: int | None) 
 
     file = target.find() if target else find_model(settings.model)
     logger.info(f"starting {file.name} on this machine")
-    with LocalServer(file, threads=settings.threads, context=settings.context) as server:
+    with LocalServer(file, context=settings.context_tokens) as server:
         yield Endpoint(
             base_url=server.base_url,
             model=file.stem,

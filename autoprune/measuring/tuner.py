@@ -49,9 +49,9 @@ class Tuner:
 
     def measured(self, score: str, family: str, refinement: Refinement = "none") -> Measurement:
         """A score with an allocation that this tuner tunes."""
-        settings = self.measurer.config.allocation
-        recipe = Recipe(self.sparsity, family, refinement=refinement, unit=settings.unit)
-        default = default_of(self.measurer.bench, family, settings, self.sparsity)
+        unit = self.measurer.config.allocation.unit
+        recipe = Recipe(self.sparsity, family, refinement=refinement, unit=unit)
+        default = default_of(self.measurer.bench, family, unit, self.sparsity)
         subject = f"{BASELINE}{refined_name(score, refinement)}+{family} tuned"
         plain = None if refinement == "none" else self.tuned(score, family)
 

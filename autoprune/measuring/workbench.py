@@ -19,9 +19,6 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.measurement import BASELINE, DENSE, Measurement
 
-TUNED_BY = "wanda"
-"""The score with which the candidates' default allocation is tuned, and computed if it depends on scores."""
-
 
 @dataclass
 class Workbench:
@@ -121,11 +118,6 @@ class Workbench:
 
     def seed(self, score: str, split: Split) -> Measurement:
         """A published score measured like a candidate, with the candidates' default allocation."""
-        if self.config.allocation.tune and score != TUNED_BY:
-            setting = self.tuner.tuned(TUNED_BY, "sdsa").setting
-            return self._with_setting(score, "sdsa", setting, f" with {TUNED_BY}", split, by=TUNED_BY)
-        if self.config.allocation.tune:
-            return self._tuned(score, "sdsa", split)
         return self._published(score, self.config.allocation.name, split)
 
     def updated(self, score: str, allocation: str, split: Split, update: Update) -> Measurement:
@@ -150,10 +142,6 @@ class Workbench:
         is_baseline = subject == DENSE or subject.startswith(BASELINE)
         return self.measurer.known(subject, split, None if is_baseline else self.candidates_recipe)
 
-    def own_setting(self) -> Setting | None:
-        """The tuned SDSA of candidates without an `allocate`; None if it is not tuned."""
-        return self.tuner.tuned(TUNED_BY, "sdsa").setting if self.config.allocation.tune else None
-
     def verify(self) -> None:
         """Raises AutoPruneError if the target's weights have changed since the run began."""
         self.measurer.verify()
@@ -163,9 +151,8 @@ class Workbench:
         """The recipe of candidates: with their own allocation, or that of the settings."""
         if self.pattern != "none":
             return self._recipe("uniform")
-        settings = self.config.allocation
-        setting = self.own_setting() or self._untuned(settings.name)
-        return self._recipe(settings.name, setting=setting, by=TUNED_BY * settings.tune, own_first=True)
+        allocation = self.config.allocation.name
+        return self._recipe(allocation, setting=self._untuned(allocation), own_first=True)
 
     def _published(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measurement:
         subject = f"{BASELINE}{refined_name(score, refinement)}+{allocation}"
@@ -173,33 +160,19 @@ class Workbench:
         return self.measurer.published(subject, score, recipe, split)
 
     def _untuned(self, allocation: str) -> Setting | None:
-        """SDSA with the constants of the settings; None for other allocations."""
-        settings = self.config.allocation
-        return default_of(self.bench, allocation, settings, self.sparsity) if allocation == "sdsa" else None
+        """SDSA with its default parameters; None for other allocations."""
+        unit = self.config.allocation.unit
+        return default_of(self.bench, allocation, unit, self.sparsity) if allocation == "sdsa" else None
 
     def _tuned(self, score: str, family: str, split: Split, refinement: Refinement = "none") -> Measurement:
         here = self.tuner.is_of(self.measurer, self.sparsity)
         if here and split == "search" and self.bench is self.tuner.measurer.bench:
             return self.tuner.measured(score, family, refinement)
         setting = self.tuner.tuned(score, family, refinement).setting
-        return self._with_setting(score, family, setting, " in the search" * (not here), split, refinement)
-
-    def _with_setting(
-        self,
-        score: str,
-        family: str,
-        setting: Setting,
-        how: str,
-        split: Split,
-        refinement: Refinement = "none",
-        by: str = "",
-    ) -> Measurement:
-        """A score with a tuned allocation. `by`: the score that it was tuned with, if another one."""
-        subject = f"{BASELINE}{refined_name(score, refinement)}+{family} tuned{how}"
-        tuning = self.tuner.measured(by or score, family, refinement).tuning
-        recipe = self._recipe(family, refinement=refinement, setting=setting, by=by or score)
+        subject = f"{BASELINE}{refined_name(score, refinement)}+{family} tuned{' in the search' * (not here)}"
+        recipe = self._recipe(family, refinement=refinement, setting=setting, by=score)
         measured = self.measurer.published(subject, score, recipe, split)
-        return measured.model_copy(update={"tuning": tuning})
+        return measured.model_copy(update={"tuning": self.tuner.measured(score, family, refinement).tuning})
 
     def _recipe(
         self,

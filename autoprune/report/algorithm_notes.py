@@ -99,12 +99,10 @@ def _settings(origin: Origin) -> dict[str, str]:
 
 
 def _use(origin: Origin, name: str) -> Iterator[str]:
-    """Commands that apply the file as the search did, except for tuned parameters of SDSA, which are no options."""
+    """Commands that apply the file as the search did."""
     config = origin.config
     file, model = shlex.quote(name), shlex.quote(origin.model)
     own = re.search(r"^def allocate\b", origin.source, re.MULTILINE) is not None
-    if config.allocation.tune and not own:
-        yield "# These allocate by SDSA with its default parameters, not with those that the run tuned it to."
     allocation, other = ("own", "own,sdsa") if own else (config.allocation.name, config.allocation.name)
     yield f"autoprune prune --model {model} --algorithm {file} --sparsity {config.sparsity:g} \\"
     yield f"    --allocation {allocation} --out pruned"

@@ -142,7 +142,7 @@ class RunDirectory:
                 raise ValueError("approval_policy names a file, and a run's settings hold the policy itself")
             if isinstance(llm := tree["config"].get("llm"), dict):
                 llm.setdefault("profile", "small")  # the only one in runs without this setting
-            config, problems = migrated(tree["config"])
+            config, problems = migrated(tree["config"], stored=True)
             return Config.model_validate(config), dict(tree["record"]), problems
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {message_of(error)}") from None

@@ -17,6 +17,7 @@ from typing import Any
 
 from autoprune.candidates.screen import refuse
 from autoprune.config_sections import SandboxSettings
+from autoprune.cores import sandbox_threads
 from autoprune.errors import SandboxMissing
 from autoprune.sandbox import engine, leftovers, runtime
 from autoprune.sandbox.base import Session
@@ -99,7 +100,7 @@ class DockerSandbox:
         import docker
 
         settings = self._settings
-        threads = settings.threads or os.cpu_count() or 1
+        threads = sandbox_threads()
         binds = runtime.package_binds() | (runtime.interpreter_binds() if bound else {})
         memory = settings.memory_mb * 1024 * 1024 + _BASE_MEMORY
         profile = _seccomp_profile(engine.is_podman(self._client))

@@ -49,7 +49,7 @@ class Answer(BaseModel):
 @pytest.mark.long
 @pytest.mark.llm
 def test_real_local_model_answers_under_a_schema_idles_and_ends_with_us() -> None:
-    settings = LLMSettings(provider="local", context=512)
+    settings = LLMSettings(provider="local")
     before = children()
     with open_chats(settings, choose_llm(settings), seed=1) as chats:
         chat = chats["proposer"]

@@ -34,7 +34,9 @@ def patient():
 
 @pytest.fixture(scope="module")
 def team():
-    sandbox = LocalSandbox(PATIENT.model_copy(update={"threads": 2}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "2")
+        sandbox = LocalSandbox(PATIENT)
     yield sandbox
     sandbox.close()
 

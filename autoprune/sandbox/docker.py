@@ -19,8 +19,8 @@ from autoprune.candidates.screen import refuse
 from autoprune.config_sections import SandboxSettings
 from autoprune.cores import sandbox_threads
 from autoprune.errors import SandboxMissing
+from autoprune.pruning.layers import Session
 from autoprune.sandbox import engine, leftovers, runtime
-from autoprune.sandbox.base import Session
 from autoprune.sandbox.channel import readable
 from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image

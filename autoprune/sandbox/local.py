@@ -22,8 +22,8 @@ from autoprune.candidates.screen import refuse
 from autoprune.config_sections import SandboxSettings
 from autoprune.cores import sandbox_threads
 from autoprune.errors import SandboxMissing, SandboxUnavailable
+from autoprune.pruning.layers import Session
 from autoprune.sandbox import protocol
-from autoprune.sandbox.base import Session
 from autoprune.sandbox.channel import readable, wait_until_ready
 from autoprune.sandbox.inside import jail
 from autoprune.sandbox.memory import Growth, figures

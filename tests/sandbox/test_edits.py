@@ -9,9 +9,9 @@ from torch import Tensor
 
 from autoprune.errors import CandidateFailure
 from autoprune.models.bundle import Bundle
-from autoprune.pruning.layers import LayerEdit
+from autoprune.pruning.layers import LayerEdit, Session
 from autoprune.pruning.masks import make_mask
-from autoprune.sandbox.base import Sandbox, Session
+from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.local import LocalSandbox
 from tests.sandbox.conftest import ON_DOCKER, PATIENT
 from tests.sandbox.hostile_edits import HOSTILE_EDITS, IN_DOCKER, HostileEdit

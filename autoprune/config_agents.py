@@ -79,7 +79,6 @@ class LLMSettings(ChatSettings):
     )
 
     def of_role(self, role: Role) -> RoleSettings:
-        """The agent's own settings."""
         return self.roles.get(role, RoleSettings())
 
     def for_role(self, role: Role) -> ChatSettings:

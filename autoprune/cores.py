@@ -12,7 +12,6 @@ def asked_threads() -> int | None:
 
 
 def sandbox_threads() -> int:
-    """CPU threads of a candidate."""
     return asked_threads() or os.cpu_count() or 1
 
 

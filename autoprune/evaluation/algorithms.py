@@ -50,7 +50,6 @@ class Published:
 
     @property
     def name(self) -> str:
-        """The score's name."""
         return self.score.name
 
     @property

@@ -254,7 +254,6 @@ def _counted(bench: Bench, algorithm: Algorithm, recipe: Recipe, zeros: LayerZer
 
 
 def unmeasured(bench: Bench, subject: str, split: Split, zeros: int, league: League = MASK_ONLY) -> Measurement:
-    """A measurement without losses."""
     windows = bench.windows(split)
     return Measurement(
         subject=subject,

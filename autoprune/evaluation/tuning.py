@@ -47,12 +47,10 @@ class Tuned:
 
     @property
     def setting(self) -> Setting:
-        """The chosen setting."""
         return Setting(self.family, self.unit, self.parameters)
 
 
 def default_of(bench: Bench, family: str, unit: Unit, sparsity: float) -> Setting:
-    """A family's default setting on a bench."""
     return default_setting(family, unit, bench.units_by(unit).described(("depth",)), sparsity)
 
 

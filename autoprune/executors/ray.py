@@ -127,7 +127,6 @@ class Store:
         self._stored: dict[str, Files] = {}
 
     def statistics(self, bundle: Path) -> Files:
-        """The files of a bundle."""
         return self._once(bundle.name, lambda: _put_files(bundle))
 
     def target(self) -> Files:

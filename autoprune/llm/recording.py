@@ -135,7 +135,6 @@ class Recording:
 
     @property
     def date(self) -> str:
-        """The day on which it was started."""
         return f"{self.header.started:%Y-%m-%d}"
 
     def facts(self) -> dict[str, Any]:
@@ -173,7 +172,6 @@ def open_recording(settings: LLMSettings) -> Recording:
 
 
 def replays(settings: LLMSettings) -> bool:
-    """Whether these settings ask for a replay."""
     return settings.provider == "replay" or (settings.provider == "auto" and settings.recording is not None)
 
 

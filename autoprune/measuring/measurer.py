@@ -44,7 +44,6 @@ class Measurer:
         self._in_process = InProcessExecutor(self.bench, self.sandbox, self.lock)
 
     def dense(self, split: Split) -> Measurement:
-        """The unpruned target's perplexity."""
         spec = self._spec(DENSE, split, None)
         return self.store.get(spec, self._conditions, self._locked(partial(evaluator.dense, self.bench, split)))
 

@@ -86,7 +86,6 @@ class ParameterTuner:
 
     @cached_property
     def free(self) -> dict[str, Range]:
-        """The free parameters of the source."""
         return ranges(self.source)
 
     def tune(self) -> tuple[Values, list[Stage]]:

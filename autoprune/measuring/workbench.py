@@ -44,7 +44,6 @@ class Workbench:
 
     @property
     def bench(self) -> Bench:
-        """Target, texts and statistics."""
         return self.measurer.bench
 
     @property
@@ -63,7 +62,6 @@ class Workbench:
         return replace(self, measurer=other)
 
     def with_sparsity(self, sparsity: float) -> "Workbench":
-        """The same at another sparsity."""
         tuner = self.tuner.at(sparsity) if self.config.confirmation.tune_elsewhere else self.tuner
         return replace(self, sparsity=sparsity, tuner=tuner)
 
@@ -96,7 +94,6 @@ class Workbench:
         return replace(self, measurer=other, tuner=tuner)
 
     def dense(self, split: Split) -> Measurement:
-        """The unpruned target's perplexity."""
         return self.measurer.dense(split)
 
     def baseline(self, score: str, allocation: str, split: Split, refinement: Refinement = "none") -> Measurement:
@@ -112,7 +109,6 @@ class Workbench:
 
     @property
     def tuned_allocations(self) -> list[str]:
-        """The baselines' allocations that are tuned."""
         settings = self.config.baselines
         return [name for name in settings.allocations if name in TUNABLE] if settings.tune else []
 

@@ -100,7 +100,6 @@ class Target:
 
     @property
     def weights(self) -> int:
-        """Number of prunable weights."""
         return sum(layer.size for layer in self.layers)
 
     @property
@@ -153,7 +152,6 @@ class Target:
 
     @property
     def for_good(self) -> Edits:
-        """Permanent edits."""
         return Edits(self._storage)
 
     @contextmanager

@@ -26,7 +26,6 @@ class LayerInfo:
 
     @property
     def size(self) -> int:
-        """Number of weights."""
         return self.shape[0] * self.shape[1]
 
     @property

@@ -41,13 +41,11 @@ _THEME = ANSISyntaxTheme({token: Style(color=colour) for token, colour in COLOUR
 
 
 def code(source: str, language: str = "python", line_numbers: bool = False) -> Syntax:
-    """Highlighted code without control characters."""
     shown = revealed(source.rstrip("\n"), LONGEST_CODE)
     return Syntax(shown, language, theme=_THEME, line_numbers=line_numbers, word_wrap=True)
 
 
 def difference(before: str, after: str, name: str, other: str) -> RenderableType:
-    """A unified diff of two sources, highlighted."""
     lines = diff(before, after, name, other)
     return code("\n".join(lines), "diff") if lines else Text("no difference", style="dim")
 

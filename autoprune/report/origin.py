@@ -68,7 +68,6 @@ class Origin:
 
     @property
     def confirmed(self) -> dict[str, Any] | None:
-        """The candidate's row of the confirmation."""
         return next((row for row in self.picture.rows if row.get("candidate") == self.candidate), None)
 
     @property

@@ -148,7 +148,6 @@ class RunDirectory:
             raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {message_of(error)}") from None
 
     def write_settings(self, config: Config, record: dict[str, Any]) -> None:
-        """Write config.yaml atomically."""
         tree = {"format": FORMAT, "config": config.model_dump(mode="json"), "record": record}
         write_atomically(self.settings_file, yaml.safe_dump(tree, sort_keys=False))
 
@@ -203,7 +202,6 @@ class RunDirectory:
 
 
 def list_runs(root: Path) -> list[RunDirectory]:
-    """The runs in a folder, oldest first."""
     return [RunDirectory(file.parent) for file in sorted(root.glob("*/config.yaml"))]
 
 

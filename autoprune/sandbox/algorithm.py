@@ -25,7 +25,6 @@ class Candidate:
 
     @property
     def edits_defined(self) -> frozenset[str]:
-        """Which of contract.EDITS the source defines."""
         return edits_defined(self.source)
 
     def open(self, readable: Readable) -> AbstractContextManager[Session]:

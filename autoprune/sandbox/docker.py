@@ -93,7 +93,6 @@ class DockerSandbox:
         self._client.close()
 
     def describe(self) -> str:
-        """The engine in one line."""
         return engine.describe(self._client, self._address)
 
     def _options(self, image: str, bound: bool) -> dict[str, Any]:

@@ -79,7 +79,6 @@ class ParallelSession:
         layers: Sequence[str] | None = None,
         pattern: str = "none",
     ) -> Iterator[LayerEdit]:
-        """See layers.Session."""
         given: dict[str, Tensor] = {}
 
         def masked(name: str, score: "Tensor") -> "Tensor":

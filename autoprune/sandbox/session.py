@@ -248,7 +248,6 @@ class WorkerSession:
         self._asked.append((number, kind))
 
     def _answer(self, stage: str, kind: type[A], layer: str = "") -> A:
-        """The answer to the oldest unanswered question."""
         where = f" (layer {layer})" if layer else ""
         try:
             with self._allowance.waiting() as deadline:

@@ -51,7 +51,6 @@ def grid(family: str, default: Setting, units: Sequence[Mapping[str, Any]], spar
 
 
 def default_setting(family: str, unit: str, units: Sequence[Mapping[str, Any]], sparsity: float) -> Setting:
-    """A family's default setting."""
     return Setting(family, unit, spec_of(family).default(units, sparsity))
 
 

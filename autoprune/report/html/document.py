@@ -33,7 +33,6 @@ SCRIPTS = (
 
 
 def report(material: Material) -> str:
-    """The report as HTML."""
     library, script = _library(), _own_script()
     environment = Environment(
         loader=PackageLoader("autoprune.report.html", "page"),

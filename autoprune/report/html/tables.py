@@ -76,7 +76,6 @@ def settings(material: Material) -> list[Table]:
 
 
 def lessons(material: Material) -> list[tuple[int, str, str]]:
-    """Generation, author and text of each lesson."""
     return [
         (event.data["generation"], str(event.data["by"]), cut(event.data["text"], LESSON))
         for event in material.events
@@ -85,7 +84,6 @@ def lessons(material: Material) -> list[tuple[int, str, str]]:
 
 
 def notices(material: Material) -> list[str]:
-    """The notices of the run, in order."""
     return [without_folders(cut(event.data["text"], LESSON)) for event in material.events if event.kind == "notice"]
 
 

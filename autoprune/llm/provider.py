@@ -20,7 +20,7 @@ from autoprune.llm.parse import clean
 from autoprune.llm.recorded_settings import target_name
 from autoprune.llm.recording import Recording, open_recording, replays
 from autoprune.llm.reply import Journal
-from autoprune.runs.recorded import recording_line
+from autoprune.runs.directory import recording_line
 
 if TYPE_CHECKING:
     from autoprune.llm.client import Chat, OnAnswer, OnReply

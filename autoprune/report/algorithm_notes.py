@@ -8,10 +8,9 @@ from typing import Any
 
 from autoprune.report.candidate import ancestors, ending
 from autoprune.report.confirmation import confirmation
-from autoprune.report.gist import REASONING
 from autoprune.report.markdown import escaped, fenced, in_sections
 from autoprune.report.origin import Origin, without_folder
-from autoprune.report.text import visible
+from autoprune.report.text import REASONING, visible
 from autoprune.runs.archive import Proposal
 
 SAID = 2000

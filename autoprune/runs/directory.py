@@ -13,7 +13,7 @@ With the setting `database`, a schema of that PostgreSQL database replaces the t
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -213,3 +213,17 @@ def _fresh_path(root: Path, config: Config) -> Path:
         number += 1
         path = root / f"{stem}-{number}"
     return path
+
+
+MOST_MODELS = 3
+
+
+def recording_line(facts: Mapping[str, Any]) -> str:
+    """One line from the record's `replay`: the recorded models and date."""
+    models = [str(model)[:100] for model in facts["models"]]
+    more = f" and {len(models) - MOST_MODELS} more" if len(models) > MOST_MODELS else ""
+    return (
+        f"the agents' replies were recorded on {str(facts['date'])[:10]} from {', '.join(models[:MOST_MODELS])}{more}: "
+        "no model is asked and nothing is paid (tokens are the recording's); every measurement is made anew, on this "
+        "machine"
+    )

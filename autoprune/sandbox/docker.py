@@ -21,12 +21,12 @@ from autoprune.cores import sandbox_threads
 from autoprune.errors import SandboxMissing
 from autoprune.pruning.layers import Session
 from autoprune.sandbox import engine, leftovers, runtime
-from autoprune.sandbox.channel import readable
 from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image
 from autoprune.sandbox.local import environment
 from autoprune.sandbox.parallel_session import ParallelSession
 from autoprune.sandbox.pool import Pool
+from autoprune.sandbox.protocol import readable
 from autoprune.sandbox.session import WorkerSession, lengthened
 
 _MAX_PROCESSES = 512

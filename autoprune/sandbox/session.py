@@ -21,13 +21,13 @@ from autoprune.candidates.contract import edits_defined
 from autoprune.config_sections import SandboxSettings
 from autoprune.cores import sandbox_threads
 from autoprune.errors import CandidateFailure
-from autoprune.plain_text import clean
 from autoprune.pruning.layers import LayerEdit, MakeMask
 from autoprune.sandbox import answers, edit_checks, protocol
 from autoprune.sandbox.base import Worker
-from autoprune.sandbox.channel import readable
+from autoprune.sandbox.protocol import readable
 from autoprune.sandbox.score_buffer import PLACES, Output, ScoreBuffer
 from autoprune.sandbox.timings import ReportedTimings, TimeBudget
+from autoprune.text_files import clean
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from rich.syntax import ANSISyntaxTheme, Syntax
 from rich.text import Text
 
 from autoprune.report.outline import lines_of
-from autoprune.syntax import hides
+from autoprune.report.text import Replacements
 
 LONGEST_CODE = 100_000
 LONGEST_LINE = 1000
@@ -72,13 +72,4 @@ def revealed(text: str, longest: int) -> str:
     return kept.translate(_REVEALED)
 
 
-class _Revealed(dict[int, str]):
-    """A cache of the replacement for each character, since long texts have few distinct ones."""
-
-    def __missing__(self, point: int) -> str:
-        character = chr(point)
-        self[point] = f"<U+{point:04X}>" if hides(character) or character in "\ufffe\uffff" else character
-        return self[point]
-
-
-_REVEALED = _Revealed()
+_REVEALED = Replacements(lambda character: f"<U+{ord(character):04X}>")

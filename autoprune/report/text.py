@@ -1,6 +1,7 @@
 """Making untrusted text safe to show, so that it is never markup and does not control the terminal, and shorter."""
 
 import re
+from collections.abc import Callable
 
 from rich.text import Text
 
@@ -19,17 +20,20 @@ def visible(text: object, longest: int = LONGEST) -> str:
     return kept if len(whole) <= longest else kept[:longest] + "…"
 
 
-class _Safe(dict[int, str]):
-    """A cache of the replacement for each character, since long texts have few distinct ones."""
+class Replacements(dict[int, str]):
+    """A cache of the replacement for each hidden character, since long texts have few distinct ones."""
+
+    def __init__(self, replacement: Callable[[str], str]) -> None:
+        super().__init__()
+        self._replacement = replacement
 
     def __missing__(self, point: int) -> str:
         character = chr(point)
-        unsafe = character in "\ufffe\uffff" or hides(character)
-        self[point] = " " if character in "\u2028\u2029" else "" if unsafe else character
+        self[point] = self._replacement(character) if character in "\ufffe\uffff" or hides(character) else character
         return self[point]
 
 
-_SAFE = _Safe()
+_SAFE = Replacements(lambda character: " " if character in "\u2028\u2029" else "")
 
 
 def plain(text: object, style: str = "", longest: int = LONGEST) -> Text:

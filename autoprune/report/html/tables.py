@@ -1,11 +1,13 @@
 """The tables of a report, which need no script: key figures, confirmation, costs, settings and fingerprints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 
+from autoprune.config import flat
 from autoprune.report import confirmation as report_tables
 from autoprune.report.confirmation import VERDICTS
 from autoprune.report.cost import COLUMNS, cost_cells
@@ -67,11 +69,10 @@ def costs(material: Material) -> Table | None:
 
 def settings(material: Material) -> list[Table]:
     """The settings as resolved, and the record: versions, fingerprints, device."""
-    config = _flat(material.config.model_dump(mode="json"))
-    record = _flat(material.record)
+    config = _texts(material.config.model_dump(mode="json"))
     return [
-        Table("Settings", ("setting", "value"), [list(row) for row in config if row[1] not in ("None", "{}")]),
-        Table("Versions and fingerprints", ("what", "value"), [list(row) for row in record]),
+        Table("Settings", ("setting", "value"), [row for row in config if row[1] != "None"]),
+        Table("Versions and fingerprints", ("what", "value"), list(_texts(material.record))),
     ]
 
 
@@ -104,12 +105,7 @@ def _perplexity(value: float | None) -> str:
     return "" if value is None else f"{value:,.2f}"
 
 
-def _flat(tree: object, above: str = "") -> Iterator[tuple[str, str]]:
+def _texts(facts: Mapping[str, Any]) -> Iterator[list[str]]:
     """The leaves of a tree of settings, as dotted key and text."""
-    if isinstance(tree, dict) and tree:
-        for key, value in tree.items():
-            yield from _flat(value, f"{above}.{key}" if above else str(key))
-    elif isinstance(tree, list):
-        yield above, ", ".join(map(shareable, tree)) or "none"
-    else:
-        yield above, shareable(tree)
+    for key, value in flat(facts).items():
+        yield [key, (", ".join(map(shareable, value)) or "none") if isinstance(value, list) else shareable(value)]

@@ -12,7 +12,9 @@ def asked_threads() -> int | None:
 
 
 def sandbox_threads() -> int:
-    return asked_threads() or os.cpu_count() or 1
+    """CPU threads of a candidate: no more than there are, since a container engine refuses more."""
+    cores = os.cpu_count() or 1
+    return min(asked_threads() or cores, cores)
 
 
 def usable_cores() -> int:

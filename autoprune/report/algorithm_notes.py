@@ -98,10 +98,11 @@ def _settings(origin: Origin) -> dict[str, str]:
 
 
 def _use(origin: Origin, name: str) -> Iterator[str]:
-    """Commands that apply the file as the search did."""
+    """Commands that apply the file as the search did, but for settings that there are no more."""
     config = origin.config
     file, model = shlex.quote(name), shlex.quote(origin.model)
     own = re.search(r"^def allocate\b", origin.source, re.MULTILINE) is not None
+    yield from (f"# The run had another setting: {line}" for line in origin.outdated)
     allocation, other = ("own", "own,sdsa") if own else (config.allocation.name, config.allocation.name)
     yield f"autoprune prune --model {model} --algorithm {file} --sparsity {config.sparsity:g} \\"
     yield f"    --allocation {allocation} --out pruned"

@@ -30,6 +30,8 @@ class Origin:
     proposals: dict[str, Proposal]
     outcomes: dict[str, Outcome]
     picture: Picture
+    outdated: Sequence[str] = ()
+    """Settings of the run that this version no longer supports."""
 
     @classmethod
     def of(cls, run: RunDirectory, archive: Archive, events: Sequence[Event], entry: Found) -> "Origin":
@@ -44,6 +46,7 @@ class Origin:
             proposals={proposal.slot: proposal for proposal in archive.proposals()},
             outcomes={outcome.slot: outcome for outcome in archive.outcomes()},
             picture=_of_candidate(Picture.of(events), entry.candidate),
+            outdated=run.outdated_settings(),
         )
 
     @property

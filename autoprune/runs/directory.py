@@ -130,8 +130,12 @@ class RunDirectory:
 
     def check_continuable(self) -> None:
         """Raises UsageError if the run began with a value of a former setting that is no longer supported."""
-        if problems := self._read_settings()[2]:
+        if problems := self.outdated_settings():
             raise UsageError(f"{self.path} can be read, but not continued: {problems[0]}")
+
+    def outdated_settings(self) -> list[str]:
+        """One line for each value of a former setting that is no longer supported."""
+        return self._read_settings()[2]
 
     def _read_settings(self) -> tuple[Config, dict[str, Any], list[str]]:
         """Settings, record, and reasons why an older run cannot be continued."""

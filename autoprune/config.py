@@ -98,9 +98,9 @@ def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Co
             value = text
         except ValueError as error:
             raise UsageError(f"the value of {key} cannot be used: it {error}") from None
-        log_move(key)
         for present, part in migrated_setting(key, value):
             _assign(tree, present.split("."), part, word)
+        log_move(key)
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
@@ -112,7 +112,7 @@ def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Co
 
 def flat_settings(config: Config) -> dict[str, Any]:
     """All settings as plain values by dotted keys: `{"data.seqlen": 512, ...}`."""
-    return _flat(config.model_dump(mode="json"))
+    return flat(config.model_dump(mode="json"))
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -136,11 +136,12 @@ def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
     return tree
 
 
-def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The leaves of a tree by dotted keys."""
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
-    return flat
+        leaves |= flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+    return leaves
 
 
 def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -44,8 +44,6 @@ class ChatSettings(Settings):
         "small profile, 600 with the strong one",
     )
     retries: Annotated[int, Field(ge=0)] = Field(4, description="tries again on 429, 5xx, time-outs")
-    context: Positive = Field(8192, description="local: context length in tokens")
-    threads: Annotated[int, Field(ge=0)] = Field(0, description="local: CPU threads; 0 = all")
     record: bool = Field(False, description="keep every request and reply in the run's recording.jsonl")
     recording: str | None = Field(
         None, description="replay: the file to play, or a recording of this installation by name"
@@ -55,6 +53,11 @@ class ChatSettings(Settings):
     def reply_tokens(self) -> int:
         """Maximum length of a reply in tokens."""
         return self.max_reply_tokens or (16384 if self.profile == "strong" else 700)
+
+    @property
+    def context_tokens(self) -> int:
+        """Context length of a model on this machine, with room for the prompts of the profile and a reply."""
+        return 32_768 if self.profile == "strong" else 8192
 
     @property
     def reply_seconds(self) -> float:
@@ -76,7 +79,6 @@ class LLMSettings(ChatSettings):
     )
 
     def of_role(self, role: Role) -> RoleSettings:
-        """The agent's own settings."""
         return self.roles.get(role, RoleSettings())
 
     def for_role(self, role: Role) -> ChatSettings:

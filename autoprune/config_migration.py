@@ -16,7 +16,6 @@ MOVED = {
     "memory_gb": "advanced.memory_gb",
     "agents.revisions": "advanced.revisions",
     "agents.symbolic_first": "advanced.symbolic_first",
-    "agents.veto": "advanced.veto",
     "search.baseline_allocations": "baselines.allocations",
     "search.baseline_refinements": "baselines.refinements",
     "search.baseline_scores": "baselines.scores",
@@ -37,22 +36,55 @@ MOVED = {
 }
 """Former key -> present key."""
 CONSTANTS = {
+    "advanced.veto": False,
     "agents.tool_rounds": 3,
+    "agents.veto": False,
     "allocation.preset": "default",
+    "allocation.delta": 0.15,
+    "allocation.kappa": 0.5,
+    "allocation.tau": 1.0,
+    "allocation.tune": False,
+    "executor.cores_per_worker": None,
+    "executor.gpus_per_worker": None,
+    "llm.context": 8192,
     "llm.port": 0,
+    "llm.threads": 0,
     "sandbox.output_kb": 64,
+    "sandbox.processes": 0,
+    "sandbox.threads": 0,
     "search.elite": 2,
     "search.islands": 2,
     "search.migration": 4,
     "search.racing_error": 0.05,
 }
-"""Former key -> value of the constant."""
+"""Former key -> value of the constant, or the former default of what follows from other settings now."""
+_SDSA = "a candidate can call autoprune.kit.sdsa with other constants in its own allocate"
+_THREADS = "OMP_NUM_THREADS in the environment limits the threads"
+INSTEAD = {
+    "allocation.delta": _SDSA,
+    "allocation.kappa": _SDSA,
+    "allocation.preset": "the allocation sdsa-paper has its constants",
+    "allocation.tau": _SDSA,
+    "allocation.tune": "baselines.tune tunes the baselines, and a candidate's PARAMS its own allocate",
+    "executor.cores_per_worker": _THREADS,
+    "executor.gpus_per_worker": "executor.workers beyond the number of GPUs share them",
+    "llm.context": "it follows from llm.profile: 8192 tokens, and 32768 with strong",
+    "llm.threads": _THREADS,
+    "sandbox.processes": "it is 2, or 1 with a single thread (OMP_NUM_THREADS=1)",
+    "sandbox.threads": _THREADS,
+}
+"""What to do in place of a former setting, where it is not always the constant."""
+OF_MACHINE = {key for key in CONSTANTS if key.startswith(("executor.", "llm.", "sandbox."))} - {"sandbox.output_kb"}
+"""Former settings of the machine, on which a stored run does not depend."""
 SAID = 100
 """Maximum characters of a value in an error."""
 
 
-def migrated(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A tree of settings under present keys, and one line for each value that cannot be migrated."""
+def migrated(tree: dict[str, Any], stored: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """A tree of settings under present keys, and one line for each value that cannot be migrated.
+
+    `stored`: settings of a run, which may go on with other threads and workers.
+    """
     tree = {key: dict(value) if isinstance(value, dict) else value for key, value in tree.items()}
     _name_preset(tree)
     problems = []
@@ -63,7 +95,7 @@ def migrated(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
             continue
         value = holder.pop(name)
         if key in CONSTANTS:
-            problems += _problems(key, value)
+            problems += [] if stored and key in OF_MACHINE else _problems(key, value)
             continue
         group, _, name = MOVED[key].partition(".")
         holder = tree.setdefault(group, {})
@@ -96,9 +128,11 @@ def migrated_setting(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def log_move(key: str) -> None:
-    """Log the present key of a moved one."""
+    """Log the present key of a moved one, or that it is no setting any more."""
     if key in MOVED:
         logger.warning("%s is %s now", key, MOVED[key])
+    elif key in CONSTANTS:
+        logger.warning("%s is no setting any more; %s", key, _instead(key))
 
 
 def _name_preset(tree: dict[str, Any]) -> None:
@@ -115,11 +149,10 @@ def _name_preset(tree: dict[str, Any]) -> None:
 
 
 def _problems(key: str, value: Any) -> list[str]:
-    if value == CONSTANTS[key]:
+    if value is None or value == CONSTANTS[key]:
         return []
-    instead = (
-        "the allocation sdsa-paper has its constants"
-        if key == "allocation.preset"
-        else f"it is always {CONSTANTS[key]}"
-    )
-    return [f"{key}={' '.join(str(value).split())[:SAID]} is no setting any more; {instead}"]
+    return [f"{key}={' '.join(str(value).split())[:SAID]} is no setting any more; {_instead(key)}"]
+
+
+def _instead(key: str) -> str:
+    return INSTEAD.get(key, f"it is always {CONSTANTS[key]}")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from autoprune.config_values import (
     FROM_STATISTICS,
@@ -61,16 +61,6 @@ class AllocationSettings(Settings):
         description=f"the allocation ({', '.join(FROM_STATISTICS)}); sdsa-paper: by the skewness itself, not its log",
     )
     unit: Unit = Field("block", description="what has a sparsity of its own")
-    kappa: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: share of the budget re-weighted")
-    tau: Annotated[float, Field(gt=0)] | None = Field(None, description="SDSA: softmax temperature")
-    delta: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="SDSA: largest deviation from sparsity")
-    tune: bool = Field(False, description="SDSA: choose its parameters on the search split, with the Wanda score")
-
-    @model_validator(mode="after")
-    def _only_sdsa_is_tuned(self) -> "AllocationSettings":
-        if self.tune and self.name != "sdsa":
-            raise ValueError(f"tune chooses SDSA's parameters; the allocation {self.name} does not fit it")
-        return self
 
 
 class SandboxSettings(Settings):
@@ -82,10 +72,6 @@ class SandboxSettings(Settings):
     seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="wall clock for the whole candidate")
     memory_mb: Positive = Field(
         4096, description="memory of a candidate (local: of each of its processes), shared target excluded"
-    )
-    threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads for a candidate; 0 = all")
-    processes: Annotated[int, Field(ge=0)] = Field(
-        0, description="local: processes that share a candidate's layers and threads; 0 = two, of two threads or more"
     )
     image: str = Field("autoprune-sandbox:latest", description="docker: image name")
     gpu: bool = Field(
@@ -100,17 +86,13 @@ class ExecutorSettings(Settings):
         "here", description="here: one at a time, in this process; processes: on this machine; ray: on a cluster"
     )
     workers: Positive | None = Field(
-        None, description="side by side; default: a generation's candidates, as far as there is room"
+        None,
+        description="side by side; default: a generation's candidates, as far as there is room; more than there are "
+        "GPUs share them",
     )
     address: str | None = Field(
         None,
         description="ray: HOST:PORT, auto (the cluster of this machine) or local (a new one); default: what there is",
-    )
-    cores_per_worker: Positive | None = Field(
-        None, description="CPU threads of a worker; default: processes share the cores evenly, on ray 1"
-    )
-    gpus_per_worker: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="GPUs of a worker, which may share one (0.5); default: 1 where the target is on a GPU"
     )
 
 
@@ -204,7 +186,6 @@ class AdvancedSettings(Settings):
     revisions: Annotated[int, Field(ge=0, le=2)] = Field(
         2, description="revisions of a candidate that the critic or the sandbox may ask for"
     )
-    veto: bool = Field(False, description="whether a rejection by the LLM critic is final; else measurement decides")
     symbolic_first: bool | None = Field(
         None,
         description="whether the symbolic engine's share comes first, as far as it fills a generation; default: beside "

@@ -1,4 +1,4 @@
-"""Reading the user's text files: UTF-8, with or without a byte order mark, LF or CR LF."""
+"""Reading the user's text files: UTF-8, with or without a byte order mark, LF or CR LF. Cleaning untrusted text."""
 
 import codecs
 import os
@@ -62,3 +62,9 @@ def decode_text(data: bytes, what: str) -> str:
 def with_line_feeds(text: str) -> str:
     """The text with CR LF replaced by LF. A single CR is kept, so that it can be detected in source code."""
     return text.replace("\r\n", "\n")
+
+
+def clean(text: str) -> str:
+    """Text that is safe to store and to show: no control characters, no surrogates."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c for c in text if c in "\n\t" or (c.isprintable() and c != "\x7f"))

@@ -22,6 +22,7 @@ Run it on an idle machine with a core for every worker.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import threading
@@ -109,6 +110,7 @@ class Searched:
 
 def main() -> None:
     arguments = read_arguments()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of a worker
     console = Console(soft_wrap=True, highlight=False)
     with tempfile.TemporaryDirectory() as folder:
         save_synthetic(Path(folder) / "model", arguments.hidden, arguments.blocks)
@@ -119,7 +121,6 @@ def main() -> None:
             "llm.provider=symbolic",
             "advanced.cache=off",
             f"executor.kind={arguments.executor}",
-            "executor.cores_per_worker=1",
             *([f"executor.address={arguments.address}"] if arguments.address else []),
             *arguments.settings,
         ]

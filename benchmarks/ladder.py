@@ -37,7 +37,7 @@ from autoprune.agents.symbolic.variation import explore, initialise
 from autoprune.candidates.screen import screen
 from autoprune.config import load_config
 from autoprune.errors import CandidateFailure
-from autoprune.evaluation.algorithms import Algorithm, Published, Scoring
+from autoprune.evaluation.algorithms import Algorithm, Published
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.evaluator import measure as measure_one
 from autoprune.evaluation.perplexity import perplexity
@@ -47,7 +47,7 @@ from autoprune.evaluation.reconstruction import sampled_blocks
 from autoprune.evaluation.signature import agreement
 from autoprune.log import log_to
 from autoprune.pruning.allocation.table import ALLOCATIONS, OWN
-from autoprune.pruning.layers import Readable
+from autoprune.pruning.layers import Readable, Session
 from autoprune.pruning.scores import SCORES
 from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.base import Sandbox
@@ -161,7 +161,7 @@ class WorkerSpec:
         return self.algorithm.edits_defined
 
     @contextmanager
-    def open(self, readable: Readable) -> Iterator[Scoring]:
+    def open(self, readable: Readable) -> Iterator[Session]:
         started = time.perf_counter()
         with self.algorithm.open(readable) as scoring:
             self.seconds = time.perf_counter() - started

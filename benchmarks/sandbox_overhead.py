@@ -30,7 +30,7 @@ from autoprune.errors import SandboxUnavailable
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.evaluator import dense
 from autoprune.log import log_to
-from autoprune.sandbox import engine, leftovers
+from autoprune.sandbox import engine, leftovers, local
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
@@ -122,7 +122,8 @@ def table(columns: dict[str, list[str]]) -> Table:
 
 def run(make: Callable[[SandboxSettings], Sandbox], bench: Bench, candidates: int) -> tuple[list[Cost], list[Held]]:
     """Costs of the candidates, and what this process holds after each from the time that it has settled."""
-    sandbox = make(SandboxSettings(processes=1))  # the seconds of two side by side cannot be taken from the clock
+    local.PROCESSES = 1  # the seconds of two side by side cannot be taken from the clock
+    sandbox = make(SandboxSettings())
     try:
         rows, held = [], []
         for number in range(1, candidates + 1):

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from autoprune.models.target import Target
     from tests.bos_models import BosModels
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers with a thread per core each would only fight; torch reads this when it is imported.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Workers with a thread per core each would only fight; torch reads this when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples every time, however slow the machine is.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)

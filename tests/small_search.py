@@ -25,7 +25,6 @@ SMALL = (
     "data.search_windows=4",
     "data.report_windows=4",
     "sandbox.engine=local",
-    "sandbox.threads=1",
     "llm.provider=symbolic",
     "llm.retries=0",
     "search.max_candidates=6",

@@ -102,7 +102,6 @@ def test_patterns_are_read_with_and_without_quotes_and_survive_the_settings_file
         ("baselines.scores=[luck]", "magnitude"),
         ("baselines.refinements=[]", "at least 1"),
         ("baselines.refinements=[luck]", "swaps"),
-        ("allocation={tune: true, name: owl}", "the allocation owl does not fit"),
     ],
 )
 def test_what_cannot_be_a_baseline_or_a_pattern_is_refused(word, complaint):

@@ -1,11 +1,14 @@
 """Former keys of settings: read as what they are now, wherever settings are stored, or refused in one line."""
 
+import json
+
 import pytest
 import yaml
 
 from autoprune.agents.lookups import TOOL_ROUNDS
 from autoprune.agents.population import ELITE
 from autoprune.config import Config, flat_settings, load_config
+from autoprune.config_agents import LLMSettings
 from autoprune.config_migration import CONSTANTS, MOVED, migrated
 from autoprune.config_sections import Settings
 from autoprune.errors import UsageError
@@ -56,8 +59,8 @@ llm:
     proposer: {model: null, base_url: null, temperature: null, max_reply_tokens: null}
     critic: {model: judge, base_url: null, temperature: null, max_reply_tokens: null}
     analyst: {model: null, base_url: null, temperature: null, max_reply_tokens: null}
-agents: {critic: auto, analyst: auto, revisions: 1, veto: true, symbolic_share: 0.25, symbolic_first: true, tools: auto,
-  tool_rounds: 3, gcot: full, parents: rank, operators: null, sections: bandit}
+agents: {critic: auto, analyst: auto, revisions: 1, veto: false, symbolic_share: 0.25, symbolic_first: true,
+  tools: auto, tool_rounds: 3, gcot: full, parents: rank, operators: null, sections: bandit}
 search:
   max_candidates: 12
   max_minutes: null
@@ -108,7 +111,6 @@ TODAY = {
         "deepen": 2,
         "polish": 3,
         "revisions": 1,
-        "veto": True,
         "symbolic_first": True,
     },
 }
@@ -144,21 +146,24 @@ def test_every_former_key_is_one_of_today_has_moved_or_is_a_constant():
     del given["llm"]["roles"]
     keys = {f"{key}.{name}" for key, group in given.items() if isinstance(group, dict) for name in group}
     keys |= {key for key, group in given.items() if not isinstance(group, dict)}
-    assert keys - today == {*MOVED, *CONSTANTS}
+    assert keys - today == {*MOVED, *CONSTANTS} - {"advanced.veto"}
     assert today - keys == {*MOVED.values(), *NEW}
 
 
 def test_constants_are_those_of_the_code():
-    assert CONSTANTS == {
+    of_the_code = {
         "agents.tool_rounds": TOOL_ROUNDS,
-        "allocation.preset": "default",
-        "llm.port": 0,
+        "allocation.delta": SDSA().delta,
+        "allocation.kappa": SDSA().kappa,
+        "allocation.tau": SDSA().tau,
+        "llm.context": LLMSettings().context_tokens,
         "sandbox.output_kb": PRINTED // 1024,
         "search.elite": ELITE,
         "search.islands": ISLANDS,
         "search.migration": MIGRATION,
         "search.racing_error": ERROR_RATE,
     }
+    assert {key: CONSTANTS[key] for key in of_the_code} == of_the_code
 
 
 def test_every_setting_has_a_description():
@@ -204,7 +209,7 @@ def test_a_word_that_sets_a_whole_group_may_hold_former_keys():
     assert (config.confirmation.finalists, config.confirmation.seeds, config.search.max_candidates) == (4, 3, 5)
 
 
-@pytest.mark.parametrize("word", [f"{key}={value}" for key, value in CONSTANTS.items()])
+@pytest.mark.parametrize("word", [f"{key}={json.dumps(value)}" for key, value in CONSTANTS.items()])
 def test_a_former_key_with_the_value_of_its_constant_changes_nothing(word):
     assert load_config(None, [word]) == Config()
 
@@ -219,11 +224,45 @@ def test_the_former_values_of_agents_kit_are_read_as_those_of_today(tmp_path, ru
     assert [config.agents.kit for config in settings] == [today] * 4
 
 
+def test_a_word_with_a_constant_says_that_it_is_no_setting_any_more(caplog):
+    load_config(None, ["sandbox.threads=0"])
+    assert caplog.messages == [
+        "sandbox.threads is no setting any more; OMP_NUM_THREADS in the environment limits the threads"
+    ]
+
+
+def test_a_run_goes_on_with_the_threads_and_workers_of_the_machine(run):
+    tree = old(sandbox__threads=3, sandbox__processes=1, llm__threads=2, executor__cores_per_worker=4)
+    directory = run(tree)
+    assert directory.settings()[0] == Config.model_validate(TODAY)
+    directory.check_continuable()
+
+
 OTHER = [
     ("search", "elite", 5, "search.elite=5 is no setting any more; it is always 2"),
-    ("llm", "port", 8080, "llm.port=8080 is no setting any more; it is always 0"),
+    ("agents", "veto", True, "agents.veto=True is no setting any more; it is always False"),
+    ("allocation", "kappa", 0.25, "allocation.kappa=0.25 is no setting any more; a candidate can call autoprune.kit"),
+    ("allocation", "tune", True, "allocation.tune=True is no setting any more; baselines.tune tunes the baselines"),
     ("allocation", "preset", "other", "allocation.preset=other is no setting any more; the allocation sdsa-paper"),
 ]
+
+
+OF_MACHINE = [
+    ("llm.port=8080", "it is always 0"),
+    ("llm.context=4096", "it follows from llm.profile: 8192 tokens, and 32768 with strong"),
+    ("llm.threads=2", "OMP_NUM_THREADS in the environment limits the threads"),
+    ("executor.gpus_per_worker=0.5", "executor.workers beyond the number of GPUs share them"),
+]
+
+
+@pytest.mark.parametrize(("word", "said"), OF_MACHINE)
+def test_another_value_of_a_setting_of_the_machine_is_one_line(tmp_path, word, said):
+    file, (key, _, value) = tmp_path / "mine.yaml", word.partition("=")
+    group, _, name = key.partition(".")
+    file.write_text(f"{group}: {{{name}: {value}}}")
+    for given in ((file,), (None, [word])):
+        with pytest.raises(UsageError, match=rf"{word} is no setting any more; {said}$"):
+            load_config(*given)
 
 
 @pytest.mark.parametrize(("group", "name", "value", "said"), OTHER)

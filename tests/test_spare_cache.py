@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autoprune.cache import SPARE, spare_cache, writable_cache
 from autoprune.config_sections import DataSettings
 from autoprune.downloads import cache_dir, staging_for
 from autoprune.errors import DownloadError
@@ -18,7 +19,6 @@ from autoprune.evaluation.texts import Windows, load_splits
 from autoprune.executors.files import digest_of, statistics_root
 from autoprune.models import bundle as bundles
 from autoprune.models.bundle import Bundle
-from autoprune.spare_cache import SPARE, spare_cache, writable_cache
 from tests.conftest import DATA
 
 
@@ -77,7 +77,7 @@ def test_statistics_go_to_a_temporary_directory_with_one_notice(
 
 def test_what_a_cache_holds_is_used_though_it_cannot_be_written(tiny_target, windows, cache, monkeypatch, logged):
     kept = StatisticsCache(tiny_target, windows, cache / PLACE).bundle()
-    monkeypatch.setattr("autoprune.spare_cache.tempfile.TemporaryFile", read_only)
+    monkeypatch.setattr("autoprune.cache.tempfile.TemporaryFile", read_only)
     again = StatisticsCache(tiny_target, windows, cache / PLACE)
     assert again.bundle() == kept
     assert spare_cache() is None

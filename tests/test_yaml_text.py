@@ -97,11 +97,11 @@ def test_a_run_does_not_name_a_file_to_be_read_as_its_policy(tmp_path):
 def test_ordinary_yaml_is_read_as_ever(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text(
-        "\ufeffseed: &seed 0x10\ndata: &short {seqlen: 64}\nllm: {<<: {context: 1, threads: 2}, context: 3}\n"
-        "sandbox: {threads: *seed}\nconfirmation: {patterns: [2:4]}\n",
+        "\ufeffseed: &seed 0x10\ndata: &short {seqlen: 64}\nllm: {<<: {retries: 1, timeout: 2}, retries: 3}\n"
+        "sandbox: {memory_mb: *seed}\nconfirmation: {patterns: [2:4]}\n",
         encoding="utf-8",
     )
     config = load_config(file, ["sparsity=0.7"])
-    assert (config.seed, config.sandbox.threads, config.data.seqlen) == (16, 16, 64)
-    assert (config.llm.context, config.llm.threads, config.confirmation.patterns) == (3, 2, ["2:4"])
+    assert (config.seed, config.sandbox.memory_mb, config.data.seqlen) == (16, 16, 64)
+    assert (config.llm.retries, config.llm.timeout, config.confirmation.patterns) == (3, 2, ["2:4"])
     assert read_yaml("") is None

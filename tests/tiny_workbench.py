@@ -17,7 +17,7 @@ DATA = {"seqlen": 48, "calibration_samples": 4, "search_windows": 10, "report_wi
 
 @pytest.fixture(scope="module")
 def sandbox():
-    sandbox = LocalSandbox(SandboxSettings(threads=1))
+    sandbox = LocalSandbox(SandboxSettings())
     yield sandbox
     sandbox.close()
 

@@ -4,7 +4,6 @@ They depend neither on the clock nor on the order in which siblings end, so that
 and finds the answers in its journal.
 """
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from autoprune.agents.proposer import Request
 from autoprune.candidates.contract import imports_in_words
 from autoprune.candidates.library import FoundFunction
 from autoprune.config_sections import SandboxSettings
+from autoprune.cores import sandbox_threads
 from autoprune.evaluation.bos import shown
 from autoprune.evaluation.density_effects import STEP, DensityEffect
 from autoprune.llm.recorded_settings import target_name
@@ -220,8 +220,8 @@ class Briefing:
 
 def limits(settings: SandboxSettings, sandbox: str) -> str:
     """The time and memory limits of one candidate, as text."""
-    threads = settings.threads or os.cpu_count() or 1
-    processes = (settings.processes or min(PROCESSES, threads)) if sandbox == "local" else 1
+    threads = sandbox_threads()
+    processes = min(PROCESSES, threads) if sandbox == "local" else 1
     parallel = f", scored by {processes} processes in parallel" if processes > 1 else ""
     return (
         f"Limits: {settings.seconds:g} seconds of wall clock for all matrices together{parallel}, on {threads} CPU "

@@ -17,8 +17,8 @@ from autoprune.candidates.functions import (
 from autoprune.candidates.library import MOST_LINES, check_function
 from autoprune.candidates.parameters import NAME as PARAMS
 from autoprune.candidates.parameters import UnusableParameters, ranges
-from autoprune.plain_text import clean
 from autoprune.syntax import NotPython, parse
+from autoprune.text_files import clean
 
 WIDTH = 110
 """Columns of a docstring."""

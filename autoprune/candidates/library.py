@@ -20,9 +20,8 @@ from autoprune.candidates.screen import screen
 from autoprune.downloads import user_dir
 from autoprune.errors import AutoPruneError, UsageError, message_of
 from autoprune.file_modes import staging_beside
-from autoprune.plain_text import clean
 from autoprune.syntax import NotPython, parse
-from autoprune.text_files import read_regular_file
+from autoprune.text_files import clean, read_regular_file
 from autoprune.yaml_text import read_yaml
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from autoprune.candidates.uses import FOUND, uses_of
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
-from autoprune.plain_text import clean
 from autoprune.syntax import NotPython, imports, parse
+from autoprune.text_files import clean
 
 
 def _words(text: str) -> frozenset[str]:

@@ -90,17 +90,14 @@ def _reopen_closed() -> None:
 
 
 def console() -> Console:
-    """The console for results."""
     return Console(highlight=False)
 
 
 def errors() -> Console:
-    """The console for progress and errors."""
     return Console(stderr=True, highlight=False)
 
 
 def say(line: str) -> None:
-    """Print a line of progress."""
     errors().print(plain(masked(line), "dim"), soft_wrap=True)
 
 
@@ -112,7 +109,6 @@ def report_error(error: AutoPruneError) -> int:
 
 
 def person() -> str:
-    """The user's name, for the record."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user id without a name, as in a container
@@ -120,5 +116,4 @@ def person() -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
     sys.stdout.write(json.dumps(masked_tree(value), indent=2, allow_nan=False) + "\n")

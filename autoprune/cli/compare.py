@@ -67,26 +67,12 @@ def compare(
         ),
     ] = "magnitude,wanda",
     allocations: Annotated[
-        str,
-        typer.Option(
-            help="uniform, sdsa, owl, global, searched, own, ...",
-            autocompletion=complete.list_of(*complete.ALLOCATIONS),
-        ),
+        str, complete.list_option("uniform, sdsa, owl, global, searched, own, ...", *complete.ALLOCATIONS)
     ] = "uniform,sdsa",
-    refinements: Annotated[
-        str,
-        typer.Option(
-            help=REFINEMENTS_HELP,
-            autocompletion=complete.list_of(*REFINEMENTS),
-        ),
-    ] = "none",
-    updates: Annotated[str, typer.Option(help=UPDATES_HELP, autocompletion=complete.list_of(*UPDATES))] = "none",
+    refinements: Annotated[str, complete.list_option(REFINEMENTS_HELP, *REFINEMENTS)] = "none",
+    updates: Annotated[str, complete.list_option(UPDATES_HELP, *UPDATES)] = "none",
     patterns: Annotated[
-        str,
-        typer.Option(
-            help="none, 2:4, 4:8, ...; a pattern fixes the sparsity.",
-            autocompletion=complete.list_of(*complete.PATTERNS),
-        ),
+        str, complete.list_option("none, 2:4, 4:8, ...; a pattern fixes the sparsity.", *complete.PATTERNS)
     ] = "none",
     unit: Unit = "block",
     data: Data = "builtin",

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -39,6 +40,16 @@ def list_of(*choices: str) -> Completion:
         return [f"{before}{comma}{word}" for word in choices]
 
     return complete
+
+
+def option(help: str, *choices: str) -> Any:
+    """A command's option with one of these choices."""
+    return typer.Option(help=help, autocompletion=of(*choices))
+
+
+def list_option(help: str, *choices: str) -> Any:
+    """A command's option with several of these choices, separated by commas."""
+    return typer.Option(help=help, autocompletion=list_of(*choices))
 
 
 def algorithms(incomplete: str) -> Iterable[str]:

@@ -24,47 +24,24 @@ OFFLOADS: tuple[str, ...] = get_args(OffloadSetting)
 TEXT = "builtin, wikitext2, c4, hf:NAME, a file of text or of rows (.jsonl, .parquet, .csv)."
 
 Run = Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)]
-Model = Annotated[str, typer.Option(help=MODEL, autocompletion=complete.of(*KNOWN))]
-Unit = Annotated[
-    str,
-    typer.Option(
-        help=f"What gets its own sparsity: {listed(UNITS)}.",
-        autocompletion=complete.of(*UNITS),
-    ),
-]
-Data = Annotated[str, typer.Option(help=f"Measured on: {TEXT}", autocompletion=complete.of(*complete.TEXTS))]
-Calibration = Annotated[
-    str, typer.Option(help="Calibration text, the same choices.", autocompletion=complete.of(*complete.TEXTS))
-]
+Model = Annotated[str, complete.option(MODEL, *KNOWN)]
+Unit = Annotated[str, complete.option(f"What gets its own sparsity: {listed(UNITS)}.", *UNITS)]
+Data = Annotated[str, complete.option(f"Measured on: {TEXT}", *complete.TEXTS)]
+Calibration = Annotated[str, complete.option("Calibration text, the same choices.", *complete.TEXTS)]
 CalibrationSamples = Annotated[int, typer.Option(help="Calibration sequences.")]
 Seqlen = Annotated[int, typer.Option(help="Length of windows and sequences in tokens.")]
 Windows = Annotated[int, typer.Option(help="Windows of the report split that are measured.")]
-Statistics = Annotated[
-    str,
-    typer.Option(help="dense or sequential (behind the pruned prefix).", autocompletion=complete.of(*KINDS)),
-]
+Statistics = Annotated[str, complete.option("dense or sequential (behind the pruned prefix).", *KINDS)]
 Bos = Annotated[
     str,
-    typer.Option(
-        help="The tokenizer's BOS before every window: auto (where the model needs it), always, never.",
-        autocompletion=complete.of(*BOS),
-    ),
+    complete.option("The tokenizer's BOS before every window: auto (where the model needs it), always, never.", *BOS),
 ]
-Device = Annotated[
-    str, typer.Option(help="auto, cpu, cuda or cuda:N.", autocompletion=complete.of("auto", "cpu", "cuda"))
-]
+Device = Annotated[str, complete.option("auto, cpu, cuda or cuda:N.", "auto", "cpu", "cuda")]
 Offload = Annotated[
-    str,
-    typer.Option(
-        help=f"Where decoder blocks live: {listed(OFFLOADS)}; none: on the device.",
-        autocompletion=complete.of(*OFFLOADS),
-    ),
+    str, complete.option(f"Where decoder blocks live: {listed(OFFLOADS)}; none: on the device.", *OFFLOADS)
 ]
-ComputeDtype = Annotated[str, typer.Option(help=f"{listed(DTYPES)}.", autocompletion=complete.of(*DTYPES))]
-Sandbox = Annotated[
-    str,
-    typer.Option(help=f"For candidates: {listed(SANDBOXES)}.", autocompletion=complete.of(*SANDBOXES)),
-]
+ComputeDtype = Annotated[str, complete.option(f"{listed(DTYPES)}.", *DTYPES)]
+Sandbox = Annotated[str, complete.option(f"For candidates: {listed(SANDBOXES)}.", *SANDBOXES)]
 SandboxSeconds = Annotated[
     float, typer.Option(min=1.0, help="Seconds that a candidate may compute; a large model needs more.")
 ]

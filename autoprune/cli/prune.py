@@ -48,27 +48,12 @@ def prune(
     ] = "wanda",
     sparsity: Annotated[str | None, typer.Option(help="Share of weights to prune; default 0.5.")] = None,
     allocation: Annotated[
-        str | None,
-        typer.Option(
-            help="uniform, sdsa, owl, ..., own; default sdsa.", autocompletion=complete.of(*complete.ALLOCATIONS)
-        ),
+        str | None, complete.option("uniform, sdsa, owl, ..., own; default sdsa.", *complete.ALLOCATIONS)
     ] = None,
-    refinement: Annotated[
-        str,
-        typer.Option(
-            help=f"What becomes of the mask: {REFINEMENTS_HELP}",
-            autocompletion=complete.of(*REFINEMENTS),
-        ),
-    ] = "none",
-    update: Annotated[
-        str,
-        typer.Option(help=UPDATES_HELP, autocompletion=complete.of(*UPDATES)),
-    ] = "none",
+    refinement: Annotated[str, complete.option(f"What becomes of the mask: {REFINEMENTS_HELP}", *REFINEMENTS)] = "none",
+    update: Annotated[str, complete.option(UPDATES_HELP, *UPDATES)] = "none",
     pattern: Annotated[
-        str,
-        typer.Option(
-            help="none, or N:M such as 2:4, which fixes the sparsity.", autocompletion=complete.of(*complete.PATTERNS)
-        ),
+        str, complete.option("none, or N:M such as 2:4, which fixes the sparsity.", *complete.PATTERNS)
     ] = "none",
     unit: Unit = "block",
     packed: Annotated[Path | None, typer.Option(help="Write this smaller file too; see `autoprune unpack`.")] = None,
@@ -89,10 +74,7 @@ def prune(
     device: Device = "auto",
     offload: Offload = "auto",
     dtype: Annotated[
-        str,
-        typer.Option(
-            help=f"Of the files: {listed(DTYPES)}; auto: what the model has.", autocompletion=complete.of(*DTYPES)
-        ),
+        str, complete.option(f"Of the files: {listed(DTYPES)}; auto: what the model has.", *DTYPES)
     ] = "auto",
     sandbox: Sandbox = "auto",
     sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,

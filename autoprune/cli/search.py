@@ -29,10 +29,7 @@ from autoprune.runs.events import EventLog, read_events
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 APPROVALS: tuple[str, ...] = get_args(Approval)
 EXECUTORS: tuple[str, ...] = get_args(ExecutorKind)
-Executor = Annotated[
-    str | None,
-    typer.Option(help=f"Where candidates are measured: {listed(EXECUTORS)}.", autocompletion=complete.of(*EXECUTORS)),
-]
+Executor = Annotated[str | None, complete.option(f"Where candidates are measured: {listed(EXECUTORS)}.", *EXECUTORS)]
 Workers = Annotated[int | None, typer.Option(help="How many candidates at a time, with processes and ray.")]
 Address = Annotated[str | None, typer.Option(help="With --executor ray: the cluster's HOST:PORT, auto or local.")]
 Policy = Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")]
@@ -44,24 +41,20 @@ def search(
         list[str] | None,
         typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="A file of settings, then single settings."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help=MODEL, autocompletion=complete.of(*KNOWN))] = None,
+    model: Annotated[str | None, complete.option(MODEL, *KNOWN)] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
     llm: Annotated[
         str | None,
-        typer.Option(
-            help=f"Which chat model answers: {listed(PROVIDERS)}; self: the target, replay: a recording.",
-            autocompletion=complete.of(*PROVIDERS),
+        complete.option(
+            f"Which chat model answers: {listed(PROVIDERS)}; self: the target, replay: a recording.", *PROVIDERS
         ),
     ] = None,
-    sandbox: Annotated[
-        str | None, typer.Option(help=f"For candidates: {listed(SANDBOXES)}.", autocompletion=complete.of(*SANDBOXES))
-    ] = None,
+    sandbox: Annotated[str | None, complete.option(f"For candidates: {listed(SANDBOXES)}.", *SANDBOXES)] = None,
     executor: Executor = None,
     workers: Workers = None,
     address: Address = None,
     approval: Annotated[
-        str | None,
-        typer.Option(help=f"Who approves candidates: {listed(APPROVALS)}.", autocompletion=complete.of(*APPROVALS)),
+        str | None, complete.option(f"Who approves candidates: {listed(APPROVALS)}.", *APPROVALS)
     ] = None,
     approval_policy: Policy = None,
     max_candidates: Annotated[int | None, typer.Option(help="Stop after so many candidates.")] = None,
@@ -88,11 +81,7 @@ def resume(
     context: typer.Context,
     run: Run,
     approval: Annotated[
-        str | None,
-        typer.Option(
-            help=f"From here on candidates are approved so: {listed(APPROVALS)}.",
-            autocompletion=complete.of(*APPROVALS),
-        ),
+        str | None, complete.option(f"From here on candidates are approved so: {listed(APPROVALS)}.", *APPROVALS)
     ] = None,
     approval_policy: Policy = None,
     executor: Executor = None,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.pruning.layers import LayerEdit, MakeMask, Readable
+from autoprune.pruning.layers import LayerEdit, MakeMask, Readable, Session
 from autoprune.pruning.scores import Score, choose_score
 
 ALWAYS_REPEATED = 2
@@ -18,47 +18,6 @@ ALWAYS_REPEATED = 2
 NO_EDITS: frozenset[str] = frozenset()
 
 NOT_REPEATABLE = "not repeatable: asked again, a fresh process gave other scores, masks, weights or densities"
-
-
-class Scoring(Protocol):
-    """An algorithm that was opened on weights and statistics, for example a sandbox's session."""
-
-    group: str
-    unit: str | None
-    has_allocate: bool
-    edits_defined: frozenset[str]
-    """Which of `refine` and `update` the algorithm defines; if any, `edits` is called instead of `scores`."""
-
-    def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
-        """Raw densities per unit, not yet projected onto the budget."""
-
-    def scores(
-        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
-    ) -> Iterator[tuple[str, Tensor]]:
-        """(layer name, score [out, in]), layer by layer. `sparsity`: of each layer's unit; `pattern`: of the masks."""
-
-    def edits(
-        self,
-        sparsity: Mapping[str, float],
-        make_mask: MakeMask,
-        layers: Sequence[str] | None = None,
-        pattern: str = "none",
-    ) -> Iterator[LayerEdit]:
-        """The final mask, and the new weight if there is an `update`, layer by layer.
-
-        `make_mask` makes the mask that is refined; it is called in the caller's thread, a few layers ahead.
-        """
-
-    def repeats(self) -> bool | None:
-        """Whether repeated requests give the same scores; None if that was not checked."""
-
-    @property
-    def diagnostics(self) -> str:
-        """The algorithm's output so far."""
-
-    @property
-    def memory(self) -> int | None:
-        """Peak growth of the algorithm's processes in bytes; None if unknown."""
 
 
 class Algorithm(Protocol):
@@ -77,7 +36,7 @@ class Algorithm(Protocol):
     @property
     def found(self) -> tuple[str, ...]: ...
 
-    def open(self, readable: Readable) -> AbstractContextManager[Scoring]: ...
+    def open(self, readable: Readable) -> AbstractContextManager[Session]: ...
 
 
 @dataclass(frozen=True)
@@ -95,7 +54,6 @@ class Published:
 
     @property
     def name(self) -> str:
-        """The score's name."""
         return self.score.name
 
     @property
@@ -104,12 +62,12 @@ class Published:
         return self.score.needs
 
     @contextmanager
-    def open(self, readable: Readable) -> Iterator[Scoring]:
+    def open(self, readable: Readable) -> Iterator[Session]:
         """Scores are computed in this process, since the formulas are trusted."""
-        yield _PublishedScoring(self.score, readable)
+        yield _PublishedSession(self.score, readable)
 
 
-class _PublishedScoring:
+class _PublishedSession:
     unit: str | None = None
     has_allocate = False
     edits_defined = NO_EDITS
@@ -144,7 +102,7 @@ class _PublishedScoring:
 
 
 def session_edits(
-    session: Scoring, sparsity: Mapping[str, float], make_mask: MakeMask, layers: Sequence[str], pattern: str
+    session: Session, sparsity: Mapping[str, float], make_mask: MakeMask, layers: Sequence[str], pattern: str
 ) -> Iterator[LayerEdit]:
     """The edits of an algorithm, which for one without a `refine` or an `update` are the masks of its scores."""
     if session.edits_defined:
@@ -160,23 +118,23 @@ class Opened:
     On a walk, repeatability is checked for random blocks, less and less often.
     """
 
-    def __init__(self, algorithm: Algorithm, session: Scoring | None = None) -> None:
+    def __init__(self, algorithm: Algorithm, session: Session | None = None) -> None:
         self.session = session
         self._algorithm = algorithm
         self._blocks = 0
         self._repeats: bool | None = None
 
     @contextmanager
-    def on(self, block: Readable) -> Iterator[Scoring]:
+    def on(self, block: Readable) -> Iterator[Session]:
         """The open session, or one that is opened on the block."""
         if self.session is not None:
             yield self.session
             return
-        with self._algorithm.open(block) as scoring:
-            yield scoring
+        with self._algorithm.open(block) as session:
+            yield session
             self._blocks += 1
             if random.SystemRandom().randrange(self._blocks) < ALWAYS_REPEATED and self._repeats is not False:
-                repeats = scoring.repeats()
+                repeats = session.repeats()
                 self._repeats = self._repeats if repeats is None else repeats
 
     def repeats(self) -> bool | None:

@@ -107,7 +107,6 @@ class Bench:
         return seconds
 
     def windows(self, split: Split) -> Windows:
-        """The windows of a split."""
         return self._splits[split]
 
     def losses(

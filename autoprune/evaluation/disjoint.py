@@ -98,7 +98,6 @@ def sentences(text: str) -> set[str]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text, split after every sentence."""
     start = 0
     for boundary in _BOUNDARY.finditer(text):
         yield text[start : boundary.end()]

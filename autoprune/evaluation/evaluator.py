@@ -16,7 +16,7 @@ from functools import partial
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
-from autoprune.evaluation.algorithms import Algorithm, Opened, Scoring
+from autoprune.evaluation.algorithms import Algorithm, Opened
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.bos import shown
 from autoprune.evaluation.ladder import EVERYTHING, Ladder, StoppedEarly
@@ -33,7 +33,7 @@ from autoprune.models.outputs import not_finite
 from autoprune.models.target import Edits
 from autoprune.pruning.allocation.table import OWN, made
 from autoprune.pruning.allocation.units import LayerZeros
-from autoprune.pruning.layers import LayerEdit, LayerInfo
+from autoprune.pruning.layers import LayerEdit, LayerInfo, Session
 from autoprune.pruning.threads import side_by_side
 from autoprune.runs.measurement import DENSE, Measurement
 
@@ -174,7 +174,7 @@ def _dense_statistics(bench: Bench, needs: Sequence[str]) -> dict[str, Callable[
 
 def _at_once(
     bench: Bench,
-    session: Scoring,
+    session: Session,
     zeros: LayerZeros,
     method: Method,
     edits: Edits,
@@ -254,7 +254,6 @@ def _counted(bench: Bench, algorithm: Algorithm, recipe: Recipe, zeros: LayerZer
 
 
 def unmeasured(bench: Bench, subject: str, split: Split, zeros: int, league: League = MASK_ONLY) -> Measurement:
-    """A measurement without losses."""
     windows = bench.windows(split)
     return Measurement(
         subject=subject,

@@ -98,7 +98,6 @@ def _measured(bench: Bench) -> float:
 def _facts(
     bench: Bench, algorithm: Algorithm, recipe: Recipe, dtype: torch.dtype, before: float, perplexity: float
 ) -> dict[str, Any]:
-    """The content of the model card."""
     texts = {
         split: {
             "source": text.source,

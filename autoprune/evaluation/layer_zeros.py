@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from autoprune.errors import UsageError
-from autoprune.evaluation.algorithms import Algorithm, Published, Scoring
+from autoprune.evaluation.algorithms import Algorithm, Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.trials import Trials
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import OWN, made, spec_of
 from autoprune.pruning.allocation.units import LayerZeros, Units
+from autoprune.pruning.layers import Session
 from autoprune.pruning.masks import nm_zeros
 
 
@@ -41,7 +42,7 @@ def zeros_beforehand(bench: Bench, algorithm: Algorithm, recipe: Recipe) -> Laye
     return layer_zeros
 
 
-def own_zeros(bench: Bench, recipe: Recipe, scoring: Scoring, name: str) -> LayerZeros:
+def own_zeros(bench: Bench, recipe: Recipe, scoring: Session, name: str) -> LayerZeros:
     """Zeros per layer by the algorithm's own `allocate`.
 
     Raises UsageError if it has none, CandidateFailure if its densities cannot be projected onto the budget.
@@ -54,7 +55,7 @@ def own_zeros(bench: Bench, recipe: Recipe, scoring: Scoring, name: str) -> Laye
 
 
 def allocated(
-    bench: Bench, units: Units, allocation: str | Setting, sparsity: float, scoring: Scoring | None = None
+    bench: Bench, units: Units, allocation: str | Setting, sparsity: float, scoring: Session | None = None
 ) -> LayerZeros:
     """Zeros per layer by an allocation. `scoring`: for allocations by scores. Raises UsageError for an unknown name."""
     making = made(allocation)
@@ -77,7 +78,7 @@ class _Context:
     group: str
     windows: int
     _bench: Bench
-    _scoring: Scoring
+    _scoring: Session
     _trials: Trials
 
     def scores(self, zeros: Mapping[str, int]) -> Iterator[tuple[str, Tensor]]:

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from filelock import FileLock
 
+from autoprune.cache import spare_cache
 from autoprune.downloads import cache_dir
 from autoprune.evaluation.ladder import Ladder
 from autoprune.runs.measurement import Measurement
-from autoprune.spare_cache import spare_cache
 
 logger = logging.getLogger(__name__)
 SCHEMA = 2

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autoprune.evaluation.algorithms import Scoring
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.layer_zeros import allocated
 from autoprune.evaluation.trials import Trials
 from autoprune.pruning.allocation.budget import largest_remainder
 from autoprune.pruning.allocation.searched import Rung, searched
 from autoprune.pruning.allocation.units import Units
+from autoprune.pruning.layers import Session
 
 OFFSPRING = 8
 FEW = 2
@@ -31,7 +31,7 @@ class Polished:
 
 def polish(
     bench: Bench,
-    scoring: Scoring,
+    scoring: Session,
     sparsity: float,
     generations: int,
     seed: int,
@@ -70,7 +70,7 @@ def polish(
     )
 
 
-def _start(bench: Bench, scoring: Scoring, sparsity: float) -> dict[str, int]:
+def _start(bench: Bench, scoring: Session, sparsity: float) -> dict[str, int]:
     if not scoring.has_allocate:
         return allocated(bench, bench.units_by("block"), "uniform", sparsity).zeros
     units = bench.units_by(scoring.unit or "block")

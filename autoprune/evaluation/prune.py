@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from autoprune.models.observed import Observed
 from autoprune.models.statistics import Observer
 from autoprune.models.target import Edits, Target
 from autoprune.models.walk import walk
-from autoprune.pruning.layers import LayerEdit, LayerInfo, MakeMask
+from autoprune.pruning.layers import LayerEdit, LayerInfo, MakeMask, Session
 from autoprune.pruning.masks import make_mask
 from autoprune.pruning.refinements.spec import SWAP_ROUNDS, Statistic
 from autoprune.pruning.refinements.table import any_reads
@@ -30,28 +30,7 @@ Plan = Callable[[Sequence[LayerInfo], Observed], tuple[Mapping[str, int], Mappin
 """Zeros per layer of the next block, and the sparsity of each layer's unit."""
 
 
-class Scored(Protocol):
-    """A source of scores; `group`: what they are compared within (row, matrix)."""
-
-    group: str
-    edits_defined: frozenset[str]
-
-    def scores(
-        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
-    ) -> Iterable[tuple[str, Tensor]]:
-        """(layer name, score [out, in]) of the named layers; `sparsity`: of each layer's unit."""
-
-    def edits(
-        self,
-        sparsity: Mapping[str, float],
-        make_mask: MakeMask,
-        layers: Sequence[str] | None = None,
-        pattern: str = "none",
-    ) -> Iterable[LayerEdit]:
-        """Final masks, and new weights, of the named layers; see algorithms.Scoring."""
-
-
-Scorer = Callable[[Observed], AbstractContextManager[Scored]]
+Scorer = Callable[[Observed], AbstractContextManager[Session]]
 """Opened for each block, on its weights and statistics."""
 Seen = Callable[[str, Tensor, Tensor, Tensor | None], None]
 """Called with layer name, dense weight, mask and the new weight if it is updated, all [out, in], for the facts on
@@ -251,7 +230,7 @@ class _Block:
             raise CandidateFailure("check", "protocol", f"{pruned} of the {len(self._weights)} layers were scored")
 
     def _edited(
-        self, scored: Scored, zeros: Mapping[str, int], unit_sparsity: Mapping[str, float]
+        self, scored: Session, zeros: Mapping[str, int], unit_sparsity: Mapping[str, float]
     ) -> Iterator[LayerEdit]:
         """The layers' masks, refined and with new weights where the algorithm has functions of its own for that."""
 

@@ -44,7 +44,6 @@ class Recipe:
 
     @property
     def kept_of(self) -> tuple[int, int] | None:
-        """The pattern as (n, m)."""
         return parse_pattern(self.pattern)
 
     def check(self, algorithm: Algorithm) -> None:

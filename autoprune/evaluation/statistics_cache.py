@@ -12,6 +12,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from autoprune.cache import spare_cache, use_spare, writable_cache
 from autoprune.downloads import cache_dir, progress
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.texts import Windows
@@ -20,7 +21,6 @@ from autoprune.models.footprint import Room, free_room, shown
 from autoprune.models.gradients import collect_gradients, collect_output_sensitivity
 from autoprune.models.statistics import collect_hessians, collect_inputs
 from autoprune.models.target import Target
-from autoprune.spare_cache import spare_cache, use_spare, writable_cache
 
 logger = logging.getLogger(__name__)
 PLACE = "statistics"

@@ -7,11 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from autoprune.evaluation.algorithms import Scoring
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.prune import Method
 from autoprune.pruning.allocation.units import Units
-from autoprune.pruning.layers import LayerEdit
+from autoprune.pruning.layers import LayerEdit, Session
 from autoprune.pruning.threads import side_by_side
 
 PLAIN = Method()
@@ -27,7 +26,7 @@ class Trials:
     scores.
     """
 
-    def __init__(self, bench: Bench, units: Units, scoring: Scoring, method: Method = PLAIN) -> None:
+    def __init__(self, bench: Bench, units: Units, scoring: Session, method: Method = PLAIN) -> None:
         self.units = units
         self.windows = len(bench.windows("search").tokens)
         self.measured = 0

@@ -10,17 +10,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from autoprune.config_sections import AllocationSettings
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import measure
 from autoprune.evaluation.layer_zeros import allocated
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.trials import Trials
-from autoprune.pruning.allocation.sdsa import SDSA
-from autoprune.pruning.allocation.sdsa_settings import parameters
 from autoprune.pruning.allocation.spec import Parameters, Setting
 from autoprune.pruning.allocation.table import default_setting, grid
+from autoprune.pruning.fields import Unit
 from autoprune.runs.measurement import Measurement
 
 FIRST_WINDOWS = 2
@@ -49,16 +47,11 @@ class Tuned:
 
     @property
     def setting(self) -> Setting:
-        """The chosen setting."""
         return Setting(self.family, self.unit, self.parameters)
 
 
-def default_of(bench: Bench, family: str, settings: AllocationSettings, sparsity: float) -> Setting:
-    """A family's default setting on a bench, with the unit and, for SDSA, the constants of the configuration."""
-    constants = SDSA(**settings.model_dump(include={"kappa", "tau", "delta"}, exclude_none=True))
-    overrides = parameters(constants) if family == "sdsa" else None
-    units = bench.units_by(settings.unit).described(("depth",))
-    return default_setting(family, settings.unit, units, sparsity, overrides)
+def default_of(bench: Bench, family: str, unit: Unit, sparsity: float) -> Setting:
+    return default_setting(family, unit, bench.units_by(unit).described(("depth",)), sparsity)
 
 
 def parameters_of(measured: Measurement) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
+from autoprune.cache import spare_cache
 from autoprune.downloads import cache_dir, staging_for
 from autoprune.evaluation.statistics_cache import PLACE
-from autoprune.spare_cache import spare_cache
 
 
 def target_folder(fingerprint: str) -> Path:

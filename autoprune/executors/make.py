@@ -1,6 +1,7 @@
 """Makes the executor that the settings ask for."""
 
 import logging
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Any
 
 from autoprune.config import Config
 from autoprune.config_sections import ExecutorSettings
+from autoprune.cores import asked_threads
 from autoprune.errors import UsageError
 from autoprune.evaluation.bench import Bench
 from autoprune.executors.base import Executor
@@ -36,13 +38,10 @@ def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock) 
     settings = config.executor
     if settings.kind == "here":
         return None
-    gpus = settings.gpus_per_worker
-    if gpus is None:
-        gpus = 1.0 if bench.target.device.type == "cuda" else 0.0
     with lock:
         bench.bundle()  # the workers start with these statistics
     make = _processes if settings.kind == "processes" else _on_ray
-    pool = make(config, bench, engine, gpus, lock)
+    pool = make(config, bench, engine, lock)
     size = config.search.generation_size
     if pool.workers > size:
         idle = f"a generation has {size} candidates, so that {pool.workers - size} of {pool.workers} workers are idle"
@@ -50,18 +49,16 @@ def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock) 
     return pool
 
 
-def _processes(config: Config, bench: Bench, engine: str, gpus: float, lock: ComputeLock) -> Pool:
+def _processes(config: Config, bench: Bench, engine: str, lock: ComputeLock) -> Pool:
     from autoprune.executors.processes import ProcessHandle, gpu_of
     from autoprune.executors.worker import WorkerSpec
 
     settings, size = config.executor, config.search.generation_size
     cpus = len(os.sched_getaffinity(0))
-    visible = _visible_gpus() if gpus else []
-    capacity = int(len(visible) / gpus) if gpus else cpus // (settings.cores_per_worker or 1)
-    workers = settings.workers or max(1, min(size, capacity))
-    if gpus and workers > capacity:
-        raise UsageError(f"{workers} workers with {gpus:g} GPUs each do not fit on the {len(visible)} of this machine")
-    cores = settings.cores_per_worker or max(1, cpus // workers)
+    visible = _visible_gpus() if bench.target.device.type == "cuda" else []
+    workers = settings.workers or max(1, min(size, len(visible) or cpus // (asked_threads() or 1)))
+    gpus = share_of_gpus(workers, len(visible)) if visible else 0.0
+    cores = asked_threads() or max(1, cpus // workers)
     spec = WorkerSpec.of(config, bench, engine, cores)
     starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="workers-fork")
 
@@ -72,14 +69,15 @@ def _processes(config: Config, bench: Bench, engine: str, gpus: float, lock: Com
     return Pool(start, workers, {"threads": cores}, _statistics(bench, lock))
 
 
-def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, lock: ComputeLock) -> Pool:
+def _on_ray(config: Config, bench: Bench, engine: str, lock: ComputeLock) -> Pool:
     from autoprune.executors import ray
     from autoprune.executors.worker import WorkerSpec
 
     settings = config.executor
-    cores = settings.cores_per_worker or 1
+    cores = asked_threads() or 1
     ray.connect(settings.address)
     try:
+        gpus = share_of_gpus(settings.workers or 1, ray.gpus()) if bench.target.device.type == "cuda" else 0.0
         capacity = ray.room(cores, gpus)
         workers = settings.workers or min(config.search.generation_size, capacity)
         if not workers:
@@ -96,6 +94,11 @@ def _on_ray(config: Config, bench: Bench, engine: str, gpus: float, lock: Comput
     except UsageError:
         ray.disconnect()
         raise
+
+
+def share_of_gpus(workers: int, gpus: int) -> float:
+    """GPUs of a worker: one, or an equal share of one where there are more workers than GPUs."""
+    return 1.0 / max(1, math.ceil(workers / max(1, gpus)))
 
 
 def _statistics(bench: Bench, lock: ComputeLock) -> Callable[[tuple[str, ...]], Path]:

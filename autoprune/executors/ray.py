@@ -74,6 +74,11 @@ def room(cores: int, gpus: float) -> int:
     return sum(_fit(node.get("CPU", 0.0), node.get("GPU", 0.0), cores, gpus) for node in nodes)
 
 
+def gpus() -> int:
+    """The number of GPUs on the cluster's nodes."""
+    return int(sum(node["Resources"].get("GPU", 0.0) for node in _ray().nodes() if node["Alive"]))
+
+
 def _fit(node_cores: float, node_gpus: float, cores: int, gpus: float) -> int:
     by_cores = int(node_cores // cores)
     return min(by_cores, int(node_gpus / gpus)) if gpus else by_cores
@@ -122,7 +127,6 @@ class Store:
         self._stored: dict[str, Files] = {}
 
     def statistics(self, bundle: Path) -> Files:
-        """The files of a bundle."""
         return self._once(bundle.name, lambda: _put_files(bundle))
 
     def target(self) -> Files:

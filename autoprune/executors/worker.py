@@ -4,6 +4,7 @@ Its log lines are discarded, since the coordinator logs the same. Failures are r
 the coordinator unchanged. Any other exception ends the worker, which the coordinator notices.
 """
 
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class WorkerSpec:
 
     `config`: with the coordinator's device, dtype and sandbox. `splits`: the texts' windows. `fingerprints`: of the
     coordinator's bench. `bundle`: the directory name of its dense statistics; `digest`: of their content. `threads`: of
-    torch, and of the sandbox unless its settings say otherwise.
+    torch and of the sandbox.
     """
 
     config: Config
@@ -50,7 +51,7 @@ class WorkerSpec:
     @classmethod
     def of(cls, config: Config, bench: Bench, engine: str, threads: int) -> "WorkerSpec":
         """The spec for the coordinator's bench and settings; `engine`: its sandbox."""
-        sandbox = config.sandbox.model_copy(update={"engine": engine, "threads": config.sandbox.threads or threads})
+        sandbox = config.sandbox.model_copy(update={"engine": engine})
         prints, bundle = bench.fingerprints(), bench.bundle()
         resolved = {"device": prints["device"], "dtype": prints["dtype"], "sandbox": sandbox}
         splits = {split: bench.windows(split) for split in SPLITS}
@@ -81,6 +82,7 @@ class Worker:
 
     def _open(self, spec: WorkerSpec) -> None:
         torch.set_num_threads(spec.threads)
+        os.environ["OMP_NUM_THREADS"] = str(spec.threads)  # which the sandbox reads
         config, root = spec.config, statistics_root(spec.bundle, spec.digest)
         target = _load(spec)
         statistics = StatisticsCache(target, spec.splits["calibration"], root)

@@ -30,7 +30,6 @@ class Step:
         return f"[{self.node}] {self.kind}: {self.text} ({ground})"
 
     def record(self) -> dict[str, Any]:
-        """Plain data for the archive."""
         return asdict(self)
 
 

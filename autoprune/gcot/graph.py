@@ -121,7 +121,6 @@ class GCoT:
         return graph
 
     def of_kind(self, kind: NodeKind) -> list[Node]:
-        """The nodes of a kind, oldest first."""
         return [node for node in self.nodes.values() if node.kind == kind]
 
     def _successor(self, name: str, kind: EdgeKind) -> str | None:

@@ -88,7 +88,6 @@ class Chat:
             return dict(self._usage)
 
     def close(self) -> None:
-        """Close the connections."""
         self._caller.close()
 
     def ask(

@@ -102,7 +102,6 @@ class Caller:
         self._written, self._seconds = 0, 0.0
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:

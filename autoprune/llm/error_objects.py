@@ -84,7 +84,6 @@ def status_of(error: Any) -> int | None:
 
 
 def _number(error: Any) -> int | None:
-    """The HTTP status that an error states."""
     for name in _NUMBERED if isinstance(error, dict) else ():
         number = error.get(name)
         if isinstance(number, str) and re.fullmatch(r"\d{3}", number):

@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-import psutil
-
+from autoprune.cores import asked_threads, usable_cores
 from autoprune.errors import ChatError
 from autoprune.llm.serve import ServeOptions
 
@@ -30,19 +29,19 @@ class LocalServer:
     kernel kills the server when the thread that entered the context ends.
 
     Args:
-        model: the GGUF file. threads: 0 = all cores. context: in tokens.
+        model: the GGUF file. context: in tokens.
 
     Raises:
         ChatError: the model cannot be loaded, the server does not start.
     """
 
-    def __init__(self, model: Path, *, threads: int = 0, context: int = 8192) -> None:
+    def __init__(self, model: Path, *, context: int = 8192) -> None:
         self.model = model
         self.base_url = ""
         self.api_key = secrets.token_urlsafe(24)
         self._options = ServeOptions(
             model=str(model),
-            threads=threads or usable_cores(),
+            threads=asked_threads() or usable_cores(),
             context=context,
             key=self.api_key,
             parent=os.getpid(),
@@ -108,12 +107,6 @@ class LocalServer:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-
-
-def usable_cores() -> int:
-    """The number of physical CPU cores that this process may use."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
 def _last_line(log: IO[str]) -> str:

@@ -33,7 +33,6 @@ class OwnWeights:
         return self.source.find() if isinstance(self.source, KnownFile) else self.source
 
     def record(self) -> dict[str, str]:
-        """The entry in the run's record."""
         return {"gguf": self.name, "sha256": sha256_of(self.find()), "ground": self.ground}
 
 

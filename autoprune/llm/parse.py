@@ -102,7 +102,6 @@ def _nested(value: dict[str, Any], depth: int = NESTED) -> Iterator[dict[str, An
 
 
 def _repairs(text: str) -> Iterator[str]:
-    """The text after more and more repairs."""
     yield (text := _TRAILING_COMMA.sub(r"\1", plain_spaces(text)))
     yield (text := _WRONG_ESCAPE.sub(r"\\\\", text))
     yield (text := _TRAILING_COMMA.sub(r"\1", _COMMENT.sub("", text)))

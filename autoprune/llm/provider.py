@@ -20,7 +20,7 @@ from autoprune.llm.parse import clean
 from autoprune.llm.recorded_settings import target_name
 from autoprune.llm.recording import Recording, open_recording, replays
 from autoprune.llm.reply import Journal
-from autoprune.runs.recorded import recording_line
+from autoprune.runs.directory import recording_line
 
 if TYPE_CHECKING:
     from autoprune.llm.client import Chat, OnAnswer, OnReply
@@ -208,7 +208,7 @@ def _local(settings: ChatSettings, target: OwnWeights | None, seed: int | None) 
 
     file = target.find() if target else find_model(settings.model)
     logger.info(f"starting {file.name} on this machine")
-    with LocalServer(file, threads=settings.threads, context=settings.context) as server:
+    with LocalServer(file, context=settings.context_tokens) as server:
         yield Endpoint(
             base_url=server.base_url,
             model=file.stem,

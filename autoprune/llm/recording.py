@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,17 +126,11 @@ class Recording:
     @property
     def models(self) -> list[str]:
         """The models' names in their answers, most frequent first."""
-        counts: dict[str, int] = {}
-        for turns in self.entries.values():
-            for entry in turns.values():
-                if entry.reply is not None:
-                    model = clean(entry.reply.model)[:LONGEST_NAME]
-                    counts[model] = counts.get(model, 0) + 1
-        return sorted(counts, key=lambda model: -counts[model])
+        replies = (entry.reply for turns in self.entries.values() for entry in turns.values() if entry.reply)
+        return [model for model, _ in Counter(clean(reply.model)[:LONGEST_NAME] for reply in replies).most_common()]
 
     @property
     def date(self) -> str:
-        """The day on which it was started."""
         return f"{self.header.started:%Y-%m-%d}"
 
     def facts(self) -> dict[str, Any]:
@@ -173,7 +168,6 @@ def open_recording(settings: LLMSettings) -> Recording:
 
 
 def replays(settings: LLMSettings) -> bool:
-    """Whether these settings ask for a replay."""
     return settings.provider == "replay" or (settings.provider == "auto" and settings.recording is not None)
 
 

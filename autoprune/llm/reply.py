@@ -127,9 +127,7 @@ class Journal(Protocol):
 
     def get(self, key: str) -> dict[str, Any] | None: ...
 
-    def put(self, key: str, value: dict[str, Any]) -> None:
-        """Store or replace a value durably."""
-        ...
+    def put(self, key: str, value: dict[str, Any]) -> None: ...
 
 
 def recorded_usage(records: Iterable[dict[str, Any]]) -> dict[str, Usage]:

@@ -44,7 +44,6 @@ class Measurer:
         self._in_process = InProcessExecutor(self.bench, self.sandbox, self.lock)
 
     def dense(self, split: Split) -> Measurement:
-        """The unpruned target's perplexity."""
         spec = self._spec(DENSE, split, None)
         return self.store.get(spec, self._conditions, self._locked(partial(evaluator.dense, self.bench, split)))
 
@@ -66,12 +65,12 @@ class Measurer:
         Raises CandidateFailure with stage and reason, also if the scores are not repeatable; StoppedEarly when the
         ladder stops the candidate.
         """
-        executor, source, settings = self.executor or self._in_process, self.run.source(name), self.config.sandbox
+        executor, source = self.executor or self._in_process, self.run.source(name)
         refuse(source, Rules.of(self.config))  # also what a person has edited
         conditions = {
             **executor.conditions,
             "source": full_hash(source),  # the name is only a prefix, which two sources may share
-            "sandbox": [self.sandbox.name, settings.threads, settings.processes],
+            "sandbox": [self.sandbox.name, 0, 0],  # former settings: measurements in the cache stay valid
         }
         job = Job(name, source, recipe, split, ladder)
         spec = self._spec(name, split, recipe)

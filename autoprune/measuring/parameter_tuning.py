@@ -19,7 +19,7 @@ from torch import Tensor
 
 from autoprune.candidates.parameters import Range, middles, ranges, with_values
 from autoprune.errors import AutoPruneError, CandidateFailure
-from autoprune.evaluation.algorithms import Published, Scoring, session_edits
+from autoprune.evaluation.algorithms import Published, session_edits
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import opened
 from autoprune.evaluation.prune import Method
@@ -29,6 +29,7 @@ from autoprune.evaluation.refined_tuning import TRIAL_ROUNDS
 from autoprune.evaluation.trials import Trials
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.allocation.units import LayerZeros
+from autoprune.pruning.layers import Session
 from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.base import Sandbox
 
@@ -85,7 +86,6 @@ class ParameterTuner:
 
     @cached_property
     def free(self) -> dict[str, Range]:
-        """The free parameters of the source."""
         return ranges(self.source)
 
     def tune(self) -> tuple[Values, list[Stage]]:
@@ -160,7 +160,7 @@ class ParameterTuner:
         return Candidate("", with_values(self.source, values), self.sandbox)
 
     @contextmanager
-    def _opened(self, values: Values) -> Iterator[tuple[Scoring, LayerZeros]]:
+    def _opened(self, values: Values) -> Iterator[tuple[Session, LayerZeros]]:
         with opened(self.bench, self._candidate(values), self.recipe) as (source, zeros):
             if source.session is None or zeros is None:
                 raise AutoPruneError("parameters are tuned with dense statistics and zeros that are known beforehand")

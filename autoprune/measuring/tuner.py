@@ -55,9 +55,9 @@ class Tuner:
     ) -> Measurement:
         """A score with an allocation that this tuner tunes; an update that is `tuned_as` another one has its
         setting."""
-        bench, settings = self.measurer.bench, self.measurer.config.allocation
-        recipe = Recipe(self.sparsity, family, refinement=refinement, update=update, unit=settings.unit)
-        default = default_of(bench, family, settings, self.sparsity)
+        bench, unit = self.measurer.bench, self.measurer.config.allocation.unit
+        recipe = Recipe(self.sparsity, family, refinement=refinement, update=update, unit=unit)
+        default = default_of(bench, family, unit, self.sparsity)
         subject = f"{BASELINE}{full_name(score, refinement, update)}+{family} tuned"
         start = self._start(score, family, refinement, update)
 

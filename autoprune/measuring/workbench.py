@@ -10,7 +10,7 @@ from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
-from autoprune.evaluation.tuning import default_of
+from autoprune.evaluation.tuning import Tuned, default_of
 from autoprune.measuring.measurer import Measurer
 from autoprune.measuring.tuner import Tuner, full_name
 from autoprune.pruning.allocation.spec import Setting
@@ -19,9 +19,6 @@ from autoprune.pruning.masks import parse_pattern
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.measurement import BASELINE, DENSE, Measurement
-
-TUNED_BY = "wanda"
-"""The score with which the candidates' default allocation is tuned, and computed if it depends on scores."""
 
 
 @dataclass
@@ -48,7 +45,6 @@ class Workbench:
 
     @property
     def bench(self) -> Bench:
-        """Target, texts and statistics."""
         return self.measurer.bench
 
     @property
@@ -67,7 +63,6 @@ class Workbench:
         return replace(self, measurer=other)
 
     def with_sparsity(self, sparsity: float) -> "Workbench":
-        """The same at another sparsity."""
         tuner = self.tuner.at(sparsity) if self.config.confirmation.tune_elsewhere else self.tuner
         return replace(self, sparsity=sparsity, tuner=tuner)
 
@@ -100,7 +95,6 @@ class Workbench:
         return replace(self, measurer=other, tuner=tuner)
 
     def dense(self, split: Split) -> Measurement:
-        """The unpruned target's perplexity."""
         return self.measurer.dense(split)
 
     def baseline(
@@ -123,17 +117,11 @@ class Workbench:
 
     @property
     def tuned_allocations(self) -> list[str]:
-        """The baselines' allocations that are tuned."""
         settings = self.config.baselines
         return [name for name in settings.allocations if name in TUNABLE] if settings.tune else []
 
     def seed(self, score: str, split: Split) -> Measurement:
         """A published score measured like a candidate, with the candidates' default allocation."""
-        if self.config.allocation.tune and score != TUNED_BY:
-            setting = self.tuner.tuned(TUNED_BY, "sdsa").setting
-            return self._with_setting(score, "sdsa", setting, f" with {TUNED_BY}", split, by=TUNED_BY)
-        if self.config.allocation.tune:
-            return self._tuned(score, "sdsa", split)
         return self._published(score, self.config.allocation.name, split)
 
     def patterned(
@@ -153,10 +141,6 @@ class Workbench:
         recipe = None if is_baseline else self._candidates_recipe(subject, split)
         return self.measurer.known(subject, split, recipe)
 
-    def own_setting(self) -> Setting | None:
-        """The tuned SDSA of candidates without an `allocate`; None if it is not tuned."""
-        return self.tuner.tuned(TUNED_BY, "sdsa").setting if self.config.allocation.tune else None
-
     def verify(self) -> None:
         """Raises AutoPruneError if the target's weights have changed since the run began."""
         self.measurer.verify()
@@ -166,9 +150,8 @@ class Workbench:
         """The recipe of candidates on the search split: with their own allocation, or that of the settings."""
         if self.pattern != "none":
             return self._recipe("uniform")
-        settings = self.config.allocation
-        setting = self.own_setting() or self._untuned(settings.name)
-        return self._recipe(settings.name, setting=setting, by=TUNED_BY * settings.tune, own_first=True)
+        allocation = self.config.allocation.name
+        return self._recipe(allocation, setting=self._untuned(allocation), own_first=True)
 
     def _candidates_recipe(self, name: str, split: Split) -> Recipe:
         """The same on any split: a candidate that updates weights has sequential statistics on the report split."""
@@ -183,9 +166,9 @@ class Workbench:
         return self.measurer.published(subject, score, recipe, split)
 
     def _untuned(self, allocation: str) -> Setting | None:
-        """SDSA with the constants of the settings; None for other allocations."""
-        settings = self.config.allocation
-        return default_of(self.bench, allocation, settings, self.sparsity) if allocation == "sdsa" else None
+        """SDSA with its default parameters; None for other allocations."""
+        unit = self.config.allocation.unit
+        return default_of(self.bench, allocation, unit, self.sparsity) if allocation == "sdsa" else None
 
     def _tuned(
         self, score: str, family: str, split: Split, refinement: Refinement = "none", update: Update = "none"
@@ -193,26 +176,12 @@ class Workbench:
         here = self.tuner.is_of(self.measurer, self.sparsity)
         if here and split == "search" and self.bench is self.tuner.measurer.bench:
             return self.tuner.measured(score, family, refinement, update)
-        setting = self.tuner.tuned(score, family, refinement, update).setting
-        return self._with_setting(score, family, setting, " in the search" * (not here), split, refinement, update)
-
-    def _with_setting(
-        self,
-        score: str,
-        family: str,
-        setting: Setting,
-        how: str,
-        split: Split,
-        refinement: Refinement = "none",
-        update: Update = "none",
-        by: str = "",
-    ) -> Measurement:
-        """A score with a tuned allocation. `by`: the score that it was tuned with, if another one."""
-        subject = f"{BASELINE}{full_name(score, refinement, update)}+{family} tuned{how}"
-        tuning = self.tuner.measured(by or score, family, refinement, update).tuning
-        recipe = self._recipe(family, split, refinement, update, setting=setting, by=by or score)
+        tuned = self.tuner.measured(score, family, refinement, update)
+        subject = f"{BASELINE}{full_name(score, refinement, update)}+{family} tuned{' in the search' * (not here)}"
+        setting = Tuned.of(tuned).setting
+        recipe = self._recipe(family, split, refinement, update, setting=setting, by=score)
         measured = self.measurer.published(subject, score, recipe, split)
-        return measured.model_copy(update={"tuning": tuning})
+        return measured.model_copy(update={"tuning": tuned.tuning})
 
     def _recipe(
         self,

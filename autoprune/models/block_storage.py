@@ -218,7 +218,6 @@ class PackedMask:
         self._bits, self._shape = np.packbits(mask.cpu().numpy()), mask.shape
 
     def mask(self) -> Tensor:
-        """The mask, bool, on the CPU."""
         return torch.from_numpy(np.unpackbits(self._bits, count=self._shape.numel()).view(bool).reshape(self._shape))
 
 

@@ -121,7 +121,6 @@ class _Watcher:
 
     @property
     def idle(self) -> list[int]:
-        """Blocks that were not called."""
         return sorted(set(range(self._blocks)) - set(self._order))
 
     @property

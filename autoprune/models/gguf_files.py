@@ -33,7 +33,6 @@ class KnownFile:
 
     @property
     def size(self) -> int:
-        """Bytes."""
         return sum(part.size for part in self.parts)
 
     def find(self) -> Path:
@@ -87,7 +86,6 @@ CHAT = KNOWN["qwen2.5-coder-1.5b"]
 
 
 def sha256_of(path: Path) -> str:
-    """The checksum of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -80,7 +80,6 @@ class _Walk:
         return count
 
     def _tensor(self) -> tuple[int, int]:
-        """Offset and size of a tensor's data."""
         name = self._string(LONGEST_NAME)[:80].decode(errors="replace")
         dimensions = self._number("I")
         if dimensions > MOST_DIMENSIONS:
@@ -93,7 +92,6 @@ class _Walk:
         return offset, elements // block * width
 
     def _value(self, kind: int, inner: bool = False) -> None:
-        """Skip a value."""
         if kind in WIDTHS:
             self._skip(WIDTHS[kind])
         elif kind == STRING:

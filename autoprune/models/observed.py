@@ -62,6 +62,5 @@ class Observed:
         return self._folder / "wide"
 
     def close(self) -> None:
-        """Remove the directory of `path`."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

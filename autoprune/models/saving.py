@@ -85,7 +85,6 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
 
 
 def model_card(name: str, facts: Mapping[str, Any]) -> str:
-    """The model card in Markdown."""
     rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in facts.items())
     return f"""---
 library_name: transformers

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from autoprune.cache import writable_cache
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.models.block_storage import BlockStorage, InMemory, OnDisk, cast
 from autoprune.models.blocks import PrunableLayer, decoder_blocks, prunable_layers, shared_layers
@@ -23,7 +24,6 @@ from autoprune.models.loading import BALANCED, DTYPES, choose_device, empty_mode
 from autoprune.models.outputs import check_outputs
 from autoprune.pruning.layers import LayerEdit, LayerInfo
 from autoprune.pruning.masks import count_zeros
-from autoprune.spare_cache import writable_cache
 
 logger = logging.getLogger(__name__)
 MakeStorage = Callable[[nn.Module, list[PrunableLayer], torch.device], BlockStorage]
@@ -100,7 +100,6 @@ class Target:
 
     @property
     def weights(self) -> int:
-        """Number of prunable weights."""
         return sum(layer.size for layer in self.layers)
 
     @property
@@ -153,7 +152,6 @@ class Target:
 
     @property
     def for_good(self) -> Edits:
-        """Permanent edits."""
         return Edits(self._storage)
 
     @contextmanager

@@ -1,9 +1,10 @@
-"""The layers of a model as the mathematics use them: names, shapes, and access to weights and statistics."""
+"""The layers of a model as the mathematics use them, and the interface of an algorithm that scores them."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,6 @@ class LayerInfo:
 
     @property
     def size(self) -> int:
-        """Number of weights."""
         return self.shape[0] * self.shape[1]
 
     @property
@@ -68,3 +68,64 @@ class Readable(Protocol):
 
     def view(self, name: str, sparsity: float, pattern: str = "none") -> LayerView:
         """A layer with the fields of the contract."""
+
+
+class Session(Protocol):
+    """An algorithm that was opened on weights and statistics: a published score, or a candidate in its own processes.
+
+    Not thread-safe. Ends with its context manager.
+    """
+
+    group: str
+    """What scores are compared within: one of contract.GROUPS."""
+    unit: str | None
+    """The units of `allocate`: one of contract.UNITS; None if it does not specify it."""
+    has_allocate: bool
+    """Whether it defines `allocate`."""
+    edits_defined: frozenset[str]
+    """Which of contract.EDITS it defines, so that `edits` is to be called instead of `scores`."""
+
+    @property
+    def diagnostics(self) -> str:
+        """The output so far, bounded and without control characters. Never used as a measurement."""
+
+    @property
+    def memory(self) -> int | None:
+        """Peak growth of its processes in bytes, measured by the kernel; None if unknown."""
+
+    def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
+        """Raw densities, one finite number per unit, not yet projected onto the budget.
+
+        Raises CandidateFailure (stage "allocate").
+        """
+
+    def scores(
+        self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
+    ) -> Iterator[tuple[str, "Tensor"]]:
+        """Score layer by layer: (name, float32 [out, in]), each a copy, checked for shape and finiteness.
+
+        `sparsity`: of every requested layer's unit; `layers`: by default all, in their order; `pattern`:
+        the N:M pattern of the masks, or none. Raises CandidateFailure (stage "score" or "check"), which ends the
+        session.
+        """
+
+    def edits(
+        self,
+        sparsity: Mapping[str, float],
+        make_mask: MakeMask,
+        layers: Sequence[str] | None = None,
+        pattern: str = "none",
+    ) -> Iterator[LayerEdit]:
+        """Score layer by layer, refine the mask and update the weight.
+
+        `make_mask` makes a layer's mask from its scores, on the CPU; it is called in the order of `layers`, one or two
+        layers ahead of what is yielded. Masks and weights are copies, checked as the contract says. Other arguments and
+        failures are those of `scores`, with the stages "refine" and "update".
+        """
+
+    def repeats(self) -> bool | None:
+        """Repeat a random sample of the questions in a fresh process: whether all answers are equal bit by bit.
+
+        None if there was no question. An algorithm with False is not deterministic or depends on earlier calls, and
+        cannot win.
+        """

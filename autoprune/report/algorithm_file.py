@@ -7,6 +7,7 @@ parsed again, to verify that the code of the file is exactly that of the candida
 
 import ast
 import textwrap
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -105,13 +106,7 @@ def _fitting(source: str, text: str, limit: int) -> str:
         return text
     if not fits(CUT):
         raise AutoPruneError(f"the source has {len(source.encode())} bytes; {limit} leave no room for a docstring")
-    kept, too_long = 0, len(text)
-    while too_long - kept > 1:
-        middle = (kept + too_long) // 2
-        if fits(text[:middle] + CUT):
-            kept = middle
-        else:
-            too_long = middle
+    kept = bisect_left(range(1, len(text)), True, key=lambda length: not fits(text[:length] + CUT))
     return text[:kept] + CUT
 
 

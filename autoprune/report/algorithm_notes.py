@@ -8,10 +8,9 @@ from typing import Any
 
 from autoprune.report.candidate import ancestors, ending
 from autoprune.report.confirmation import confirmation
-from autoprune.report.gist import REASONING
 from autoprune.report.markdown import escaped, fenced, in_sections
 from autoprune.report.origin import Origin, without_folder
-from autoprune.report.text import visible
+from autoprune.report.text import REASONING, visible
 from autoprune.runs.archive import Proposal
 
 SAID = 2000
@@ -109,12 +108,11 @@ def _settings(origin: Origin) -> dict[str, str]:
 
 
 def _use(origin: Origin, name: str) -> Iterator[str]:
-    """Commands that apply the file as the search did, except for tuned parameters of SDSA, which are no options."""
+    """Commands that apply the file as the search did, but for settings that there are no more."""
     config = origin.config
     file, model = shlex.quote(name), shlex.quote(origin.model)
     own = re.search(r"^def allocate\b", origin.source, re.MULTILINE) is not None
-    if config.allocation.tune and not own:
-        yield "# These allocate by SDSA with its default parameters, not with those that the run tuned it to."
+    yield from (f"# The run had another setting: {line}" for line in origin.outdated)
     allocation, other = ("own", "own,sdsa") if own else (config.allocation.name, config.allocation.name)
     yield f"autoprune prune --model {model} --algorithm {file} --sparsity {config.sparsity:g} \\"
     yield f"    --allocation {allocation} --out pruned"

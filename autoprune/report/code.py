@@ -13,7 +13,7 @@ from rich.syntax import ANSISyntaxTheme, Syntax
 from rich.text import Text
 
 from autoprune.report.outline import lines_of
-from autoprune.syntax import hides
+from autoprune.report.text import Replacements
 
 LONGEST_CODE = 100_000
 LONGEST_LINE = 1000
@@ -41,13 +41,11 @@ _THEME = ANSISyntaxTheme({token: Style(color=colour) for token, colour in COLOUR
 
 
 def code(source: str, language: str = "python", line_numbers: bool = False) -> Syntax:
-    """Highlighted code without control characters."""
     shown = revealed(source.rstrip("\n"), LONGEST_CODE)
     return Syntax(shown, language, theme=_THEME, line_numbers=line_numbers, word_wrap=True)
 
 
 def difference(before: str, after: str, name: str, other: str) -> RenderableType:
-    """A unified diff of two sources, highlighted."""
     lines = diff(before, after, name, other)
     return code("\n".join(lines), "diff") if lines else Text("no difference", style="dim")
 
@@ -74,13 +72,4 @@ def revealed(text: str, longest: int) -> str:
     return kept.translate(_REVEALED)
 
 
-class _Revealed(dict[int, str]):
-    """A cache of the replacement for each character, since long texts have few distinct ones."""
-
-    def __missing__(self, point: int) -> str:
-        character = chr(point)
-        self[point] = f"<U+{point:04X}>" if hides(character) or character in "\ufffe\uffff" else character
-        return self[point]
-
-
-_REVEALED = _Revealed()
+_REVEALED = Replacements(lambda character: f"<U+{ord(character):04X}>")

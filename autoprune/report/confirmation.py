@@ -15,8 +15,8 @@ from autoprune.report.picture import Picture
 from autoprune.report.text import plain, windows_of_text
 from autoprune.runs.verdicts import Comparison, interval, percent, place
 
-_STYLES = {"candidate": "green", "dense": "dim"}
-_VERDICTS = {"better": "green", "worse": "red"}
+STYLES = {"candidate": "green", "dense": "dim"}
+VERDICTS = {"better": "green", "worse": "red"}
 
 
 def confirmation(picture: Picture) -> list[RenderableType]:
@@ -69,7 +69,7 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
         table.add_column(name, justify="right")
     for row in best_first(rows):
         cells = _cells(row)
-        table.add_row(plain(row_name(row)), *(plain(cells[name]) for name in names), style=_STYLES.get(row["kind"], ""))
+        table.add_row(plain(row_name(row)), *(plain(cells[name]) for name in names), style=STYLES.get(row["kind"], ""))
     return table
 
 
@@ -94,7 +94,7 @@ def verdict_table(compared: Sequence[Comparison], title: str) -> Table:
             percent(comparison["difference"]),
             interval(comparison),
             f"{comparison['p_holm']:.4f}",
-            plain(comparison["verdict"], _VERDICTS.get(comparison["verdict"], "")),
+            plain(comparison["verdict"], VERDICTS.get(comparison["verdict"], "")),
         )
     return table
 

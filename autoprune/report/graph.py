@@ -47,12 +47,7 @@ def until(graph: "Graph[str]", generation: int) -> "Graph[str]":
 
 def _part(graph: "Graph[str]", kept: set[str]) -> "Graph[str]":
     """Some nodes and the edges between them, in the original order, unlike a networkx subgraph."""
-    part: Graph[str] = nx.MultiDiGraph()
-    part.add_nodes_from((node, data) for node, data in graph.nodes(data=True) if node in kept)
-    for source, target, key, data in graph.edges(keys=True, data=True):
-        if source in kept and target in kept:
-            part.add_edge(source, target, key=key, **data)
-    return part
+    return nx.MultiDiGraph(nx.subgraph_view(graph, filter_node=kept.__contains__))
 
 
 def as_json(graph: "Graph[str]") -> str:

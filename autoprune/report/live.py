@@ -46,7 +46,6 @@ class LiveView:
         self.stop()
 
     def stop(self) -> None:
-        """Remove the panel from the terminal."""
         self._live.stop()
 
     @contextmanager

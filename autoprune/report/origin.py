@@ -35,6 +35,8 @@ class Origin:
     """When the candidate was proposed: 2026-11-28."""
     proposed_by: str
     """The chat models that answered for it, or its engine."""
+    outdated: Sequence[str] = ()
+    """Settings of the run that this version no longer supports."""
 
     @classmethod
     def of(cls, run: RunDirectory, archive: Archive, events: Sequence[Event], entry: Found) -> "Origin":
@@ -51,6 +53,7 @@ class Origin:
             picture=_of_candidate(Picture.of(events), entry.candidate),
             date=_date(events, entry.slot),
             proposed_by=_proposed_by(events, entry.slot),
+            outdated=run.outdated_settings(),
         )
 
     @property
@@ -75,7 +78,6 @@ class Origin:
 
     @property
     def confirmed(self) -> dict[str, Any] | None:
-        """The candidate's row of the confirmation."""
         return next((row for row in self.picture.rows if row.get("candidate") == self.candidate), None)
 
     @property

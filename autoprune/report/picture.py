@@ -6,8 +6,8 @@ from typing import Any
 
 from autoprune.report.mathematics import formula_of, symbols
 from autoprune.report.text import one_line
+from autoprune.runs.directory import recording_line
 from autoprune.runs.events import Event
-from autoprune.runs.recorded import recording_line
 from autoprune.runs.verdicts import Comparison
 
 LONGEST_SENTENCE = 1000

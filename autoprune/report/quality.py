@@ -46,7 +46,6 @@ def map_table(cells: dict[Niche, Placed]) -> Table:
 
 
 def front_table(front: Sequence[Placed]) -> Table:
-    """One line per candidate of the front."""
     title = "Pareto front of perplexity, time and memory"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("candidate")

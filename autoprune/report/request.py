@@ -8,10 +8,9 @@ from rich.text import Text
 
 from autoprune.report.code import LONGEST_CODE, code, diff, difference, shortened
 from autoprune.report.folded import folded
-from autoprune.report.gist import MOST_THOUGHT, REASONING, gist
 from autoprune.report.mathematics import formula_of
 from autoprune.report.outline import WHOLE, lines_of
-from autoprune.report.text import LONGEST, one_line, plain
+from autoprune.report.text import LONGEST, MOST_THOUGHT, REASONING, gist, one_line, plain
 from autoprune.runs.approvals import ApprovalRequest
 
 VIEW = "[v]iew"

@@ -1,6 +1,7 @@
-"""Making untrusted text safe to show, so that it is never markup and does not control the terminal."""
+"""Making untrusted text safe to show, so that it is never markup and does not control the terminal, and shorter."""
 
 import re
+from collections.abc import Callable
 
 from rich.text import Text
 
@@ -19,17 +20,20 @@ def visible(text: object, longest: int = LONGEST) -> str:
     return kept if len(whole) <= longest else kept[:longest] + "…"
 
 
-class _Safe(dict[int, str]):
-    """A cache of the replacement for each character, since long texts have few distinct ones."""
+class Replacements(dict[int, str]):
+    """A cache of the replacement for each hidden character, since long texts have few distinct ones."""
+
+    def __init__(self, replacement: Callable[[str], str]) -> None:
+        super().__init__()
+        self._replacement = replacement
 
     def __missing__(self, point: int) -> str:
         character = chr(point)
-        unsafe = character in "\ufffe\uffff" or hides(character)
-        self[point] = " " if character in "\u2028\u2029" else "" if unsafe else character
+        self[point] = self._replacement(character) if character in "\ufffe\uffff" or hides(character) else character
         return self[point]
 
 
-_SAFE = _Safe()
+_SAFE = Replacements(lambda character: " " if character in "\u2028\u2029" else "")
 
 
 def plain(text: object, style: str = "", longest: int = LONGEST) -> Text:
@@ -53,3 +57,33 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+GIST = 600
+"""Approximate characters of a gist."""
+GIST_LINES = 12
+REASONING = "reasoning"
+"""The part of a thought that can be long."""
+MOST_THOUGHT = 1_000_000
+"""Maximum characters of it in a complete view."""
+_SENTENCE = re.compile(r"[.!?][\"')\]]{0,2}(?=\s)")
+
+
+def split(text: object, longest: int = GIST) -> tuple[str, str]:
+    """The first sentences and the rest, which is empty if the text is not much longer than a gist."""
+    whole = str(text).strip()
+    head = "\n".join(whole[:longest].split("\n")[:GIST_LINES])
+    if len(whole) <= longest * 4 // 3 and whole.count("\n") <= GIST_LINES:
+        return whole, ""
+    least = len(head) // 3
+    sentences = [match.end() for match in _SENTENCE.finditer(whole[: len(head) + 1])]
+    for ends in (sentences, [head.rfind("\n")], [head.rfind(" ")]):
+        if ends and ends[-1] > least:
+            return whole[: ends[-1]].rstrip(), whole[ends[-1] :].lstrip()
+    return head, whole[len(head) :]
+
+
+def gist(text: object, whole: str, longest: int = GIST) -> str:
+    """The first sentences, and a line with the length of the rest. `whole`: the option that shows everything."""
+    head, rest = split(text, longest)
+    return f"{head}\n... {len(rest):,} characters more: {whole}" if rest else head

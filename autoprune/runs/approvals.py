@@ -88,7 +88,6 @@ class Approvals:
         self._engine = engine
 
     def ask(self, request: ApprovalRequest) -> None:
-        """Store a request, unless it is stored."""
         self._put(tables.approval_requests, slot=request.slot, candidate=request.candidate, record=request.model_dump())
 
     def request(self, slot: str, candidate: str) -> ApprovalRequest | None:
@@ -96,7 +95,6 @@ class Approvals:
         return ApprovalRequest.model_validate(records[0]) if records else None
 
     def pending(self) -> list[ApprovalRequest]:
-        """The requests without a decision, oldest first."""
         decided = {(decision.slot, decision.candidate) for decision in self.decisions()}
         requests = [ApprovalRequest.model_validate(record) for record in self._records(tables.approval_requests)]
         return [request for request in requests if (request.slot, request.candidate) not in decided]
@@ -113,7 +111,6 @@ class Approvals:
         return Decision.model_validate(records[0]) if records else None
 
     def decisions(self) -> list[Decision]:
-        """All decisions, oldest first."""
         return [Decision.model_validate(record) for record in self._records(tables.approval_decisions)]
 
     def may_run(self, slot: str, candidate: str, sha256: str = "") -> bool:
@@ -124,7 +121,6 @@ class Approvals:
         )
 
     def switch(self, switch: Switch) -> None:
-        """Change the run's approval mode."""
         self._put(tables.approval_switches, record=switch.model_dump())
 
     def switched(self) -> Switch | None:

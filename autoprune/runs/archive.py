@@ -132,7 +132,6 @@ class Archive:
         self._put(tables.outcomes, [vars(outcome)])
 
     def outcomes(self, generation: int | None = None) -> list[Outcome]:
-        """All outcomes in order of slot."""
         rows = self._all(tables.outcomes, Outcome)
         rows.sort(key=lambda row: (row.generation, _natural(row.slot)))
         return [row for row in rows if generation is None or row.generation == generation]
@@ -181,7 +180,6 @@ class Archive:
             connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"record": record}))
 
     def calls(self) -> dict[str, dict[str, Any]]:
-        """All records of chat calls by key."""
         with self.engine.connect() as connection:
             return {row.key: row.record for row in connection.execute(select(tables.calls).order_by(ORDER))}
 

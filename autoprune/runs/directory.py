@@ -13,7 +13,7 @@ With the setting `database`, a schema of that PostgreSQL database replaces the t
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -130,8 +130,12 @@ class RunDirectory:
 
     def check_continuable(self) -> None:
         """Raises UsageError if the run began with a value of a former setting that is no longer supported."""
-        if problems := self._read_settings()[2]:
+        if problems := self.outdated_settings():
             raise UsageError(f"{self.path} can be read, but not continued: {problems[0]}")
+
+    def outdated_settings(self) -> list[str]:
+        """One line for each value of a former setting that is no longer supported."""
+        return self._read_settings()[2]
 
     def _read_settings(self) -> tuple[Config, dict[str, Any], list[str]]:
         """Settings, record, and reasons why an older run cannot be continued."""
@@ -142,13 +146,12 @@ class RunDirectory:
                 raise ValueError("approval_policy names a file, and a run's settings hold the policy itself")
             if isinstance(llm := tree["config"].get("llm"), dict):
                 llm.setdefault("profile", "small")  # the only one in runs without this setting
-            config, problems = migrated(tree["config"])
+            config, problems = migrated(tree["config"], stored=True)
             return Config.model_validate(config), dict(tree["record"]), problems
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.settings_file} cannot be read as a run's settings: {message_of(error)}") from None
 
     def write_settings(self, config: Config, record: dict[str, Any]) -> None:
-        """Write config.yaml atomically."""
         tree = {"format": FORMAT, "config": config.model_dump(mode="json"), "record": record}
         write_atomically(self.settings_file, yaml.safe_dump(tree, sort_keys=False))
 
@@ -203,7 +206,6 @@ class RunDirectory:
 
 
 def list_runs(root: Path) -> list[RunDirectory]:
-    """The runs in a folder, oldest first."""
     return [RunDirectory(file.parent) for file in sorted(root.glob("*/config.yaml"))]
 
 
@@ -215,3 +217,17 @@ def _fresh_path(root: Path, config: Config) -> Path:
         number += 1
         path = root / f"{stem}-{number}"
     return path
+
+
+MOST_MODELS = 3
+
+
+def recording_line(facts: Mapping[str, Any]) -> str:
+    """One line from the record's `replay`: the recorded models and date."""
+    models = [str(model)[:100] for model in facts["models"]]
+    more = f" and {len(models) - MOST_MODELS} more" if len(models) > MOST_MODELS else ""
+    return (
+        f"the agents' replies were recorded on {str(facts['date'])[:10]} from {', '.join(models[:MOST_MODELS])}{more}: "
+        "no model is asked and nothing is paid (tokens are the recording's); every measurement is made anew, on this "
+        "machine"
+    )

@@ -97,7 +97,6 @@ class EventLog:
                 listener(event)
 
     def notice(self, text: str) -> None:
-        """Write a notice."""
         self.emit("notice", text=text)
 
     def close(self) -> None:

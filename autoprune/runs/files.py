@@ -60,7 +60,6 @@ def open_text(path: Path, mode: str = "r", run: Path | None = None, **options: A
 
 
 def read_bytes(path: Path, run: Path | None = None) -> bytes:
-    """The content of a file."""
     with open_text(path, "rb", run) as file:
         return bytes(file.read())
 

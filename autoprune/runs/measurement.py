@@ -83,7 +83,6 @@ class Measurement(BaseModel):
 
     @property
     def worst_layers(self) -> list[str]:
-        """The layers with the largest relative errors."""
         return [layer.name for layer in sorted(self.layers, key=lambda layer: -layer.relative_error)[:WORST_LAYERS]]
 
     @property
@@ -96,7 +95,6 @@ class Measurement(BaseModel):
 
     @property
     def full(self) -> bool:
-        """Whether every window was measured."""
         return len(self.window_losses) == self.windows
 
     def with_losses(self, losses: Sequence[float]) -> "Measurement":

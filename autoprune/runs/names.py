@@ -27,7 +27,6 @@ class SlotId(NamedTuple):
 
 
 def generation_id(generation: int) -> str:
-    """The name of a generation: `g2`."""
     return f"g{generation}"
 
 
@@ -49,5 +48,4 @@ def node_id(algorithm: str, part: Part) -> str:
 
 
 def lesson_id(generation: int, number: int = 1) -> str:
-    """The node of a generation's n-th lesson."""
     return f"{generation_id(generation)}.lesson" + (f".{number}" if number > 1 else "")

@@ -95,7 +95,6 @@ def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def as_data(placed: Sequence[Placed]) -> dict[str, Any]:
-    """Map and front as plain data."""
     cells = [{**vars(cell), **_facts(candidate)} for cell, candidate in best_of_cells(placed).items()]
     front = [
         {**_facts(candidate), "seconds_score": candidate.seconds, "memory_bytes": candidate.memory}

@@ -1,5 +1,6 @@
 """The tables of an archive: their definition, migration, and the differences between SQLite and PostgreSQL."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -26,90 +27,46 @@ from sqlalchemy.dialects import postgresql, sqlite
 from autoprune.runs.format import FORMAT, refuse_newer
 
 everything = MetaData()
-proposals = Table(
+
+
+def _table(name: str, key: Mapping[str, Any], values: Mapping[str, Any], **optional: Any) -> Table:
+    """A table by the types of its columns: those of its primary key, those that are never NULL, and the others."""
+    columns = [Column(column, kind, primary_key=True) for column, kind in key.items()]
+    columns += [Column(column, kind, nullable=False) for column, kind in values.items()]
+    return Table(name, everything, *columns, *(Column(column, kind) for column, kind in optional.items()))
+
+
+proposals = _table(
     "proposals",
-    everything,
-    Column("slot", String, primary_key=True),
-    Column("revision", Integer, primary_key=True),
-    Column("generation", Integer, nullable=False),
-    Column("operator", String, nullable=False),
-    Column("engine", String, nullable=False),
-    Column("parents", JSON, nullable=False),
-    Column("thought", JSON, nullable=False),
-    Column("candidate", String),
-    Column("chain", JSON, nullable=False),
-    Column("sections", JSON),
+    {"slot": String, "revision": Integer},
+    {"generation": Integer, "operator": String, "engine": String, "parents": JSON, "thought": JSON, "chain": JSON},
+    candidate=String,
+    sections=JSON,
 )
-outcomes = Table(
+outcomes = _table(
     "outcomes",
-    everything,
-    Column("slot", String, primary_key=True),
-    Column("generation", Integer, nullable=False),
-    Column("candidate", String),
-    Column("status", String, nullable=False),
-    Column("stage", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("message", String, nullable=False),
-    Column("data", JSON, nullable=False),
+    {"slot": String},
+    {"generation": Integer, "status": String, "stage": String, "reason": String, "message": String, "data": JSON},
+    candidate=String,
 )
-measurements = Table(
+measurements = _table(
     "measurements",
-    everything,
-    Column("subject", String, primary_key=True),
-    Column("split", String, primary_key=True),
-    Column("settings", String, primary_key=True),
-    Column("perplexity", Float, nullable=False),
-    Column("sparsity", Float, nullable=False),
-    Column("data", JSON, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
+    {"subject": String, "split": String, "settings": String},
+    {"perplexity": Float, "sparsity": Float, "data": JSON, "signature": LargeBinary},
 )
-nodes = Table(
-    "nodes",
-    everything,
-    Column("id", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("text", String, nullable=False),
-    Column("data", JSON, nullable=False),
-)
-edges = Table(
-    "edges",
-    everything,
-    Column("source", String, primary_key=True),
-    Column("target", String, primary_key=True),
-    Column("kind", String, primary_key=True),
-    Column("generation", Integer, nullable=False),
-)
-calls = Table("calls", everything, Column("key", String, primary_key=True), Column("record", JSON, nullable=False))
-clock = Table(
-    "clock", everything, Column("session", String, primary_key=True), Column("seconds", Float, nullable=False)
-)
-approval_requests = Table(
-    "approval_requests",
-    everything,
-    Column("slot", String, primary_key=True),
-    Column("candidate", String, primary_key=True),
-    Column("record", JSON, nullable=False),
-)
-approval_decisions = Table(
-    "approval_decisions",
-    everything,
-    Column("slot", String, primary_key=True),
-    Column("candidate", String, primary_key=True),
-    Column("record", JSON, nullable=False),
-)
-approval_switches = Table(
-    "approval_switches",
-    everything,
-    Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("record", JSON, nullable=False),
-)
+nodes = _table("nodes", {"id": String}, {"kind": String, "generation": Integer, "text": String, "data": JSON})
+edges = _table("edges", {"source": String, "target": String, "kind": String}, {"generation": Integer})
+calls = _table("calls", {"key": String}, {"record": JSON})
+clock = _table("clock", {"session": String}, {"seconds": Float})
+approval_requests = _table("approval_requests", {"slot": String, "candidate": String}, {"record": JSON})
+approval_decisions = _table("approval_decisions", {"slot": String, "candidate": String}, {"record": JSON})
+approval_switches = _table("approval_switches", {"number": Integer}, {"record": JSON})
 
 ORDER = text("rowid")
 """The order in which rows were written. SQLite has this column by default, PostgreSQL needs a definition."""
 _NUMBERED = DDL("ALTER TABLE %(table)s ADD COLUMN rowid BIGINT GENERATED ALWAYS AS IDENTITY")
-for _table in everything.sorted_tables:
-    event.listen(_table, "after_create", _NUMBERED.execute_if(dialect="postgresql"))
+for _each in everything.sorted_tables:
+    event.listen(_each, "after_create", _NUMBERED.execute_if(dialect="postgresql"))
 
 _format_table = MetaData()
 _format = Table("run_format", _format_table, Column("version", Integer, primary_key=True, autoincrement=False))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from autoprune.candidates.contract import edits_defined, expensive_fields_named
 from autoprune.candidates.parameters import UnusableParameters, middles, ranges, with_values
 from autoprune.errors import CandidateFailure
-from autoprune.pruning.layers import Readable
-from autoprune.sandbox.base import Sandbox, Session
+from autoprune.pruning.layers import Readable, Session
+from autoprune.sandbox.base import Sandbox
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Candidate:
 
     @property
     def edits_defined(self) -> frozenset[str]:
-        """Which of contract.EDITS the source defines."""
         return edits_defined(self.source)
 
     def open(self, readable: Readable) -> AbstractContextManager[Session]:

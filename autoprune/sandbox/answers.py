@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from autoprune.candidates.contract import GROUPS, UNITS
-from autoprune.plain_text import clean
 from autoprune.sandbox.protocol import ProtocolError
+from autoprune.text_files import clean
 
 MOST_DENSITIES = 1 << 20
 

@@ -17,15 +17,16 @@ from typing import Any
 
 from autoprune.candidates.screen import refuse
 from autoprune.config_sections import SandboxSettings
+from autoprune.cores import sandbox_threads
 from autoprune.errors import SandboxMissing
+from autoprune.pruning.layers import Session
 from autoprune.sandbox import engine, leftovers, runtime
-from autoprune.sandbox.base import Session
-from autoprune.sandbox.channel import readable
 from autoprune.sandbox.docker_worker import CHANNEL_PATH, DockerWorker, bind
 from autoprune.sandbox.image import RUNTIME_LABEL, ensure_image
 from autoprune.sandbox.local import environment
 from autoprune.sandbox.parallel_session import ParallelSession
 from autoprune.sandbox.pool import Pool
+from autoprune.sandbox.protocol import readable
 from autoprune.sandbox.session import WorkerSession, lengthened
 
 _MAX_PROCESSES = 512
@@ -92,14 +93,13 @@ class DockerSandbox:
         self._client.close()
 
     def describe(self) -> str:
-        """The engine in one line."""
         return engine.describe(self._client, self._address)
 
     def _options(self, image: str, bound: bool) -> dict[str, Any]:
         import docker
 
         settings = self._settings
-        threads = settings.threads or os.cpu_count() or 1
+        threads = sandbox_threads()
         binds = runtime.package_binds() | (runtime.interpreter_binds() if bound else {})
         memory = settings.memory_mb * 1024 * 1024 + _BASE_MEMORY
         profile = _seccomp_profile(engine.is_podman(self._client))

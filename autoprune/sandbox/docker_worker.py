@@ -15,8 +15,8 @@ from typing import Any
 
 from autoprune.errors import SandboxUnavailable, message_of
 from autoprune.sandbox import leftovers, protocol
-from autoprune.sandbox.channel import readable, wait_until_ready
 from autoprune.sandbox.memory import Growth
+from autoprune.sandbox.protocol import readable, wait_until_ready
 from autoprune.sandbox.session import DEATHS
 
 CHANNEL_PATH = "/run/autoprune"

@@ -20,19 +20,20 @@ from typing import Any
 import autoprune
 from autoprune.candidates.screen import refuse
 from autoprune.config_sections import SandboxSettings
+from autoprune.cores import sandbox_threads
 from autoprune.errors import SandboxMissing, SandboxUnavailable
+from autoprune.pruning.layers import Session
 from autoprune.sandbox import protocol
-from autoprune.sandbox.base import Session
-from autoprune.sandbox.channel import readable, wait_until_ready
 from autoprune.sandbox.inside import jail
 from autoprune.sandbox.memory import Growth, figures
 from autoprune.sandbox.parallel_session import ParallelSession
+from autoprune.sandbox.protocol import readable, wait_until_ready
 from autoprune.sandbox.score_buffer import Output
 from autoprune.sandbox.session import DEATHS, WorkerSession, lengthened
 from autoprune.sandbox.timings import TimeBudget
 
 PROCESSES = 2
-"""Default number of processes per candidate, each of which needs its own memory."""
+"""Processes that share a candidate's layers and threads, at most one per thread; each needs its own memory."""
 _MAX_THREADS = 512
 _DEATHS = {
     **DEATHS,
@@ -191,8 +192,8 @@ class LocalSandbox:
         if settings.gpu:
             raise SandboxMissing("sandbox.gpu is set, but the local sandbox computes on the CPU; use Docker")
         self._settings = settings
-        threads = settings.threads or os.cpu_count() or 1
-        self._processes = settings.processes or min(PROCESSES, threads)
+        threads = sandbox_threads()
+        self._processes = min(PROCESSES, threads)
         self._threads = max(1, threads // self._processes)
         self._lock = threading.Lock()
         # The kernel kills the warm process with the thread that started it, so this thread is kept.

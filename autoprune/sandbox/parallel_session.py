@@ -25,7 +25,7 @@ Fresh = Callable[[], AbstractContextManager[WorkerSession]]
 
 
 class ParallelSession:
-    """See base.Session. The first member provides group and densities; layers are distributed in turn."""
+    """See layers.Session. The first member provides group and densities; layers are distributed in turn."""
 
     def __init__(self, members: Sequence[WorkerSession], fresh: Fresh) -> None:
         self._members = members
@@ -65,7 +65,7 @@ class ParallelSession:
     def scores(
         self, sparsity: Mapping[str, float], layers: Sequence[str] | None = None, pattern: str = "none"
     ) -> Iterator[tuple[str, "Tensor"]]:
-        """See base.Session. In the order of `layers`, so that the first failure in this order is reported."""
+        """See layers.Session. In the order of `layers`, so that the first failure in this order is reported."""
         names = list(self._members[0].layers) if layers is None else list(layers)
         parts = [member.scores(sparsity, share, pattern) for member, share in self._shared(names)]
         for name, tensor in self._in_turn(parts, len(names)):
@@ -79,7 +79,6 @@ class ParallelSession:
         layers: Sequence[str] | None = None,
         pattern: str = "none",
     ) -> Iterator[LayerEdit]:
-        """See base.Session."""
         given: dict[str, Tensor] = {}
 
         def masked(name: str, score: "Tensor") -> "Tensor":
@@ -117,7 +116,7 @@ class ParallelSession:
         return f"{scored} of {layers} layers were scored in it{parts}"
 
     def repeats(self) -> bool | None:
-        """See base.Session. Since a process can fail for other reasons than the candidate, a second one is tried."""
+        """See layers.Session. Since a process can fail for other reasons than the candidate, a second one is tried."""
         if not self._answers.any:
             return None
         return any(self._come_back() for _ in range(PROCESSES))

@@ -12,7 +12,10 @@ trusted -> worker   {"do": "open", "source", limits...} with descriptors
 worker -> trusted   {"id", ...answer} or {"id", "failure": {"stage", "reason", "message"}}; "id" repeats the question's
 """
 
+import contextlib
 import json
+import select
+import socket
 import struct
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -79,3 +82,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def readable(descriptor: int | socket.socket, seconds: float) -> bool:
+    """Whether data or the end of the stream can be read within `seconds`."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    with contextlib.suppress(InterruptedError):
+        return bool(poll.poll(seconds * 1000))
+    return False
+
+
+def wait_until_ready(channel: socket.socket, seconds: float = 180.0) -> None:
+    """Wait for the first message of a worker without a candidate. Raises EOFError, TimeoutError, ProtocolError."""
+    channel.settimeout(seconds)
+    message = read_message(channel.recv)
+    if message.get("ready") is not True:
+        raise ProtocolError("the worker did not say that it is ready")

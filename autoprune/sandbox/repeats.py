@@ -52,7 +52,6 @@ class _Edited:
 
     @property
     def mask(self) -> "Tensor":
-        """The given mask, bool."""
         import torch
 
         count = self.shape[0] * self.shape[1]
@@ -71,11 +70,9 @@ class Answers:
 
     @property
     def any(self) -> bool:
-        """Whether there are answers to check."""
         return bool(self._scores) or self._allocation is not None
 
     def scored(self, name: str, sparsity: float, pattern: str, scores: "Tensor") -> None:
-        """Record the scores of a layer."""
         self._scores[name] = _Scored(sparsity, pattern, _digest(scores))
 
     def edited(self, sparsity: float, pattern: str, given: "Tensor", edit: LayerEdit) -> None:
@@ -92,7 +89,6 @@ class Answers:
             self._edits[place] = record
 
     def allocated(self, units: Sequence[Mapping[str, Any]], sparsity: float, densities: list[float]) -> None:
-        """Record an allocation."""
         self._allocation = units, sparsity, densities
 
     def come_back(self, fresh: "WorkerSession") -> bool:

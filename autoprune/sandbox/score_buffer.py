@@ -8,7 +8,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from autoprune.plain_text import clean
+from autoprune.text_files import clean
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from autoprune.candidates.contract import edits_defined
 from autoprune.config_sections import SandboxSettings
+from autoprune.cores import sandbox_threads
 from autoprune.errors import CandidateFailure
-from autoprune.plain_text import clean
 from autoprune.pruning.layers import LayerEdit, MakeMask
 from autoprune.sandbox import answers, edit_checks, protocol
 from autoprune.sandbox.base import Worker
-from autoprune.sandbox.channel import readable
+from autoprune.sandbox.protocol import readable
 from autoprune.sandbox.score_buffer import PLACES, Output, ScoreBuffer
 from autoprune.sandbox.timings import ReportedTimings, TimeBudget
+from autoprune.text_files import clean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -185,7 +186,6 @@ class WorkerSession:
 
     def _open(self, source: str, folder: Path, settings: SandboxSettings) -> answers.Loaded:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        threads = settings.threads or os.cpu_count() or 1
         try:
             self._ask(
                 "start",
@@ -195,7 +195,7 @@ class WorkerSession:
                 source=source,
                 output_bytes=self._output.limit,
                 memory_bytes=settings.memory_mb * 1024 * 1024,
-                processor_seconds=math.ceil(settings.seconds * threads) + 5,
+                processor_seconds=math.ceil(settings.seconds * sandbox_threads()) + 5,
                 need_landlock=self._worker.need_landlock,
                 gpu=settings.gpu,
                 scatter=secrets.randbits(32),
@@ -248,7 +248,6 @@ class WorkerSession:
         self._asked.append((number, kind))
 
     def _answer(self, stage: str, kind: type[A], layer: str = "") -> A:
-        """The answer to the oldest unanswered question."""
         where = f" (layer {layer})" if layer else ""
         try:
             with self._allowance.waiting() as deadline:

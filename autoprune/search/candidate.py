@@ -265,8 +265,8 @@ def _replace(context: SearchContext, state: CandidateState, decision: Decision) 
 
 def _verdict(review: Review, revision: int, settings: AdvancedSettings) -> str:
     """Fatal findings get the allowed number of revisions and then end the candidate. Other objections get one revision;
-    then the candidate is measured, unless the critic has a veto."""
-    if review.verdict == "accept" or (review.verdict == "reject" and (review.fatal or settings.veto)):
+    then the candidate is measured."""
+    if review.verdict == "accept" or (review.verdict == "reject" and review.fatal):
         return review.verdict
     allowed = settings.revisions if review.fatal else min(settings.revisions, 1)
     if revision < allowed:

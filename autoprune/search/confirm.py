@@ -24,7 +24,7 @@ from autoprune.search.conclusion import Condition, comparisons, conclude
 from autoprune.search.contenders import Contender, ContenderResult, contenders, under_a_pattern
 from autoprune.search.context import SearchContext
 from autoprune.search.explain import explain_best
-from autoprune.search.prepare import emit_own_allocation, measure_baselines
+from autoprune.search.prepare import measure_baselines
 from autoprune.search.state import SearchState
 
 
@@ -152,8 +152,6 @@ def _tune_baselines(context: SearchContext, workbench: Workbench, condition: Con
             row = baseline.measured(placed, "search")
             text = f"{where}: {row.name} ({parameters_of(row)}): perplexity {row.perplexity:.2f} on the search split"
             context.events.emit("notice", f"tuning/{where}/{row.name}", text=text)
-    with suppress(CandidateFailure):
-        emit_own_allocation(context, placed, f"{where}: ")
 
 
 def _samples(context: SearchContext, workbench: Workbench) -> Iterator[tuple[int, Workbench]]:

@@ -13,8 +13,8 @@ from autoprune.candidates.functions import NotPure
 from autoprune.candidates.library import FoundFunction, Words, check_function, library
 from autoprune.config import Config
 from autoprune.errors import UsageError, message_of
-from autoprune.plain_text import clean
 from autoprune.runs.directory import RunDirectory
+from autoprune.text_files import clean
 
 RECORD = "found"
 """The fact of a run's record that names them."""

@@ -8,7 +8,6 @@ from autoprune.agents.population import seed_name
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.evaluation.tuning import parameters_of
 from autoprune.measuring.baselines import baselines, refined_scores, refinement_titles
-from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Edge, Node
 from autoprune.runs.measurement import Measurement
 from autoprune.runs.names import node_id
@@ -27,7 +26,6 @@ def prepare(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     dense = context.workbench.dense("search")
     context.events.emit("dense", "dense", perplexity=target.dense_perplexity, **_origin(dense))
     measure_baselines(context)
-    emit_own_allocation(context, context.workbench)
     context.archive.add_thoughts(*_opening(context, target))
     return {"generation": 0, "plans": []}
 
@@ -56,15 +54,6 @@ def measure_baselines(context: SearchContext) -> None:
             facts |= {"tuning": tuning}
         context.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
         context.tick()  # tuning takes long, and counts even if the search is killed
-
-
-def emit_own_allocation(context: SearchContext, workbench: Workbench, where: str = "") -> None:
-    """A notice about the SDSA that is tuned for candidates. Raises CandidateFailure if no setting gives a finite
-    perplexity."""
-    setting = workbench.own_setting()
-    if setting is not None:
-        text = f"{where}candidates without an allocation of their own get SDSA as it was tuned here: {setting}"
-        context.events.emit("notice", f"tuned-allocation/{where}", text=text)
 
 
 def _origin(measured: Measurement) -> dict[str, bool]:

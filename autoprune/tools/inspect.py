@@ -40,6 +40,5 @@ def inspect_target(workbench: Workbench) -> TargetReport:
 
 
 def layers_of_units(workbench: Workbench) -> dict[str, list[str]]:
-    """Unit -> the names of its layers."""
     units = workbench.bench.units_by(workbench.config.allocation.unit)
     return {name: [layer.name for layer in layers] for name, layers in units.members.items()}

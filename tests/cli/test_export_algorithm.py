@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -161,3 +162,12 @@ def test_a_candidate_of_a_run_of_version_1_is_exported(here, old_run, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "aefff679eebcb9d0" in docstring(tmp_path / "old.py")
     assert "wanda+sdsa" in (tmp_path / "old.md").read_text(encoding="utf-8")
+
+
+def test_a_setting_of_the_run_that_is_no_more_is_named_beside_the_commands(here, old_run, tmp_path):
+    settings = Path(old_run) / "config.yaml"
+    settings.write_text(settings.read_text(encoding="utf-8").replace("kappa: null", "kappa: 0.25"), encoding="utf-8")
+    done = here("export-algorithm", f"{old_run}:best", "--out", "old.py")
+    assert done.returncode == 0, done.stderr
+    notes = (tmp_path / "old.md").read_text(encoding="utf-8")
+    assert "# The run had another setting: allocation.kappa=0.25 is no setting any more" in notes

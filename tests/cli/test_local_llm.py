@@ -18,7 +18,6 @@ SHORT = (
     "advanced.revisions=0",
     "llm.max_reply_tokens=500",
     "llm.timeout=900",
-    "llm.threads=1",
 )
 SECONDS = 1800
 

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
+from autoprune.cache import SPARE
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
-from autoprune.spare_cache import SPARE
 
 
 def outcomes(run):

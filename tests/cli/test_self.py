@@ -16,7 +16,6 @@ pytest.importorskip("xllamacpp")
 TALK = (
     "llm.provider=self",
     "llm.max_reply_tokens=40",
-    "llm.threads=1",
     "llm.timeout=600",
     "search.max_candidates=2",
     "agents.symbolic_share=0",

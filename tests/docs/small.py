@@ -26,7 +26,7 @@ INSTEAD = {
 SHORT = ("--seqlen", "64", "--windows", "4", "--device", "cpu", "--dtype", "float32")
 ALGORITHMS = (*SHORT, "--calibration-samples", "4", "--sandbox", "local", "--model", "{tiny_model}")
 SEARCH = ("--max-candidates", "2", "--sandbox", "local", "--model", "{tiny_model}", "advanced.layer_error=null")
-CHAT = ("llm.max_reply_tokens=20", "llm.threads=1", "llm.timeout=600", "advanced.revisions=0")
+CHAT = ("llm.max_reply_tokens=20", "llm.timeout=600", "advanced.revisions=0")
 MADE_SMALL = {
     "autoprune search": (*SEARCH, *SMALL),
     "autoprune prune": ALGORITHMS,
@@ -51,7 +51,7 @@ NAMED = {
     "--llm openai": ("llm.base_url={chat_url}", "llm.profile=small"),
     "--sandbox docker": ("--sandbox", "docker", "sandbox.image={image}"),
     "--from rootfs.tar": ("--image", "{image_of_rootfs}"),
-    "--executor processes": ("--workers", "1", "executor.cores_per_worker=1"),
+    "--executor processes": ("--workers", "1"),
     "--executor ray": ("--workers", "1"),
     "baselines.tune=true": ("baselines.scores=[wanda]", "baselines.allocations=[uniform,dlp]"),
     "device=cuda": ("device=cuda",),

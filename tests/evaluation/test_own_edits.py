@@ -55,7 +55,7 @@ RECIPE = Recipe(0.5)
 
 @pytest.fixture(scope="module")
 def sandbox():
-    sandbox = LocalSandbox(SandboxSettings(threads=1))
+    sandbox = LocalSandbox(SandboxSettings())
     yield sandbox
     sandbox.close()
 

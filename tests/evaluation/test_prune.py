@@ -11,14 +11,14 @@ from torch import Tensor
 
 from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.online import OnlineBudget
-from autoprune.evaluation.prune import Method, Scored, Scorer, prune_blocks
+from autoprune.evaluation.prune import Method, Scorer, prune_blocks
 from autoprune.models.bundle import Bundle
 from autoprune.models.gradients import collect_gradients
 from autoprune.models.observed import Observed
 from autoprune.models.saving import count_zeros, save_pruned
 from autoprune.models.target import Target, load_target
 from autoprune.pruning.allocation.sdsa import SDSA
-from autoprune.pruning.layers import LayerInfo
+from autoprune.pruning.layers import LayerInfo, Session
 from autoprune.pruning.scores import SCORES, Score
 from tests.architectures.families import COMMON, VOCABULARY, tiny
 from tests.conftest import save_tokenizer
@@ -206,7 +206,7 @@ def test_a_block_can_be_read_from_files_too():
     target = target_of("llama")
     paths = []
 
-    def scorer(block: Observed) -> AbstractContextManager[Scored]:
+    def scorer(block: Observed) -> AbstractContextManager[Session]:
         bundle = Bundle(block.path)
         paths.append(block.path)
         for layer in block.layers:

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import pytest
 
-from autoprune.config_sections import AllocationSettings
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation import refined_tuning as module
 from autoprune.evaluation.recipe import Recipe
@@ -20,7 +19,7 @@ from tests.evaluation.given_scores import baseline
 
 
 def default(bench, family):
-    return default_of(bench, family, AllocationSettings(), 0.6)
+    return default_of(bench, family, "block", 0.6)
 
 
 def recipe(family):

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.config_sections import AllocationSettings
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.layer_zeros import allocated, zeros_beforehand
 from autoprune.evaluation.recipe import Recipe
@@ -39,7 +38,7 @@ def made_up(losses):
 
 def tuned(bench, family, score="wanda"):
     """As it is tuned at a sparsity of 0.6."""
-    default = default_of(bench, family, AllocationSettings(), 0.6)
+    default = default_of(bench, family, "block", 0.6)
     return tune(bench, score, default, Recipe(0.6, family), "baseline:tuned")
 
 
@@ -60,7 +59,7 @@ def test_tuning_never_loses_to_the_default_and_leaves_the_model_alone(bench, fam
 
 def test_settings_that_give_the_same_zeros_are_measured_once(bench, monkeypatch):
     monkeypatch.setattr(owl, "LAMBDAS", (0.05, 0.05 + 1e-12))
-    settings = grid("owl", default_of(bench, "owl", AllocationSettings(), 0.6), bench.units, 0.6)
+    settings = grid("owl", default_of(bench, "owl", "block", 0.6), bench.units, 0.6)
     units = bench.units_by("block")
     zeros = [tuple(allocated(bench, units, setting, 0.6).zeros.values()) for setting in settings]
     assert len(set(zeros)) < len(settings)  # the two widths differ by less than a weight

@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import pytest
-import torch
 
 from autoprune.config import load_config
 from autoprune.runs.archive import Archive
@@ -28,9 +27,7 @@ WORDS = (
     "search.generation_size=4",
     "confirmation.seeds=1",
     "data.search_windows=8",
-    f"executor.cores_per_worker={torch.get_num_threads()}",
 )
-"""As many threads in a worker as here: what is added up in another order is not the same to the last bit."""
 ANEW = ("seconds", "memory_bytes")
 """What of a measurement is another one each time."""
 ZYGOTE = "autoprune.sandbox.inside.zygote"

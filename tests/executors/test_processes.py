@@ -6,13 +6,12 @@ import threading
 
 import psutil
 import pytest
-import torch
 
-from autoprune.errors import CandidateFailure, UsageError
+from autoprune.errors import CandidateFailure
 from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Job
 from autoprune.executors.in_process import InProcessExecutor
-from autoprune.executors.make import make_executor
+from autoprune.executors.make import make_executor, share_of_gpus
 from autoprune.executors.processes import environment, gpu_of
 from autoprune.sandbox.local import LocalSandbox
 from tests.conftest import DATA
@@ -42,8 +41,8 @@ def workers(request, open_tiny_bench, tiny_model):
     from autoprune.config import Config
 
     tree = {"model": str(tiny_model), "device": "cpu", "dtype": "float32", "sparsity": 0.5, "data": DATA}
-    executor = {"kind": "processes", "workers": request.param, "cores_per_worker": torch.get_num_threads()}
-    tree |= {"sandbox": {"engine": "local", "threads": 1}, "executor": executor}
+    executor = {"kind": "processes", "workers": request.param}
+    tree |= {"sandbox": {"engine": "local"}, "executor": executor}
     config = Config.model_validate(tree)
     bench = open_tiny_bench(**{key: tree[key] for key in ("sparsity", "sandbox")})
     here = InProcessExecutor(bench, LocalSandbox(config.sandbox))
@@ -93,10 +92,7 @@ def test_every_worker_sees_a_gpu_of_its_own_or_its_share_of_one():
     assert environment(3, None)["OMP_NUM_THREADS"] == "3"
 
 
-def test_more_workers_than_gpus_is_one_clear_line(open_tiny_bench):
-    from autoprune.config import Config
-
-    executor = {"kind": "processes", "workers": 1000, "gpus_per_worker": 1}
-    config = Config.model_validate({"executor": executor, "data": DATA})
-    with pytest.raises(UsageError, match="1000 workers with 1 GPUs each do not fit on the"):
-        make_executor(config, open_tiny_bench(), "local", threading.RLock())
+@pytest.mark.parametrize(("workers", "gpus", "share"), [(1, 2, 1.0), (2, 2, 1.0), (3, 2, 0.5), (4, 2, 0.5)])
+def test_workers_beyond_the_number_of_gpus_share_them(workers, gpus, share):
+    assert share_of_gpus(workers, gpus) == share
+    assert workers <= int(gpus / share)

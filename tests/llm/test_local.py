@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pydantic import BaseModel
 
 from autoprune.config_agents import LLMSettings
 from autoprune.errors import ChatError
-from autoprune.llm.local import LocalServer, usable_cores
+from autoprune.llm.local import LocalServer
 from autoprune.llm.own_weights import find_model
 from autoprune.llm.provider import choose_llm, open_chats
 
@@ -38,10 +37,6 @@ def test_broken_model_is_one_clear_line_and_leaves_no_process(broken_model: Path
     assert children() == before
 
 
-def test_cores_are_those_we_may_use() -> None:
-    assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
-
-
 class Answer(BaseModel):
     animal: str
 
@@ -49,7 +44,7 @@ class Answer(BaseModel):
 @pytest.mark.long
 @pytest.mark.llm
 def test_real_local_model_answers_under_a_schema_idles_and_ends_with_us() -> None:
-    settings = LLMSettings(provider="local", context=512)
+    settings = LLMSettings(provider="local")
     before = children()
     with open_chats(settings, choose_llm(settings), seed=1) as chats:
         chat = chats["proposer"]

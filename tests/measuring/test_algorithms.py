@@ -13,7 +13,7 @@ from autoprune.report.algorithm_file import documented
 from autoprune.runs.archive import Archive, Proposal
 from autoprune.runs.directory import RunDirectory
 
-SETTINGS = SandboxSettings(engine="local", seconds=60, memory_mb=1024, threads=1)
+SETTINGS = SandboxSettings(engine="local", seconds=60, memory_mb=1024)
 WANDA = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
 
 

@@ -1,17 +1,10 @@
 """Baselines whose allocations are tuned: when, how often, and with which parameters."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from autoprune.evaluation.measurement_spec import MeasurementSpec
 from autoprune.evaluation.tuning import Tuned, parameters_of
 from autoprune.measuring import tuner as module
-from autoprune.measuring.measurer import Measurer
-from autoprune.measuring.tuner import Tuner
-from autoprune.pruning.allocation import sdsa_settings
-from autoprune.pruning.allocation.spec import Setting
-from tests.measuring.test_workbench import WANDA, WITH_ALLOCATION, forbid
+from tests.measuring.test_workbench import forbid
 
 TUNE = {"baselines": {"tune": True, "scores": ["wanda"]}}
 
@@ -105,36 +98,6 @@ def test_a_score_far_behind_keeps_the_default_and_says_that_it_is_untuned(new_wo
     assert (row.name, parameters_of(row)) == (f"{worst}+dlp", "untuned")
     assert workbench.baseline(best, "dlp", "search").name == f"{best}+dlp tuned"
     assert [score for score, _, _ in tunings] == [best]
-
-
-def test_candidates_and_seeds_get_sdsa_as_it_was_tuned_with_wanda(new_workbench, tunings, monkeypatch):
-    monkeypatch.setattr(sdsa_settings, "STRENGTHS", sdsa_settings.STRENGTHS[-2:])
-    workbench = new_workbench(allocation={"tune": True})
-    name, other = (workbench.run.save_source(source) for source in (WANDA, WITH_ALLOCATION))
-    measured = workbench.candidate(name, "search")
-    seed = workbench.seed("wanda", "search")
-    assert measured.window_losses == seed.window_losses
-    assert measured.layers == seed.layers
-    magnitude = workbench.seed("magnitude", "search")
-    assert magnitude.name == "magnitude+sdsa tuned with wanda"
-    assert [layer.sparsity for layer in magnitude.layers] == [layer.sparsity for layer in seed.layers]
-    assert tunings == [("wanda", "sdsa", 0.5)]
-    own = workbench.candidate(other, "search")
-    uniform = new_workbench("uniform").baseline("wanda", "uniform", "search")
-    assert own.window_losses == uniform.window_losses
-
-
-def test_what_candidates_are_recorded_under_depends_on_the_tuned_parameters(new_workbench, monkeypatch):
-    workbench = new_workbench("tuned", allocation={"tune": True})
-    name, recipes = workbench.run.save_source(WANDA), []
-    monkeypatch.setattr(Measurer, "candidate", lambda measurer, name, recipe, *words: recipes.append(recipe))
-    for kappa in (0.1, 0.2):
-        setting = Setting("sdsa", "block", {"kappa": kappa})
-        monkeypatch.setattr(Tuner, "tuned", lambda *words, setting=setting: SimpleNamespace(setting=setting))
-        workbench.candidate(name, "search")
-    new_workbench("plain").candidate(name, "search")
-    keys = {MeasurementSpec.of(workbench.bench, name, "search", recipe).key() for recipe in recipes}
-    assert len(keys) == len(recipes) == 3
 
 
 def test_a_refined_allocation_is_tuned_from_where_it_was_tuned_without(new_workbench, tunings):

@@ -15,7 +15,7 @@ from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
 
-SETTINGS = SandboxSettings(seconds=2.0, memory_mb=512, threads=1)
+SETTINGS = SandboxSettings(seconds=2.0, memory_mb=512)
 PATIENT = SETTINGS.model_copy(update={"seconds": 60.0})
 """For candidates that end by themselves, however slow the machine is."""
 ON_DOCKER = [pytest.mark.docker, pytest.mark.xdist_group("docker")]

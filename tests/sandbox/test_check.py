@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoprune.errors import CandidateFailure
-from autoprune.sandbox.base import Session
+from autoprune.pruning.layers import Session
 from autoprune.sandbox.check import check
 from tests.sandbox.conftest import ON_DOCKER
 

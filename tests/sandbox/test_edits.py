@@ -9,9 +9,9 @@ from torch import Tensor
 
 from autoprune.errors import CandidateFailure
 from autoprune.models.bundle import Bundle
-from autoprune.pruning.layers import LayerEdit
+from autoprune.pruning.layers import LayerEdit, Session
 from autoprune.pruning.masks import make_mask
-from autoprune.sandbox.base import Sandbox, Session
+from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.local import LocalSandbox
 from tests.sandbox.conftest import ON_DOCKER, PATIENT
 from tests.sandbox.hostile_edits import HOSTILE_EDITS, IN_DOCKER, HostileEdit
@@ -34,7 +34,9 @@ def patient():
 
 @pytest.fixture(scope="module")
 def team():
-    sandbox = LocalSandbox(PATIENT.model_copy(update={"threads": 2}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "2")
+        sandbox = LocalSandbox(PATIENT)
     yield sandbox
     sandbox.close()
 

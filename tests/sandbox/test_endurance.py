@@ -27,7 +27,7 @@ SEARCH = """
 import sys, time
 from pathlib import Path
 from autoprune.config_sections import SandboxSettings
-settings = SandboxSettings(seconds=600, threads=1)
+settings = SandboxSettings(seconds=600)
 if sys.argv[1] == "local":
     from autoprune.sandbox.local import LocalSandbox
     sandbox = LocalSandbox(settings)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from autoprune.errors import CandidateFailure
 from autoprune.models.bundle import Bundle
-from autoprune.sandbox.base import Sandbox, Session
+from autoprune.pruning.layers import Session
+from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
 from autoprune.sandbox.session import PRINTED

@@ -21,7 +21,9 @@ STATEFUL = "calls = []\ndef score(layer):\n    calls.append(1)\n    return layer
 
 @pytest.fixture(scope="module")
 def team() -> Iterator[Sandbox]:
-    sandbox = LocalSandbox(PATIENT.model_copy(update={"threads": 2}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "2")
+        sandbox = LocalSandbox(PATIENT)
     yield sandbox
     sandbox.close()
 

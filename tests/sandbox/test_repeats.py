@@ -46,7 +46,9 @@ def source(body: str) -> str:
 
 @pytest.fixture(scope="module", params=["one process", "two"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    made = LocalSandbox(PATIENT.model_copy(update={"threads": 1 + (request.param == "two")}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "2" if request.param == "two" else "1")
+        made = LocalSandbox(PATIENT)
     yield made
     made.close()
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.pruning.allocation import sdsa_settings
 from autoprune.report.confirmation import heading
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
@@ -114,16 +113,13 @@ def test_a_pattern_has_rows_of_the_scores_alone_and_one_that_does_not_fit_says_s
     assert "does not divide" in does_not["problem"]
 
 
-def test_tuned_baselines_are_tuned_where_they_are_measured_and_say_to_what(search, monkeypatch):
-    monkeypatch.setattr(sdsa_settings, "STRENGTHS", sdsa_settings.STRENGTHS[:2])
-    monkeypatch.setattr(sdsa_settings, "STRENGTHS_STAGED", ())
+def test_tuned_baselines_are_tuned_where_they_are_measured_and_say_to_what(search):
     words = (
         "search.max_candidates=1",
         "baselines.scores=[wanda]",
         "baselines.allocations=[uniform,dlp]",
         "baselines.tune=true",
         "confirmation.sparsities=[0.7]",
-        "allocation.tune=true",
     )
     run = search(*words)
     drawn = picture(run)
@@ -136,11 +132,7 @@ def test_tuned_baselines_are_tuned_where_they_are_measured_and_say_to_what(searc
     told = [event.data for event in events if event.kind == "baseline"]
     assert told[1]["tuning"]["family"] == "dlp"
     said = "\n".join(event.data["text"] for event in events if event.kind == "notice")
-    for words_said in (
-        "are tuned on the search split",
-        "at sparsity 0.7: wanda+dlp tuned (block, width",
-        "get SDSA as",
-    ):
+    for words_said in ("are tuned on the search split", "at sparsity 0.7: wanda+dlp tuned (block, width"):
         assert words_said in said
 
 

@@ -32,7 +32,6 @@ class Online:
 
     @property
     def remaining(self) -> int:
-        """Number of units without zeros so far."""
         return len(self._sizes)
 
     def next_zeros(self, skewness_of_rest: Sequence[float]) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from autoprune.errors import UsageError
-from autoprune.pruning.allocation.spec import AllocationSpec, Made, Parameters, Setting, Stage
+from autoprune.pruning.allocation.spec import AllocationSpec, Made, Setting, Stage
 
 OWN = "own"
 """In a recipe: the candidate's own allocation."""
@@ -50,11 +50,8 @@ def grid(family: str, default: Setting, units: Sequence[Mapping[str, Any]], spar
     return [setting for place, setting in enumerate(settings) if setting not in settings[:place]]
 
 
-def default_setting(
-    family: str, unit: str, units: Sequence[Mapping[str, Any]], sparsity: float, overrides: Parameters | None = None
-) -> Setting:
-    """A family's default setting, with some parameters replaced by `overrides`."""
-    return Setting(family, unit, spec_of(family).default(units, sparsity) | (overrides or {}))
+def default_setting(family: str, unit: str, units: Sequence[Mapping[str, Any]], sparsity: float) -> Setting:
+    return Setting(family, unit, spec_of(family).default(units, sparsity))
 
 
 def neighbours(settings: Sequence[Setting], place: int) -> list[int]:

@@ -92,7 +92,6 @@ class Units:
         return matrix_zeros(total, [layer.size for layer in unit], [self.floors[layer.name] for layer in unit])
 
     def totals(self, zeros: Mapping[str, int]) -> list[int]:
-        """Zeros per unit from zeros per layer."""
         return [sum(zeros[layer.name] for layer in unit) for unit in self.members.values()]
 
     def sparsity(self, zeros: Mapping[str, int]) -> dict[str, float]:

@@ -6,12 +6,12 @@ from autoprune.report.candidate import Spending, verdict
 from autoprune.report.code import diff, revealed
 from autoprune.report.confirmation import own_verdicts
 from autoprune.report.cost import cost_line
-from autoprune.report.gist import REASONING, split
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, number
 from autoprune.report.live import describe
 from autoprune.report.mathematics import formula_of
 from autoprune.report.outline import lines_of, outline
+from autoprune.report.text import REASONING, split
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.names import node_id
 from autoprune.runs.verdicts import interval, percent

@@ -14,9 +14,8 @@ from markupsafe import Markup
 
 from autoprune.report.html import tables
 from autoprune.report.html.candidates import candidates, differences
-from autoprune.report.html.curve import curve
+from autoprune.report.html.course import curve, line_of_best, lineage
 from autoprune.report.html.layers import layers
-from autoprune.report.html.lineage import line_of_best, lineage
 from autoprune.report.html.material import Material
 from autoprune.report.html.reasoning import reasoning
 from autoprune.report.html.safe import cut, escaped, shareable, to_json
@@ -33,7 +32,6 @@ SCRIPTS = (
 
 
 def report(material: Material) -> str:
-    """The report as HTML."""
     library, script = _library(), _own_script()
     environment = Environment(
         loader=PackageLoader("autoprune.report.html", "page"),

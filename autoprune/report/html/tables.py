@@ -1,17 +1,22 @@
 """The tables of a report, which need no script: key figures, confirmation, costs, settings and fingerprints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoprune.report.confirmation import best_first, heading, own_verdicts, preceded, row_name
+from rich.console import RenderableType
+from rich.table import Table as RichTable
+
+from autoprune.config import flat
+from autoprune.report import confirmation as report_tables
+from autoprune.report.confirmation import VERDICTS
 from autoprune.report.cost import COLUMNS, cost_cells
 from autoprune.report.html.material import Material
-from autoprune.report.html.safe import cut, number, shareable, without_folders
+from autoprune.report.html.safe import cut, shareable, without_folders
 from autoprune.report.text import duration
-from autoprune.runs.verdicts import Comparison, interval, percent, place
 
 SAID = 2000
+_MARKS = {style: kind for kind, style in report_tables.STYLES.items()}
 LESSON = 600
 """Maximum characters of a lesson; the reasoning graph has the complete texts."""
 
@@ -51,19 +56,7 @@ def key_figures(material: Material) -> list[tuple[str, str, str]]:
 def confirmation(material: Material) -> list[Table]:
     """Perplexities on the report split and comparisons, the run's own condition first."""
     picture = material.picture
-    if not picture.rows:
-        return []
-    tables = [_measured("Perplexity, lower is better", picture.rows)]
-    if own := own_verdicts(picture):
-        tables.append(_compared("Candidates against baselines, report split", own))
-    for condition in picture.elsewhere:
-        title = heading(condition)
-        problem = without_folders(cut(f"not measured: {condition['problem']}", SAID)) if "problem" in condition else ""
-        tables.append(_measured(title, condition["rows"], problem))
-        here = [comparison for comparison in picture.comparisons if place(comparison) == place(condition)]
-        if here:
-            tables.append(_compared(f"Candidates against baselines, {title}", here))
-    return tables
+    return [_drawn(part) for part in report_tables.confirmation(picture)] if picture.rows else []
 
 
 def costs(material: Material) -> Table | None:
@@ -76,16 +69,14 @@ def costs(material: Material) -> Table | None:
 
 def settings(material: Material) -> list[Table]:
     """The settings as resolved, and the record: versions, fingerprints, device."""
-    config = _flat(material.config.model_dump(mode="json"))
-    record = _flat(material.record)
+    config = _texts(material.config.model_dump(mode="json"))
     return [
-        Table("Settings", ("setting", "value"), [list(row) for row in config if row[1] not in ("None", "{}")]),
-        Table("Versions and fingerprints", ("what", "value"), [list(row) for row in record]),
+        Table("Settings", ("setting", "value"), [row for row in config if row[1] != "None"]),
+        Table("Versions and fingerprints", ("what", "value"), list(_texts(material.record))),
     ]
 
 
 def lessons(material: Material) -> list[tuple[int, str, str]]:
-    """Generation, author and text of each lesson."""
     return [
         (event.data["generation"], str(event.data["by"]), cut(event.data["text"], LESSON))
         for event in material.events
@@ -94,60 +85,27 @@ def lessons(material: Material) -> list[tuple[int, str, str]]:
 
 
 def notices(material: Material) -> list[str]:
-    """The notices of the run, in order."""
     return [without_folders(cut(event.data["text"], LESSON)) for event in material.events if event.kind == "notice"]
 
 
-def _measured(title: str, rows: Sequence[dict[str, Any]], note: str = "") -> Table:
-    table = Table(
-        f"{title}{cut(preceded(rows), SAID)}",
-        ("algorithm", "search split", "report split", "over seeds", "sparsity"),
-        note=note,
-    )
-    for row in best_first(rows):
-        values = [value for value in row.get("by_seed", []) if number(value) is not None]
-        table.rows.append(
-            [
-                cut(row_name(row), 200),
-                _perplexity(row["search"]),
-                _perplexity(row["report"]) if row["report"] is not None else cut(row.get("problem", ""), SAID),
-                f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else "",
-                f"{row['sparsity']:.4f}" if row.get("sparsity") is not None else "",
-            ]
-        )
-        table.marks.append(row["kind"])
-    return table
-
-
-def _compared(title: str, compared: Sequence[Comparison]) -> Table:
-    note = "Change of perplexity against the baseline, below 0 when the candidate's is lower; paired by windows."
-    columns = ("candidate", "baseline", "change %", "95 % interval", "p (Holm)", "verdict")
-    table = Table(title, columns, note=note)
-    for comparison in compared:
-        table.rows.append(
-            [
-                cut(comparison["candidate"], 200),
-                cut(comparison["baseline"], 200),
-                percent(comparison["difference"]),
-                interval(comparison),
-                f"{comparison['p_holm']:.4f}",
-                cut(comparison["verdict"], 200),
-            ]
-        )
-        table.marks.append(comparison["verdict"] if comparison["verdict"] in ("better", "worse") else "")
-    return table
+def _drawn(part: RenderableType) -> Table:
+    """A table of the terminal for the page; a text becomes a note."""
+    if not isinstance(part, RichTable):
+        return Table("", (), note=without_folders(cut(part, SAID)))
+    columns = [str(column.header) for column in part.columns]
+    rows = [[cut(cell, SAID) for cell in row] for row in zip(*(column.cells for column in part.columns), strict=True)]
+    marks = [
+        row[-1] if row[-1] in VERDICTS else _MARKS.get(str(of_row.style), "")
+        for row, of_row in zip(rows, part.rows, strict=True)
+    ]
+    return Table(cut(part.title, SAID) if part.title else "", columns, rows, marks)
 
 
 def _perplexity(value: float | None) -> str:
     return "" if value is None else f"{value:,.2f}"
 
 
-def _flat(tree: object, above: str = "") -> Iterator[tuple[str, str]]:
+def _texts(facts: Mapping[str, Any]) -> Iterator[list[str]]:
     """The leaves of a tree of settings, as dotted key and text."""
-    if isinstance(tree, dict) and tree:
-        for key, value in tree.items():
-            yield from _flat(value, f"{above}.{key}" if above else str(key))
-    elif isinstance(tree, list):
-        yield above, ", ".join(map(shareable, tree)) or "none"
-    else:
-        yield above, shareable(tree)
+    for key, value in flat(facts).items():
+        yield [key, (", ".join(map(shareable, value)) or "none") if isinstance(value, list) else shareable(value)]

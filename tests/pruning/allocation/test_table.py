@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoprune.errors import UsageError
-from autoprune.pruning.allocation.sdsa import SDSA
-from autoprune.pruning.allocation.sdsa_settings import parameters
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import (
     ALLOCATIONS,
@@ -43,10 +41,9 @@ UNITS = st.lists(st.fixed_dictionaries(SIGNALS), min_size=1, max_size=12).map(
 SPARSITIES = st.floats(0.01, 0.99)
 
 
-def settings_of(family, unit="block", units=(), sparsity=0.6, constants=None):
-    """The grid of a family. `constants`: of SDSA's default, if they are others than its own."""
-    given = parameters(constants) if constants else None
-    return grid(family, default_setting(family, unit, units, sparsity, given), units, sparsity)
+def settings_of(family, unit="block", units=(), sparsity=0.6):
+    """The grid of a family."""
+    return grid(family, default_setting(family, unit, units, sparsity), units, sparsity)
 
 
 def densities(setting, units, sparsity):
@@ -121,19 +118,19 @@ def test_every_setting_of_a_grid_holds_the_budget(family, units, sparsity):
 @pytest.mark.parametrize("unit", ["block", "module", "projection"])
 def test_a_grid_is_small_and_repeats_nothing(family, unit):
     units = [{"size": 10, "depth": depth} for depth in (0.0, 0.5, 1.0)]
-    settings = settings_of(family, unit, units, constants=SDSA(kappa=0.3) if family == "sdsa" else None)
+    settings = settings_of(family, unit, units)
     assert 9 <= len(settings) <= 24
     assert len({json.dumps(asdict(setting)) for setting in settings}) == len(settings)
     assert settings[0].unit == unit
     assert all(Setting(**json.loads(json.dumps(asdict(setting)))) == setting for setting in settings)
 
 
-def test_the_default_of_sdsa_has_the_constants_that_a_run_asks_for():
-    first, *others = settings_of("sdsa", "projection", constants=SDSA(0.3, 2.0, 0.1, compress=False))
-    assert str(first) == "projection, skewness, raw, kappa 0.3, tau 2, delta 0.1, static"
+def test_the_grid_of_sdsa_begins_with_its_constants():
+    first, *others = settings_of("sdsa", "projection")
+    assert str(first) == "projection, skewness, compressed, kappa 0.5, tau 1, delta 0.15, static"
     assert {setting.unit for setting in others} == {"block", "module"}
     assert {setting.parameters["mode"] for setting in others} == {"static", "staged"}
-    assert {setting.parameters["skew"] for setting in others} == {"raw"}
+    assert {setting.parameters["skew"] for setting in others} == {"compressed"}
 
 
 def test_only_what_is_made_in_stages_takes_scores():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoprune.report.gist import LINES, LONGEST, gist, split
+from autoprune.report.text import GIST, GIST_LINES, gist, split
 
 SENTENCE = "The inputs of early blocks differ in size. "
 
@@ -15,7 +15,7 @@ def test_a_text_that_is_not_much_longer_than_a_gist_is_whole():
 def test_a_long_text_is_cut_at_a_sentence_and_says_how_much_more_there_is():
     head, rest = split(SENTENCE * 200)
     assert head.endswith("differ in size.")
-    assert LONGEST / 3 < len(head) <= LONGEST
+    assert GIST / 3 < len(head) <= GIST
     assert gist(SENTENCE * 200, "--whole") == f"{head}\n... {len(rest):,} characters more: --whole"
 
 
@@ -25,8 +25,8 @@ def test_a_long_text_is_cut_at_a_sentence_and_says_how_much_more_there_is():
 )
 def test_a_hundred_kilobytes_of_anything_are_bounded_and_nothing_is_lost(text):
     head, rest = split(text)
-    assert len(head) <= LONGEST
-    assert head.count("\n") < LINES
+    assert len(head) <= GIST
+    assert head.count("\n") < GIST_LINES
     assert "".join((head + rest).split()) == "".join(text.split())
 
 

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from autoprune.report.html.lineage import lineage
+from autoprune.report.html.course import lineage
 
 
 def test_a_published_score_is_drawn_at_its_best_baseline_without_swaps():

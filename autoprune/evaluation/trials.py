@@ -18,14 +18,16 @@ PLAIN = Method()
 class Trials:
     """Measures allocations on the search split. A context manager, at whose end the target's weights are restored.
 
-    Masks are those of the scores with the method's refinement: an algorithm's own `refine` and `update` would take too
-    long for every trial, and are not applied.
+    Masks are those of the scores with the method's refinement. An algorithm's own `refine` and `update`, which can take
+    too long for every trial, are only applied if it is measured as a `whole`.
 
     `windows`: number of windows of the split; `measured`: total number of measured windows. `method`: applied to
     scores.
     """
 
-    def __init__(self, bench: Bench, units: Units, scoring: Scoring, method: Method = PLAIN) -> None:
+    def __init__(
+        self, bench: Bench, units: Units, scoring: Scoring, method: Method = PLAIN, whole: bool = False
+    ) -> None:
         self.units = units
         self.windows = len(bench.windows("search").tokens)
         self.measured = 0
@@ -33,6 +35,7 @@ class Trials:
         self._bench = bench
         self._scoring = scoring
         self._method = method
+        self._whole = whole and bool(scoring.edits_defined)
         self._statistic = bench.statistics(method.reads_hessian)
         self._applied: dict[str, int] = {}
 
@@ -72,6 +75,12 @@ class Trials:
             weight, group = self._bench.target.weight(name), self._scoring.group
             return name, self._method.mask(weight, score, zeros[name], group, partial(self._statistic, name))
 
+        if self._whole and changed:
+            made = partial(self._scoring.edits, unit_sparsity, lambda name, score: mask((name, score))[1].cpu())
+            for edit in made(changed, self._method.pattern_text):
+                self._edits.apply(edit.to(self._bench.target.device))
+                self._applied[edit.name] = zeros[edit.name]
+            return
         for name, kept in side_by_side(mask, self._scoring.scores(unit_sparsity, changed) if changed else ()):
             self._edits.mask(name, kept)
             self._applied[name] = zeros[name]

@@ -27,7 +27,7 @@ from autoprune.search.budget import Budget, Spent
 @dataclass
 class SearchContext:
     """A run's agents, workbench and records. `proposers`: engine -> proposer. `briefing`: renders the prompts of a
-    strong model; None for other models."""
+    strong model; None for other models. `recorded`: the slots of a replay for which there is a proposer's reply."""
 
     config: Config
     run: RunDirectory
@@ -40,6 +40,7 @@ class SearchContext:
     approver: Approver
     budget: Budget
     briefing: Briefing | None = None
+    recorded: frozenset[str] | None = None
     session: str = field(default_factory=new_session)
     started: float = field(default_factory=time.monotonic)
     _populations: dict[int, Population] = field(default_factory=dict, init=False)

@@ -4,17 +4,21 @@ import ast
 import re
 from importlib.resources import files
 
+from autoprune.agents.symbolic.allocation import CODE as OTHERS
 from autoprune.agents.symbolic.allocation import Allocation
 from autoprune.agents.symbolic.allocation import source as allocation_source
 from autoprune.agents.symbolic.code_leaf import RENAMED, embedded
 from autoprune.agents.symbolic.expression import codes, formula, non_negative, shape
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, TERMINALS
+from autoprune.candidates.composition import composed
 from autoprune.candidates.contract import ALLOWED_IMPORTS
 from autoprune.pruning.published import Expression
 
 
 def source(expression: Expression, group: str, allocation: Allocation | None = None) -> str:
     """A candidate's source for a matrix-valued expression. Raises ValueError for another shape."""
+    if allocation and allocation["family"] == OTHERS:
+        return composed(source(expression, group), allocation["source"])
     if shape(expression) != "matrix":
         raise ValueError(f"{formula(expression)} is no matrix")
     body = _render(expression)

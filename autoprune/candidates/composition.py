@@ -33,7 +33,7 @@ def defines(source: str, name: str) -> bool:
     return any(name in _bound(node) for node in parse(source).body)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def allocation_of(source: str) -> str | None:
     """The allocation of a source as a text of its own; None without one. Raises NotPython."""
     source = _plain(source)
@@ -45,7 +45,7 @@ def allocation_of(source: str) -> str | None:
     return "\n".join([*imports, "\n"] * bool(imports)) + _text(nodes, source)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def algorithm_of(source: str) -> str:
     """A source without its allocation. Raises NotPython, and Incompatible if the rest uses `allocate`."""
     source = _plain(source)

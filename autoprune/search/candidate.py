@@ -35,6 +35,8 @@ OF_SOURCE = {"formula", "tuned"}
 def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
     """Ask the plan's proposer; for a revision with its own code and the critic's comments."""
     context, plan, revision = runtime.context, state["plan"], state["revision"]
+    if plan["operator"] in WITHOUT_MODEL:  # takes long, and no prompt shows it
+        context.siblings.answered(plan["slot"])
     try:
         at_work(context, plan, "proposer")
         request = _request(context, state)

@@ -57,7 +57,7 @@ def polishing(context: SearchContext, population: Population, generation: int) -
     """The best of the elite that was not polished."""
     if not context.config.advanced.polish:
         return None
-    done = _done_with(context, "polish")
+    done = _done_with(context, "polish", generation)
     able = [algorithm for algorithm in best_of(population)[:ELITE] if algorithm.name not in done]
     return plan_of(generation, "polish", ENGINE, able[:1]) if able else None
 
@@ -106,9 +106,10 @@ def plan_of(generation: int, operator: Operator, engine: str, parents: list[Algo
     }
 
 
-def _done_with(context: SearchContext, operator: str) -> set[str]:
-    """The candidates that an operator has improved or made."""
-    done = [proposal for proposal in context.archive.proposals() if proposal.operator == operator]
+def _done_with(context: SearchContext, operator: str, before: int) -> set[str]:
+    """The candidates that an operator has improved or made in the generations before one."""
+    earlier = [proposal for proposal in context.archive.proposals() if proposal.generation < before]
+    done = [proposal for proposal in earlier if proposal.operator == operator]
     return {name for proposal in done for name in (proposal.slot, *proposal.parents)}
 
 

@@ -5,7 +5,7 @@ from autoprune.agents.proposer import SlotPlan
 from autoprune.agents.trial_proposer import ENGINE
 from autoprune.runs.names import SlotId
 from autoprune.search.context import SearchContext
-from autoprune.search.improving import best_of, deeper, plan_of
+from autoprune.search.improving import best_of, can_polish, deeper, plan_of
 from autoprune.search.state import SearchState
 
 
@@ -28,5 +28,5 @@ def _deepen(context: SearchContext, population: Population, generation: int) -> 
 
 def _polish(context: SearchContext, population: Population, generation: int) -> list[SlotPlan]:
     """One slot that polishes the best candidate's allocation, if the settings ask for it and there is a candidate."""
-    best = best_of(population)[: 1 if context.config.advanced.polish else 0]
+    best = best_of(population)[: 1 if can_polish(context) else 0]
     return [plan_of(generation, "polish", ENGINE, [parent]) | {"last": True} for parent in best]

@@ -55,11 +55,16 @@ def best_of(population: Population) -> list[Algorithm]:
 
 def polishing(context: SearchContext, population: Population, generation: int) -> SlotPlan | None:
     """The best of the elite that was not polished."""
-    if not context.config.advanced.polish:
+    if not can_polish(context):
         return None
     done = _done_with(context, "polish", generation)
     able = [algorithm for algorithm in best_of(population)[:ELITE] if algorithm.name not in done]
     return plan_of(generation, "polish", ENGINE, able[:1]) if able else None
+
+
+def can_polish(context: SearchContext) -> bool:
+    """Whether allocations are polished: by the settings, and on a target that is not loaded anew for each trial."""
+    return bool(context.config.advanced.polish) and not context.workbench.bench.target.offloaded
 
 
 def deepening(context: SearchContext, population: Population, generation: int) -> SlotPlan | None:
@@ -72,11 +77,11 @@ def deepening(context: SearchContext, population: Population, generation: int) -
 
 def recombining(context: SearchContext, population: Population, generation: int) -> SlotPlan | None:
     """The best candidate that was not tried with the allocations of the best others, and these."""
-    best = best_of(population)
+    best, most = best_of(population), 1 if context.workbench.bench.target.offloaded else DONORS
     sources = [algorithm.source for algorithm in population.algorithms]
     for algorithm in best[: ELITE + 1]:
         others = [other for other in best if other is not algorithm]
-        if names := untried_donors(algorithm, others, sources, DONORS):
+        if names := untried_donors(algorithm, others, sources, most):
             return plan_of(generation, "recombine", ENGINE, [algorithm, *map(population.named, names)])
     return None
 

@@ -76,7 +76,7 @@ def _plan_slot(
 ) -> SlotPlan:
     random = context.random(generation, place, "plan")
     engine = _engine(context, number)
-    drawable = _drawable(context, str(SlotId(generation, place)), engine, better)
+    drawable = drawable_operators(context, str(SlotId(generation, place)), engine, better)
     if engine == "llm" and context.briefing:
         return _plan_strong(context, population, generation, place, random, left, better, drawable)
     able = population.ranked()
@@ -100,7 +100,7 @@ def _plan_slot(
     return plan
 
 
-def _drawable(context: SearchContext, slot: str, engine: str, better: Improvements) -> list[Operator]:
+def drawable_operators(context: SearchContext, slot: str, engine: str, better: Improvements) -> list[Operator]:
     """The operators that a slot may draw.
 
     In a replay a slot of the model with a recorded reply keeps it, and one without draws what needs none, if anything.

@@ -64,7 +64,10 @@ def algorithm_of(source: str) -> str:
         first = _first_line(node)
         while first > 1 and lines[first - 2].startswith("#"):
             first -= 1
-        dropped |= set(range(first, (node.end_lineno or first) + 1))
+        last = node.end_lineno or first
+        while last < len(lines) and not lines[last].strip() and (first == 1 or not lines[first - 2].strip()):
+            last += 1
+        dropped |= set(range(first, last + 1))
     left = "\n".join(line for number, line in enumerate(lines, 1) if number not in dropped)
     return re.sub(r"\n{4,}", "\n\n\n", left.strip()) + "\n"
 

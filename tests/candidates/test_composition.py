@@ -98,6 +98,8 @@ def test_the_algorithm_behaves_as_before_and_the_allocation_as_in_its_own_source
 def test_a_composition_can_be_taken_apart_and_composed_again():
     source = composed(ALGORITHM, SPREAD)
     assert algorithm_of(source) == algorithm_of(ALGORITHM)
+    bare = f'"""A score."""\n\nGROUP = "row"\n\n\n{SCORE}'
+    assert algorithm_of(composed(bare, SPREAD)) == bare
     again = run(composed(composed(source, ALGORITHM), source))
     assert again["allocate"](units(), 0.5) == [14.0, 16.0]
     assert again["score"](SimpleNamespace(weight=3.0)) == 8.0

@@ -148,7 +148,7 @@ class ApprovalRule(Settings):
     )
     imports: list[str] | None = Field(None, description="the source imports one of these modules")
     operators: list[str] | None = Field(None, description="it was made by one of these operators")
-    engines: list[str] | None = Field(None, description="it was proposed by one of these: llm, symbolic")
+    engines: list[str] | None = Field(None, description="it was proposed by one of these: llm, symbolic, trials")
     expensive: bool | None = Field(None, description="whether it needs the gradient or the Hessian (time, memory)")
     longer_than: Annotated[int, Field(ge=0)] | None = Field(None, description="its source has more bytes")
     decision: Ruling

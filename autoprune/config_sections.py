@@ -173,10 +173,14 @@ class AdvancedSettings(Settings):
         "with as many zeros per layer, exceeds this multiple of the largest in the elite; null: no such stop",
     )
     deepen: Annotated[int, Field(ge=0)] = Field(
-        1, description="at the end, how many of the best candidates get as many rounds of exchanges as there may be"
+        1,
+        description="how many of the best candidates get more rounds of exchanges, or of their own, at the end; 0: the "
+        "operator deepen is not drawn either",
     )
     polish: Annotated[int, Field(ge=0)] = Field(
-        0, description="at the end, generations of trials that improve the allocation of the best candidate"
+        6,
+        description="generations of trials that improve the allocation of the best candidate at the end; 0: the "
+        "operator polish is not drawn either",
     )
     parameter_trials: Annotated[int, Field(ge=0)] = Field(
         12,

@@ -62,7 +62,21 @@ SandboxEngine = Literal["auto", "docker", "local"]
 Profile = Literal["strong", "small"]
 """The prompts of a chat model: for one that can design a whole algorithm, or one that needs step-by-step guidance."""
 Statistics = Literal["dense", "sequential"]
-Operator = Literal["initialise", "explore", "structure", "constants", "simplify", "cross", "allocation", "repair"]
+Operator = Literal[
+    "initialise",
+    "explore",
+    "structure",
+    "constants",
+    "simplify",
+    "cross",
+    "allocation",
+    "repair",
+    "recombine",
+    "deepen",
+    "polish",
+]
+WITHOUT_MODEL: tuple[Operator, ...] = ("recombine", "deepen", "polish")
+"""Operators that need no proposer's model in any slot: they improve measured candidates, whoever wrote them."""
 Once = AfterValidator(_once)
 
 Score = Annotated[str, _one_of(tuple(EXPRESSIONS))]

@@ -11,7 +11,8 @@
 Each row is a search of its own, by the command `autoprune search`, in a run directory under --rows. One that was
 stopped is resumed, one that has ended is not run again. With --minutes all get the same wall time, else the same
 number of candidates; a proposal by the local LLM takes several times as long as one by the symbolic engine. Beyond that
-comes what ends a search (`advanced.deepen`): the best candidate with more exchanges, but where the LLM is alone.
+comes what ends a search (`advanced.deepen`, `advanced.polish`): the best candidate with more exchanges, but where the
+LLM is alone, and the best one with its allocation improved by trials.
 """
 
 from searches import compare, parser

@@ -31,6 +31,7 @@ SMALL = (
     "search.generation_size=2",
     "confirmation.seeds=2",
     "advanced.deepen=0",
+    "advanced.polish=0",
     "baselines.refinements=[none]",
     "advanced.cache=off",
 )

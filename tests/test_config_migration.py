@@ -13,7 +13,7 @@ from autoprune.config_migration import CONSTANTS, MOVED, migrated
 from autoprune.config_sections import Settings
 from autoprune.errors import UsageError
 from autoprune.evaluation.racing import ERROR_RATE
-from autoprune.llm.recorded_settings import defaults
+from autoprune.llm.recorded_settings import FORMER, defaults
 from autoprune.llm.recording import Recording
 from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.allocation.sdsa_settings import parameters
@@ -316,7 +316,11 @@ def test_the_preset_paper_is_refused_and_names_the_allocation(tmp_path, beside):
 def test_a_shipped_recording_is_replayed_under_all_that_it_recorded(file):
     recorded = Recording.read(file).header.settings
     taken = defaults(recorded)
-    assert taken == {MOVED.get(key, key): value for key, value in recorded.items() if key not in CONSTANTS}
+    expected = {MOVED.get(key, key): value for key, value in recorded.items() if key not in CONSTANTS}
+    # All operators, when there was none that leaves a slot of the model without a reply.
+    assert recorded["agents.operators"] is None
+    assert taken == {**expected, "agents.operators": list(FORMER)}
+    assert not {"recombine", "deepen", "polish"} & set(taken["agents.operators"])
     assert taken["confirmation.finalists"] == 2
     assert taken["advanced.deepen"] == 0
     assert load_config(None, [], taken).baselines.allocations == ["uniform", "sdsa", "atp"]

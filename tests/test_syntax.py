@@ -8,11 +8,14 @@ import pytest
 
 from autoprune.agents.critic import RuleCritic, Submission
 from autoprune.agents.niche import niche_of
+from autoprune.agents.partial import completed
 from autoprune.agents.population import Algorithm
 from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_whole
 from autoprune.agents.symbolic.individual import Individual, can_be_parent
 from autoprune.agents.symbolic.source import source as rendered
+from autoprune.candidates.composition import composed
 from autoprune.candidates.contract import MAX_SOURCE_BYTES, expensive_fields_named
+from autoprune.candidates.rounds import raised
 from autoprune.candidates.screen import refuse, screen
 from autoprune.candidates.static_analysis import published_twin, read
 from autoprune.errors import AutoPruneError, CandidateFailure
@@ -21,6 +24,8 @@ from autoprune.report.code import code, difference
 from autoprune.report.page import Page
 from autoprune.syntax import NotPython, hides, imported_modules, parse
 from tests.absurd import ABSURD, FINE, HIDING, LEGAL, SCORE, UNBOUNDED
+
+SPREAD = "SLOPE = 0.1\n\n\ndef allocate(units, sparsity):\n    return [SLOPE * unit.depth for unit in units]\n"
 
 
 def cases(sources: dict[str, str]) -> list[object]:
@@ -55,8 +60,23 @@ def _built_on(source: str) -> None:
     if can_embed(source):
         individual = Individual.of({}, source)
         rendered(("sqrt", individual.expression), individual.group)
-        individual.deepened()
+        individual.deepened(2)
     can_be_parent({}, source)
+
+
+def _composed(source: str) -> None:
+    for algorithm, allocation in ((source, SPREAD), (SCORE, source), (source, source)):
+        try:
+            parse(composed(algorithm, allocation))
+        except ValueError as refused:
+            reason = str(refused)
+        else:
+            reason = ""
+        assert "\n" not in reason
+    completed(source, SCORE)
+    deep = raised(source, 2)
+    if deep is not None:
+        parse(deep)
 
 
 def _exported(source: str) -> None:
@@ -74,7 +94,7 @@ def _shown(source: str) -> None:
 
 WALKERS: list[Callable[[str], object]] = [
     *(screen, imported_modules, expensive_fields_named, niche_of),
-    *(_refused, _reviewed, _followed, _built_on, _exported, _shown),
+    *(_refused, _reviewed, _followed, _built_on, _composed, _exported, _shown),
 ]
 
 

@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter, ValidationError
-
 from autoprune.agents.baseline_table import baseline_rows, baseline_table, densities
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
@@ -21,21 +19,19 @@ from autoprune.candidates.library import FoundFunction
 from autoprune.config_sections import SandboxSettings
 from autoprune.cores import sandbox_threads
 from autoprune.evaluation.bos import shown
-from autoprune.evaluation.density_effects import STEP, DensityEffect
+from autoprune.evaluation.density_effects import EFFECTS, STEP, DensityEffect
 from autoprune.llm.recorded_settings import target_name
 from autoprune.measuring.parameter_tuning import WINDOWS
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.measurement import Measurement
 from autoprune.sandbox.local import PROCESSES
+from autoprune.tools.inspect import measured_effects
 
 BEST = 3
 """Best candidates whose source is shown, in addition to the best one of another niche and the parents."""
 LESSONS = 30
 """How many of the latest lessons are shown."""
-_STORED_EFFECTS = TypeAdapter(list[DensityEffect])
-EFFECTS = "obs.density"
-"""The observation that holds the effects of density on the loss (`density_effects`)."""
 SPEED = "obs.speed"
 """The observation that holds the speed of the machine (`machine_speed`)."""
 
@@ -127,12 +123,8 @@ class Briefing:
         return baseline_rows(self.workbench)
 
     def _effects(self) -> str:
-        observation = next((node.data for node in self.archive.nodes() if node.id == EFFECTS), {})
-        try:
-            effects = _STORED_EFFECTS.validate_python(observation.get("effects"))
-        except ValidationError:  # not measured, or a run from another source holds something else
-            effects = []
-        return effects_as_text(effects, str(observation.get("of"))) if effects else "(not measured on this target)"
+        effects, of = measured_effects(self.archive)
+        return effects_as_text(effects, of) if effects else "(not measured on this target)"
 
     def _sources(self, request: Request) -> str:
         ranked = [algorithm for algorithm in request.known if not is_seed(algorithm.name)]

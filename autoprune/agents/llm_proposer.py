@@ -5,6 +5,7 @@ from string import Template
 
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.niche import niche_of
+from autoprune.agents.partial import completed
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import operator_task, render
 from autoprune.agents.proposer import Draft, Request, Thought
@@ -13,9 +14,7 @@ from autoprune.candidates.contract import DEFAULT_GROUP, GROUPS
 from autoprune.gcot.chain import SECTIONS, as_text
 from autoprune.llm.client import Chat
 from autoprune.llm.code_blocks import fenced_code
-from autoprune.llm.definitions import FUNCTION, defined, segment
 from autoprune.llm.reply import ReplyUnusable
-from autoprune.syntax import NotPython, parse
 
 KNOWN = 6
 OPENING = """import torch
@@ -29,8 +28,6 @@ def score(layer):
 """The first lines of the code: a small model that is given them makes fewer mistakes in the rest."""
 REPLACES = {"initialise", "explore"}
 """Operators that keep nothing of the parent, not even its GROUP."""
-SPREADS = ("allocate", "UNIT")
-"""The names that make up a source's allocation."""
 Messages = list[dict[str, str]]
 
 
@@ -75,26 +72,12 @@ def conversation(request: Request) -> Messages:
 def _whole(source: str, request: Request) -> str:
     """The source with what the prompt provides and the model may leave out: the parent's score, or the opening."""
     if request.plan["operator"] == "allocation" and request.parents:
-        return with_allocation(request.parents[0].source, source)
+        # Small models cannot copy a long source without mistakes, so they are asked for the allocation alone.
+        try:
+            return completed(source, request.parents[0].source)
+        except ValueError:
+            return source
     return opening(request) + source if source[:1].isspace() and "def score" not in source else source
-
-
-def with_allocation(parent: str, allocation: str) -> str:
-    """The parent's source, with its `allocate` and `UNIT` replaced by those of `allocation`.
-
-    Small models cannot copy a long source without mistakes, so they are asked for the allocation alone. A whole source,
-    or text that is not Python, is returned unchanged.
-    """
-    try:
-        names, own = defined(parse(allocation)), defined(parse(parent))
-    except NotPython:
-        return allocation
-    if FUNCTION in names or "allocate" not in names:
-        return allocation
-    kept = parent
-    for node in {id(own[name]): own[name] for name in SPREADS if name in own}.values():
-        kept = kept.replace(segment(parent, node), "", 1)
-    return f"{kept.strip()}\n\n\n{allocation.strip()}\n"
 
 
 def _how_to_write(request: Request) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from autoprune.agents.briefing import effects_as_text
 from autoprune.config_agents import AgentSettings
 from autoprune.llm.recorded_settings import target_name
 from autoprune.llm.tools import Tool, Toolbox
@@ -41,7 +42,8 @@ def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Loo
             for unit in units[: request.limit]
         ]
         head = f"{target_name(target.name)}: {target.weights} weights in {len(units)} units, dense perplexity "
-        return "\n".join([f"{head}{target.dense_perplexity:.2f}; {request.order} {request.by} first", *lines])
+        effects = [effects_as_text(target.effects, target.effects_of)] if target.effects else []
+        return "\n".join([f"{head}{target.dense_perplexity:.2f}; {request.order} {request.by} first", *lines, *effects])
 
     def toolbox(generation: int) -> Toolbox | None:
         def recall_before(request: Recall) -> str:
@@ -50,7 +52,7 @@ def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Loo
             return "\n".join(lines) or "nothing yet"
 
         tools = (
-            Tool("inspect_target", "Statistics of the target model's units.", Inspect, inspect),
+            Tool("inspect_target", "Statistics of the target model's units; what density is worth.", Inspect, inspect),
             Tool("recall", "What this search has tried: the best candidates, or the failures.", Recall, recall_before),
         )
         return Toolbox(tools, TOOL_ROUNDS)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, Protocol
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from autoprune.agents.deepening import Rounds
 from autoprune.agents.population import Algorithm
 from autoprune.gcot.chain import Step
 from autoprune.llm.lenient import ReplyModel, any_case, cut, names
@@ -24,7 +25,8 @@ class SlotPlan(TypedDict):
     """The task of one slot of a generation, as plain data: the search plans it, a proposer carries it out.
 
     `parents`: names of algorithms (slots or seeds). `sections`: those of the prompt that were drawn; without it all are
-    shown. `left`: the remaining budget when the slot was planned, for a strong model.
+    shown. `left`: the remaining budget when the slot was planned, for a strong model. `rounds`: how `deepen` goes about
+    it; `last`: whether the search has ended.
     """
 
     slot: str
@@ -34,6 +36,8 @@ class SlotPlan(TypedDict):
     parents: list[str]
     sections: NotRequired[list[str]]
     left: NotRequired[Left]
+    rounds: NotRequired[Rounds]
+    last: NotRequired[bool]
 
 
 class Thought(ReplyModel):

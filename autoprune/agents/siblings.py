@@ -5,6 +5,7 @@ The fixed order gives each slot the same prompt when the run is resumed; measuri
 
 import threading
 
+from autoprune.config_values import WITHOUT_MODEL
 from autoprune.runs.archive import Archive
 from autoprune.runs.names import SlotId
 
@@ -22,7 +23,10 @@ class Siblings:
         self._event(slot).set()
 
     def before(self, slot: str) -> list[str]:
-        """The first proposals of the generation's earlier slots, one line each. Waits until they are done."""
+        """The first proposals of the generation's earlier slots, one line each. Waits until they are done.
+
+        Slots whose operator needs no model are left out: they take minutes, and hold nothing new.
+        """
         generation, place = SlotId.parse(slot)
         earlier = [str(SlotId(generation, number)) for number in range(1, place)]
         for name in earlier:
@@ -32,7 +36,7 @@ class Siblings:
         return [
             f"- [{name}] {first[name].operator}: {first[name].thought.get('idea') or '(no idea was given)'}"
             for name in earlier
-            if name in first
+            if name in first and first[name].operator not in WITHOUT_MODEL
         ]
 
     def _ended(self, slot: str, generation: int) -> bool:

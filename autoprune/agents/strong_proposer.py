@@ -6,6 +6,7 @@ from itertools import zip_longest
 
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.lookups import Lookups
+from autoprune.agents.partial import completed
 from autoprune.agents.prompts.load import league_parts, render, strong_task
 from autoprune.agents.proposer import Draft, Request, Thought
 from autoprune.llm.client import Chat
@@ -66,7 +67,10 @@ class StrongProposer:
         if source is None:
             cut_off = ", for it was cut off by the token limit (llm.max_reply_tokens)" * reply.truncated
             return Draft(thought, None, f"the reply holds no Python code{cut_off}")
-        return Draft(thought, source)
+        try:
+            return Draft(thought, completed(source, request.parents[0].source if request.parents else None))
+        except ValueError as problem:
+            return Draft(thought, None, f"the reply cannot be put together with its parent: {problem}")
 
 
 def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:

@@ -17,7 +17,7 @@ from autoprune.syntax import NotPython, parse
 
 NAME = "PARAMS"
 MOST = 6
-"""Parameters of a candidate: each one more needs more trials."""
+"""Free parameters of a candidate: each one more needs more trials."""
 LONGEST = 40
 """Characters of a parameter's name."""
 DIGITS = 4
@@ -71,8 +71,8 @@ def ranges(source: str) -> dict[str, Range]:
         values = None
     if not isinstance(values, dict):
         raise UnusableParameters(line, 'must be a dictionary of literals such as {"power": (0.5, 1.5)}')
-    if len(values) > MOST:
-        raise UnusableParameters(line, f"has {len(values)} parameters (at most {MOST})")
+    if (free := sum(not _is_number(value) for value in values.values())) > MOST:
+        raise UnusableParameters(line, f"has {free} parameters (at most {MOST})")
     if not all(_is_name(name) for name in values):
         raise UnusableParameters(
             line, f"must have names of ASCII letters, digits and _, of at most {LONGEST} characters"
@@ -80,8 +80,14 @@ def ranges(source: str) -> dict[str, Range]:
     return {name: _range(line, name, value) for name, value in values.items() if not _is_number(value)}
 
 
-def with_values(source: str, values: Mapping[str, float]) -> str:
-    """The source with numbers in place of ranges. Parameters that have their value keep it."""
+def values_of(source: str) -> dict[str, object]:
+    """The literal `PARAMS` of a source that `ranges` accepts: names with numbers or ranges; empty without one."""
+    assignment = _assignment(source)
+    return {} if assignment is None else dict(ast.literal_eval(assignment[1]))
+
+
+def with_values(source: str, values: Mapping[str, object]) -> str:
+    """The source with these numbers (or ranges) in its `PARAMS`. Parameters that have their value keep it."""
     assignment = _assignment(source)
     if assignment is None or not values:
         return source

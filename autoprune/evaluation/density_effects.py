@@ -22,6 +22,8 @@ WINDOWS = 4
 """Windows of the search split per effect."""
 ENDS = 2
 """Decoder blocks at either end whose layers are a group of their own."""
+EFFECTS = "obs.density"
+"""The observation of a run that holds its effects."""
 BLOCKS = "all roles"
 """In place of the role, for all layers of a decoder block."""
 

@@ -1,4 +1,4 @@
-"""Polish: the allocation of one candidate, improved by trials on the search split, block by block."""
+"""Polish: the allocation of one algorithm, improved by trials on the search split, block by block."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from autoprune.pruning.layers import Session
 OFFSPRING = 8
 FEW = 2
 """Windows on the first rung."""
+SCORINGS = 3
+"""How often all layers are scored in one generation, about: most trials change a few blocks."""
 
 
 @dataclass(frozen=True)
@@ -32,32 +34,31 @@ class Polished:
 def polish(
     bench: Bench,
     scoring: Session,
+    trials: Trials,
     sparsity: float,
     generations: int,
     seed: int,
-    on_progress: Callable[[float], None],
+    on_progress: Callable[[float], None] = lambda loss: None,
 ) -> Polished:
-    """Evolve the zeros of the blocks (`allocation.searched`) from the candidate's own allocation, or from uniform.
+    """Evolve the zeros of the blocks (`allocation.searched`) from an algorithm's own allocation, or from uniform.
 
-    Within a block the relative densities of the layers are kept. `on_progress` is called with the best loss after each
-    generation. Raises CandidateFailure if the candidate fails.
+    `scoring`: the open algorithm, whose masks may be those of the `trials`, or others that stand in for them. Within a
+    block the relative densities of the layers are kept. `on_progress` is called with the best loss after each
+    generation. Raises CandidateFailure if the algorithm fails.
     """
-    start = _start(bench, scoring, sparsity)
+    start = starting_zeros(bench, scoring, sparsity)
     blocks = bench.units_by("block")
     kept = {layer.name: layer.size - start[layer.name] for layer in bench.layers}
 
     def zeros_of(totals: Sequence[int]) -> dict[str, int]:
         return _spread(blocks, kept, totals)
 
-    totals = blocks.totals(start)
-    with Trials(bench, bench.units_by("module"), scoring) as trials:
-        rungs = [Rung(FEW, 3), Rung(max(trials.windows // 2, FEW), 1), Rung(trials.windows, 1)]
+    def measure(zeros: tuple[int, ...], windows: int) -> float:
+        return trials.loss(zeros_of(zeros), min(windows, trials.windows))
 
-        def measure(zeros: tuple[int, ...], windows: int) -> float:
-            return trials.loss(zeros_of(zeros), min(windows, trials.windows))
-
-        floors = blocks.totals(blocks.floors)
-        best = searched(totals, blocks.sizes, measure, rungs, generations, OFFSPRING, seed, floors, on_progress)
+    totals, floors = blocks.totals(start), blocks.totals(blocks.floors)
+    rungs = [Rung(FEW, 3), Rung(max(trials.windows // 2, FEW), 1), Rung(trials.windows, 1)]
+    best = searched(totals, blocks.sizes, measure, rungs, generations, OFFSPRING, seed, floors, on_progress)
     return Polished(
         [
             round((size - after) / (size - before), 4) if size > before else 1.0
@@ -70,7 +71,8 @@ def polish(
     )
 
 
-def _start(bench: Bench, scoring: Session, sparsity: float) -> dict[str, int]:
+def starting_zeros(bench: Bench, scoring: Session, sparsity: float) -> dict[str, int]:
+    """Zeros per layer by an algorithm's own allocation, uniform without one. Raises CandidateFailure if it fails."""
     if not scoring.has_allocate:
         return allocated(bench, bench.units_by("block"), "uniform", sparsity).zeros
     units = bench.units_by(scoring.unit or "block")

@@ -1,7 +1,7 @@
 """Trials: losses of one algorithm under many allocations, editing only layers that change between them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,14 +19,17 @@ PLAIN = Method()
 class Trials:
     """Measures allocations on the search split. A context manager, at whose end the target's weights are restored.
 
-    Masks and weights are those of the scores with the method's refinement and update, all on dense statistics: an
-    algorithm's own `refine` and `update` would take too long for every trial, and are not applied.
+    Masks and weights are those of the scores with the method's refinement and update, all on dense statistics. An
+    algorithm's own `refine` and `update`, which can take too long for every trial, are only applied if it is measured
+    as a `whole`.
 
     `windows`: number of windows of the split; `measured`: total number of measured windows. `method`: applied to
     scores.
     """
 
-    def __init__(self, bench: Bench, units: Units, scoring: Session, method: Method = PLAIN) -> None:
+    def __init__(
+        self, bench: Bench, units: Units, scoring: Session, method: Method = PLAIN, whole: bool = False
+    ) -> None:
         self.units = units
         self.windows = len(bench.windows("search").tokens)
         self.measured = 0
@@ -34,6 +37,7 @@ class Trials:
         self._bench = bench
         self._scoring = scoring
         self._method = method
+        self._whole = whole and bool(scoring.edits_defined)
         self._statistic = bench.statistics(method.reads_hessian)
         self._applied: dict[str, int] = {}
 
@@ -74,18 +78,28 @@ class Trials:
         def chosen(name: str) -> LayerEdit:
             return self._method.chosen(name, self._bench.target.weight(name), zeros[name], prepared(name))
 
+        def mask(name: str, score: Tensor) -> Tensor:
+            weight, group = self._bench.target.weight(name), self._scoring.group
+            return self._method.mask(weight, score, zeros[name], group, partial(self._statistic, name))
+
+        def own_mask(name: str, score: Tensor) -> Tensor:
+            return mask(name, score).cpu()
+
         def masked(scored: tuple[str, Tensor]) -> LayerEdit:
             name, score = scored
-            weight, group = self._bench.target.weight(name), self._scoring.group
-            mask = self._method.mask(weight, score, zeros[name], group, partial(self._statistic, name))
-            return self._method.updated(LayerEdit(name, mask, None), weight, prepared)
+            return self._method.updated(
+                LayerEdit(name, mask(name, score), None), self._bench.target.weight(name), prepared
+            )
 
         if not changed:
             return
-        if self._method.own_masks:
+        edits: Iterator[LayerEdit]
+        if self._whole:
+            edits = iter(self._scoring.edits(unit_sparsity, own_mask, changed, self._method.pattern_text))
+        elif self._method.own_masks:
             edits = side_by_side(chosen, changed)
         else:
             edits = side_by_side(masked, self._scoring.scores(unit_sparsity, changed))
         for edit in edits:
-            self._edits.apply(edit)
+            self._edits.apply(edit.to(self._bench.target.weight(edit.name).device))
             self._applied[edit.name] = zeros[edit.name]

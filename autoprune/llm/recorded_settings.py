@@ -6,10 +6,11 @@ a file, or raises a limit by much. Limits of time, tokens and money are not reco
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from autoprune.config import Config, flat_settings
 from autoprune.config_migration import migrated_setting
+from autoprune.config_values import WITHOUT_MODEL, Operator
 
 KEPT = (
     *("sparsity", "seed", "data", "allocation", "agents", "search", "sandbox.seconds", "llm.profile"),
@@ -19,6 +20,9 @@ LEFT_OUT = (
     *("search.max_minutes", "search.max_tokens", "search.max_usd", "advanced.cache", "advanced.memory_gb"),
     *("confirmation.transfer_model", "confirmation.transfer_windows"),
 )
+OPERATORS = "agents.operators"
+FORMER: tuple[Operator, ...] = tuple(name for name in get_args(Operator) if name not in WITHOUT_MODEL)
+"""All operators, in recordings that do not list them: each slot of a model has a reply there."""
 TEXTS = ("builtin", "wikitext2", "c4")
 """Texts that a recording may name, which exclude files and arbitrary data sets."""
 MOST_SECONDS = 1800.0
@@ -30,7 +34,8 @@ MOST_TOKENS = 32_768
 
 def decisive(config: Config) -> dict[str, Any]:
     """The settings to record, by dotted keys, including defaults, which may change between versions."""
-    return {key: value for key, value in flat_settings(config).items() if _is_kept(key, value)}
+    settings = {**flat_settings(config), OPERATORS: config.agents.operators or list(get_args(Operator))}
+    return {key: value for key, value in settings.items() if _is_kept(key, value)}
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,8 +44,10 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises UsageError for a value of a former setting that is no longer supported.
     """
     known = flat_settings(Config())
-    migrated = (pair for key, value in settings.items() for pair in migrated_setting(key, value))
-    return {key: value for key, value in migrated if key in known and _is_kept(key, value)}
+    migrated = dict(pair for key, value in settings.items() for pair in migrated_setting(key, value))
+    if OPERATORS in migrated and migrated[OPERATORS] is None:
+        migrated[OPERATORS] = list(FORMER)
+    return {key: value for key, value in migrated.items() if key in known and _is_kept(key, value)}
 
 
 def target_name(model: str) -> str:

@@ -98,6 +98,11 @@ class Recording:
     entries: dict[str, dict[int, Entry]] = field(default_factory=dict)
     sha256: str = ""
 
+    @property
+    def proposed(self) -> frozenset[str]:
+        """The slots for which it holds a reply of the proposer."""
+        return frozenset(key.partition(".propose.")[0] for key in self.entries if ".propose." in key)
+
     @classmethod
     def read(cls, path: Path) -> "Recording":
         """Read and validate a file. Raises UsageError of one line.

@@ -17,8 +17,11 @@ PARENTS: dict[Operator, int] = {
     "cross": 2,
     "allocation": 1,
     "repair": 1,
+    "recombine": 2,
+    "deepen": 1,
+    "polish": 1,
 }
-"""How many parents each operator takes. `repair` takes a failed candidate."""
+"""How many parents each operator takes, at least. `repair` takes a failed candidate."""
 
 
 @dataclass(frozen=True)

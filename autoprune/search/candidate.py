@@ -12,14 +12,14 @@ from autoprune.candidates.inlining import inlined
 from autoprune.candidates.library import found_in
 from autoprune.candidates.screen import Rules, screen
 from autoprune.config_sections import AdvancedSettings
+from autoprune.config_values import WITHOUT_MODEL
 from autoprune.errors import AutoPruneError, BudgetSpent
 from autoprune.gcot.chain import SECTIONS, compile_chain
 from autoprune.runs.approvals import ApprovalRequest, Decision
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.directory import full_hash
-from autoprune.search.comparison_pool import elite, gain, masks_before, measured_before, of_same_league
+from autoprune.search.comparison_pool import as_raw, elite, gain, masks_before, measured_before, of_same_league
 from autoprune.search.context import SearchContext
-from autoprune.search.finishing import OPERATORS as FINISHING
 from autoprune.search.plan import parents_of
 from autoprune.search.repairs import send_back, worth_a_repair
 from autoprune.search.state import CandidateState, revisions_spent
@@ -37,6 +37,8 @@ OF_SOURCE = {"formula", "tuned", "found"}
 def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
     """Ask the plan's proposer; for a revision with its own code and the critic's comments."""
     context, plan, revision = runtime.context, state["plan"], state["revision"]
+    if plan["operator"] in WITHOUT_MODEL:  # takes long, and no prompt shows it
+        context.siblings.answered(plan["slot"])
     try:
         at_work(context, plan, "proposer")
         request = _request(context, state)
@@ -68,13 +70,12 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
         engine=plan["engine"],
         rules=Rules.of(context.config),
     )
+    # What improves a candidate without a model is reviewed without one, too.
+    critic = RuleCritic(signs=False) if plan["operator"] in WITHOUT_MODEL else context.critic
     try:
-        review = context.critic.review(submission)
+        review = critic.review(submission)
     except BudgetSpent as spent:
-        if plan["operator"] not in FINISHING:
-            return _end(context, plan, name, "rejected", "critique", "budget", str(spent))
-        review = RuleCritic().review(submission)
-        review = replace(review, comments=[*review.comments, f"{spent}: the rules alone decided"])
+        return _end(context, plan, name, "rejected", "critique", "budget", str(spent))
     verdict = _verdict(review, revisions_spent(state), context.config.advanced)
     context.events.emit(
         "reviewed",
@@ -128,7 +129,7 @@ def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
     request = EvaluateCandidate(candidate=name, against=masks_before(context, earlier, name))
     if name not in earlier:  # a full measurement stands, even if the elite has become better since
         seeds = {row.subject: row.perplexity for row in context.seeds().values()}
-        peers = of_same_league(context, earlier, name)
+        peers = as_raw(context, plan, of_same_league(context, earlier, name))
         request.elite = elite(context.config.confirmation.finalists, peers, seeds)
     report = evaluate_candidate(context.workbench, request)
     if worth_a_repair(context, state, report):

@@ -9,9 +9,13 @@ from collections.abc import Iterable
 from autoprune.agents.population import ELITE
 from autoprune.agents.proposer import SlotPlan
 from autoprune.candidates.contract import league_of
+from autoprune.config_values import WITHOUT_MODEL
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
 from autoprune.tools.evaluate import CandidateReport
+
+IMPROVED = ("deepen", "polish")
+"""Operators whose candidates have more rounds, or an allocation by trials."""
 
 
 def measured_before(context: SearchContext, plan: SlotPlan) -> dict[str, float]:
@@ -27,6 +31,15 @@ def of_same_league(context: SearchContext, earlier: dict[str, float], name: str)
     """Those of the earlier candidates that update kept weights if the candidate does, and else those that do not."""
     league = league_of(context.run.source(name))
     return {other: value for other, value in earlier.items() if league_of(context.run.source(other)) == league}
+
+
+def as_raw(context: SearchContext, plan: SlotPlan, earlier: dict[str, float]) -> dict[str, float]:
+    """The earlier candidates that a new one is stopped against: without those that took many trials or rounds, unless
+    it did too, since a new algorithm can be polished in its turn."""
+    if plan["operator"] in WITHOUT_MODEL:
+        return earlier
+    improved = {proposal.candidate for proposal in context.archive.proposals() if proposal.operator in IMPROVED}
+    return {name: perplexity for name, perplexity in earlier.items() if name not in improved}
 
 
 def masks_before(context: SearchContext, earlier: Iterable[str], name: str) -> list[str]:

@@ -29,7 +29,8 @@ from autoprune.search.budget import Budget, Spent
 @dataclass
 class SearchContext:
     """A run's agents, workbench and records. `proposers`: engine -> proposer. `briefing`: renders the prompts of a
-    strong model; None for other models. `found`: the found functions that candidates may use."""
+    strong model; None for other models. `found`: the found functions that candidates may use. `recorded`: the slots of
+    a replay for which there is a proposer's reply."""
 
     config: Config
     run: RunDirectory
@@ -43,6 +44,7 @@ class SearchContext:
     budget: Budget
     briefing: Briefing | None = None
     found: Mapping[str, FoundFunction] = field(default_factory=dict)
+    recorded: frozenset[str] | None = None
     session: str = field(default_factory=new_session)
     started: float = field(default_factory=time.monotonic)
     _populations: dict[int, Population] = field(default_factory=dict, init=False)

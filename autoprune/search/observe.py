@@ -3,8 +3,8 @@
 A fork of a run without such proposals measures them as well.
 """
 
-from autoprune.agents.briefing import EFFECTS, SPEED
-from autoprune.evaluation.density_effects import BLOCKS, STEP, density_effects
+from autoprune.agents.briefing import SPEED
+from autoprune.evaluation.density_effects import BLOCKS, EFFECTS, STEP, density_effects
 from autoprune.evaluation.machine_speed import machine_speed
 from autoprune.measuring.baselines import baselines
 from autoprune.runs.archive import Node

@@ -12,12 +12,13 @@ from autoprune.agents.niche import niche_of
 from autoprune.agents.population import ELITE, Algorithm, Population, is_seed
 from autoprune.agents.proposer import Left, SlotPlan
 from autoprune.config_sections import SearchSettings
-from autoprune.config_values import Operator
+from autoprune.config_values import WITHOUT_MODEL, Operator
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.names import SlotId, generation_of
 from autoprune.search.bandit import PARENTS, Trial, choose_from_cells, choose_operator, choose_parents, choose_sections
 from autoprune.search.context import SearchContext
 from autoprune.search.finishing import last_plans
+from autoprune.search.improving import Improvements, improvements
 from autoprune.search.islands import able_on_island
 from autoprune.search.observe import observe
 from autoprune.search.state import SearchState
@@ -48,7 +49,10 @@ def plan(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     slots = min(settings.generation_size, settings.max_candidates - done)
     minutes = None if settings.max_minutes is None else max(settings.max_minutes - spent.seconds / 60, 0.0)
     left: Left = {"candidates": settings.max_candidates - done, "minutes": minutes}
-    plans = [_plan_slot(context, population, generation, place, done + place, left) for place in range(1, slots + 1)]
+    better = improvements(context, population, generation)
+    plans = [
+        _plan_slot(context, population, generation, place, done + place, left, better) for place in range(1, slots + 1)
+    ]
     facts = [{key: value for key, value in plan.items() if key != "left"} for plan in plans]
     context.events.emit("planned", f"planned/{generation}", generation=generation, slots=facts)
     return {"generation": generation, "plans": plans, "deepened": False}
@@ -62,19 +66,28 @@ def dispatch(state: SearchState) -> list[Send] | str:
 
 
 def _plan_slot(
-    context: SearchContext, population: Population, generation: int, place: int, number: int, left: Left
+    context: SearchContext,
+    population: Population,
+    generation: int,
+    place: int,
+    number: int,
+    left: Left,
+    better: Improvements,
 ) -> SlotPlan:
     random = context.random(generation, place, "plan")
     engine = _engine(context, number)
+    drawable = drawable_operators(context, str(SlotId(generation, place)), engine, better)
     if engine == "llm" and context.briefing:
-        return _plan_strong(context, population, generation, place, random, left)
+        return _plan_strong(context, population, generation, place, random, left, better, drawable)
     able = population.ranked()
     if engine == "symbolic":
         able = able_on_island(able, place, generation)
     failed = [] if engine == "symbolic" else population.failed()
     trials = _trials(context, generation)
     settings = context.config.agents
-    operator = choose_operator(trials, len(able), len(failed), random, settings.operators)
+    operator = choose_operator(trials, len(able), len(failed), random, drawable)
+    if improving := better.take(operator, generation, place):
+        return improving
     plan: SlotPlan = {
         "slot": str(SlotId(generation, place)),
         "generation": generation,
@@ -87,19 +100,41 @@ def _plan_slot(
     return plan
 
 
+def drawable_operators(context: SearchContext, slot: str, engine: str, better: Improvements) -> list[Operator]:
+    """The operators that a slot may draw.
+
+    In a replay a slot of the model with a recorded reply keeps it, and one without draws what needs none, if anything.
+    """
+    allowed = list(context.config.agents.operators or PARENTS)
+    alone = [name for name in allowed if name in better.plans]
+    others = [name for name in allowed if name not in WITHOUT_MODEL]
+    if engine == "llm" and context.recorded is not None:
+        return others if slot in context.recorded else alone or others
+    return others + alone
+
+
 def _plan_strong(
-    context: SearchContext, population: Population, generation: int, place: int, random: Random, left: Left
+    context: SearchContext,
+    population: Population,
+    generation: int,
+    place: int,
+    random: Random,
+    left: Left,
+    better: Improvements,
+    drawable: Sequence[Operator],
 ) -> SlotPlan:
     """A strong model starts without parents, then builds on the best candidates; its prompt shows all others."""
     able = [algorithm for algorithm in population.ranked() if not is_seed(algorithm.name)]
     failed = [algorithm for algorithm in population.failed() if generation_of(algorithm.name) == generation - 1]
     settings = context.config.agents
-    allowed: Sequence[str] = [operator for operator in settings.operators or PARENTS if operator != "initialise"]
+    allowed: Sequence[str] = [operator for operator in drawable if operator != "initialise"]
     if not able:
         allowed = ["repair"] if failed and "repair" in allowed else ["initialise"]
     if settings.parents == "rank":
         able = near(able)[: ELITE if place % OPEN_SLOT else None]
     operator = choose_operator(_trials(context, generation), len(able), len(failed), random, allowed)
+    if improving := better.take(operator, generation, place):
+        return improving
     return {
         "slot": str(SlotId(generation, place)),
         "generation": generation,

@@ -15,11 +15,11 @@ from autoprune.agents.briefing import Briefing
 from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
 from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.lookups import Lookups, lookups
-from autoprune.agents.polisher import ENGINE, Polisher
 from autoprune.agents.proposer import Proposer
 from autoprune.agents.siblings import Siblings
 from autoprune.agents.strong_proposer import StrongProposer
 from autoprune.agents.symbolic.proposer import SymbolicProposer
+from autoprune.agents.trial_proposer import ENGINE, TrialProposer
 from autoprune.config import Config
 from autoprune.config_agents import AgentSettings
 from autoprune.errors import RunPaused
@@ -97,13 +97,14 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
             archive=archive,
             events=events,
             workbench=workbench,
-            proposers={"symbolic": SymbolicProposer(), ENGINE: Polisher(workbench, config, events)},
+            proposers={"symbolic": SymbolicProposer(), ENGINE: TrialProposer(workbench, events)},
             critic=_critic(chats.get("critic"), config.agents, briefing),
             analyst=_analyst(chats.get("analyst"), config.agents, briefing),
             approver=Approver(config, run, archive.approvals),
             budget=budget,
             briefing=briefing,
             found=found,
+            recorded=choice.recording.proposed if choice.recording else None,
         )
         if chats:
             toolbox = lookups(workbench, config.agents, choice.provider)

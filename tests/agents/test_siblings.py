@@ -41,3 +41,11 @@ def test_a_slot_that_ended_without_a_proposal_keeps_nobody_waiting(archive):
     siblings.answered("g3.c1")
     archive.add_outcome(Outcome("g3.c2", 3, None, "unusable"))
     assert siblings.before("g3.c3") == []
+
+
+def test_a_slot_without_a_model_keeps_nobody_waiting_and_is_not_shown(archive):
+    siblings = Siblings(archive)
+    siblings.answered("g3.c1")
+    assert siblings.before("g3.c2") == []
+    archive.add_proposal(Proposal("g3.c1", 0, 3, "polish", "trials", ["g1.c1"], {"idea": "x"}, "c"))
+    assert siblings.before("g3.c2") == []

@@ -67,7 +67,16 @@ def test_a_run_keeps_its_choice_in_record_events_and_rows(here, bos_models, tmp_
     words += ["data.calibration_samples=2", "data.search_windows=3", "data.report_windows=3", "dtype=float32"]
     words += ["llm.provider=symbolic", "sandbox.engine=local", "search.max_candidates=1", "search.generation_size=1"]
     words += ["baselines.scores=[wanda]", "baselines.allocations=[uniform]", "advanced.layer_error=null"]
-    done = here("search", f"model={bos_models.needs}", *words, "advanced.deepen=0", "--run-dir", "run", "--json")
+    done = here(
+        "search",
+        f"model={bos_models.needs}",
+        *words,
+        "advanced.deepen=0",
+        "advanced.polish=0",
+        "--run-dir",
+        "run",
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["protocol"]["bos"] == BOS

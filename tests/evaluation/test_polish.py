@@ -1,9 +1,12 @@
 """An allocation polished by trials: exact, and never worse on the search split than what it started from."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.polish import _spread, polish
+from autoprune.evaluation.trials import Trials
 from autoprune.models.identity import checksum
 
 
@@ -22,10 +25,19 @@ class Allocating:
         return self._scoring.scores(*arguments)
 
 
+@contextmanager
+def opened(bench):
+    with (
+        Published.named("wanda").open(bench.readable()) as scoring,
+        Trials(bench, bench.units_by("module"), scoring) as trials,
+    ):
+        yield scoring, trials
+
+
 def test_it_is_never_worse_than_what_it_started_from_and_leaves_the_model_alone(bench):
     heard = []
-    with Published.named("wanda").open(bench.readable()) as scoring:
-        found = polish(bench, scoring, 0.6, 3, 0, heard.append)
+    with opened(bench) as (scoring, trials):
+        found = polish(bench, scoring, trials, 0.6, 3, 0, heard.append)
     assert found.after <= found.before
     assert len(heard) == 3
     assert heard[-1] == found.after
@@ -35,8 +47,8 @@ def test_it_is_never_worse_than_what_it_started_from_and_leaves_the_model_alone(
 
 
 def test_layers_keep_the_densities_that_the_candidate_gave_them_relative_to_each_other(bench):
-    with Published.named("wanda").open(bench.readable()) as scoring:
-        found = polish(bench, Allocating(scoring), 0.6, 1, 0, lambda loss: None)
+    with opened(bench) as (scoring, trials):
+        found = polish(bench, Allocating(scoring), trials, 0.6, 1, 0)
     assert found.own
     blocks = bench.units_by("block")
     kept = {layer.name: layer.size // (2 if layer.role == "v" else 4) for layer in bench.layers}

@@ -255,3 +255,16 @@ def test_a_shipped_recording_is_found_by_name_small_and_of_a_built_in_target(nam
     assert recording.path.stat().st_size < 1_000_000
     assert recording.header.target == "smollm2-135m"
     assert any(".propose.0" in key for key in recording.entries)
+
+
+def test_the_operators_of_a_recording_are_those_of_its_day(file):
+    kept = decisive(Config())["agents.operators"]
+    assert {"structure", "recombine", "deepen", "polish"} <= set(kept)
+    assert decisive(load_config(None, ["agents.operators=[explore]"]))["agents.operators"] == ["explore"]
+    assert defaults({"agents.operators": kept})["agents.operators"] == kept
+    assert not {"recombine", "deepen", "polish"} & set(defaults({"agents.operators": None})["agents.operators"])
+
+
+def test_the_slots_with_a_proposal_are_known(file):
+    write(file, HEADER, ENTRY, {**ENTRY, "key": "g2.reflect"}, {**ENTRY, "key": "g2.c3.review.0"})
+    assert Recording.read(file).proposed == {"g1.c1"}

@@ -2,19 +2,20 @@
 
 import pytest
 
-from autoprune.agents.population import Algorithm, Population, seed_name
+from autoprune.agents.deepening import more_rounds
+from autoprune.agents.population import Algorithm
 from autoprune.agents.symbolic.expression import FEW_ROUNDS, MOST_ROUNDS, SEEDS
 from autoprune.agents.symbolic.individual import Individual
 from autoprune.config import change_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
-from autoprune.search.finishing import shallow
 from autoprune.search.fork import fork_run
 from tests.agents.test_strong_proposer import Model, draft
 from tests.search.lives import live
 from tests.search.test_search import llm_words, scripted
 
-WORDS = ("search.max_candidates=12", "advanced.deepen=1", "advanced.layer_error=null", "advanced.racing=false")
+DRAWN = "agents.operators=[initialise,explore,structure,constants,simplify,cross,allocation]"
+WORDS = ("search.max_candidates=12", "advanced.deepen=1", "advanced.layer_error=null", "advanced.racing=false", DRAWN)
 
 
 @pytest.fixture
@@ -71,14 +72,11 @@ def test_a_chat_models_code_is_ended_with_exchanges_unless_the_model_is_to_be_al
 
 
 @pytest.mark.parametrize(
-    ("profile", "script", "tokens", "comments"),
-    [
-        ("small", scripted, 30, []),  # whose rules would have decided alone in any case
-        ("strong", Model(draft("layer.input_var.sqrt()")), 20, ["20 tokens spent: the rules alone decided"]),
-    ],
+    ("profile", "script", "tokens"),
+    [("small", scripted, 30), ("strong", Model(draft("layer.input_var.sqrt()")), 20)],
 )
 def test_a_limit_of_calls_that_ended_the_search_leaves_what_it_ends_with_to_the_rules(
-    search, chat_server, profile, script, tokens, comments
+    search, chat_server, profile, script, tokens
 ):
     chat_server.script = script
     limit = (f"search.max_tokens={tokens}", "search.generation_size=1", "agents.symbolic_share=0.25")
@@ -87,22 +85,62 @@ def test_a_limit_of_calls_that_ended_the_search_leaves_what_it_ends_with_to_the_
     assert [(each.engine, each.operator) for each in proposals][1:] == [("symbolic", "deepen")]
     assert outcomes[proposals[-1].slot].status == "measured"
     review = [event.data for event in read_events(run.events_file) if event.kind == "reviewed"][-1]
-    assert (review["by"], review["comments"]) == ("rules", comments)
+    assert (review["by"], review["comments"]) == ("rules", [])
 
 
-def test_the_best_that_can_have_more_rounds_is_chosen_though_others_are_ahead_of_it():
-    wanda, group = SEEDS["wanda"]
-    few, deep = (Individual(("exchange", wanda, rounds), group) for rounds in (FEW_ROUNDS, MOST_ROUNDS))
-    ours, tried = (Individual(("exchange", wanda, rounds), "matrix") for rounds in (FEW_ROUNDS, MOST_ROUNDS))
-    algorithms = [
-        Algorithm(slot, slot, each.source, 30.0 + place, {"expression": each.expression})
-        for place, (slot, each) in enumerate({"g1.c2": tried, "g2.c1": ours, "g2.c2": few}.items())
-    ]
-    code = "def score(layer):\n    return layer.weight.abs()\n"
-    plain = Algorithm("g3.c1", "a language model's", code, 20.0)
-    spread = Algorithm("g3.c2", "the same", code + "\n\ndef allocate(units, sparsity):\n    return [1.0]\n", 10.0)
-    seed = Algorithm(seed_name("x"), "x", Individual(wanda, group).source, 5.0, {"expression": wanda})
-    chosen = shallow(Population([seed, *algorithms, plain, spread]))
-    assert [each.name for each in chosen] == ["g3.c1", "g2.c2"]
-    failed = Algorithm("g4.c1", "timed out", deep.source, None, {"expression": deep.expression}, "timed out")
-    assert [each.name for each in shallow(Population([*algorithms, failed]))] == []
+def test_a_model_that_is_alone_has_its_own_rounds_raised_at_the_end(search, chat_server):
+    swaps = "kit.swaps(layer.weight, layer.weight.abs() > layer.weight.abs().median(), layer.hessian, 2)"
+    code = f"from autoprune import kit\n\n\ndef score(layer):\n    return {swaps} + layer.weight.abs()"
+    chat_server.script = Model(f"IDEA: swaps\nWHY: w\nEXPECTED: better\n```python\n{code}\n```")
+    words = ("search.max_candidates=1", "search.generation_size=1", "agents.symbolic_share=0", "llm.profile=strong")
+    proposals, outcomes = ends(search(*llm_words(chat_server, *WORDS, *words)))
+    assert [(each.engine, each.operator) for each in proposals] == [("llm", "initialise"), ("symbolic", "deepen")]
+    assert outcomes[proposals[-1].slot].status in ("measured", "duplicate")
+    assert "with 8 times its rounds" in proposals[-1].thought["idea"]
+
+
+WANDA, GROUP = SEEDS["wanda"]
+CODE = "def score(layer):\n    return layer.weight.abs()\n"
+SPREAD = f"{CODE}\n\ndef allocate(units, sparsity):\n    return [1.0]\n"
+SWEEPS = f"SWEEPS = 4\n\n\n{CODE}\n\ndef refine(layer, mask):\n    return mask\n"
+
+
+EXCHANGES = ({"of": "exchanges", "factor": 2}, {"of": "exchanges", "factor": 8})
+
+
+def formula(rounds):
+    individual = Individual(("exchange", WANDA, rounds), GROUP)
+    return Algorithm("g1.c1", "t", individual.source, 30.0, {"expression": individual.expression})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "seconds", "exchanges", "drawn", "last"),
+    [
+        (formula(FEW_ROUNDS), 50.0, True, *EXCHANGES),
+        (formula(FEW_ROUNDS), 50.0, False, *EXCHANGES),
+        (formula(MOST_ROUNDS), 50.0, True, None, None),
+        (
+            Algorithm("g1.c1", "t", CODE, 30.0),
+            1.0,
+            True,
+            {"of": "exchanges", "factor": 2},
+            {"of": "exchanges", "factor": 8},
+        ),
+        (
+            Algorithm("g1.c1", "t", SPREAD, 30.0),
+            1.0,
+            True,
+            {"of": "exchanges", "factor": 2},
+            {"of": "exchanges", "factor": 8},
+        ),
+        (Algorithm("g1.c1", "t", CODE, 30.0), 1.0, False, None, None),
+        (Algorithm("g1.c1", "t", SWEEPS, 30.0), 1.0, False, {"of": "code", "factor": 2}, {"of": "code", "factor": 8}),
+        (Algorithm("g1.c1", "t", SWEEPS, 30.0), 30.0, False, {"of": "code", "factor": 2}, {"of": "code", "factor": 2}),
+        (Algorithm("g1.c1", "t", SWEEPS, 30.0), 60.0, True, None, None),
+    ],
+)
+def test_more_rounds_are_of_the_formula_or_of_the_code_as_far_as_its_time_allows(
+    algorithm, seconds, exchanges, drawn, last
+):
+    assert more_rounds(algorithm, seconds, 120.0, exchanges, last=False) == drawn
+    assert more_rounds(algorithm, seconds, 120.0, exchanges, last=True) == last

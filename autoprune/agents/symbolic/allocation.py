@@ -1,7 +1,8 @@
-"""Allocations of the symbolic engine: SDSA with its own constants, or a profile over depth and roles.
+"""Allocations of the symbolic engine: SDSA with its own constants, a profile over depth and roles, or code.
 
 An allocation is a plain mapping, stored with the thought: {"family": "sdsa", "unit", "kappa", "tau", "delta"}
-(`parts/sdsa.py`), or {"family": "profile", "unit", "knots": [...], "roles": {...}} (`parts/profile.py`).
+(`parts/sdsa.py`), {"family": "profile", "unit", "knots": [...], "roles": {...}} (`parts/profile.py`), or
+{"family": "code", "source": ...}, which another proposer wrote or trials have polished.
 """
 
 from importlib.resources import files
@@ -15,6 +16,7 @@ STEEPEST = 0.5
 ROLES = ("q", "k", "v", "o", "gate", "up", "down")
 KAPPAS, TAUS, DELTAS = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0, 2.0), (0.1, 0.15, 0.25)
 _UNITS = ("block", "module")
+CODE = "code"
 
 
 def draw(random: Random) -> Allocation:
@@ -35,8 +37,8 @@ def draw(random: Random) -> Allocation:
 
 
 def mutate(parent: Allocation | None, random: Random) -> Allocation:
-    """The parent with one constant changed; without a parent, a new allocation."""
-    if parent is None or random.random() < 0.15:
+    """The parent with one constant changed; a new allocation without a parent, or in place of code."""
+    if parent is None or random.random() < 0.15 or parent["family"] == CODE:
         return draw(random)
     changed: Allocation = {**parent}
     if parent["family"] == "sdsa":
@@ -54,10 +56,17 @@ def mutate(parent: Allocation | None, random: Random) -> Allocation:
     return {**changed, "knots": knots, "roles": roles}
 
 
+def as_code(source: str) -> Allocation:
+    """The allocation of another proposer, as its source."""
+    return {"family": CODE, "source": source}
+
+
 def words(allocation: Allocation | None) -> str:
     """A description on one line; empty for None."""
     if allocation is None:
         return ""
+    if allocation["family"] == CODE:
+        return "with an allocation as code"
     if allocation["family"] == "sdsa":
         return "SDSA over each {unit} (kappa {kappa:g}, tau {tau:g}, delta {delta:g})".format(**allocation)
     knots = ", ".join(f"{knot:+g}" for knot in allocation["knots"])

@@ -8,6 +8,7 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
+from autoprune.candidates.contract import edits_defined
 from autoprune.syntax import parse
 
 SUFFIX = "_of_parent"
@@ -53,8 +54,9 @@ def can_embed(source: str) -> bool:
 
 
 def can_embed_whole(source: str) -> bool:
-    """Whether `embedded` keeps all of a source's behaviour: it has no allocation of its own."""
-    return can_embed(source) and not any("allocate" in _defined(node) for node in parse(source).body)
+    """Whether `embedded` keeps all of a source's behaviour: only `score` is used from outside."""
+    others = {"allocate", *edits_defined(source)}
+    return can_embed(source) and not any(others & _defined(node) for node in parse(source).body)
 
 
 def _dropped(node: ast.stmt) -> bool:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoprune.agents.symbolic.allocation import Allocation
+from autoprune.agents.symbolic.allocation import Allocation, as_code
 from autoprune.agents.symbolic.code_leaf import can_embed, can_embed_whole
 from autoprune.agents.symbolic.expression import freeze, size
 from autoprune.agents.symbolic.operators import CODE
 from autoprune.agents.symbolic.source import source
 from autoprune.agents.symbolic.variation import deepened
+from autoprune.candidates.composition import algorithm_of, allocation_of
 from autoprune.pruning.published import Expression
 
 
@@ -22,16 +23,19 @@ class Individual:
 
     @staticmethod
     def of(thought: dict[str, Any], code: str) -> "Individual":
-        """From the candidate's thought if this engine proposed it, else from its whole code."""
+        """From the candidate's thought if this engine proposed it, else from its whole code and allocation."""
         group = "matrix" if 'GROUP = "matrix"' in code else "row"
         expression = thought.get("expression")
         if expression is None:
-            return Individual((CODE, code), group)
+            return Individual(*_taken_apart(code, group))
         return Individual(freeze(expression), group, thought.get("allocation"))
 
-    def deepened(self) -> "Individual | None":
-        """The same with MOST_ROUNDS of exchanges; None if it has them, or code that cannot be embedded whole."""
-        deep = deepened(self.expression)
+    def deepened(self, factor: int) -> "Individual | None":
+        """The same with `factor` times the rounds of exchanges, MOST_ROUNDS at most.
+
+        None if it has them already, or code that cannot be embedded whole.
+        """
+        deep = deepened(self.expression, factor)
         match self.expression:
             case (name, code) if name == CODE and not can_embed_whole(code):
                 return None
@@ -46,6 +50,17 @@ class Individual:
         """Number of nodes of the formula and of constants of the allocation."""
         allocation = self.allocation or {}
         return size(self.expression) + len(allocation.get("knots", ())) + len(allocation.get("roles", ()))
+
+
+def _taken_apart(code: str, group: str) -> tuple[Expression, str, Allocation | None]:
+    """Another proposer's code as a leaf and an allocation, or whole if they cannot be separated."""
+    try:
+        own = allocation_of(code)
+        if own is not None:
+            return (CODE, algorithm_of(code)), group, as_code(own)
+    except ValueError:  # not Python, or a score that uses its allocation
+        pass
+    return (CODE, code), group, None
 
 
 def without_exchanges(thought: dict[str, Any], code: str) -> str | None:

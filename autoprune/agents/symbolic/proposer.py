@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+from autoprune.agents.deepening import deepened
 from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.symbolic import allocation, variation
 from autoprune.agents.symbolic.expression import formula
@@ -14,8 +15,6 @@ GROUP_FLIP = 0.15
 OWN_ALLOCATION = 0.35
 """How often a new formula gets an allocation of its own."""
 TRIES = 30
-DEEPEN = "deepen"
-"""An operator that is only used at the end of a search (`search/finishing.py`)."""
 _WHY = {
     "initialise": "a weight term times an input term is the family of the published scores",
     "explore": "a formula unlike all before it may show what the family lacks",
@@ -23,7 +22,7 @@ _WHY = {
     "constants": "the exponents of a good formula were guessed, so another value may fit better",
     "simplify": "a part that can be dropped without harm was noise",
     "cross": "two good formulas may hold parts that add up",
-    DEEPEN: "exchanges make no mask worse, and what won with few rounds of them or none has more to gain",
+    "deepen": "more rounds make no mask worse, and what won with few of them or none has more to gain",
     "allocation": "a good score may be spread badly: some depths and roles bear more sparsity than others",
 }
 
@@ -35,6 +34,8 @@ class SymbolicProposer:
     """
 
     def propose(self, request: Request) -> Draft:
+        if request.plan["operator"] == "deepen":
+            return _deepened(request)
         random = Random(f"{request.seed}/{request.plan['slot']}/{request.revision}")
         known_keys = {_key(Individual.of(algorithm.thought, algorithm.source)) for algorithm in request.known}
         drawn = self._vary(request, random)
@@ -43,16 +44,7 @@ class SymbolicProposer:
             if key and key not in known_keys and drawn.source != request.previous:
                 break
             drawn = self._vary(request, random)
-        spread = allocation.words(drawn.allocation)
-        thought: dict[str, Any] = {
-            "idea": f"{formula(drawn.expression)}, compared within each {drawn.group}" + (f"; {spread}" * bool(spread)),
-            "why": _WHY[request.plan["operator"]],
-            "expected": "better",
-            "builds_on": [],
-            "expression": drawn.expression,
-            "allocation": drawn.allocation,
-        }
-        return Draft(thought, drawn.source)
+        return _draft(drawn, request.plan["operator"])
 
     def _vary(self, request: Request, random: Random) -> Individual:
         parents = [Individual.of(parent.thought, parent.source) for parent in request.parents]
@@ -61,8 +53,6 @@ class SymbolicProposer:
             spread = allocation.draw(random) if random.random() < OWN_ALLOCATION else None
             return Individual(draw(random), "matrix" if random.random() < GROUP_FLIP else "row", spread)
         first = parents[0]
-        if request.plan["operator"] == DEEPEN:
-            return first.deepened() or first
         if request.plan["operator"] == "allocation":
             return Individual(first.expression, first.group, allocation.mutate(first.allocation, random))
         group, spread = first.group, first.allocation
@@ -71,6 +61,30 @@ class SymbolicProposer:
         if len(parents) > 1 and random.random() < 0.5:
             spread = parents[1].allocation
         return Individual(_changed(request.plan["operator"], parents, random), group, spread)
+
+
+def _draft(drawn: Individual, operator: str) -> Draft:
+    spread = allocation.words(drawn.allocation)
+    thought: dict[str, Any] = {
+        "idea": f"{formula(drawn.expression)}, compared within each {drawn.group}" + (f"; {spread}" * bool(spread)),
+        "why": _WHY[operator],
+        "expected": "better",
+        "builds_on": [],
+        "expression": drawn.expression,
+        "allocation": drawn.allocation,
+    }
+    return Draft(thought, drawn.source)
+
+
+def _deepened(request: Request) -> Draft:
+    """The parent with more rounds; the same for a revision."""
+    parent, rounds = request.parents[0], request.plan["rounds"]
+    deep = deepened(parent, rounds)
+    if isinstance(deep, Individual):
+        return _draft(deep, "deepen")
+    idea = f"the algorithm of {parent.name} with {rounds['factor']} times its rounds"
+    thought = {"idea": idea, "why": _WHY["deepen"], "expected": "better", "builds_on": []}
+    return Draft(thought, deep, "" if deep else f"{parent.name} has no rounds to raise")
 
 
 def _changed(operator: str, parents: list[Individual], random: Random) -> Expression:

@@ -4,17 +4,28 @@ import ast
 import re
 from importlib.resources import files
 
+from autoprune.agents.symbolic.allocation import CODE as OTHERS
 from autoprune.agents.symbolic.allocation import Allocation
 from autoprune.agents.symbolic.allocation import source as allocation_source
 from autoprune.agents.symbolic.code_leaf import RENAMED, embedded
 from autoprune.agents.symbolic.expression import codes, formula, non_negative, shape
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, TERMINALS
+from autoprune.candidates.composition import Incompatible, composed
 from autoprune.candidates.contract import ALLOWED_IMPORTS
 from autoprune.pruning.published import Expression
 
 
 def source(expression: Expression, group: str, allocation: Allocation | None = None) -> str:
-    """A candidate's source for a matrix-valued expression. Raises ValueError for another shape."""
+    """A candidate's source for a matrix-valued expression. Raises ValueError for another shape.
+
+    An allocation as code that does not fit beside the expression's source is left out.
+    """
+    if allocation and allocation["family"] == OTHERS:
+        alone = source(expression, group)
+        try:
+            return composed(alone, allocation["source"])
+        except Incompatible:
+            return alone
     if shape(expression) != "matrix":
         raise ValueError(f"{formula(expression)} is no matrix")
     body = _render(expression)

@@ -111,9 +111,14 @@ def cross(one: Expression, other: Expression, random: Random) -> Expression:
     return _matrix(attempt, unlike=one)
 
 
-def deepened(expression: Expression) -> Expression | None:
-    """The same with MOST_ROUNDS of exchanges; None if it has them already."""
-    deep: Expression = ("exchange", _bare(expression), MOST_ROUNDS)
+def deepened(expression: Expression, factor: int) -> Expression | None:
+    """The same with `factor` times the rounds of exchanges (of FEW_ROUNDS without any), MOST_ROUNDS at most.
+
+    None if it has them already.
+    """
+    rounds = expression[2] if isinstance(expression, tuple) and expression[0] == "exchange" else FEW_ROUNDS
+    assert isinstance(rounds, float)
+    deep: Expression = ("exchange", _bare(expression), min(rounds * factor, MOST_ROUNDS))
     return None if expression == deep else deep
 
 

@@ -12,12 +12,14 @@ from autoprune.agents.prompts.load import kit_section, league_parts, render, str
 from autoprune.agents.proposer import Request
 from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.agents.symbolic.source import source
+from autoprune.config_values import WITHOUT_MODEL, Operator
 from autoprune.leagues import League
 from autoprune.llm.client import Chat
 from autoprune.llm.endpoint import Endpoint
-from autoprune.search.bandit import PARENTS, Operator
+from autoprune.search.bandit import PARENTS
 from tests.llm.faulty_server import ChatServer
 
+ASKED_FOR = [operator for operator in get_args(Operator) if operator not in WITHOUT_MODEL]
 EXCHANGED = ("exchange", ("mul", "W", "X"), 2.0)
 ALLOCATION = "def allocate(units, sparsity):\n    return [1 - sparsity for unit in units]\n"
 KINDS = {
@@ -41,7 +43,7 @@ def request(operator: str, kind: str, slot: str = "g2.c1") -> Request:
     return Request(plan, "0", 0, parents, [], [], frozenset(), [], None)
 
 
-@pytest.mark.parametrize(("operator", "kind"), list(product(get_args(Operator), KINDS)))
+@pytest.mark.parametrize(("operator", "kind"), list(product(ASKED_FOR, KINDS)))
 def test_the_small_profile_does_not_contradict_itself(operator: str, kind: str) -> None:
     for seed in range(30):
         system, task, frame = (each["content"] for each in conversation(request(operator, kind, f"g2.c{seed}")))
@@ -67,7 +69,7 @@ def test_the_small_profile_does_not_contradict_itself(operator: str, kind: str) 
 
 
 @pytest.mark.parametrize("league", get_args(League))
-@pytest.mark.parametrize("operator", get_args(Operator))
+@pytest.mark.parametrize("operator", ASKED_FOR)
 def test_the_strong_profile_does_not_contradict_itself(operator: str, league: League) -> None:
     parts = league_parts(league)
     facts = dict.fromkeys(("target", "judged", "allocation", "tuning"), "")

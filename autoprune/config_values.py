@@ -76,7 +76,7 @@ Operator = Literal[
     "polish",
 ]
 WITHOUT_MODEL: tuple[Operator, ...] = ("recombine", "deepen", "polish")
-"""Operators that need no proposer's model in any slot: they improve measured candidates, whoever wrote them."""
+"""Operators that need no proposer's model in any slot: they improve measured candidates of any proposer."""
 Once = AfterValidator(_once)
 
 Score = Annotated[str, _one_of(tuple(EXPRESSIONS))]

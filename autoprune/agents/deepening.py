@@ -1,7 +1,7 @@
-"""The operator `deepen`: a candidate with more rounds of what improves its masks, whoever wrote it.
+"""The operator `deepen`: a candidate with more rounds of what improves its masks, by any proposer.
 
 A formula of the symbolic engine gets more exchanges. In other code its own numbers of rounds are raised, and where it
-has none, or no time for more, its score is ended with exchanges, if that keeps all of its behaviour.
+has none, or no time for more, exchanges are appended to its score, if that keeps all of its behaviour.
 """
 
 from typing import Literal

@@ -12,7 +12,7 @@ def completed(source: str, parent: str | None) -> str:
     """
     try:
         scores, spreads, keeps = defines(source, "score"), defines(source, "allocate"), keeps_allocation(source)
-        source = without_mark(source)
+        source = without_mark(source) if scores and keeps else source
     except NotPython:
         return source
     if parent is not None and spreads and not scores:

@@ -25,8 +25,8 @@ class SlotPlan(TypedDict):
     """The task of one slot of a generation, as plain data: the search plans it, a proposer carries it out.
 
     `parents`: names of algorithms (slots or seeds). `sections`: those of the prompt that were drawn; without it all are
-    shown. `left`: the remaining budget when the slot was planned, for a strong model. `rounds`: how `deepen` goes about
-    it; `last`: whether the search has ended.
+    shown. `left`: the remaining budget when the slot was planned, for a strong model. `rounds`: what `deepen`
+    multiplies; `last`: whether the search has ended.
     """
 
     slot: str

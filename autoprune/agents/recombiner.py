@@ -54,10 +54,10 @@ def untried_donors(algorithm: Algorithm, donors: Sequence[Algorithm], sources: S
         own = algorithm_of(algorithm.source)
     except ValueError:  # its score uses its allocation
         return []
-    tried = {allocation_of(source) for source in sources if _algorithm(source) == own}
+    tried = {_allocation(source) for source in sources if _algorithm(source) == own}
     chosen: dict[str, str] = {}
     for donor in donors:
-        spread = allocation_of(donor.source)
+        spread = _allocation(donor.source)
         if spread is None or spread in tried or spread in chosen or len(chosen) == most:
             continue
         try:
@@ -66,6 +66,13 @@ def untried_donors(algorithm: Algorithm, donors: Sequence[Algorithm], sources: S
             continue
         chosen[spread] = donor.name
     return list(chosen.values())
+
+
+def _allocation(source: str) -> str | None:
+    try:
+        return allocation_of(source)
+    except ValueError:
+        return None
 
 
 def _algorithm(source: str) -> str | None:

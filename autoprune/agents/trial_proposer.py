@@ -1,4 +1,4 @@
-"""The proposer by trials: operators that improve measured candidates without a model, whoever wrote them."""
+"""The proposer by trials: operators that improve measured candidates without a model, by any proposer."""
 
 from autoprune.agents.polisher import polished_draft
 from autoprune.agents.proposer import Draft, Request

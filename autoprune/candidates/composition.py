@@ -83,6 +83,8 @@ def composed(algorithm: str, allocation: str) -> str:
     if defines(rest, "UNIT") and not defines(own, "UNIT"):
         raise Incompatible("UNIT is set together with something else")
     body = parse(rest).body
+    if not body:
+        raise Incompatible("the algorithm is empty")
     bound, taken = {name for node in body for name in _bound(node)}, _mentioned(body)
     if captured := sorted(_outside(parse(own)) & bound):
         raise Incompatible(f"{', '.join(captured)} of the algorithm would stand for what the allocation uses")
@@ -97,16 +99,26 @@ def composed(algorithm: str, allocation: str) -> str:
 
 def keeps_allocation(source: str) -> bool:
     """Whether a draft says that it keeps the allocation of its parent. Raises NotPython."""
-    return defines(source, MARK) and not defines(source, "allocate")
+    return any(map(_is_mark, parse(source).body)) and not defines(source, "allocate")
 
 
 def without_mark(source: str) -> str:
-    """A draft without its `ALLOCATION = ...`. Raises NotPython."""
+    """A draft without its `ALLOCATION = "parent"`. Raises NotPython."""
+    source = _plain(source)
     lines = source.split("\n")
     for node in reversed(parse(source).body):
-        if _bound(node) == {MARK}:
+        if _is_mark(node):
             del lines[node.lineno - 1 : node.end_lineno]
     return "\n".join(lines)
+
+
+def _is_mark(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Assign)
+        and _bound(node) == {MARK}
+        and isinstance(node.value, ast.Constant)
+        and node.value.value == "parent"
+    )
 
 
 def _with_parameters(rest: str, own: str) -> tuple[str, str]:

@@ -7,11 +7,11 @@ with the same change of the tree, which is written out instead where they differ
 import ast
 import builtins
 import symtable
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from autoprune.candidates.contract import EDITS, import_allowed
 from autoprune.candidates.parameters import NAME as PARAMS
+from autoprune.candidates.source_text import Edit, Text
 from autoprune.syntax import NotPython, parse
 
 ENTRY_POINTS = ("score", *EDITS, "allocate")
@@ -24,84 +24,14 @@ BUILTINS = frozenset(
     | {"ArithmeticError", "IndexError", "RuntimeError", "ValueError"}
 )
 """Builtins that a pure function may use."""
+_IMPORTS = (ast.Import, ast.ImportFrom)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _READING = ("get", "items", "keys", "values")
 """Methods of a dictionary that do not change it."""
 
 
 class NotPure(ValueError):
     """A function that cannot be distilled, with the reason in one line."""
-
-
-@dataclass(frozen=True)
-class Edit:
-    """Bytes `start` to `end` of a source become `text`."""
-
-    start: int
-    end: int
-    text: str
-
-
-class Text:
-    """A source with the byte offsets of its nodes."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self._data = source.encode()
-        self._lines = [0]
-        for line in self._data.split(b"\n"):
-            self._lines.append(self._lines[-1] + len(line) + 1)
-
-    def start(self, node: ast.stmt | ast.expr) -> int:
-        """Offset of a node, or of its first decorator."""
-        first = min([node, *getattr(node, "decorator_list", [])], key=lambda each: each.lineno)
-        return self._lines[first.lineno - 1] + first.col_offset - (first is not node)
-
-    def end(self, node: ast.stmt | ast.expr) -> int:
-        return self._lines[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
-
-    def of(self, node: ast.stmt | ast.expr) -> str:
-        """The text of a node."""
-        return self._data[self.start(node) : self.end(node)].decode()
-
-    def after(self, node: ast.stmt) -> str:
-        """The text behind the lines of a statement."""
-        return self._data[self._lines[node.end_lineno or node.lineno] :].decode()
-
-    def split(self, place: int) -> tuple[str, str]:
-        """The text before and behind an offset."""
-        return self._data[:place].decode(), self._data[place:].decode()
-
-    def next_line(self, node: ast.stmt) -> int:
-        """Offset of the line behind a statement."""
-        return min(self._lines[node.end_lineno or node.lineno], len(self._data))
-
-    def removed(self, node: ast.stmt) -> Edit:
-        """The removal of a statement, with its line if it has that to itself."""
-        start, end = self.start(node), self.end(node)
-        alone = start in self._lines and not self._data[end : self.next_line(node)].strip()
-        return Edit(start, self.next_line(node) if alone else end, "")
-
-    def name(self, node: ast.FunctionDef) -> Edit:
-        """The place of a function's name, whose text is empty."""
-        begin = self._lines[node.lineno - 1] + node.col_offset
-        start = self._data.index(node.name.encode(), begin + len("def"))
-        return Edit(start, start + len(node.name.encode()), "")
-
-    def edited(self, edits: Iterable[Edit], expected: ast.Module) -> str:
-        """The source after edits that do not overlap, or the tree written out if that does not give the same tree.
-
-        They differ for names within formatted strings, whose places Python 3.11 does not know.
-        """
-        data = self._data
-        for edit in sorted(edits, key=lambda each: (each.start, each.end), reverse=True):
-            data = data[: edit.start] + edit.text.encode() + data[edit.end :]
-        try:
-            text = data.decode()
-            if ast.dump(parse(text)) == ast.dump(expected):
-                return text
-        except (NotPython, UnicodeDecodeError):
-            pass
-        return ast.unparse(ast.fix_missing_locations(expected)) + "\n"
 
 
 def bindings(tree: ast.Module) -> dict[str, ast.stmt]:
@@ -142,12 +72,25 @@ def distilled(source: str, name: str) -> str:
             needed.add(each)
             left += _uses(source, bound[each])
     parts = {id(bound[each]): bound[each] for each in bound if each in needed}.values()
+    _check_unchanged(tree, needed, {id(node) for node in parts})
     imports = sorted(ast.unparse(node) for node in parts if _is_import(node))
     pieces = [text.of(node) for node in parts if not _is_import(node)]
     constants = [piece for piece in pieces if not piece.startswith(("def ", "@", "async ", "class "))]
     functions = [piece for piece in pieces if piece not in constants]
     groups = ["\n".join(imports), "\n".join(constants)]
     return "\n\n\n".join(["\n\n".join(filter(None, groups)), *functions]).strip() + "\n"
+
+
+def _check_unchanged(tree: ast.Module, names: set[str], kept: set[int]) -> None:
+    """Raises NotPure for a statement that is not taken over and binds or changes one of these names."""
+    for node in tree.body:
+        if id(node) in kept or isinstance(node, (*_IMPORTS, *_DEFINITIONS)):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        plain = isinstance(node, ast.Assign | ast.AnnAssign) and all(isinstance(part, ast.Name) for part in targets)
+        parts = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+        if changed := names & {part.id for part in parts if not (plain and isinstance(part.ctx, ast.Load))}:
+            raise NotPure(f"line {node.lineno} changes {min(changed)}, or binds it a second time")
 
 
 def renamed(source: str, names: Mapping[str, str]) -> str:
@@ -161,7 +104,7 @@ def renamed(source: str, names: Mapping[str, str]) -> str:
         if isinstance(node, ast.Name) and node.id in names:
             edits.append(Edit(text.start(node), text.end(node), names[node.id]))
             node.id = names[node.id]
-        elif isinstance(node, ast.FunctionDef) and node.name in names:
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names and node in tree.body:
             place = text.name(node)
             edits.append(Edit(place.start, place.end, names[node.name]))
             node.name = names[node.name]
@@ -222,7 +165,10 @@ def _uses(source: str, statement: ast.stmt) -> set[str]:
     """Names that a statement at the top level reads from there."""
     if not isinstance(statement, ast.FunctionDef):
         return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    tables = symtable.symtable(source, "<function>", "exec").get_children()
+    try:
+        tables = symtable.symtable(source, "<function>", "exec").get_children()
+    except SyntaxError as problem:  # what a parser accepts: two parameters of one name, say
+        raise NotPure(str(problem)) from None
     own = next((each for each in reversed(tables) if each.get_name() == statement.name), None)
     if own is None or own.get_type() != "function":
         raise NotPure(f"{statement.name} has type parameters")
@@ -252,7 +198,7 @@ def _check_statement(node: ast.stmt, bound: Mapping[str, ast.stmt]) -> None:
 
 
 def _is_import(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Import | ast.ImportFrom)
+    return isinstance(node, _IMPORTS)
 
 
 def _is_constant(node: ast.expr, bound: Mapping[str, ast.stmt]) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoprune.candidates.contract import KIT
-from autoprune.candidates.functions import Edit, Text, bindings, renamed
+from autoprune.candidates.functions import bindings, renamed
 from autoprune.candidates.library import FoundFunction
+from autoprune.candidates.source_text import Edit, Text
 from autoprune.candidates.uses import FOUND, Uses, uses_of
 from autoprune.syntax import NotPython, parse
 
@@ -40,14 +41,26 @@ def inlined(source: str, library: Mapping[str, FoundFunction]) -> str:
     if not uses.names or not library.keys() >= set(uses.names) or not takes_blocks(tree, uses):
         return source
     blocks = [Block(library[name].source, (name,), INLINED.format(name=name)) for name in uses.names]
-    return without_unused(with_blocks(source, blocks, FOUND))
+    try:
+        return without_unused(with_blocks(source, blocks, FOUND))
+    except NotPython:  # names or strings that cannot be written out
+        return source
 
 
 def takes_blocks(tree: ast.Module, uses: Uses) -> bool:
-    """Whether definitions mean the same in a source: no name of a builtin is bound there, and no member twice."""
+    """Whether definitions mean the same in a source.
+
+    No name of a builtin is bound there, no member twice, and no import within a function has a name of the top level.
+    """
     names = bindings(tree).keys()
     hidden = {"*", *vars(builtins)} & names
-    return not hidden and len(set(uses.imported.values())) == len(uses.imported)
+    inner = {name for node, _ in uses.statements if node not in tree.body for name in _imported_names(node)}
+    return not hidden and not inner & names and len(set(uses.imported.values())) == len(uses.imported)
+
+
+def _imported_names(node: ast.stmt) -> set[str]:
+    aliases = node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
+    return {alias.asname or alias.name for alias in aliases}
 
 
 def with_blocks(source: str, blocks: Iterable[Block], module: str) -> str:
@@ -86,7 +99,7 @@ def _arranged(
 
     `wanted`: member -> the name that the tree imports it by.
     """
-    bound, taken = bindings(tree), _names(tree)
+    bound, taken = bindings(tree), _names(tree) | vars(builtins).keys()
     members: dict[str, str] = {}
     imports, bodies = [], []
     for block in blocks:

@@ -5,6 +5,7 @@ dashes. Both may come from someone else: they are read as regular files of bound
 """
 
 import ast
+import keyword
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Annotated
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from autoprune.candidates.functions import NotPure, bindings, pure_function
 from autoprune.candidates.screen import screen
@@ -35,11 +36,15 @@ MOST_FUNCTIONS = 100
 MOST_LINES = 10
 """Of a docstring."""
 LONGEST_NAME = 40
-NO_NAME = "is no name of ASCII letters, digits and _, which begins with a letter"
+NO_NAME = "is not a name of ASCII letters, digits and _, which begins with a letter"
 LONGEST_LINE = 300
 """Characters of a line in a prompt."""
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Words = Annotated[
+    str,
+    BeforeValidator(lambda value: clean(value) if isinstance(value, str) else value),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+]
 
 
 class Lineage(BaseModel):
@@ -217,10 +222,14 @@ def _bodies(source: str) -> dict[str, str]:
     """The functions of a source without docstrings and without names of its top level, which inlining changes."""
     tree = parse(source)
     bound = bindings(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in bound:
-            node.id = ""
     functions = {name: node for name, node in bound.items() if isinstance(node, ast.FunctionDef)}
+    for function in functions.values():
+        nodes = list(ast.walk(function))
+        own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        for node in nodes:
+            if isinstance(node, ast.Name) and node.id in bound and node.id not in own:
+                node.id = ""
     return {
         name: "".join(map(ast.dump, (node.args, *node.body[ast.get_docstring(node, clean=False) is not None :])))
         for name, node in functions.items()
@@ -228,7 +237,8 @@ def _bodies(source: str) -> dict[str, str]:
 
 
 def _is_name(text: str) -> bool:
-    return text.isascii() and text.isidentifier() and not text.startswith("_") and len(text) <= LONGEST_NAME
+    usable = text.isascii() and text.isidentifier() and not keyword.iskeyword(text)
+    return usable and not text.startswith("_") and len(text) <= LONGEST_NAME
 
 
 def _names(folder: Path) -> list[str]:

@@ -31,7 +31,12 @@ def raised(source: str, factor: int) -> str | None:
     for line, first, last, text in sorted(edits, reverse=True):
         before = lines[line - 1]
         lines[line - 1] = before[:first] + text.encode() + before[last:]
-    return b"\n".join(lines).decode() if edits else None
+    text = b"\n".join(lines).decode()
+    try:
+        parse(text)
+    except NotPython:
+        return None
+    return text if edits else None
 
 
 def _edits(tree: ast.Module, factor: int) -> Iterator[Edit]:
@@ -42,13 +47,8 @@ def _edits(tree: ast.Module, factor: int) -> Iterator[Edit]:
                     if not isinstance(number, bool):
                         yield value.lineno, value.col_offset, value.end_col_offset or 0, str(number * factor)
         if isinstance(node, ast.Call) and _is_swaps(node.func) and node.args and not _has_rounds(node):
-            last = max([*node.args, *(keyword.value for keyword in node.keywords)], key=_end)
-            line, column = _end(last)
+            line, column = node.end_lineno or 0, (node.end_col_offset or 0) - 1  # of the closing parenthesis
             yield line, column, column, f", rounds={SWAP_ROUNDS * factor}"
-
-
-def _end(node: ast.expr) -> tuple[int, int]:
-    return node.end_lineno or 0, node.end_col_offset or 0
 
 
 def _is_swaps(function: ast.expr) -> bool:

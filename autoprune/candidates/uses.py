@@ -36,6 +36,9 @@ def uses_of(tree: ast.Module, module: str) -> Uses:
             paths |= {alias.asname: alias.name for alias in node.names if alias.asname}
             roots = [alias.name.partition(".")[0] for alias in node.names if not alias.asname]
             paths |= {root: root for root in roots}
+            if module != KIT and any(alias.name == module for alias in node.names):
+                kept_names = [alias for alias in node.names if alias.name != module]
+                uses.statements.append((node, ast.Import([*kept_names, ast.alias(KIT)])))
         elif isinstance(node, ast.ImportFrom) and not node.level:
             paths |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
             if node.module == module:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from autoprune.candidates.contract import edits_defined, expensive_fields_named
-from autoprune.errors import CandidateFailure
+from autoprune.errors import CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.layer_zeros import own_zeros
 from autoprune.evaluation.prune import Method
@@ -78,7 +78,7 @@ def _own_zeros(workbench: Workbench, source: str) -> Mapping[str, int] | None:
     try:
         with workbench.measurer.sandbox.open(source, workbench.bench.bundle()) as session:
             return own_zeros(workbench.bench, workbench.candidates_recipe, session, "the candidate").zeros
-    except CandidateFailure:
+    except (CandidateFailure, UsageError):  # a name `allocate` that is no function
         return None
 
 

@@ -92,7 +92,9 @@ def most_refined(settings: BaselineSettings) -> int:
 def most_updated(config: Config) -> int:
     """The largest number of baselines whose kept weights are updated."""
     settings = config.baselines
-    scores = min(len(settings.scores), 1 + (ALWAYS_REFINED in settings.scores)) * len(_before_updates(settings))
+    every = NONE not in settings.refinements
+    refined = len(settings.scores) if every else min(len(settings.scores), 1 + (ALWAYS_REFINED in settings.scores))
+    scores = refined * len(_before_updates(settings))
     specs = map(update_of, settings.updates)
     kinds = sum((spec.choose is not None) + scores * (spec.apply is not None) for spec in specs)
     return kinds * len(settings.allocations) * (config.search.league == WITH_UPDATE)

@@ -23,12 +23,12 @@ ARGUMENTS = {
 _SCORE = """
 
 def score(layer):
-    import torch
+    import torch as _torch
 
-    result = {name}({arguments})
-    parts = result if isinstance(result, (tuple, list)) else [result]
-    values = torch.cat([torch.as_tensor(part).float().flatten() for part in parts])
-    return torch.cat([values.nan_to_num(), layer.weight.flatten()])[: layer.weight.numel()].view_as(layer.weight)
+    _result = {name}({arguments})
+    _parts = _result if isinstance(_result, (tuple, list)) else [_result]
+    _values = _torch.cat([_torch.as_tensor(_part).float().flatten() for _part in _parts])
+    return _torch.cat([_values.nan_to_num(), layer.weight.flatten()])[: layer.weight.numel()].view_as(layer.weight)
 """
 
 
@@ -85,7 +85,8 @@ def _bundle(path: Path) -> Path:
         weights.__getitem__,
         {name: {key: value.clone() for key, value in statistics.items()} for name in _LAYERS},
     )
-    expensive = {"hessian": hessian, "gradient": torch.rand(SIZE, SIZE), "output_sensitivity": torch.rand(SIZE)}
+    expensive = {"hessian": hessian, "gradient": torch.rand(SIZE, SIZE, generator=random)}
+    expensive["output_sensitivity"] = torch.rand(SIZE, generator=random)
     widen_bundle(
         dense, path, {name: [{layer: value.clone() for layer in _LAYERS}] for name, value in expensive.items()}
     )

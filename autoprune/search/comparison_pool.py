@@ -35,7 +35,7 @@ def of_same_league(context: SearchContext, earlier: dict[str, float], name: str)
 
 def as_raw(context: SearchContext, plan: SlotPlan, earlier: dict[str, float]) -> dict[str, float]:
     """The earlier candidates that a new one is stopped against: without those that took many trials or rounds, unless
-    it did too, since a new algorithm can be polished in its turn."""
+    it did too, since a new algorithm can be polished later."""
     if plan["operator"] in WITHOUT_MODEL:
         return earlier
     improved = {proposal.candidate for proposal in context.archive.proposals() if proposal.operator in IMPROVED}

@@ -1,4 +1,4 @@
-"""Operators that improve measured candidates without a model, whoever wrote them: recombine, deepen, polish.
+"""Operators that improve measured candidates without a model, by any proposer: recombine, deepen, polish.
 
 Any slot can draw them, and the end of a search gives the last two to its best candidates (`finishing.py`). Each is
 drawn at most once a generation and once in EVERY candidates, and never twice for the same candidate: they nearly always

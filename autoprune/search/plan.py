@@ -55,7 +55,7 @@ def plan(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     ]
     facts = [{key: value for key, value in plan.items() if key != "left"} for plan in plans]
     context.events.emit("planned", f"planned/{generation}", generation=generation, slots=facts)
-    return {"generation": generation, "plans": plans, "deepened": False}
+    return {"generation": generation, "plans": plans, "deepened": False, "polished": False}
 
 
 def dispatch(state: SearchState) -> list[Send] | str:

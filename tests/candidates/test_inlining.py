@@ -111,9 +111,24 @@ def test_two_functions_with_a_helper_of_the_same_name():
     use = "return kit.found.shift(kit.found.descend(layer.weight))"
     source = inlined(f"from autoprune import kit\n\n\ndef score(layer):\n    {use}\n", LIBRARY)
     check(source)
-    assert "return helper(weight)" in source or "return helper_2(weight)" in source
     assert {"helper", "helper_2"} <= {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
     assert found_in(source, LIBRARY) == ["descend", "shift"]
+
+
+def test_a_helper_with_the_name_of_a_builtin_stays_with_its_function():
+    first = 'def round(x):\n    return x\n\n\ndef aa(x):\n    """A."""\n    return round(x)\n'
+    second = 'def bb(x):\n    """B."""\n    return round(x)\n'
+    functions = {name: FoundFunction(name, text, "a model") for name, text in (("aa", first), ("bb", second))}
+    use = "return kit.found.aa(1.4) + kit.found.bb(1.4)"
+    space = {}
+    exec(inlined(f"from autoprune import kit\n\n\ndef score(layer):\n    {use}\n", functions), space)
+    assert space["score"](None) == pytest.approx(2.4)
+
+
+def test_the_library_may_be_imported_by_its_whole_name():
+    for text in ("import autoprune.kit.found", "import autoprune.kit.found as f"):
+        name = "f" if " as " in text else "autoprune.kit.found"
+        check(inlined(f"{text}\n\n\ndef score(layer):\n    return {name}.shift(layer.weight)\n", LIBRARY))
 
 
 def test_a_child_of_a_candidate_that_was_inlined_gets_no_second_copy():
@@ -140,6 +155,10 @@ def test_a_name_within_a_formatted_string_is_replaced():
         "from torch import *\nfrom autoprune import kit\n\n\ndef score(layer):\n    return kit.found.shift(layer)\n",
         "from autoprune import kit\n\n\ndef score(layer):\n    return kit.found.unknown(kit.found.descend(layer))\n",
         "from autoprune.kit import found\n\n\ndef score(layer):\n    return getattr(found, 'descend')(layer.weight)\n",
+        "def shift(w):\n    return w\n\n\ndef score(layer):\n    from autoprune.kit.found import shift\n\n"
+        "    return shift(layer)\n",
+        "from autoprune.kit import found; import torch\nX = '\\u3164'\n\n\ndef score(layer):\n"
+        "    return found.shift(layer)\n",
         "from autoprune.kit.found import *\n\n\ndef score(layer):\n    return descend(layer.weight)\n",
         "from autoprune.kit.found import shift as a, shift as b\n\n\ndef score(layer):\n    return a(b(layer))\n",
     ],

@@ -44,6 +44,12 @@ def test_rounds_are_raised_wherever_they_are_given():
     assert not [finding for finding in screen(deep) if finding.severity == "error"]
 
 
+def test_rounds_are_added_behind_any_argument():
+    for call in ("kit.swaps(w, s, (h + e))", "kit.swaps(w, s, (h := e))"):
+        deep = raised(f"def score(layer):\n    return {call}\n", 2)
+        assert f"{call[:-1]}, rounds=32)" in deep
+
+
 @pytest.mark.parametrize(
     "source",
     [

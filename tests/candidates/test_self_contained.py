@@ -4,6 +4,8 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -126,6 +128,23 @@ def score(layer):
     weight = problem(1)[0]
     result = without_the_package(self_contained(source), {"weight": weight}, tmp_path)
     assert torch.equal(result, kit.row_mask(3 * weight, 7))
+
+
+def test_a_class_of_the_kit_gets_another_name_where_the_candidate_has_one_of_its_own(tmp_path):
+    source = """from autoprune import kit
+
+SDSA = 3
+
+
+def score(layer):
+    units = [{"name": name, "size": 10, "depth": depth, "skewness": skew} for name, depth, skew in layer.units]
+    return kit.sdsa(units, 0.5)
+"""
+    facts = {"units": [("a", 0.0, 1.0), ("b", 1.0, 2.0)]}
+    space: dict[str, Any] = {}
+    exec(source, space)
+    layer = SimpleNamespace(**facts)
+    assert space["score"](layer) == pytest.approx(list(without_the_package(self_contained(source), facts, tmp_path)))
 
 
 def test_a_source_without_the_kit_stays_as_it_is():

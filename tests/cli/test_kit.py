@@ -137,7 +137,7 @@ MISUSE = {
     ("add", "{run}:best", "--function", "shaky"): "cannot be distilled: shaky uses id, which is not a builtin of pure",
     ("add", "{run}:best", "--function", "swaps"): "kit.swaps is a published function; choose another name by --name",
     ("add", "{run}:best", "--function", "reach", "--name", "weighted_descent"): "weighted_descent exists already",
-    ("add", "{run}:best", "--function", "reach", "--name", "../reach"): "'../reach' is no name of ASCII letters",
+    ("add", "{run}:best", "--function", "reach", "--name", "../reach"): "'../reach' is not a name of ASCII letters",
     ("add", "{run}:best", "--function", "reach", "--name", "score"): "score has a meaning of its own in a candidate",
     ("show", "nothing"): "there is no found function 'nothing'; there are: weighted_descent",
     ("remove", "nothing"): "kit.found.nothing does not exist; your own are: none",

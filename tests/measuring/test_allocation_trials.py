@@ -21,6 +21,7 @@ def refine(layer, mask):
 """
 SPREAD = "def allocate(units, sparsity):\n    return [1 - sparsity + {0} * (unit.depth - 0.5) for unit in units]\n"
 GENTLE, HARSH, WRONG = (composed(REFINED, SPREAD.format(slope)) for slope in ("-0.05", "-0.9", "[]"))
+NONE = f"{REFINED}\n\nallocate = None\n"
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_other_masks_stand_in_where_its_own_would_take_too_long(workbench):
 
 
 def test_allocations_of_one_algorithm_are_ranked_and_one_that_fails_is_last(workbench):
-    losses, masks = losses_by_allocation(workbench, GENTLE, [WRONG, HARSH, GENTLE])
-    assert losses[0] == math.inf
+    losses, masks = losses_by_allocation(workbench, GENTLE, [WRONG, HARSH, GENTLE, NONE])
+    assert losses[0] == losses[3] == math.inf
     assert losses[2] < losses[1] < math.inf
     assert masks == "its own masks with its refine"

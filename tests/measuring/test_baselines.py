@@ -57,6 +57,9 @@ def test_every_update_has_its_own_baselines_and_none_is_there_twice(new_workbenc
     updated = [each for each in baselines(workbench) if each.update != "none"]
     assert {each.update for each in updated} == {"obs", "admm", "admm-own", "alps", "alps-own"}
     assert len(set(updated)) == len(updated) == most_updated(workbench.config)
+    scores = {"scores": ["magnitude", "wanda", "ria"], "allocations": ["uniform"], "refinements": ["swaps"]}
+    refined = new_workbench("refined", search={"league": "update"}, baselines=scores)
+    assert sum(each.update != "none" for each in baselines(refined)) == most_updated(refined.config) == 4
 
 
 def test_updates_have_dense_statistics_on_the_search_split_and_sequential_ones_on_the_report_split(new_workbench):

@@ -46,6 +46,11 @@ def test_a_reply_of_an_allocation_alone_or_of_an_algorithm_alone_takes_the_rest_
     whole = f"{score(0.7)}\n\n{SPREAD.format(3)}"
     assert completed(whole, parent) == whole
     assert completed(score(0.7), parent) == score(0.7)
+    constant = f'ALLOCATION = {{"q": 1.1}}\n\n\n{score(0.7)}'
+    assert completed(constant, parent) == constant
+    shared = completed(f'ALLOCATION = "parent"; GROUP = "matrix"\n\n\n{score(0.7)}', parent)
+    assert "GROUP = 'matrix'" in shared
+    assert "ALLOCATION" not in shared
     assert completed(SPREAD.format(2), None) == SPREAD.format(2)
 
 

@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from autoprune.agents.deepening import deepened
+from autoprune.agents.deepening import ALL_EXCHANGES, Rounds, deepened
 from autoprune.agents.proposer import Draft, Request
 from autoprune.agents.symbolic import allocation, variation
 from autoprune.agents.symbolic.expression import formula
@@ -78,7 +78,8 @@ def _draft(drawn: Individual, operator: str) -> Draft:
 
 def _deepened(request: Request) -> Draft:
     """The parent with more rounds; the same for a revision."""
-    parent, rounds = request.parents[0], request.plan["rounds"]
+    parent = request.parents[0]
+    rounds = request.plan.get("rounds") or Rounds(of="exchanges", factor=ALL_EXCHANGES)  # plans of older versions
     deep = deepened(parent, rounds)
     if isinstance(deep, Individual):
         return _draft(deep, "deepen")

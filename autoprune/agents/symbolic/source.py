@@ -10,7 +10,7 @@ from autoprune.agents.symbolic.allocation import source as allocation_source
 from autoprune.agents.symbolic.code_leaf import RENAMED, embedded
 from autoprune.agents.symbolic.expression import codes, formula, non_negative, shape
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, TERMINALS
-from autoprune.candidates.composition import Incompatible, composed
+from autoprune.candidates.composition import composed
 from autoprune.candidates.contract import ALLOWED_IMPORTS
 from autoprune.pruning.published import Expression
 
@@ -24,7 +24,7 @@ def source(expression: Expression, group: str, allocation: Allocation | None = N
         alone = source(expression, group)
         try:
             return composed(alone, allocation["source"])
-        except Incompatible:
+        except ValueError:
             return alone
     if shape(expression) != "matrix":
         raise ValueError(f"{formula(expression)} is no matrix")

@@ -47,7 +47,7 @@ def test_the_reference_has_the_names_that_others_rely_on(site):
         ("config", "autoprune.config.load_config"),
         ("evaluation", "autoprune.evaluation.compare.compare"),
         ("pruning", "autoprune.pruning.scores.wanda"),
-        ("sandbox", "autoprune.sandbox.base.Session.scores"),
+        ("sandbox", "autoprune.pruning.layers.Session.scores"),
         ("agents", "autoprune.gcot.graph.GCoT.path_to"),
         ("runs", "autoprune.runs.events.read_events"),
     ):

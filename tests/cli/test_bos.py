@@ -91,4 +91,6 @@ def test_a_run_keeps_its_choice_in_record_events_and_rows(here, bos_models, tmp_
     shown = here("trace", "run").stdout
     assert f"each preceded by {BOS}" in " ".join(shown.split())
     assert f"Perplexity (lower is better), windows preceded by {BOS}" in shown
-    assert f"(lower is better), windows preceded by {html.escape(BOS)}" in (tmp_path / "run" / "report.html").read_text()
+    assert (
+        f"(lower is better), windows preceded by {html.escape(BOS)}" in (tmp_path / "run" / "report.html").read_text()
+    )

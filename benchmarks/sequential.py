@@ -113,7 +113,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows that were measured before."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]  # a run that was killed leaves half a line
 
 
 def read_arguments() -> argparse.Namespace:

@@ -69,6 +69,7 @@ def measure(arguments: argparse.Namespace, rows: list[dict[str, Any]], console: 
     about = json.loads(json.dumps({**bench.fingerprints(), "sparsity": config.sparsity}))
     if rows and rows[0]["about"] != about:
         raise SystemExit(f"{arguments.rows} holds rows of another model, text or version; name another file")
+    arguments.rows.write_text("".join(f"{json.dumps(row)}\n" for row in rows))  # without half a line
     done = {(row["algorithm"], row["allocation"], row["update"], row["statistics"]) for row in rows}
     sandbox = make_sandbox(config.sandbox)
     try:

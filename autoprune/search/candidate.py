@@ -1,26 +1,23 @@
-"""The nodes of one candidate: propose, critique, approve, evaluate. Each can be run again after a crash."""
+"""The nodes propose, critique and evaluate of one candidate. Each can be run again after a crash."""
 
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from langgraph.runtime import Runtime
-from langgraph.types import interrupt
 
 from autoprune.agents.critic import Review, RuleCritic, Submission
-from autoprune.agents.proposer import Draft, Request, SlotPlan
+from autoprune.agents.proposer import Draft, Request
 from autoprune.candidates.inlining import inlined
-from autoprune.candidates.library import found_in
-from autoprune.candidates.screen import Rules, screen
+from autoprune.candidates.screen import Rules
 from autoprune.config_sections import AdvancedSettings
 from autoprune.config_values import WITHOUT_MODEL
-from autoprune.errors import AutoPruneError, BudgetSpent
+from autoprune.errors import BudgetSpent
 from autoprune.gcot.chain import SECTIONS, compile_chain
-from autoprune.runs.approvals import ApprovalRequest, Decision
-from autoprune.runs.archive import Outcome, Proposal
-from autoprune.runs.directory import full_hash
+from autoprune.runs.archive import Proposal
+from autoprune.search.approve import check_approved
 from autoprune.search.comparison_pool import as_raw, elite, gain, masks_before, measured_before, of_same_league
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
+from autoprune.search.recording import OF_SOURCE, at_work, emit_proposal, end, found_of
 from autoprune.search.repairs import send_back, worth_a_repair
 from autoprune.search.state import CandidateState, revisions_spent
 from autoprune.tools.evaluate import EvaluateCandidate, evaluate_candidate
@@ -30,8 +27,6 @@ KEPT = {
     *("league", "reconstruction", "worst_layers", "seconds", "memory_bytes", "agreement", "flags"),
 }
 """Fields of the tool's report that are stored with the outcome, if they have a value."""
-OF_SOURCE = {"formula", "tuned", "found"}
-"""Fields of a thought that describe one source."""
 
 
 def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
@@ -48,7 +43,7 @@ def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidate
         kept = {key: value for key, value in earlier.thought.items() if key not in OF_SOURCE} if earlier else {}
         return _keep(context, state, request, Draft({**kept, **draft.thought}, draft.source, draft.problem))
     except BudgetSpent as spent:
-        return _end(context, plan, None, "unusable", "propose", spent.reason, str(spent))
+        return end(context, plan, None, "unusable", "propose", spent.reason, str(spent))
     finally:
         context.siblings.answered(plan["slot"])
 
@@ -75,7 +70,7 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
     try:
         review = critic.review(submission)
     except BudgetSpent as spent:
-        return _end(context, plan, name, "rejected", "critique", "budget", str(spent))
+        return end(context, plan, name, "rejected", "critique", "budget", str(spent))
     verdict = _verdict(review, revisions_spent(state), context.config.advanced)
     context.events.emit(
         "reviewed",
@@ -88,36 +83,8 @@ def critique(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
     )
     if verdict == "reject":
         status = "rejected" if name else "unusable"
-        return _end(context, plan, name, status, "critique", "critic", "; ".join(review.comments))
+        return end(context, plan, name, status, "critique", "critic", "; ".join(review.comments))
     return {"verdict": verdict, "comments": review.comments, "revision": revision + (verdict == "revise")}
-
-
-def approve(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
-    """Get a decision on the content hash that was reviewed; interrupt if a person has to be asked.
-
-    Runs again from its first line for every answer to a sibling, so everything before the interrupt is idempotent.
-    """
-    context, plan, name = runtime.context, state["plan"], state["candidate"]
-    request = _approval_request(context, state)
-    switched = context.archive.approvals.switched()
-    if switched is not None:
-        context.events.emit("approval-switched", f"approval-switched/{switched.time}", **switched.model_dump())
-    decision = context.approver.decide(request)
-    if decision is None:
-        context.archive.approvals.ask(request)
-        context.events.emit("asked", f"asked/{plan['slot']}/{name}", slot=plan["slot"], candidate=name)
-        decision = Decision.model_validate(interrupt({"slot": plan["slot"], "candidate": name}))
-    if (decision.slot, decision.candidate) != (plan["slot"], name):
-        raise AutoPruneError(f"the answer for {plan['slot']} {name} is about {decision.slot} {decision.candidate}")
-    context.events.emit("decided", f"decided/{plan['slot']}/{name}", **decision.model_dump())
-    if decision.decision == "modify":
-        return _replace(context, state, decision)
-    if decision.decision == "approve":
-        return {"decision": decision.decision}
-    if decision.comment and revisions_spent(state) < context.config.advanced.revisions:
-        revision = state["revision"] + 1
-        return {"verdict": "revise", "decision": "", "comments": [decision.comment], "revision": revision}
-    return _end(context, plan, name, "rejected", "approve", "approval", decision.comment or f"by {decision.who}")
 
 
 def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateState:
@@ -137,7 +104,7 @@ def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
     data = report.model_dump(include=KEPT)
     data |= {"nearest": report.nearest, "diagnostics": report.diagnostics[-2000:], "gain": gain(context, plan, report)}
     data = {key: value for key, value in data.items() if value is not None and value is not False}
-    return _end(context, plan, name, report.status, report.stage, report.reason, report.message, data)
+    return end(context, plan, name, report.status, report.stage, report.reason, report.message, data)
 
 
 def after_propose(state: CandidateState) -> Literal["critique", "__end__"]:
@@ -152,12 +119,6 @@ def after_critique(state: CandidateState) -> Literal["propose", "approve", "__en
 
 def after_evaluate(state: CandidateState) -> Literal["propose", "__end__"]:
     return "__end__" if state.get("outcome") else "propose"
-
-
-def after_approve(state: CandidateState) -> Literal["propose", "tune", "__end__"]:
-    if state.get("outcome"):
-        return "__end__"
-    return "tune" if state.get("decision") else "propose"
 
 
 def _request(context: SearchContext, state: CandidateState) -> Request:
@@ -199,7 +160,7 @@ def _keep(context: SearchContext, state: CandidateState, request: Request, draft
         operator=plan["operator"],
         engine=plan["engine"],
         parents=plan["parents"],
-        thought=draft.thought | _found(context, source),
+        thought=draft.thought | found_of(context, source),
         candidate=name,
         chain=[step.record() for step in request.chain],
         sections=plan.get("sections"),
@@ -207,61 +168,6 @@ def _keep(context: SearchContext, state: CandidateState, request: Request, draft
     context.archive.add_proposal(proposal)
     emit_proposal(context, proposal, draft.problem)
     return {"candidate": name or "", "comments": [draft.problem] if draft.problem else []}
-
-
-def _found(context: SearchContext, source: str | None) -> dict[str, object]:
-    """The field of a thought that names the found functions in a source."""
-    names = found_in(source, context.found) if source is not None else []
-    return {"found": names} if names else {}
-
-
-def emit_proposal(context: SearchContext, proposal: Proposal, problem: str) -> None:
-    context.events.emit(
-        "proposed",
-        f"proposed/{proposal.slot}/{proposal.revision}",
-        slot=proposal.slot,
-        revision=proposal.revision,
-        operator=proposal.operator,
-        engine=proposal.engine,
-        candidate=proposal.candidate,
-        thought=proposal.thought,
-        problem=problem,
-    )
-
-
-def _approval_request(context: SearchContext, state: CandidateState) -> ApprovalRequest:
-    plan, name = state["plan"], state["candidate"]
-    proposal = context.archive.proposal(plan["slot"])
-    parents = parents_of(plan, context.population(plan["generation"]))
-    return ApprovalRequest(
-        slot=plan["slot"],
-        candidate=name,
-        revision=state["revision"],
-        operator=plan["operator"],
-        engine=plan["engine"],
-        thought=proposal.thought if proposal else {},
-        review=state["comments"],
-        findings=[vars(finding) for finding in screen(context.run.source(name), Rules.of(context.config))],
-        parent=parents[0].name if parents else "",
-        parent_source=context.run.save_source(parents[0].source) if parents else None,
-        sha256=full_hash(context.run.source(name)),
-    )
-
-
-def _replace(context: SearchContext, state: CandidateState, decision: Decision) -> CandidateState:
-    """Continue with a person's source: one more revision with the same thought, without the former source's formula."""
-    plan, revision, name = state["plan"], state["revision"] + 1, str(decision.replacement)
-    proposal = context.archive.proposal(plan["slot"])
-    if proposal is None:
-        raise AutoPruneError(f"the archive holds no proposal of {plan['slot']}, so that nothing can be modified")
-    outdated = {"expression", "allocation", *OF_SOURCE}
-    thought = {key: value for key, value in proposal.thought.items() if key not in outdated}
-    thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
-    thought |= _found(context, context.run.source(name))
-    edited = replace(proposal, revision=revision, engine="human", thought=thought, candidate=name)
-    context.archive.add_proposal(edited)
-    emit_proposal(context, edited, "")
-    return {"candidate": name, "revision": revision, "decision": decision.decision}
 
 
 def _verdict(review: Review, revision: int, settings: AdvancedSettings) -> str:
@@ -273,30 +179,3 @@ def _verdict(review: Review, revision: int, settings: AdvancedSettings) -> str:
     if revision < allowed:
         return "revise"
     return "reject" if review.fatal else "accept"
-
-
-def check_approved(context: SearchContext, slot: str, name: str) -> None:
-    """Raises AutoPruneError for a candidate without an approval, which must not run."""
-    if not context.archive.approvals.may_run(slot, name, full_hash(context.run.source(name))):
-        raise AutoPruneError(f"candidate {name} of {slot} was not approved; it does not run")
-
-
-def at_work(context: SearchContext, plan: SlotPlan, agent: str) -> None:
-    context.events.emit("working", slot=plan["slot"], agent=agent)
-
-
-def _end(
-    context: SearchContext,
-    plan: SlotPlan,
-    name: str | None,
-    status: str,
-    stage: str = "",
-    reason: str = "",
-    message: str = "",
-    data: dict[str, Any] | None = None,
-) -> CandidateState:
-    outcome = Outcome(plan["slot"], plan["generation"], name or None, status, stage, reason, message, data or {})
-    context.archive.add_outcome(outcome)
-    facts = {key: value for key, value in vars(outcome).items() if key not in ("data", "slot")}
-    context.events.emit("ended", f"ended/{plan['slot']}", slot=plan["slot"], **facts, **outcome.data)
-    return {"outcome": status}

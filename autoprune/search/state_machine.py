@@ -13,16 +13,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from autoprune.search.analyse import analyse
-from autoprune.search.candidate import (
-    after_approve,
-    after_critique,
-    after_evaluate,
-    after_propose,
-    approve,
-    critique,
-    evaluate,
-    propose,
-)
+from autoprune.search.approve import after_approve, approve
+from autoprune.search.candidate import after_critique, after_evaluate, after_propose, critique, evaluate, propose
 from autoprune.search.confirm import confirm
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import dispatch, plan

@@ -9,8 +9,9 @@ from autoprune.candidates.parameters import Range, as_text, middles, ranges, wit
 from autoprune.errors import CandidateFailure
 from autoprune.runs.approvals import Decision
 from autoprune.runs.directory import full_hash
-from autoprune.search.candidate import at_work, check_approved, emit_proposal
+from autoprune.search.approve import check_approved
 from autoprune.search.context import SearchContext
+from autoprune.search.recording import at_work, emit_proposal
 from autoprune.search.state import CandidateState
 
 TUNED = "tuned"

@@ -2,7 +2,7 @@
 
 Not protected: the worker has the user's own id, so bugs in the kernel's Landlock or seccomp code are a way out; the
 candidate shares the processor and its caches, and can learn whether a path exists. `docker` adds namespaces, another
-user id and a memory cgroup. README and docs/security.md have the complete list.
+user id and a memory cgroup. docs/security.md has the complete list.
 """
 
 import contextlib

@@ -105,7 +105,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--sparsity", type=float, default=0.6)
     parser.add_argument("--seeds", type=int, default=1, help="calibration samples")
     parser.add_argument("--statistics", default="dense", choices=["dense", "sequential"])
-    return parser.parse_args()
+    return parser.parse_intermixed_args()  # settings may follow options
 
 
 if __name__ == "__main__":

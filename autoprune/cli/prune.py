@@ -48,7 +48,10 @@ def prune(
     ] = "wanda",
     sparsity: Annotated[str | None, typer.Option(help="Share of weights to prune; default 0.5.")] = None,
     allocation: Annotated[
-        str | None, complete.option("uniform, sdsa, owl, ..., own; default sdsa.", *complete.ALLOCATIONS)
+        str | None,
+        complete.option(
+            "uniform, sdsa, owl, ..., own; default: the algorithm's own, else sdsa.", *complete.ALLOCATIONS
+        ),
     ] = None,
     refinement: Annotated[str, complete.option(f"What becomes of the mask: {REFINEMENTS_HELP}", *REFINEMENTS)] = "none",
     update: Annotated[str, complete.option(UPDATES_HELP, *UPDATES)] = "none",
@@ -82,13 +85,16 @@ def prune(
 ) -> None:
     """Prune a model, measure it, and write it as a Hugging Face directory with a model card."""
     from autoprune.evaluation.export import produce
-    from autoprune.measuring.algorithms import open_algorithms
+    from autoprune.measuring.algorithms import allocates, open_algorithms
+    from autoprune.pruning.allocation.table import OWN
 
     config = experiment_config(context.params)
     kind = choice(statistics, (AUTO, *KINDS))
     recipe = _recipe(sparsity, allocation, refinement, update, pattern, unit)
     try:
         with open_algorithms([algorithm], config.sandbox) as (chosen,):
+            if allocation is None and recipe.pattern == "none" and allocates(chosen):
+                recipe = replace(recipe, allocation=OWN)
             updated = recipe.league(chosen) == WITH_UPDATE
             recipe = replace(recipe, statistics=kind if kind != AUTO else "sequential" if updated else "dense")
             made = produce(config, chosen, recipe, out, packed)

@@ -65,14 +65,24 @@ def paired(candidate: Losses, baseline: Losses, resamples: int = RESAMPLES) -> P
     by_window = np.mean([np.subtract(candidate[seed], baseline[seed]) for seed in seeds], axis=0)
     count, mean, error = len(by_window), float(by_window.mean()), _standard_error(by_window)
     ordered = np.sort(_studentised(by_window, resamples))
-    # The probability of resamples with only one distinct value; else two equal windows would be significant.
-    least = float(count) ** (1 - count)
+    least = _only_one_value(count)
     p = max(_two_sided(_ratio(mean, error), ordered), least)
     tail = math.floor(ALPHA / 2 * (resamples + 1) + 1e-9)
     if not tail or least > ALPHA:
         return Paired(mean, None, None, p, count, seeds)
     low, high = (_bound(mean - error * float(edge)) for edge in (ordered[-tail], ordered[tail - 1]))
     return Paired(mean, low, high, p, count, seeds)
+
+
+def smallest_p(windows: int) -> float:
+    """The smallest p-value that a comparison over so many windows can have, before its correction."""
+    return max(_only_one_value(windows), 2 / (RESAMPLES + 1))
+
+
+def _only_one_value(windows: int) -> float:
+    """The probability that a resample has only one distinct window; a smaller p-value would make two equal windows
+    significant."""
+    return float(windows) ** (1 - windows)
 
 
 def decide(comparisons: Sequence[Paired]) -> list[Decided]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from autoprune.candidates.composition import defines
 from autoprune.candidates.contract import MAX_SOURCE_BYTES
 from autoprune.candidates.discovered import discovered, discovered_source
 from autoprune.candidates.inlining import inlined
@@ -22,6 +23,7 @@ from autoprune.runs.lookup import find_candidate
 from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose_sandbox import make_sandbox
+from autoprune.syntax import NotPython
 from autoprune.text_files import read_text_file
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,14 @@ def open_algorithms(names: Sequence[str], settings: SandboxSettings) -> Iterator
         ]
     finally:
         sandbox.close()
+
+
+def allocates(algorithm: Algorithm) -> bool:
+    """Whether the algorithm is a candidate with an `allocate` of its own."""
+    try:
+        return isinstance(algorithm, Candidate) and defines(algorithm.source, "allocate")
+    except NotPython:  # which the sandbox refuses with a reason
+        return False
 
 
 def _candidate(name: str, source: str, sandbox: Sandbox) -> Candidate:

@@ -15,13 +15,14 @@ from autoprune.report.picture import Picture
 from autoprune.report.text import plain, windows_of_text
 from autoprune.runs.verdicts import Comparison, interval, percent, place
 
-STYLES = {"candidate": "green", "dense": "dim"}
+STYLES = {"winner": "green", "dense": "dim"}
 VERDICTS = {"better": "green", "worse": "red"}
 
 
 def confirmation(picture: Picture) -> list[RenderableType]:
     """Tables of the run's own condition, then of the other sparsities and the second model."""
-    parts: list[RenderableType] = [measured_table(picture.rows, "Perplexity (lower is better)")]
+    own = measured_table(picture.rows, "Perplexity (lower is better)", own_verdicts(picture))
+    parts: list[RenderableType] = [own]
     if picture.comparisons:
         parts.append(verdict_table(own_verdicts(picture), "Candidates against baselines, report split"))
     for condition in picture.elsewhere:
@@ -29,8 +30,9 @@ def confirmation(picture: Picture) -> list[RenderableType]:
         if "problem" in condition:
             parts.append(plain(f"{title}: not measured: {condition['problem']}", "yellow"))
             continue
-        parts.append(measured_table(condition["rows"], title))
-        parts.append(verdict_table(_under(picture.comparisons, condition), f"Candidates against baselines, {title}"))
+        compared = _under(picture.comparisons, condition)
+        parts.append(measured_table(condition["rows"], title, compared))
+        parts.append(verdict_table(compared, f"Candidates against baselines, {title}"))
     if picture.comparisons:
         parts.append(plain(_method(picture.protocol), "dim"))
     return parts
@@ -56,8 +58,9 @@ def preceded(rows: Sequence[dict[str, Any]]) -> str:
     return f", windows preceded by {bos}" if bos else ""
 
 
-def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
-    """One line per algorithm. `seeds`: number of calibration samples; `over seeds`: range of perplexities over them."""
+def measured_table(rows: Sequence[dict[str, Any]], title: str, compared: Sequence[Comparison] = ()) -> Table:
+    """One line per algorithm. `seeds`: number of calibration samples; `over seeds`: range of perplexities over them.
+    Green is a candidate that is better than every baseline of its league, by the comparisons `compared`."""
     by_seeds = any("seeds" in row for row in rows)
     searched = any(row["search"] is not None for row in rows)
     leagues = any("league" in row for row in rows)
@@ -69,8 +72,38 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
         table.add_column(name, justify="right")
     for row in best_first(rows):
         cells = _cells(row)
-        table.add_row(plain(row_name(row)), *(plain(cells[name]) for name in names), style=STYLES.get(row["kind"], ""))
+        table.add_row(
+            plain(row_name(row)),
+            *(plain(cells[name]) for name in names),
+            style=STYLES.get(_kind(row, rows, compared), ""),
+        )
     return table
+
+
+def concluded(picture: Picture) -> dict[str, Any] | None:
+    """The row of the finalist that the conclusion is about, else of the one with the lowest perplexity; None if no
+    finalist was measured."""
+    finalists = [row for row in best_first(picture.rows) if row["kind"] == "candidate" and row["report"] is not None]
+    named = (row for row in finalists if f"{row['name']} " in picture.conclusion)
+    return next(named, finalists[0] if finalists else None)
+
+
+def peers(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The measured baselines of a candidate's league; all of them if there is none."""
+    baselines = [other for other in rows if other["kind"] == "baseline" and other["report"] is not None]
+    own = [other for other in baselines if other.get("league", MASK_ONLY) == row.get("league", MASK_ONLY)]
+    return own or baselines
+
+
+def _kind(row: dict[str, Any], rows: Sequence[dict[str, Any]], compared: Sequence[Comparison]) -> str:
+    """The row's kind, or "winner" for a candidate that was shown to be better than each of its peers."""
+    names = {peer["name"] for peer in peers(row, rows)}
+    verdicts = {
+        comparison["verdict"]
+        for comparison in compared
+        if comparison["candidate"] == row["name"] and comparison["baseline"] in names
+    }
+    return "winner" if row["kind"] == "candidate" and verdicts == {"better"} else str(row["kind"])
 
 
 def verdict_table(compared: Sequence[Comparison], title: str) -> Table:

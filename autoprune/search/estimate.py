@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError
+from autoprune.evaluation.confirmation import ALPHA, smallest_p
 from autoprune.llm.usage import MOST_TOTAL
 from autoprune.runs.directory import RunDirectory, list_runs
 from autoprune.runs.events import read_events
@@ -56,6 +57,28 @@ def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price
         return f"{head}about {_minutes(candidates * seconds)}{used} (by {like}: {seconds:.0f} s a candidate)"
     time = f"minutes unknown (no ended run with these settings in {run.path.parent}; `autoprune doctor --model` plans)"
     return f"{head}{UNPAID[llm]}; {time}" if llm in UNPAID else f"{head}{_assumed(config, model, price)}; {time}"
+
+
+def too_few_windows(config: Config) -> str:
+    """A warning where no verdict of the confirmation can be significant, whatever is found; else empty.
+
+    Counted are the comparisons of the finalists with the unrefined baselines at the run's own sparsity, of which there
+    are at least so many.
+    """
+    settings, windows = config.baselines, config.data.report_windows
+    fewest = config.confirmation.finalists * len(settings.scores) * len(settings.allocations)
+
+    def can_show(count: int) -> bool:
+        return smallest_p(count) * fewest <= ALPHA
+
+    if can_show(windows):
+        return ""
+    enough = next((count for count in range(windows + 1, 101) if can_show(count)), None)
+    advice = f"take at least {enough}" if enough else "compare with fewer baselines"
+    return (
+        f"data.report_windows={windows} cannot show any difference: over so few windows p is at least "
+        f"{smallest_p(windows):.2g}, and is corrected for {fewest} comparisons or more; {advice}"
+    )
 
 
 def _assumed(config: Config, model: str, price: Price | None) -> str:

@@ -37,7 +37,7 @@ from autoprune.runs.names import generation_id, generation_of, owner_of
 from autoprune.search.budget import Budget
 from autoprune.search.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.search.context import SearchContext
-from autoprune.search.estimate import estimate
+from autoprune.search.estimate import estimate, too_few_windows
 from autoprune.search.found import as_record, found_functions
 from autoprune.search.state import SearchState, checked
 from autoprune.search.state_machine import Compiled, search_graph
@@ -129,6 +129,8 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
         endpoint = chats["proposer"].endpoint if chats else None
         text = estimate(config, choice.provider, run, *((endpoint.model, endpoint.price) if endpoint else ()))
         events.emit("notice", "estimate", text=text)
+        if warning := too_few_windows(config):
+            events.emit("notice", "windows", text=warning)
         yield context
 
 

@@ -1,4 +1,4 @@
-"""The variants that benchmarks/ablation.py measures: each is a candidate that differs from its discovery, and prunes."""
+"""The variants that benchmarks/ablation.py measures: each is a candidate of its own."""
 
 import pytest
 

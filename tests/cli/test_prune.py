@@ -107,8 +107,9 @@ def test_a_candidate_prunes_with_its_own_allocation(prune, tmp_path):
         "def score(layer):\n    return layer.weight.abs()\n\n"
         "def allocate(units, sparsity):\n    return [1.0 - unit.depth for unit in units]\n"
     )
-    done = prune("--out", "pruned", "--algorithm", "mine.py", "--allocation", "own", "--sandbox", "local", "--json")
+    done = prune("--out", "pruned", "--algorithm", "mine.py", "--sandbox", "local", "--json")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["recipe"]["allocation"] == "own"
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "pruned")
     share = [float((model.model.layers[at].mlp.up_proj.weight == 0).float().mean()) for at in range(3)]
     assert share[0] < share[1] < share[2]

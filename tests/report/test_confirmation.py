@@ -1,5 +1,6 @@
 """The tables of a confirmation."""
 
+from autoprune.report.confirmation import concluded, measured_table
 from autoprune.report.picture import Picture
 from autoprune.report.tables import final_table
 from tests.report.test_report import HOSTILE, event, shown, story
@@ -34,6 +35,33 @@ def test_every_candidate_has_its_verdict_against_each_baseline_with_interval_and
     assert "score: gone" in text
     assert "a test (24 windows of 512 tokens)" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_green_is_only_a_candidate_that_was_shown_to_be_better_than_every_baseline_of_its_league():
+    def colours(*comparisons, **league):
+        told = confirmed(comparisons=list(comparisons), elsewhere=[])
+        told.data["rows"][1] |= league
+        table = measured_table(told.data["rows"], "t", list(comparisons))
+        names = [str(cell) for cell in table.columns[0].cells]
+        return {name: str(row.style) for name, row in zip(names, table.rows, strict=True)}
+
+    better = compared("g1.c1 abc", "wanda+uniform", "better", -0.1)
+    assert colours(better)["g1.c1 abc"] == "green"
+    assert colours({**better, "verdict": "no difference shown"})["g1.c1 abc"] == ""
+    assert colours()["g1.c1 abc"] == ""
+    assert colours(better)["wanda+uniform"] == ""
+    other = {"name": "sparsegpt+obs", "kind": "baseline", "report": 5.0, "league": "update"}
+    rows = [*confirmed(comparisons=[better]).data["rows"], {**other, "search": None}]
+    worse = compared("g1.c1 abc", "sparsegpt+obs", "worse", 0.3)
+    assert "green" in [str(row.style) for row in measured_table(rows, "t", [better, worse]).rows]
+
+
+def test_the_finalist_that_the_conclusion_names_stands_first():
+    picture = Picture.of([*story(), confirmed(comparisons=[])])
+    assert concluded(picture)["name"] == "g1.c1 abc"
+    picture.rows.append({**picture.rows[2], "name": "g2.c1 123", "report": 8.5})
+    picture.conclusion = "g2.c1 123 is better than every baseline"
+    assert concluded(picture)["name"] == "g2.c1 123"
 
 
 def test_other_conditions_stand_under_their_own_heading():

@@ -5,7 +5,7 @@ import pytest
 from autoprune.config import load_config
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
-from autoprune.search.estimate import estimate
+from autoprune.search.estimate import estimate, too_few_windows
 
 WORDS = ("model=tiny", "search.max_candidates=10", "agents.symbolic_share=0", "llm.max_reply_tokens=500")
 
@@ -89,3 +89,18 @@ def test_an_unknown_price_is_not_nothing(said, usd, words):
 
 def test_the_symbolic_engine_needs_no_tokens(said):
     assert "no tokens; minutes unknown" in said(llm="symbolic")
+
+
+@pytest.mark.parametrize(
+    ("windows", "advice"),
+    [(2, "take at least 5"), (4, "take at least 5"), (5, ""), (24, "")],
+)
+def test_windows_that_cannot_show_a_difference_are_warned_about(windows, advice):
+    told = too_few_windows(load_config(None, [*WORDS, f"data.report_windows={windows}"]))
+    assert advice in told
+    assert bool(told) == bool(advice)
+
+
+def test_so_many_comparisons_that_no_number_of_windows_helps_are_said():
+    words = ["baselines.scores=all", "baselines.allocations=all", "confirmation.finalists=10", "data.report_windows=24"]
+    assert "compare with fewer baselines" in too_few_windows(load_config(None, words))

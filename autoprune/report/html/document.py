@@ -15,6 +15,7 @@ from markupsafe import Markup
 from autoprune.report.html import tables
 from autoprune.report.html.candidates import candidates, differences
 from autoprune.report.html.course import curve, line_of_best, lineage
+from autoprune.report.html.found import found
 from autoprune.report.html.layers import layers
 from autoprune.report.html.material import Material
 from autoprune.report.html.reasoning import reasoning
@@ -51,7 +52,7 @@ def report(material: Material) -> str:
         recorded=cut(picture.recorded, tables.SAID),
         stop=cut(picture.stop, 300),
         conclusion=cut(picture.conclusion, tables.SAID),
-        explanation=picture.explanation,
+        found=found(material),
         figures=tables.key_figures(material),
         confirmation=tables.confirmation(material),
         costs=tables.costs(material),

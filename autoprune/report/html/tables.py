@@ -13,6 +13,7 @@ from autoprune.report.confirmation import VERDICTS
 from autoprune.report.cost import COLUMNS, cost_cells
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, shareable, without_folders
+from autoprune.report.picture import Picture
 from autoprune.report.text import duration
 
 SAID = 2000
@@ -35,6 +36,18 @@ class Table:
 def key_figures(material: Material) -> list[tuple[str, str, str]]:
     """Name, value and remark of the most important figures."""
     picture = material.picture
+    figures = _confirmed(picture) if picture.rows else _searched(picture)
+    measured = sum(outcome.status == "measured" for outcome in material.outcomes)
+    figures.append(("candidates", f"{picture.done}", f"{measured} measured"))
+    if "seconds" in picture.spent:
+        figures.append(("time", duration(picture.spent["seconds"]), ""))
+    if tokens := picture.spent.get("tokens"):
+        usd = picture.spent.get("usd")
+        figures.append(("tokens", f"{tokens:,}", "price unknown" if usd is None else f"{usd:.4f} USD"))
+    return figures
+
+
+def _searched(picture: Picture) -> list[tuple[str, str, str]]:
     figures = []
     if picture.best is not None:
         figures.append(("best candidate", _perplexity(picture.best.perplexity), f"{picture.best.slot}, search split"))
@@ -43,13 +56,23 @@ def key_figures(material: Material) -> list[tuple[str, str, str]]:
         figures.append(("best baseline", _perplexity(perplexity), f"{name}, search split"))
     if picture.dense is not None:
         figures.append(("dense model", _perplexity(picture.dense), "search split"))
-    measured = sum(outcome.status == "measured" for outcome in material.outcomes)
-    figures.append(("candidates", f"{picture.done}", f"{measured} measured"))
-    if "seconds" in picture.spent:
-        figures.append(("time", duration(picture.spent["seconds"]), ""))
-    if tokens := picture.spent.get("tokens"):
-        usd = picture.spent.get("usd")
-        figures.append(("tokens", f"{tokens:,}", "price unknown" if usd is None else f"{usd:.4f} USD"))
+    return figures
+
+
+def _confirmed(picture: Picture) -> list[tuple[str, str, str]]:
+    """The finalist that the conclusion names, the best baseline of its league, and the dense model, all of them on the
+    report split."""
+    figures = []
+    best = report_tables.concluded(picture)
+    if best is not None:
+        figures.append(("best candidate", _perplexity(best["report"]), f"{best['name']}, report split"))
+        rivals = report_tables.best_first(report_tables.peers(best, picture.rows))
+        if rivals:
+            figures.append(("best baseline", _perplexity(rivals[0]["report"]), f"{rivals[0]['name']}, report split"))
+            figures.append(("ratio", f"{best['report'] / rivals[0]['report']:.3f}", "candidate / baseline"))
+    dense = next((row["report"] for row in picture.rows if row["kind"] == "dense"), None)
+    if dense is not None:
+        figures.append(("dense model", _perplexity(dense), "report split"))
     return figures
 
 

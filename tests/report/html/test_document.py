@@ -166,11 +166,26 @@ def test_of_a_reasoning_the_gist_stands_apart_from_the_rest_and_is_no_line_of_th
 def test_what_was_found_is_a_formula_and_a_sentence(strong):
     page, best, _ = strong()
     told = " ".join(page.text.partition("What was found")[2].partition("Course of the search")[0].split())
-    assert told == f"{best} {FORMULA} {SENTENCE} (analyst)"
+    assert told.startswith(f"{best} {FORMULA} {SENTENCE} (analyst)")
+    assert f"autoprune prune --model smollm2-135m --algorithm run:{best} --sparsity 0.6 --out pruned" in told
 
 
-def test_without_formula_and_sentence_nothing_is_said_of_what_was_found(made_up):
-    assert "What was found" not in made_up(8).text
+def test_without_formula_and_sentence_there_are_the_code_and_the_commands(made_up):
+    told = made_up(8).text.partition("What was found")[2].partition("Course of the search")[0]
+    assert "Use it" in told
+    assert "def score(layer):" in told
+
+
+def test_without_a_measured_candidate_nothing_was_found(made_up):
+    assert "What was found" not in made_up(0, ends=False).text
+
+
+@pytest.mark.parametrize(("ends", "split"), [(False, "search split"), (True, "report split")])
+def test_the_figures_at_the_top_are_of_the_report_split_once_it_was_measured(made_up, ends, split):
+    text = made_up(8, ends=ends).text
+    top = text.partition("JavaScript; the tables do not")[2].partition("What was found")[0]
+    assert {name for name in ("search split", "report split") if name in top} == {split}
+    assert ("candidate / baseline" in top) == ends
 
 
 @pytest.mark.parametrize(
@@ -191,7 +206,7 @@ def test_whatever_a_strong_model_writes_the_page_is_bounded_and_markup_is_text(s
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", page.text.partition("JavaScript; the tables do not")[2])
     assert len(escaped(to_json(page.data)).encode()) < 1_000_000
     assert sum(map(len, candidate_of(page, best)["reasoning"])) <= 20_100
-    told = page.text.partition("What was found")[2].partition("Course of the search")[0]
+    told = page.text.partition("What was found")[2].partition("Its code")[0]
     assert len(told) < 2000
 
 

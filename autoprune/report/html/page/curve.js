@@ -46,7 +46,7 @@ function drawCurve() {
   if (!below && worth && dense !== null) worth[0] = Math.min(worth[0], Math.log10(dense) - 0.01);
   const layout = {
     xaxis: axis({ title: { text: small.matches ? "" : "candidates" }, range: [0.5, last + 0.5], showgrid: false }),
-    yaxis: axis({ title: { text: "perplexity" }, type: "log", range: worth, tickformat: ".4~g", nticks: 8 }),
+    yaxis: axis({ title: { text: "perplexity, search split" }, type: "log", range: worth, tickformat: ".4~g", nticks: 8 }),
     annotations: below ? [{
       text: `dense model: ${figure(dense)}, far below`, showarrow: false, xref: "paper", x: 1, xanchor: "right", yref: "paper", y: 1, yanchor: "top",
       font: { color: colour("quiet") },

@@ -35,7 +35,7 @@ function drawLineage() {
     some("stopped", "stopped early (estimate)", { size: 8, symbol: "circle-open", color: colour("warn") }),
   ], {
     xaxis: axis({ title: { text: "generation" }, showgrid: false, tick0: 0, dtick: step }),
-    yaxis: axis({ title: { text: "perplexity" }, type: "log", range: worthSeeing(points.map((point) => point.perplexity)), tickformat: ".4~g", nticks: 8 }),
+    yaxis: axis({ title: { text: "perplexity, search split" }, type: "log", range: worthSeeing(points.map((point) => point.perplexity)), tickformat: ".4~g", nticks: 8 }),
     hovermode: "closest",
   }, { plotly_click: clickedSlot });
 }

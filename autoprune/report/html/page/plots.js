@@ -5,6 +5,8 @@ const touch = matchMedia("(pointer: coarse)");
 const plots = new Map();
 const drawn = new Set();
 let library = null;
+/** Room at the right for the tools of a plot, which would cover the legend above it. */
+const MODEBAR = 34;
 const LEGEND = { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" };
 
 /** The library takes longest to read and to start: it is the last in the page, and what is there already is painted
@@ -35,10 +37,10 @@ async function show(id, traces, layout, events = {}) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("quiet") },
-    margin: { l: 8, r: 8, t: 36, b: 8 },
+    margin: { l: 8, r: MODEBAR, t: 36, b: 8 },
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 }, align: "left" },
     legend: { ...LEGEND, font: { size: small.matches ? 10 : 12 }, ...(small.matches ? { entrywidth: 92 } : {}) },
-    modebar: { bgcolor: "rgba(0,0,0,0)", orientation: small.matches ? "v" : "h", color: colour("quiet"), activecolor: colour("accent") },
+    modebar: { bgcolor: "rgba(0,0,0,0)", orientation: "v", color: colour("quiet"), activecolor: colour("accent") },
     dragmode: touch.matches ? false : "zoom",
     ...layout,
   };

@@ -32,7 +32,7 @@ function drawFront() {
     },
   ], {
     xaxis: axis({ title: { text: "seconds of scoring" }, type: "log", tickformat: ".3~g", nticks: 8 }),
-    yaxis: axis({ title: { text: "perplexity" }, type: "log", range: worthSeeing([...front, ...others].map((each) => each.perplexity)), tickformat: ".4~g", nticks: 8 }),
+    yaxis: axis({ title: { text: "perplexity, search split" }, type: "log", range: worthSeeing([...front, ...others].map((each) => each.perplexity)), tickformat: ".4~g", nticks: 8 }),
     hovermode: "closest",
   }, { plotly_click: clickedSlot });
 }

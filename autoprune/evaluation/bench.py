@@ -116,22 +116,23 @@ class Bench:
         looks: Sequence[int] = (),
         check: Callable[[list[float]], None] = lambda losses: None,
         skip: int = 0,
+        advance: Callable[[], None] = lambda: None,
     ) -> list[float]:
         """The losses in nats of the model in its present state on the windows `skip` to `windows` (None: all) of a
         split.
 
         Windows are measured in the order of `racing.order` and returned in the order of the text. After each number of
         windows in `looks`, `check` is called with the losses in the order of measurement, and may raise. With offloaded
-        blocks, all windows are measured before the first check, since loading blocks dominates the cost.
+        blocks, all windows are measured before the first check, since loading blocks dominates the cost. `advance` is
+        called after each window.
         """
         tokens, lead = self._splits[split].tokens[skip:windows], self._splits[split].lead
         places = order(len(tokens))
-        ahead = window_losses(self.target, tokens[places], lead=lead) if self.target.offloaded else None
+        ahead = window_losses(self.target, tokens[places], advance, lead) if self.target.offloaded else None
         measured: list[float] = []
         for start, stop in pairwise((0, *looks) if looks else (0, len(tokens))):
-            measured += (
-                ahead[start:stop] if ahead else window_losses(self.target, tokens[places[start:stop]], lead=lead)
-            )
+            part = tokens[places[start:stop]]
+            measured += ahead[start:stop] if ahead else window_losses(self.target, part, advance, lead)
             check(measured)
         by_place = dict(zip(places, measured, strict=True))
         return [by_place[place] for place in range(len(tokens))]

@@ -52,17 +52,19 @@ class NotFinite(CandidateFailure):
         self.measured = measured
 
 
-def dense(bench: Bench, split: Split) -> Measurement:
-    """Measure the unpruned target. Raises UsageError if its perplexity is not finite in this dtype."""
+def dense(bench: Bench, split: Split, advance: Advance = lambda: None) -> Measurement:
+    """Measure the unpruned target; `advance` is called after each window. Raises UsageError if its perplexity is not
+    finite in this dtype."""
     try:
-        return _measured(bench, unmeasured(bench, DENSE, split, 0))
+        return _measured(bench, unmeasured(bench, DENSE, split, 0), advance=advance)
     except CandidateFailure as failure:
         raise UsageError(f"{failure.message}: {not_finite(bench.target)}") from None
 
 
-def as_it_is(bench: Bench, split: Split) -> Measurement:
+def as_it_is(bench: Bench, split: Split, advance: Advance = lambda: None) -> Measurement:
     """Measure the target in its present state. Raises CandidateFailure if its perplexity is not finite."""
-    return _measured(bench, unmeasured(bench, "", split, sum(bench.target.zeros(layer.name) for layer in bench.layers)))
+    zeros = sum(bench.target.zeros(layer.name) for layer in bench.layers)
+    return _measured(bench, unmeasured(bench, "", split, zeros), advance=advance)
 
 
 def measure(
@@ -140,11 +142,12 @@ def _apply(
 ) -> Seconds:
     """Compute scores, masks and new weights, on a walk if an update or the statistics need one.
 
-    Without a walk, layers are scored in `order`, and `check` is called after each of them and may raise.
+    Without a walk, layers are scored in `order`, and after each of them `check` is called, which may raise, and
+    `advance`; on a walk `advance` is called after each window of each block.
     """
     method = recipe.method(algorithm)
     if source.session is not None and zeros is not None and method.update == "none":
-        return _at_once(bench, source.session, zeros, method, edits, seen, order, check)
+        return _at_once(bench, source.session, zeros, method, edits, seen, order, check, advance)
     sequential = recipe.statistics == "sequential"
     return prune_blocks(
         bench.target,
@@ -181,6 +184,7 @@ def _at_once(
     seen: Seen,
     order: Sequence[str] | None,
     check: Callable[[str, Seconds], None],
+    advance: Advance,
 ) -> Seconds:
     """Score from cached statistics without a published update: masks are computed in parallel, without a walk."""
     statistic = bench.statistics(method.reads_hessian)  # may collect statistics, so before the time starts
@@ -209,6 +213,7 @@ def _at_once(
     for edit in made:
         edits.apply(edit)
         check(edit.name, seconds)
+        advance()
         scored += 1
     seconds.spent_on("mask")
     if scored != len(bench.layers):
@@ -269,7 +274,9 @@ def unmeasured(bench: Bench, subject: str, split: Split, zeros: int, league: Lea
     )
 
 
-def _measured(bench: Bench, masked: Measurement, ladder: Ladder = EVERYTHING) -> Measurement:
+def _measured(
+    bench: Bench, masked: Measurement, ladder: Ladder = EVERYTHING, advance: Advance = lambda: None
+) -> Measurement:
     """Add the losses of the model in its present state. Raises CandidateFailure (stage measure) if they are not
     finite."""
     started = time.perf_counter()
@@ -282,5 +289,5 @@ def _measured(bench: Bench, masked: Measurement, ladder: Ladder = EVERYTHING) ->
             raise NotFinite(timed())
         ladder.check_losses(timed(), losses)
 
-    losses = bench.losses(masked.split, looks=ladder.looks(masked.windows), check=check)
+    losses = bench.losses(masked.split, looks=ladder.looks(masked.windows), check=check, advance=advance)
     return timed().with_losses(losses)

@@ -62,10 +62,13 @@ def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, pa
             f"writing a pruned {config.model} needs it in memory, and it does not fit; it can be searched and measured "
             "here (offload=disk), and written on a machine with more memory"
         )
-    before = dense(bench, SPLIT).perplexity
-
-    steps = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block)
-    with progress("pruning", steps, "windows x blocks", logging.DEBUG) as advance:
+    windows = len(bench.windows(SPLIT).tokens)
+    with progress("perplexity of the dense model", windows, "windows", logging.DEBUG) as advance:
+        before = dense(bench, SPLIT, lambda: advance(1)).perplexity
+    steps, unit = len(target.layers), "layers"
+    if recipe.walks():
+        steps, unit = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block), "windows x blocks"
+    with progress("pruning", steps, unit, logging.DEBUG) as advance:
         spent, repeats = prune(bench, algorithm, recipe, target.for_good, lambda: advance(1))
     if repeats is False:
         logger.warning(f"{algorithm.name}: {NOT_REPEATABLE}; pruned again, the model will be another one")
@@ -88,7 +91,8 @@ def _check_free(into: Path, packed: Path | None) -> None:
 
 def _measured(bench: Bench) -> float:
     try:
-        return as_it_is(bench, SPLIT).perplexity
+        with progress("perplexity", len(bench.windows(SPLIT).tokens), "windows", logging.DEBUG) as advance:
+            return as_it_is(bench, SPLIT, lambda: advance(1)).perplexity
     except CandidateFailure:
         raise AutoPruneError(
             "the perplexity of the pruned model is not finite, so it was not saved; try dtype=float32 or less sparsity"

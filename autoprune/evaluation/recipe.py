@@ -78,6 +78,10 @@ class Recipe:
                 f"not {algorithm.name}"
             )
 
+    def walks(self) -> bool:
+        """Whether layers are pruned block by block on a walk, not at once from cached statistics."""
+        return self.statistics == "sequential" or self.update != NONE
+
     def own_masks(self, algorithm: Algorithm) -> bool:
         """Whether the update chooses its own masks in place of this score: SparseGPT itself, say."""
         if self.update == NONE:

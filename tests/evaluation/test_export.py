@@ -92,3 +92,17 @@ def test_perplexities_are_those_of_the_report_split(tiny_model, cache, tmp_path)
     made = make(tiny_model, tmp_path / "out", Recipe(0.5))
     assert math.isfinite(made.dense_perplexity)
     assert made.facts["perplexity_text"]["windows"] == DATA["report_windows"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "unit"), [(Recipe(0.5), "21 layers"), (Recipe(0.5, update="obs"), "windows x blocks")]
+)
+def test_every_long_step_reports_its_progress(tiny_model, cache, tmp_path, caplog, recipe, unit):
+    caplog.set_level("DEBUG", logger="autoprune")
+    make(tiny_model, tmp_path / "out", recipe)
+    said = [record.getMessage() for record in caplog.records]
+    assert sum(line.startswith("perplexity of the dense model: ") for line in said) >= 2
+    assert sum(line.startswith("perplexity: ") for line in said) >= 2
+    pruning = [line for line in said if line.startswith("pruning: ")]
+    assert len(pruning) >= 8
+    assert all(line.endswith(unit) for line in pruning)

@@ -25,6 +25,7 @@ from autoprune.config_agents import AgentSettings
 from autoprune.errors import RunPaused
 from autoprune.llm.client import Chat
 from autoprune.llm.provider import Choice, open_chats
+from autoprune.llm.reachable import check_reachable
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.reply import Turn
 from autoprune.log import log_to
@@ -58,6 +59,8 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
         stack.enter_context(log_to(events.notice))
         archive = Archive.of(run, config)
         stack.callback(archive.close)
+        if not archive.calls():  # one that has answered may be down for a while, which pauses the run
+            check_reachable(config.llm, choice)
         if schema := run.schema(config):
             logger.info(f"archive and checkpoints: {schema}")
         workbench = stack.enter_context(open_workbench(config, run, archive))

@@ -204,6 +204,20 @@ class RunDirectory:
                 raise UsageError(f"{self.path} is being worked on by another process") from None
             yield
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a process, which may be this one, works on the run."""
+        try:
+            handle = open_file(self.path / LOCK, os.O_RDONLY)
+        except (OSError, UsageError):  # there is none yet
+            return False
+        with os.fdopen(handle, "rb"):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
 
 def list_runs(root: Path) -> list[RunDirectory]:
     return [RunDirectory(file.parent) for file in sorted(root.glob("*/config.yaml"))]

@@ -49,14 +49,27 @@ def assignments(values: Mapping[str, Any]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 
-def choice(word: str, choices: Sequence[str]) -> Any:
-    """The word if it is one of the choices. Raises UsageError otherwise."""
+def choice(word: str, choices: Sequence[str], name: str = "") -> Any:
+    """The word if it is one of the choices. Raises UsageError otherwise, with the option's or keyword's name."""
     if word not in choices:
-        raise UsageError(f"{word!r} is not one of {', '.join(choices)}{did_you_mean(word, choices)}")
+        known = ", ".join(choices)
+        raise UsageError(f"{name}{' ' * bool(name)}{word!r} is not one of {known}{did_you_mean(word, choices)}")
     return word
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` with the most similar known word, or an empty string if none is similar."""
-    similar = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {similar[0]}?" if similar else ""
+MEANT = "; did you mean "
+
+
+def did_you_mean(word: str, known: Iterable[str], within: str = "") -> str:
+    """`; did you mean X?` with the most similar known word, or an empty string if none is similar.
+
+    `within`: a prefix that all have, which does not count.
+    """
+    names = [name.removeprefix(within) for name in known]
+    similar = difflib.get_close_matches(word.removeprefix(within), names, n=1, cutoff=0.7)
+    return f"{MEANT}{within}{similar[0]}?" if similar else ""
+
+
+def labels(names: Mapping[str, str], given: Iterable[str], option: bool) -> dict[str, str]:
+    """Setting -> how the user gave it: `--sandbox-seconds` for an option, `sandbox_seconds` for a keyword."""
+    return {names[name]: f"--{name.replace('_', '-')}" if option else name for name in given if name in names}

@@ -11,7 +11,7 @@ from autoprune.api.starting import check_second_model
 from autoprune.config import Config, flat, load_config
 from autoprune.config_sections import Settings
 from autoprune.errors import UsageError
-from autoprune.keywords import SEARCH, assignments, did_you_mean
+from autoprune.keywords import SEARCH, assignments, did_you_mean, labels
 from autoprune.runs.directory import RunDirectory
 
 GROUPS = tuple(name for name, value in Config() if isinstance(value, Settings))
@@ -48,8 +48,9 @@ def search(
     """
     path = None if config is None else Path(config)
     given = {"model": _path(model), "sparsity": sparsity, "llm": llm}
-    words = assignments(_by_key({name: value for name, value in given.items() if value is not None} | settings))
-    loaded = as_recorded(load_config(path, words), path, words)
+    keywords = {name: value for name, value in given.items() if value is not None} | settings
+    words = assignments(_by_key(keywords))
+    loaded = as_recorded(load_config(path, words, typed=labels(SEARCH, keywords, option=False)), path, words)
     check_second_model(loaded)
     run = RunDirectory.create(None if run_dir is None else Path(run_dir), loaded)
     return Run(run, BackgroundSearch.begin(run, loaded, fresh=True))

@@ -9,7 +9,7 @@ from torch import nn
 
 from autoprune.config import Config, load_config
 from autoprune.errors import UsageError
-from autoprune.keywords import EXPERIMENT, assignments
+from autoprune.keywords import EXPERIMENT, assignments, labels
 from autoprune.models.target import Target, live_target
 
 Model = str | Path | nn.Module
@@ -28,7 +28,7 @@ def settings_for(model: Model, keywords: Mapping[str, Any]) -> Config:
     values = {key: _plain(keywords[name]) for name, key in EXPERIMENT.items() if name != "model"}
     values["model"] = type(model).__name__ if isinstance(model, nn.Module) else _name(model)
     values["data.search_windows"] = min(keywords["windows"], Config().data.search_windows)
-    return load_config(None, assignments(values))
+    return load_config(None, assignments(values), typed=labels(EXPERIMENT, EXPERIMENT, option=False))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from autoprune.config import Config, load_config
 from autoprune.config_sections import SandboxSettings
 from autoprune.config_values import BosSetting, Dtype, SandboxEngine
 from autoprune.config_values import Offload as OffloadSetting
-from autoprune.keywords import EXPERIMENT, SEARCH, assignments
+from autoprune.keywords import EXPERIMENT, SEARCH, assignments, labels
 from autoprune.models.gguf_files import KNOWN
 from autoprune.pruning.fields import UNITS
 
@@ -53,10 +53,15 @@ def experiment_config(options: Mapping[str, Any]) -> Config:
     """The settings for pruning without a search, from a command's options. Raises UsageError for an invalid value."""
     values = {key: options[name] for name, key in EXPERIMENT.items()}
     values["data.search_windows"] = min(options["windows"], Config().data.search_windows)
-    return load_config(None, assignments(values))
+    return load_config(None, assignments(values), typed=labels(EXPERIMENT, EXPERIMENT, option=True))
 
 
 def overrides(options: Mapping[str, Any]) -> list[str]:
     """The `key=value` words of the given options of a command about a search."""
     values = {key: options.get(name) for name, key in SEARCH.items()}
     return [f"{key}={value}" for key, value in values.items() if value is not None]
+
+
+def typed(options: Mapping[str, Any]) -> dict[str, str]:
+    """Setting -> the option of a command about a search that was given for it."""
+    return labels(SEARCH, [name for name, value in options.items() if value is not None], option=True)

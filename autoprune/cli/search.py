@@ -15,7 +15,7 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, errors, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.guards import attended, stop_at_once
-from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides
+from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides, typed
 from autoprune.cli.parse import listed, split
 from autoprune.config import Config, change_config, load_config
 from autoprune.config_values import Approval, ExecutorKind, Provider
@@ -77,7 +77,7 @@ def search(
     path, settings = split(words or [])
     settings += overrides(context.params)
     with log_to(say):
-        config = as_recorded(load_config(path, settings), path, settings)
+        config = as_recorded(load_config(path, settings, typed=typed(context.params)), path, settings)
         check_second_model(config)
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)
@@ -104,7 +104,7 @@ def resume(
     directory = open_run(run, trust)
     config, _ = directory.settings()
     settings = overrides(context.params)
-    config = change_config(config, settings)
+    config = change_config(config, settings, typed(context.params))
     confirm_named(directory, settings)
     from autoprune.search.session import finished
 

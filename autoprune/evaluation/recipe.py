@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import get_args
 
+from autoprune.config_errors import share_meant
 from autoprune.config_values import Refinement, Statistics, Update
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm
@@ -71,13 +72,18 @@ class Recipe:
             raise UsageError(f"the pattern {pattern} means a sparsity of {default:g}, not {target:g}")
         chosen = allocation or ("sdsa" if kept is None else "uniform")
         return cls(
-            target, chosen, choice(update, UPDATES), pattern, unit=unit, refinement=choice(refinement, REFINEMENTS)
+            target,
+            chosen,
+            choice(update, UPDATES, "update"),
+            pattern,
+            unit=unit,
+            refinement=choice(refinement, REFINEMENTS, "refinement"),
         )
 
     def with_statistics(self, kind: str, algorithm: Algorithm) -> "Recipe":
         """The same with statistics of layer inputs: dense, sequential, or auto, which is sequential where kept weights
         are updated. Raises UsageError for another word."""
-        chosen = choice(kind, (AUTO, *STATISTICS))
+        chosen = choice(kind, (AUTO, *STATISTICS), "statistics")
         if chosen == AUTO:
             chosen = "sequential" if self.league(algorithm) == WITH_UPDATE else "dense"
         return replace(self, statistics=chosen)
@@ -89,7 +95,7 @@ class Recipe:
     def check(self, algorithm: Algorithm) -> None:
         """Raises UsageError for an invalid combination."""
         if not 0.0 < self.sparsity < 1.0:
-            raise UsageError(f"sparsity {self.sparsity:g} is not between 0 and 1")
+            raise UsageError(f"sparsity {self.sparsity:g} is not between 0 and 1{share_meant(self.sparsity)}")
         on_the_walk = self.allocation != OWN and spec_of(self.allocation).stage == "walk"
         if on_the_walk and self.statistics != "sequential":
             raise UsageError(f"the allocation {self.allocation} is made on the walk; it needs --statistics sequential")
@@ -147,7 +153,7 @@ def every_recipe(
 
     Raises UsageError for an unknown word.
     """
-    kind = choice(statistics, STATISTICS)
+    kind = choice(statistics, STATISTICS, "statistics")
     recipes = []
     for pattern in patterns:
         unstructured = parse_pattern(pattern) is None

@@ -1,5 +1,6 @@
 """`autoprune.prune`: a model, pruned by an algorithm."""
 
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from autoprune.evaluation.recipe import Recipe
 from autoprune.leagues import League
 from autoprune.measuring.algorithms import open_algorithms
 from autoprune.models.block_storage import cast
+from autoprune.models.hub import check_upload, upload
 from autoprune.models.saving import count_zeros
 from autoprune.pruning.updates.table import NONE
 
@@ -73,6 +75,16 @@ class PrunedModel:
                 "save it by model.save_pretrained, without a report"
             )
         return self._target.save(Path(directory)).path
+
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Upload what `save_pretrained` writes to a repository of the Hugging Face hub, and return its address.
+
+        `name`: [OWNER/]NAME; made if it is missing, then `private` if asked. Raises UsageError for a name or a token
+        that cannot be used, AutoPruneError if the upload fails, and what `save_pretrained` raises.
+        """
+        repository = check_upload(name)
+        with tempfile.TemporaryDirectory() as folder:
+            return upload(self.save_pretrained(Path(folder) / "model"), repository, private)
 
 
 def prune(

@@ -25,7 +25,7 @@ from autoprune.cli.options import (
     experiment_config,
 )
 from autoprune.cli.parse import KINDS, REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, listed, share
-from autoprune.errors import AutoPruneError, CandidateFailure
+from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.log import log_to
 from autoprune.report.text import plain, windows_of_text
 
@@ -54,6 +54,10 @@ def prune(
     ] = "none",
     unit: Unit = "block",
     packed: Annotated[Path | None, typer.Option(help="Write this smaller file too; see `autoprune unpack`.")] = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Upload the directory to this repository of the hub, too.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="With --push-to-hub: make a private repository.")] = False,
     data: Data = "builtin",
     calibration: Calibration = "builtin",
     calibration_samples: CalibrationSamples = 16,
@@ -81,19 +85,26 @@ def prune(
     from autoprune.evaluation.export import produce
     from autoprune.evaluation.recipe import Recipe
     from autoprune.measuring.algorithms import open_algorithms
+    from autoprune.models.hub import check_upload, upload
 
+    if private and push_to_hub is None:
+        raise UsageError("--private is about the repository of --push-to-hub NAME")
     config = experiment_config(context.params)
     target = None if sparsity is None else share(sparsity)
+    repository = check_upload(push_to_hub) if push_to_hub is not None else None
     recipe = Recipe.given(target, allocation, update, pattern, unit, refinement)
     try:
         with open_algorithms([algorithm], config.sandbox) as (chosen,):
             made = produce(config, chosen, recipe.with_statistics(statistics, chosen), out, packed)
     except CandidateFailure as failure:
         raise AutoPruneError(f"the algorithm {algorithm} failed: {failure}") from None
+    address = upload(out, repository, private) if repository is not None else None
     if as_json:
-        print_json(_facts(made))
-    else:
-        _show(made, seqlen, windows, data)
+        print_json({**_facts(made), "hub": address})
+        return
+    _show(made, seqlen, windows, data)
+    if address is not None:
+        console().print(plain(f"uploaded to {address}"), soft_wrap=True)
 
 
 def _facts(made: "Produced") -> dict[str, Any]:

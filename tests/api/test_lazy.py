@@ -61,6 +61,7 @@ def test_search_is_a_function_and_a_subpackage_in_either_order_of_import():
         assert in_fresh_interpreter(code) == "True"
 
 
+@pytest.mark.long
 def test_types_are_known_to_a_type_checker(tmp_path: Path):
     source = tmp_path / "user.py"
     source.write_text(

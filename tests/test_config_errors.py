@@ -80,20 +80,6 @@ def test_a_word_beside_a_file_is_told_from_it(tmp_path):
         load_config(file, ["sparsity=60"])
 
 
-def test_an_option_is_named_as_it_was_typed(here, tmp_path):
-    for words, problem in (
-        (("search", "--sparsity", "60"), "--sparsity = 60.0: input should be less than 1; did you mean 0.6?"),
-        (("search", "--max-candidates", "0"), "--max-candidates = 0: "),
-        (("prune", "--out", "x", "--calibration-samples", "0"), "--calibration-samples = 0: "),
-        (("prune", "--out", "x", "--sparsity", "60"), "sparsity 60 is not between 0 and 1; did you mean 0.6?"),
-        (("compare", "--sparsity", "0.5,70"), "sparsity 70 is not between 0 and 1; did you mean 0.7?"),
-        (("prune", "--out", "x", "--update", "obx"), "update 'obx' is not one of none, "),
-    ):
-        done = here(*words)
-        assert done.returncode == 2
-        assert problem in " ".join(done.stderr.split()), done.stderr
-
-
 LEAVES = some.dictionaries(some.text("abc", min_size=1, max_size=3), some.integers(), min_size=1, max_size=4)
 
 

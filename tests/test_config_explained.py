@@ -68,14 +68,3 @@ def test_a_group_is_explained_by_its_settings():
 def test_an_unknown_key_asks_what_was_meant():
     with pytest.raises(UsageError, match=r"unknown setting 'serch\.league'.*did you mean search\.league\?"):
         explained(Config(), "serch.league", {})
-
-
-def test_the_command_explains_keys_and_groups_under_a_file_and_words(here, tmp_path):
-    (tmp_path / "mine.yaml").write_text("sparsity: 0.55\n")
-    done = here("config", "mine.yaml", "seed=3", "sparsity", "seed")
-    assert done.returncode == 0, done.stderr
-    assert "  value:   0.55\n" in done.stdout
-    assert "  value:   3\n" in done.stdout
-    assert json.loads(here("config", "seed", "--json").stdout)["seed"]["default"] == 0
-    assert here("config", "sparsty").returncode == 2
-    assert here("config", "--markdown").stdout == settings_table()

@@ -11,7 +11,6 @@ def check_upload(name: str) -> str:
     `name`: with or without owner; the user's own account by default. Raises UsageError for an invalid name, a missing
     or refused token, and a hub that cannot be reached.
     """
-    import httpx
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
     from huggingface_hub.utils import validate_repo_id
@@ -30,7 +29,7 @@ def check_upload(name: str) -> str:
         raise UsageError(f"{name} cannot be uploaded: the hub is switched off by HF_HUB_OFFLINE") from None
     except HfHubHTTPError as error:
         raise UsageError(f"the hub refuses the token: {first_line(error)}") from None
-    except (httpx.HTTPError, OSError) as error:
+    except _faults() as error:
         raise UsageError(f"{name} cannot be uploaded: the hub cannot be reached ({first_line(error)})") from None
     return name if "/" in name else f"{account['name']}/{name}"
 
@@ -40,16 +39,22 @@ def upload(folder: Path, repository: str, private: bool) -> str:
 
     `private`: of a new repository. Raises AutoPruneError for an upload that fails; the folder is kept.
     """
-    import httpx
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
     try:
         address = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Pruned with AutoPrune")
-    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
+    except (*_faults(), ValueError) as error:
         raise AutoPruneError(
             f"{folder} could not be uploaded to {repository}: {first_line(error)}; it is complete on disk"
         ) from None
     return str(address)
+
+
+def _faults() -> tuple[type[BaseException], ...]:
+    """Errors of a transfer. The HTTP library of the hub's client depends on its version; the bases of its error are
+    that library's."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (OSError, *HfHubHTTPError.__bases__)

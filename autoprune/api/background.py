@@ -1,5 +1,6 @@
 """A search in a thread of this process."""
 
+import atexit
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
+from autoprune.sandbox.leftovers import remove_own
 from autoprune.search.budget import StopRequest
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class BackgroundSearch:
         self._stop = StopRequest()
         self._begun = threading.Event()
         self._pool = ThreadPool(1)
+        atexit.register(remove_own)  # containers are no child processes, and would outlive the interpreter
         self._outcome: AsyncResult[None] = self._pool.apply_async(self._work)
 
     @classmethod
@@ -80,6 +83,7 @@ class BackgroundSearch:
                 self._search(begin)
         finally:
             self._pool.close()
+            atexit.unregister(remove_own)
             _ONE.release()
 
     def _search(self, begin: Callable[[], None]) -> None:

@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(text)
 
-    do_GET = do_HEAD = do_POST = do_PUT = _do  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = _do
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

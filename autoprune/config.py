@@ -8,6 +8,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
 from autoprune.config_agents import AgentSettings, ApprovalPolicy, LLMSettings
+from autoprune.config_errors import problem_of, yaml_problem
 from autoprune.config_migration import log_move, migrated, migrated_setting
 from autoprune.config_sections import (
     HUGE,
@@ -23,17 +24,14 @@ from autoprune.config_sections import (
     Share,
 )
 from autoprune.config_values import Approval, Dtype, MaybeDatabase, Offload
-from autoprune.errors import UsageError, message_of
+from autoprune.errors import UsageError
 from autoprune.text_files import read_text_file
 from autoprune.yaml_text import LARGEST, read_yaml
-
-SHOWN = 200
-"""Maximum characters of an invalid value in an error."""
 
 
 def _policy(value: Any) -> Any:
     """A policy, or one that is read from a YAML file."""
-    return _read_yaml(Path(value), "the approval policy") if isinstance(value, str) else value
+    return _read_yaml(Path(value), "the approval policy")[0] if isinstance(value, str) else value
 
 
 class Config(Settings):
@@ -70,41 +68,50 @@ class Config(Settings):
 
 
 def load_config(
-    path: Path | None = None, overrides: list[str] | None = None, beneath: Mapping[str, Any] | None = None
+    path: Path | None = None,
+    overrides: list[str] | None = None,
+    beneath: Mapping[str, Any] | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> Config:
     """Defaults, then the YAML file, then `a.b=value` words (values are read as YAML).
 
-    `beneath`: values by dotted keys that replace defaults. Raises UsageError with the key and its file or word.
+    `beneath`: values by dotted keys that replace defaults. `typed`: key -> the option or keyword that an error names in
+    its place. Raises UsageError with the key and its place in the file, or its word.
     """
     tree: dict[str, Any] = {}
     for key, value in (beneath or {}).items():
         _assign(tree, key.split("."), value, key)
-    return _with_words(_over(tree, {} if path is None else _read_settings(path)), overrides or [], path)
+    settings, text = ({}, "") if path is None else _read_settings(path)
+    return _with_words(_over(tree, settings), overrides or [], path, text, typed or {})
 
 
-def change_config(config: Config, overrides: list[str]) -> Config:
+def change_config(config: Config, overrides: list[str], typed: Mapping[str, str] | None = None) -> Config:
     """These settings with changes by `a.b=value` words. Raises UsageError like `load_config`."""
-    return _with_words(config.model_dump(mode="json"), overrides, None)
+    return _with_words(config.model_dump(mode="json"), overrides, None, "", typed or {})
 
 
-def _with_words(tree: dict[str, Any], words: list[str], path: Path | None) -> Config:
+def _with_words(
+    tree: dict[str, Any], words: list[str], path: Path | None, text: str, typed: Mapping[str, str]
+) -> Config:
+    set_by_words: set[str] = set()
     for word in words:
-        key, equals, text = word.partition("=")
+        key, equals, given = word.partition("=")
         if not equals or not key:
             raise UsageError(f"{word!r} is not of the form key=value (for example sparsity=0.6)")
         try:
-            value = read_yaml(text)
+            value = read_yaml(given)
         except yaml.YAMLError:
-            value = text
+            value = given
         except ValueError as error:
             raise UsageError(f"the value of {key} cannot be used: it {error}") from None
         for present, part in migrated_setting(key, value):
             _assign(tree, present.split("."), part, word)
+            set_by_words.add(present)
         log_move(key)
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        raise UsageError(_first_problem(error, path)) from None
+        raise UsageError(problem_of(error, setting_keys(), path, text, set_by_words, typed)) from None
     if config.approval == "file" and config.approval_policy is None:
         raise UsageError("approval=file needs a policy: approval_policy=FILE.yaml")
     return config
@@ -115,25 +122,33 @@ def flat_settings(config: Config) -> dict[str, Any]:
     return flat(config.model_dump(mode="json"))
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
-    tree, problems = migrated(_read_yaml(path))
+def setting_keys() -> tuple[str, ...]:
+    """The dotted keys of all settings, in their order."""
+    return tuple(flat_settings(Config()))
+
+
+def _read_settings(path: Path) -> tuple[dict[str, Any], str]:
+    """The settings in a file, and its text."""
+    tree, text = _read_yaml(path)
+    tree, problems = migrated(tree)
     if problems:
         raise UsageError(f"{path}: {problems[0]}")
-    return tree
+    return tree, text
 
 
-def _read_yaml(path: Path, what: str = "the configuration") -> dict[str, Any]:
+def _read_yaml(path: Path, what: str = "the configuration") -> tuple[dict[str, Any], str]:
+    text = read_text_file(path, what, most=4 * LARGEST + 1)  # a character has up to four bytes
     try:
-        tree = read_yaml(read_text_file(path, what, most=4 * LARGEST + 1))  # a character has up to four bytes
+        tree = read_yaml(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {message_of(error)}") from None
+        raise UsageError(yaml_problem(path, error)) from None
     except ValueError as error:
         raise UsageError(f"{what} {path} cannot be used: it {error}") from None
     if tree is None:
-        return {}
+        return {}, text
     if not isinstance(tree, dict):
         raise UsageError(f"{path} must hold a mapping of settings, not a {type(tree).__name__}")
-    return tree
+    return tree, text
 
 
 def flat(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -160,13 +175,3 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any, word: str) -> Non
             raise UsageError(f"{word!r}: {key} is a value, not a group of settings")
         tree = branch
     tree[keys[-1]] = value
-
-
-def _first_problem(error: ValidationError, path: Path | None) -> str:
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")  # for an invalid key of a mapping
-    where = f" (in {path} or on the command line)" if path else ""
-    if problem["type"] == "extra_forbidden":
-        return f"unknown setting {key!r}{where}; `autoprune config` lists them"
-    value = "" if key == "database" else f" = {repr(problem['input'])[:SHOWN]}"  # which can contain a password
-    return f"{key}{value}{where}: {problem['msg'].lower()}"

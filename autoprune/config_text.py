@@ -16,10 +16,11 @@ WIDTH = 100
 
 def commented_yaml(config: Config) -> str:
     """All settings as `load_config` reads them, each under its description and its choices."""
-    return "\n".join([*_lines(config, ""), ""])
+    return "\n".join([*lines_of(config, ""), ""])
 
 
-def _lines(settings: Settings, indent: str) -> Iterator[str]:
+def lines_of(settings: Settings, indent: str) -> Iterator[str]:
+    """The settings of a group as YAML, each under its description."""
     values = settings.model_dump(mode="json")
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
@@ -27,10 +28,10 @@ def _lines(settings: Settings, indent: str) -> Iterator[str]:
             yield ""
             yield from _comment(inspect.cleandoc(type(value).__doc__ or ""), indent)
             yield f"{indent}{name}:"
-            yield from _lines(value, f"{indent}  ")
+            yield from lines_of(value, f"{indent}  ")
         else:
             yield from _comment(_described(field), indent)
-            text = yaml.dump({name: values[name]}, Dumper=_Dumper, sort_keys=False, width=WIDTH)
+            text = yaml.dump({name: values[name]}, Dumper=Dumper, sort_keys=False, width=WIDTH)
             yield from (f"{indent}{line}" for line in text.splitlines())
 
 
@@ -44,7 +45,7 @@ def _comment(text: str, indent: str) -> Iterator[str]:
     return (f"{indent}# {line}" for line in lines)
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """YAML in which a list of words or numbers stands on one line."""
 
 
@@ -53,4 +54,4 @@ def _list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.SequenceNode:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=not nested)
 
 
-_Dumper.add_representer(list, _list)
+Dumper.add_representer(list, _list)

@@ -1,6 +1,6 @@
 """Parsing untrusted YAML as data, with bounds on size, depth and expansion, and without duplicate keys."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import yaml
@@ -25,6 +25,24 @@ def read_yaml(text: str) -> Any:
         return yaml.load(text, _Loader)  # a SafeLoader
     except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:  # of constructors
         raise ValueError(f"holds a value that cannot be read: {error}") from None
+
+
+def line_of(text: str, place: Sequence[str | int]) -> int | None:
+    """The line, from 1, of the deepest part of `place` (keys and indices) that a YAML text has; None if it has none.
+
+    The text must have been read by `read_yaml` before, which bounds it.
+    """
+    node, line = yaml.compose(text, yaml.SafeLoader), None
+    for part in place:
+        inner = None
+        if isinstance(node, yaml.MappingNode):
+            inner = next(((key, value) for key, value in node.value if key.value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            inner = node.value[part], node.value[part]
+        if inner is None:
+            break
+        line, node = inner[0].start_mark.line + 1, inner[1]
+    return line
 
 
 def _check(text: str) -> None:
@@ -73,7 +91,8 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             word = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
             if word in seen and word is not None and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is given twice", None)
+                problem = f"the key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(word)
         return super().construct_mapping(node, deep)
 

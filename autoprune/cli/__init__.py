@@ -4,10 +4,12 @@ import logging
 import sys
 import traceback
 from types import TracebackType
+from typing import Annotated
 
 import typer
 from typer.main import get_command
 
+from autoprune import __version__
 from autoprune.cli.common import console, guarded_output, report_error
 from autoprune.cli.group import Group
 from autoprune.errors import AutoPruneError
@@ -24,8 +26,18 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"autoprune {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def program() -> None:
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """LLM agents that discover pruning algorithms for a language model and prove them by measurement."""
 
 

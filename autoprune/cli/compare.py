@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,16 +27,7 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.parse import (
-    KINDS,
-    REFINEMENTS,
-    REFINEMENTS_HELP,
-    UPDATES,
-    UPDATES_HELP,
-    choice,
-    share,
-    words,
-)
+from autoprune.cli.parse import REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, share, words
 from autoprune.config import Config
 from autoprune.downloads import progress
 from autoprune.leagues import SHOWN
@@ -95,10 +85,11 @@ def compare(
 
     Ends with exit code 1 when an experiment failed; the others are measured all the same.
     """
+    from autoprune.evaluation.recipe import every_recipe
+
     config = experiment_config(context.params)
-    recipes = _recipes(
-        words(sparsity), words(allocations), words(refinements), words(updates), words(patterns), statistics, unit
-    )
+    lists = words(allocations), words(refinements), words(updates), words(patterns)
+    recipes = every_recipe(list(map(share, words(sparsity))), *lists, statistics, unit)
     rows = list(_measure(config, words(algorithms), recipes, seeds))
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -108,32 +99,6 @@ def compare(
         console().print(_table(rows))
     if any(row.failed for row in rows):
         raise typer.Exit(1)
-
-
-def _recipes(
-    sparsities: Sequence[str],
-    allocations: Sequence[str],
-    refinements: Sequence[str],
-    updates: Sequence[str],
-    patterns: Sequence[str],
-    statistics: str,
-    unit: str,
-) -> list["Recipe"]:
-    """Unstructured recipes for every sparsity and allocation, and uniform ones for every N:M pattern."""
-    from autoprune.evaluation.recipe import Recipe
-    from autoprune.pruning.masks import parse_pattern
-
-    recipes = []
-    for pattern in patterns:
-        kept = parse_pattern(pattern)
-        for refinement, update in product(refinements, updates):
-            more = (choice(update, UPDATES), pattern, choice(statistics, KINDS), unit, choice(refinement, REFINEMENTS))
-            if kept is None:
-                pairs = product(sparsities, allocations)
-                recipes += [Recipe(share(sparsity), allocation, *more) for sparsity, allocation in pairs]
-            else:
-                recipes.append(Recipe(1.0 - kept[0] / kept[1], "uniform", *more))
-    return recipes
 
 
 def _measure(config: Config, names: Sequence[str], recipes: Sequence["Recipe"], seeds: int) -> Iterable["Row"]:

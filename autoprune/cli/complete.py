@@ -99,6 +99,13 @@ def waiting(context: typer.Context) -> list[str]:
     return [slot for slot in asked if slot not in decided]
 
 
+def setting_keys(incomplete: str) -> list[str]:
+    """Dotted keys of settings, and `KEY=` for an assignment."""
+    from autoprune.config import setting_keys as keys
+
+    return [*keys(), *(f"{key}=" for key in keys())]
+
+
 def _events(context: typer.Context) -> list[Event]:
     """The run's events; empty for a run that cannot be read, about which the command itself reports an error."""
     try:

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from autoprune.cli.common import console, print_json, say
-from autoprune.cli.options import overrides
+from autoprune.cli.options import overrides, typed
 from autoprune.cli.parse import split
 from autoprune.config import Config, load_config
 from autoprune.errors import AutoPruneError
@@ -26,6 +26,8 @@ PACKAGES = (
     *("autoprune", "torch", "transformers", "langgraph", "langchain-openai"),
     *("xllamacpp", "docker", "lm-eval", "psycopg"),
 )
+PASS, FAIL, MISSING = ("✓", "green"), ("✗", "bold red"), ("–", "dim")
+"""Mark and style of a finding; MISSING: of something optional."""
 ASSUMED = (
     "Memory is what is needed beyond libraries. Times are for this machine as it is now, without the chat model, "
     "downloads, tuning, polishing and a second model, and with every candidate measured to its end."
@@ -48,7 +50,7 @@ def doctor(
     """
     path, settings = split(words or [])
     with log_to(say):
-        config = load_config(path, settings + overrides(context.params))
+        config = load_config(path, settings + overrides(context.params), typed=typed(context.params))
     findings: dict[str, Any] = {
         **_machine(),
         **_packages(),
@@ -59,17 +61,32 @@ def doctor(
     planned = None
     if (model or words) and not findings["sandbox"].startswith("none"):
         planned = _plan(config, findings)
+    problems = _problems(findings, planned)
     if as_json:
-        print_json({**findings, **({"plan": _data(planned)} if planned else {})})
+        print_json({**findings, "ready": not problems, **({"plan": _data(planned)} if planned else {})})
     else:
-        table = Table(box=None, padding=(0, 2), show_header=False)
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for name, finding in findings.items():
-            table.add_row(name, plain(finding))
+            mark, style = FAIL if name in problems else MISSING if _missing(finding) else PASS
+            table.add_row(plain(mark, style), name, plain(finding))
         console().print(table)
         if planned:
             _show(planned)
+        text = f"not ready for a search: {', '.join(problems)}" if problems else "ready for a search"
+        console().print(plain(text, "bold"), soft_wrap=True)
     if findings["sandbox"].startswith("none") or (planned and not planned.fits):
         raise typer.Exit(1)
+
+
+def _missing(finding: str) -> bool:
+    """Whether a finding says that something optional is not there."""
+    return finding == "none" or finding.startswith("not installed")
+
+
+def _problems(findings: dict[str, Any], planned: "ResourcePlan | None") -> list[str]:
+    """The names of findings with which no search can run."""
+    failed = [name for name in ("chat model", "sandbox") if findings[name].startswith("none")]
+    return failed + (["target"] if planned and not planned.fits else [])
 
 
 def _machine() -> dict[str, str]:

@@ -33,7 +33,7 @@ def evaluate(
     from autoprune.evaluation.evaluate import evaluate as measure
 
     names = [task.strip() for task in (tasks or "").split(",") if task.strip()]
-    measured = measure(model, data, seqlen, windows, names, device, dtype, limit, offload, choice(bos, BOS))
+    measured = measure(model, data, seqlen, windows, names, device, dtype, limit, offload, choice(bos, BOS, "bos"))
     if as_json:
         print_json(asdict(measured))
         return

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from autoprune.api.run_data import look_over
 from autoprune.cli import complete
 from autoprune.cli.common import say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
-from autoprune.cli.run_data import look_over
 from autoprune.cli.search import work_on
 from autoprune.config import change_config
 from autoprune.log import log_to

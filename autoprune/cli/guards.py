@@ -1,9 +1,7 @@
-"""Context managers around a search: Ctrl+C, a full disk, a failed start, and questions to the user."""
+"""Context managers around a search in a terminal: Ctrl+C, and questions to the user."""
 
-import errno
 import os
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -16,7 +14,7 @@ from rich.console import Console
 
 from autoprune.cli.common import console
 from autoprune.config import Config
-from autoprune.errors import AutoPruneError, RunPaused
+from autoprune.errors import RunPaused
 from autoprune.report.live import LiveView
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
@@ -24,28 +22,6 @@ from autoprune.runs.directory import RunDirectory
 INTERRUPTED = 130
 POLL = 0.1
 """Seconds between checks for an approval."""
-DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
-
-
-class CannotWrite(AutoPruneError):
-    """Disk or database cannot be written any more; the run can be resumed."""
-
-
-@contextmanager
-def gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
-    """Removes the directory of a new run that cannot start (missing key, extra, engine, text or device).
-
-    Yields a function to call when the search has started. Runs that are paused, or lack disk space, are kept.
-    """
-    begun = threading.Event()
-    try:
-        yield begun.set
-    except (RunPaused, CannotWrite):
-        raise
-    except AutoPruneError:
-        if fresh and not begun.is_set():
-            run.discard(config)
-        raise
 
 
 @contextmanager
@@ -75,29 +51,6 @@ def attended(run: RunDirectory, config: Config, view: LiveView, screen: Console)
             yield wait
         finally:
             ended.set()
-
-
-@contextmanager
-def faults_explained(run: RunDirectory) -> Iterator[None]:
-    """Raises CannotWrite when disk or database cannot be written any more."""
-    from sqlalchemy.exc import DatabaseError
-
-    from autoprune.errors import message_of
-    from autoprune.runs.postgres import driver_errors
-
-    faults: tuple[type[Exception], ...] = (OSError, sqlite3.Error, DatabaseError, *driver_errors())
-    try:
-        yield
-    except faults as error:
-        if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
-            raise
-        schema = None if isinstance(error, OSError) else run.schema()
-        place = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
-        reason = error.strerror if isinstance(error, OSError) else message_of(getattr(error, "orig", error))
-        remedy = "when it answers again" if schema else "make room, then"
-        raise CannotWrite(
-            f"{place} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
-        ) from None
 
 
 @contextmanager

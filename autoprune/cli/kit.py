@@ -68,7 +68,7 @@ def show(
     console().print(plain(f"\n{each.notes.rstrip()}"), soft_wrap=True)
 
 
-@kit.command("add")
+@kit.command("add", short_help="Distil functions of a candidate into your kit.")
 @log_to(say)
 def add(
     candidate: Annotated[

@@ -7,11 +7,12 @@ from typing import Annotated, Any, get_args
 import typer
 
 from autoprune.cli import complete
-from autoprune.cli.parse import KINDS, listed, settings
+from autoprune.cli.parse import KINDS, listed
 from autoprune.config import Config, load_config
 from autoprune.config_sections import SandboxSettings
 from autoprune.config_values import BosSetting, Dtype, SandboxEngine
 from autoprune.config_values import Offload as OffloadSetting
+from autoprune.keywords import EXPERIMENT, SEARCH, assignments, labels
 from autoprune.models.gguf_files import KNOWN
 from autoprune.pruning.fields import UNITS
 
@@ -47,51 +48,20 @@ SandboxSeconds = Annotated[
 ]
 SANDBOX_SECONDS = SandboxSettings().seconds
 
-_EXPERIMENT = {
-    "model": "model",
-    "data": "data.source",
-    "calibration": "data.calibration",
-    "calibration_samples": "data.calibration_samples",
-    "seqlen": "data.seqlen",
-    "windows": "data.report_windows",
-    "bos": "data.bos",
-    "unit": "allocation.unit",
-    "device": "device",
-    "dtype": "dtype",
-    "offload": "offload",
-    "sandbox": "sandbox.engine",
-    "sandbox_seconds": "sandbox.seconds",
-}
-"""Options of `compare` and `prune` -> settings."""
-_SEARCH = {
-    "model": "model",
-    "sparsity": "sparsity",
-    "llm": "llm.provider",
-    "sandbox": "sandbox.engine",
-    "executor": "executor.kind",
-    "workers": "executor.workers",
-    "address": "executor.address",
-    "approval": "approval",
-    "approval_policy": "approval_policy",
-    "max_candidates": "search.max_candidates",
-    "max_minutes": "search.max_minutes",
-    "max_tokens": "search.max_tokens",
-    "max_usd": "search.max_usd",
-    "transfer_model": "confirmation.transfer_model",
-    "seed": "seed",
-    "database": "database",
-}
-"""Options of `search`, `resume` and `doctor` -> settings."""
-
 
 def experiment_config(options: Mapping[str, Any]) -> Config:
     """The settings for pruning without a search, from a command's options. Raises UsageError for an invalid value."""
-    values = {key: options[name] for name, key in _EXPERIMENT.items()}
+    values = {key: options[name] for name, key in EXPERIMENT.items()}
     values["data.search_windows"] = min(options["windows"], Config().data.search_windows)
-    return load_config(None, settings(values))
+    return load_config(None, assignments(values), typed=labels(EXPERIMENT, EXPERIMENT, option=True))
 
 
 def overrides(options: Mapping[str, Any]) -> list[str]:
     """The `key=value` words of the given options of a command about a search."""
-    values = {key: options.get(name) for name, key in _SEARCH.items()}
+    values = {key: options.get(name) for name, key in SEARCH.items()}
     return [f"{key}={value}" for key, value in values.items() if value is not None]
+
+
+def typed(options: Mapping[str, Any]) -> dict[str, str]:
+    """Setting -> the option of a command about a search that was given for it."""
+    return labels(SEARCH, [name for name, value in options.items() if value is not None], option=True)

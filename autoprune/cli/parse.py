@@ -1,24 +1,31 @@
 """Parses values of options: lists separated by commas, sparsities, choices, settings."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from autoprune.config_values import Statistics
 from autoprune.errors import UsageError
+from autoprune.keywords import choice
 from autoprune.pruning.refinements import table as refinements
 from autoprune.pruning.refinements.spec import SWAP_ROUNDS
 from autoprune.pruning.updates import table as updates
 
+__all__ = [
+    "KINDS",
+    "REFINEMENTS",
+    "REFINEMENTS_HELP",
+    "UPDATES",
+    "UPDATES_HELP",
+    "choice",
+    "listed",
+    "share",
+    "split",
+    "words",
+]
 REFINEMENTS = refinements.CHOICES
 UPDATES = updates.CHOICES
 KINDS: tuple[str, ...] = get_args(Statistics)
-
-
-def settings(values: Mapping[str, Any]) -> list[str]:
-    """`key=value` words; strings are quoted, so that none is parsed as a number."""
-    return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 
 def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
@@ -55,10 +62,3 @@ UPDATES_HELP = (
     f"New values of the kept weights: {listed(UPDATES)} (the -own ones choose their own masks and need the algorithm "
     "wanda)."
 )
-
-
-def choice(word: str, choices: Sequence[str]) -> Any:
-    """The word if it is one of the choices. Raises UsageError otherwise."""
-    if word not in choices:
-        raise UsageError(f"{word!r} is not one of {', '.join(choices)}")
-    return word

@@ -1,6 +1,5 @@
 """`autoprune prune`."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,15 +24,13 @@ from autoprune.cli.options import (
     Windows,
     experiment_config,
 )
-from autoprune.cli.parse import KINDS, REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, choice, listed, share
+from autoprune.cli.parse import KINDS, REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, listed, share
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
-from autoprune.leagues import WITH_UPDATE
 from autoprune.log import log_to
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
     from autoprune.evaluation.export import Produced
-    from autoprune.evaluation.recipe import Recipe
 
 AUTO = "auto"
 
@@ -60,6 +57,10 @@ def prune(
     ] = "none",
     unit: Unit = "block",
     packed: Annotated[Path | None, typer.Option(help="Write this smaller file too; see `autoprune unpack`.")] = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Upload the directory to this repository of the hub, too.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="With --push-to-hub: make a private repository.")] = False,
     data: Data = "builtin",
     calibration: Calibration = "builtin",
     calibration_samples: CalibrationSamples = 16,
@@ -85,47 +86,29 @@ def prune(
 ) -> None:
     """Prune a model, measure it, and write it as a Hugging Face directory with a model card."""
     from autoprune.evaluation.export import produce
-    from autoprune.measuring.algorithms import allocates, open_algorithms
-    from autoprune.pruning.allocation.table import OWN
+    from autoprune.evaluation.recipe import Recipe
+    from autoprune.measuring.algorithms import open_algorithms, own_by_default
+    from autoprune.models.hub import check_upload, upload
 
+    if private and push_to_hub is None:
+        raise UsageError("--private is about the repository of --push-to-hub NAME")
     config = experiment_config(context.params)
-    kind = choice(statistics, (AUTO, *KINDS))
-    recipe = _recipe(sparsity, allocation, refinement, update, pattern, unit)
+    target = None if sparsity is None else share(sparsity)
+    repository = check_upload(push_to_hub) if push_to_hub is not None else None
+    recipe = Recipe.given(target, allocation, update, pattern, unit, refinement)
     try:
         with open_algorithms([algorithm], config.sandbox) as (chosen,):
-            if allocation is None and recipe.pattern == "none" and allocates(chosen):
-                recipe = replace(recipe, allocation=OWN)
-            updated = recipe.league(chosen) == WITH_UPDATE
-            recipe = replace(recipe, statistics=kind if kind != AUTO else "sequential" if updated else "dense")
-            made = produce(config, chosen, recipe, out, packed)
+            recipe = own_by_default(recipe, allocation, chosen)
+            made = produce(config, chosen, recipe.with_statistics(statistics, chosen), out, packed)
     except CandidateFailure as failure:
         raise AutoPruneError(f"the algorithm {algorithm} failed: {failure}") from None
+    address = upload(out, repository, private) if repository is not None else None
     if as_json:
-        print_json(_facts(made))
-    else:
-        _show(made, seqlen, windows, data)
-
-
-def _recipe(
-    sparsity: str | None,
-    allocation: str | None,
-    refinement: str,
-    update: str,
-    pattern: str,
-    unit: str,
-) -> "Recipe":
-    """A pattern fixes the sparsity and is uniform. Raises UsageError for a contradicting option."""
-    from autoprune.evaluation.recipe import Recipe
-    from autoprune.pruning.masks import parse_pattern
-
-    kept = parse_pattern(pattern)
-    default = 0.5 if kept is None else 1.0 - kept[0] / kept[1]
-    target = share(sparsity) if sparsity is not None else default
-    if kept is not None and abs(target - default) > 1e-9:
-        raise UsageError(f"the pattern {pattern} means a sparsity of {default:g}, not {target:g}")
-    chosen = allocation or ("sdsa" if kept is None else "uniform")
-    refined = choice(refinement, REFINEMENTS)
-    return Recipe(target, chosen, choice(update, UPDATES), pattern, unit=unit, refinement=refined)
+        print_json({**_facts(made), "hub": address})
+        return
+    _show(made, seqlen, windows, data)
+    if address is not None:
+        console().print(plain(f"uploaded to {address}"), soft_wrap=True)
 
 
 def _facts(made: "Produced") -> dict[str, Any]:

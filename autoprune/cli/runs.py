@@ -24,16 +24,21 @@ def runs(
     root = root or runs_root()
     entries = list(_readable(list_runs(root)))
     if as_json:
-        print_json([run_row(*entry) for entry in entries])
+        rows = [run_row(*entry) for entry in entries]
+        print_json([{key: value for key, value in row.items() if key != "short_state"} for row in rows])
     elif entries:
-        console().print(runs_table(entries))
+        screen = console()
+        if root == runs_root():  # where every command finds a run by its name
+            entries = [(Path(path).name, *facts) for path, *facts in entries]
+        screen.print(runs_table(entries, screen.width))
     else:
         console().print(plain(f"no runs in {root}"))
 
 
-def _readable(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int]]:
-    """Runs by their events and sources, without the archive, which may be in use, of an older version, or damaged. A
-    run that cannot be read is reported and left out."""
+def _readable(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int, bool]]:
+    """The path of each run, its picture, its number of filled cells, and whether a process works on it, by its events
+    and sources: the archive may be in use, of an older version, or damaged. A run that cannot be read is reported and
+    left out."""
     from autoprune.agents.niche import niche_of
     from autoprune.runs.facts import reading_facts
     from autoprune.runs.quality import best_of_cells, outcomes_told, place
@@ -44,7 +49,7 @@ def _readable(runs: Iterable[RunDirectory]) -> Iterator[tuple[str, Picture, int]
             with reading_facts(run):
                 events = list(read_events(run.events_file))
                 cells = best_of_cells(place(run, outcomes_told(events), niche_of))
-                entry = str(run.path), Picture.of(events), len(cells)
+                entry = str(run.path), Picture.of(events), len(cells), run.in_use
                 json.dumps(run_row(*entry), allow_nan=False)
                 runs_table([entry])  # rendered alone first, since its events may be invalid
         except AutoPruneError as error:

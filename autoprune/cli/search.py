@@ -1,22 +1,25 @@
 """`autoprune search` and `autoprune resume`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from autoprune.api.replay import as_recorded
+from autoprune.api.result import SearchResult
+from autoprune.api.run_data import REPORT, look_over, write_report
+from autoprune.api.starting import Wait, check_second_model, gone_unless_begun, work_until_ended
 from autoprune.cli import complete
 from autoprune.cli.common import console, errors, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
-from autoprune.cli.guards import attended, faults_explained, gone_unless_begun, stop_at_once
-from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides
+from autoprune.cli.guards import attended, stop_at_once
+from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides, typed
 from autoprune.cli.parse import listed, split
-from autoprune.cli.replay import as_recorded, chosen
-from autoprune.cli.report import NAME, write_report
-from autoprune.cli.run_data import look_over
 from autoprune.config import Config, change_config, load_config
 from autoprune.config_values import Approval, ExecutorKind, Provider
-from autoprune.errors import AutoPruneError, RunPaused, UsageError
+from autoprune.errors import AutoPruneError, RunPaused
 from autoprune.log import log_to
 from autoprune.models.gguf_files import KNOWN
 from autoprune.report.live import LiveView
@@ -25,6 +28,9 @@ from autoprune.report.tables import final_table
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
+
+if TYPE_CHECKING:
+    from autoprune.search.context import SearchContext
 
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 APPROVALS: tuple[str, ...] = get_args(Approval)
@@ -71,8 +77,8 @@ def search(
     path, settings = split(words or [])
     settings += overrides(context.params)
     with log_to(say):
-        config = as_recorded(load_config(path, settings), path, settings)
-    _check_second_model(config)
+        config = as_recorded(load_config(path, settings, typed=typed(context.params)), path, settings)
+        check_second_model(config)
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)
 
@@ -98,7 +104,7 @@ def resume(
     directory = open_run(run, trust)
     config, _ = directory.settings()
     settings = overrides(context.params)
-    config = change_config(config, settings)
+    config = change_config(config, settings, typed(context.params))
     confirm_named(directory, settings)
     from autoprune.search.session import finished
 
@@ -112,33 +118,27 @@ def resume(
 
 def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
     """Start or continue a run's search with a live view, handle Ctrl+C, and print the final table."""
-    from autoprune.llm.provider import choose_llm
     from autoprune.runs.approvals import Switch
-    from autoprune.search.session import check_agents, finished, open_context, work
+    from autoprune.search.session import finished
 
     screen = errors() if as_json else console()
     with run.locked(), gone_unless_begun(run, config, fresh) as begin:
         if fresh or not finished(run):
             events = EventLog(run.events_file)
             with LiveView(screen, config.search) as view, stop_at_once(run, view):
+
+                @contextmanager
+                def answering(config: Config, context: "SearchContext") -> Iterator[Wait | None]:
+                    if switched:
+                        context.archive.approvals.switch(Switch(approval=config.approval, who=person()))
+                    with attended(run, config, view, screen) as wait:
+                        yield wait
+
                 for event in read_events(run.events_file):
                     view.catch_up(event)
                 events.listen(view.on_event)
                 try:
-                    if not fresh:
-                        events.emit("run-resumed")
-                    with log_to(events.notice):
-                        choice = choose_llm(config.llm, config.model)
-                    problem = check_agents(config.agents, choice)
-                    if problem:
-                        raise UsageError(problem)
-                    config = chosen(config, choice)
-                    with faults_explained(run), open_context(run, config, choice, events) as context:
-                        begin()
-                        if switched:
-                            context.archive.approvals.switch(Switch(approval=config.approval, who=person()))
-                        with attended(run, config, view, screen) as wait:
-                            work(context, wait)
+                    config = work_until_ended(run, config, events, begin, answering, fresh)
                 except RunPaused as paused:
                     view.stop()
                     report_error(paused)
@@ -149,18 +149,9 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
             _write_report(run, config)
     picture = Picture.of(read_events(run.events_file))
     if as_json:
-        print_json(
-            {
-                "run": str(run.path),
-                "rows": picture.rows,
-                "comparisons": picture.comparisons,
-                "elsewhere": picture.elsewhere,
-                "protocol": picture.protocol,
-                "conclusion": picture.conclusion,
-            }
-        )
+        print_json(vars(SearchResult.of(run, picture)))
     else:
-        report = f"   report: {run.path / NAME}" if (run.path / NAME).is_file() else ""
+        report = f"   report: {run.path / REPORT}" if (run.path / REPORT).is_file() else ""
         line = f"\nrun directory: {run.path}   trace: autoprune trace {run.path}{report}\n"
         screen.print(plain(line), soft_wrap=True)
         screen.print(final_table(picture))
@@ -172,12 +163,3 @@ def _write_report(run: RunDirectory, config: Config) -> None:
         write_report(run, config=config)
     except AutoPruneError as error:
         report_error(error)
-
-
-def _check_second_model(config: Config) -> None:
-    """Raises UsageError now for a transfer model that is only needed at the end; reads its configuration only."""
-    if config.confirmation.transfer_model is not None:
-        from autoprune.models.loading import stored_dtype
-
-        with log_to(say):
-            stored_dtype(config.confirmation.transfer_model)

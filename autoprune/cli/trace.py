@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from autoprune.api.run_data import placed_candidates, reasoning_graph, spending_by_slot
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.options import Run
-from autoprune.cli.run_data import placed_candidates, reasoning_graph, spending_by_slot
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory

@@ -172,9 +172,10 @@ def _energy(weight: Tensor, curvature: Tensor) -> float:
     return float(weight.float().square().sum(0) @ curvature)
 
 
-def open_bench(config: Config, run_dir: Path | None) -> Bench:
-    """Load the target and the texts, and load or collect the dense statistics."""
-    target = load_target(config.model, config.device, config.dtype, config.offload, config.advanced.memory_gb)
+def open_bench(config: Config, run_dir: Path | None, target: Target | None = None) -> Bench:
+    """Load the target, unless one is given, and the texts, and load or collect the dense statistics."""
+    if target is None:
+        target = load_target(config.model, config.device, config.dtype, config.offload, config.advanced.memory_gb)
     check_length(target, config.data.seqlen)
     texts = load_splits(config.data, target.tokenizer)
     if run_dir is not None:  # a search, which confirms its finalists on other calibration samples

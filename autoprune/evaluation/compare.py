@@ -15,6 +15,7 @@ from autoprune.evaluation.evaluator import NotFinite, dense, measure, unmeasured
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split, check_samples
 from autoprune.leagues import MASK_ONLY, League
+from autoprune.models.target import Target
 from autoprune.runs.measurement import DENSE, Measurement
 
 logger = logging.getLogger(__name__)
@@ -101,16 +102,22 @@ def _row(algorithm: str, recipe: Recipe, measured: Measurement, seed: int = 0, s
 
 
 def compare(
-    config: Config, algorithms: Sequence[Algorithm], recipes: Sequence[Recipe], seeds: int, split: Split = "report"
+    config: Config,
+    algorithms: Sequence[Algorithm],
+    recipes: Sequence[Recipe],
+    seeds: int,
+    split: Split = "report",
+    live: Target | None = None,
 ) -> Iterator[Row]:
     """A row for the dense model, then one for every seed, recipe and algorithm, as they are measured.
 
     Seed 0 calibrates on the first sequences of the calibration text, other seeds on random ones. Failed experiments are
-    logged and have rows without perplexity. Raises UsageError for an invalid recipe before anything is loaded.
+    logged and have rows without perplexity. `live`: a target in place of the configured model. Raises UsageError for an
+    invalid recipe before anything is loaded.
     """
     for algorithm, recipe in itertools.product(algorithms, recipes):
         recipe.check(algorithm)
-    first = open_bench(config, None)
+    first = open_bench(config, None, live)
     check_samples(first.target, config.data, seeds)
     yield dense_row(first, split)
     for seed in range(seeds):

@@ -1,6 +1,7 @@
 """Pruning a model and saving it to disk, with its measured perplexity."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from autoprune.config import Config
-from autoprune.downloads import progress
+from autoprune.downloads import Advance, progress
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
@@ -20,10 +21,30 @@ from autoprune.evaluation.texts import Split
 from autoprune.models.loading import DTYPES, stored_dtype
 from autoprune.models.packed import Sizes, pack
 from autoprune.models.saving import Exported, save_pruned, settle
+from autoprune.models.target import Target
 
 logger = logging.getLogger(__name__)
 
 SPLIT: Split = "report"
+
+
+@dataclass(frozen=True)
+class PrunedTarget:
+    """A target that was pruned for good. Its weights are rounded to `dtype`, that of the files.
+
+    Perplexities are on the report split, None if they were not measured. `facts`: for the model card.
+    """
+
+    target: Target
+    dtype: torch.dtype
+    dense_perplexity: float | None
+    perplexity: float | None
+    seconds: dict[str, float]
+    facts: dict[str, Any]
+
+    def save(self, into: Path) -> Exported:
+        """Save the model as a Hugging Face directory. See `save_pruned`."""
+        return save_pruned(self.target, into, self.facts, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -51,35 +72,51 @@ def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, pa
     """
     recipe.check(algorithm)
     _check_free(into, packed)
-    dtype = stored_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
+    pruned = prune_for_good(config, algorithm, recipe)
+    exported = pruned.save(into)
+    sizes = pack(into, packed) if packed is not None else None
+    assert pruned.dense_perplexity is not None
+    assert pruned.perplexity is not None
+    return Produced(exported, pruned.dense_perplexity, pruned.perplexity, pruned.seconds, pruned.facts, packed, sizes)
+
+
+def prune_for_good(
+    config: Config, algorithm: Algorithm, recipe: Recipe, measured: bool = True, live: Target | None = None
+) -> PrunedTarget:
+    """Load a model and prune it, or prune a `live` one, which keeps its dtype, and stays dense if this fails.
+
+    `measured`: measure the perplexity before and after. Raises like `produce`.
+    """
+    recipe.check(algorithm)
+    dtype = live.dtype if live else stored_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
     if dtype == torch.float32:
         # The automatic choice could be bfloat16, which would lose the last digits of the files.
         config = config.model_copy(update={"dtype": "float32"})
-    bench = open_bench(config, None)
+    bench = open_bench(config, None, live)
     target = bench.target
     if target.mapped:
         raise UsageError(
             f"writing a pruned {config.model} needs it in memory, and it does not fit; it can be searched and measured "
             "here (offload=disk), and written on a machine with more memory"
         )
-    windows = len(bench.windows(SPLIT).tokens)
-    with progress("perplexity of the dense model", windows, "windows", logging.DEBUG) as advance:
-        before = dense(bench, SPLIT, lambda: advance(1)).perplexity
+    before = None
+    if measured:
+        with _counting(bench, "perplexity of the dense model") as advance:
+            before = dense(bench, SPLIT, lambda: advance(1)).perplexity
     steps, unit = len(target.layers), "layers"
     if recipe.walks():
         steps, unit = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block), "windows x blocks"
-    with progress("pruning", steps, unit, logging.DEBUG) as advance:
-        spent, repeats = prune(bench, algorithm, recipe, target.for_good, lambda: advance(1))
-    if repeats is False:
-        logger.warning(f"{algorithm.name}: {NOT_REPEATABLE}; pruned again, the model will be another one")
-    settle(target, dtype)
-    perplexity = _measured(bench)
+    editing = target.edited_for_good() if live else nullcontext(target.for_good)
+    with editing as edits, progress("pruning", steps, unit, logging.DEBUG) as advance:
+        spent, repeats = prune(bench, algorithm, recipe, edits, lambda: advance(1))
+        if repeats is False:
+            logger.warning(f"{algorithm.name}: {NOT_REPEATABLE}; pruned again, the model will be another one")
+        settle(target, dtype)
+        perplexity = _measured(bench) if measured else None
     facts = {**_facts(bench, algorithm, recipe, dtype, before, perplexity), "repeats": repeats}
-    exported = save_pruned(target, into, facts, dtype)
-    sizes = pack(into, packed) if packed is not None else None
     seconds = {"statistics": 0.0, **spent.reported()}
     seconds["statistics"] += bench.take_statistics_seconds()
-    return Produced(exported, before, perplexity, seconds, facts, packed, sizes)
+    return PrunedTarget(target, dtype, before, perplexity, seconds, facts)
 
 
 def _check_free(into: Path, packed: Path | None) -> None:
@@ -89,9 +126,14 @@ def _check_free(into: Path, packed: Path | None) -> None:
         raise UsageError(f"{packed} exists already; name another file, or remove it first")
 
 
+def _counting(bench: Bench, name: str) -> AbstractContextManager[Advance]:
+    """A progress bar over the windows of the report split."""
+    return progress(name, len(bench.windows(SPLIT).tokens), "windows", logging.DEBUG)
+
+
 def _measured(bench: Bench) -> float:
     try:
-        with progress("perplexity", len(bench.windows(SPLIT).tokens), "windows", logging.DEBUG) as advance:
+        with _counting(bench, "perplexity") as advance:
             return as_it_is(bench, SPLIT, lambda: advance(1)).perplexity
     except CandidateFailure:
         raise AutoPruneError(
@@ -100,7 +142,12 @@ def _measured(bench: Bench) -> float:
 
 
 def _facts(
-    bench: Bench, algorithm: Algorithm, recipe: Recipe, dtype: torch.dtype, before: float, perplexity: float
+    bench: Bench,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    dtype: torch.dtype,
+    before: float | None,
+    perplexity: float | None,
 ) -> dict[str, Any]:
     texts = {
         split: {

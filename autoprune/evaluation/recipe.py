@@ -1,18 +1,29 @@
 """A recipe: how an algorithm is applied to a model."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import get_args
 
+from autoprune.config_errors import share_meant
 from autoprune.config_values import Refinement, Statistics, Update
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm
 from autoprune.evaluation.prune import Method
+from autoprune.keywords import choice
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import OWN, spec_of
 from autoprune.pruning.masks import parse_pattern
 from autoprune.pruning.refinements.spec import SWAP_ROUNDS
+from autoprune.pruning.refinements.table import CHOICES as REFINEMENTS
+from autoprune.pruning.updates.table import CHOICES as UPDATES
 from autoprune.pruning.updates.table import NONE
 from autoprune.pruning.updates.table import spec_of as update_of
+
+AUTO = "auto"
+STATISTICS: tuple[str, ...] = get_args(Statistics)
+DEFAULT_SPARSITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,41 @@ class Recipe:
     allocated_by: str = ""
     own_first: bool = False
 
+    @classmethod
+    def given(
+        cls,
+        sparsity: float | None = None,
+        allocation: str | None = None,
+        update: str = "none",
+        pattern: str = "none",
+        unit: str = "block",
+        refinement: str = "none",
+    ) -> "Recipe":
+        """A recipe from a user's choices. By default half of the weights are pruned, allocated by SDSA; a pattern
+        fixes the sparsity and is uniform. Raises UsageError for an unknown or a contradicting choice."""
+        kept = parse_pattern(pattern)
+        default = DEFAULT_SPARSITY if kept is None else 1.0 - kept[0] / kept[1]
+        target = default if sparsity is None else sparsity
+        if kept is not None and abs(target - default) > 1e-9:
+            raise UsageError(f"the pattern {pattern} means a sparsity of {default:g}, not {target:g}")
+        chosen = allocation or ("sdsa" if kept is None else "uniform")
+        return cls(
+            target,
+            chosen,
+            choice(update, UPDATES, "update"),
+            pattern,
+            unit=unit,
+            refinement=choice(refinement, REFINEMENTS, "refinement"),
+        )
+
+    def with_statistics(self, kind: str, algorithm: Algorithm) -> "Recipe":
+        """The same with statistics of layer inputs: dense, sequential, or auto, which is sequential where kept weights
+        are updated. Raises UsageError for another word."""
+        chosen = choice(kind, (AUTO, *STATISTICS), "statistics")
+        if chosen == AUTO:
+            chosen = "sequential" if self.league(algorithm) == WITH_UPDATE else "dense"
+        return replace(self, statistics=chosen)
+
     @property
     def kept_of(self) -> tuple[int, int] | None:
         return parse_pattern(self.pattern)
@@ -49,7 +95,7 @@ class Recipe:
     def check(self, algorithm: Algorithm) -> None:
         """Raises UsageError for an invalid combination."""
         if not 0.0 < self.sparsity < 1.0:
-            raise UsageError(f"sparsity {self.sparsity:g} is not between 0 and 1")
+            raise UsageError(f"sparsity {self.sparsity:g} is not between 0 and 1{share_meant(self.sparsity)}")
         on_the_walk = self.allocation != OWN and spec_of(self.allocation).stage == "walk"
         if on_the_walk and self.statistics != "sequential":
             raise UsageError(f"the allocation {self.allocation} is made on the walk; it needs --statistics sequential")
@@ -96,3 +142,27 @@ class Recipe:
     def method(self, algorithm: Algorithm) -> Method:
         """How the scores of each layer become its new weight."""
         return Method(self.update, self.kept_of, self.own_masks(algorithm), self.refinement, self.rounds)
+
+
+def every_recipe(
+    sparsities: Sequence[float],
+    allocations: Sequence[str] = ("uniform", "sdsa"),
+    refinements: Sequence[str] = ("none",),
+    updates: Sequence[str] = ("none",),
+    patterns: Sequence[str] = ("none",),
+    statistics: str = "dense",
+    unit: str = "block",
+) -> list[Recipe]:
+    """Every combination: unstructured recipes for each sparsity and allocation, uniform ones for each N:M pattern.
+
+    Raises UsageError for an unknown word.
+    """
+    kind = choice(statistics, STATISTICS, "statistics")
+    recipes = []
+    for pattern in patterns:
+        unstructured = parse_pattern(pattern) is None
+        pairs = list(product(sparsities, allocations)) if unstructured else [(None, None)]
+        for refinement, update, (sparsity, allocation) in product(refinements, updates, pairs):
+            recipe = Recipe.given(sparsity, allocation, update, pattern, unit, refinement)
+            recipes.append(replace(recipe, statistics=kind))
+    return recipes

@@ -6,22 +6,26 @@ Candidates always run in the sandbox: a user's file is not trusted more than an 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoprune.candidates.composition import defines
-from autoprune.candidates.contract import MAX_SOURCE_BYTES
+from autoprune.candidates.contract import MAX_SOURCE_BYTES, league_of
 from autoprune.candidates.discovered import discovered, discovered_source
 from autoprune.candidates.inlining import inlined
 from autoprune.candidates.library import found_in, library
 from autoprune.config_sections import SandboxSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm, Published
+from autoprune.evaluation.recipe import Recipe
+from autoprune.keywords import did_you_mean
+from autoprune.leagues import MASK_ONLY, League
+from autoprune.pruning.allocation.table import OWN
 from autoprune.pruning.scores import SCORES, choose_score
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.lookup import find_candidate
 from autoprune.sandbox.algorithm import Candidate
-from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose_sandbox import make_sandbox
 from autoprune.syntax import NotPython
 from autoprune.text_files import read_text_file
@@ -30,41 +34,73 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".py"
 
 
-@contextmanager
-def open_algorithms(names: Sequence[str], settings: SandboxSettings) -> Iterator[list[Algorithm]]:
-    """The named algorithms. Candidates get a sandbox, which is closed at the end.
+@dataclass(frozen=True)
+class NamedAlgorithm:
+    """An algorithm by name, which is not opened yet and has run no code.
 
-    A name is one of `pruning.scores.SCORES` (wanda, or wanda@matrix for another comparison group than the paper's), one
-    of `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the start of a content
-    hash, or best). Found functions that a candidate uses are inlined. Raises UsageError for an unknown name before
-    anything is started.
+    `source`: of a candidate, with the found functions that it uses inlined; None for a published score.
+    `found`: the names of these functions.
     """
-    sources = {name: _source(name) for name in names}
-    if all(source is None for source in sources.values()):
-        yield [Published.named(name) for name in names]
+
+    name: str
+    source: str | None = None
+    found: tuple[str, ...] = ()
+
+    @property
+    def league(self) -> League:
+        """`update` for a source that updates the kept weights, else `mask`."""
+        return MASK_ONLY if self.source is None else league_of(self.source)
+
+
+def find_algorithm(name: str) -> NamedAlgorithm:
+    """The algorithm of a name: one of `pruning.scores.SCORES` (wanda, or wanda@matrix for another comparison group than
+    the paper's), one of `candidates.discovered`, a path that ends in .py, or RUN:CANDIDATE (a slot such as g2.c1, the
+    start of a content hash, or best). Raises UsageError for anything else.
+    """
+    source = _source(name)
+    if source is None:
+        return NamedAlgorithm(name)
+    return of_source(_short(name), source)
+
+
+def of_source(name: str, source: str) -> NamedAlgorithm:
+    """A candidate's source as an algorithm. Found functions that it uses are inlined."""
+    functions = library()
+    source = inlined(source, functions)
+    return NamedAlgorithm(name, source, tuple(found_in(source, functions)))
+
+
+@contextmanager
+def open_algorithms(names: Sequence[str | NamedAlgorithm], settings: SandboxSettings) -> Iterator[list[Algorithm]]:
+    """The named algorithms (see `find_algorithm`). Candidates get a sandbox, which is closed at the end.
+
+    Raises UsageError for an unknown name before anything is started.
+    """
+    named = [find_algorithm(name) if isinstance(name, str) else name for name in names]
+    if all(algorithm.source is None for algorithm in named):
+        yield [Published.named(algorithm.name) for algorithm in named]
         return
     sandbox = make_sandbox(settings)
     try:
         yield [
-            Published.named(name) if source is None else _candidate(name, source, sandbox)
-            for name, source in sources.items()
+            Published.named(algorithm.name)
+            if algorithm.source is None
+            else Candidate(algorithm.name, algorithm.source, sandbox, algorithm.found)
+            for algorithm in named
         ]
     finally:
         sandbox.close()
 
 
-def allocates(algorithm: Algorithm) -> bool:
-    """Whether the algorithm is a candidate with an `allocate` of its own."""
+def own_by_default(recipe: Recipe, allocation: str | None, algorithm: Algorithm) -> Recipe:
+    """The recipe with the candidate's own `allocate`, if it has one and no allocation was given."""
+    if allocation is not None or recipe.kept_of is not None or not isinstance(algorithm, Candidate):
+        return recipe
     try:
-        return isinstance(algorithm, Candidate) and defines(algorithm.source, "allocate")
-    except NotPython:  # which the sandbox refuses with a reason
-        return False
-
-
-def _candidate(name: str, source: str, sandbox: Sandbox) -> Candidate:
-    functions = library()
-    source = inlined(source, functions)
-    return Candidate(_short(name), source, sandbox, tuple(found_in(source, functions)))
+        own = defines(algorithm.source, "allocate")
+    except NotPython:  # the sandbox refuses it, with a reason
+        own = False
+    return replace(recipe, allocation=OWN) if own else recipe
 
 
 def _source(name: str) -> str | None:
@@ -82,6 +118,7 @@ def _source(name: str) -> str | None:
     raise UsageError(
         f"unknown algorithm {name!r}; there are {', '.join(SCORES)} (also as NAME@row, NAME@matrix), "
         f"{''.join(f'{known}, ' for known in discovered())}a file that ends in .py, or RUN:CANDIDATE"
+        f"{did_you_mean(name, (*SCORES, *discovered()))}"
     )
 
 

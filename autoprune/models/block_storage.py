@@ -49,6 +49,9 @@ class BlockStorage(Protocol):
     def restore(self, name: str) -> None:
         """Set the live weight to the pristine weight."""
 
+    def forget_pristine(self) -> None:
+        """Drop pristine weights that are kept in memory; they cannot be restored any more."""
+
     def load(self, block: int) -> None: ...
 
     def offload(self, block: int) -> None: ...
@@ -97,6 +100,9 @@ class InMemory:
     def restore(self, name: str) -> None:
         if name in self._pristine:
             self.replace(name, self._pristine[name])
+
+    def forget_pristine(self) -> None:
+        self._pristine.clear()
 
     def load(self, block: int) -> None:
         self._blocks[block].to(self._device)
@@ -183,6 +189,9 @@ class OnDisk:
             layer = self._layers[name]
             if not layer.parameter.is_meta:
                 layer.weight.copy_(self.pristine(name))
+
+    def forget_pristine(self) -> None:
+        pass
 
     @torch.inference_mode(False)
     @torch.no_grad()

@@ -6,6 +6,7 @@ after writing, the zeros in the files are compared with those in memory.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from autoprune.models.target import Target
 
 RECIPE_FILE = "autoprune.json"
 CARD_FILE = "README.md"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,14 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
 
 
 def model_card(name: str, facts: Mapping[str, Any]) -> str:
+    """The card: metadata for the hub, with the base model's id if it is from there, and the facts as a table."""
+    title = f"{Path(name).name}, {facts['sparsity']:.1%} sparse"
     rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in facts.items())
     return f"""---
-library_name: transformers
-pipeline_tag: text-generation
-tags: [pruned, sparse, autoprune]
+{_metadata(name, title, facts)}
 ---
 
-# {Path(name).name}, {facts["sparsity"]:.1%} sparse
+# {title}
 
 Pruned with AutoPrune from `{name}`. The licence and the limits of that model hold for this one too.
 
@@ -105,6 +107,37 @@ ordinary numbers, so this directory is as large as the dense model's; `autoprune
 No speed-up of inference is promised: that takes software that makes use of zeros. The same facts, for programs, are in
 `{RECIPE_FILE}`.
 """
+
+
+def _metadata(name: str, title: str, facts: Mapping[str, Any]) -> str:
+    """YAML as the hub reads it: https://huggingface.co/docs/hub/model-cards."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    text = facts.get("perplexity_text")
+    measured = {"perplexity": "Perplexity", "perplexity_dense": "Perplexity of the dense model"}
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type=str(text["source"]),
+            dataset_name=f"{text['source']}, {text['windows']} windows of {text['seqlen']} tokens",
+            dataset_split="report",
+            metric_type="perplexity",
+            metric_name=label,
+            metric_value=facts[fact],
+        )
+        for fact, label in measured.items()
+        if text is not None and facts.get(fact) is not None
+    ]
+    from_hub = HUB_ID.fullmatch(name) and not os.path.exists(name)
+    card = ModelCardData(
+        base_model=name if from_hub else None,
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=["pruned", "sparse", "autoprune"],
+        model_name=title if results else None,
+        eval_results=results or None,
+    )
+    return str(card.to_yaml())
 
 
 def _shown(value: Any) -> str:

@@ -88,7 +88,8 @@ class Target:
         self.damaged: dict[str, str] = {}
         self.blank: list[str] = []
         self.fingerprint = checksum(model, self._storage.stored, self._look)
-        model.get_input_embeddings().register_forward_pre_hook(self._check_tokens)  # type: ignore[operator]
+        embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+        self._token_check = embeddings.register_forward_pre_hook(self._check_tokens)
         if self._storage.away:
             for index, block in enumerate(decoder_blocks(model)[1]):
                 block.forward = self._visits(index, block.forward)
@@ -157,17 +158,34 @@ class Target:
     @contextmanager
     def edited(self) -> Iterator[Edits]:
         """Edits within this context; at its end the pristine weights are restored."""
+        edits, touched = self._undoable()
+        try:
+            yield edits
+        finally:
+            for name in touched:
+                self._storage.restore(name)
+
+    @contextmanager
+    def edited_for_good(self) -> Iterator[Edits]:
+        """Edits that stay, unless an exception ends this context: then the pristine weights are restored."""
+        edits, touched = self._undoable()
+        try:
+            yield edits
+        except BaseException:
+            for name in touched:
+                self._storage.restore(name)
+            raise
+        self._storage.forget_pristine()
+
+    def _undoable(self) -> tuple[Edits, set[str]]:
+        """Edits before which the pristine weight is kept, and the names of the layers that they have changed."""
         touched: set[str] = set()
 
         def keep(name: str) -> None:
             self._storage.keep(name)
             touched.add(name)
 
-        try:
-            yield Edits(self._storage, keep)
-        finally:
-            for name in touched:
-                self._storage.restore(name)
+        return Edits(self._storage, keep), touched
 
     def verify(self) -> None:
         """Raises AutoPruneError unless every parameter has the value with which the target was loaded."""
@@ -176,6 +194,10 @@ class Target:
             raise AutoPruneError(
                 f"the weights of {self.name} changed while they were measured: {now}, not {self.fingerprint}"
             )
+
+    def release(self) -> None:
+        """Remove the hook that checks tokens, after the last measurement."""
+        self._token_check.remove()
 
     def _check_tokens(self, embedding: nn.Module, args: tuple[Tensor, ...]) -> None:
         """Refuse tokens outside the vocabulary, for example from lm-eval: on a GPU they make the device unusable."""
@@ -208,6 +230,28 @@ class Target:
         return visit
 
 
+@contextmanager
+def live_target(model: nn.Module, tokenizer: Any) -> Iterator[Target]:
+    """A model of the caller's as a target, on its own device and in its own dtype. At the end, the hook is removed, and
+    training mode and `requires_grad` of each parameter are as before. Raises UsageError like `load_target`.
+    """
+    training = {module: module.training for module in model.modules()}
+    learning = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    name = str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
+    target = None
+    try:
+        target = Target(model, tokenizer, name)
+        _check(target)
+        yield target
+    finally:
+        if target is not None:
+            target.release()
+        for module, mode in training.items():
+            module.training = mode
+        for parameter, wanted in learning.items():
+            parameter.requires_grad_(wanted)
+
+
 def load_target(
     model: str, device: str = "auto", dtype: str = "auto", offload: str = "auto", memory_gb: float | None = None
 ) -> Target:
@@ -219,12 +263,17 @@ def load_target(
     device that cannot be used, AutoPruneError when the model does not fit even block by block.
     """
     target = _loaded(model, choose_device(device), device == BALANCED, dtype, offload, memory_gb)
+    _check(target)
+    return target
+
+
+def _check(target: Target) -> None:
+    """Raises UsageError for outputs that cannot be used; logs what the user should know."""
     check_outputs(target)
     if target.blank:  # as in a file that was allocated but not completely downloaded
-        logger.warning(f"{model}: {some(target.blank)} hold zeros alone; is the checkpoint complete?")
+        logger.warning(f"{target.name}: {some(target.blank)} hold zeros alone; is the checkpoint complete?")
     for line in target.dense:
         logger.info(line)
-    return target
 
 
 def _loaded(

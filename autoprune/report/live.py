@@ -93,11 +93,16 @@ class LiveView:
         elapsed = picture.spent.get("seconds", 0.0) + time.monotonic() - self._clock
         stage = f"generation {picture.generation}" if picture.generation else "preparing: dense model and baselines"
         head = Text(stage, style="bold")
-        head.append(f"   candidates {picture.done}/{limits.max_candidates}")
+        head.append(f"   candidates {counted(picture.done, limits.max_candidates)}")
         head.append(f"   elapsed {duration(elapsed)}{_of(limits.max_minutes, lambda most: duration(60 * most))}")
         if spent := _spent(picture, limits):
             head.append(f"   {spent}")
         return Group(head, _standing(picture), _table(picture))
+
+
+def counted(done: int, limit: int) -> str:
+    """The number of ended candidates and their limit; those that finish the search come on top of it."""
+    return f"{min(done, limit)}/{limit}{f' and {done - limit} to finish' if done > limit else ''}"
 
 
 def describe(event: Event, longest: int = 200) -> Text | None:

@@ -32,6 +32,8 @@ from autoprune.yaml_text import read_yaml
 
 LOCK = "lock"
 NAME_DIGITS = 16
+PREFIX = 4
+"""Letters of the shortest prefix of a run's name that stands for the run."""
 
 
 def content_hash(source: str) -> str:
@@ -115,12 +117,20 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
-        """An existing run, by its path or by its name in the folder of runs. Raises UsageError."""
-        for candidate in (path, runs_root() / path):
+        """An existing run, by its path, by its name in the folder of runs, or by a unique prefix of that name.
+
+        Raises UsageError.
+        """
+        named = [
+            run.path for run in list_runs(runs_root()) if len(str(path)) >= PREFIX and run.name.startswith(str(path))
+        ]
+        for candidate in (path, runs_root() / path, *(named if len(named) == 1 else ())):
             if (candidate / "config.yaml").is_file():
                 run = cls(candidate)
                 run.settings()
                 return run
+        if named:
+            raise UsageError(f"{path} begins the names of {len(named)} runs: {', '.join(run.name for run in named)}")
         raise UsageError(f"{path} is not a run directory (no config.yaml there); `autoprune runs` lists the runs")
 
     def settings(self) -> tuple[Config, dict[str, Any]]:
@@ -203,6 +213,20 @@ class RunDirectory:
             except BlockingIOError:
                 raise UsageError(f"{self.path} is being worked on by another process") from None
             yield
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a process, which may be this one, works on the run."""
+        try:
+            handle = open_file(self.path / LOCK, os.O_RDONLY)
+        except (OSError, UsageError):  # there is none yet
+            return False
+        with os.fdopen(handle, "rb"):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
 
 def list_runs(root: Path) -> list[RunDirectory]:

@@ -3,6 +3,7 @@
 It is checked before a generation is planned and before each call to a chat model.
 """
 
+import threading
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,12 +69,29 @@ class MaxUsd:
         return f"{self.limit:g} USD spent" if spent.usd >= self.limit else None
 
 
-class Budget:
-    """All limits of a run."""
+class StopRequest:
+    """Fires once somebody has asked for the end, from any thread."""
 
-    def __init__(self, settings: SearchSettings) -> None:
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    @property
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    def reason(self, spent: Spent) -> str | None:
+        return "stopped on request" if self.asked else None
+
+
+class Budget:
+    """All limits of a run: those of its settings, and further rules."""
+
+    def __init__(self, settings: SearchSettings, *rules: StopRule) -> None:
         self._candidates = MaxCandidates(settings.max_candidates)
-        self._rules: list[StopRule] = []
+        self._rules: list[StopRule] = list(rules)
         if settings.max_minutes is not None:
             self._rules.append(MaxMinutes(settings.max_minutes))
         if settings.max_tokens is not None:

@@ -35,7 +35,7 @@ from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.runs.names import generation_id, generation_of, owner_of
-from autoprune.search.budget import Budget
+from autoprune.search.budget import Budget, StopRule
 from autoprune.search.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.search.context import SearchContext
 from autoprune.search.estimate import estimate, too_few_windows
@@ -51,8 +51,11 @@ VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-opena
 
 
 @contextmanager
-def open_context(run: RunDirectory, config: Config, choice: Choice, events: EventLog) -> Iterator[SearchContext]:
-    """Open target, sandbox, chat models and archive of a run; they are closed at the end."""
+def open_context(
+    run: RunDirectory, config: Config, choice: Choice, events: EventLog, *rules: StopRule
+) -> Iterator[SearchContext]:
+    """Open target, sandbox, chat models and archive of a run; they are closed at the end. `rules`: limits beside those
+    of the settings."""
     admit(run.path, run.settings()[0], config)
     stored, config = config, _resolved(config, choice)
     with ExitStack() as stack:
@@ -64,7 +67,7 @@ def open_context(run: RunDirectory, config: Config, choice: Choice, events: Even
         if schema := run.schema(config):
             logger.info(f"archive and checkpoints: {schema}")
         workbench = stack.enter_context(open_workbench(config, run, archive))
-        budget = Budget(config.search)
+        budget = Budget(config.search, *rules)
         context: SearchContext
 
         def before_call(role: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 from typer.main import get_command
 
+from autoprune import __version__
 from autoprune.cli import app
 
 COMMANDS = tuple(get_command(app).commands)
@@ -45,6 +46,30 @@ def test_doctor_says_what_a_search_would_use(here):
     assert found["torch"]
     assert not found["sandbox"].startswith("none")
     assert "LLM" in found["chat model"]
+
+
+def test_doctor_marks_what_is_there_what_is_missing_and_what_fails(here, environment):
+    done = here("doctor", "sandbox.engine=local", "llm.provider=symbolic")
+    marks = {line[2:].strip().split("  ")[0]: line[0] for line in done.stdout.splitlines() if line[1:2] == " "}
+    assert (marks["torch"], marks["sandbox"], marks["chat model"]) == ("✓", "✓", "✓")
+    assert done.stdout.splitlines()[-1] == "ready for a search"
+    failed = here("doctor", "sandbox.engine=local", "llm.provider=openai")
+    assert "✗  chat model" in failed.stdout
+    assert failed.stdout.splitlines()[-1] == "not ready for a search: chat model"
+
+
+def test_the_version_is_printed(here):
+    done = here("--version")
+    assert (done.returncode, done.stdout) == (0, f"autoprune {__version__}\n")
+
+
+@pytest.mark.parametrize("words", [(), ("kit",), ("sandbox",)])
+def test_no_help_line_of_a_command_is_cut_off(here, environment, words):
+    environment["COLUMNS"] = "80"
+    lines = here(*words, "--help").stdout.splitlines()
+    listed = lines[lines.index("Commands:") :]
+    assert len(listed) > 2
+    assert not [line for line in listed if line.endswith(("...", "…"))]
 
 
 def test_doctor_plans_a_search_for_the_target_it_is_asked_about(here, tiny_model):

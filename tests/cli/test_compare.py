@@ -123,7 +123,7 @@ def test_a_pattern_that_does_not_fit_fails_in_words(compare_here):
         (["--patterns", "4:2"], "'4:2'"),
         (["--statistics", "some"], "'some' is not one of"),
         (["--unit", "head"], "allocation.unit = 'head'"),
-        (["--seqlen", "4"], "data.seqlen = 4"),
+        (["--seqlen", "4"], "--seqlen = 4"),
     ],
 )
 def test_input_that_cannot_be_used_is_one_line_and_exit_2(compare_here, words, complaint):

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from autoprune.config import Config, flat_settings, load_config
+from autoprune.config_explained import settings_table
 from autoprune.config_text import commented_yaml
 
 CHANGED = ("sparsity=0.7", "agents.tools=off", "confirmation.patterns=[2:4]", "llm.roles.critic.model='judge: 1'")
@@ -74,3 +75,28 @@ def test_it_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_option_is_named_as_it_was_typed(here):
+    for words, problem in (
+        (("search", "--sparsity", "60"), "--sparsity = 60.0: input should be less than 1; did you mean 0.6?"),
+        (("search", "--max-candidates", "0"), "--max-candidates = 0: "),
+        (("prune", "--out", "x", "--calibration-samples", "0"), "--calibration-samples = 0: "),
+        (("prune", "--out", "x", "--sparsity", "60"), "sparsity 60 is not between 0 and 1; did you mean 0.6?"),
+        (("compare", "--sparsity", "0.5,70"), "sparsity 70 is not between 0 and 1; did you mean 0.7?"),
+        (("prune", "--out", "x", "--update", "obx"), "update 'obx' is not one of none, "),
+    ):
+        done = here(*words)
+        assert done.returncode == 2
+        assert problem in " ".join(done.stderr.split()), done.stderr
+
+
+def test_the_command_explains_keys_and_groups_under_a_file_and_words(here, tmp_path):
+    (tmp_path / "mine.yaml").write_text("sparsity: 0.55\n")
+    done = here("config", "mine.yaml", "seed=3", "sparsity", "seed")
+    assert done.returncode == 0, done.stderr
+    assert "  value:   0.55\n" in done.stdout
+    assert "  value:   3\n" in done.stdout
+    assert json.loads(here("config", "seed", "--json").stdout)["seed"]["default"] == 0
+    assert here("config", "sparsty").returncode == 2
+    assert here("config", "--markdown").stdout == settings_table()

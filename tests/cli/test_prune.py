@@ -140,7 +140,7 @@ def test_a_candidate_that_takes_longer_than_it_may_is_one_line_and_exit_1(prune_
         (["--allocation", "own"], "brings no allocation"),
         (["--algorithm", "best"], "unknown algorithm 'best'"),
         (["--update", "all"], "'all' is not one of none, admm, admm-own, alps, alps-own, obs"),
-        (["--offload", "cuda"], "offload = 'cuda'"),
+        (["--offload", "cuda"], "--offload = 'cuda'"),
         (["--offload", "memory", "--device", "cpu"], "offload=memory is for a GPU"),
         (["--offload", "disk"], "needs it in memory"),
         (["--calibration", "none.txt"], "none.txt"),

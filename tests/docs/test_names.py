@@ -38,6 +38,8 @@ def _defines(holder: ast.AST, names: list[str]) -> bool:
     if not names:
         return True
     for node in ast.iter_child_nodes(holder):
+        if isinstance(node, ast.If) and _defines(node, names):  # what is imported for type checkers
+            return True
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         named = {target.id for target in targets if isinstance(target, ast.Name)} | {getattr(node, "name", None)}
         if isinstance(node, ast.ImportFrom):

@@ -44,6 +44,7 @@ def test_pages_fetch_nothing_from_elsewhere(site):
 
 def test_the_reference_has_the_names_that_others_rely_on(site):
     for room, name in (
+        ("api", "autoprune.api.pruning.prune"),
         ("config", "autoprune.config.load_config"),
         ("evaluation", "autoprune.evaluation.compare.compare"),
         ("pruning", "autoprune.pruning.scores.wanda"),
@@ -58,3 +59,14 @@ def test_every_page_is_in_the_search_index(site):
     index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
     for page in (ROOT / "docs").rglob("*.md"):
         assert str(page.relative_to(ROOT / "docs").with_suffix(".html")) in index
+
+
+def test_what_is_for_other_agents_is_in_the_site_and_leads_to_every_page(site):
+    text = (site / "llms.txt").read_text(encoding="utf-8")
+    title, _, summary = text.splitlines()[:3]
+    assert title == "# AutoPrune"
+    assert summary.startswith("> ")
+    listed = re.findall(r"^- \[[^]]+\]\(([\w/-]+\.html)\): \S", text, flags=re.MULTILINE)
+    pages = {str(page.relative_to(site)) for page in site.rglob("*.html")} - {"404.html"}
+    assert set(listed) == pages
+    assert len(listed) == len(set(listed))

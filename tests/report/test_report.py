@@ -1,15 +1,18 @@
 """What people read: drawn from events alone, safe with any text."""
 
 import io
+from datetime import datetime
 
+import hypothesis.strategies as some
 import pytest
+from hypothesis import given
 from rich.console import Console
 
 from autoprune.config_sections import SearchSettings
-from autoprune.report.live import LiveView, describe
+from autoprune.report.live import LiveView, counted, describe
 from autoprune.report.picture import Picture
 from autoprune.report.quality import quality
-from autoprune.report.tables import final_table, run_row, runs_table
+from autoprune.report.tables import age, final_table, run_row, runs_table, shortened
 from autoprune.report.text import duration, one_line, plain, visible
 from autoprune.runs.events import Event
 from autoprune.runs.quality import COSTS, Niche, Placed
@@ -161,9 +164,58 @@ def test_a_tuned_baseline_is_told_with_its_parameters():
     assert describe(told).plain == "baseline wanda+dlp tuned (block, width 0.1): perplexity 9.00"
 
 
-def test_runs_are_listed_one_a_line():
-    text = shown(runs_table([("a", Picture.of(story()), 3), ("b", Picture(), 0)]), width=120)
-    assert len(text.rstrip().splitlines()) == 3
+RUNS = [(f"20261130-21{minute}00-smollm2-135m-60", Picture.of(story()), 3, minute == 11) for minute in (10, 11, 12)]
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_runs_are_listed_one_a_line_with_their_whole_name(width):
+    text = shown(runs_table(RUNS, width), width=width)
+    head, *lines, legend = text.rstrip().splitlines()
+    assert head.split()[:5] == ["run", "state", "best", "ratio", "age"]
+    assert [line.split()[0] for line in lines] == [name for name, *_ in RUNS]
+    assert [line.split()[1] for line in lines] == ["unfinished", "running", "unfinished"]
+    assert "below 1 is better" in legend
+    assert ("model" in head) == (width == 200)
+
+
+def test_long_names_are_shown_as_unique_prefixes():
+    names = [f"{'x' * 40}-{letter}-{'y' * 60}" for letter in "abc"] + ["other" + "z" * 90]
+    text = shown(runs_table([(name, Picture.of(story()), 0) for name in names], 200), width=200)
+    words = [line.split()[0] for line in text.splitlines()[1:5]]
+    assert words == [f"{'x' * 40}-a", f"{'x' * 40}-b", f"{'x' * 40}-c", "othe"]
+
+
+@given(some.lists(some.text("ab-", min_size=1, max_size=8), unique=True, max_size=6), some.integers(0, 9))
+def test_a_shortened_name_stands_for_no_other_run(names, longest):
+    for name, short in zip(names, shortened(names, longest), strict=True):
+        assert name.startswith(short)
+        assert short == name or [other for other in names if other.startswith(short)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("started", "shown_age"),
+    [
+        ("2026-11-30T12:00:00+00:00", "now"),
+        ("2026-11-30T11:55:00+00:00", "5 min"),
+        ("2026-11-30T09:00:00+00:00", "3 h"),
+        ("2026-11-29T11:00:00+00:00", "1 day"),
+        ("2026-11-01T12:00:00+00:00", "29 days"),
+        ("", ""),
+    ],
+)
+def test_the_age_of_a_run_is_in_one_unit(started, shown_age):
+    assert age(started, datetime.fromisoformat("2026-11-30T12:00:30+00:00")) == shown_age
+
+
+def test_the_ratio_is_that_of_the_best_to_the_best_baseline():
+    row = run_row("r", Picture.of([*story(), ended(perplexity=60.0, gain=0.1)]), 1)
+    assert row["ratio"] == pytest.approx(60.0 / 65.6)
+    assert run_row("r", Picture.of(story()), 1)["ratio"] is None
+
+
+@pytest.mark.parametrize(("done", "text"), [(0, "0/4"), (4, "4/4"), (6, "4/4 and 2 to finish")])
+def test_candidates_beyond_the_limit_are_counted_apart(done, text):
+    assert counted(done, 4) == text
 
 
 def test_the_map_keeps_its_labels_on_a_narrow_screen_and_its_columns_in_order():

@@ -1,12 +1,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs.directory import RunDirectory, content_hash, list_runs
+from autoprune.runs.lookup import run_and_candidate
 
 
 @pytest.fixture
@@ -28,6 +30,26 @@ def test_a_directory_that_holds_a_run_is_not_overwritten(run):
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(UsageError, match="is not a run directory"):
         RunDirectory.open(tmp_path)
+
+
+def test_a_run_is_found_by_a_unique_prefix_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOPRUNE_RUNS", str(tmp_path))
+    for name in ("20261130-one", "20261130-one-2", "20261201-two"):
+        RunDirectory.create(tmp_path / name, Config())
+    assert RunDirectory.open(Path("202612")).name == "20261201-two"
+    assert RunDirectory.open(Path("20261130-one")).name == "20261130-one"
+    with pytest.raises(UsageError, match="20261130 begins the names of 2 runs: 20261130-one, 20261130-one-2"):
+        RunDirectory.open(Path("20261130"))
+    with pytest.raises(UsageError, match="is not a run directory"):
+        RunDirectory.open(Path("202"))  # too short to mean one
+    assert run_and_candidate("202612:best")[0].name == "20261201-two"
+
+
+def test_a_run_is_in_use_while_it_is_locked(run):
+    assert not run.in_use
+    with run.locked():
+        assert run.in_use
+    assert not run.in_use
 
 
 BROKEN = ("", "format: 1\n", "format: 1\nconfig: {sparsity: 3}\nrecord: {}\n", "{", "a: \xff")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoprune.cli.report import NAME, write_report
+from autoprune.api.run_data import REPORT, write_report
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.runs import directory
@@ -164,8 +164,8 @@ def test_a_folder_of_candidates_that_is_a_link_is_not_written_to(run, tmp_path):
 
 @pytest.mark.parametrize("plant", [link, dangling, pipe, device])
 def test_a_report_does_not_replace_what_is_no_file(run, secret, plant):
-    plant(run.path / NAME, secret)
-    with pytest.raises(UsageError, match=f"{NAME} is a"):
+    plant(run.path / REPORT, secret)
+    with pytest.raises(UsageError, match=f"{REPORT} is a"):
         report(run)
     assert secret.read_text() == "a secret\n"
 

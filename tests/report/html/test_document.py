@@ -12,7 +12,7 @@ from typing import Any
 import networkx as nx
 import pytest
 
-from autoprune.cli.run_data import placed_candidates, reasoning_graph, spending_by_slot
+from autoprune.api.run_data import placed_candidates, reasoning_graph, spending_by_slot
 from autoprune.report.html.document import LIMIT, report
 from autoprune.report.html.material import Material
 from autoprune.report.html.reasoning import placed

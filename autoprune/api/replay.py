@@ -1,9 +1,9 @@
 """The settings of a search that replays a recording: the recorded ones, unless the user gives others."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoprune.cli.common import say
 from autoprune.config import Config, flat_settings, load_config
 from autoprune.errors import UsageError
 from autoprune.log import quiet
@@ -13,6 +13,7 @@ from autoprune.report.text import one_line
 if TYPE_CHECKING:
     from autoprune.llm.provider import Choice
 
+logger = logging.getLogger(__name__)
 SHOWN = 1000
 """Characters of the line about settings."""
 
@@ -20,7 +21,7 @@ SHOWN = 1000
 def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
     """The recording's settings, overridden by the user's (a file and words, loaded as `config`).
 
-    Without a recording they are unchanged. Recorded values that differ from the defaults are printed. Raises UsageError
+    Without a recording they are unchanged. Recorded values that differ from the defaults are logged. Raises UsageError
     for a recording that cannot be used, or whose target is not built in if the user names none.
     """
     from autoprune.llm.recorded_settings import defaults
@@ -51,7 +52,7 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
         if after[key] == value and (key in ("model", "sparsity") or before[key] != value)
     ]
     if taken:
-        say(f"as recorded, where nothing else is given: {one_line(', '.join(taken), SHOWN)}")
+        logger.info(f"as recorded, where nothing else is given: {one_line(', '.join(taken), SHOWN)}")
     return recorded
 
 

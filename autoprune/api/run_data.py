@@ -1,12 +1,15 @@
-"""Data of a run for the commands that show it: reasoning graph, costs, and each candidate's cell in the map."""
+"""Data of a run for showing it: reasoning graph, costs, each candidate's cell in the map, and the HTML report."""
 
 import json
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoprune.config import Config
+from autoprune.errors import AutoPruneError
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
+from autoprune.runs.files import write_atomically
 from autoprune.runs.names import owner_of
 
 if TYPE_CHECKING:
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from autoprune.report.candidate import Spending
     from autoprune.runs.archive import Archive
     from autoprune.runs.quality import Placed
+
+REPORT = "report.html"
+"""The report's file in the run directory."""
 
 
 def look_over(directory: RunDirectory, config: Config) -> None:
@@ -78,3 +84,25 @@ def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
         )
         for slot, records in calls.items()
     }
+
+
+def write_report(run: RunDirectory, out: Path | None = None, config: Config | None = None) -> None:
+    """Write the report to `out`, or into the run. `config`: settings with the database's password.
+
+    Raises AutoPruneError if it cannot be written.
+    """
+    from autoprune.report.html.document import report as drawn
+    from autoprune.report.html.material import Material
+    from autoprune.runs.archive import Archive
+    from autoprune.runs.facts import reading_facts
+
+    with reading_facts(run), closing(Archive.of(run, config)) as archive:
+        graph, placed = reasoning_graph(run, archive), placed_candidates(run, archive)
+        page = drawn(Material.read(run, archive, graph, placed, spending_by_slot(archive)))
+    try:
+        if out is None:
+            write_atomically(run.path / REPORT, page)
+        else:
+            out.write_text(page, encoding="utf-8", newline="")
+    except OSError as error:
+        raise AutoPruneError(f"cannot write {out or run.path / REPORT}: {error.strerror}") from None

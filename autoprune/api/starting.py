@@ -1,0 +1,108 @@
+"""Starting a search and working on it until it ends, for the command and for the Python API."""
+
+import errno
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from autoprune.api.replay import chosen
+from autoprune.config import Config
+from autoprune.errors import AutoPruneError, RunPaused, UsageError
+from autoprune.log import log_to
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog
+
+if TYPE_CHECKING:
+    from autoprune.search.budget import StopRule
+    from autoprune.search.context import SearchContext
+
+Wait = Callable[[], None]
+"""Called repeatedly while only approvals are missing: it sleeps briefly, or raises RunPaused."""
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+
+
+class CannotWrite(AutoPruneError):
+    """Disk or database cannot be written any more; the run can be resumed."""
+
+
+def check_second_model(config: Config) -> None:
+    """Raises UsageError now for a transfer model that is only needed at the end; reads its configuration only."""
+    if config.confirmation.transfer_model is not None:
+        from autoprune.models.loading import stored_dtype
+
+        stored_dtype(config.confirmation.transfer_model)
+
+
+def work_until_ended(
+    run: RunDirectory,
+    config: Config,
+    events: EventLog,
+    begin: Callable[[], None],
+    waiting: "Callable[[Config, SearchContext], AbstractContextManager[Wait | None]]",
+    fresh: bool,
+    *rules: "StopRule",
+) -> Config:
+    """Start the search of a run, or continue it, and work on it until it has ended.
+
+    `begin`: called when the target, the chat models and the sandbox are there. `waiting`: opened around the work; gives
+    what waits for approvals, or None to pause for them. `rules`: limits beside those of the settings. Returns the
+    settings with the chosen chat model. Raises UsageError for what is missing, RunPaused, and AutoPruneError.
+    """
+    from autoprune.llm.provider import choose_llm
+    from autoprune.search.session import check_agents, open_context, work
+
+    if not fresh:
+        events.emit("run-resumed")
+    with log_to(events.notice):
+        choice = choose_llm(config.llm, config.model)
+    problem = check_agents(config.agents, choice)
+    if problem:
+        raise UsageError(problem)
+    config = chosen(config, choice)
+    with faults_explained(run), open_context(run, config, choice, events, *rules) as context:
+        begin()
+        with waiting(config, context) as wait:
+            work(context, wait)
+    return config
+
+
+@contextmanager
+def gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
+    """Removes the directory of a new run that cannot start (missing key, extra, engine, text or device).
+
+    Yields a function to call when the search has started. Runs that are paused, or lack disk space, are kept.
+    """
+    begun = threading.Event()
+    try:
+        yield begun.set
+    except (RunPaused, CannotWrite):
+        raise
+    except AutoPruneError:
+        if fresh and not begun.is_set():
+            run.discard(config)
+        raise
+
+
+@contextmanager
+def faults_explained(run: RunDirectory) -> Iterator[None]:
+    """Raises CannotWrite when disk or database cannot be written any more."""
+    from sqlalchemy.exc import DatabaseError
+
+    from autoprune.errors import message_of
+    from autoprune.runs.postgres import driver_errors
+
+    faults: tuple[type[Exception], ...] = (OSError, sqlite3.Error, DatabaseError, *driver_errors())
+    try:
+        yield
+    except faults as error:
+        if isinstance(error, OSError) and error.errno not in DISK_FAULTS:
+            raise
+        schema = None if isinstance(error, OSError) else run.schema()
+        place = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
+        reason = error.strerror if isinstance(error, OSError) else message_of(getattr(error, "orig", error))
+        remedy = "when it answers again" if schema else "make room, then"
+        raise CannotWrite(
+            f"{place} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
+        ) from None

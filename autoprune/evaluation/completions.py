@@ -1,5 +1,7 @@
 """Greedy completions of a few built-in prompts, for people to look at: the same ones every time."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +20,20 @@ PROMPTS = (
 )
 TOKENS = 24
 """Length of a completion."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """How the dense and the pruned model continue a prompt."""
+
+    prompt: str
+    dense: str
+    pruned: str
+
+
+def side_by_side(dense: Sequence[str], pruned: Sequence[str]) -> list[Completion]:
+    """Completions of the first prompts by both models, of which each has as many."""
+    return [Completion(*texts) for texts in zip(PROMPTS[: len(dense)], dense, pruned, strict=True)]
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """Pruning a model and saving it to disk, with its measured perplexity."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.bos import shown
+from autoprune.evaluation.completions import Completion, complete, side_by_side
 from autoprune.evaluation.evaluator import as_it_is, dense, prune
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
-from autoprune.models.loading import DTYPES, stored_dtype
+from autoprune.models.loading import DTYPES, model_bytes, source_dtype, stored_dtype
 from autoprune.models.packed import Sizes, pack
 from autoprune.models.saving import Exported, save_pruned, settle
 
@@ -28,7 +29,8 @@ SPLIT: Split = "report"
 
 @dataclass(frozen=True)
 class Produced:
-    """A saved pruned model, its measurements, and the sizes of directory and packed file.
+    """A saved pruned model, its measurements, and the sizes of directory and packed file. `dense_bytes`: of the dense
+    model's files, the GGUF file where it came from one.
 
     Perplexities are on the report split, that of the pruned model with weights in the dtype of the files.
     """
@@ -38,22 +40,33 @@ class Produced:
     perplexity: float
     seconds: dict[str, float]
     facts: dict[str, Any]
+    dense_bytes: int
     packed: Path | None = None
     sizes: Sizes | None = None
+    completions: list[Completion] = field(default_factory=list)
 
 
-def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, packed: Path | None = None) -> Produced:
+def produce(
+    config: Config,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    into: Path,
+    packed: Path | None = None,
+    completions: int = 0,
+) -> Produced:
     """Prune a model and save it to `into`, a Hugging Face directory, and optionally to a `packed` file.
 
-    The files keep the dtype of the model unless the configuration sets another. Raises UsageError before anything is
-    loaded if the recipe does not fit or a path exists, CandidateFailure if the algorithm fails, and AutoPruneError if
-    the perplexity of the pruned model is not finite or it cannot be written.
+    The files keep the dtype that the model came in (`source_dtype`) unless the configuration sets another; a model that
+    is stored in float32 is scored in it, whatever the files are. `completions`: how many built-in prompts the dense and
+    the pruned model complete. Raises UsageError before anything is loaded if the recipe does not fit or a path exists,
+    CandidateFailure if the algorithm fails, and AutoPruneError if the perplexity of the pruned model is not finite or
+    it cannot be written.
     """
     recipe.check(algorithm)
     _check_free(into, packed)
-    dtype = stored_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
-    if dtype == torch.float32:
-        # The automatic choice could be bfloat16, which would lose the last digits of the files.
+    dtype = source_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
+    if dtype == torch.float32 or (config.dtype == "auto" and stored_dtype(config.model) == torch.float32):
+        # The automatic choice could be bfloat16, which would lose the last digits of the model.
         config = config.model_copy(update={"dtype": "float32"})
     bench = open_bench(config, None)
     target = bench.target
@@ -63,6 +76,7 @@ def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, pa
             "here (offload=disk), and written on a machine with more memory"
         )
     before = dense(bench, SPLIT).perplexity
+    dense_texts = complete(target, completions)
 
     steps = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block)
     with progress("pruning", steps, "windows x blocks", logging.DEBUG) as advance:
@@ -72,11 +86,12 @@ def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, pa
     settle(target, dtype)
     perplexity = _measured(bench)
     facts = {**_facts(bench, algorithm, recipe, dtype, before, perplexity), "repeats": repeats}
+    texts = side_by_side(dense_texts, complete(target, completions))
     exported = save_pruned(target, into, facts, dtype)
     sizes = pack(into, packed) if packed is not None else None
     seconds = {"statistics": 0.0, **spent.reported()}
     seconds["statistics"] += bench.take_statistics_seconds()
-    return Produced(exported, before, perplexity, seconds, facts, packed, sizes)
+    return Produced(exported, before, perplexity, seconds, facts, model_bytes(config.model), packed, sizes, texts)
 
 
 def _check_free(into: Path, packed: Path | None) -> None:

@@ -1,5 +1,6 @@
 """Whether a runtime computes with an exported model what transformers computes with the model itself."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,8 @@ TOLERANCES: Mapping[str, float] = {
     **dict.fromkeys(("q5_1", "q5_0"), 0.1),
     **dict.fromkeys(("q4_1", "q4_0"), 0.25),
 }
-"""Largest relative difference of the perplexity, by format. For floats it is a test of the conversion; below, a bound on
-what quantisation may cost before the file is refused."""
-SHOWN = 3
+"""Largest relative difference of the perplexity, by format. For floats it is a test of the conversion; below, a bound
+on what quantisation may cost before the file is refused."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ def check_gguf_export(file: Path, reference: Reference, tolerance: float, carrie
         differences = [text for text, tokens in reference.probes if runtime.tokens(text) != tokens]
         if differences and not carried:
             raise _failed(
-                f"llama.cpp has other tokens than transformers for {len(differences)} of {len(reference.probes)} texts, "
-                f"such as {differences[0]!r}"
+                f"llama.cpp has other tokens than transformers for {len(differences)} of {len(reference.probes)} "
+                f"texts, such as {differences[0]!r}"
             )
-        with progress(f"checking {file.name}", reference.tokens, "tokens") as advance:
+        with progress(f"checking {file.name}", reference.tokens, "tokens", logging.DEBUG) as advance:
             losses = [runtime.loss(window, reference.lead + 1, advance) for window in reference.windows]
         completion, _ = runtime.complete(PROMPTS[0], TOKENS)
     made = Check(

@@ -22,6 +22,7 @@ from autoprune.models.gguf_origin import keep_origin, read_origin
 from autoprune.models.gguf_target import SUFFIX
 from autoprune.models.loading import DTYPES, load_model, load_parts, model_folder, source_dtype
 from autoprune.models.saving import CARD_FILE, RECIPE_FILE
+from autoprune.models.silence import silence_transformers
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def export_gguf(model: str, into: Path, quantisation: str = "f16", tolerance: fl
     problem = engine_problem()
     with _staged(into) as staging:
         file = staging / into.name
-        with progress(f"writing {into.name}", max(_size(folder), 1)) as advance:
+        with progress(f"writing {into.name}", max(_size(folder), 1), "MB", logging.DEBUG) as advance:
             own_tokenizer = write_gguf(model, folder, config, tokenizer, carried, quantisation, file, advance)
         check = None
         if problem is None:
@@ -89,8 +90,9 @@ def export_hf(model: str, into: Path, dtype: str = "auto", tolerance: float | No
         written = staging / "model"
         loaded, tokenizer = load_model(model, kind)
         saved: Any = loaded
-        saved.save_pretrained(written)
-        tokenizer.save_pretrained(written)
+        with silence_transformers():
+            saved.save_pretrained(written)
+            tokenizer.save_pretrained(written)
         del loaded, saved
         keep_origin(model, written)
         _copy_facts(folder, written, name)

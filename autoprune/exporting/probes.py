@@ -29,7 +29,7 @@ PIECES = (
     "\u00a0no-break\u2003em\u200bzero\ufeffmark\u3000wide",
     "http://example.org/a?b=c&d=%20#e",
     "user.name+tag@example.co.uk",
-    "{\"key\": [1, 2.5, null, true], \"text\": \"a\\nb\"}",
+    '{"key": [1, 2.5, null, true], "text": "a\\nb"}',
     "<div class='a'>&amp;</div>",
     "CamelCase snake_case kebab-case SCREAMING_CASE",
     "!!!???...,,,;;;:::---___===+++***///\\\\\\|||",

@@ -125,7 +125,9 @@ def plan(
             continue
         name = names.get_name(source, try_suffixes=SUFFIXES)
         if name is None:
-            raise UsageError(f"{model} holds the tensor {source}, for which llama.cpp's {architecture.name} has no name")
+            raise UsageError(
+                f"{model} holds the tensor {source}, which llama.cpp's {architecture.name} has no name for"
+            )
         if name == HEAD and tied:
             continue
         shape = architecture.shape(source, list(sources[source].get_slice(source).get_shape()))

@@ -37,9 +37,7 @@ SPECIAL = ("bos", "eos", "unk", "pad")
 _ADDERS = {"unk": "add_unk_token_id", "pad": "add_pad_token_id"}
 
 
-def describe_tokenizer(
-    writer: GGUFWriter, tokenizer: Any, rows: int, carried: Mapping[str, Field], model: str
-) -> bool:
+def describe_tokenizer(writer: GGUFWriter, tokenizer: Any, rows: int, carried: Mapping[str, Field], model: str) -> bool:
     """Add the metadata of a tokenizer; returns whether it is `carried` over from the GGUF file that the model came
     from.
 
@@ -171,7 +169,9 @@ def _add_special(writer: GGUFWriter, tokenizer: Any) -> None:
     writer.add_add_eos_token(tokenizer.eos_token_id is not None and ids[-1] == tokenizer.eos_token_id)
     template = getattr(tokenizer, "chat_template", None)
     if template:
-        templates = template if isinstance(template, str) else [
-            {"name": name, "template": text} for name, text in template.items()
-        ]
+        templates = (
+            template
+            if isinstance(template, str)
+            else [{"name": name, "template": text} for name, text in template.items()]
+        )
         writer.add_chat_template(templates)

@@ -18,7 +18,7 @@ from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError, first_line, message_of
 from autoprune.models.checkpoint import check_complete, check_files, refuse_foreign_code, refuse_quantised
 from autoprune.models.gguf_files import KNOWN
-from autoprune.models.gguf_origin import origin_dtype
+from autoprune.models.gguf_origin import ORIGIN_FILE, origin_dtype, origin_file
 from autoprune.models.gguf_target import gguf_target, is_gguf_target
 from autoprune.models.malloc import keep_freed_memory
 from autoprune.models.silence import silence_transformers
@@ -129,6 +129,13 @@ def source_dtype(name: str) -> torch.dtype:
     """The dtype that a model came in: that of its GGUF file, bfloat16 for a quantised one, else `stored_dtype`."""
     stored = stored_dtype(name)  # converts a GGUF file first
     return origin_dtype(name) or stored
+
+
+def model_bytes(name: str) -> int:
+    """The size of a model's files of weights: of the GGUF file that it is, or of its safetensors."""
+    file = origin_file(name)
+    files = [file] if file is not None and file.name != ORIGIN_FILE else weight_files(name)
+    return sum(path.stat().st_size for path in files)
 
 
 def stored_dtype(name: str) -> torch.dtype:

@@ -55,7 +55,7 @@ def arrows() -> dict[str, set[str]]:
 
 def test_the_map_in_the_documentation_is_that_of_the_imports():
     text = MAP.read_text(encoding="utf-8")
-    drawn = re.findall(r"^(\w+) +-> +([\w, ]+(?:,\n +[\w, ]+)*)$", text, flags=re.MULTILINE)
+    drawn = re.findall(r"^(\w+) +-> +([\w, ]+(?:\n +[\w, ]+)*)$", text, flags=re.MULTILINE)
     told = {name: set(re.split(r",\s+", others)) - {"nobody"} for name, others in drawn}
     assert told == arrows()
 

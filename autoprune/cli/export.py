@@ -75,7 +75,7 @@ def _facts(made: "ExportedModel") -> dict[str, Any]:
 def _show(made: "ExportedModel") -> None:
     lines = [
         f"{made.path}  {made.bytes / 1e6:,.1f} MB, {made.kind} "
-        f"({made.bytes / made.source_bytes:.0%} of the model's directory, {made.source_bytes / 1e6:,.1f} MB)"
+        f"({made.bytes / made.source_bytes:.0%} of the model's own {made.source_bytes / 1e6:,.1f} MB)"
     ]
     if made.check is None:
         lines.append(f"not checked: {made.unchecked}")

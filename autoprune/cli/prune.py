@@ -1,5 +1,6 @@
 """`autoprune prune`."""
 
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -160,7 +161,9 @@ def _show(made: "Produced", seqlen: int, windows: int, data: str) -> None:
     lines += [
         f"on disk     {done.bytes / 1e6:,.1f} MB, dense {made.dense_bytes / 1e6:,.1f} MB; zeros are stored as numbers, "
         "and no runtime is faster for them",
-        f"next        autoprune export {done.path} --quantise q8_0 --out {done.path.name}.gguf   (for llama.cpp)",
     ]
+    if done.exportable:
+        words = ("autoprune", "export", str(done.path), "--quantise", "q8_0", "--out", f"{done.path.name}.gguf")
+        lines.append(f"next        {shlex.join(words)}   (for llama.cpp)")
     for line in lines:
         console().print(plain(line), soft_wrap=True)

@@ -20,7 +20,7 @@ from autoprune.models.gguf_architectures import architecture_of
 from autoprune.models.gguf_export import QUANTISATIONS, write_gguf
 from autoprune.models.gguf_origin import keep_origin, read_origin
 from autoprune.models.gguf_target import SUFFIX
-from autoprune.models.loading import DTYPES, load_model, load_parts, model_folder, source_dtype
+from autoprune.models.loading import DTYPES, load_model, load_parts, model_bytes, model_folder, source_dtype
 from autoprune.models.saving import CARD_FILE, RECIPE_FILE
 from autoprune.models.silence import silence_transformers
 
@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """An export. `kind`: its quantisation or dtype. `source_bytes`: of the model's own directory. `check` is None if it
-    was not checked, for the reason `unchecked`."""
+    """An export. `kind`: its quantisation or dtype. `source_bytes`: of the model's own files of weights. `check`: None
+    if it was not checked, for the reason `unchecked`."""
 
     path: Path
     format: str
@@ -62,7 +62,7 @@ def export_gguf(model: str, into: Path, quantisation: str = "f16", tolerance: fl
     problem = engine_problem()
     with _staged(into) as staging:
         file = staging / into.name
-        with progress(f"writing {into.name}", max(_size(folder), 1), "MB", logging.DEBUG) as advance:
+        with progress(f"writing {into.name}", model_bytes(model), "MB", logging.DEBUG) as advance:
             own_tokenizer = write_gguf(model, folder, config, tokenizer, carried, quantisation, file, advance)
         check = None
         if problem is None:
@@ -73,7 +73,7 @@ def export_gguf(model: str, into: Path, quantisation: str = "f16", tolerance: fl
         give_usual_modes(file)
         os.rename(file, into)
     unchecked = f"llama.cpp {problem}" if problem is not None else None
-    return ExportedModel(into, "gguf", quantisation, size, _size(folder), check, unchecked)
+    return ExportedModel(into, "gguf", quantisation, size, model_bytes(model), check, unchecked)
 
 
 def export_hf(model: str, into: Path, dtype: str = "auto", tolerance: float | None = None) -> ExportedModel:
@@ -102,7 +102,7 @@ def export_hf(model: str, into: Path, dtype: str = "auto", tolerance: float | No
         if into.exists():
             into.rmdir()
         os.rename(written, into)
-    return ExportedModel(into, "hf", name, _size(into), _size(folder), check)
+    return ExportedModel(into, "hf", name, _size(into), model_bytes(model), check)
 
 
 def _copy_facts(folder: Path, into: Path, dtype: str) -> None:

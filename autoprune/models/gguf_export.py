@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from autoprune.errors import UsageError
+from autoprune.models.checkpoint import checkpoint_files
 from autoprune.models.gguf_architectures import (
     NOT_STORED,
     ROPE_FREQUENCIES,
@@ -188,9 +189,9 @@ def _constant(architecture: Architecture) -> MODEL_ARCH:
 
 def _open_tensors(model: str, folder: Path, stack: ExitStack) -> dict[str, Any]:
     """The opened file of every tensor, by the tensor's name."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UsageError(f"{model} has no .safetensors; `autoprune export --format hf` writes them")
+    files = checkpoint_files(model, folder)
+    if not files or any(file.suffix != ".safetensors" for file in files):
+        raise UsageError(f"{model} is not stored as safetensors; `autoprune export --format hf` does that")
     sources = {}
     for file in files:
         try:

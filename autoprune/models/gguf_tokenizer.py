@@ -72,6 +72,9 @@ def describe_tokenizer(writer: GGUFWriter, tokenizer: Any, rows: int, carried: M
 
 def pre_tokenizer(description: Mapping[str, Any], model: str = "the model") -> str:
     """llama.cpp's name for how a text is split. `description`: the contents of tokenizer.json."""
+    normalizer = (description.get("normalizer") or {}).get("type")
+    if normalizer not in (None, "NFC"):
+        raise UsageError(f"the tokenizer of {model} normalises texts ({normalizer}), which llama.cpp does not")
     splits = _splits(description.get("pre_tokenizer"))
     if splits not in PRE_TOKENIZERS:
         raise UsageError(

@@ -47,7 +47,8 @@ FAULTS = (
 """What transformers raises for a model that is missing or damaged, or has an invalid configuration."""
 PLACE = "pretrained_model_name_or_path"
 WANTED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
-"""The files of a model on the hub that an export needs."""
+OTHER = ("consolidated*", "original/*")
+"""The files of a model on the hub that an export needs, and the same weights in another form."""
 
 
 def load_model(
@@ -111,7 +112,9 @@ def model_folder(name: str) -> Path:
             folder = Path(where[PLACE])
         else:
             local = where["local_files_only"]
-            folder = Path(snapshot_download(where[PLACE], allow_patterns=WANTED, local_files_only=local))
+            folder = Path(
+                snapshot_download(where[PLACE], allow_patterns=WANTED, ignore_patterns=OTHER, local_files_only=local)
+            )
         check_files(name, folder)
     return folder
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.file_modes import give_usual_modes, staging_beside
 from autoprune.models.block_storage import cast
+from autoprune.models.gguf_architectures import ARCHITECTURES
 from autoprune.models.gguf_origin import keep_origin
 from autoprune.models.target import Target
 
@@ -27,12 +28,14 @@ CARD_FILE = "README.md"
 
 @dataclass(frozen=True)
 class Exported:
-    """A saved model: its directory, size in bytes, and zeros among the prunable weights."""
+    """A saved model: its directory, size in bytes, and zeros among the prunable weights. `exportable`: whether it is of
+    an architecture that is written as GGUF."""
 
     path: Path
     bytes: int
     zeros: int
     weights: int
+    exportable: bool = False
 
     @property
     def sparsity(self) -> float:
@@ -83,7 +86,7 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
     except (OSError, SafetensorError) as error:
         raise AutoPruneError(f"cannot write the model to {into}: {error}") from None
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
-    return Exported(into, size, zeros, target.weights)
+    return Exported(into, size, zeros, target.weights, model.config.model_type in ARCHITECTURES)
 
 
 def model_card(name: str, facts: Mapping[str, Any]) -> str:

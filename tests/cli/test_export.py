@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 import torch
-from tokenizers import normalizers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from autoprune.exporting.llama_cpp import engine_problem
 from tests.gguf_models import write_gguf
@@ -35,9 +34,9 @@ def test_what_fails_its_check_is_not_written(here, tiny_model, tmp_path):
     assert done.returncode == 1
     assert "the export failed its check, and nothing is written: the perplexity in llama.cpp is" in done.stderr
     other = shutil.copytree(tiny_model, tmp_path / "other")
-    tokenizer = AutoTokenizer.from_pretrained(other)
-    tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.save_pretrained(other)
+    description = json.loads((other / "tokenizer.json").read_text())
+    description["added_tokens"][0]["lstrip"] = True  # it takes the space before it, which llama.cpp does not know
+    (other / "tokenizer.json").write_text(json.dumps(description))
     done = here("export", "other", "--out", "a.gguf")
     assert done.returncode == 1
     assert "llama.cpp has other tokens than transformers for" in done.stderr.splitlines()[-1]

@@ -1,13 +1,17 @@
 """GGUF files of tiny models in the real llama.cpp: the same losses and tokens as in transformers."""
 
+import json
+
 import pytest
 import torch
+from tokenizers import pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from autoprune.errors import UsageError
 from autoprune.exporting.llama_cpp import LlamaCpp, engine_problem
 from autoprune.exporting.probes import COUNT, probe_texts
 from autoprune.models.gguf_export import write_gguf
+from autoprune.models.gguf_tokenizer import pre_tokenizer
 from tests.exporting.families import FAMILIES, save_family
 
 needs_engine = pytest.mark.skipif(engine_problem() is not None, reason="needs the extra local-llm")
@@ -69,5 +73,11 @@ def test_what_llama_cpp_has_no_form_of_is_refused_before_anything_is_written(tmp
             object.__setattr__(changed, key, value)
         with pytest.raises(UsageError, match=complaint):
             write_gguf("it", tmp_path, changed, tokenizer, {}, "f16", into)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Punctuation()
+    description = json.loads(tokenizer.backend_tokenizer.to_str())
+    with pytest.raises(UsageError, match="normalises texts"):
+        pre_tokenizer(description)
+    with pytest.raises(UsageError, match="splits texts in a way that is not written as GGUF"):
+        pre_tokenizer({**description, "normalizer": None})
     assert config.model_type == "gemma3_text"
     assert not into.exists()

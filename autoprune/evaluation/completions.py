@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from transformers import GenerationConfig
 
-from autoprune.models.silence import silence_transformers
+from autoprune.evaluation.perplexity import max_positions
 from autoprune.models.target import Target
 
 PROMPTS = (
@@ -40,21 +38,19 @@ def side_by_side(dense: Sequence[str], pruned: Sequence[str]) -> list[Completion
 def complete(target: Target, count: int, tokens: int = TOKENS) -> list[str]:
     """Completions of the first `count` prompts by the model in its present state, each of at most `tokens` tokens.
 
-    The most probable token is taken each time, whatever the model's own generation settings are. Empty for a model that
-    does not generate.
+    The most probable token is taken each time, whatever the model's own generation settings are. Without a cache, as
+    `perplexity` calls the model, so that every model that can be measured can complete.
     """
-    model: Any = target.model
-    if not count or not hasattr(model, "generate"):
-        return []
     tokenizer = target.tokenizer
-    end = tokenizer.eos_token_id
-    settings = GenerationConfig(
-        do_sample=False, max_new_tokens=tokens, eos_token_id=end, pad_token_id=end if end is not None else 0
-    )
     texts = []
-    with silence_transformers():
-        for prompt in PROMPTS[:count]:
-            encoded = torch.tensor([tokenizer(prompt)["input_ids"]], device=target.device)
-            ids = model.generate(encoded, attention_mask=torch.ones_like(encoded), generation_config=settings)
-            texts.append(tokenizer.decode(ids[0, encoded.shape[1] :], skip_special_tokens=True))
+    for prompt in PROMPTS[:count]:
+        ids: list[int] = list(tokenizer(prompt)["input_ids"])
+        start = len(ids)
+        end = min(start + tokens, max_positions(target) or start + tokens)
+        while len(ids) < end:
+            logits = target.model(torch.tensor([ids], device=target.device), use_cache=False).logits
+            ids.append(int(logits[0, -1].argmax()))
+            if ids[-1] == tokenizer.eos_token_id:
+                break
+        texts.append(tokenizer.decode(ids[start:], skip_special_tokens=True))
     return texts

@@ -4,6 +4,7 @@ The package `gguf` names the tensors, quantises and writes; what is ours are lay
 tokenizer (`gguf_tokenizer`) and the choice of a type per tensor.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from autoprune.models.gguf_architectures import (
 )
 from autoprune.models.gguf_origin import Field, add_fields
 from autoprune.models.gguf_tokenizer import describe_tokenizer
+from autoprune.models.saving import RECIPE_FILE
 
 QUANTISATIONS = {
     "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
@@ -85,6 +87,8 @@ def write_gguf(
         writer = GGUFWriter(into, architecture.name)
         stack.callback(writer.close)
         tokenizer_carried = _describe(writer, model, config, architecture, tokenizer, carried, planned)
+        if pruned := pruning_of(folder):
+            writer.add_description(pruned)
         writer.add_file_type(file_type)
         if kind in GGML_QUANT_SIZES and GGML_QUANT_SIZES[kind][0] > 1:
             writer.add_quantization_version(2)
@@ -138,6 +142,15 @@ def plan(
         if needed not in present:
             raise UsageError(f"the checkpoint {model} has no tensor for llama.cpp's {needed}")
     return planned
+
+
+def pruning_of(folder: Path) -> str | None:
+    """One line about how a model was pruned, from the facts that `autoprune prune` wrote; None for another one."""
+    try:
+        facts = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+        return f"pruned by AutoPrune: {float(facts['sparsity']):.2%} zeros, {str(facts['algorithm'])[:200]}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _describe(

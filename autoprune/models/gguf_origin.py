@@ -23,6 +23,7 @@ CARRIED = ("general.", "tokenizer.")
 OF_THE_FILE = (
     "general.architecture",
     "general.alignment",
+    "general.description",
     "general.file_type",
     "general.quantization_version",
     "general.quantized_by",

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from gguf import GGUFReader
 from transformers import AutoModelForCausalLM
 
 from autoprune.exporting.llama_cpp import engine_problem
@@ -26,6 +27,8 @@ def test_a_pruned_model_goes_to_llama_cpp_and_its_check_is_told(here, tiny_model
     assert check["ratio"] == pytest.approx(1.0, abs=0.005)
     assert (check["texts"], check["differences"], said["unchecked"]) == (200, [], None)
     assert check["completion"]
+    described = GGUFReader(tmp_path / "pruned.gguf").fields["general.description"].contents()
+    assert described == "pruned by AutoPrune: 50.00% zeros, wanda"
 
 
 @needs_engine

@@ -32,6 +32,7 @@ from autoprune.config import Config
 from autoprune.downloads import progress
 from autoprune.leagues import SHOWN
 from autoprune.log import log_to
+from autoprune.report.completions import lines_of_rows
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ def compare(
     offload: Offload = "auto",
     sandbox: Sandbox = "auto",
     sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,
+    completions: Annotated[
+        int, typer.Option(min=0, max=6, help="Built-in prompts that every model completes; the first seed's are shown.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """Measure pruning algorithms side by side: every algorithm with every allocation, refinement, update, pattern and
@@ -90,18 +94,31 @@ def compare(
     config = experiment_config(context.params)
     lists = words(allocations), words(refinements), words(updates), words(patterns)
     recipes = every_recipe(list(map(share, words(sparsity))), *lists, statistics, unit)
-    rows = list(_measure(config, words(algorithms), recipes, seeds))
+    rows = list(_measure(config, words(algorithms), recipes, seeds, completions))
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
         text = windows_of_text(windows, seqlen, rows[0].bos)
         console().print(plain(f"{model}, perplexity on {data}: {text}, report split"))
         console().print(_table(rows))
+        from autoprune.evaluation.completions import PROMPTS
+
+        for line in lines_of_rows(PROMPTS, [(_title(row), row.completions) for row in rows if row.completions]):
+            console().print(plain(line), soft_wrap=True)
     if any(row.failed for row in rows):
         raise typer.Exit(1)
 
 
-def _measure(config: Config, names: Sequence[str], recipes: Sequence["Recipe"], seeds: int) -> Iterable["Row"]:
+def _title(row: "Row") -> str:
+    """The row's words that are not the default, as they stand in the table."""
+    words = (row.algorithm, row.allocation, row.refinement, row.update, row.pattern)
+    shown = [word for word in words if word != "none"]
+    return " ".join(shown) + (f" {row.sparsity_target:g}" if row.sparsity_target else "")
+
+
+def _measure(
+    config: Config, names: Sequence[str], recipes: Sequence["Recipe"], seeds: int, completions: int
+) -> Iterable["Row"]:
     from autoprune.evaluation.compare import compare as rows_of
     from autoprune.measuring.algorithms import open_algorithms
 
@@ -110,7 +127,7 @@ def _measure(config: Config, names: Sequence[str], recipes: Sequence["Recipe"], 
         open_algorithms(names, config.sandbox) as algorithms,
         progress("comparing", total, "rows") as advance,
     ):
-        for row in rows_of(config, algorithms, recipes, seeds):
+        for row in rows_of(config, algorithms, recipes, seeds, completions=completions):
             advance(1)
             yield row
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "export-algorithm": ("export_algorithm", "Write a candidate as a Python file, with notes beside it."),
     "kit": ("kit", "List the functions that runs found, and add others."),
     "prune": ("prune", "Prune a model, measure it, and write it."),
+    "export": ("export", "Write a model for llama.cpp or transformers, and check it there."),
     "compare": ("compare", "Measure pruning algorithms side by side."),
     "evaluate": ("evaluate", "Measure a model: perplexity, zeros, zero-shot tasks."),
     "unpack": ("unpack", "Restore a model directory from a packed file."),

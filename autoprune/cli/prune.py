@@ -1,5 +1,7 @@
 """`autoprune prune`."""
 
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +29,7 @@ from autoprune.cli.options import (
 from autoprune.cli.parse import KINDS, REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, listed, share
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.log import log_to
+from autoprune.report.completions import completion_lines
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
@@ -78,8 +81,14 @@ def prune(
     device: Device = "auto",
     offload: Offload = "auto",
     dtype: Annotated[
-        str, complete.option(f"Of the files: {listed(DTYPES)}; auto: what the model has.", *DTYPES)
+        str,
+        complete.option(
+            f"Of the files: {listed(DTYPES)}; auto: what the model came in, bfloat16 for a quantised GGUF.", *DTYPES
+        ),
     ] = "auto",
+    completions: Annotated[
+        int, typer.Option(min=0, max=6, help="Completions of built-in prompts by the dense and the pruned model.")
+    ] = 2,
     sandbox: Sandbox = "auto",
     sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print sizes and measurements as JSON.")] = False,
@@ -99,7 +108,7 @@ def prune(
     try:
         with open_algorithms([algorithm], config.sandbox) as (chosen,):
             recipe = own_by_default(recipe, allocation, chosen)
-            made = produce(config, chosen, recipe.with_statistics(statistics, chosen), out, packed)
+            made = produce(config, chosen, recipe.with_statistics(statistics, chosen), out, packed, completions)
     except CandidateFailure as failure:
         raise AutoPruneError(f"the algorithm {algorithm} failed: {failure}") from None
     address = upload(out, repository, private) if repository is not None else None
@@ -116,11 +125,13 @@ def _facts(made: "Produced") -> dict[str, Any]:
         **made.facts,
         "out": str(made.exported.path),
         "bytes": made.exported.bytes,
+        "dense_bytes": made.dense_bytes,
         "zeros": made.exported.zeros,
         "weights": made.exported.weights,
         "sparsity": made.exported.sparsity,
         "packed": str(made.packed) if made.packed else None,
         "packed_bytes": made.sizes.packed if made.sizes else None,
+        "completions": [asdict(texts) for texts in made.completions],
         "seconds": made.seconds,
     }
 
@@ -128,12 +139,21 @@ def _facts(made: "Produced") -> dict[str, Any]:
 def _show(made: "Produced", seqlen: int, windows: int, data: str) -> None:
     done, text = made.exported, f"{data}, report split, {windows_of_text(windows, seqlen, made.facts['bos'])}"
     lines = [
-        f"{done.path}  {done.bytes / 1e6:,.1f} MB",
+        f"{done.path}  {done.bytes / 1e6:,.1f} MB, {made.facts['dtype']}",
         f"zeros       {done.zeros:,} of {done.weights:,} ({done.sparsity:.2%})",
         f"perplexity  {made.perplexity:.3f}, dense {made.dense_perplexity:.3f}  ({text})",
     ]
     if made.packed and made.sizes:
         share_of = made.sizes.packed / made.sizes.directory
         lines.append(f"{made.packed}  {made.sizes.packed / 1e6:,.1f} MB ({share_of:.0%} of the directory)")
+    for texts in made.completions:
+        lines += completion_lines(texts.prompt, [("dense", texts.dense), ("pruned", texts.pruned)])
+    lines += [
+        f"on disk     {done.bytes / 1e6:,.1f} MB, dense {made.dense_bytes / 1e6:,.1f} MB; zeros are stored as numbers, "
+        "and no runtime is faster for them",
+    ]
+    if done.exportable:
+        words = ("autoprune", "export", str(done.path), "--quantise", "q8_0", "--out", f"{done.path.name}.gguf")
+        lines.append(f"next        {shlex.join(words)}   (for llama.cpp)")
     for line in lines:
         console().print(plain(line), soft_wrap=True)

@@ -5,12 +5,13 @@ import logging
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
+from autoprune.evaluation.completions import complete
 from autoprune.evaluation.evaluator import NotFinite, dense, measure, unmeasured
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split, check_samples
@@ -26,7 +27,7 @@ class Row:
     """One experiment in the format of `autoprune compare --json`. Seconds are wall clock. `perplexity` is None if it is
     not finite or the experiment failed. `repeats`: whether a candidate's scores are repeatable, None if not checked.
     `bos`: the token before each window. `league`: mask, or update if kept weights are updated.
-    `found`: the found functions that a candidate holds, by commas."""
+    `found`: the found functions that a candidate holds, by commas. `completions`: of built-in prompts, if asked."""
 
     algorithm: str
     allocation: str
@@ -50,6 +51,7 @@ class Row:
     refinement: str = "none"
     league: League = MASK_ONLY
     found: str = ""
+    completions: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
@@ -64,14 +66,20 @@ def run(
     split: Split,
     seed: int = 0,
     advance: Callable[[], None] = lambda: None,
+    completions: int = 0,
 ) -> Row:
-    """Prune, measure on a split, and restore the dense weights."""
+    """Prune, measure on a split, complete built-in prompts, and restore the dense weights."""
+    texts: list[str] = []
+
+    def look(target: Target) -> None:
+        texts.extend(complete(target, completions))
+
     try:
-        measured = measure(bench, algorithm, recipe, split, advance=advance)
+        measured = measure(bench, algorithm, recipe, split, advance=advance, look=look)
     except NotFinite as failure:
         measured = failure.measured
     spent = bench.take_statistics_seconds()
-    return _row(algorithm.name, recipe, measured, seed, spent)
+    return replace(_row(algorithm.name, recipe, measured, seed, spent), completions=texts)
 
 
 def _row(algorithm: str, recipe: Recipe, measured: Measurement, seed: int = 0, statistics: float = 0.0) -> Row:
@@ -108,23 +116,25 @@ def compare(
     seeds: int,
     split: Split = "report",
     live: Target | None = None,
+    completions: int = 0,
 ) -> Iterator[Row]:
     """A row for the dense model, then one for every seed, recipe and algorithm, as they are measured.
 
     Seed 0 calibrates on the first sequences of the calibration text, other seeds on random ones. Failed experiments are
-    logged and have rows without perplexity. `live`: a target in place of the configured model. Raises UsageError for an
-    invalid recipe before anything is loaded.
+    logged and have rows without perplexity. `completions`: how many built-in prompts the dense model and those of seed
+    0 complete. `live`: a target in place of the configured model. Raises UsageError for an invalid recipe before
+    anything is loaded.
     """
     for algorithm, recipe in itertools.product(algorithms, recipes):
         recipe.check(algorithm)
     first = open_bench(config, None, live)
     check_samples(first.target, config.data, seeds)
-    yield dense_row(first, split)
+    yield replace(dense_row(first, split), completions=complete(first.target, completions))
     for seed in range(seeds):
         bench = first.calibrated(seed) if seed else first
         for recipe, algorithm in itertools.product(recipes, algorithms):
             try:
-                row = run(bench, algorithm, recipe, split, seed)
+                row = run(bench, algorithm, recipe, split, seed, completions=0 if seed else completions)
                 if row.repeats is False:
                     logger.warning(f"{_named(algorithm, recipe)}: {NOT_REPEATABLE}; its perplexity may not come back")
             except (AutoPruneError, CandidateFailure) as error:

@@ -30,7 +30,7 @@ from autoprune.evaluation.texts import Split
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.models.observed import Observed
 from autoprune.models.outputs import not_finite
-from autoprune.models.target import Edits
+from autoprune.models.target import Edits, Target
 from autoprune.pruning.allocation.table import OWN, made
 from autoprune.pruning.allocation.units import LayerZeros
 from autoprune.pruning.layers import LayerEdit, LayerInfo, Session
@@ -75,11 +75,13 @@ def measure(
     ladder: Ladder = EVERYTHING,
     subject: str = "",
     advance: Advance = lambda: None,
+    look: Callable[[Target], None] = lambda target: None,
 ) -> Measurement:
     """Prune the target by a recipe, measure it as far as the ladder allows, and restore the dense weights.
 
-    Raises UsageError for a recipe that does not fit; CandidateFailure if the algorithm fails, the ladder rejects its
-    masks, or the perplexity is not finite; StoppedEarly if the ladder ends the measurement.
+    `look` is called with the pruned model after it is measured. Raises UsageError for a recipe that does not fit;
+    CandidateFailure if the algorithm fails, the ladder rejects its masks, or the perplexity is not finite; StoppedEarly
+    if the ladder ends the measurement.
     """
     sample = bench.sampled(split)  # first, since collecting its statistics does not count as time of the score
     order = sample.order() if sample else None
@@ -91,6 +93,7 @@ def measure(
             seconds = _apply(bench, algorithm, source, recipe, zeros, edits, watch.see, advance, order, watch.check)
             count = _counted(bench, algorithm, recipe, zeros)
             measured = _measured(bench, watch.record(seconds, count), ladder)
+            look(bench.target)
         except StoppedEarly as stopped:
             stopped.partial = stopped.partial.model_copy(update=source.facts)
             raise

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.bos import shown
+from autoprune.evaluation.completions import Completion, complete, side_by_side
 from autoprune.evaluation.evaluator import as_it_is, dense, prune
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
-from autoprune.models.loading import DTYPES, stored_dtype
+from autoprune.models.loading import DTYPES, model_bytes, source_dtype, stored_dtype
 from autoprune.models.packed import Sizes, pack
 from autoprune.models.saving import Exported, save_pruned, settle
 from autoprune.models.target import Target
@@ -41,6 +42,7 @@ class PrunedTarget:
     perplexity: float | None
     seconds: dict[str, float]
     facts: dict[str, Any]
+    completions: list[Completion] = field(default_factory=list)
 
     def save(self, into: Path) -> Exported:
         """Save the model as a Hugging Face directory. See `save_pruned`."""
@@ -49,7 +51,8 @@ class PrunedTarget:
 
 @dataclass(frozen=True)
 class Produced:
-    """A saved pruned model, its measurements, and the sizes of directory and packed file.
+    """A saved pruned model, its measurements, and the sizes of directory and packed file. `dense_bytes`: of the dense
+    model's files, the GGUF file where it came from one.
 
     Perplexities are on the report split, that of the pruned model with weights in the dtype of the files.
     """
@@ -59,38 +62,65 @@ class Produced:
     perplexity: float
     seconds: dict[str, float]
     facts: dict[str, Any]
+    dense_bytes: int
     packed: Path | None = None
     sizes: Sizes | None = None
+    completions: list[Completion] = field(default_factory=list)
 
 
-def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, packed: Path | None = None) -> Produced:
+def produce(
+    config: Config,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    into: Path,
+    packed: Path | None = None,
+    completions: int = 0,
+) -> Produced:
     """Prune a model and save it to `into`, a Hugging Face directory, and optionally to a `packed` file.
 
-    The files keep the dtype of the model unless the configuration sets another. Raises UsageError before anything is
-    loaded if the recipe does not fit or a path exists, CandidateFailure if the algorithm fails, and AutoPruneError if
-    the perplexity of the pruned model is not finite or it cannot be written.
+    The files keep the dtype that the model came in (`source_dtype`) unless the configuration sets another; a model that
+    is stored in float32 is scored in it, whatever the files are. `completions`: how many built-in prompts the dense and
+    the pruned model complete. Raises UsageError before anything is loaded if the recipe does not fit or a path exists,
+    CandidateFailure if the algorithm fails, and AutoPruneError if the perplexity of the pruned model is not finite or
+    it cannot be written.
     """
     recipe.check(algorithm)
     _check_free(into, packed)
-    pruned = prune_for_good(config, algorithm, recipe)
+    pruned = prune_for_good(config, algorithm, recipe, completions=completions)
     exported = pruned.save(into)
     sizes = pack(into, packed) if packed is not None else None
     assert pruned.dense_perplexity is not None
     assert pruned.perplexity is not None
-    return Produced(exported, pruned.dense_perplexity, pruned.perplexity, pruned.seconds, pruned.facts, packed, sizes)
+    return Produced(
+        exported,
+        pruned.dense_perplexity,
+        pruned.perplexity,
+        pruned.seconds,
+        pruned.facts,
+        model_bytes(config.model),
+        packed,
+        sizes,
+        pruned.completions,
+    )
 
 
 def prune_for_good(
-    config: Config, algorithm: Algorithm, recipe: Recipe, measured: bool = True, live: Target | None = None
+    config: Config,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    measured: bool = True,
+    live: Target | None = None,
+    completions: int = 0,
 ) -> PrunedTarget:
     """Load a model and prune it, or prune a `live` one, which keeps its dtype, and stays dense if this fails.
 
     `measured`: measure the perplexity before and after. Raises like `produce`.
     """
     recipe.check(algorithm)
-    dtype = live.dtype if live else stored_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
-    if dtype == torch.float32:
-        # The automatic choice could be bfloat16, which would lose the last digits of the files.
+    auto = config.dtype == "auto" and live is None
+    dtype = live.dtype if live else source_dtype(config.model) if auto else DTYPES[config.dtype]
+    if dtype == torch.float32 or (auto and stored_dtype(config.model) == torch.float32):
+        # The automatic choice could be bfloat16, which would lose the last digits of the model.
         config = config.model_copy(update={"dtype": "float32"})
     bench = open_bench(config, None, live)
     target = bench.target
@@ -103,6 +133,7 @@ def prune_for_good(
     if measured:
         with _counting(bench, "perplexity of the dense model") as advance:
             before = dense(bench, SPLIT, lambda: advance(1)).perplexity
+    dense_texts = complete(target, completions)
     steps, unit = len(target.layers), "layers"
     if recipe.walks():
         steps, unit = len(bench.windows("calibration").tokens) * (1 + target.layers[-1].block), "windows x blocks"
@@ -116,7 +147,8 @@ def prune_for_good(
     facts = {**_facts(bench, algorithm, recipe, dtype, before, perplexity), "repeats": repeats}
     seconds = {"statistics": 0.0, **spent.reported()}
     seconds["statistics"] += bench.take_statistics_seconds()
-    return PrunedTarget(target, dtype, before, perplexity, seconds, facts)
+    texts = side_by_side(dense_texts, complete(target, completions))
+    return PrunedTarget(target, dtype, before, perplexity, seconds, facts, texts)
 
 
 def _check_free(into: Path, packed: Path | None) -> None:

@@ -66,7 +66,7 @@ def check_files(name: str, folder: Path) -> None:
     for missing tensors of experts, after which transformers would renumber the later experts.
     """
     names: list[str] = []
-    for file in _weight_files(name, folder):
+    for file in checkpoint_files(name, folder):
         try:
             kinds = _dtypes(file)
         except FileNotFoundError:
@@ -130,7 +130,7 @@ def _dtypes(file: Path) -> dict[str, str]:
     return {key: str(tensor.dtype).removeprefix("torch.") for key, tensor in tensors if isinstance(tensor, Tensor)}
 
 
-def _weight_files(name: str, folder: Path) -> list[Path]:
+def checkpoint_files(name: str, folder: Path) -> list[Path]:
     """The files of weights that transformers would read, existing or not."""
     for form in FORMS:
         single, index = folder / form, folder / f"{form}{INDEX}"

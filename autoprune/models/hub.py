@@ -42,10 +42,11 @@ def upload(folder: Path, repository: str, private: bool) -> str:
     from huggingface_hub import HfApi
 
     api = HfApi()
+    faults: tuple[type[BaseException], ...] = (*_faults(), ValueError)
     try:
         address = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Pruned with AutoPrune")
-    except (*_faults(), ValueError) as error:
+    except faults as error:
         raise AutoPruneError(
             f"{folder} could not be uploaded to {repository}: {first_line(error)}; it is complete on disk"
         ) from None

@@ -18,6 +18,7 @@ from autoprune.downloads import hub_answers
 from autoprune.errors import UsageError, first_line, message_of
 from autoprune.models.checkpoint import check_complete, check_files, refuse_foreign_code, refuse_quantised
 from autoprune.models.gguf_files import KNOWN
+from autoprune.models.gguf_origin import ORIGIN_FILE, origin_dtype, origin_file
 from autoprune.models.gguf_target import gguf_target, is_gguf_target
 from autoprune.models.malloc import keep_freed_memory
 from autoprune.models.silence import silence_transformers
@@ -45,6 +46,9 @@ FAULTS = (
 )
 """What transformers raises for a model that is missing or damaged, or has an invalid configuration."""
 PLACE = "pretrained_model_name_or_path"
+WANTED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
+OTHER = ("consolidated*", "original/*")
+"""The files of a model on the hub that an export needs, and the same weights in another form."""
 
 
 def load_model(
@@ -96,6 +100,45 @@ def weight_files(name: str) -> list[Path]:
         config = cached_file(where, "config.json", local_files_only=True)
     folder = Path(config).parent
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+
+
+def model_folder(name: str) -> Path:
+    """The directory of a model's files, which are downloaded for a model of the hub. Raises UsageError."""
+    from huggingface_hub import snapshot_download
+
+    with _explained(name), silence_transformers():
+        where = _where(name)
+        if Path(where[PLACE]).is_dir():
+            folder = Path(where[PLACE])
+        else:
+            local = where["local_files_only"]
+            folder = Path(
+                snapshot_download(where[PLACE], allow_patterns=WANTED, ignore_patterns=OTHER, local_files_only=local)
+            )
+        check_files(name, folder)
+    return folder
+
+
+def load_parts(name: str) -> tuple[Any, Any]:
+    """A model's configuration and tokenizer. Raises UsageError."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    with _explained(name), silence_transformers():
+        where = _where(name)
+        return AutoConfig.from_pretrained(**where), AutoTokenizer.from_pretrained(**where)
+
+
+def source_dtype(name: str) -> torch.dtype:
+    """The dtype that a model came in: that of its GGUF file, bfloat16 for a quantised one, else `stored_dtype`."""
+    stored = stored_dtype(name)  # converts a GGUF file first
+    return origin_dtype(name) or stored
+
+
+def model_bytes(name: str) -> int:
+    """The size of a model's files of weights: of the GGUF file that it is, or of its safetensors."""
+    file = origin_file(name)
+    files = [file] if file is not None and file.name != ORIGIN_FILE else weight_files(name)
+    return sum(path.stat().st_size for path in files)
 
 
 def stored_dtype(name: str) -> torch.dtype:

@@ -19,6 +19,8 @@ from torch import Tensor
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.file_modes import give_usual_modes, staging_beside
 from autoprune.models.block_storage import cast
+from autoprune.models.gguf_architectures import ARCHITECTURES
+from autoprune.models.gguf_origin import keep_origin
 from autoprune.models.target import Target
 
 RECIPE_FILE = "autoprune.json"
@@ -28,12 +30,14 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class Exported:
-    """A saved model: its directory, size in bytes, and zeros among the prunable weights."""
+    """A saved model: its directory, size in bytes, and zeros among the prunable weights. `exportable`: whether it is of
+    an architecture that is written as GGUF."""
 
     path: Path
     bytes: int
     zeros: int
     weights: int
+    exportable: bool = False
 
     @property
     def sparsity(self) -> float:
@@ -73,6 +77,7 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
         with staging_beside(into) as staging:
             model.save_pretrained(staging)
             target.tokenizer.save_pretrained(staging)
+            keep_origin(target.name, staging)
             (staging / RECIPE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             (staging / CARD_FILE).write_text(model_card(target.name, facts), encoding="utf-8")
             _check_files(target, staging)
@@ -83,7 +88,7 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
     except (OSError, SafetensorError) as error:
         raise AutoPruneError(f"cannot write the model to {into}: {error}") from None
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
-    return Exported(into, size, zeros, target.weights)
+    return Exported(into, size, zeros, target.weights, model.config.model_type in ARCHITECTURES)
 
 
 def model_card(name: str, facts: Mapping[str, Any]) -> str:
@@ -104,8 +109,8 @@ Pruned with AutoPrune from `{name}`. The licence and the limits of that model ho
 
 The zeros are in the linear layers of the decoder blocks; embeddings and head are dense. The files store them as
 ordinary numbers, so this directory is as large as the dense model's; `autoprune prune --packed` writes a smaller one.
-No speed-up of inference is promised: that takes software that makes use of zeros. The same facts, for programs, are in
-`{RECIPE_FILE}`.
+No speed-up of inference is promised: that takes software that makes use of zeros. `autoprune export` writes the model
+for llama.cpp, quantised if asked. The same facts, for programs, are in `{RECIPE_FILE}`.
 """
 
 

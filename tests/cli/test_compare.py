@@ -7,7 +7,7 @@ import pytest
 ROW = {
     *("algorithm", "allocation", "update", "pattern", "sparsity_target", "sparsity_actual", "zeros", "weights"),
     *("perplexity", "seqlen", "windows", "seconds_statistics", "seconds_score", "seconds_mask", "seconds_eval"),
-    *("statistics", "seed", "repeats", "bos", "refinement", "league", "found"),
+    *("statistics", "seed", "repeats", "bos", "refinement", "league", "found", "completions"),
 }
 WEIGHTS = 25_344
 

@@ -24,7 +24,7 @@ from tests.evaluation.given_scores import baseline
 SENSITIVE = ("output_sensitivity",)
 CONTRACT = """algorithm allocation update pattern sparsity_target sparsity_actual zeros weights perplexity seqlen
 windows seconds_statistics seconds_score seconds_mask seconds_eval statistics seed repeats bos refinement league
-found"""
+found completions"""
 
 
 def loss_by_transformers(target: Target, windows: torch.Tensor) -> float:

@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.callback()
 def program() -> None:
-    """LLM agents that discover pruning algorithms for a language model and prove them by measurement."""
+    """LLM agents that discover pruning algorithms for a language model and validate them by measurement."""
 
 
 def main() -> None:

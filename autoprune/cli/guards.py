@@ -68,7 +68,7 @@ def attended(run: RunDirectory, config: Config, view: LiveView, screen: Console)
         def wait() -> None:
             if asking.done():
                 asking.result()
-                raise RunPaused(f"stopped; what waits for approval: autoprune approve {run.path}")
+                raise RunPaused(f"stopped; to decide on pending candidates: autoprune approve {run.path}")
             time.sleep(POLL)
 
         try:
@@ -94,9 +94,9 @@ def faults_explained(run: RunDirectory) -> Iterator[None]:
         schema = None if isinstance(error, OSError) else run.schema()
         place = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
         reason = error.strerror if isinstance(error, OSError) else message_of(getattr(error, "orig", error))
-        remedy = "when it answers again" if schema else "make room, then"
+        remedy = "when it is available again," if schema else "free some space, then"
         raise CannotWrite(
-            f"{place} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
+            f"{place} cannot be written ({reason}); {remedy} continue with `autoprune resume {run.path}`"
         ) from None
 
 
@@ -111,7 +111,7 @@ def stop_at_once(run: RunDirectory, view: LiveView) -> Iterator[None]:
     def interrupt(signum: int, frame: FrameType | None) -> None:
         view.stop()
         signal.signal(signum, signal.SIG_DFL)  # a second Ctrl+C does not wait for the engine
-        console().print(plain(f"\ninterrupted; go on with: autoprune resume {run.path}"), soft_wrap=True)
+        console().print(plain(f"\ninterrupted; continue with: autoprune resume {run.path}"), soft_wrap=True)
         remove_own()
         os._exit(INTERRUPTED)
 

@@ -68,7 +68,7 @@ def test_a_connection_that_breaks_is_one_line_and_loses_nothing(here, small, pos
     told = [line for line in done.stderr.splitlines() if line.startswith("autoprune:")]
     assert (done.returncode, len(told)) == (1, 1), done.stderr
     assert f"the database {postgres.url()} cannot be written" in told[0]
-    assert "go on with `autoprune resume r`" in told[0]
+    assert "continue with `autoprune resume r`" in told[0]
     assert here("resume", "r", "--database", full_url).returncode == 0
 
 

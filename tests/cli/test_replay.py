@@ -64,7 +64,7 @@ def test_a_recording_is_played_under_its_own_settings_and_says_so_everywhere(her
     assert (settings["sparsity"], settings["data"]["seqlen"], settings["search"]["max_candidates"]) == (0.5, 64, 2)
     assert settings["agents"]["symbolic_share"] == 0.5
     assert settings["llm"]["recording"] == str(recording)
-    assert "as recorded, where nothing else is given: sparsity=0.5" in done.stderr.replace("\n", " ")
+    assert "settings from the recording: sparsity=0.5" in done.stderr.replace("\n", " ")
     for told in (here("trace", "r"), here("trace", "r", "g1"), here("trace", "r", "g1.c1")):
         assert "replies were recorded on 20" in " ".join(told.stdout.split())
     assert "replies were recorded on 20" in (tmp_path / "r" / "report.html").read_text("utf-8")

@@ -191,13 +191,13 @@ def test_the_graph_of_a_run_a_generation_or_a_candidate_is_written_to_a_file(her
         (["g9"], "its generations are: g1, g2"),
         (["g1.c9"], "its slots are: g1.c1, g1.c2"),
         (["--out", "x"], "--out needs --graph"),
-        (["g1", "--map"], "--map is of the whole run"),
-        (["--map", "--graph", "json"], "--map is of the whole run"),
+        (["g1", "--map"], "--map shows the whole run"),
+        (["--map", "--graph", "json"], "--map shows the whole run"),
         (["g1", "--follow"], "--follow prints the whole run"),
         (["--graph", "png"], "png"),
-        (["--whole"], "--whole is of one candidate"),
+        (["--whole"], "--whole needs one candidate"),
         (["g1", "--whole"], "g1 is a generation"),
-        (["g1.c1", "--whole", "--json"], "--whole is of one candidate"),
+        (["g1.c1", "--whole", "--json"], "--whole needs one candidate"),
     ],
 )
 def test_wrong_words_are_one_line_and_exit_2(here, recorded, words, complaint):

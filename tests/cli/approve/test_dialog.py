@@ -17,7 +17,7 @@ def test_a_person_sees_thought_code_difference_review_and_findings_and_answers_e
     assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("reject", "too slow")}
     for part in ("because", "def score(layer)", "+    return layer.weight.abs() * layer.input_norm", "critic: fine"):
         assert part in shown
-    assert "screen: nothing found" in shown
+    assert "screen: no findings" in shown
     assert "[/foo] [bold]" in shown
     assert not {"\x1b[2J", "\x07", "\u202e"} & set(re.findall(r"\x1b\[2J|\x07|\u202e", shown))
 

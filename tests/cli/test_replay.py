@@ -57,8 +57,8 @@ def test_a_recording_is_played_under_its_own_settings_and_says_so_everywhere(her
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert "replies were recorded on 20" in said
-    assert "from scripted: no model is asked" in said
-    assert "measurement is made anew, on this machine" in said
+    assert "from scripted: no model is called" in said
+    assert "measurements are made on this machine" in said
     assert "2 candidates tried" in said
     settings = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())["config"]
     assert (settings["sparsity"], settings["data"]["seqlen"], settings["search"]["max_candidates"]) == (0.5, 64, 2)

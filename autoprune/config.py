@@ -1,4 +1,4 @@
-"""One tree of settings: defaults, then a YAML file, then `key=value` words. An unknown key is an error."""
+"""One tree of settings: defaults, then a YAML file, then `key=value` arguments. An unknown key is an error."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -133,9 +133,9 @@ class AgentSettings(Settings):
 
 
 Ruling = Literal["approve", "reject", "ask"]
-"""What a rule may say about a candidate."""
+"""Decisions of a rule on a candidate."""
 Answer = Literal["approve", "modify", "reject"]
-"""What a person may say."""
+"""Decisions of a person on a candidate."""
 
 
 class ApprovalRule(Settings):
@@ -156,7 +156,7 @@ class ApprovalRule(Settings):
 
 
 class ApprovalPolicy(Settings):
-    """For `approval: file`: the first rule that applies decides; without one, `otherwise` does."""
+    """For `approval: file`: the first matching rule decides; without one, `otherwise` applies."""
 
     rules: list[ApprovalRule] = Field([], description="rules in order of precedence")
     otherwise: Ruling = "ask"

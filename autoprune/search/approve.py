@@ -1,4 +1,4 @@
-"""The node that gets a decision on a candidate, and what only that decision needs."""
+"""The node `approve`: gets a decision on a candidate."""
 
 from dataclasses import replace
 from typing import Literal

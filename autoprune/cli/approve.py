@@ -136,7 +136,7 @@ def _list(pending: "list[ApprovalRequest]", as_json: bool) -> None:
         idea = one_line(request.thought.get("idea", ""))
         console().print(plain(f"{request.slot} {request.candidate[:8]} {request.operator} ({request.engine}): {idea}"))
     if not pending:
-        console().print(plain("no candidate waits for approval"))
+        console().print(plain("no candidate is pending"))
 
 
 def _ask(run: RunDirectory, archive: "Archive", pending: "list[ApprovalRequest]") -> None:
@@ -149,5 +149,5 @@ def _ask(run: RunDirectory, archive: "Archive", pending: "list[ApprovalRequest]"
     except Stopped:
         pass
     if not pending:
-        console().print(plain("no candidate waits for approval"))
+        console().print(plain("no candidate is pending"))
     console().print(plain(f"if the search is not running, continue with: autoprune resume {run.path}"), soft_wrap=True)

@@ -87,7 +87,7 @@ def add(
     sandbox: Annotated[SandboxEngine, typer.Option(help="The sandbox in which the functions are tested.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the added functions as JSON.")] = False,
 ) -> None:
-    """Add functions of a candidate to your kit, with their dependencies and their lineage."""
+    """Add functions of a candidate to your kit. Their dependencies and lineage are included."""
     from autoprune.candidates.distil import default_functions, distil, functions_of
     from autoprune.candidates.functions import NotPure
     from autoprune.candidates.library import FoundFunction, add_function, free_name, notes_of, own_functions

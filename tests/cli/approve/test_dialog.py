@@ -56,7 +56,7 @@ def test_an_edit_is_screened_again_and_runs_under_its_own_hash(desk, archive, ru
     ("command", "complaint"),
     [
         ('sed -i "s/import torch/import os/" "$1"', "this cannot run as a candidate"),
-        ("exit 1", "set EDITOR to an editor that works"),
+        ("exit 1", "set EDITOR to a working editor"),
         ("true", "no changes"),
         (r"sed -i -e '1s/^/\xef\xbb\xbf/' -e 's/$/\r/' $1", "no changes"),
         ("iconv -f UTF-8 -t UTF-16 $1 > $1.wide; mv $1.wide $1", "is UTF-16 text; save it as UTF-8"),

@@ -1,4 +1,4 @@
-"""AutoPrune: LLM agents that discover pruning algorithms for a language model and prove them by measurement.
+"""AutoPrune: LLM agents that discover pruning algorithms for a language model and validate them by measurement.
 
 The Python API: `prune`, `compare`, `search`, `open_run`, `load_algorithm` and `layer_view`, imported when first used.
 """

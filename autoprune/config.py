@@ -1,4 +1,4 @@
-"""One tree of settings: defaults, then a YAML file, then `key=value` words. An unknown key is an error."""
+"""One tree of settings: defaults, then a YAML file, then `key=value` arguments. An unknown key is an error."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,23 +37,23 @@ def _policy(value: Any) -> Any:
 class Config(Settings):
     """All settings of a run."""
 
-    model: str = Field("smollm2-135m", description="a directory, a hub id, a GGUF file, or a built-in name")
-    sparsity: Share = Field(0.6, description="share of the weights that become zero")
-    seed: Annotated[int, Field(ge=0, le=HUGE)] = Field(0, description="seed of every random choice")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N, or balanced: over all GPUs")
+    model: str = Field("smollm2-135m", description="a directory, a Hub id, a GGUF file, or a built-in name")
+    sparsity: Share = Field(0.6, description="share of zeros among the prunable weights")
+    seed: Annotated[int, Field(ge=0, le=HUGE)] = Field(0, description="random seed")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N, or balanced (over all GPUs)")
     dtype: Dtype = Field(
-        "auto", description="of the target's weights; auto: the faster one of float32 and bfloat16 on the device"
+        "auto", description="dtype of the target's weights; auto: the faster of float32 and bfloat16 on the device"
     )
     offload: Offload = Field(
         "auto",
-        description="where the target's decoder blocks are kept, if not on the device: each is loaded when needed",
+        description="location of the target's decoder blocks if not on the device; each is loaded when needed",
     )
-    approval: Approval = Field("auto", description="who lets candidates run")
+    approval: Approval = Field("auto", description="approval of candidates: automatic, by a person, or by a policy")
     approval_policy: Annotated[ApprovalPolicy | None, BeforeValidator(_policy)] = Field(
         None, description="for approval=file: a YAML file of rules"
     )
     database: MaybeDatabase = Field(
-        None, description="a PostgreSQL URL for archive and checkpoints; default: SQLite files in the run directory"
+        None, description="PostgreSQL URL for archive and checkpoints; default: SQLite files in the run directory"
     )
     data: DataSettings = DataSettings()
     allocation: AllocationSettings = AllocationSettings()

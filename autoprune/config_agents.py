@@ -12,9 +12,9 @@ class RoleSettings(Settings):
     """Settings of one agent's chat model that differ from `llm`."""
 
     model: str | None = Field(None, description="model name or GGUF file")
-    base_url: Address | None = Field(None, description="an OpenAI-compatible endpoint, beside a local model too")
+    base_url: Address | None = Field(None, description="an OpenAI-compatible endpoint, also beside a local model")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(None, description="sampling temperature")
-    max_reply_tokens: Positive | None = Field(None, description="longest reply in tokens")
+    max_reply_tokens: Positive | None = Field(None, description="maximum reply length in tokens")
 
 
 Role = Literal["proposer", "critic", "analyst"]
@@ -28,26 +28,24 @@ class ChatSettings(Settings):
         description="self: the target itself, from the GGUF file of its weights; replay: the replies of a recording",
     )
     model: str | None = Field(None, description="openai: model name; local, self: GGUF file")
-    base_url: Address | None = Field(None, description="openai: endpoint; default OPENAI_BASE_URL or the vendor's")
+    base_url: Address | None = Field(None, description="openai: endpoint; default: OPENAI_BASE_URL, or the vendor's")
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.8, description="sampling temperature")
     profile: Literal["auto", Profile] = Field(
         "auto",
-        description="the prompts: strong for a model that can design a whole algorithm, small for one that needs "
+        description="prompts: strong for a model that can design a whole algorithm, small for one that needs "
         "step-by-step guidance; auto: strong for an endpoint, small for a model on this machine",
     )
     max_reply_tokens: Positive | None = Field(
-        None, description="longest reply in tokens; default: 700 with the small profile, 16384 with the strong one"
+        None, description="maximum reply length in tokens; default: 700 for the small profile, 16384 for strong"
     )
     timeout: Annotated[float, Field(gt=0)] | None = Field(
         None,
-        description="seconds for one reply; of a reply that streams, seconds without a token; default: 120 with the "
-        "small profile, 600 with the strong one",
+        description="time limit of a reply in seconds; for streams, seconds without a token; default: 120 for the "
+        "small profile, 600 for strong",
     )
-    retries: Annotated[int, Field(ge=0)] = Field(4, description="tries again on 429, 5xx, time-outs")
-    record: bool = Field(False, description="keep every request and reply in the run's recording.jsonl")
-    recording: str | None = Field(
-        None, description="replay: the file to play, or a recording of this installation by name"
-    )
+    retries: Annotated[int, Field(ge=0)] = Field(4, description="retries after 429, 5xx and time-outs")
+    record: bool = Field(False, description="store all requests and replies in the run's recording.jsonl")
+    recording: str | None = Field(None, description="replay: a file, or the name of a shipped recording")
 
     @property
     def reply_tokens(self) -> int:
@@ -75,7 +73,7 @@ class LLMSettings(ChatSettings):
 
     roles: Annotated[dict[Role, RoleSettings], AfterValidator(_with_own)] = Field(
         {},
-        description="single agents' own model, base_url, temperature, max_reply_tokens: `llm.roles.critic.model=...`",
+        description="model, base_url, temperature and max_reply_tokens of a single agent: `llm.roles.critic.model=...`",
     )
 
     def of_role(self, role: Role) -> RoleSettings:
@@ -102,61 +100,63 @@ class AgentSettings(Settings):
     """The proposer, the critic and the analyst."""
 
     critic: Literal["auto", "llm", "rules"] = Field(
-        "auto", description="who reviews candidates before they run; auto: the chat model, where there is one"
+        "auto", description="reviews candidates before they run; auto: the chat model, if there is one"
     )
     analyst: Literal["auto", "llm", "rules"] = Field(
-        "auto", description="who draws a lesson from each generation; auto: the chat model, where there is one"
+        "auto", description="writes a lesson after each generation; auto: the chat model, if there is one"
     )
     symbolic_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.25, description="share of proposals made by the symbolic engine beside an LLM"
+        0.25, description="share of proposals by the symbolic engine in searches with an LLM"
     )
     tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
-        "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
+        "auto", description="allow the proposer's model to call inspect_target and recall; auto: unless it is local"
     )
     kit: Annotated[Kit, BeforeValidator(_kit)] = Field(
         "published",
-        description="what candidates may import as autoprune.kit: the functions of published algorithms; all: found "
-        "functions, too (`autoprune kit list`); off: nothing",
+        description="what candidates may import as autoprune.kit: functions of published algorithms; all: also "
+        "found functions (`autoprune kit list`); off: nothing",
     )
     gcot: Literal["full", "flat", "none", "no-credit"] = Field(
         "full",
-        description="what of the reasoning graph the proposer sees; flat: only the parents and their measurements; "
-        "no-credit: as full, but paths are not weighed by what came of them",
+        description="the proposer's view of the reasoning graph; flat: only the parents and their measurements; "
+        "no-credit: as full, but paths are not weighted by their results",
     )
     parents: Literal["rank", "random", "map"] = Field(
-        "rank", description="how parents are drawn; map: the best of a kind of candidate, each kind as often"
+        "rank", description="how parents are drawn; map: the best of each kind of candidate, uniformly by kind"
     )
     operators: Operators | None = Field(
         None, description=f"operators that may be drawn ({', '.join(get_args(Operator))}); default: all"
     )
     sections: Literal["bandit", "all"] = Field(
-        "bandit", description="parts of the proposer's prompt: those that pay off in this run, or all"
+        "bandit", description="parts of the proposer's prompt; bandit: favours those that pay off in this run"
     )
 
 
 Ruling = Literal["approve", "reject", "ask"]
-"""What a rule may say about a candidate."""
+"""Decisions of a rule on a candidate."""
 Answer = Literal["approve", "modify", "reject"]
-"""What a person may say."""
+"""Decisions of a person on a candidate."""
 
 
 class ApprovalRule(Settings):
     """One rule of an approval policy, which applies to a candidate if all its conditions hold."""
 
     findings: Literal["none", "any", "warning", "error"] | None = Field(
-        None, description="what the source screen found"
+        None, description="findings of the source screen"
     )
     imports: list[str] | None = Field(None, description="the source imports one of these modules")
-    operators: list[str] | None = Field(None, description="it was made by one of these operators")
-    engines: list[str] | None = Field(None, description="it was proposed by one of these: llm, symbolic, trials")
-    expensive: bool | None = Field(None, description="whether it needs the gradient or the Hessian (time, memory)")
-    longer_than: Annotated[int, Field(ge=0)] | None = Field(None, description="its source has more bytes")
+    operators: list[str] | None = Field(None, description="it was proposed by one of these operators")
+    engines: list[str] | None = Field(
+        None, description="it was proposed by one of these engines: llm, symbolic, trials"
+    )
+    expensive: bool | None = Field(None, description="it needs the gradient or the Hessian (time, memory)")
+    longer_than: Annotated[int, Field(ge=0)] | None = Field(None, description="its source is longer, in bytes")
     decision: Ruling
     comment: str = Field("", description="with reject: a comment for the proposer")
 
 
 class ApprovalPolicy(Settings):
-    """For `approval: file`: the first rule that applies decides; without one, `otherwise` does."""
+    """For `approval: file`: the first matching rule decides; without one, `otherwise` applies."""
 
-    rules: list[ApprovalRule] = Field([], description="tried in this order")
+    rules: list[ApprovalRule] = Field([], description="rules in order of precedence")
     otherwise: Ruling = "ask"

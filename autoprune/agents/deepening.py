@@ -1,7 +1,7 @@
-"""The operator `deepen`: a candidate with more rounds of what improves its masks, by any proposer.
+"""The operator `deepen`: any candidate with more rounds of mask improvement.
 
-A formula of the symbolic engine gets more exchanges. In other code its own numbers of rounds are raised, and where it
-has none, or no time for more, exchanges are appended to its score, if that keeps all of its behaviour.
+A formula of the symbolic engine gets more exchanges. In other code, its own numbers of rounds are raised; if it
+has none, or no time for more, exchanges are appended to its score, provided that its behaviour is kept.
 """
 
 from typing import Literal

@@ -1,6 +1,6 @@
-"""Tools of the proposer's model, where it supports tool calls: statistics of the target, and earlier candidates.
+"""Tools of the proposer's model, if it supports tool calls: statistics of the target, and earlier candidates.
 
-Answers hold only what was known when the generation began, so that a resumed run gets the same ones. For models without
+Answers contain only data from before the generation began, so a resumed run gets the same ones. For models without
 tool calls the reasoning graph puts the most important facts into the prompt.
 """
 

@@ -1,4 +1,4 @@
-"""Partial proposals: a reply that brings only an allocation, or only an algorithm, takes the rest from its parent."""
+"""Partial proposals: a reply with only an allocation, or only an algorithm, takes the rest from its parent."""
 
 from autoprune.candidates.composition import composed, defines, keeps_allocation, without_mark
 from autoprune.syntax import NotPython

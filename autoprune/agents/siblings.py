@@ -1,6 +1,6 @@
 """The slots of a generation propose in order, and each prompt shows the proposals of the earlier slots.
 
-The fixed order gives each slot the same prompt when the run is resumed; measuring goes on in parallel.
+The fixed order gives each slot the same prompt when the run is resumed; measurements continue in parallel.
 """
 
 import threading

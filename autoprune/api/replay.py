@@ -35,8 +35,8 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
         target = recording.header.target
         if target not in KNOWN:
             raise UsageError(
-                f"the recording {recording.path} is of the target {one_line(target)}, which a recording alone does not "
-                "have loaded: name a target by --model"
+                f"the recording {recording.path} used the target {one_line(target)}, which a recording cannot "
+                "load; choose a target with --model"
             )
         defaults_of_run["model"] = target
     try:
@@ -52,7 +52,7 @@ def as_recorded(config: Config, path: Path | None, words: list[str]) -> Config:
         if after[key] == value and (key in ("model", "sparsity") or before[key] != value)
     ]
     if taken:
-        logger.info(f"as recorded, where nothing else is given: {one_line(', '.join(taken), SHOWN)}")
+        logger.info(f"settings from the recording: {one_line(', '.join(taken), SHOWN)}")
     return recorded
 
 

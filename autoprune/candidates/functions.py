@@ -1,4 +1,4 @@
-"""Functions of a source as text: what they consist of, renaming, and whether they depend on their arguments alone.
+"""Functions of a source as text: their parts, renaming, and whether they depend only on their arguments.
 
 Sources are parsed and never run. Texts are changed in place, so that comments and layout stay; a change is compared
 with the same change of the tree, which is written out instead where they differ.

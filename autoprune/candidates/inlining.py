@@ -1,7 +1,7 @@
-"""Inlining: what a candidate uses of the found functions is written into its own source, `kit.found.NAME` by NAME.
+"""Inlining: the found functions that a candidate uses are written into its source; `kit.found.NAME` becomes NAME.
 
 So the content hash, the approval, the trace, the exported file and the sandbox see exactly what runs, and the sandbox
-knows nothing of found functions. All of it is text; nothing is run.
+needs no found functions. This is text processing; no code runs.
 """
 
 import ast

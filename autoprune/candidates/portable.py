@@ -1,6 +1,6 @@
-"""What takes the place of functions of the package in self-contained sources (`self_contained.py`), by torch alone.
+"""Replacements for functions of the package in self-contained sources (`self_contained.py`), using only torch.
 
-Same results, bit by bit, in more time for masks on the CPU.
+Results are bit-identical; masks on the CPU take longer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Numbers of rounds in a candidate's source, which can be raised: a mask that swaps improve gains by more of them.
+"""Finding and raising numbers of rounds in a candidate's source: more rounds of swaps improve a mask further.
 
-Found are whole numbers that are given to a name such as `rounds` or `SWEEPS` (by an assignment, as a default, or as an
-argument by name), and the rounds of `swaps` from the kit, also where none are given. No code runs.
+It finds integers bound to a name such as `rounds` or `SWEEPS` (by an assignment, as a default, or as a keyword
+argument), and the rounds of `swaps` from the kit, also if omitted. No code runs.
 """
 
 import ast

@@ -1,8 +1,8 @@
-"""Self-contained sources: what a candidate uses of `autoprune.kit` is written into it, so that it needs torch alone.
+"""Self-contained sources: the functions of `autoprune.kit` that a candidate uses are inlined, so it needs only torch.
 
-The package's own sources are read as text and not imported. Of each function that is used, directly or not, the
-definition is taken over under a name of its own, without annotations, and docstrings of one line; dataclasses become
-plain classes, and what imports anything but torch and math has a stand-in in `portable.py`.
+The package's own sources are read as text and not imported. For each function used, directly or not, the
+definition is copied under a unique name, without annotations and with one-line docstrings; dataclasses become
+plain classes, and code that imports anything but torch and math has a replacement in `portable.py`.
 """
 
 import ast

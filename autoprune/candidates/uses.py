@@ -1,4 +1,4 @@
-"""Where a candidate's source uses the kit, under whatever names it imports it by."""
+"""Uses of the kit in a candidate's source, under any imported name."""
 
 import ast
 from collections.abc import Mapping

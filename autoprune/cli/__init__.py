@@ -38,7 +38,7 @@ def program(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """LLM agents that discover pruning algorithms for a language model and prove them by measurement."""
+    """LLM agents that discover pruning algorithms for a language model and validate them by measurement."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`autoprune approve`: decides on candidates that wait for approval, also while their search runs elsewhere."""
+"""`autoprune approve`: decisions on pending candidates, also while their search runs in another process."""
 
 import sys
 from contextlib import closing
@@ -28,27 +28,27 @@ def approve(
     run: Run,
     candidate: Annotated[
         str | None,
-        typer.Argument(help="A slot (g2.c1) or the start of a candidate's hash.", autocompletion=complete.waiting),
+        typer.Argument(help="A slot (g2.c1) or a prefix of a candidate's hash.", autocompletion=complete.waiting),
     ] = None,
-    decision: Annotated[Answer | None, typer.Option(help="The answer; without it you are asked.")] = None,
-    comment: Annotated[str, typer.Option(help="Why; a rejection's comment goes to the proposer.")] = "",
-    source: Annotated[Path | None, typer.Option(help="With modify: the file that is to run instead.")] = None,
-    rest: Annotated[bool, typer.Option("--rest", help="Approve all that wait and all that follow.")] = False,
-    mode: Annotated[Mode | None, typer.Option(help="From here on candidates are approved so.")] = None,
+    decision: Annotated[Answer | None, typer.Option(help="The decision; prompts for it by default.")] = None,
+    comment: Annotated[str, typer.Option(help="Reason; with reject, it is passed to the proposer.")] = "",
+    source: Annotated[Path | None, typer.Option(help="With modify: the file to run instead.")] = None,
+    rest: Annotated[bool, typer.Option("--rest", help="Approve all pending and future candidates.")] = False,
+    mode: Annotated[Mode | None, typer.Option(help="Approval mode of all future candidates.")] = None,
     trust: Trust = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what waits, or what was decided, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print pending candidates or decisions as JSON.")] = False,
 ) -> None:
-    """Approve, edit or reject candidates. Without an answer and without a terminal: list what waits."""
+    """Approve, edit or reject candidates. Without a decision and a terminal, list pending candidates."""
     from autoprune.runs.archive import Archive
     from autoprune.runs.facts import reading_facts
 
     directory = open_run(run, trust)
     if (source is not None) != (decision == "modify"):
-        raise UsageError("--decision modify and --source FILE belong together")
+        raise UsageError("--decision modify and --source FILE must be used together")
     if rest and (candidate or decision):
-        raise UsageError("--rest answers for all that wait, and takes no candidate and no other answer")
+        raise UsageError("--rest approves all candidates; it cannot be combined with a candidate or another decision")
     if mode and (candidate or decision or rest):
-        raise UsageError("--mode changes how the run approves, and takes no candidate and no answer")
+        raise UsageError("--mode changes the mode of the run; it cannot be combined with a candidate or a decision")
     if comment and not decision:
         raise UsageError("--comment needs --decision")
     announce(directory, directory.settings()[0])
@@ -59,11 +59,11 @@ def approve(
             from autoprune.runs.approvals import Switch
 
             archive.approvals.switch(Switch(approval=mode, who=person()))
-            _print(directory, [], as_json, f"approval is {mode} from here on")
+            _print(directory, [], as_json, f"approval mode: {mode}")
         elif rest:
             from autoprune.cli.dialog import approve_rest
 
-            _print(directory, approve_rest(archive), as_json, "approval is auto from here on")
+            _print(directory, approve_rest(archive), as_json, "approval mode: auto")
         elif decision is not None:
             _print(directory, [_answer(directory, archive, pending, decision, comment, source)], as_json)
         elif as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -81,7 +81,7 @@ def _chosen(archive: "Archive", name: str | None) -> "list[ApprovalRequest]":
     if matching:
         return matching[:1]
     slots = ", ".join(request.slot for request in pending) or "nothing"
-    raise UsageError(f"no candidate {name!r} waits for approval in this run; what waits: {slots}")
+    raise UsageError(f"no candidate {name!r} is pending in this run; pending: {slots}")
 
 
 def _answer(
@@ -96,12 +96,12 @@ def _answer(
 
     if len(pending) != 1:
         slots = ", ".join(request.slot for request in pending)
-        problem = f"several candidates wait ({slots}): say which" if pending else "no candidate waits for approval"
+        problem = f"several candidates are pending ({slots}); name one" if pending else "no candidate is pending"
         raise UsageError(problem)
     text = _candidate_in(source, run) if source is not None else ""
     replacement = run.save_source(text) if source is not None else None
     if replacement == pending[0].candidate:
-        raise UsageError(f"{source} is the very code that waits; approve it, or change it")
+        raise UsageError(f"{source} equals the pending code; approve it, or change the file")
     return decide(archive, pending[0], answer, comment, replacement, full_hash(text) if text else "")
 
 
@@ -125,7 +125,7 @@ def _print(run: RunDirectory, decisions: "list[Decision]", as_json: bool, more: 
         console().print(plain(f"{decision.slot} {decision.candidate[:8]}: {decision.decision} by {decision.who}"))
     if more:
         console().print(plain(more))
-    console().print(plain(f"unless the search is running: autoprune resume {run.path}"), soft_wrap=True)
+    console().print(plain(f"if the search is not running, continue with: autoprune resume {run.path}"), soft_wrap=True)
 
 
 def _list(pending: "list[ApprovalRequest]", as_json: bool) -> None:
@@ -136,7 +136,7 @@ def _list(pending: "list[ApprovalRequest]", as_json: bool) -> None:
         idea = one_line(request.thought.get("idea", ""))
         console().print(plain(f"{request.slot} {request.candidate[:8]} {request.operator} ({request.engine}): {idea}"))
     if not pending:
-        console().print(plain("no candidate waits for approval"))
+        console().print(plain("no candidate is pending"))
 
 
 def _ask(run: RunDirectory, archive: "Archive", pending: "list[ApprovalRequest]") -> None:
@@ -149,5 +149,5 @@ def _ask(run: RunDirectory, archive: "Archive", pending: "list[ApprovalRequest]"
     except Stopped:
         pass
     if not pending:
-        console().print(plain("no candidate waits for approval"))
-    console().print(plain(f"unless the search is running: autoprune resume {run.path}"), soft_wrap=True)
+        console().print(plain("no candidate is pending"))
+    console().print(plain(f"if the search is not running, continue with: autoprune resume {run.path}"), soft_wrap=True)

@@ -16,14 +16,14 @@ from autoprune.report.text import plain
 
 def cache(
     clear: Annotated[
-        str | None, typer.Option(metavar="KINDS", help=f"Remove these, of {','.join(storage.KINDS)}; or all.")
+        str | None, typer.Option(metavar="KINDS", help=f"Kinds to remove, of {','.join(storage.KINDS)}; or all.")
     ] = None,
     unused_for: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="With --clear: only entries that were not used for so long.")
+        float, typer.Option(min=0, metavar="DAYS", help="With --clear: only entries unused for this many days.")
     ] = 7,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the kinds, and what was freed, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the kinds and the freed space as JSON.")] = False,
 ) -> None:
-    """Show what is kept from run to run, or remove what was not used for long.
+    """Show data shared by all runs, or remove unused entries.
 
     Do not use --unused-for 0 while a run is in progress: it needs its entries.
     """
@@ -40,7 +40,7 @@ def cache(
     table.add_column("kind")
     for name in ("entries", "GB", "days unused"):
         table.add_column(name, justify="right")
-    table.add_column("what it is")
+    table.add_column("contents")
     for row in rows:
         unused = "" if row["days_unused"] is None else "{:.0f} to {:.0f}".format(*row["days_unused"])
         size, description = f"{row['bytes'] / 1e9:,.2f}", storage.KINDS[row["kind"]]

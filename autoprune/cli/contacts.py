@@ -15,7 +15,7 @@ from autoprune.runs.directory import RunDirectory
 
 Trust = Annotated[
     list[str] | None,
-    typer.Option("--trust", metavar="URL", help="Let the run contact this, which its settings name, from now on."),
+    typer.Option("--trust", metavar="URL", help="Allow the run to contact this address from its settings."),
 ]
 
 

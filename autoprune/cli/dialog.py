@@ -70,7 +70,7 @@ class Dialog:
                 try:
                     self._ask(request)
                 except GivenUp:
-                    self.screen.print(plain("" if self.over() else f"\n{request.slot} was answered elsewhere"))
+                    self.screen.print(plain("" if self.over() else f"\n{request.slot} was decided in another process"))
         return bool(pending)
 
     def _ask(self, request: ApprovalRequest) -> None:
@@ -110,19 +110,19 @@ class Dialog:
             data = click.edit(source.encode(), extension=".py")
             edited = source if data is None else decode_text(data, "what the editor saved")
         except click.ClickException as problem:
-            self.screen.print(plain(f"{problem.message}; set EDITOR to an editor that works"))
+            self.screen.print(plain(f"{problem.message}; set EDITOR to a working editor"))
             return source
         except UsageError as problem:
-            self.screen.print(plain(f"{problem}; the former code stands"))
+            self.screen.print(plain(f"{problem}; the code is unchanged"))
             return source
         if with_line_feeds(edited) == with_line_feeds(source):
-            self.screen.print(plain("nothing was changed"))
+            self.screen.print(plain("no changes"))
             return source
         edited = inlined(edited, found_functions(self.run, self.run.settings()[0]))
         findings = screen(edited)
         self.screen.print(changes_view(proposed, edited, findings_of(findings)))
         if any(finding.severity == "error" for finding in findings):
-            self.screen.print(plain("this cannot run as a candidate; the former code stands"))
+            self.screen.print(plain("this cannot run as a candidate; the code is unchanged"))
             return source
         return edited
 
@@ -132,7 +132,7 @@ class Dialog:
             chosen = ANSWERS.get(word) or next((answer for answer in ANSWERS.values() if answer == word), None)
             if chosen:
                 return chosen
-            self.screen.print(plain(f"{word!r} is none of {', '.join(ANSWERS)}"))
+            self.screen.print(plain(f"{word!r} is not one of {', '.join(ANSWERS)}"))
 
     def _line(self, prompt: str, request: ApprovalRequest) -> str:
         """A line of input. Raises GivenUp when the request is no longer open, Stopped at the end of input."""

@@ -23,16 +23,16 @@ def export_algorithm(
         str,
         typer.Argument(
             metavar="RUN:CANDIDATE",
-            help="CANDIDATE: a slot (g2.c1), the start of a hash, or best.",
+            help="CANDIDATE: a slot (g2.c1), a prefix of a hash, or best.",
             autocompletion=complete.best_of_runs,
         ),
     ],
     out: Annotated[Path, typer.Option(help="The Python file to write, NAME.py; notes go to NAME.md.")],
     self_contained: Annotated[
-        bool, typer.Option("--self-contained", help="Inline what it uses of autoprune.kit: the file needs torch alone.")
+        bool, typer.Option("--self-contained", help="Inline the functions of autoprune.kit: the file needs only torch.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the written files as JSON.")] = False,
 ) -> None:
     """Write a candidate as a file for `prune --algorithm` and `compare --algorithms`, with notes beside it."""
     from autoprune.candidates.contract import MAX_SOURCE_BYTES
@@ -45,11 +45,11 @@ def export_algorithm(
     from autoprune.runs.lookup import find_candidate, run_and_candidate
 
     if out.suffix != SUFFIX:
-        raise UsageError(f"{out} must end in {SUFFIX}, which is how other commands tell a file from a name")
+        raise UsageError(f"{out} must end in {SUFFIX}: other commands recognise algorithm files by it")
     notes = out.with_suffix(NOTES)
     for path in (out, notes):
         if path.exists() and not force:
-            raise UsageError(f"{path} exists already; name another file, or write over it with --force")
+            raise UsageError(f"{path} already exists; choose another file, or overwrite it with --force")
     run, target = run_and_candidate(candidate)
     announce(run, run.settings()[0])
     with reading_facts(run), closing(Archive.of(run)) as archive:

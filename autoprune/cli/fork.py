@@ -18,19 +18,17 @@ def fork(
     run: Annotated[
         Path, typer.Argument(help="The run to start from: a directory or a name.", autocompletion=complete.runs)
     ],
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Settings that are different from here on.")
-    ] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Changed settings.")] = None,
     *,
     at: Annotated[
         int | None,
         typer.Option(min=0, help="Start from the state after this generation; 0: before the first; default: the last."),
     ] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Where the new run goes; default runs/<time>-<model>.")] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="New run directory; default: runs/<time>-<model>.")] = None,
     trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
-    """Continue a run from some generation under changed settings, as a new run; the old one stays as it is.
+    """Continue a run from a generation as a new run with changed settings; the old one is unchanged.
 
     A run that has used up its budget goes straight to its confirmation: with other `confirmation.sparsities`, say.
     What measurements depend on (model, sparsity, device, dtype, data, allocation) cannot change.

@@ -8,24 +8,24 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = {
-    "search": ("search", "Search for a pruning algorithm by agents."),
+    "search": ("search", "Search for a pruning algorithm."),
     "resume": ("search", "Continue a run that was interrupted or paused."),
     "approve": ("approve", "Approve, edit or reject candidates."),
-    "fork": ("fork", "Continue a run under changed settings, as a new one."),
+    "fork": ("fork", "Continue a run as a new one, with changed settings."),
     "runs": ("runs", "List the runs with their best candidates."),
     "trace": ("trace", "Show the reasoning, code and measurements of candidates."),
     "report": ("report", "Write a run as one HTML file."),
     "export-algorithm": ("export_algorithm", "Write a candidate as a Python file, with notes beside it."),
-    "kit": ("kit", "List the functions that runs found, and add others."),
+    "kit": ("kit", "List, show, add and remove functions found by runs."),
     "prune": ("prune", "Prune a model, measure it, and write it."),
     "export": ("export", "Write a model for llama.cpp or transformers, and check it there."),
     "compare": ("compare", "Measure pruning algorithms side by side."),
     "evaluate": ("evaluate", "Measure a model: perplexity, zeros, zero-shot tasks."),
     "unpack": ("unpack", "Restore a model directory from a packed file."),
     "config": ("config", "Print all settings with their descriptions, as YAML."),
-    "doctor": ("doctor", "Check what a search would use and need on this machine."),
-    "cache": ("cache", "Show what is kept from run to run, or remove it."),
-    "sandbox": ("sandbox", "Make and try the sandbox in which candidates run."),
+    "doctor": ("doctor", "Check this machine: what a search would use and need."),
+    "cache": ("cache", "Show data shared by all runs, or remove it."),
+    "sandbox": ("sandbox", "Build and check the sandbox in which candidates run."),
 }
 """Name -> module in `autoprune.cli` with a function or a Typer of that name, and the help line."""
 

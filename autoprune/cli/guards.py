@@ -44,7 +44,7 @@ def attended(run: RunDirectory, config: Config, view: LiveView, screen: Console)
         def wait() -> None:
             if asking.done():
                 asking.result()
-                raise RunPaused(f"stopped; what waits for approval: autoprune approve {run.path}")
+                raise RunPaused(f"stopped; to decide on pending candidates: autoprune approve {run.path}")
             time.sleep(POLL)
 
         try:
@@ -64,7 +64,7 @@ def stop_at_once(run: RunDirectory, view: LiveView) -> Iterator[None]:
     def interrupt(signum: int, frame: FrameType | None) -> None:
         view.stop()
         signal.signal(signum, signal.SIG_DFL)  # a second Ctrl+C does not wait for the engine
-        console().print(plain(f"\ninterrupted; go on with: autoprune resume {run.path}"), soft_wrap=True)
+        console().print(plain(f"\ninterrupted; continue with: autoprune resume {run.path}"), soft_wrap=True)
         remove_own()
         os._exit(INTERRUPTED)
 

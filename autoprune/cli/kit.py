@@ -22,7 +22,7 @@ SECONDS = 30.0
 """For a function on small tensors, in the sandbox."""
 
 kit = typer.Typer(
-    help="List the functions that runs found, and add others.",
+    help="List, show, add and remove functions found by runs.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -43,7 +43,7 @@ def list_functions(
         print_json({"own": str(own_functions()), "functions": [_facts(each) for each in functions]})
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("function", "sparsity", "report", "of", "found by"):
+    for name in ("function", "sparsity", "report", "model", "found by"):
         table.add_column(name, justify="right" if name in ("sparsity", "report") else "left", overflow="fold")
     for each in functions:
         lineage = _lineage(each)
@@ -51,7 +51,7 @@ def list_functions(
         cells = (each.name, f"{lineage.sparsity:g}", report, lineage.model, each.found_by)
         table.add_row(*map(plain, cells))
     console().print(table)
-    console().print(plain(f"your own: {own_functions()}"), soft_wrap=True)
+    console().print(plain(f"your functions: {own_functions()}"), soft_wrap=True)
 
 
 @kit.command("show")
@@ -75,19 +75,19 @@ def add(
         str,
         typer.Argument(
             metavar="RUN:CANDIDATE",
-            help="CANDIDATE: a slot (g2.c1), the start of a hash, or best.",
+            help="CANDIDATE: a slot (g2.c1), a prefix of a hash, or best.",
             autocompletion=complete.best_of_runs,
         ),
     ],
     function: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A function of it; default: those that score, refine, ... call."),
+        typer.Option(metavar="NAME", help="A function of the candidate; default: those called by score, refine, ..."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The name in the kit; default: the function's own.")] = None,
-    sandbox: Annotated[SandboxEngine, typer.Option(help="Where the functions are tried.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was added as JSON.")] = False,
+    sandbox: Annotated[SandboxEngine, typer.Option(help="The sandbox in which the functions are tested.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the added functions as JSON.")] = False,
 ) -> None:
-    """Distil functions of a candidate into your kit, with all that they use and where they come from."""
+    """Add functions of a candidate to your kit. Their dependencies and lineage are included."""
     from autoprune.candidates.distil import default_functions, distil, functions_of
     from autoprune.candidates.functions import NotPure
     from autoprune.candidates.library import FoundFunction, add_function, free_name, notes_of, own_functions
@@ -97,14 +97,14 @@ def add(
     try:
         known, default = functions_of(origin.source), default_functions(origin.source)
     except NotPure as problem:
-        raise UsageError(f"{candidate} cannot be used as Python: {problem}") from None
+        raise UsageError(f"{candidate} is not usable Python: {problem}") from None
     chosen = list(dict.fromkeys(function or default))
     if missing := [each for each in chosen if each not in known]:
         raise UsageError(f"{candidate} has no function {missing[0]!r}; it has {', '.join(known) or 'none'}")
     if not chosen:
-        raise UsageError(f"{candidate} has no functions beside {', '.join(known)}; name one by --function")
+        raise UsageError(f"{candidate} has no functions except {', '.join(known)}; name one with --function")
     if name is not None and len(chosen) != 1:
-        raise UsageError(f"--name is for one function, and these are {', '.join(chosen)}; choose one by --function")
+        raise UsageError(f"--name needs one function, but these are {', '.join(chosen)}; choose one with --function")
     functions = []
     for each in chosen:
         own_name = name or each
@@ -191,8 +191,8 @@ def _tried(functions: "list[FoundFunction]", engine: SandboxEngine) -> dict[str,
                 tried[each.name] = try_function(chosen, each.source, each.name)
             except CandidateFailure as failure:
                 if failure.reason != "exception":
-                    raise UsageError(f"{each.name} was tried in the sandbox: {failure}") from None
-                tried[each.name] = f"not tried to the end: with made-up arguments it raises {failure.message}"
+                    raise UsageError(f"{each.name} failed in the sandbox: {failure}") from None
+                tried[each.name] = f"not fully tested: with random arguments it raises {failure.message}"
     finally:
         chosen.close()
     return tried

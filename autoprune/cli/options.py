@@ -16,35 +16,35 @@ from autoprune.keywords import EXPERIMENT, SEARCH, assignments, labels
 from autoprune.models.gguf_files import KNOWN
 from autoprune.pruning.fields import UNITS
 
-MODEL = f"A directory, a hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
-DATABASE = "A PostgreSQL database for archive and checkpoints, instead of SQLite files in the run (extra postgres)."
+MODEL = f"A directory, a Hub id, a GGUF file, or a built-in name ({', '.join(KNOWN)})."
+DATABASE = "PostgreSQL database for archive and checkpoints, instead of SQLite files in the run (extra postgres)."
 SANDBOXES: tuple[str, ...] = get_args(SandboxEngine)
 BOS: tuple[str, ...] = get_args(BosSetting)
 DTYPES: tuple[str, ...] = get_args(Dtype)
 OFFLOADS: tuple[str, ...] = get_args(OffloadSetting)
-TEXT = "builtin, wikitext2, c4, hf:NAME, a file of text or of rows (.jsonl, .parquet, .csv)."
+TEXT = "builtin, wikitext2, c4, hf:NAME, or a file of text or rows (.jsonl, .parquet, .csv)."
 
 Run = Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)]
 Model = Annotated[str, complete.option(MODEL, *KNOWN)]
-Unit = Annotated[str, complete.option(f"What gets its own sparsity: {listed(UNITS)}.", *UNITS)]
-Data = Annotated[str, complete.option(f"Measured on: {TEXT}", *complete.TEXTS)]
+Unit = Annotated[str, complete.option(f"Unit of the allocation: {listed(UNITS)}.", *UNITS)]
+Data = Annotated[str, complete.option(f"Evaluation text: {TEXT}", *complete.TEXTS)]
 Calibration = Annotated[str, complete.option("Calibration text, the same choices.", *complete.TEXTS)]
 CalibrationSamples = Annotated[int, typer.Option(help="Calibration sequences.")]
 Seqlen = Annotated[int, typer.Option(help="Length of windows and sequences in tokens.")]
-Windows = Annotated[int, typer.Option(help="Windows of the report split that are measured.")]
-Statistics = Annotated[str, complete.option("dense or sequential (behind the pruned prefix).", *KINDS)]
+Windows = Annotated[int, typer.Option(help="Windows of the report split to measure.")]
+Statistics = Annotated[str, complete.option("dense, or sequential (behind the pruned blocks).", *KINDS)]
 Bos = Annotated[
     str,
-    complete.option("The tokenizer's BOS before every window: auto (where the model needs it), always, never.", *BOS),
+    complete.option("BOS token before every window: auto (if the model needs it), always or never.", *BOS),
 ]
 Device = Annotated[str, complete.option("auto, cpu, cuda or cuda:N.", "auto", "cpu", "cuda")]
 Offload = Annotated[
-    str, complete.option(f"Where decoder blocks live: {listed(OFFLOADS)}; none: on the device.", *OFFLOADS)
+    str, complete.option(f"Location of decoder blocks: {listed(OFFLOADS)}; none: on the device.", *OFFLOADS)
 ]
 ComputeDtype = Annotated[str, complete.option(f"{listed(DTYPES)}.", *DTYPES)]
-Sandbox = Annotated[str, complete.option(f"For candidates: {listed(SANDBOXES)}.", *SANDBOXES)]
+Sandbox = Annotated[str, complete.option(f"Sandbox of candidates: {listed(SANDBOXES)}.", *SANDBOXES)]
 SandboxSeconds = Annotated[
-    float, typer.Option(min=1.0, help="Seconds that a candidate may compute; a large model needs more.")
+    float, typer.Option(min=1.0, help="Time limit of a candidate in seconds; a large model needs more.")
 ]
 SANDBOX_SECONDS = SandboxSettings().seconds
 

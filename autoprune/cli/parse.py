@@ -32,7 +32,7 @@ def split(words: Sequence[str]) -> tuple[Path | None, list[str]]:
     """A file of settings or None, and `key=value` words. Raises UsageError for a second file."""
     files = [word for word in words if "=" not in word]
     if len(files) > 1:
-        raise UsageError(f"{files[1]!r} is not of the form key=value, and one file of settings was given already")
+        raise UsageError(f"{files[1]!r} is not of the form key=value, and only one settings file is allowed")
     return (Path(files[0]) if files else None), [word for word in words if "=" in word]
 
 
@@ -40,7 +40,7 @@ def words(text: str) -> list[str]:
     """The words of a list separated by commas. Raises UsageError for an empty one."""
     items = [word.strip() for word in text.split(",") if word.strip()]
     if not items:
-        raise UsageError(f"{text!r} names nothing; give one or more words, separated by commas")
+        raise UsageError(f"{text!r} is empty; give one or more names, separated by commas")
     return items
 
 
@@ -57,8 +57,8 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-REFINEMENTS_HELP = f"{listed(REFINEMENTS)} (dsnot: DSnoT; swaps: {SWAP_ROUNDS} rounds by the full Hessian)."
+REFINEMENTS_HELP = f"{listed(REFINEMENTS)} (dsnot: DSnoT; swaps: {SWAP_ROUNDS} rounds with the full Hessian)."
 UPDATES_HELP = (
-    f"New values of the kept weights: {listed(UPDATES)} (the -own ones choose their own masks and need the algorithm "
+    f"New values of the kept weights: {listed(UPDATES)} (those with -own choose their own masks and need the algorithm "
     "wanda)."
 )

@@ -15,15 +15,15 @@ from autoprune.report.text import plain
 
 def report(
     run: Run,
-    out: Annotated[Path | None, typer.Option(help="The HTML file to write; default report.html in the run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The HTML file to write; default: report.html in the run.")] = None,
     trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print path and size as JSON.")] = False,
 ) -> None:
-    """Write a run as one HTML file that needs nothing else: curves, sparsity, reasoning graph, candidates, costs."""
+    """Write a run as one self-contained HTML file: curves, sparsity, reasoning graph, candidates, costs."""
     directory = open_run(run, trust)
     announce(directory, directory.settings()[0])
     if directory.schema() is None and not directory.archive_file.is_file():
-        raise UsageError(f"{directory.path} has no archive yet; the search has not begun")
+        raise UsageError(f"{directory.path} has no archive yet: the search has not started")
     write_report(directory, out)
     path = out or directory.path / REPORT
     size = path.stat().st_size

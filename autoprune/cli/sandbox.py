@@ -16,7 +16,7 @@ CHECK_SECONDS = 5.0
 _NAMED: dict[str, Literal["dockerfile", "host"]] = {"dockerfile": "dockerfile", "host": "host"}
 
 sandbox = typer.Typer(
-    help="Make and try the sandbox in which candidates run.",
+    help="Build and check the sandbox in which candidates run.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -31,7 +31,7 @@ def _show(line: str) -> None:
 @log_to(_show)
 def build(
     source: Annotated[
-        str, typer.Option("--from", help="host (this machine's libraries), dockerfile, or a rootfs tarball's path.")
+        str, typer.Option("--from", help="host (this machine's libraries), dockerfile, or a rootfs tarball.")
     ] = "host",
     image: Annotated[str, typer.Option(help="Name of the image.")] = SandboxSettings().image,
 ) -> None:
@@ -50,10 +50,10 @@ def build(
 @sandbox.command("check")
 @log_to(_show)
 def check(
-    which: Annotated[SandboxEngine, typer.Option("--sandbox", help="Which sandbox is tried.")] = "auto",
+    which: Annotated[SandboxEngine, typer.Option("--sandbox", help="The sandbox to check.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the probes as JSON.")] = False,
 ) -> None:
-    """Run a valid candidate and some that must fail in a defined way. Exit 1 if one of them does not."""
+    """Run a valid candidate and several attacks that must fail in a defined way. Exit code 1 otherwise."""
     from autoprune.sandbox.check import check as run_probes
     from autoprune.sandbox.choose_sandbox import make_sandbox
 
@@ -67,7 +67,7 @@ def check(
         print_json([vars(probe) for probe in probes])
     else:
         table = Table(box=None, padding=(0, 2))
-        for name in ("what should hold", "held", "ended as", "message"):
+        for name in ("property", "holds", "outcome", "message"):
             table.add_column(name)
         for probe in probes:
             table.add_row(probe.name, "yes" if probe.passed else "NO", probe.outcome, plain(probe.message))

@@ -36,8 +36,8 @@ PROVIDERS: tuple[str, ...] = get_args(Provider)
 APPROVALS: tuple[str, ...] = get_args(Approval)
 EXECUTORS: tuple[str, ...] = get_args(ExecutorKind)
 Executor = Annotated[str | None, complete.option(f"Where candidates are measured: {listed(EXECUTORS)}.", *EXECUTORS)]
-Workers = Annotated[int | None, typer.Option(help="How many candidates at a time, with processes and ray.")]
-Address = Annotated[str | None, typer.Option(help="With --executor ray: the cluster's HOST:PORT, auto or local.")]
+Workers = Annotated[int | None, typer.Option(help="Parallel candidates, with processes and ray.")]
+Address = Annotated[str | None, typer.Option(help="With --executor ray: HOST:PORT of the cluster, auto or local.")]
 Policy = Annotated[Path | None, typer.Option(help="With --approval file: a YAML file of rules.")]
 
 
@@ -45,35 +45,35 @@ def search(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="A file of settings, then single settings."),
+        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="A settings file, then single settings."),
     ] = None,
     model: Annotated[str | None, complete.option(MODEL, *KNOWN)] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
     llm: Annotated[
         str | None,
         complete.option(
-            f"Which chat model answers: {listed(PROVIDERS)}; self: the target, replay: a recording.", *PROVIDERS
+            f"Chat model of the agents: {listed(PROVIDERS)}; self: the target, replay: a recording.", *PROVIDERS
         ),
     ] = None,
-    sandbox: Annotated[str | None, complete.option(f"For candidates: {listed(SANDBOXES)}.", *SANDBOXES)] = None,
+    sandbox: Annotated[str | None, complete.option(f"Sandbox of candidates: {listed(SANDBOXES)}.", *SANDBOXES)] = None,
     executor: Executor = None,
     workers: Workers = None,
     address: Address = None,
     approval: Annotated[
-        str | None, complete.option(f"Who approves candidates: {listed(APPROVALS)}.", *APPROVALS)
+        str | None, complete.option(f"Approval of candidates: {listed(APPROVALS)}.", *APPROVALS)
     ] = None,
     approval_policy: Policy = None,
-    max_candidates: Annotated[int | None, typer.Option(help="Stop after so many candidates.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Stop after so many tokens of the chat model.")] = None,
-    max_usd: Annotated[float | None, typer.Option(help="Stop after so many US dollars.")] = None,
-    transfer_model: Annotated[str | None, typer.Option(help="Confirm on this model too; as --model.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
+    max_candidates: Annotated[int | None, typer.Option(help="Maximum number of candidates.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Maximum time in minutes.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum number of chat model tokens.")] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Maximum cost in US dollars.")] = None,
+    transfer_model: Annotated[str | None, typer.Option(help="Second model for the confirmation; as --model.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     database: Annotated[str | None, typer.Option(metavar="URL", help=DATABASE)] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Where the run goes; default runs/<time>-<model>.")] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="Run directory; default: runs/<time>-<model>.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
-    """Search for a pruning algorithm: agents propose, criticise, run, measure and analyse candidates."""
+    """Search for a pruning algorithm: agents propose, review, measure and analyse candidates."""
     path, settings = split(words or [])
     settings += overrides(context.params)
     with log_to(say):
@@ -87,7 +87,7 @@ def resume(
     context: typer.Context,
     run: Run,
     approval: Annotated[
-        str | None, complete.option(f"From here on candidates are approved so: {listed(APPROVALS)}.", *APPROVALS)
+        str | None, complete.option(f"Approval of further candidates: {listed(APPROVALS)}.", *APPROVALS)
     ] = None,
     approval_policy: Policy = None,
     executor: Executor = None,
@@ -95,12 +95,12 @@ def resume(
     address: Address = None,
     database: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="The run's PostgreSQL database, with its password or at a new host."),
+        typer.Option(metavar="URL", help="The run's PostgreSQL database, with its password or on a new host."),
     ] = None,
     trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the final rows as JSON.")] = False,
 ) -> None:
-    """Continue a run that was interrupted, killed or paused; an ended one shows its table again."""
+    """Continue a run that was interrupted, killed or paused; print the table of one that has ended."""
     directory = open_run(run, trust)
     config, _ = directory.settings()
     settings = overrides(context.params)

@@ -34,19 +34,19 @@ def trace(
         str | None,
         typer.Argument(
             metavar="[PART]",
-            help="A generation (g2), a slot (g2.c1), the start of a hash, or best.",
+            help="A generation (g2), a slot (g2.c1), a prefix of a hash, or best.",
             autocompletion=complete.parts,
         ),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Print what happens, until the run ends.")] = False,
-    graph: Annotated[GraphFormat | None, typer.Option(help="The reasoning graph alone, in this form.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Print events until the run ends.")] = False,
+    graph: Annotated[GraphFormat | None, typer.Option(help="Print only the reasoning graph, in this format.")] = None,
     quality_map: Annotated[
-        bool, typer.Option("--map", help="The best of each kind of candidate and the Pareto front alone.")
+        bool, typer.Option("--map", help="Print only the best candidate of each kind and the Pareto front.")
     ] = False,
-    whole: Annotated[bool, typer.Option("--whole", help="Of a candidate: all of its code and reasoning.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="For one candidate: all code and reasoning.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the graph to this file instead of printing it.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the trace to this HTML file too.")] = None,
-    svg: Annotated[Path | None, typer.Option(help="Write the trace to this SVG file too.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the trace to this HTML file.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Also write the trace to this SVG file.")] = None,
     otlp: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Send the run as spans to this OpenTelemetry collector (extra otel)."),
@@ -56,21 +56,21 @@ def trace(
         bool, typer.Option("--json", help="Print the events (with --map: map and front) as JSON.")
     ] = False,
 ) -> None:
-    """Show the chain of thought behind each candidate, its code, its reviews, its measurements, and its costs."""
+    """Show chain of thought, code, reviews, measurements and cost of each candidate."""
     from autoprune.runs.archive import Archive
     from autoprune.runs.facts import reading_facts
 
     directory = open_run(run, trust)
     if quality_map and any((part, graph, follow, otlp)):
-        raise UsageError("--map is of the whole run, and takes no part, no --graph, no --follow and no --otlp")
+        raise UsageError("--map shows the whole run; it cannot be combined with PART, --graph, --follow or --otlp")
     if out is not None and graph is None:
         raise UsageError("--out needs --graph json, graphml, mermaid or tree")
     if follow and any((part, graph, html, svg, as_json)):
-        raise UsageError("--follow prints the whole run as it goes, and takes no part and no other option but --otlp")
+        raise UsageError("--follow prints the whole run; it can only be combined with --otlp")
     if otlp is not None and any((part, graph, html, svg, as_json)):
-        raise UsageError("--otlp sends the whole run, and takes no part and no other option but --follow")
+        raise UsageError("--otlp sends the whole run; it can only be combined with --follow")
     if whole and (part is None or graph or as_json):
-        raise UsageError("--whole is of one candidate: name its slot, the start of its hash, or best")
+        raise UsageError("--whole needs one candidate: a slot, a prefix of a hash, or best")
     if otlp is not None:
         with reading_facts(directory):
             _send(directory, otlp, follow)
@@ -84,7 +84,7 @@ def trace(
     with reading_facts(directory), closing(Archive.of(directory)) as archive:
         generation, slot = _part(archive, part)
         if whole and slot is None:
-            raise UsageError(f"--whole is of one candidate, and {part} is a generation")
+            raise UsageError(f"--whole needs one candidate, but {part} is a generation")
         events = list(read_events(directory.events_file))
         if quality_map:
             _map(directory, archive, as_json, html, svg)

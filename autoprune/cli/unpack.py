@@ -10,10 +10,10 @@ from autoprune.report.text import plain
 
 
 def unpack(
-    file: Annotated[Path, typer.Argument(help="A file that `autoprune prune --packed` wrote.")],
+    file: Annotated[Path, typer.Argument(help="A file written by `autoprune prune --packed`.")],
     out: Annotated[Path, typer.Option(help="The model directory to write; it must not exist.")],
     max_gb: Annotated[
-        float | None, typer.Option(min=0, help="Write at most so many GB; default: what a pruned model can hold.")
+        float | None, typer.Option(min=0, help="Maximum size in GB; default: what a pruned model can hold.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the sizes as JSON.")] = False,
 ) -> None:

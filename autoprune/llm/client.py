@@ -206,7 +206,7 @@ class Chat:
             times = retrying.statistics["attempt_number"]
             raise RunPaused(
                 f"{self.endpoint} failed {f'{times} times in a row' if times > 1 else 'once'} "
-                f"(last: {last.fault.line}); nothing is lost, `autoprune resume` goes on once it answers again"
+                f"(last: {last.fault.line}); nothing is lost; continue with `autoprune resume` when it is back"
             ) from None
 
     def _try_once(self, question: Question, messages: list[dict[str, Any]], failures: list[Fault]) -> Turn:
@@ -225,9 +225,7 @@ class Chat:
                     raise
             # Each iteration sends one parameter less, so this ends.
             if self.endpoint.refusals.add(fault.parameter):
-                logger.warning(
-                    f"{self.endpoint} refuses {fault.parameter} ({fault.line}): asked without it from now on"
-                )
+                logger.warning(f"{self.endpoint} refuses {fault.parameter} ({fault.line}): omitted from now on")
 
     def _call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:
         with self._call_lock:

@@ -112,14 +112,14 @@ def _choose_self(settings: LLMSettings, target: str) -> Choice:
         excluded |= {f"llm.roles.{role}.base_url": own.base_url, f"llm.roles.{role}.model": own.model}
     for key, value in excluded.items():
         if value is not None:
-            raise UsageError(f"llm.provider = self means the target for every agent; it excludes {key}")
+            raise UsageError(f"llm.provider = self uses the target for every agent; it excludes {key}")
     weights = own_weights(target, settings.model)
     return Choice("self", f"asked for: the agents are the target; {weights.name} is served, {weights.ground}", weights)
 
 
 def _choose_replay(settings: LLMSettings, target: str) -> Choice:
     if settings.record:
-        raise UsageError("llm.record=true has nothing to record beside --llm replay: the replies are recorded already")
+        raise UsageError("llm.record=true cannot be used with --llm replay: the replies are already recorded")
     recording = open_recording(settings)
     why = f"{recording_line(recording.facts())}; the file is {recording.path}"
     if target and target_name(target) != recording.header.target:
@@ -266,7 +266,7 @@ def _only_model(base_url: str, key: str, proven: bool) -> str:
         fault = diagnose(error)
         problem = f"the chat endpoint {without_user(base_url)} does not list its models: {fault.line}"
         if proven and fault.action is Action.RETRY:
-            raise RunPaused(f"{problem}; nothing is lost, `autoprune resume` goes on once it answers again") from None
+            raise RunPaused(f"{problem}; nothing is lost; continue with `autoprune resume` when it is back") from None
         raise ChatError(problem) from None
     if len(names) != 1:
         listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -44,7 +44,7 @@ def docstring(origin: Origin, notes: str) -> str:
         lines.append(f"Formula: {formula}")
     lines += ["", *_wrapped(origin.made_by, 2), *_wrapped(figures(origin), 2)]
     if "autoprune" in imported_modules(origin.source):
-        lines.append("It imports autoprune.kit, the functions of published algorithms in the package autoprune.")
+        lines.append("Imports autoprune.kit: functions of published algorithms in the package autoprune.")
     return "\n".join([*lines, *_wrapped(f"Lineage and confirmation: {notes}", 1)])
 
 
@@ -93,7 +93,7 @@ def _as_python() -> Iterator[None]:
     try:
         yield
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise AutoPruneError(f"the candidate's source cannot be used as Python: {error}") from None
+        raise AutoPruneError(f"the candidate's source is not usable Python: {error}") from None
 
 
 def _fitting(source: str, text: str, limit: int) -> str:
@@ -124,4 +124,4 @@ def _check(statements: list[ast.stmt], text: str, whole: str) -> None:
     first = body[0]
     same = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and first.value.value == text
     if not same or list(map(ast.dump, body[1:])) != list(map(ast.dump, statements)):
-        raise AutoPruneError("the candidate cannot be written under a docstring without changing what it does")
+        raise AutoPruneError("the candidate cannot be written under a docstring without changing its behaviour")

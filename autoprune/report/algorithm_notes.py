@@ -47,14 +47,14 @@ def _blocks(origin: Origin, name: str) -> Iterator[str]:
         yield _items(thought)
     if slots := ancestors(origin.proposals, origin.outcomes, origin.slot):
         yield "## Lineage"
-        left_out = f" The oldest {len(slots) - ANCESTORS} are left out." if len(slots) > ANCESTORS else ""
-        yield f"Oldest first; of several parents, the one that measured best.{left_out}"
+        left_out = f" The oldest {len(slots) - ANCESTORS} are omitted." if len(slots) > ANCESTORS else ""
+        yield f"Oldest first; of several parents, the one with the best measurement.{left_out}"
         yield "\n".join(_ancestor(origin, slot) for slot in slots[-ANCESTORS:])
     yield "## Search"
     yield _items(_settings(origin))
     yield "## Confirmation"
     if origin.confirmed is None:
-        yield "None: the candidate was not measured on the report split."
+        yield "The candidate was not measured on the report split."
     else:
         yield from in_sections(confirmation(origin.picture), level=3)
     yield "## Use"
@@ -73,7 +73,7 @@ def _thought(origin: Origin) -> Iterator[tuple[str, str]]:
         if value and key not in LEFT_OUT:
             yield key.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     if origin.sentence:
-        yield f"in words, by the {origin.picture.explained['by']}", origin.sentence
+        yield f"explanation, by the {origin.picture.explained['by']}", origin.sentence
 
 
 def _ancestor(origin: Origin, slot: str) -> str:
@@ -98,13 +98,13 @@ def _settings(origin: Origin) -> dict[str, str]:
     settings = {
         "model": f"{origin.model} (fingerprint {record.get('model', '?')}, {record.get('dtype', '?')})",
         "sparsity": f"{config.sparsity:g}",
-        "allocation where the source brings none": ", ".join(f"{key} {value}" for key, value in allocation.items()),
+        "allocation if the source has none": ", ".join(f"{key} {value}" for key, value in allocation.items()),
         "text": f"{source} for search and report, {calibration} for calibration, {data.calibration_samples} sequences "
         f"of {data.seqlen} tokens{bos}; statistics: dense",
         "windows": f"{data.search_windows} for search, {data.report_windows} for report",
         "seed": str(config.seed),
     }
-    return settings | ({"on the search split": ending(origin.outcome)} if origin.outcome else {})
+    return settings | ({"search split": ending(origin.outcome)} if origin.outcome else {})
 
 
 def _use(origin: Origin, name: str) -> Iterator[str]:

@@ -79,7 +79,7 @@ def candidate_trace(
     if last.thought.get(REASONING):
         parts.append(_panel("reasoning", _long(last.thought[REASONING], whole)))
     if spending.looked_up:
-        parts.append(_panel("looked up by the models", Group(*(plain(call) for call in spending.looked_up))))
+        parts.append(_panel("tool calls", Group(*(plain(call) for call in spending.looked_up))))
     if spending.thinking:
         parts.append(_panel("thinking of the models", Group(*(_long(text, whole) for text in spending.thinking))))
     parts += [_code(run, proposal, whole) for proposal in revisions if proposal.candidate is not None]

@@ -61,7 +61,7 @@ def diff(before: str, after: str, name: str, other: str) -> list[str]:
 def shortened(line: str) -> str:
     """A line of code, cut to LONGEST_LINE characters with a note."""
     more = len(line) - LONGEST_LINE
-    return line if more <= 0 else f"{line[:LONGEST_LINE]} ... {more:,} characters more"
+    return line if more <= 0 else f"{line[:LONGEST_LINE]} ... {more:,} more characters"
 
 
 def revealed(text: str, longest: int) -> str:

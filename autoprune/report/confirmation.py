@@ -46,7 +46,7 @@ def own_verdicts(picture: Picture) -> list[Comparison]:
 def heading(condition: dict[str, Any]) -> str:
     """A condition as text: model, sparsity or pattern, and windows if it has its own."""
     pattern = condition.get("pattern", "none")
-    kind = f"at sparsity {condition['sparsity']:g}" if pattern == "none" else f"under the pattern {pattern}"
+    kind = f"at sparsity {condition['sparsity']:g}" if pattern == "none" else f"with pattern {pattern}"
     windows = f", {condition['windows']} windows" if "windows" in condition else ""
     # Of a directory only the name, to hide private paths.
     return f"{Path(condition['model']).name} {kind}{windows}"
@@ -162,7 +162,7 @@ def _method(protocol: dict[str, Any]) -> str:
     """The method of the verdicts in one sentence."""
     text = windows_of_text(protocol["windows"], protocol["seqlen"], protocol.get("bos"))
     return (
-        f"seeds: calibration samples that both were measured with; {protocol['test']} ({text}); better or worse: p at "
+        f"seeds: common calibration samples; {protocol['test']} ({text}); better or worse: p at "
         f"most {protocol['alpha']:g} after Holm's correction for {protocol['comparisons']} comparisons; intervals are "
         "not corrected"
         + "; with updates, the statistics of a block are collected behind the pruned blocks before it"

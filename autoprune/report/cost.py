@@ -13,7 +13,7 @@ _SUMMED = ("calls", "failed_calls", "tokens_in", "tokens_out", "seconds")
 
 def cost_table(agents: dict[str, dict[str, Any]]) -> Table:
     """One line per agent and a total. Estimated numbers of tokens are marked with ~."""
-    table = Table(title="What the agents cost", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title="Cost of the agents", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == "agent" else "right")
     for cells in cost_cells(agents):

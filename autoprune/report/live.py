@@ -133,17 +133,17 @@ def describe(event: Event, longest: int = 200) -> Text | None:
             who = "sandbox" if data["by"] == "sandbox" else f"critic ({data['by']})"
             return plain(f"{data['slot']} {who}: {data['verdict']}{': ' if text else ''}{text}")
         case "asked":
-            return plain(f"{data['slot']} waits for approval ({data['candidate'][:8]})", style="bold")
+            return plain(f"{data['slot']} needs approval ({data['candidate'][:8]})", style="bold")
         case "decided":
             return decided(event)
         case "approval-switched":
-            return plain(f"approval is {data['approval']} from here on, says {data['who']}", style="bold")
+            return plain(f"approval mode set to {data['approval']} by {data['who']}", style="bold")
         case "ended":
             return _ended(event)
         case "lesson":
             return plain(f"analyst ({data['by']}): {one_line(data['text'], 400)}", style="magenta")
         case "explained":
-            return plain(f"{data['slot']} in words ({data['by']}): {one_line(data['text'], 400)}", style="magenta")
+            return plain(f"{data['slot']} explained ({data['by']}): {one_line(data['text'], 400)}", style="magenta")
         case "run-ended":
             return plain(f"search ended: {data['stop']}", style="bold")
     return None
@@ -164,7 +164,7 @@ def decided(event: Event) -> Text:
 
 
 def _found(data: dict[str, Any]) -> str:
-    return " (found in the cache)" if data.get("cached") else ""
+    return " (cached)" if data.get("cached") else ""
 
 
 def _ended(event: Event) -> Text:

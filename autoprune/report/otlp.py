@@ -37,7 +37,7 @@ class Collector:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"--otlp {url!r} is no address such as http://localhost:4318")
+            raise UsageError(f"--otlp {url!r} is not an address such as http://localhost:4318")
         try:
             import requests
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -58,7 +58,7 @@ class Collector:
             with _FailureLog() as log:
                 result = self._exporter.export(batch)
             if result is not SpanExportResult.SUCCESS:
-                raise AutoPruneError(f"the collector at {self.url} did not take the spans: {log.reason}")
+                raise AutoPruneError(f"the collector at {self.url} did not accept the spans: {log.reason}")
             self.sent += len(batch)
 
     def close(self) -> None:

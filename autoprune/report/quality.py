@@ -63,10 +63,10 @@ def _left_out(placed: Sequence[Placed]) -> list[str]:
     lines = []
     if unknown := unknown_costs(placed):
         lines.append(
-            f"{unknown} of {len(placed)} measured candidates are on no front: their time or memory is not known"
+            f"{unknown} of {len(placed)} measured candidates are not on the front: their time or memory is unknown"
         )
     if gone := sum(candidate.cell is None for candidate in placed):
         lines.append(
-            f"{gone} of {len(placed)} measured candidates are not in the map: their source is gone or was changed"
+            f"{gone} of {len(placed)} measured candidates are not in the map: their source is missing or has changed"
         )
     return lines

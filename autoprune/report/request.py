@@ -26,7 +26,7 @@ def request_view(request: ApprovalRequest, source: str, parent: str | None, find
     """
     origin = f", from {request.parent}" if request.parent else ""
     parts: list[RenderableType] = [
-        plain(f"{request.slot} waits for approval: {request.operator} by {request.engine}{origin}", "bold"),
+        plain(f"{request.slot} needs approval: {request.operator} by {request.engine}{origin}", "bold"),
         Panel(_thought(request, whole=False), title="thought", title_align="left"),
         Panel(folded(source, VIEW), title=f"code of {request.candidate[:8]}", title_align="left"),
     ]
@@ -47,7 +47,7 @@ def whole_view(request: ApprovalRequest, source: str, parent: str | None) -> Ren
     if len(source) > LONGEST_CODE:
         parts.append(plain(f"cut: {LONGEST_CODE:,} of {len(source):,} characters are shown", "yellow"))
     if parent is not None:
-        parts.append(plain(f"against {one_line(request.parent, 40)}", "bold"))
+        parts.append(plain(f"difference from {one_line(request.parent, 40)}", "bold"))
         parts.append(difference(parent, source, request.parent, request.slot))
     parts.append(Panel(_thought(request, whole=True), title="thought", title_align="left"))
     return Group(*parts)
@@ -60,7 +60,7 @@ def changes_view(before: str, after: str, findings: Sequence[str]) -> Renderable
 
 
 def _found(findings: Sequence[str]) -> Text:
-    return plain(f"screen: {one_line('; '.join(findings), 600) or 'nothing found'}", "yellow" if findings else "")
+    return plain(f"screen: {one_line('; '.join(findings), 600) or 'no findings'}", "yellow" if findings else "")
 
 
 def _is_long(source: str) -> bool:
@@ -69,14 +69,14 @@ def _is_long(source: str) -> bool:
 
 def _compared(request: ApprovalRequest, source: str, parent: str) -> RenderableType:
     """The difference to the parent. If it is longer than a long source, only its length is shown."""
-    title = plain(f"against {one_line(request.parent, 40)}")
+    title = plain(f"difference from {one_line(request.parent, 40)}")
     lines = [shortened(line) for line in diff(parent, source, request.parent, request.slot)]
     total = len(lines_of(source))
     shown: RenderableType = code("\n".join(lines[:MOST_DIFFERENT]), "diff") if lines else plain("no difference", "dim")
     if _is_long(source) and len(lines) >= total:
         shown = plain(f"the difference has {len(lines):,} lines, the code {total:,}: {VIEW} shows both", "dim")
     elif len(lines) > MOST_DIFFERENT:
-        more = f"... {len(lines) - MOST_DIFFERENT:,} lines more: {VIEW} shows everything"
+        more = f"... {len(lines) - MOST_DIFFERENT:,} more lines: {VIEW} shows everything"
         shown = Group(shown, plain(more, "yellow"))
     return Panel(shown, title=title, title_align="left")
 

@@ -86,4 +86,4 @@ def split(text: object, longest: int = GIST) -> tuple[str, str]:
 def gist(text: object, whole: str, longest: int = GIST) -> str:
     """The first sentences, and a line with the length of the rest. `whole`: the option that shows everything."""
     head, rest = split(text, longest)
-    return f"{head}\n... {len(rest):,} characters more: {whole}" if rest else head
+    return f"{head}\n... {len(rest):,} more characters: {whole}" if rest else head

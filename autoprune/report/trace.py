@@ -85,7 +85,7 @@ def _headline(picture: Picture) -> Text:
 
 def _add_start(root: Tree, picture: Picture) -> None:
     if own := picture.started.get("record", {}).get("self"):
-        same = f"agents and target are one model: {own['gguf']}, SHA-256 {own['sha256'][:16]} ({own['ground']})"
+        same = f"agents and target are the same model: {own['gguf']}, SHA-256 {own['sha256'][:16]} ({own['ground']})"
         root.add(plain(same, "dim"))
     if picture.dense is not None:
         root.add(plain(f"dense model: perplexity {picture.dense:.2f} on the search split", "dim"))
@@ -105,7 +105,7 @@ def _add_candidate(branch: Tree, proposal: Proposal, graph: "nx.MultiDiGraph[str
     if isinstance(found := thought.get("found"), list):
         node.add(plain(f"found functions: {one_line(', '.join(map(str, found)))}"))
     if spending.looked_up:
-        node.add(plain(f"looked up: {one_line('; '.join(spending.looked_up))}", "dim"))
+        node.add(plain(f"tool calls: {one_line('; '.join(spending.looked_up))}", "dim"))
     _add_thinking(node, spending)
     if spending.agents:
         node.add(plain(f"cost: {cost_line(spending.agents)}", "dim"))

@@ -74,7 +74,7 @@ class RunDirectory:
             path = _fresh_path(runs_root(), config)
         run = cls(path)
         if os.path.lexists(run.settings_file):
-            raise UsageError(f"{path} already holds a run; go on with it by `autoprune resume {path}`")
+            raise UsageError(f"{path} already contains a run; continue it with `autoprune resume {path}`")
         run._made = [folder for folder in (run.candidates, path, *path.parents) if not folder.exists()]
         run._existing = {file for file in run._files() if os.path.lexists(file)}
         schema = None
@@ -175,7 +175,7 @@ class RunDirectory:
         database = (config or stored).database
         if (database is None) != ("schema" not in record):
             where = "SQLite files" if database else "a PostgreSQL database"
-            raise UsageError(f"{self.path} is in {where}, and stays there; `autoprune fork` can go on elsewhere")
+            raise UsageError(f"{self.path} is in {where} and cannot be moved; `autoprune fork` can continue elsewhere")
         if database is None:
             return None
         if stored.database is not None and database.url == stored.database.url:
@@ -252,6 +252,6 @@ def recording_line(facts: Mapping[str, Any]) -> str:
     more = f" and {len(models) - MOST_MODELS} more" if len(models) > MOST_MODELS else ""
     return (
         f"the agents' replies were recorded on {str(facts['date'])[:10]} from {', '.join(models[:MOST_MODELS])}{more}: "
-        "no model is asked and nothing is paid (tokens are the recording's); every measurement is made anew, on this "
+        "no model is called and nothing is paid (tokens are those of the recording); all measurements are made on this "
         "machine"
     )

@@ -1,4 +1,4 @@
-"""The node that gets a decision on a candidate, and what only that decision needs."""
+"""The node `approve`: gets a decision on a candidate."""
 
 from dataclasses import replace
 from typing import Literal
@@ -80,7 +80,7 @@ def _replace(context: SearchContext, state: CandidateState, decision: Decision) 
     plan, revision, name = state["plan"], state["revision"] + 1, str(decision.replacement)
     proposal = context.archive.proposal(plan["slot"])
     if proposal is None:
-        raise AutoPruneError(f"the archive holds no proposal of {plan['slot']}, so that nothing can be modified")
+        raise AutoPruneError(f"the archive has no proposal of {plan['slot']} to modify")
     outdated = {"expression", "allocation", *OF_SOURCE}
     thought = {key: value for key, value in proposal.thought.items() if key not in outdated}
     thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}

@@ -65,7 +65,7 @@ class MaxUsd:
 
     def reason(self, spent: Spent) -> str | None:
         if spent.usd is None:
-            return "the model's price is unknown, so the limit in USD cannot be kept"
+            return "the model's price is unknown, so the limit in USD cannot be enforced"
         return f"{self.limit:g} USD spent" if spent.usd >= self.limit else None
 
 

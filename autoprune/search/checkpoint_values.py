@@ -58,8 +58,8 @@ class PlainValues(SerializerProtocol):
         except (ValueError, TypeError, RecursionError) as error:
             refused.append(f"bytes that are not msgpack ({error})")
         raise UsageError(
-            f"the checkpoints of {self._place} hold {refused[0]}, which this program never stores: they are damaged or "
-            "somebody else made them, so that this run cannot go on from them"
+            f"the checkpoints of {self._place} hold {refused[0]}, which autoprune never stores: they are damaged or "
+            "from another program, so this run cannot continue from them"
         )
 
 

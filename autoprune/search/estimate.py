@@ -76,7 +76,7 @@ def too_few_windows(config: Config) -> str:
     enough = next((count for count in range(windows + 1, 101) if can_show(count)), None)
     advice = f"take at least {enough}" if enough else "compare with fewer baselines"
     return (
-        f"data.report_windows={windows} cannot show any difference: over so few windows p is at least "
+        f"data.report_windows={windows} cannot show any difference: with so few windows p is at least "
         f"{smallest_p(windows):.2g}, and is corrected for {fewest} comparisons or more; {advice}"
     )
 

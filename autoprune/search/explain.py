@@ -1,4 +1,4 @@
-"""Describes the best candidate in plain words: the analyst's model is asked once at the end of the search."""
+"""Describes the best candidate in one sentence by the analyst's model, once at the end of the search."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -29,7 +29,7 @@ def fork_run(origin: RunDirectory, generation: int | None, config: Config, path:
     changed = changes(former, config)
     refused = next((key for key in changed if key.split(".")[0] in MEASURED), None)
     if refused is not None:
-        raise UsageError(f"{refused} decides what was measured, so a fork cannot change it; start a new search instead")
+        raise UsageError(f"measurements depend on {refused}, so a fork cannot change it; start a new search instead")
     # If both use the same database, the password given for the fork opens the origin as well.
     access = config if config.database == former.database else former
     state = state_after(origin, access, generation)
@@ -81,7 +81,7 @@ def state_after(run: RunDirectory, config: Config, generation: int | None) -> Se
     if chosen is None or chosen not in states:
         available = ", ".join(map(str, sorted(states))) or "none"
         after = "any generation" if chosen is None else f"generation {chosen}"
-        raise UsageError(f"{run.path} has no state after {after}; it has those after: {available}")
+        raise UsageError(f"{run.path} has no state after {after}; available generations: {available}")
     return states[chosen]
 
 

@@ -1,7 +1,7 @@
-"""The found functions that a run's candidates may use, as they were when it began.
+"""The found functions that a run's candidates may use, as of its start.
 
-Their sources are kept beside the candidates of the run, and the record names them: a run that goes on, or is forked,
-elsewhere or after the library has changed, asks the same questions.
+Their sources are kept beside the candidates of the run, and the record names them: a run that is resumed or forked
+elsewhere, or after the library has changed, asks the same questions.
 """
 
 from collections.abc import Mapping

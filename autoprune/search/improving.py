@@ -2,7 +2,7 @@
 
 Any slot can draw them, and the end of a search gives the last two to its best candidates (`finishing.py`). Each is
 drawn at most once a generation and once in EVERY candidates, and never twice for the same candidate: they nearly always
-gain a little, so that they would soon take all slots.
+gain a little and would soon take all slots.
 """
 
 from collections import Counter

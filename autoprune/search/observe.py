@@ -39,16 +39,14 @@ def _measure_effects(context: SearchContext) -> None:
     """The effect of density on the loss, by role and depth."""
     bench = context.workbench.bench
     if bench.target.offloaded:
-        text = (
-            "what density is worth is not measured: the target's blocks are offloaded, so that it would take too long"
-        )
+        text = "the effect of density is not measured: it would take too long with offloaded blocks"
         context.events.emit("notice", EFFECTS, text=text)
         return
     every = [baseline for baseline in baselines(context.workbench) if baseline.update == "none"]
     rows = {baseline: baseline.measured(context.workbench, "search") for baseline in every}
     best = min(rows, key=lambda baseline: rows[baseline].perplexity)
     name = rows[best].name
-    text = f"measuring what density is worth, by role and depth, with the masks of {name}"
+    text = f"measuring the effect of density by role and depth, with the masks of {name}"
     context.events.emit("notice", EFFECTS, text=text)
     sizes = {layer.name: layer.size for layer in bench.layers}
     zeros = {layer.name: round(layer.sparsity * sizes[layer.name]) for layer in rows[best].layers}

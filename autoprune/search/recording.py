@@ -1,4 +1,4 @@
-"""What the nodes of one candidate put on record: who is at work, proposals, and how the candidate ended."""
+"""Events and archive rows of one candidate's nodes: the active agent, proposals, and the outcome."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A candidate that failed goes back to its proposer with the failure, as long as there is a revision left."""
+"""Returns a failed candidate to its proposer with the failure, while a revision is left."""
 
 from autoprune.search.context import SearchContext
 from autoprune.search.state import CandidateState, revisions_spent

@@ -125,7 +125,7 @@ def open_context(
             record["replay"] = choice.recording.facts()
             replayed = former.get("replay")
             if isinstance(replayed, dict) and replayed.get("sha256") != choice.recording.sha256:
-                logger.warning("the recording is another one than this run began with, or was changed since")
+                logger.warning("the recording differs from the one with which this run started")
         record |= {fact: former[fact] for fact in ("origin", "schema") if fact in former}
         if config.agents.kit == "all":
             record["found"] = as_record(run, found)
@@ -183,7 +183,7 @@ def _answers(
             return answers
         if wait is None:
             slots = ", ".join(request.slot for request in requests.values() if request)
-            raise RunPaused(f"waiting for approval of {slots}; answer with `autoprune approve {context.run.path}`")
+            raise RunPaused(f"waiting for approval of {slots}; decide with `autoprune approve {context.run.path}`")
         wait()
 
 

@@ -1,4 +1,4 @@
-"""The tool `inspect_target`: statistics of the dense target by unit, and what density is worth by role and depth."""
+"""The tool `inspect_target`: statistics of the dense target by unit, and the effect of density by role and depth."""
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 

@@ -114,7 +114,7 @@ def test_a_pattern_that_does_not_fit_fails_in_words(compare_here):
     [
         (["--sparsity", "1.2"], "1.2"),
         (["--sparsity", "half"], "'half' is not a number"),
-        (["--sparsity", ","], "names nothing"),
+        (["--sparsity", ","], "is empty; give one or more names"),
         (["--algorithms", "best"], "unknown algorithm 'best'"),
         (["--allocations", "best"], "unknown allocation 'best'"),
         (["--allocations", "sdsa-online"], "--statistics sequential"),

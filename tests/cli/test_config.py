@@ -48,7 +48,10 @@ def test_every_setting_has_a_description_above_it():
 
 
 def test_choices_are_named_beside_the_description():
-    assert "# who lets candidates run (auto, human, file)\napproval: auto\n" in commented_yaml(Config())
+    assert (
+        "# approval of candidates: automatic, by a person, or by a policy (auto, human, file)\napproval: auto\n"
+        in commented_yaml(Config())
+    )
 
 
 def test_the_same_as_json(here):

@@ -215,5 +215,5 @@ class TestWithAServer:
         monkeypatch.setenv("PGPASSWORD", postgres.password)
         run = RunDirectory.create(tmp_path / "run", Config.model_validate({"database": database}))
         done = here("approve", "run")
-        assert (done.returncode, done.stdout) == (0, "no candidate waits for approval\n")
+        assert (done.returncode, done.stdout) == (0, "no candidate is pending\n")
         assert done.stderr == f"run contacts {run.settings()[0].database.url}\n"

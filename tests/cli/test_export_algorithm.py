@@ -116,8 +116,8 @@ def test_a_self_contained_file_holds_what_it_uses_of_the_kit(here, tmp_path):
     assert here(*words, "with.py").returncode == 0
     assert here(*words, "own.py", "--self-contained").returncode == 0
     with_kit, own = (tmp_path / name for name in ("with.py", "own.py"))
-    assert "It imports autoprune.kit" in docstring(with_kit)
-    assert "It imports autoprune.kit" not in docstring(own)
+    assert "Imports autoprune.kit" in docstring(with_kit)
+    assert "Imports autoprune.kit" not in docstring(own)
     assert not {"autoprune"} & {node.module for node in ast.walk(ast.parse(own.read_text())) if hasattr(node, "module")}
     layer = SimpleNamespace(weight=torch.randn(3, 8, generator=torch.Generator().manual_seed(0)))
     scores = []

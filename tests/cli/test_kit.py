@@ -100,7 +100,7 @@ def test_the_list_shows_those_of_the_package_and_ones_own_which_can_be_removed(h
     listed = here("kit", "list")
     assert "weighted_descent" in listed.stdout
     assert "own_reach" in listed.stdout
-    assert f"your own: {own}" in listed.stdout.replace("\n", "")
+    assert f"your functions: {own}" in listed.stdout.replace("\n", "")
     facts = json.loads(here("kit", "list", "--json").stdout)
     assert [(each["name"], each["own"]) for each in facts["functions"]] == [
         ("weighted_descent", False),
@@ -132,7 +132,7 @@ MISUSE = {
     ("add", "nowhere:best"): "not a run directory",
     ("add", "{run}:g9.c9"): "no candidate 'g9.c9' in this run; there are: g1.c1",
     ("add", "{run}:best", "--function", "nothing"): "has no function 'nothing'; it has reach, damped, impure, ",
-    ("add", "{run}:best", "--name", "mine"): "--name is for one function, and these are reach, damped",
+    ("add", "{run}:best", "--name", "mine"): "--name needs one function, but these are reach, damped",
     ("add", "{run}:best", "--function", "impure"): "impure of {run}:best cannot be distilled: seen is not a constant",
     ("add", "{run}:best", "--function", "shaky"): "cannot be distilled: shaky uses id, which is not a builtin of pure",
     ("add", "{run}:best", "--function", "swaps"): "kit.swaps is a published function; choose another name by --name",

@@ -91,7 +91,7 @@ def test_a_collector_that_refuses_or_is_down_is_one_line_and_exit_1(here, record
     collector.status = 403
     done = here("trace", recorded, "--otlp", collector.url)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"autoprune: the collector at {collector.url}/v1/traces did not take the spans: ")
+    assert done.stderr.startswith(f"autoprune: the collector at {collector.url}/v1/traces did not accept the spans: ")
     assert "403" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     down = here("trace", recorded, "--otlp", "http://127.0.0.1:9")
@@ -102,7 +102,7 @@ def test_a_collector_that_refuses_or_is_down_is_one_line_and_exit_1(here, record
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--otlp", "localhost"], "is no address such as http://localhost:4318"),
+        (["--otlp", "localhost"], "is not an address such as http://localhost:4318"),
         (["g1", "--otlp", "http://localhost:4318"], "--otlp sends the whole run"),
     ],
 )

@@ -68,7 +68,7 @@ def test_a_connection_that_breaks_is_one_line_and_loses_nothing(here, small, pos
     told = [line for line in done.stderr.splitlines() if line.startswith("autoprune:")]
     assert (done.returncode, len(told)) == (1, 1), done.stderr
     assert f"the database {postgres.url()} cannot be written" in told[0]
-    assert "go on with `autoprune resume r`" in told[0]
+    assert "continue with `autoprune resume r`" in told[0]
     assert here("resume", "r", "--database", full_url).returncode == 0
 
 
@@ -132,7 +132,7 @@ def test_without_the_extra_the_line_says_how_to_get_it(here, postgres, database,
 def test_a_run_stays_where_it_is(here, postgres, database, tmp_path):
     RunDirectory.create(tmp_path / "files", Config.model_validate({"llm": {"provider": "symbolic"}}))
     done = here("resume", "files", "--database", database)
-    assert (done.returncode, "is in SQLite files, and stays there" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "is in SQLite files and cannot be moved" in done.stderr) == (2, True), done.stderr
     run = RunDirectory.create(tmp_path / "run", Config.model_validate({"database": database}))
     postgres.execute(f"DROP SCHEMA {run.schema().name} CASCADE")
     done = here("trace", "run")

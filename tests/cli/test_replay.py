@@ -57,14 +57,14 @@ def test_a_recording_is_played_under_its_own_settings_and_says_so_everywhere(her
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert "replies were recorded on 20" in said
-    assert "from scripted: no model is asked" in said
-    assert "measurement is made anew, on this machine" in said
+    assert "from scripted: no model is called" in said
+    assert "measurements are made on this machine" in said
     assert "2 candidates tried" in said
     settings = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())["config"]
     assert (settings["sparsity"], settings["data"]["seqlen"], settings["search"]["max_candidates"]) == (0.5, 64, 2)
     assert settings["agents"]["symbolic_share"] == 0.5
     assert settings["llm"]["recording"] == str(recording)
-    assert "as recorded, where nothing else is given: sparsity=0.5" in done.stderr.replace("\n", " ")
+    assert "settings from the recording: sparsity=0.5" in done.stderr.replace("\n", " ")
     for told in (here("trace", "r"), here("trace", "r", "g1"), here("trace", "r", "g1.c1")):
         assert "replies were recorded on 20" in " ".join(told.stdout.split())
     assert "replies were recorded on 20" in (tmp_path / "r" / "report.html").read_text("utf-8")

@@ -93,7 +93,7 @@ def test_a_page_names_no_folder_of_its_owner(here, recorded, tmp_path):
 def test_a_run_that_goes_on_says_so(here, going):
     assert here("report", str(going)).returncode == 0
     page = Reader((going / "report.html").read_text("utf-8"))
-    assert "unfinished: this is how far it has come" in page.text
+    assert "unfinished: results so far" in page.text
     assert len(page.data["curve"]["points"]) == 1
 
 
@@ -113,7 +113,7 @@ def test_sources_that_are_gone_or_changed_are_said_to_be(here, going):
     (going / "candidates" / f"{second}.py").write_text("import os\n")
     assert here("report", str(going)).returncode == 0
     code = Reader((going / "report.html").read_text("utf-8")).data["candidates"]["code"]
-    gone = {name for name, text in code.items() if text.startswith("the source is gone, or was changed")}
+    gone = {name for name, text in code.items() if text.startswith("the source is missing, or has changed")}
     assert gone == {first, second}
 
 

@@ -44,7 +44,7 @@ def test_a_tiny_model_talks_nonsense_about_pruning_itself_and_the_run_ends(autop
     _, record = RunDirectory.open(tmp_path / "r").settings()
     assert record["self"]["sha256"] == sha256_of(file)
     traced = autoprune("trace", "r").stdout.replace("\n", " ")
-    assert f"agents and target are one model: tiny.gguf, SHA-256 {sha256_of(file)[:16]}" in traced
+    assert f"agents and target are the same model: tiny.gguf, SHA-256 {sha256_of(file)[:16]}" in traced
 
 
 @pytest.mark.long

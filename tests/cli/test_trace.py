@@ -20,7 +20,7 @@ def test_a_run_is_drawn_with_reasons_verdicts_reviews_and_costs(here, recorded):
     for said in ("generation 2", "why: because", "by g1.c1.evidence", "g1.c1 approved by auto at "):
         assert said in text
     assert "scripted: accept: fine" in text
-    assert "What the agents cost" in text
+    assert "Cost of the agents" in text
     for role in ("proposer", "critic", "analyst"):
         assert role in text
     assert "unknown" in text
@@ -122,7 +122,7 @@ def test_what_a_model_thought_before_it_answered_is_shown_and_is_not_its_answer(
 
 def test_what_a_model_looked_up_is_shown_and_answered_from_earlier_generations(here, recorded):
     text = here("trace", recorded, "g2.c1").stdout
-    assert "looked up by the models" in text
+    assert "tool calls" in text
     assert "recall(what=best)" in text
     archive = Archive(Path(recorded) / "archive.sqlite")
     turns = [archive.get(f"{slot}.propose.0.thought")["turns"] for slot in ("g1.c1", "g2.c1")]
@@ -147,15 +147,15 @@ def test_a_candidate_of_a_strong_model_is_folded_and_whole_shows_all_of_it(here,
     assert "... 25 lines" in folded
     assert "100 of 123 lines are folded: --whole shows everything" in folded
     assert "122 def score(layer):" in folded
-    assert re.search(r"\.\.\. 9,\d{3} characters more: --whole", folded)
+    assert re.search(r"\.\.\. 9,\d{3} more characters: --whole", folded)
     assert "folded" not in whole
-    assert "characters more" not in whole
+    assert "more characters" not in whole
     assert whole.count("x = x * 2") == 4 * 24
     assert whole.index("def helper_0") < whole.index("def score", whole.index("revision 1"))
     assert "".join(REASONING.split()) in re.sub(r"[│\s]", "", whole)
     for text in (folded, whole):
         assert f"formula: {FORMULA}" in text
-        assert f"{best} in words (analyst): It keeps" in text
+        assert f"{best} explained (analyst): It keeps" in text
 
 
 def test_a_reasoning_floods_no_list_no_events_and_no_algorithm_file(here, strong, tmp_path):
@@ -191,13 +191,13 @@ def test_the_graph_of_a_run_a_generation_or_a_candidate_is_written_to_a_file(her
         (["g9"], "its generations are: g1, g2"),
         (["g1.c9"], "its slots are: g1.c1, g1.c2"),
         (["--out", "x"], "--out needs --graph"),
-        (["g1", "--map"], "--map is of the whole run"),
-        (["--map", "--graph", "json"], "--map is of the whole run"),
+        (["g1", "--map"], "--map shows the whole run"),
+        (["--map", "--graph", "json"], "--map shows the whole run"),
         (["g1", "--follow"], "--follow prints the whole run"),
         (["--graph", "png"], "png"),
-        (["--whole"], "--whole is of one candidate"),
+        (["--whole"], "--whole needs one candidate"),
         (["g1", "--whole"], "g1 is a generation"),
-        (["g1.c1", "--whole", "--json"], "--whole is of one candidate"),
+        (["g1.c1", "--whole", "--json"], "--whole needs one candidate"),
     ],
 )
 def test_wrong_words_are_one_line_and_exit_2(here, recorded, words, complaint):
@@ -218,7 +218,7 @@ def test_a_run_of_version_1_is_still_read(here, old_run):
     assert "search on tiny at sparsity 0.5" in text
     assert "g2.c2 aefff679 beat the best baseline" in text
     assert "Best of each kind" in text
-    assert "measured candidates are on no front: their time or memory is not known" in " ".join(text.split())
+    assert "measured candidates are not on the front: their time or memory is unknown" in " ".join(text.split())
     assert "def score(layer)" in here("trace", old_run, "g2.c1").stdout
     assert "search ended" in here("trace", old_run, "--follow").stdout
     assert here("trace", old_run, "--graph", "mermaid").stdout.startswith("flowchart LR")

@@ -90,7 +90,7 @@ def test_a_pattern_stands_beside_its_sparsity_and_tuned_parameters_beside_their_
     free = compared("a", "b", "better", -0.1, sparsity=0.5)
     both = [{**free, "pattern": "none"}, {**free, "pattern": "2:4", "verdict": "worse"}]
     text = shown(final_table(Picture.of([*story(), confirmed(comparisons=both, elsewhere=tables)])), width=100)
-    free, _, bound = text.partition("m under the pattern 2:4")
+    free, _, bound = text.partition("m with pattern 2:4")
     assert "wanda+owl tuned (block, lambda 0.05, M 3)" in free
     assert "better" in free.partition("m at sparsity 0.5")[2]
     assert "worse" not in free

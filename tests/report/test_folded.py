@@ -58,7 +58,7 @@ def test_the_most_lines_are_shown_and_the_rest_is_counted(source):
 
 def test_a_line_of_a_hundred_kilobytes_is_cut_and_says_so():
     text = drawn(f"x = '{'a' * 100_000}'\n{SOURCE}")
-    assert "99,006 characters more" in " ".join(text.split())
+    assert "99,006 more characters" in " ".join(text.split())
     assert "long lines are cut: [v]iew shows everything" in " ".join(text.split())
     assert len(text) < 20_000
 

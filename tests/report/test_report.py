@@ -98,7 +98,7 @@ def test_what_was_stopped_early_is_shown_as_such_and_has_no_perplexity():
 
 
 def test_what_was_found_in_the_cache_says_so():
-    assert "found in the cache" in describe(ended(perplexity=60.0, gain=0.1, cached=True)).plain
+    assert "(cached)" in describe(ended(perplexity=60.0, gain=0.1, cached=True)).plain
 
 
 def test_a_result_better_than_dense_is_flagged():
@@ -274,7 +274,7 @@ def test_a_sentence_without_a_formula_and_a_formula_without_a_sentence_are_enoug
 
 def test_an_explanation_is_one_line_of_the_live_view_and_obeys_nothing():
     line = describe(event("explained", **{**EXPLAINED, "text": HOSTILE * 1000}))
-    assert line.plain.startswith("g1.c1 in words (analyst): [/foo] [bold]")
+    assert line.plain.startswith("g1.c1 explained (analyst): [/foo] [bold]")
     assert len(line.plain) < 500
     assert "\x1b" not in line.plain
 

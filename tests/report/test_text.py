@@ -16,7 +16,7 @@ def test_a_long_text_is_cut_at_a_sentence_and_says_how_much_more_there_is():
     head, rest = split(SENTENCE * 200)
     assert head.endswith("differ in size.")
     assert GIST / 3 < len(head) <= GIST
-    assert gist(SENTENCE * 200, "--whole") == f"{head}\n... {len(rest):,} characters more: --whole"
+    assert gist(SENTENCE * 200, "--whole") == f"{head}\n... {len(rest):,} more characters: --whole"
 
 
 @pytest.mark.parametrize(

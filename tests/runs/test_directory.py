@@ -23,7 +23,7 @@ def test_settings_come_back_as_they_were_written(run):
 
 
 def test_a_directory_that_holds_a_run_is_not_overwritten(run):
-    with pytest.raises(UsageError, match="already holds a run"):
+    with pytest.raises(UsageError, match="already contains a run"):
         RunDirectory.create(run.path, Config())
 
 

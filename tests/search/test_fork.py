@@ -80,13 +80,13 @@ def test_a_polished_run_is_not_polished_again_by_a_fork(forked, facts):
 
 def test_a_run_without_any_state_is_one_clear_line(small_config, tmp_path):
     config = small_config()
-    with pytest.raises(UsageError, match="no state after any generation; it has those after: none"):
+    with pytest.raises(UsageError, match="no state after any generation; available generations: none"):
         fork_run(RunDirectory.create(tmp_path / "new", config), None, config, tmp_path / "fork")
 
 
 def test_a_state_that_is_not_there_is_one_clear_line(search, tmp_path):
     origin = search("search.max_candidates=2")
-    with pytest.raises(UsageError, match="after generation 9; it has those after: 0, 1"):
+    with pytest.raises(UsageError, match="after generation 9; available generations: 0, 1"):
         fork_run(origin, 9, origin.settings()[0], tmp_path / "fork")
     assert not (tmp_path / "fork").exists()
 

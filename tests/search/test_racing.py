@@ -126,4 +126,4 @@ def test_a_search_from_the_cache_is_the_search_that_filled_it(raced, facts):
     for run, told in ((filled, False), (found, True)):
         opening = [event for event in read_events(run.events_file) if event.kind in ("dense", "baseline")]
         assert len(opening) == 5
-        assert all(("found in the cache" in describe(event).plain) is told for event in opening)
+        assert all(("(cached)" in describe(event).plain) is told for event in opening)

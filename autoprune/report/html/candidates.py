@@ -20,7 +20,7 @@ _NUMBERS = ("perplexity", "estimated_perplexity", "partial_perplexity", "gain", 
 _SAID = ("proposed", "reviewed", "asked", "decided", "ended")
 MOST_PARTS = 300
 """Maximum parts of an outlined source; others are shown in their own order."""
-GONE = "the source is gone, or was changed since it was recorded"
+GONE = "the source is missing, or has changed since it was recorded"
 
 
 def candidates(material: Material, longest: int, differences: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from autoprune.runs.measurement import Measurement
 
 NUMBERS = 40_000
 """Maximum number of layer errors in a page; the worst candidates are omitted."""
-OLD = "This run is from before the skewness of its units was recorded."
+OLD = "The skewness of units was not recorded by this older run."
 
 
 def layers(material: Material) -> dict[str, Any]:

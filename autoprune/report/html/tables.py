@@ -95,7 +95,7 @@ def settings(material: Material) -> list[Table]:
     config = _texts(material.config.model_dump(mode="json"))
     return [
         Table("Settings", ("setting", "value"), [row for row in config if row[1] != "None"]),
-        Table("Versions and fingerprints", ("what", "value"), list(_texts(material.record))),
+        Table("Versions and fingerprints", ("item", "value"), list(_texts(material.record))),
     ]
 
 

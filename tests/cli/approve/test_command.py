@@ -17,7 +17,7 @@ def test_answers_from_the_command_line_in_any_order(here, run, archive):
     assert f"autoprune resume {run.path}" in done.stdout
     assert here("approve", str(run.path), "--decision", "reject", "--comment", "no").returncode == 0
     assert said(archive) == {"g1.c2": ("modify", ""), "g1.c1": ("reject", "no")}
-    assert "no candidate waits" in here("approve", str(run.path)).stdout
+    assert "no candidate is pending" in here("approve", str(run.path)).stdout
 
 
 def test_the_rest_is_approved_by_one_word(here, run, archive):
@@ -37,16 +37,16 @@ def test_the_file_of_an_answer_is_read_as_python_would_read_it(here, run, archiv
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--decision", "approve"], "several candidates wait (g1.c1, g1.c2)"),
-        (["g9.c9", "--decision", "approve"], "no candidate 'g9.c9' waits"),
-        (["g1.c1", "--decision", "modify"], "--decision modify and --source FILE belong together"),
-        (["g1.c1", "--decision", "approve", "--source", "x.py"], "belong together"),
+        (["--decision", "approve"], "several candidates are pending (g1.c1, g1.c2)"),
+        (["g9.c9", "--decision", "approve"], "no candidate 'g9.c9' is pending"),
+        (["g1.c1", "--decision", "modify"], "--decision modify and --source FILE must be used together"),
+        (["g1.c1", "--decision", "approve", "--source", "x.py"], "must be used together"),
         (["g1.c1", "--decision", "modify", "--source", "nowhere.py"], "cannot read the candidate nowhere.py"),
         (["g1.c1", "--decision", "modify", "--source", "bad.py"], "bad.py, line 1: import of 'os'"),
         (["g1.c1", "--comment", "why"], "--comment needs --decision"),
-        (["g1.c1", "--rest"], "--rest answers for all"),
+        (["g1.c1", "--rest"], "--rest approves all"),
         (["g1.c1", "--decision", "maybe"], "maybe"),
-        (["--rest", "--mode", "human"], "--mode changes how the run approves"),
+        (["--rest", "--mode", "human"], "--mode changes the mode of the run"),
     ],
 )
 def test_wrong_answers_are_one_clear_line_and_change_nothing(here, run, archive, tmp_path, words, complaint):
@@ -59,7 +59,7 @@ def test_wrong_answers_are_one_clear_line_and_change_nothing(here, run, archive,
 
 
 def test_the_mode_is_switched_from_another_terminal(here, run, archive):
-    assert "approval is human from here on" in here("approve", str(run.path), "--mode", "human").stdout
+    assert "approval mode: human" in here("approve", str(run.path), "--mode", "human").stdout
     assert archive.approvals.switched().approval == "human"
     assert len(archive.approvals.pending()) == 2
     here("approve", str(run.path), "--mode", "auto")

@@ -17,14 +17,14 @@ def test_a_person_sees_thought_code_difference_review_and_findings_and_answers_e
     assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("reject", "too slow")}
     for part in ("because", "def score(layer)", "+    return layer.weight.abs() * layer.input_norm", "critic: fine"):
         assert part in shown
-    assert "screen: nothing found" in shown
+    assert "screen: no findings" in shown
     assert "[/foo] [bold]" in shown
     assert not {"\x1b[2J", "\x07", "\u202e"} & set(re.findall(r"\x1b\[2J|\x07|\u202e", shown))
 
 
 def test_words_work_as_well_as_letters_and_others_are_refused(desk, archive):
     shown = desk.type("perhaps", "", "approve", "reject", "")
-    assert shown.count("is none of a, v, e, r, t, s") == 2
+    assert shown.count("is not one of a, v, e, r, t, s") == 2
     assert said(archive) == {"g1.c1": ("approve", ""), "g1.c2": ("reject", "")}
 
 
@@ -56,9 +56,9 @@ def test_an_edit_is_screened_again_and_runs_under_its_own_hash(desk, archive, ru
     ("command", "complaint"),
     [
         ('sed -i "s/import torch/import os/" "$1"', "this cannot run as a candidate"),
-        ("exit 1", "set EDITOR to an editor that works"),
-        ("true", "nothing was changed"),
-        (r"sed -i -e '1s/^/\xef\xbb\xbf/' -e 's/$/\r/' $1", "nothing was changed"),
+        ("exit 1", "set EDITOR to a working editor"),
+        ("true", "no changes"),
+        (r"sed -i -e '1s/^/\xef\xbb\xbf/' -e 's/$/\r/' $1", "no changes"),
         ("iconv -f UTF-8 -t UTF-16 $1 > $1.wide; mv $1.wide $1", "is UTF-16 text; save it as UTF-8"),
         (r"printf '# \374' >> $1", "is not UTF-8 text"),
     ],

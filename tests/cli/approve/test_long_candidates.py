@@ -15,7 +15,7 @@ def test_of_a_long_candidate_the_difference_comes_first_then_score_then_folded_h
     total = len(long_one.splitlines())
     assert f"63 of {total} lines are folded: [v]iew shows everything" in " ".join(shown.replace("│", " ").split())
     assert "formula: S = |W| · ‖X‖" in shown
-    assert "characters more: [v]iew" in shown
+    assert "more characters: [v]iew" in shown
     assert len(shown) < len(REASONING)
 
 
@@ -45,7 +45,7 @@ def test_a_difference_longer_than_the_code_is_counted_and_shown_by_view(desk, ru
     asked = {"candidate": run.save_source(long_one + "x = 1\n"), "parent_source": run.save_source(other)}
     archive.approvals.ask(ApprovalRequest.model_validate({**facts, **asked}))
     shown = desk.type("a", "v", "a")
-    second = shown.partition("g1.c4 waits")[2]
+    second = shown.partition("g1.c4 needs approval")[2]
     before, _, after = second.partition(QUESTION)
     assert "the difference has" in before
     assert "-def other_0(x):" not in before
@@ -54,4 +54,7 @@ def test_a_difference_longer_than_the_code_is_counted_and_shown_by_view(desk, ru
 
 def test_after_an_edit_view_shows_the_edited_source(desk, archive, tmp_path, monkeypatch, long_one):
     editor(tmp_path, monkeypatch, 'sed -i -e "s/input_norm/input_var/" "$1"')
-    assert "layer.input_var" in desk.type("e", "v", "a").rpartition("against g0.c1")[0].rpartition("code of g1.c3")[2]
+    assert (
+        "layer.input_var"
+        in desk.type("e", "v", "a").rpartition("difference from g0.c1")[0].rpartition("code of g1.c3")[2]
+    )

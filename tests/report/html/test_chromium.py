@@ -204,8 +204,8 @@ def test_long_code_is_folded_with_the_numbers_of_its_lines_and_unfolds(browser, 
     )
     assert heights[0] == heights[1]
     summaries = browser.run("return [...document.querySelectorAll('tr.open summary')].map((each) => each.textContent)")
-    assert any("characters more" in summary for summary in summaries)
-    assert any(summary.startswith("against g") for summary in summaries)
+    assert any("more characters" in summary for summary in summaries)
+    assert any(summary.startswith("difference from g") for summary in summaries)
     assert browser.complaints() == []
 
 

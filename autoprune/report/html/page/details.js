@@ -36,15 +36,15 @@ function resultOf(candidate) {
   const memory = candidate.memory ? `${Math.round(candidate.memory / 2 ** 20).toLocaleString("en")} MiB` : "";
   const windows = candidate.perplexity === null ? candidate.estimated_perplexity : null;
   return facts([
-    ["status", candidate.status + (candidate.cached ? " (found in the cache)" : "")],
+    ["status", candidate.status + (candidate.cached ? " (cached)" : "")],
     ["perplexity", figure(candidate.perplexity)],
     ["estimated", figure(windows)],
     ["gain", candidate.gain === undefined ? "" : signed(candidate.gain)],
-    ["why not", failureOf(candidate)],
+    ["failure", failureOf(candidate)],
     ["flags", (candidate.flags ?? []).join("; ")],
     ["sparsity", candidate.sparsity],
     ["worst layers", (candidate.worst ?? []).join(", ")],
-    ["most like", candidate.nearest ? `${candidate.nearest} (masks agree on ${(100 * candidate.agreement).toFixed(1)} %)` : ""],
+    ["nearest", candidate.nearest ? `${candidate.nearest} (masks agree on ${(100 * candidate.agreement).toFixed(1)} %)` : ""],
     ["seconds", seconds],
     ["memory", memory],
     ["report split", candidate.confirmed.join("\n")],
@@ -62,14 +62,14 @@ function codesOf(candidate) {
 
 function againstOf({ against }) {
   if (!against) return null;
-  if (!against.diff) return el("p", "note", against.lines ? `little in common with ${against.parent}` : `the code of ${against.parent}`);
-  return fold(`against ${against.parent}`, difference(against.diff));
+  if (!against.diff) return el("p", "note", against.lines ? `largely different from ${against.parent}` : `same code as ${against.parent}`);
+  return fold(`difference from ${against.parent}`, difference(against.diff));
 }
 
 /** The first sentences of a long text; the rest is folded. */
 function gistOf([head, rest]) {
   if (!head) return null;
-  return el("div", "", el("pre", "words", head), rest ? fold(`… ${rest.length.toLocaleString("en")} characters more`, el("pre", "words", rest)) : null);
+  return el("div", "", el("pre", "words", head), rest ? fold(`… ${rest.length.toLocaleString("en")} more characters`, el("pre", "words", rest)) : null);
 }
 
 /** All of a candidate. */
@@ -85,9 +85,9 @@ function candidateDetails(candidate) {
     titled("reasoning", gistOf(candidate.reasoning)),
     titled("code", againstOf(candidate), codesOf(candidate)),
     titled("who said what", candidate.said.length ? el("pre", "words", candidate.said.join("\n")) : null),
-    titled("looked up by the models", candidate.looked_up.length ? el("pre", "words", candidate.looked_up.join("\n")) : null),
+    titled("tool calls", candidate.looked_up.length ? el("pre", "words", candidate.looked_up.join("\n")) : null),
     titled("thinking of the models", candidate.thinking.map(gistOf)),
-    titled("what it printed", candidate.diagnostics ? el("pre", "words", candidate.diagnostics) : null),
+    titled("output", candidate.diagnostics ? el("pre", "words", candidate.diagnostics) : null),
   );
 }
 

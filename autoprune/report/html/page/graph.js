@@ -78,7 +78,7 @@ function lines(edges, place, name, line, more = {}) {
 }
 
 function drawGraph() {
-  if (!DATA.reasoning.nodes.length) return empty("plot-graph", "There are no thoughts yet.");
+  if (!DATA.reasoning.nodes.length) return empty("plot-graph", "The graph is empty.");
   const nodes = nodesShown();
   const ids = new Set(nodes.map((node) => node.id));
   const edges = EDGES.filter((edge) => ids.has(edge.source.id) && ids.has(edge.target.id));

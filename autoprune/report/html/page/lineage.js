@@ -2,7 +2,7 @@
 
 function drawLineage() {
   const { points, line } = DATA.lineage;
-  if (!points.length) return empty("plot-lineage", "Nobody has been measured yet.");
+  if (!points.length) return empty("plot-lineage", "No candidate has been measured yet.");
   const known = new Map(points.map((point) => [point.slot, point]));
   const peers = Map.groupBy ? Map.groupBy(points, (point) => point.generation) : new Map();
   const place = (point) => {

@@ -3,8 +3,8 @@
 function drawFront() {
   const { front, measured, unknown_costs: unknown } = DATA.quality;
   byId("front-note").textContent = unknown
-    ? `${unknown} of ${measured} measured candidates are not here: their time or memory was not measured by this run.` : "";
-  if (!front.length) return empty("plot-front", measured ? "" : "Nobody has been measured yet.");
+    ? `${unknown} of ${measured} measured candidates are omitted: this run did not measure their time or memory.` : "";
+  if (!front.length) return empty("plot-front", measured ? "" : "No candidate has been measured yet.");
   const onFront = new Set(front.map((each) => each.slot));
   const others = DATA.candidates.all.filter((each) => each.perplexity && each.memory && each.seconds?.score && !onFront.has(each.slot));
   const mebibytes = (bytes) => Math.round(bytes / 2 ** 20);
@@ -39,7 +39,7 @@ function drawFront() {
 
 function startKinds() {
   const { cells } = DATA.quality;
-  if (!cells.length) return byId("kinds").append(el("p", "note", "Nobody has been measured yet."));
+  if (!cells.length) return byId("kinds").append(el("p", "note", "No candidate has been measured yet."));
   const named = (cell) => `${cell.group}, ${cell.cost}`;
   const columns = [...new Set(cells.map(named))].sort();
   const inputs = [...new Set(cells.map((cell) => cell.inputs.join(" + ") || "none"))];

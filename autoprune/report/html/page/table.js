@@ -8,7 +8,7 @@ const COLUMNS = [
   ["status", "c-status text", (each) => each.status],
   ["perplexity", "c-number", (each) => figure(each.perplexity ?? null), (each) => [each.perplexity ?? Infinity, each.generation]],
   ["gain", "c-gain", (each) => signed(each.gain), (each) => [-(each.gain ?? -Infinity), each.generation]],
-  ["idea, or why not", "c-words text", (each) => (failureOf(each) || ideaOf(each)).slice(0, 300)],
+  ["idea, or reason of failure", "c-words text", (each) => (failureOf(each) || ideaOf(each)).slice(0, 300)],
 ];
 let sortedBy = 0;
 let backwards = false;
@@ -54,7 +54,7 @@ function drawTable() {
   });
   byId("table").replaceChildren(found.length
     ? el("table", "", el("thead", "", el("tr", "", head)), el("tbody", "", found.map(rowOf)))
-    : el("p", "note", DATA.candidates.all.length ? "None is like that." : "Nothing has been proposed yet."));
+    : el("p", "note", DATA.candidates.all.length ? "No matching candidate." : "No candidates yet."));
 }
 
 function startTable() {

@@ -18,6 +18,7 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.runs.measurement import Measurement
 from autoprune.search.session import open_context, work
+from tests.warm_zygotes import fork_zygotes, server
 
 ENDS = {0: "ended", 3: "paused", -signal.SIGKILL: "killed"}
 
@@ -40,7 +41,7 @@ class Nursery:
     def __init__(self, config: Config, cache: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_nurse, args=(theirs, config, cache))
+        self._process = context.Process(target=_nurse, args=(theirs, config, cache, server.address()))
         self._process.start()
         theirs.close()
 
@@ -60,7 +61,8 @@ def measured_in(path: Path) -> list[str]:
     return path.with_suffix(".measured").read_text().splitlines()
 
 
-def _nurse(pipe: Connection, config: Config, cache: Path) -> None:
+def _nurse(pipe: Connection, config: Config, cache: Path, zygotes: str) -> None:
+    fork_zygotes(zygotes)
     os.environ |= {"AUTOPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     from autoprune.measuring import opening
 

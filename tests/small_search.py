@@ -64,7 +64,7 @@ def search(
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def nursery(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     nursery = Nursery(load_config(None, [f"model={tiny_model}", *SMALL]), tmp_path_factory.mktemp("cache"))
     yield nursery

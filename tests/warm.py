@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remembered_tokens import remember_tokens
+from tests.remembered import make_in_advance, remember
 from tests.warm_zygotes import fork_zygotes, server
 
 READ_AT_IMPORT = ("HF_", "LANG", "LC_", "MKL_", "OMP_", "PYTHON", "RAYON_", "TOKENIZERS_", "TORCH_", "TRANSFORMERS_")
@@ -75,9 +75,8 @@ def _serve(pipe: Connection, zygotes: str, tokenizer: Path | None) -> None:
     import autoprune.search.session  # noqa: F401
 
     fork_zygotes(zygotes)
-    remember_tokens(pytest.MonkeyPatch())
-    if tokenizer is not None:
-        _tokenise(tokenizer)
+    remember(pytest.MonkeyPatch())
+    make_in_advance(tokenizer)
     while True:
         try:
             words, environment, folder, said, seconds = pipe.recv()
@@ -87,19 +86,6 @@ def _serve(pipe: Connection, zygotes: str, tokenizer: Path | None) -> None:
         if child == 0:
             _become(words, environment, folder, said)
         pipe.send(_waited(child, seconds))
-
-
-def _tokenise(tokenizer: Path) -> None:
-    from transformers import AutoTokenizer
-
-    from autoprune.evaluation import texts
-
-    # Threads would not be there in a fork.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TOKENIZERS_PARALLELISM", "false")
-        loaded = AutoTokenizer.from_pretrained(tokenizer)
-        for text in texts.read_texts("builtin", texts.SPLITS).values():
-            texts.tokenise(text, loaded)
 
 
 def _waited(child: int, seconds: float) -> int | None:

@@ -9,6 +9,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from autoprune.config import Config
 from autoprune.errors import RunPaused
 from autoprune.evaluation.bench import Bench
@@ -18,6 +20,7 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.runs.measurement import Measurement
 from autoprune.search.session import open_context, work
+from tests.remembered import make_in_advance, remember
 from tests.warm_zygotes import fork_zygotes, server
 
 ENDS = {0: "ended", 3: "paused", -signal.SIGKILL: "killed"}
@@ -66,6 +69,8 @@ def _nurse(pipe: Connection, config: Config, cache: Path, zygotes: str) -> None:
     os.environ |= {"AUTOPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     from autoprune.measuring import opening
 
+    remember(pytest.MonkeyPatch())
+    make_in_advance(None)
     bench = opening.open_bench(config, None)
 
     def open_again(config: Config, *_: object) -> Bench:

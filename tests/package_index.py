@@ -29,7 +29,7 @@ class PackageIndex:
         handler = type("Handler", (Quiet,), {"asked": self.asked})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(root)))
         self.url = f"http://127.0.0.1:{self._server.server_port}/simple"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def add(self, package: str, version: str, members: dict[str, bytes], kind: int = zipfile.ZIP_STORED) -> None:
         """Publish a wheel with these files, stored or compressed."""

@@ -1,7 +1,6 @@
 """A whole search on the tiny model, small enough for a test: settings, and a function that runs it in this process."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,6 @@ import pytest
 from autoprune.config import Config, load_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox import local
-from autoprune.sandbox.local import Zygote
 from tests.llm.faulty_server import ChatServer
 from tests.search.kept import kept
 from tests.search.lives import Nursery, live
@@ -40,35 +37,6 @@ SMALL = (
 Search = Callable[..., RunDirectory]
 
 
-class KeptZygote(Zygote):
-    """One that outlives its sandbox: the next search forks its candidates from it, too."""
-
-    def close(self) -> None:
-        if not self.is_alive():
-            super().close()
-
-    def end(self) -> None:
-        """Now it ends."""
-        super().close()
-
-
-@pytest.fixture(scope="session")
-def zygotes() -> Iterator[Callable[[int], Zygote]]:
-    """The sandbox's warm process by its threads: to import torch takes seconds, and most tests start a search."""
-    kept: dict[int, KeptZygote] = {}
-    # The kernel ends it with the thread that started it.
-    with ThreadPoolExecutor(1) as starter:
-
-        def zygote(threads: int) -> Zygote:
-            if threads not in kept or not kept[threads].is_alive():
-                kept[threads] = starter.submit(KeptZygote, threads).result()
-            return kept[threads]
-
-        yield zygote
-        for each in kept.values():
-            each.end()
-
-
 @pytest.fixture
 def chat_server() -> Iterator[ChatServer]:
     with ChatServer(["hello"]) as server:
@@ -87,11 +55,8 @@ def small_config(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def search(
     small_config: Callable[..., Config],
     tmp_path: Path,
-    zygotes: Callable[[int], Zygote],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Search:
     """Run a search, or go on with one that is there, under the name `name`."""
-    monkeypatch.setattr(local, "Zygote", zygotes)
 
     def run(*words: str, name: str = "run") -> RunDirectory:
         return live(tmp_path / name, small_config(*words))
@@ -99,7 +64,7 @@ def search(
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def nursery(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     nursery = Nursery(load_config(None, [f"model={tiny_model}", *SMALL]), tmp_path_factory.mktemp("cache"))
     yield nursery

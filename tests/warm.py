@@ -14,21 +14,27 @@ import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
+
+from tests.remembered import make_in_advance, remember
+from tests.warm_zygotes import fork_zygotes, server
+
 READ_AT_IMPORT = ("HF_", "LANG", "LC_", "MKL_", "OMP_", "PYTHON", "RAYON_", "TOKENIZERS_", "TORCH_", "TRANSFORMERS_")
 """How the names of variables begin that libraries read when they are imported: another value needs a new process."""
 
 
 class WarmProgram:
-    """Starts commands as forks. One at a time."""
+    """Starts commands as forks. One at a time. `tokenizer`: the directory of one that the built-in text is tokenised
+    with, once for all of them."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], tokenizer: Path | None = None) -> None:
         self._read = _read_at_import(environment)
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         before = {name: os.environ.get(name) for name in self._read}
         os.environ |= self._read
         try:
-            self._process = context.Process(target=_serve, args=(theirs,))
+            self._process = context.Process(target=_serve, args=(theirs, server.address(), tokenizer))
             self._process.start()
         finally:
             for name, value in before.items():
@@ -62,9 +68,15 @@ def _read_at_import(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(READ_AT_IMPORT)}
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, zygotes: str, tokenizer: Path | None) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
+    import autoprune.measuring.opening
+    import autoprune.search.session  # noqa: F401
+
+    fork_zygotes(zygotes)
+    remember(pytest.MonkeyPatch())
+    make_in_advance(tokenizer)
     while True:
         try:
             words, environment, folder, said, seconds = pipe.recv()

@@ -5,6 +5,7 @@ contained by the sandbox. It does not import torch.
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -73,18 +74,23 @@ UNRESTRICTED = Rules()
 
 
 def screen(source: str, rules: Rules = UNRESTRICTED) -> list[Finding]:
-    """All findings, errors first, then by line."""
+    """All findings, errors first, then by line. Cached, since a sandbox screens a candidate each time it opens it."""
+    return list(_screened(source, rules))
+
+
+@functools.lru_cache(maxsize=128)
+def _screened(source: str, rules: Rules) -> tuple[Finding, ...]:
     if (size := len(source.encode(errors="surrogatepass"))) > MAX_SOURCE_BYTES:
-        return [Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})")]
+        return (Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})"),)
     try:
         tree = parse(source)
     except NotPython as error:
-        return [Finding("error", error.line, _short(str(error)))]
+        return (Finding("error", error.line, _short(str(error))),)
     findings = [*_entry_points(tree), *_parameters(source), *_imports(tree, rules.kit)]
     findings += [*_not_found(tree), *_habits(tree)]
     findings += _outside_league(tree, rules.league)
     unique = {replace(finding, message=_short(finding.message)) for finding in findings}
-    return sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message))
+    return tuple(sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message)))
 
 
 def _short(message: str) -> str:

@@ -51,14 +51,18 @@ def warm_programs() -> Iterator[list[WarmProgram]]:
 
 @pytest.fixture
 def autoprune(
-    environment: dict[str, str], command: list[str], tmp_path: Path, warm_programs: list[WarmProgram]
+    environment: dict[str, str],
+    command: list[str],
+    tmp_path: Path,
+    tiny_model: Path,
+    warm_programs: list[WarmProgram],
 ) -> Program:
     """Run `autoprune WORDS` in an empty folder and wait for its end."""
 
     def run(*words: str, seconds: float = 600, **variables: str) -> subprocess.CompletedProcess[str]:
         own = {**environment, **variables}
         if not warm_programs:
-            warm_programs.append(WarmProgram(own))
+            warm_programs.append(WarmProgram(own, tiny_model))
         if warm_programs[0].fits(own):
             return warm_programs[0].run(list(words), own, tmp_path, seconds)
         return subprocess.run(

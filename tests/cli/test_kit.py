@@ -8,7 +8,6 @@ from autoprune.config import load_config
 from autoprune.llm.provider import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
-from autoprune.sandbox import local
 from autoprune.search.session import open_context, work
 from tests.agents.test_strong_proposer import Model
 from tests.llm.faulty_server import ChatServer
@@ -67,8 +66,7 @@ def run(tiny_model, tmp_path_factory):
 
 
 @pytest.fixture
-def own(monkeypatch, tmp_path, zygotes):
-    monkeypatch.setattr(local, "Zygote", zygotes)
+def own(monkeypatch, tmp_path):
     monkeypatch.setenv("AUTOPRUNE_DATA", str(tmp_path / "data"))
     return tmp_path / "data" / "kit"
 

@@ -14,6 +14,11 @@ SHORT = (
     "search.max_candidates=1",
     "agents.symbolic_share=0",
     "sandbox.engine=local",
+    "baselines.allocations=[uniform]",
+    "baselines.refinements=[none]",
+    # Not the trials that end a search, hundreds of measurements: tests/search has them on a tiny model.
+    "advanced.deepen=0",
+    "advanced.polish=0",
     # Bounded work, for a machine on which other tests run: few calls, short replies, and time for each.
     "advanced.revisions=0",
     "llm.max_reply_tokens=500",

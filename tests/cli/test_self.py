@@ -53,6 +53,7 @@ def test_a_tiny_model_talks_nonsense_about_pruning_itself_and_the_run_ends(autop
 def test_smollm2_proposes_how_to_prune_itself(autoprune, built_in_model, tmp_path):
     cache = str(built_in_model.parent.parent)
     small = ("data.seqlen=64", "data.calibration_samples=2", "data.search_windows=2", "data.report_windows=2")
+    small += ("baselines.scores=[wanda]", "baselines.allocations=[uniform]", "confirmation.seeds=1")
     words = ("--model", "smollm2-135m", "--run-dir", "r", "--json", *SMALL, *TALK, *small, "search.max_candidates=1")
     done = autoprune("search", *words, "llm.max_reply_tokens=200", AUTOPRUNE_CACHE=cache, seconds=1500)
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,6 @@ from autoprune.errors import RunPaused
 from autoprune.llm.provider import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
-from autoprune.sandbox import local
-from autoprune.sandbox.local import Zygote
 from autoprune.search.session import open_context, work
 from tests.cli.conftest import Program, environment, here
 from tests.docs.parts import (
@@ -74,12 +72,9 @@ def _search(path: Path, words: list[str]) -> Path:
 def folder(
     tmp_path: Path,
     run_of: Callable[[str], Path],
-    zygotes: Callable[[int], Zygote],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[str], Path]:
-    """The folder in which a page's blocks run, a clone of the repository with the page's RUN in it; no key is set. Its
-    commands fork their candidates from one warm process."""
-    monkeypatch.setattr(local, "Zygote", zygotes)
+    """The folder in which a page's blocks run, a clone of the repository with the page's RUN in it; no key is set."""
 
     def for_page(page: str) -> Path:
         set_up_clone(tmp_path)

@@ -11,9 +11,11 @@ from autoprune.config_sections import SandboxSettings
 from autoprune.errors import SandboxUnavailable
 from autoprune.models.bundle import write_bundle
 from autoprune.pruning.layers import LayerInfo
+from autoprune.sandbox import local as local_sandbox
 from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
+from tests.warm_zygotes import NEW
 
 SETTINGS = SandboxSettings(seconds=2.0, memory_mb=512)
 PATIENT = SETTINGS.model_copy(update={"seconds": 60.0})
@@ -42,6 +44,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             }
     write_bundle(path, layers, weights.__getitem__, statistics)
     return path
+
+
+@pytest.fixture(scope="package", autouse=True)
+def new_zygotes() -> Iterator[None]:
+    """The sandboxes of these modules start their warm processes as those of a user do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_sandbox, "Zygote", NEW)
+        yield
 
 
 @pytest.fixture(scope="session")

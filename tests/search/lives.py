@@ -9,6 +9,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from autoprune.config import Config
 from autoprune.errors import RunPaused
 from autoprune.evaluation.bench import Bench
@@ -18,6 +20,8 @@ from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.runs.measurement import Measurement
 from autoprune.search.session import open_context, work
+from tests.remembered import make_in_advance, remember
+from tests.warm_zygotes import fork_zygotes, server
 
 ENDS = {0: "ended", 3: "paused", -signal.SIGKILL: "killed"}
 
@@ -40,7 +44,7 @@ class Nursery:
     def __init__(self, config: Config, cache: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_nurse, args=(theirs, config, cache))
+        self._process = context.Process(target=_nurse, args=(theirs, config, cache, server.address()))
         self._process.start()
         theirs.close()
 
@@ -60,10 +64,13 @@ def measured_in(path: Path) -> list[str]:
     return path.with_suffix(".measured").read_text().splitlines()
 
 
-def _nurse(pipe: Connection, config: Config, cache: Path) -> None:
+def _nurse(pipe: Connection, config: Config, cache: Path, zygotes: str) -> None:
+    fork_zygotes(zygotes)
     os.environ |= {"AUTOPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     from autoprune.measuring import opening
 
+    remember(pytest.MonkeyPatch())
+    make_in_advance(None)
     bench = opening.open_bench(config, None)
 
     def open_again(config: Config, *_: object) -> Bench:

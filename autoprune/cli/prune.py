@@ -26,6 +26,15 @@ from autoprune.cli.options import (
     experiment_config,
 )
 from autoprune.cli.parse import KINDS, REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, choice, listed, share
+from autoprune.cli.structured import (
+    Compensate,
+    Multiple,
+    Params,
+    Structure,
+    check_options,
+    given,
+    prune_structures,
+)
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.leagues import WITH_UPDATE
 from autoprune.log import log_to
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
     from autoprune.evaluation.recipe import Recipe
 
 AUTO = "auto"
+UNSTRUCTURED = ("sparsity", "allocation", "refinement", "update", "pattern", "unit", "packed", "statistics")
+"""Options that have no meaning with --structure."""
 
 
 @log_to(say)
@@ -44,8 +55,16 @@ def prune(
     out: Annotated[Path, typer.Option(help="The model directory to write.")],
     model: Model = "smollm2-135m",
     algorithm: Annotated[
-        str, typer.Option(help="A score, FILE.py, or RUN:CANDIDATE.", autocompletion=complete.algorithms)
+        str,
+        typer.Option(
+            help="A score, FILE.py, or RUN:CANDIDATE; a method of docs/structured.md with --structure.",
+            autocompletion=complete.algorithms,
+        ),
     ] = "wanda",
+    structure: Structure = None,
+    params: Params = None,
+    compensate: Compensate = None,
+    multiple: Multiple = 1,
     sparsity: Annotated[str | None, typer.Option(help="Share of weights to prune; default 0.5.")] = None,
     allocation: Annotated[
         str | None, complete.option("uniform, sdsa, owl, ..., own; default sdsa.", *complete.ALLOCATIONS)
@@ -85,6 +104,11 @@ def prune(
     from autoprune.measuring.algorithms import open_algorithms
 
     config = experiment_config(context.params)
+    check_options(context, structure, UNSTRUCTURED)
+    if structure is not None:
+        chosen_method = algorithm if given(context, "algorithm") else None
+        prune_structures(config, structure, params, chosen_method, compensate, multiple, out, as_json)
+        return
     kind = choice(statistics, (AUTO, *KINDS))
     recipe = _recipe(sparsity, allocation, refinement, update, pattern, unit)
     try:

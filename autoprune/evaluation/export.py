@@ -1,6 +1,7 @@
 """Pruning a model and saving it to disk, with its measured perplexity."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -50,11 +51,8 @@ def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, pa
     the perplexity of the pruned model is not finite or it cannot be written.
     """
     recipe.check(algorithm)
-    _check_free(into, packed)
-    dtype = stored_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
-    if dtype == torch.float32:
-        # The automatic choice could be bfloat16, which would lose the last digits of the files.
-        config = config.model_copy(update={"dtype": "float32"})
+    check_free(into, packed)
+    config, dtype = file_dtype(config)
     bench = open_bench(config, None)
     target = bench.target
     if target.mapped:
@@ -79,7 +77,17 @@ def produce(config: Config, algorithm: Algorithm, recipe: Recipe, into: Path, pa
     return Produced(exported, before, perplexity, seconds, facts, packed, sizes)
 
 
-def _check_free(into: Path, packed: Path | None) -> None:
+def file_dtype(config: Config) -> tuple[Config, torch.dtype]:
+    """The dtype of the written files, and the configuration that computes in it where that is needed."""
+    dtype = stored_dtype(config.model) if config.dtype == "auto" else DTYPES[config.dtype]
+    if dtype == torch.float32:
+        # The automatic choice could be bfloat16, which would lose the last digits of the files.
+        config = config.model_copy(update={"dtype": "float32"})
+    return config, dtype
+
+
+def check_free(into: Path, packed: Path | None = None) -> None:
+    """Raises UsageError if a path to write to exists already, other than an empty directory."""
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} exists already; name another directory, or empty it first")
     if packed is not None and packed.exists():
@@ -98,6 +106,14 @@ def _measured(bench: Bench) -> float:
 def _facts(
     bench: Bench, algorithm: Algorithm, recipe: Recipe, dtype: torch.dtype, before: float, perplexity: float
 ) -> dict[str, Any]:
+    made = {"algorithm": algorithm.name, "recipe": asdict(recipe), "league": recipe.league(algorithm)}
+    return measured_facts(bench, made, dtype, before, perplexity)
+
+
+def measured_facts(
+    bench: Bench, made: Mapping[str, Any], dtype: torch.dtype, before: float, perplexity: float
+) -> dict[str, Any]:
+    """The facts on a written model, as JSON data: the dense model, how it was `made`, and its measurements."""
     texts = {
         split: {
             "source": text.source,
@@ -111,9 +127,7 @@ def _facts(
     return {
         "base_model": bench.target.name,
         "base_fingerprint": bench.target.fingerprint,
-        "algorithm": algorithm.name,
-        "recipe": asdict(recipe),
-        "league": recipe.league(algorithm),
+        **made,
         "dtype": str(dtype).removeprefix("torch."),
         "perplexity_dense": before,
         "perplexity": perplexity,

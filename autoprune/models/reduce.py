@@ -99,7 +99,7 @@ def _added_biases(anatomy: Anatomy, reduction: Reduction) -> set[str]:
 
 
 def check_bias(anatomy: Anatomy, kind: str) -> str:
-    """The key that gives the consumer of a kind a bias; empty if it has one. Raises UsageError if it cannot have one."""
+    """The key that gives the consumer of a kind a bias; empty if it has one. Raises UsageError if there is none."""
     path = anatomy.consumer(kind)
     if getattr(anatomy.blocks[0].get_submodule(path), "bias", None) is not None:
         return ""

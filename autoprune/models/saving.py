@@ -6,7 +6,7 @@ after writing, the zeros in the files are compared with those in memory.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from autoprune.models.target import Target
 
 RECIPE_FILE = "autoprune.json"
 CARD_FILE = "README.md"
+Card = Callable[[str, Mapping[str, Any]], str]
+"""From the dense model's name and the facts to a model card."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ def count_zeros(target: Target) -> int:
     return sum(target.zeros(layer.name) for layer in target.layers)
 
 
-def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: torch.dtype) -> Exported:
+def save_pruned(
+    target: Target, into: Path, recipe: Mapping[str, Any], dtype: torch.dtype, card: Card | None = None
+) -> Exported:
     """Save the model in its present state: config, tokenizer, safetensors in `dtype`, recipe and model card.
 
-    `recipe` holds the facts for the card, as JSON data. The directory is complete or absent. The model itself is cast
-    to `dtype`. Raises UsageError when `into` exists and is not an empty directory, AutoPruneError when it cannot be
-    written or when the files and the model differ in their number of zeros.
+    `recipe` holds the facts for the card, as JSON data; `card` writes it, by default `model_card`. The directory is
+    complete or absent. The model itself is cast to `dtype`. Raises UsageError when `into` exists and is not an empty
+    directory, AutoPruneError when it cannot be written or when the files and the model differ in their number of zeros.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} exists already; name another directory, or empty it first")
@@ -72,7 +76,7 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
             model.save_pretrained(staging)
             target.tokenizer.save_pretrained(staging)
             (staging / RECIPE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            (staging / CARD_FILE).write_text(model_card(target.name, facts), encoding="utf-8")
+            (staging / CARD_FILE).write_text((card or model_card)(target.name, facts), encoding="utf-8")
             _check_files(target, staging)
             give_usual_modes(staging)
             if into.exists():
@@ -85,7 +89,6 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
 
 
 def model_card(name: str, facts: Mapping[str, Any]) -> str:
-    rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in facts.items())
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
@@ -96,15 +99,19 @@ tags: [pruned, sparse, autoprune]
 
 Pruned with AutoPrune from `{name}`. The licence and the limits of that model hold for this one too.
 
-| | |
-|---|---|
-{rows}
+{fact_table(facts)}
 
 The zeros are in the linear layers of the decoder blocks; embeddings and head are dense. The files store them as
 ordinary numbers, so this directory is as large as the dense model's; `autoprune prune --packed` writes a smaller one.
 No speed-up of inference is promised: that takes software that makes use of zeros. The same facts, for programs, are in
 `{RECIPE_FILE}`.
 """
+
+
+def fact_table(facts: Mapping[str, Any]) -> str:
+    """The facts as a Markdown table."""
+    rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in facts.items())
+    return f"| | |\n|---|---|\n{rows}"
 
 
 def _shown(value: Any) -> str:

@@ -4,8 +4,6 @@ from torch import Tensor
 
 from autoprune.pruning.inverse import DAMPING, inverse_factor
 
-COMPENSATIONS = ("none", "bias", "least-squares")
-
 
 def least_squares(weight: Tensor, hessian: Tensor, kept: Tensor, damping: float = DAMPING) -> Tensor:
     """The weight [out, kept] on the kept inputs whose output is closest to that of the whole layer.

@@ -24,7 +24,7 @@ def random_model(family: str, **settings: Any) -> nn.Module:
         setattr(config, name, value)
     model = AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(0.2 * torch.randn_like(parameter))
     return model.requires_grad_(False)

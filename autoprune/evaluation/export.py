@@ -1,6 +1,7 @@
 """Pruning a model and saving it to disk, with its measured perplexity."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -85,7 +86,7 @@ def produce(
     it cannot be written.
     """
     recipe.check(algorithm)
-    _check_free(into, packed)
+    check_free(into, packed)
     pruned = prune_for_good(config, algorithm, recipe, completions=completions)
     exported = pruned.save(into)
     sizes = pack(into, packed) if packed is not None else None
@@ -117,11 +118,10 @@ def prune_for_good(
     `measured`: measure the perplexity before and after. Raises like `produce`.
     """
     recipe.check(algorithm)
-    auto = config.dtype == "auto" and live is None
-    dtype = live.dtype if live else source_dtype(config.model) if auto else DTYPES[config.dtype]
-    if dtype == torch.float32 or (auto and stored_dtype(config.model) == torch.float32):
-        # The automatic choice could be bfloat16, which would lose the last digits of the model.
-        config = config.model_copy(update={"dtype": "float32"})
+    if live is None:
+        config, dtype = file_dtype(config)
+    else:
+        dtype = live.dtype
     bench = open_bench(config, None, live)
     target = bench.target
     if target.mapped:
@@ -151,7 +151,19 @@ def prune_for_good(
     return PrunedTarget(target, dtype, before, perplexity, seconds, facts, texts)
 
 
-def _check_free(into: Path, packed: Path | None) -> None:
+def file_dtype(config: Config) -> tuple[Config, torch.dtype]:
+    """The dtype of the written files (`source_dtype` unless the configuration sets another), and the configuration that
+    computes in float32 where the model is stored in it."""
+    auto = config.dtype == "auto"
+    dtype = source_dtype(config.model) if auto else DTYPES[config.dtype]
+    if dtype == torch.float32 or (auto and stored_dtype(config.model) == torch.float32):
+        # The automatic choice could be bfloat16, which would lose the last digits of the model.
+        config = config.model_copy(update={"dtype": "float32"})
+    return config, dtype
+
+
+def check_free(into: Path, packed: Path | None = None) -> None:
+    """Raises UsageError if a path to write to exists already, other than an empty directory."""
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} exists already; name another directory, or empty it first")
     if packed is not None and packed.exists():
@@ -181,6 +193,14 @@ def _facts(
     before: float | None,
     perplexity: float | None,
 ) -> dict[str, Any]:
+    made = {"algorithm": algorithm.name, "recipe": asdict(recipe), "league": recipe.league(algorithm)}
+    return measured_facts(bench, made, dtype, before, perplexity)
+
+
+def measured_facts(
+    bench: Bench, made: Mapping[str, Any], dtype: torch.dtype, before: float | None, perplexity: float | None
+) -> dict[str, Any]:
+    """The facts on a written model, as JSON data: the dense model, how it was `made`, and its measurements."""
     texts = {
         split: {
             "source": text.source,
@@ -194,9 +214,7 @@ def _facts(
     return {
         "base_model": bench.target.name,
         "base_fingerprint": bench.target.fingerprint,
-        "algorithm": algorithm.name,
-        "recipe": asdict(recipe),
-        "league": recipe.league(algorithm),
+        **made,
         "dtype": str(dtype).removeprefix("torch."),
         "perplexity_dense": before,
         "perplexity": perplexity,

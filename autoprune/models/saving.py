@@ -7,7 +7,7 @@ after writing, the zeros in the files are compared with those in memory.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from autoprune.models.target import Target
 RECIPE_FILE = "autoprune.json"
 CARD_FILE = "README.md"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+Card = Callable[[str, Mapping[str, Any]], str]
+"""From the dense model's name and the facts to a model card."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,14 @@ def count_zeros(target: Target) -> int:
     return sum(target.zeros(layer.name) for layer in target.layers)
 
 
-def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: torch.dtype) -> Exported:
+def save_pruned(
+    target: Target, into: Path, recipe: Mapping[str, Any], dtype: torch.dtype, card: Card | None = None
+) -> Exported:
     """Save the model in its present state: config, tokenizer, safetensors in `dtype`, recipe and model card.
 
-    `recipe` holds the facts for the card, as JSON data. The directory is complete or absent. The model itself is cast
-    to `dtype`. Raises UsageError when `into` exists and is not an empty directory, AutoPruneError when it cannot be
-    written or when the files and the model differ in their number of zeros.
+    `recipe` holds the facts for the card, as JSON data; `card` writes it, by default `model_card`. The directory is
+    complete or absent. The model itself is cast to `dtype`. Raises UsageError when `into` exists and is not an empty
+    directory, AutoPruneError when it cannot be written or when the files and the model differ in their number of zeros.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} exists already; name another directory, or empty it first")
@@ -79,7 +83,7 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
             target.tokenizer.save_pretrained(staging)
             keep_origin(target.name, staging)
             (staging / RECIPE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            (staging / CARD_FILE).write_text(model_card(target.name, facts), encoding="utf-8")
+            (staging / CARD_FILE).write_text((card or model_card)(target.name, facts), encoding="utf-8")
             _check_files(target, staging)
             give_usual_modes(staging)
             if into.exists():
@@ -94,7 +98,6 @@ def save_pruned(target: Target, into: Path, recipe: Mapping[str, Any], dtype: to
 def model_card(name: str, facts: Mapping[str, Any]) -> str:
     """The card: metadata for the hub, with the base model's id if it is from there, and the facts as a table."""
     title = f"{Path(name).name}, {facts['sparsity']:.1%} sparse"
-    rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in facts.items())
     return f"""---
 {_metadata(name, title, facts)}
 ---
@@ -103,9 +106,7 @@ def model_card(name: str, facts: Mapping[str, Any]) -> str:
 
 Pruned with AutoPrune from `{name}`. The licence and the limits of that model hold for this one too.
 
-| | |
-|---|---|
-{rows}
+{fact_table(facts)}
 
 The zeros are in the linear layers of the decoder blocks; embeddings and head are dense. The files store them as
 ordinary numbers, so this directory is as large as the dense model's; `autoprune prune --packed` writes a smaller one.
@@ -143,6 +144,12 @@ def _metadata(name: str, title: str, facts: Mapping[str, Any]) -> str:
         eval_results=results or None,
     )
     return str(card.to_yaml())
+
+
+def fact_table(facts: Mapping[str, Any]) -> str:
+    """The facts as a Markdown table."""
+    rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in facts.items())
+    return f"| | |\n|---|---|\n{rows}"
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,96 @@
+"""Removing structures from a model and writing the smaller model, with its measured perplexity."""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from autoprune.config import Config
+from autoprune.downloads import progress
+from autoprune.errors import AutoPruneError
+from autoprune.evaluation.bench import open_bench
+from autoprune.evaluation.evaluator import dense
+from autoprune.evaluation.export import SPLIT, check_free, file_dtype, measured_facts
+from autoprune.evaluation.structured import StructureBench, StructuredRecipe, count_parameters, shape_facts
+from autoprune.models.saving import RECIPE_FILE, fact_table, save_pruned, settle
+from autoprune.models.target import Target
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A written model: its directory and size in bytes, the facts of its card, seconds."""
+
+    path: Path
+    bytes: int
+    facts: dict[str, Any]
+    seconds: float
+
+
+def produce_reduced(config: Config, recipe: StructuredRecipe, into: Path) -> Reduced:
+    """Remove structures from a model and save it to `into`, a Hugging Face directory with a model card.
+
+    Perplexities are on the report split, with weights in the dtype of the files. Raises UsageError for a recipe or a
+    model that does not fit and a path that exists, AutoPruneError if the perplexity is not finite.
+    """
+    started = time.perf_counter()
+    recipe.check()
+    check_free(into)
+    config, dtype = file_dtype(config)
+    bench = open_bench(config, None)
+    structures = StructureBench(bench)
+    structures.shape(recipe)
+    before = dense(bench, SPLIT).perplexity
+    with progress("removing", structures.anatomy.sizes.dense.blocks, "blocks", logging.DEBUG) as advance:
+        reduction = structures.reduction(recipe, lambda: advance(1))
+    target = structures.reduced(reduction)
+    settle(target, dtype)
+    perplexity = structures.perplexity(target, SPLIT)
+    if not math.isfinite(perplexity):
+        raise AutoPruneError(
+            "the perplexity of the reduced model is not finite, so it was not saved; try dtype=float32 or less --params"
+        )
+    made = {
+        "algorithm": recipe.algorithm,
+        "recipe": asdict(recipe),
+        **_sizes(structures, recipe, target),
+        "kept_blocks": list(reduction.blocks),
+    }
+    facts = measured_facts(bench, made, dtype, before, perplexity)
+    exported = save_pruned(target, into, facts, dtype, reduced_card)
+    return Reduced(exported.path, exported.bytes, facts, time.perf_counter() - started)
+
+
+def _sizes(structures: StructureBench, recipe: StructuredRecipe, target: Target) -> dict[str, Any]:
+    """The real share of the blocks' parameters that is gone, parameters before and after, and both shapes."""
+    anatomy = structures.anatomy
+    return {
+        "params_removed": 1.0 - structures.block_parameters(target) / anatomy.sizes.parameters(anatomy.sizes.dense),
+        "parameters_dense": count_parameters(structures.bench.target),
+        "parameters": count_parameters(target),
+        "shape_dense": dict(shape_facts(anatomy, anatomy.sizes.dense)),
+        "shape": dict(shape_facts(anatomy, structures.shape(recipe))),
+    }
+
+
+def reduced_card(name: str, facts: Mapping[str, Any]) -> str:
+    """The model card of a model with structures removed."""
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [pruned, structured-pruning, autoprune]
+---
+
+# {Path(name).name}, {facts["params_removed"]:.1%} of the decoder blocks' parameters removed
+
+Pruned with AutoPrune from `{name}`. The licence and the limits of that model hold for this one too.
+
+{fact_table(facts)}
+
+This is a smaller model of the same architecture: every decoder block has the same shape, so `from_pretrained` loads it
+without further code, and every tensor is dense. The same facts, for programs, are in `{RECIPE_FILE}`.
+"""

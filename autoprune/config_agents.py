@@ -111,7 +111,9 @@ class AgentSettings(Settings):
         0.25, description="share of proposals made by the symbolic engine beside an LLM"
     )
     tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
-        "auto", description="whether the proposer's model may call inspect_target and recall; auto: unless it is local"
+        "auto",
+        description="whether the proposer's model may call inspect_target, recall and try_layers; auto: unless it is "
+        "local",
     )
     kit: Annotated[Kit, BeforeValidator(_kit)] = Field(
         "published",

@@ -78,13 +78,13 @@ class ToolCall(BaseModel):
     result: str
 
     def __str__(self) -> str:
-        """The call in a line, with the size of a long argument instead of its value."""
+        """The call in a line, with the size of an argument instead of its value if that is long or has lines."""
         return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in self.arguments.items())})"
 
 
 def _shown(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{len(text)} characters"
+    return text if len(text) <= LONGEST_SHOWN and "\n" not in text else f"{len(text)} characters"
 
 
 def calls_of(message: Any, toolbox: Toolbox) -> list[ToolCall]:

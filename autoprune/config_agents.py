@@ -109,7 +109,8 @@ class AgentSettings(Settings):
         0.25, description="share of proposals by the symbolic engine in searches with an LLM"
     )
     tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
-        "auto", description="allow the proposer's model to call inspect_target and recall; auto: unless it is local"
+        "auto",
+        description="allow the proposer's model to call inspect_target, recall and try_layers; auto: unless it is local",
     )
     kit: Annotated[Kit, BeforeValidator(_kit)] = Field(
         "published",

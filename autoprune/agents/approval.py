@@ -7,7 +7,8 @@ about each candidate; `file` applies the rules of a policy, which may also ask. 
 from autoprune.candidates.contract import expensive_fields_named
 from autoprune.config import Config
 from autoprune.config_agents import ApprovalPolicy, ApprovalRule
-from autoprune.runs.approvals import ApprovalRequest, Approvals, Decision
+from autoprune.config_values import Approval
+from autoprune.runs.approvals import ApprovalRequest, Approvals, Decision, Switch
 from autoprune.runs.directory import RunDirectory
 from autoprune.syntax import imported_modules
 
@@ -24,9 +25,17 @@ class Approver:
         """The stored decision, or the one that the current mode makes; None when a person has to be asked."""
         return self._approvals.decision(request.slot, request.candidate) or self._by_mode(request)
 
+    @property
+    def mode(self) -> Approval:
+        """The run's current mode: that of the settings, or the one that a person has switched to."""
+        return self._mode(self._approvals.switched())
+
+    def _mode(self, switched: Switch | None) -> Approval:
+        return switched.approval if switched else self._config.approval
+
     def _by_mode(self, request: ApprovalRequest) -> Decision | None:
         switched = self._approvals.switched()
-        mode = switched.approval if switched else self._config.approval
+        mode = self._mode(switched)
         if mode == "auto":
             author = f"auto (switched on by {switched.who})" if switched else "auto"
             return self._keep(request, "approve", author)

@@ -3,7 +3,7 @@
 from random import Random
 from string import Template
 
-from autoprune.agents.lookups import Lookups
+from autoprune.agents.lookups import Lookups, no_lookups
 from autoprune.agents.niche import niche_of
 from autoprune.agents.partial import completed
 from autoprune.agents.population import Algorithm
@@ -34,7 +34,7 @@ Messages = list[dict[str, str]]
 class LLMProposer:
     """Asks a chat model. The key of each call consists of slot and revision, so that a resumed run replays it."""
 
-    def __init__(self, chat: Chat, lookups: Lookups = lambda generation: None) -> None:
+    def __init__(self, chat: Chat, lookups: Lookups = no_lookups) -> None:
         self._chat = chat
         self._lookups = lookups
 

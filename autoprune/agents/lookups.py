@@ -1,15 +1,18 @@
-"""Tools of the proposer's model, if it supports tool calls: statistics of the target, and earlier candidates.
+"""Tools of the proposer's model, if it supports tool calls: statistics of the target, earlier candidates, and
+trials of a draft on a few layers.
 
 Answers contain only data from before the generation began, so a resumed run gets the same ones. For models without
 tool calls the reasoning graph puts the most important facts into the prompt.
 """
 
-from collections.abc import Callable
-from typing import Literal
+import logging
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
 from autoprune.agents.briefing import effects_as_text
+from autoprune.agents.drafts import MOST_DRAFTS, NAME, Drafts
+from autoprune.agents.proposer import Request
 from autoprune.config_agents import AgentSettings
 from autoprune.llm.recorded_settings import target_name
 from autoprune.llm.tools import Tool, Toolbox
@@ -17,9 +20,20 @@ from autoprune.measuring.workbench import Workbench
 from autoprune.tools.inspect import inspect_target
 from autoprune.tools.recall import Recall, recall
 
-Lookups = Callable[[int], Toolbox | None]
+logger = logging.getLogger(__name__)
 TOOL_ROUNDS = 3
-"""Rounds of tool calls before the model must answer."""
+"""Rounds of tool calls before the model must answer; as many more as it may try drafts."""
+
+
+class Lookups(Protocol):
+    """Gives the toolbox for a question of a generation, or None. `drafted`: the request, if the model may try drafts
+    of its answer."""
+
+    def __call__(self, generation: int, drafted: Request | None = None) -> Toolbox | None: ...
+
+
+def no_lookups(generation: int, drafted: Request | None = None) -> None:
+    """No tools."""
 
 
 class Inspect(BaseModel):
@@ -30,9 +44,15 @@ class Inspect(BaseModel):
     limit: int = Field(8, ge=1, le=30)
 
 
-def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Lookups:
-    """A function that gives a generation's toolbox, or None if tools are off, as with `auto` for a local model."""
+def lookups(workbench: Workbench, settings: AgentSettings, provider: str, drafts: Drafts | None = None) -> Lookups:
+    """A function that gives a generation's toolbox, or None if tools are off, as with `auto` for a local model.
+
+    `drafts`: makes `try_layers` for a strong model, where it is available; else the reason is logged.
+    """
     enabled = settings.tools == "on" or (settings.tools == "auto" and provider == "openai")
+    if enabled and drafts is not None and (reason := drafts.unavailable()):
+        logger.info(f"the tool {NAME} is not offered: {reason}")
+        drafts = None
 
     def inspect(request: Inspect) -> str:
         target = inspect_target(workbench)
@@ -45,7 +65,7 @@ def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Loo
         effects = [effects_as_text(target.effects, target.effects_of)] if target.effects else []
         return "\n".join([f"{head}{target.dense_perplexity:.2f}; {request.order} {request.by} first", *lines, *effects])
 
-    def toolbox(generation: int) -> Toolbox | None:
+    def toolbox(generation: int, drafted: Request | None = None) -> Toolbox | None:
         def recall_before(request: Recall) -> str:
             candidates = recall(workbench, request, before=generation)
             lines = [candidate.model_dump_json(exclude={"candidate"}) for candidate in candidates]
@@ -55,6 +75,8 @@ def lookups(workbench: Workbench, settings: AgentSettings, provider: str) -> Loo
             Tool("inspect_target", "Statistics of the target model's units; what density is worth.", Inspect, inspect),
             Tool("recall", "What this search has tried: the best candidates, or the failures.", Recall, recall_before),
         )
-        return Toolbox(tools, TOOL_ROUNDS)
+        if drafts is None or drafted is None:
+            return Toolbox(tools, TOOL_ROUNDS)
+        return Toolbox((*tools, drafts.tool(drafted)), TOOL_ROUNDS + MOST_DRAFTS)
 
-    return toolbox if enabled else lambda generation: None
+    return toolbox if enabled else no_lookups

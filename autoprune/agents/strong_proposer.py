@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 from autoprune.agents.briefing import Briefing
+from autoprune.agents.drafts import MOST_DRAFTS, NAME
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.partial import completed
 from autoprune.agents.prompts.load import league_parts, render, strong_task
@@ -12,6 +13,7 @@ from autoprune.agents.proposer import Draft, Request, Thought
 from autoprune.llm.client import Chat
 from autoprune.llm.code_blocks import fenced_code
 from autoprune.llm.reply import ReplyUnusable
+from autoprune.llm.tools import Toolbox
 
 Siblings = Callable[[str], Sequence[str]]
 """Slot -> the proposals of the generation's earlier slots, one line each."""
@@ -46,7 +48,10 @@ class StrongProposer:
         """A draft; without source when the model's reply is unusable."""
         slot, generation = request.plan["slot"], request.plan["generation"]
         kept = league_parts(self._briefing.workbench.config.search.league)["kept"]
-        system = render("strong/proposer_system", contract=self._briefing.contract(), kept=kept)
+        toolbox = self._lookups(generation, request) if not request.comments else None
+        system = render(
+            "strong/proposer_system", contract=self._briefing.contract(), kept=kept, drafts=about_drafts(toolbox)
+        )
         if request.previous is not None or request.comments:
             prompt = _repair(request)
         else:
@@ -58,7 +63,7 @@ class StrongProposer:
                 "proposer",
                 messages,
                 None,
-                toolbox=self._lookups(generation) if not request.comments else None,
+                toolbox=toolbox,
             )
         except ReplyUnusable as unusable:
             return Draft({}, None, f"the reply could not be used: {unusable.error}")
@@ -71,6 +76,12 @@ class StrongProposer:
             return Draft(thought, completed(source, request.parents[0].source if request.parents else None))
         except ValueError as problem:
             return Draft(thought, None, f"the reply cannot be put together with its parent: {problem}")
+
+
+def about_drafts(toolbox: Toolbox | None) -> str:
+    """The sentence on `try_layers` in the prompt, if the tool is there."""
+    offered = toolbox is not None and any(tool.name == NAME for tool in toolbox.tools)
+    return f" {render('strong/drafts', tool=NAME, most=MOST_DRAFTS)}" if offered else ""
 
 
 def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:

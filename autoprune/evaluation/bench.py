@@ -95,8 +95,10 @@ class Bench:
 
     def sampled(self, split: Split) -> Reconstruction | None:
         """The reconstruction errors of sampled blocks, if they are measured on this split."""
-        if not self.samples(split):
-            return None
+        return self.reconstruction() if self.samples(split) else None
+
+    def reconstruction(self) -> Reconstruction:
+        """The reconstruction errors of sampled blocks, whose statistics are collected on first use."""
         if self._reconstruction is None:
             self._reconstruction = Reconstruction(Bundle(self._cache.sample(sampled_blocks(self.layers))))
         return self._reconstruction

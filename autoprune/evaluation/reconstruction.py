@@ -46,7 +46,7 @@ class Reconstruction:
     def references(self, zeros: Mapping[str, int], weight: Callable[[str], Tensor]) -> list[float]:
         """The relative errors of the sampled layers by Wanda's masks with so many zeros. `weight`: from a layer's name
         to its dense weight [out, in]."""
-        return [self._reference(name, weight(name), zeros[name]) for name in self.layers]
+        return [self.reference(name, weight(name), zeros[name]) for name in self.layers]
 
     def order(self) -> list[str]:
         """All layers of the target, the sampled ones first."""
@@ -67,7 +67,8 @@ class Reconstruction:
         lost = masked_weight(dense, ~mask) if updated is None else dense - updated.float()
         return _energy(lost, hessian, sensitivity) / whole
 
-    def _reference(self, name: str, weight: Tensor, zeros: int) -> float:
+    def reference(self, name: str, weight: Tensor, zeros: int) -> float:
+        """The relative error of a sampled layer, whose dense weight is `weight` [out, in], by Wanda's mask."""
         if (name, zeros) not in self._references:
             score = wanda(self._bundle.view(name, 0.0)).to(weight.device)
             self._references[name, zeros] = self.error(name, weight, make_mask(score, weight, zeros, "row"))

@@ -128,8 +128,8 @@ class Chat:
             if turn.calls:
                 tool_rounds += 1
                 conversation = [*conversation, *exchange(turn.text, turn.calls)]
-                if toolbox is None or tool_rounds >= toolbox.rounds:
-                    question = replace(question, toolbox=None)
+                tools = question.toolbox and question.toolbox.after(*(call.name for call in turn.calls))
+                question = replace(question, toolbox=tools if tools and tool_rounds < tools.rounds else None)
                 continue
             if not turn.problem:
                 return Reply(

@@ -1,5 +1,6 @@
 """The endpoint of a chat model, and a single call to it, which is one HTTP request."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -152,7 +153,7 @@ class Caller:
         text, tagged = split_thinking(whole)
         thinking = "\n".join(filter(None, [masked(clean(separate)), tagged]))
         calls = calls_of(message, question.toolbox) if question.toolbox else []
-        written = len(whole) + len(separate) + sum(len(str(call)) for call in calls)
+        written = len(whole) + len(separate) + sum(len(call.name) + len(json.dumps(call.arguments)) for call in calls)
         prompt_chars = sum(len(prompt["content"]) for prompt in messages)
         tokens_in, tokens_out, estimated = counted(message.usage_metadata, prompt_chars, written)
         model = masked(clean(message.response_metadata.get("model_name") or self._endpoint.model))

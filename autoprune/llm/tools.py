@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,25 +10,35 @@ from pydantic import BaseModel, ValidationError
 from autoprune.llm.parse import clean
 
 LONGEST_RESULT = 6000
+LONGEST_SHOWN = 80
+"""Characters of an argument that a call is shown with."""
 MOST_CALLS = 8
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool. `takes`: validates the arguments; `run`: returns the result as text."""
+    """One tool. `takes`: validates the arguments; `run`: returns the result as text. `most`: calls in one question,
+    valid or not; None for no limit of its own."""
 
     name: str
     purpose: str
     takes: type[BaseModel]
     run: Callable[[Any], str]
+    most: int | None = None
 
 
 @dataclass(frozen=True)
 class Toolbox:
-    """The tools of one question, for at most `rounds` rounds of calls; then the model has to answer."""
+    """The tools of one question, for at most `rounds` rounds of calls; then the model has to answer. `called`: the
+    names of the tools that were called so far."""
 
     tools: tuple[Tool, ...]
     rounds: int
+    called: tuple[str, ...] = ()
+
+    def after(self, *names: str) -> "Toolbox":
+        """The same after calls of these tools."""
+        return replace(self, called=(*self.called, *names))
 
     def declared(self) -> list[dict[str, Any]]:
         """The declarations for an OpenAI-compatible endpoint."""
@@ -49,6 +59,8 @@ class Toolbox:
         tool = next((tool for tool in self.tools if tool.name == name), None)
         if tool is None:
             return f"there is no tool {name!r}; there are: {', '.join(tool.name for tool in self.tools)}"
+        if tool.most is not None and self.called.count(name) >= tool.most:
+            return f"{name} can be called {tool.most} times before an answer, and was; answer now"
         try:
             request = tool.takes.model_validate(arguments)
         except ValidationError as error:
@@ -66,7 +78,13 @@ class ToolCall(BaseModel):
     result: str
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.arguments.items())})"
+        """The call in a line, with the size of an argument instead of its value if that is long or has lines."""
+        return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in self.arguments.items())})"
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST_SHOWN and "\n" not in text else f"{len(text)} characters"
 
 
 def calls_of(message: Any, toolbox: Toolbox) -> list[ToolCall]:
@@ -78,6 +96,7 @@ def calls_of(message: Any, toolbox: Toolbox) -> list[ToolCall]:
         result = toolbox.answer(name, arguments) if valid else "the arguments are no JSON object"
         cleaned = json.loads(clean(json.dumps(arguments))) if valid else {}
         calls.append(ToolCall(id=requested["id"], name=name, arguments=cleaned, result=result))
+        toolbox = toolbox.after(name)
     return calls
 
 

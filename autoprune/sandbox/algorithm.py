@@ -12,12 +12,14 @@ from autoprune.sandbox.base import Sandbox
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate's source, and the sandbox in which it runs. `found`: the found functions that the source holds."""
+    """A candidate's source, and the sandbox in which it runs. `found`: the found functions that the source holds;
+    `times`: a multiple of the sandbox's seconds."""
 
     name: str
     source: str
     sandbox: Sandbox
     found: tuple[str, ...] = ()
+    times: float = 1.0
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -37,4 +39,4 @@ class Candidate:
             source = with_values(self.source, middles(ranges(self.source)))
         except UnusableParameters as problem:
             raise CandidateFailure("screen", "contract", str(problem)) from None
-        return self.sandbox.open(source, readable.path)
+        return self.sandbox.open(source, readable.path, self.times)

@@ -13,10 +13,10 @@ class Sandbox(Protocol):
 
     name: str
 
-    def open(self, source: str, bundle: Path, times: int = 1) -> AbstractContextManager[Session]:
+    def open(self, source: str, bundle: Path, times: float = 1.0) -> AbstractContextManager[Session]:
         """Load a candidate's source with access to the bundle. Raises CandidateFailure.
 
-        `times`: a multiple of the configured seconds, for candidates that score repeatedly.
+        `times`: a multiple of the configured seconds, for candidates that score repeatedly, or only a few layers.
         """
 
     def wait_until_warm(self) -> None:

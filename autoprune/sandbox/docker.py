@@ -65,7 +65,7 @@ class DockerSandbox:
         self._pool.warm()
 
     @contextlib.contextmanager
-    def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[Session]:
+    def open(self, source: str, bundle: Path, times: float = 1.0) -> Iterator[Session]:
         refuse(source)
         _let_others_read(bundle)
         with self._session(source, bundle, lengthened(self._settings, times)) as session:

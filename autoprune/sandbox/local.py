@@ -201,7 +201,7 @@ class LocalSandbox:
         self._zygote = self._starter.submit(Zygote, self._threads)
 
     @contextlib.contextmanager
-    def open(self, source: str, bundle: Path, times: int = 1) -> Iterator[Session]:
+    def open(self, source: str, bundle: Path, times: float = 1.0) -> Iterator[Session]:
         refuse(source)
         settings = lengthened(self._settings, times)
         allowance = TimeBudget(settings.seconds)

@@ -47,7 +47,7 @@ DEATHS: dict[int, tuple[str, str]] = {
 A = TypeVar("A", bound=answers.Answer)
 
 
-def lengthened(settings: SandboxSettings, times: int) -> SandboxSettings:
+def lengthened(settings: SandboxSettings, times: float) -> SandboxSettings:
     """The settings with a multiple of the seconds."""
     return settings.model_copy(update={"seconds": settings.seconds * times})
 
@@ -269,8 +269,7 @@ class WorkerSession:
             while True:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    within = f"the {self._allowance.seconds:g} s of a candidate"
-                    self._fail(stage, "timeout", f"no answer within {within}{where}")
+                    self._fail(stage, "timeout", f"no answer within {self._allowance.seconds:g} s{where}")
                 if readable(self._worker.channel, min(left, _TICK)):
                     return self._worker.channel.recv(length)
                 if over := self._worker.overuse():

@@ -13,6 +13,7 @@ from autoprune.agents.analyst import Analyst, LLMAnalyst, StatisticalAnalyst
 from autoprune.agents.approval import Approver
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.critic import Critic, LLMCritic, RuleCritic
+from autoprune.agents.drafts import Drafts
 from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.lookups import Lookups, lookups
 from autoprune.agents.proposer import Proposer
@@ -97,6 +98,7 @@ def open_context(
             recorder.begin(header_of(config, models), archive.calls())
         found = found_functions(run, config)
         briefing = Briefing(workbench, archive, found) if chats and choice.profile == "strong" else None
+        approver = Approver(config, run, archive.approvals)
         context = SearchContext(
             config=config,
             run=run,
@@ -106,14 +108,15 @@ def open_context(
             proposers={"symbolic": SymbolicProposer(), ENGINE: TrialProposer(workbench, events)},
             critic=_critic(chats.get("critic"), config.agents, briefing),
             analyst=_analyst(chats.get("analyst"), config.agents, briefing),
-            approver=Approver(config, run, archive.approvals),
+            approver=approver,
             budget=budget,
             briefing=briefing,
             found=found,
             recorded=choice.recording.proposed if choice.recording else None,
         )
         if chats:
-            toolbox = lookups(workbench, config.agents, choice.provider)
+            drafts = Drafts(workbench, approver, found) if briefing else None
+            toolbox = lookups(workbench, config.agents, choice.provider, drafts)
             context.proposers["llm"] = _proposer(chats["proposer"], toolbox, briefing, context.siblings)
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
         record["sandbox"] = workbench.measurer.sandbox.name

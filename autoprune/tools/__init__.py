@@ -1,1 +1,1 @@
-"""Typed tools that agents can call: evaluate_candidate, inspect_target, recall."""
+"""Typed tools that agents can call: evaluate_candidate, inspect_target, recall, try_layers."""

@@ -74,7 +74,7 @@ def test_the_strong_profile_does_not_contradict_itself(operator: str, league: Le
     parts = league_parts(league)
     facts = dict.fromkeys(("target", "judged", "allocation", "tuning"), "")
     contract = render("strong/contract", **facts, kit=kit_section(), edits=parts["edits"])
-    system = render("strong/proposer_system", contract=contract, kept=parts["kept"])
+    system = render("strong/proposer_system", contract=contract, kept=parts["kept"], drafts="")
     assert "refine(layer, mask)" in system
     assert ("update(layer, mask)" in system) == (league == "update")
     assert ("stay as they are" in system) == (league == "mask")

@@ -110,7 +110,7 @@ class AgentSettings(Settings):
     )
     tools: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto",
-        description="allow the proposer's model to call inspect_target, recall and try_layers; auto: unless it is local",
+        description="allow the proposer to call inspect_target, recall and try_layers; auto: unless its model is local",
     )
     kit: Annotated[Kit, BeforeValidator(_kit)] = Field(
         "published",

@@ -42,11 +42,10 @@ def upload(folder: Path, repository: str, private: bool) -> str:
     from huggingface_hub import HfApi
 
     api = HfApi()
-    faults: tuple[type[BaseException], ...] = (*_faults(), ValueError)
     try:
         address = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Pruned with AutoPrune")
-    except faults as error:
+    except _faults() as error:
         raise AutoPruneError(
             f"{folder} could not be uploaded to {repository}: {first_line(error)}; it is complete on disk"
         ) from None
@@ -54,8 +53,8 @@ def upload(folder: Path, repository: str, private: bool) -> str:
 
 
 def _faults() -> tuple[type[BaseException], ...]:
-    """Errors of a transfer. The HTTP library of the hub's client depends on its version; the bases of its error are
-    that library's."""
+    """Errors of a transfer, and of what the hub does not accept. The HTTP library of the hub's client depends on its
+    version; the bases of its error are that library's."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    return (OSError, *HfHubHTTPError.__bases__)
+    return (OSError, ValueError, *HfHubHTTPError.__bases__)

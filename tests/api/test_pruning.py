@@ -109,7 +109,7 @@ def test_a_model_that_was_changed_since_is_not_saved_under_its_report(tiny, tmp_
         ({"sparsity": 1.2}, "sparsity 1.2 is not between 0 and 1"),
         ({"sparsity": "half"}, "sparsity 'half' is not a number"),
         ({"algorithm": "wnada"}, "did you mean wanda"),
-        ({"update": "obx"}, "did you mean obs"),
+        ({"update": "admn"}, "did you mean admm"),
         ({"pattern": "2:4", "sparsity": 0.6}, "the pattern 2:4 means a sparsity of 0.5"),
         ({"allocation": "uniforn"}, "uniforn"),
         ({"statistics": "none"}, "'none' is not one of auto, dense, sequential"),

@@ -122,7 +122,7 @@ def test_a_pattern_that_does_not_fit_fails_in_words(compare_here):
         (["--refinements", "luck"], "'luck' is not one of none, dsnot, swaps"),
         (["--patterns", "4:2"], "'4:2'"),
         (["--statistics", "some"], "'some' is not one of"),
-        (["--unit", "head"], "allocation.unit = 'head'"),
+        (["--unit", "head"], "--unit = 'head'"),
         (["--seqlen", "4"], "--seqlen = 4"),
     ],
 )

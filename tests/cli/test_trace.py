@@ -56,14 +56,17 @@ def test_map_and_front_as_data_are_of_what_was_measured(here, recorded, tmp_path
     assert (tmp_path / "m.svg").read_text("utf-8").startswith("<svg")
 
 
-def test_the_list_of_runs_has_the_cells_of_the_map_and_minds_no_damage_to_archive_or_sources(here, old_run, tmp_path):
+def test_the_list_of_runs_has_the_cells_of_the_map_and_minds_no_damage_to_archive_or_sources(
+    here, environment, old_run, tmp_path
+):
     def listed():
         [row] = json.loads(here("runs", str(tmp_path), "--json").stdout)
         return row["cells"]
 
     cells = json.loads(here("trace", old_run, "--map", "--json").stdout)["cells"]
     assert listed() == len(cells) > 0
-    assert " cells " in here("runs", str(tmp_path)).stdout
+    environment["COLUMNS"] = "200"
+    assert " cells" in here("runs", str(tmp_path)).stdout
     (Path(old_run) / "archive.sqlite").write_bytes(b"no database" * 100)
     assert listed() == len(cells)
     (Path(old_run) / "archive.sqlite").unlink()

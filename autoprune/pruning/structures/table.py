@@ -1,5 +1,6 @@
 """All importances of structures by name. The names come from the files beside this one; nothing here imports torch."""
 
+from autoprune.errors import UsageError
 from autoprune.pruning.named_files import load_spec, names_beside
 from autoprune.pruning.structures.spec import StructureSpec
 
@@ -8,6 +9,8 @@ NAMES = names_beside(__file__)
 
 def spec_of(name: str) -> StructureSpec:
     """The method of that name. Raises UsageError for an unknown one."""
+    if name not in NAMES:
+        raise UsageError(f"unknown structured algorithm {name!r}; there are {', '.join(NAMES)}")
     return load_spec(StructureSpec, __package__, "structured algorithm", name, NAMES)
 
 

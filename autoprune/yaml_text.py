@@ -11,8 +11,9 @@ DEEPEST = 50
 LARGEST_INTEGER = 1 << 64
 MOST = 100_000
 """Maximum number of values after expanding aliases, which can multiply to billions."""
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""By LibYAML, which PyYAML's wheels have: ten times as fast."""
+_LibYAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast as PyYAML's own parser; PyYAML's wheels have it."""
+_Base: Any = object
 
 
 def read_yaml(text: str) -> Any:
@@ -22,9 +23,16 @@ def read_yaml(text: str) -> Any:
     """
     if len(text) > LARGEST:
         raise ValueError(f"has {len(text):,} characters, more than {LARGEST:,}")
-    _check(text)
     try:
-        return yaml.load(text, _Loader)  # a SafeLoader
+        return _read(text, _FastLoader)
+    except (yaml.YAMLError, UnicodeError):
+        return _read(text, _Loader)  # whose errors say more, with the exact place
+
+
+def _read(text: str, loader: Any) -> Any:
+    _check(text, loader)
+    try:
+        return yaml.load(text, loader)  # a SafeLoader
     except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:  # of constructors
         raise ValueError(f"holds a value that cannot be read: {error}") from None
 
@@ -34,7 +42,7 @@ def line_of(text: str, place: Sequence[str | int]) -> int | None:
 
     The text must have been read by `read_yaml` before, which bounds it.
     """
-    node, line = yaml.compose(text, yaml.SafeLoader), None
+    node, line = _composed(text), None
     for part in place:
         inner = None
         if isinstance(node, yaml.MappingNode):
@@ -47,12 +55,19 @@ def line_of(text: str, place: Sequence[str | int]) -> int | None:
     return line
 
 
-def _check(text: str) -> None:
+def _composed(text: str) -> Any:
+    try:
+        return yaml.compose(text, _FastLoader)
+    except (yaml.YAMLError, UnicodeError):
+        return yaml.compose(text, _Loader)
+
+
+def _check(text: str, loader: Any) -> None:
     """Check depth and size on the stream of events, without recursion."""
     sizes: dict[str, int] = {}
     open_nodes: list[list[Any]] = []
     total = 0
-    for event in yaml.parse(text, _SafeLoader):
+    for event in yaml.parse(text, loader):
         size = 1
         match event:
             case yaml.CollectionStartEvent():
@@ -79,8 +94,8 @@ def _check(text: str) -> None:
             raise ValueError(f"stands for more than {MOST:,} values")
 
 
-class _Loader(_SafeLoader):
-    """A SafeLoader that rejects duplicate keys, of which YAML's own takes the last, and large integers."""
+class _Strict(_Base):
+    """Makes a SafeLoader reject duplicate keys, of which YAML's own takes the last, and large integers."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         value: int = super().construct_yaml_int(node)
@@ -99,4 +114,13 @@ class _Loader(_SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+class _Loader(_Strict, yaml.SafeLoader):
+    """By PyYAML's own parser."""
+
+
+class _FastLoader(_Strict, _LibYAML):
+    """By LibYAML's."""
+
+
+for _each in (_Loader, _FastLoader):
+    _each.add_constructor("tag:yaml.org,2002:int", _Strict.construct_yaml_int)

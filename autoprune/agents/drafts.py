@@ -54,13 +54,15 @@ class Drafts:
         trials = LayerTrials(self._workbench, parent, self._found)
 
         def run(draft: TryLayers) -> str:
-            if self._approver.mode != "auto":  # a person may have switched it
-                return f"no draft can be tried now: approval is {self._approver.mode}, so that no code runs unapproved"
             try:
                 source = completed(_unfenced(clean(draft.source)), parent)
             except ValueError as problem:
                 return f"the draft cannot be put together with its parent: {problem}"
-            return as_text(try_layers(trials, TryLayers(source=source)))
+            with self._workbench.measurer.lock:  # which may take minutes, in which a person may switch the mode
+                mode = self._approver.mode
+                if mode != "auto":
+                    return f"no draft can be tried now: approval is {mode}, so that no code runs unapproved"
+                return as_text(try_layers(trials, TryLayers(source=source)))
 
         return Tool(NAME, PURPOSE.substitute(most=MOST_DRAFTS), TryLayers, run, MOST_DRAFTS)
 

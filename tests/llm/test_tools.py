@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from autoprune.llm.client import Chat
 from autoprune.llm.reply import ReplyUnusable
-from autoprune.llm.tools import LONGEST_RESULT, Tool, Toolbox
+from autoprune.llm.tools import LONGEST_RESULT, Tool, Toolbox, ToolCall
 from tests.llm.asking import Killed, killed_after_the_first_call
 from tests.llm.conftest import DiskJournal
 from tests.llm.faulty_server import ChatServer
@@ -93,6 +94,25 @@ def test_a_wrong_call_is_answered_with_what_is_wrong(
     assert ask(open_chat_to(), toolbox).parsed == Thought(idea="x")
     assert chat_server.requests[1]["messages"][-1]["content"] == answer
     assert asked == []
+
+
+def test_a_tool_with_a_limit_of_its_own_is_called_no_more_often(
+    open_chat_to: MakeChat, chat_server: ChatServer, toolbox: Toolbox, asked: list[Look], journal: DiskJournal
+) -> None:
+    limited = replace(toolbox, tools=tuple(replace(tool, most=3) for tool in toolbox.tools), rounds=3)
+    look = ("look", '{"place": "attic"}')
+    chat_server.script = [Calls((look, look)), Calls((look, look)), GOOD]
+    with pytest.raises(Killed):
+        ask(open_chat_to(journal=journal, before_call=killed_after_the_first_call(chat_server)), limited)
+    ask(open_chat_to(journal=journal), limited)
+    results = [message["content"] for message in chat_server.requests[-1]["messages"] if message["role"] == "tool"]
+    assert results == ["5 things in attic"] * 3 + ["look can be called 3 times before an answer, and was; answer now"]
+    assert len(asked) == 3
+
+
+def test_a_call_is_shown_in_a_line_without_long_arguments() -> None:
+    call = ToolCall(id="0", name="look", arguments={"place": "attic", "code": "a\nb", "long": "x" * 200}, result="")
+    assert str(call) == "look(place=attic, code=3 characters, long=200 characters)"
 
 
 def test_answers_are_bounded_in_size_and_number(open_chat_to: MakeChat, chat_server: ChatServer) -> None:

@@ -9,7 +9,7 @@ from autoprune.sandbox.algorithm import Candidate
 from benchmarks.ablation import replaced, variants
 from tests.measuring.test_algorithms import opened
 
-NAMES = ["coordinate_descent", "damped_trades", "matrix_admm"]
+NAMES = ["coordinate_descent", "damped_trades", "matrix_admm", "tabu_swaps"]
 
 
 @pytest.mark.parametrize("name", NAMES)

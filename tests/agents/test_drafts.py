@@ -175,11 +175,6 @@ def test_a_draft_may_leave_a_part_to_its_parent(drafts_of):
     tool = drafts_of()[1].tool(request(("g0.c1", GOOD)))
     told = tool.run(tool.takes(source=ALLOCATION))
     assert "1 times Wanda's, 1 times the parent's" in told
-    free = 'PARAMS = {"a": (0.1, 0.9)}\n'
-    kept = free + 'ALLOCATION = "parent"\n' + GOOD.replace("input_norm", 'input_norm * PARAMS["a"]')
-    parent = ("g0.c1", free + ALLOCATION.replace("1.0 - sparsity", '1.0 - sparsity * PARAMS["a"]') + GOOD)
-    tool = drafts_of(name="other")[1].tool(request(parent))
-    assert "cannot be put together with its parent" in tool.run(tool.takes(source=kept))
 
 
 def test_a_draft_that_is_too_slow_is_told_how_long_it_has(drafts_of, monkeypatch):

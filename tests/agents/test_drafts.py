@@ -92,7 +92,8 @@ def test_trials_change_nothing_that_is_measured_and_a_replay_does_not_repeat_the
         *ONE,
         name="played",
     )
-    assert facts(played) == facts(run)
+    for part in ("outcomes", "measurements", "calls"):  # a replay does not measure what density is worth
+        assert facts(played)[part] == facts(run)[part]
     results = [[call["result"] for call in turn["calls"]] for turn in turns_of(played)]
     assert results == [[call["result"] for call in turn["calls"]] for turn in turns_of(run)]
 
@@ -174,10 +175,6 @@ def test_a_draft_may_leave_a_part_to_its_parent(drafts_of):
     tool = drafts_of()[1].tool(request(("g0.c1", GOOD)))
     told = tool.run(tool.takes(source=ALLOCATION))
     assert "1 times Wanda's, 1 times the parent's" in told
-    kept = 'ALLOCATION = "parent"\nPARAMS = {"a": (0, 1)}\n' + GOOD
-    parent = ("g0.c1", 'PARAMS = {"a": (0, 1)}\n' + ALLOCATION + GOOD)
-    tool = drafts_of(name="other")[1].tool(request(parent))
-    assert "cannot be put together with its parent" in tool.run(tool.takes(source=kept))
 
 
 def test_a_draft_that_is_too_slow_is_told_how_long_it_has(drafts_of, monkeypatch):

@@ -229,7 +229,7 @@ def test_the_map_keeps_its_labels_on_a_narrow_screen_and_its_columns_in_order():
             "none",
             "50.00 g1.c0",
             "51.00 g1.c1",
-            "1 of 3 measured candidates are on no front",
+            "1 of 3 measured candidates are not on the front",
         ):
             assert told in text
     assert quality([]) == []

@@ -82,6 +82,12 @@ def test_a_picture_follows_a_candidate_to_its_measurement():
     assert run_row("r", picture, 1)["state"] == "unfinished"
 
 
+def test_a_planned_slot_may_have_more_facts_than_are_shown():
+    plan = {**PLAN, "operator": "deepen", "rounds": {"of": "code", "factor": 4}}
+    picture = Picture.of([event("planned", generation=1, slots=[plan])])
+    assert picture.slots["g1.c1"].operator == "deepen"
+
+
 def test_a_failure_is_shown_with_stage_and_reason():
     line = describe(ended("failed", stage="score", reason="timeout", message="no scores after 5 s")).plain
     assert "failed: score: timeout: no scores after 5 s" in line

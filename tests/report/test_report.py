@@ -180,7 +180,7 @@ def test_runs_are_listed_one_a_line_with_their_whole_name(width):
     assert head.split()[:5] == ["run", "state", "best", "ratio", "age"]
     assert [line.split()[0] for line in lines] == [name for name, *_ in RUNS]
     assert [line.split()[1] for line in lines] == ["unfinished", "running", "unfinished"]
-    assert "below 1 is better" in legend
+    assert legend.strip() == "best: search perplexity; ratio: best / best baseline"
     assert ("model" in head) == (width == 200)
 
 

@@ -11,6 +11,8 @@ from autoprune.runs.events import Event
 from autoprune.runs.verdicts import Comparison
 
 LONGEST_SENTENCE = 1000
+PLANNED = ("slot", "generation", "operator", "engine", "parents", "sections")
+"""Fields of a planned slot that are shown; others, such as the rounds of `deepen`, are not."""
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Picture:
             case "planned":
                 self.generation = data["generation"]
                 for plan in data["slots"]:
-                    self.slots[plan["slot"]] = Slot(**plan)
+                    self.slots[plan["slot"]] = Slot(**{name: plan[name] for name in PLANNED if name in plan})
             case "working" | "proposed" | "ended":
                 self._move(event)
             case "lesson":

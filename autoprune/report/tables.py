@@ -21,7 +21,7 @@ REST = 62
 MODEL = 20
 MORE = ("model", "sparsity", "engine", "candidates", "cells")
 LEFT = ("run", "state", "model", "engine")
-LEGEND = "best: perplexity on the search split; ratio: to that of the best baseline, below 1 is better"
+LEGEND = "best: search perplexity; ratio: best / best baseline"
 
 
 def final_table(picture: Picture) -> RenderableType:

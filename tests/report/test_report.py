@@ -82,6 +82,12 @@ def test_a_picture_follows_a_candidate_to_its_measurement():
     assert run_row("r", picture, 1)["state"] == "unfinished"
 
 
+def test_a_planned_slot_may_have_more_facts_than_are_shown():
+    plan = {**PLAN, "operator": "deepen", "rounds": {"of": "code", "factor": 4}}
+    picture = Picture.of([event("planned", generation=1, slots=[plan])])
+    assert picture.slots["g1.c1"].operator == "deepen"
+
+
 def test_a_failure_is_shown_with_stage_and_reason():
     line = describe(ended("failed", stage="score", reason="timeout", message="no scores after 5 s")).plain
     assert "failed: score: timeout: no scores after 5 s" in line
@@ -174,7 +180,7 @@ def test_runs_are_listed_one_a_line_with_their_whole_name(width):
     assert head.split()[:5] == ["run", "state", "best", "ratio", "age"]
     assert [line.split()[0] for line in lines] == [name for name, *_ in RUNS]
     assert [line.split()[1] for line in lines] == ["unfinished", "running", "unfinished"]
-    assert "below 1 is better" in legend
+    assert legend.strip() == "best: search perplexity; ratio: best / best baseline"
     assert ("model" in head) == (width == 200)
 
 

@@ -102,7 +102,7 @@ def faults_explained(run: RunDirectory) -> Iterator[None]:
         schema = None if isinstance(error, OSError) else run.schema()
         place = f"the database {schema.database.url}" if schema else f"the run directory {run.path}"
         reason = error.strerror if isinstance(error, OSError) else message_of(getattr(error, "orig", error))
-        remedy = "when it answers again" if schema else "make room, then"
+        remedy = "when it is available again," if schema else "free some space, then"
         raise CannotWrite(
-            f"{place} cannot be written ({reason}); {remedy} go on with `autoprune resume {run.path}`"
+            f"{place} cannot be written ({reason}); {remedy} continue with `autoprune resume {run.path}`"
         ) from None

@@ -107,7 +107,7 @@ class BackgroundSearch:
 
         def wait() -> None:
             if self._stop.asked:
-                raise RunPaused(f"stopped; what waits for approval: autoprune approve {self._run.path}")
+                raise RunPaused(f"stopped; to decide on pending candidates: autoprune approve {self._run.path}")
             time.sleep(POLL)
 
         yield wait

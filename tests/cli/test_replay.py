@@ -101,7 +101,7 @@ def test_no_key_is_in_a_recording(recording):
         ([{**HEADER, "version": 9}], "newer autoprune"),
         ([HEADER], "holds no replies"),
         ([HEADER, "{"], "line 2, holds no reply"),
-        ([{**HEADER, "target": "evil/model"}, ENTRY], "name a target by --model"),
+        ([{**HEADER, "target": "evil/model"}, ENTRY], "choose a target with --model"),
         ([{**HEADER, "settings": {"search.generation_size": -1}}, ENTRY], "settings in the recording r.jsonl cannot"),
     ],
 )

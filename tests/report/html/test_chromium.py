@@ -138,7 +138,7 @@ def test_a_large_report_opens_draws_everything_and_says_nothing_to_the_console(b
     for name in PLOTS:
         browser.show(name)
     titles = browser.run("return [...document.querySelectorAll('h2')].map((each) => each.textContent)")
-    assert titles[:3] == ["Course of the search", "Result", "Reasoning graph"]
+    assert titles[:4] == ["What was found", "Course of the search", "Result", "Reasoning graph"]
     assert titles[-3:] == ["Lessons", "Costs", "Settings and fingerprints"]
     assert len(browser.run("return [...document.querySelectorAll('#table tr.row')]")) == 200
     assert browser.complaints() == []

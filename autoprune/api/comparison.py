@@ -63,8 +63,9 @@ def compare(
     given = [algorithms] if isinstance(algorithms, AlgorithmLike) else list(algorithms)
     named = [load_algorithm(algorithm) for algorithm in given]
     shares = [sparsity] if isinstance(sparsity, int | float) else list(sparsity)
-    lists = map(_listed, (allocations, refinements, updates, patterns))
-    recipes = every_recipe(shares, *lists, statistics, unit)
+    recipes = every_recipe(
+        shares, _listed(allocations), _listed(refinements), _listed(updates), _listed(patterns), statistics, unit
+    )
     total = 1 + seeds * len(recipes) * len(named)
     with (
         opened_live(model, tokenizer) as live,

@@ -29,7 +29,7 @@ def runs(
     elif entries:
         screen = console()
         if root == runs_root():  # where every command finds a run by its name
-            entries = [(Path(path).name, *facts) for path, *facts in entries]
+            entries = [(Path(path).name, picture, cells, used) for path, picture, cells, used in entries]
         screen.print(runs_table(entries, screen.width))
     else:
         console().print(plain(f"no runs in {root}"))

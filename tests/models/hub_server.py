@@ -72,7 +72,9 @@ class HubServer:
             return 409, {**address, "error": "You already created this model repo"}
         if not repository.startswith(f"{OWNER}/"):
             return 403, {"error": "You don't have the rights to create a model under this namespace"}
-        self.files[repository], self.private[repository] = {}, bool(wanted.get("private"))
+        # As older and newer clients say it.
+        private = bool(wanted.get("private")) or wanted.get("visibility") == "private"
+        self.files[repository], self.private[repository] = {}, private
         return 200, address
 
     def _upload(self, item: dict[str, Any]) -> dict[str, Any]:

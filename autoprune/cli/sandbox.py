@@ -53,7 +53,7 @@ def check(
     which: Annotated[SandboxEngine, typer.Option("--sandbox", help="The sandbox to check.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the probes as JSON.")] = False,
 ) -> None:
-    """Run a valid candidate and several attacks that must fail in a defined way. Exit code 1 otherwise."""
+    """Run a valid candidate, and attacks that must fail. Exit code 1 otherwise."""
     from autoprune.sandbox.check import check as run_probes
     from autoprune.sandbox.choose_sandbox import make_sandbox
 

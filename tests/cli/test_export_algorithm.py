@@ -133,7 +133,7 @@ def test_a_file_is_not_written_over_without_force(here, searched, tmp_path, name
     (tmp_path / name).write_text("mine\n")
     done = here("export-algorithm", f"{searched.path}:best", "--out", "mine.py")
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{name} exists already" in done.stderr
+    assert f"{name} already exists" in done.stderr
     assert [path.read_text() for path in tmp_path.glob("mine.*")] == ["mine\n"]
     assert here("export-algorithm", f"{searched.path}:best", "--out", "mine.py", "--force").returncode == 0
     assert "def score(layer)" in (tmp_path / "mine.py").read_text()

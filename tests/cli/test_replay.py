@@ -119,7 +119,7 @@ def test_a_replay_is_not_recorded_again(here, small, recording, tmp_path):
     words = [*small, "--llm", "replay", f"llm.recording={recording}", "llm.record=true"]
     done = here("search", *words, "--run-dir", "r")
     assert done.returncode == 2
-    assert "llm.record=true has nothing to record" in done.stderr
+    assert "llm.record=true cannot be used with --llm replay" in done.stderr
     assert not (tmp_path / "r").exists()
 
 

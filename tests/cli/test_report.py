@@ -101,7 +101,7 @@ def test_a_run_of_version_1_is_drawn_and_says_what_it_did_not_record(here, old_r
     assert here("report", old_run).returncode == 0
     page = Reader((Path(old_run) / "report.html").read_text("utf-8"))
     assert page.data["layers"]["units"] == []
-    assert "before the skewness of its units was recorded" in page.data["layers"]["unknown"]
+    assert "not recorded by this older run" in page.data["layers"]["unknown"]
     assert "beat the best baseline" in page.text
 
 

@@ -130,7 +130,7 @@ def test_a_candidate_waits_for_approval_and_a_stop_pauses_the_search(settings):
 )
 def test_a_search_that_cannot_start_raises_and_leaves_no_run(settings, tmp_path, keywords, problem, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     with pytest.raises(autoprune.AutoPruneError, match=problem) as raised:
         autoprune.search(**settings | keywords)
     assert "\n" not in str(raised.value)

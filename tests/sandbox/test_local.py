@@ -279,7 +279,8 @@ def allocate(units, sparsity):
         moments = view.input_mean, view.input_var, view.hessian_diag
         updated = kit.admm(view.weight, mask, view.hessian_diag.diag())
         expected = kit.dsnot(view.weight, mask, *moments).float() + updated
-        torch.testing.assert_close(tensor, expected)
+        # On a processor with tiles, products in the sandbox have the digits of bfloat16.
+        torch.testing.assert_close(tensor, expected, rtol=0.0, atol=0.05)
 
 
 def test_a_failure_within_the_kit_names_the_candidates_own_line(local: Sandbox, bundle: Path) -> None:

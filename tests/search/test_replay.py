@@ -75,7 +75,7 @@ def test_a_replay_has_the_same_candidates_and_measures_them_without_a_server(rec
     assert picture.spent["tokens"] == picture_of(recorded).spent["tokens"]
     started = picture.started
     assert (started["llm"], started["record"]["replay"]["models"]) == ("replay", ["scripted"])
-    assert "anew, on this machine" in picture.recorded
+    assert "all measurements are made on this machine" in picture.recorded
     assert run.settings()[1]["replay"]["sha256"] == Recording.read(file).sha256
     assert not run.recording_file.exists()
 

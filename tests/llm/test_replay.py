@@ -150,7 +150,12 @@ def test_the_choice_says_whose_words_are_played_and_that_measurements_are_made_h
     write(file, HEADER, ENTRY)
     choice = choose_llm(LLMSettings(recording=str(file)), "smollm2-135m")
     assert choice.provider == "replay"
-    for said in ("recorded on 2026-11-29 from strong", "nothing is paid", "all measurements are made on this", str(file)):
+    for said in (
+        "recorded on 2026-11-29 from strong",
+        "nothing is paid",
+        "all measurements are made on this",
+        str(file),
+    ):
         assert said in logged[0]
     assert "they are about" not in logged[0]
     choose_llm(LLMSettings(provider="replay", recording=str(file)), "org/other")

@@ -103,9 +103,7 @@ def test_what_could_not_be_read_again_is_not_stored(value):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_value_that_names_code_is_one_line_and_nothing_is_called(planted, tmp_path, name):
     assert set(NAMES) == set(planted)
-    with pytest.raises(
-        UsageError, match=r"^the checkpoints of runs/x hold .* which autoprune never stores"
-    ) as raised:
+    with pytest.raises(UsageError, match=r"^the checkpoints of runs/x hold .* which autoprune never stores") as raised:
         PlainValues("runs/x").loads_typed(planted[name])
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "ran").exists()

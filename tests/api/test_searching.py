@@ -103,7 +103,7 @@ def test_a_candidate_waits_for_approval_and_a_stop_pauses_the_search(settings):
     asked = next(event for event in run if event.kind == "asked")
     assert run.running
     threading.Timer(0.5, run.stop).start()
-    with pytest.raises(RunPaused, match="what waits for approval"):
+    with pytest.raises(RunPaused, match="to decide on pending candidates"):
         run.result()
     assert asked.data["slot"]
     assert not run.ended

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from autoprune.evaluation.recipe import Recipe
 
 REPEATABLE = "repeatable"
-UNSTRUCTURED = ("sparsity", "allocations", "refinements", "updates", "patterns", "unit", "statistics")
+UNSTRUCTURED = ("sparsity", "allocations", "refinements", "updates", "patterns", "unit", "statistics", "completions")
 """Options that have no meaning with --structure."""
 LEFT = ("algorithm", "found", "allocation", "refinement", "update", "pattern", "league")
 OPTIONAL = ("found", "refinement", "update", "pattern", "league", "+-", REPEATABLE)

@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     from autoprune.evaluation.export import Produced
 
 AUTO = "auto"
-UNSTRUCTURED = ("sparsity", "allocation", "refinement", "update", "pattern", "unit", "packed", "statistics")
+UNSTRUCTURED = (
+    *("sparsity", "allocation", "refinement", "update", "pattern", "unit", "packed", "statistics"),
+    *("push_to_hub", "private", "completions"),
+)
 """Options that have no meaning with --structure."""
 
 

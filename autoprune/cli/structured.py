@@ -72,7 +72,7 @@ def check_options(context: typer.Context, structure: str | None, unstructured: S
             raise UsageError(
                 f"{option} needs --structure"
                 if structure is None
-                else f"--structure takes no {option}: it removes the same number of structures from every block"
+                else f"--structure takes no {option}; leave it out (docs/structured.md has its options)"
             )
 
 

@@ -2,7 +2,8 @@
 
 Any slot can draw them, and the end of a search gives the last two to its best candidates (`finishing.py`). Each is
 drawn at most once a generation and once in EVERY candidates, and never twice for the same candidate: they nearly always
-gain a little and would soon take all slots.
+gain a little and would soon take all slots. The first EVERY candidates are soon overtaken, so none of them is improved
+before others were tried.
 """
 
 from collections import Counter
@@ -43,7 +44,7 @@ def improvements(context: SearchContext, population: Population, generation: int
     plans: dict[Operator, SlotPlan] = {}
     for operator, find in FINDERS.items():
         is_allowed = operator in (context.config.agents.operators or FINDERS)
-        if is_allowed and times[operator] * EVERY < ended and (plan := find(context, population, generation)):
+        if is_allowed and (times[operator] + 1) * EVERY <= ended and (plan := find(context, population, generation)):
             plans[operator] = plan
     return Improvements(plans)
 

@@ -11,20 +11,18 @@ from autoprune.agents.briefing import Briefing
 from autoprune.agents.prompts.load import render
 from autoprune.agents.proposer import Expectation
 from autoprune.candidates.contract import EXPENSIVE_FIELDS, LAYER_FIELDS
+from autoprune.gcot.belief import Contrast, pooled, read_range
 from autoprune.llm.client import Chat
 from autoprune.llm.lenient import ReplyModel, cut
 from autoprune.llm.reply import ReplyUnusable
 from autoprune.runs.names import generation_id
-
-TOLERANCE = 0.01
-"""Log ratio of perplexities below which two results count as the same."""
 
 _INPUTS = [field.name for field in (*LAYER_FIELDS, *EXPENSIVE_FIELDS) if field.name not in ("name", "weight")]
 
 
 @dataclass(frozen=True)
 class Result:
-    """One candidate of the generation. `gain`: log(best parent's perplexity / its own).
+    """One candidate of the generation. `gain`: log(best parent's perplexity / its own); `error`: its standard error.
 
     A candidate that was stopped early has no perplexity, an estimated gain, and its measurements in `problem`.
     """
@@ -38,18 +36,28 @@ class Result:
     gain: float | None
     problem: str = ""
     against: str = "its parent"
+    error: float | None = None
+    predicted: str = ""
 
     def line(self) -> str:
         if self.gain is None:
             return f"{self.slot}: {self.idea}: {self.status}, {self.problem}"
-        against = f"against {self.against}" + (f", predicted {self.expected}" if self.expected else "")
+        forecast = self.predicted or self.expected
+        against = f"against {self.against}" + (f", predicted {forecast}" if forecast else "")
         measured = self.problem if self.perplexity is None else f"perplexity {self.perplexity:.2f}"
         return f"{self.slot}: {self.idea}: {measured} ({self.change()} {against})"
 
+    @property
+    def percent(self) -> float:
+        """Relative change of the perplexity against the best parent."""
+        return 100 * math.expm1(-(self.gain or 0.0))
+
     def change(self) -> str:
-        """Relative change of the perplexity against the best parent, as text."""
-        percent = 100 * math.expm1(-(self.gain or 0.0))
-        return f"about {percent:+.0f} %" if self.perplexity is None else f"{percent:+.1f} %"
+        """The same as text."""
+        if self.perplexity is None:
+            return f"about {self.percent:+.0f} %"
+        error = f" ± {(100 + self.percent) * self.error:.1f}" if self.error is not None else ""
+        return f"{self.percent:+.1f}{error} %"
 
 
 @dataclass(frozen=True)
@@ -78,14 +86,6 @@ class Analyst(Protocol):
 
     def explain(self, slot: str, thought: dict[str, Any], source: str) -> tuple[str, str] | None:
         """What an algorithm does, in plain words, and the model that wrote it; None without such a model."""
-
-
-def settle(expected: Expectation | None, gain: float | None) -> str | None:
-    """`supports` or `refutes`, by comparing the predicted effect with the measured one; None if either is missing."""
-    if expected is None or gain is None:
-        return None
-    measured = "same" if abs(gain) < TOLERANCE else "better" if gain > 0 else "worse"
-    return "supports" if measured == expected else "refutes"
 
 
 class StatisticalAnalyst:
@@ -181,7 +181,8 @@ class LLMAnalyst:
         table, dense = self._briefing.table(generation + 1), f"{self._briefing.dense:.2f}"
         lessons = self._briefing.lessons_before(generation)
         results = self._briefing.overview(generation + 1).with_slots(results)
-        return render("strong/analyst", results=results, table=table, dense=dense, lessons=lessons)
+        designs = self._briefing.designs(generation + 1)
+        return render("strong/analyst", results=results, table=table, dense=dense, lessons=lessons, designs=designs)
 
 
 def _claims(text: str, results: list[Result]) -> tuple[Claim, ...]:
@@ -194,9 +195,16 @@ def _claims(text: str, results: list[Result]) -> tuple[Claim, ...]:
 
 
 def _predictions(measured: list[Result]) -> str:
-    """How the predicted effects compare with the measured ones."""
-    settled = [verdict for result in measured if (verdict := settle(result.expected, result.gain))]
-    return f" {settled.count('supports')} of {len(settled)} predictions held." if settled else ""
+    """How many hypotheses their contrasts support, and how many forecasts of a range held."""
+    verdicts = [verdict for result in measured if (verdict := _verdict(result))]
+    ranges = [(result, range_) for result in measured if (range_ := read_range(result.predicted))]
+    held = sum(low <= result.percent <= high for result, (low, high) in ranges)
+    said = f" {verdicts.count('supports')} of {len(verdicts)} hypotheses held." if verdicts else ""
+    return said + (f" {held} of {len(ranges)} measured changes were within the predicted range." if ranges else "")
+
+
+def _verdict(result: Result) -> str | None:
+    return pooled([Contrast(result.gain, result.error)]).verdict(result.expected) if result.gain is not None else None
 
 
 def _inputs(source: str) -> set[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoprune.agents.baseline_table import baseline_rows, baseline_table, densities
+from autoprune.agents.beliefs import design_effects, effects_of_designs, hypotheses
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import ELITE, Algorithm, is_seed
@@ -20,6 +21,7 @@ from autoprune.config_sections import SandboxSettings
 from autoprune.cores import sandbox_threads
 from autoprune.evaluation.bos import shown
 from autoprune.evaluation.density_effects import EFFECTS, STEP, DensityEffect
+from autoprune.gcot.graph import GCoT
 from autoprune.llm.recorded_settings import target_name
 from autoprune.measuring.parameter_tuning import WINDOWS
 from autoprune.measuring.workbench import Workbench
@@ -102,6 +104,26 @@ class Briefing:
         nodes = [node for node in self.archive.nodes() if node.kind == "lesson" and node.generation < before]
         return lessons([(node.id, node.text) for node in nodes])
 
+    def graph(self, before: int) -> GCoT:
+        """The reasoning graph of the generations before `before`."""
+        return GCoT(
+            [node for node in self.archive.nodes() if node.generation < before],
+            [edge for edge in self.archive.edges() if edge.generation < before],
+        )
+
+    def hypotheses(self, before: int) -> str:
+        """What the tests say of the hypotheses and of single design choices, as far as `agents.gcot` allows."""
+        if self.workbench.config.agents.gcot in ("flat", "none"):
+            return "(not shown)"
+        return render("strong/hypotheses", hypotheses=hypotheses(self.graph(before)), designs=self.designs(before))
+
+    def designs(self, before: int) -> str:
+        """The effects of single design choices, one line each."""
+        overview = self.overview(before)
+        last = {proposal.slot: proposal for proposal in overview.proposals}
+        sources = {slot: self.workbench.run.source(each.candidate) for slot, each in last.items() if each.candidate}
+        return effects_of_designs(design_effects(overview.outcomes, last, sources))
+
     def task(self, request: Request, siblings: Sequence[str], task: str) -> str:
         """The prompt that asks for a candidate."""
         before = request.plan["generation"]
@@ -111,6 +133,7 @@ class Briefing:
             candidates=self.table(before),
             effects=self._effects(),
             sources=self._sources(request),
+            hypotheses=self.hypotheses(before),
             lessons=lessons([(step.node, step.text) for step in request.chain if step.kind == "lesson"]),
             siblings="\n".join(siblings) or "(nothing yet)",
             left=_left(request),

@@ -4,8 +4,9 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
+from autoprune.gcot.belief import paired_error
 from autoprune.leagues import SHOWN, WITH_UPDATE
 from autoprune.pruning.layers import THIRDS, LayerInfo
 from autoprune.runs.archive import Outcome, Proposal
@@ -15,8 +16,6 @@ IDEA_CHARS = 500
 REASON_CHARS = 300
 MOST = 150
 """Candidates that get a line."""
-FEWEST = 4
-"""Windows below which no standard error is shown."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +70,15 @@ class Overview:
         best = self.best
         if best is None or perplexity <= best:
             return "the best"
-        return f"{100 * (perplexity / best - 1):+.1f}{self._error(outcome, best)} % against the best"
+        return f"{100 * (perplexity / best - 1):+.1f}{self._error(outcome, perplexity, best)} % against the best"
 
-    def _error(self, outcome: Outcome, best: float) -> str:
+    def _error(self, outcome: Outcome, perplexity: float, best: float) -> str:
         """The standard error of that change, from the differences between paired windows."""
         leader = next(other for other in self.outcomes if other.data.get("perplexity") == best)
         rows = [self.recorded(name) for name in (outcome.candidate, leader.candidate) if name]
         losses = [row.window_losses for row in rows if row is not None]
-        if len(losses) < 2 or len(losses[0]) != len(losses[1]) or len(losses[0]) < FEWEST:
-            return ""
-        differences = [ours - theirs for ours, theirs in zip(*losses, strict=True)]
-        error = math.exp(fmean(differences)) * stdev(differences) / math.sqrt(len(differences))
-        return f" ± {100 * error:.1f}"
+        error = paired_error(*losses) if len(losses) == 2 else None
+        return "" if error is None else f" ± {100 * perplexity / best * error:.1f}"
 
     def _took(self, outcome: Outcome) -> str:
         seconds = outcome.data.get("seconds", {}).get("score")

@@ -10,6 +10,7 @@ from autoprune.agents.lookups import Lookups
 from autoprune.agents.partial import completed
 from autoprune.agents.prompts.load import league_parts, render, strong_task
 from autoprune.agents.proposer import Draft, Request, Thought
+from autoprune.gcot.belief import claim_of, read_range, shown_range
 from autoprune.llm.client import Chat
 from autoprune.llm.code_blocks import fenced_code
 from autoprune.llm.reply import ReplyUnusable
@@ -19,8 +20,9 @@ Siblings = Callable[[str], Sequence[str]]
 """Slot -> the proposals of the generation's earlier slots, one line each."""
 
 _MARKS = " \t>*_#-"
+_NAMES = "idea|why|expected|refuted[ _-]if|tests|builds[ _-]on|formula"
 _FIELD = re.compile(
-    rf"^[{_MARKS}]{{0,20}}(?P<name>idea|why|expected|builds[ _-]on|formula)[{_MARKS}]{{0,20}}:(?P<text>.*)$",
+    rf"^[{_MARKS}]{{0,20}}(?P<name>{_NAMES})[{_MARKS}]{{0,20}}:(?P<text>.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
 _END = re.compile(r"\n\s*\n|\n\s*(?:```|~~~)")
@@ -96,19 +98,31 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
         more = reply[match.end() : following.start() if following else None]
         text = f"{match['text'].strip(_MARKS)} {_END.split(more, maxsplit=1)[0]}"
         fields[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(text.split())
-    expected = set(re.findall(r"\b(?:better|same|worse)\b", fields.get("expected", "").lower()))
     texts = {"idea": fields.get("idea", ""), "why": fields.get("why", "")}
-    validated = Thought.model_validate({**texts, "expected": next(iter(expected), "better")})
+    validated = Thought.model_validate({**texts, "expected": "better"})
     thought: dict[str, object] = {name: getattr(validated, name) for name in texts if texts[name]}
-    if len(expected) == 1:
-        thought["expected"] = validated.expected
+    thought |= _claimed(fields.get("expected", "").lower())
+    if fields.get("refuted_if"):
+        thought["refuted_if"] = fields["refuted_if"][:FORMULA_CHARS]
     reasoning = (reply[: matches[0].start()] if matches else "").strip()
     extra = {"formula": fields.get("formula", "")[:FORMULA_CHARS], "reasoning": reasoning[:REASONING_CHARS]}
     thought |= {name: text for name, text in extra.items() if text}
-    if "builds_on" in fields:
-        names = re.findall(r"\w+(?:[.-]\w+)*", fields["builds_on"])
-        thought["builds_on"] = [name for name in dict.fromkeys(names) if name in references]
+    for key in ("builds_on", "tests"):
+        if key in fields:
+            names = dict.fromkeys(re.findall(r"\w+(?:[.-]\w+)*", fields[key]))
+            thought[key] = [name for name in names if name in references]
     return thought
+
+
+def _claimed(text: str) -> dict[str, object]:
+    """`expected` (better, same or worse) and `predicted` (a range) of a text that states one or both."""
+    words, predicted = set(re.findall(r"\b(?:better|same|worse)\b", text)), read_range(text)
+    claimed: dict[str, object] = {}
+    if len(words) == 1:
+        claimed["expected"] = words.pop()
+    elif predicted:
+        claimed["expected"] = claim_of(*predicted)
+    return claimed | ({"predicted": shown_range(*predicted)} if predicted else {})
 
 
 def _repair(request: Request) -> str:

@@ -13,7 +13,6 @@ LESSONS = 2
 SECTIONS = ("path", "contrast", "lessons", "best")
 """Optional parts of the proposer's prompt: the path to the parent, a refuted hypothesis, the latest lessons, and the
 list of the best algorithms so far."""
-VERDICTS = {"supports": "supported", "refutes": "refuted"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,6 @@ def _algorithm(gcot: GCoT, node: Node) -> list[Step]:
 
 
 def _step(gcot: GCoT, node: Node) -> Step:
-    settled = gcot.verdict(node.id) if node.kind == "hypothesis" else None
-    kind = f"hypothesis ({VERDICTS[settled[0]]})" if settled else node.kind
+    state = gcot.state(node.id) if node.kind == "hypothesis" else "conjecture"
+    kind = node.kind if state == "conjecture" else f"hypothesis ({state})"
     return Step(node.id, kind, node.text, gcot.ground(node.id))

@@ -1,8 +1,9 @@
 """GCoT, the graph-driven chain of thought: a typed DAG of observations, hypotheses, designs, algorithms and evidence.
 
-An edge points from a node to the later one that it led to; `supports` and `refutes` go from a hypothesis to the
-evidence that settled it. Nodes and edges are stored in the archive. Credit is computed from them: an algorithm's gain
-(the log ratio of its best parent's perplexity to its own) is propagated back along all paths to it, with decay.
+An edge points from a node to the later one that it led to; `supports`, `refutes` and `informs` (undecided) go from a
+hypothesis to each measurement that tested it. Its verdict is that of all of them together (`belief.py`). Nodes and
+edges are stored in the archive. Credit is computed from them: an algorithm's gain (the log ratio of its best parent's
+perplexity to its own) is propagated back along all paths to it, with decay.
 """
 
 from collections.abc import Iterable
@@ -10,10 +11,11 @@ from typing import Literal
 
 import networkx as nx
 
+from autoprune.gcot.belief import Belief, Contrast, pooled
 from autoprune.runs.archive import Edge, Node
 
 NodeKind = Literal["observation", "hypothesis", "design", "algorithm", "evidence", "lesson"]
-EdgeKind = Literal["motivates", "refines", "combines", "implements", "tests", "supports", "refutes"]
+EdgeKind = Literal["motivates", "refines", "combines", "implements", "tests", "supports", "refutes", "informs"]
 
 ALLOWED: dict[EdgeKind, tuple[set[NodeKind], set[NodeKind]]] = {
     "motivates": ({"observation", "lesson", "evidence", "hypothesis"}, {"hypothesis", "design", "lesson"}),
@@ -23,9 +25,13 @@ ALLOWED: dict[EdgeKind, tuple[set[NodeKind], set[NodeKind]]] = {
     "tests": ({"algorithm"}, {"evidence"}),
     "supports": ({"hypothesis"}, {"evidence"}),
     "refutes": ({"hypothesis"}, {"evidence"}),
+    "informs": ({"hypothesis"}, {"evidence"}),
 }
 """Kind of edge -> the kinds of node that it may start at and end at."""
 
+TESTED: tuple[EdgeKind, ...] = ("supports", "refutes", "informs")
+"""Edges from a hypothesis to what tested it."""
+STATES = {"supports": "supported", "refutes": "refuted"}
 DECAY = 0.6
 REACH = 8
 _LARGEST_GAIN = 1.0
@@ -52,7 +58,7 @@ class GCoT:
             paths = [
                 (best[before][0] + self.credit[before, current, kind], best[before][1])
                 for before, _, kind in self.graph.in_edges(current, keys=True)
-                if kind not in ("supports", "refutes")
+                if kind not in TESTED
             ]
             total, path = max(paths, key=lambda scored: (scored[0], len(scored[1])), default=(0.0, []))
             best[current] = (total, [*path, current])
@@ -60,19 +66,38 @@ class GCoT:
 
     def refuted(self, but: Iterable[str] = ()) -> Node | None:
         """The refuted hypothesis with the largest loss, not among `but`: the contrast in a prompt."""
-        losses = {
-            hypothesis: self.nodes[evidence].data.get("gain", 0.0)
-            for hypothesis, evidence, kind in self.graph.edges(keys=True)
-            if kind == "refutes" and hypothesis not in set(but)
-        }
+        losses = {}
+        for node in self.of_kind("hypothesis"):
+            settled = self.verdict(node.id) if node.id not in set(but) else None
+            if settled is not None and settled[0] == "refutes":
+                losses[node.id] = settled[1].data.get("gain", 0.0)
         return self.nodes[min(losses, key=lambda name: (losses[name], name))] if losses else None
 
     def verdict(self, hypothesis: str) -> tuple[str, Node] | None:
-        """`supports` or `refutes` with the evidence that settled a hypothesis; None while it is a conjecture."""
-        for _, evidence, kind in self.graph.out_edges(hypothesis, keys=True):
-            if kind in ("supports", "refutes"):
-                return kind, self.nodes[evidence]
-        return None
+        """`supports` or `refutes`, with the latest evidence for that; None while a hypothesis is open."""
+        claim, belief = self.nodes[hypothesis].data.get("expected"), self.belief(hypothesis)
+        tests = self._tests(hypothesis)
+        if belief is None or claim is None:  # a graph of an older version may have a verdict alone
+            return next(((kind, evidence) for kind, evidence in tests if kind != "informs"), None)
+        verdict = belief.verdict(claim)
+        same = [evidence for kind, evidence in tests if kind == verdict] or [evidence for _, evidence in tests]
+        return (verdict, same[-1]) if verdict else None
+
+    def belief(self, hypothesis: str) -> Belief | None:
+        """The effect of its mechanism by all measurements that tested it; None before the first."""
+        data = [evidence.data for _, evidence in self._tests(hypothesis)]
+        tests = [Contrast(each["gain"], each.get("error")) for each in data if each.get("gain") is not None]
+        return pooled(tests) if tests else None
+
+    def state(self, hypothesis: str) -> str:
+        """supported, refuted, undecided, or conjecture for one without a test."""
+        if settled := self.verdict(hypothesis):
+            return STATES[settled[0]]
+        return "undecided" if self.belief(hypothesis) else "conjecture"
+
+    def _tests(self, hypothesis: str) -> list[tuple[str, Node]]:
+        edges = self.graph.out_edges(hypothesis, keys=True)
+        return [(kind, self.nodes[evidence]) for _, evidence, kind in edges if kind in TESTED]
 
     def observations(self, count: int) -> list[str]:
         """The observations with the most credit on their outgoing edges."""
@@ -94,8 +119,8 @@ class GCoT:
             case "observation" | "evidence":
                 return name
             case "hypothesis":
-                settled = self.verdict(name)
-                return settled[1].id if settled else None
+                settled, tests = self.verdict(name), self._tests(name)
+                return settled[1].id if settled else tests[-1][1].id if tests else None
             case "algorithm":
                 measured = self.evidence(name)
                 return measured.id if measured else None
@@ -108,12 +133,15 @@ class GCoT:
         """A copy of the graph with attributes of text and numbers only, for export.
 
         A node has kind, generation, text, ground (the id of an observation or evidence, or "conjecture") and the text
-        and numbers of its data; an edge has kind, generation and credit.
+        and numbers of its data, a hypothesis also its state and, once tested, its belief; an edge has kind, generation
+        and credit.
         """
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for node in self.nodes.values():
             attributes = {key: value for key, value in node.data.items() if isinstance(value, str | int | float)}
             attributes |= {"kind": node.kind, "generation": node.generation, "text": node.text}
+            if node.kind == "hypothesis":
+                attributes |= {"state": self.state(node.id), "belief": str(self.belief(node.id) or "")}
             graph.add_node(node.id, **attributes | {"ground": self.ground(node.id) or "conjecture"})
         for (source, target, kind), credit in self.credit.items():
             generation = self.nodes[target].generation

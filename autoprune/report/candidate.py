@@ -17,7 +17,7 @@ from autoprune.report.folded import folded
 from autoprune.report.live import describe
 from autoprune.report.mathematics import formula_of
 from autoprune.report.picture import Picture
-from autoprune.report.reasoning import VERDICTS
+from autoprune.report.reasoning import COLOURS, grounded
 from autoprune.report.text import MOST_THOUGHT, REASONING, gist, one_line, plain, visible
 from autoprune.runs.archive import SEED, Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
@@ -111,11 +111,8 @@ def verdict(graph: "nx.MultiDiGraph[str]", hypothesis: str) -> tuple[str, str]:
     """The verdict on a hypothesis with its evidence, and its colour; empty before the analysis."""
     if hypothesis not in graph:
         return "", ""
-    for _, evidence, kind in graph.out_edges(hypothesis, keys=True):
-        if kind in VERDICTS:
-            word, colour = VERDICTS[kind]
-            return f"  ({word} by {evidence})", colour
-    return "  (conjecture)", "yellow"
+    data = graph.nodes[hypothesis]
+    return f"  ({grounded(data)})", COLOURS.get(data.get("state", ""), "yellow")
 
 
 def style_of(outcome: Outcome) -> str:

@@ -4,12 +4,16 @@ import math
 
 from langgraph.runtime import Runtime
 
-from autoprune.agents.analyst import Lesson, Result, settle
+from autoprune.agents.analyst import Lesson, Result
 from autoprune.errors import BudgetSpent
+from autoprune.gcot.belief import Contrast, pooled
 from autoprune.runs.archive import Edge, Node, Outcome, Proposal
 from autoprune.runs.names import lesson_id, node_id
 from autoprune.search.context import SearchContext
 from autoprune.search.state import SearchState
+
+CLAIMED = ("expected", "predicted", "refuted_if")
+"""What a thought says of its hypothesis beside the mechanism."""
 
 
 def analyse(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
@@ -37,8 +41,9 @@ def thoughts(proposal: Proposal, outcome: Outcome, existing: set[str]) -> tuple[
     slot, generation = proposal.slot, proposal.generation
     idea, design, evidence = node_id(slot, "idea"), node_id(slot, "design"), node_id(slot, "evidence")
     thought = proposal.thought
+    claimed = {key: thought[key] for key in CLAIMED if thought.get(key)}
     nodes = [
-        Node(idea, "hypothesis", generation, str(thought.get("why", "")), {"expected": thought.get("expected")}),
+        Node(idea, "hypothesis", generation, str(thought.get("why", "")), {"expected": None} | claimed),
         Node(design, "design", generation, str(thought.get("idea", "")), {"operator": proposal.operator}),
     ]
     edges = [Edge(idea, design, "motivates", generation)]
@@ -49,12 +54,14 @@ def thoughts(proposal: Proposal, outcome: Outcome, existing: set[str]) -> tuple[
         return nodes, edges
     nodes.append(Node(slot, "algorithm", generation, str(thought.get("idea", "")), {"candidate": proposal.candidate}))
     edges.append(Edge(design, slot, "implements", generation))
-    gain = outcome.data.get("gain")
-    nodes.append(Node(evidence, "evidence", generation, _finding(outcome), {"gain": gain, "status": outcome.status}))
+    gain, error = outcome.data.get("gain"), outcome.data.get("gain_error")
+    facts = {"gain": gain, "error": error, "status": outcome.status}
+    nodes.append(Node(evidence, "evidence", generation, _finding(outcome), facts))
     edges.append(Edge(slot, evidence, "tests", generation))
-    verdict = settle(thought.get("expected"), gain)
-    if verdict:
-        edges.append(Edge(idea, evidence, verdict, generation))
+    if gain is not None and thought.get("expected"):
+        kind = pooled([Contrast(gain, error)]).verdict(thought["expected"]) or "informs"
+        tested = [name for name in thought.get("tests", []) if name in existing and name != idea]
+        edges += [Edge(hypothesis, evidence, kind, generation) for hypothesis in [idea, *tested]]
     return nodes, edges
 
 
@@ -84,10 +91,13 @@ def _finding(outcome: Outcome) -> str:
     if gain is None:
         return f"{outcome.status} at {outcome.stage} ({outcome.reason}): {outcome.message}"
     change, worst = 100 * math.expm1(-gain), ", ".join(outcome.data.get("worst_layers", []))
+    error = outcome.data.get("gain_error")
+    chance = f" ± {(100 + change) * error:.1f}" if error is not None else ""
     if outcome.status == "stopped":
         return f"{outcome.message}: about {change:+.0f} % against its best parent; most damaged: {worst}"
     return (
-        f"perplexity {outcome.data['perplexity']:.2f}, {change:+.1f} % against its best parent; most damaged: {worst}"
+        f"perplexity {outcome.data['perplexity']:.2f}, {change:+.1f}{chance} % against its best parent; "
+        f"most damaged: {worst}"
     )
 
 
@@ -102,6 +112,8 @@ def _result(context: SearchContext, proposal: Proposal, outcome: Outcome) -> Res
         gain=outcome.data.get("gain"),
         problem=outcome.message,
         against="its parent" if proposal.parents else "the best baseline",
+        error=outcome.data.get("gain_error"),
+        predicted=str(proposal.thought.get("predicted", "")),
     )
 
 

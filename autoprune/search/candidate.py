@@ -14,7 +14,7 @@ from autoprune.errors import BudgetSpent
 from autoprune.gcot.chain import SECTIONS, compile_chain
 from autoprune.runs.archive import Proposal
 from autoprune.search.approve import check_approved
-from autoprune.search.comparison_pool import as_raw, elite, gain, masks_before, measured_before, of_same_league
+from autoprune.search.comparison_pool import as_raw, contrast, elite, masks_before, measured_before, of_same_league
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
 from autoprune.search.recording import OF_SOURCE, at_work, emit_proposal, end, found_of
@@ -102,7 +102,7 @@ def evaluate(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidat
     if worth_a_repair(context, state, report):
         return send_back(context, state, report)
     data = report.model_dump(include=KEPT)
-    data |= {"nearest": report.nearest, "diagnostics": report.diagnostics[-2000:], "gain": gain(context, plan, report)}
+    data |= {"nearest": report.nearest, "diagnostics": report.diagnostics[-2000:], **contrast(context, plan, report)}
     data = {key: value for key, value in data.items() if value is not None and value is not False}
     return end(context, plan, name, report.status, report.stage, report.reason, report.message, data)
 

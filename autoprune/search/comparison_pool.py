@@ -5,11 +5,14 @@ Siblings of its generation are excluded, since the order in which they end is ra
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
-from autoprune.agents.population import ELITE
+from autoprune.agents.population import ELITE, Algorithm, is_seed
 from autoprune.agents.proposer import SlotPlan
 from autoprune.candidates.contract import league_of
 from autoprune.config_values import WITHOUT_MODEL
+from autoprune.gcot.belief import paired_error
+from autoprune.runs.measurement import Measurement
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
 from autoprune.tools.evaluate import CandidateReport
@@ -58,20 +61,40 @@ def elite(finalists: int, earlier: dict[str, float], seeds: dict[str, float]) ->
     return sorted(perplexities, key=lambda name: (perplexities[name], name))[:size]
 
 
-def gain(context: SearchContext, plan: SlotPlan, report: CandidateReport) -> float | None:
-    """log(best parent's perplexity / the candidate's), an estimate if the candidate was stopped early.
+def contrast(context: SearchContext, plan: SlotPlan, report: CandidateReport) -> dict[str, Any]:
+    """`gain`: log(best parent's perplexity / the candidate's), an estimate if the candidate was stopped early;
+    `gain_error`: its standard error over paired windows, if both have enough; `against`: the parent, if there is one.
 
     Without a measured parent, the reference is the best algorithm before it, and for a strong model, whose prompt holds
-    all baselines, the best baseline.
+    all baselines, the best baseline. Empty if the candidate has no perplexity.
     """
     perplexity = report.perplexity if report.status == "measured" else report.estimated_perplexity
     if perplexity is None:
-        return None
+        return {}
     population = context.population(plan["generation"])
     parents = [parent for parent in parents_of(plan, population) if parent.perplexity is not None]
-    references = [
-        algorithm.perplexity for algorithm in parents or population.ranked() if algorithm.perplexity is not None
-    ]
-    if context.briefing is not None and not parents:
-        references = [row.perplexity for row in context.briefing.baselines()] or references
-    return math.log(min(references) / perplexity)
+    if parents or context.briefing is None:
+        reference = (parents and best_of(parents)) or population.ranked()[0]
+        row, best = _row(context, reference), reference.perplexity
+    else:
+        row = min(context.briefing.baselines(), key=lambda baseline: baseline.perplexity)
+        best = row.perplexity
+    assert best is not None  # both were chosen among the measured
+    own = context.workbench.recorded(report.candidate, "search") if report.status == "measured" else None
+    error = paired_error(row.window_losses, own.window_losses) if row is not None and own is not None else None
+    against = best_of(parents).name if parents else None
+    return {"gain": math.log(best / perplexity), "gain_error": error, "against": against}
+
+
+def best_of(measured: list[Algorithm]) -> Algorithm:
+    """The one with the lowest perplexity, of some that have one."""
+    return min(measured, key=lambda algorithm: algorithm.perplexity or math.inf)
+
+
+def _row(context: SearchContext, algorithm: Algorithm) -> Measurement | None:
+    """The measurement of an individual on the search split."""
+    if is_seed(algorithm.name):
+        return context.seeds().get(algorithm.title)
+    outcomes = {outcome.slot: outcome.candidate for outcome in context.archive.outcomes()}
+    candidate = outcomes.get(algorithm.name)
+    return context.workbench.recorded(candidate, "search") if candidate else None

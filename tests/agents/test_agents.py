@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from autoprune.agents.analyst import LLMAnalyst, Result, StatisticalAnalyst, settle
+from autoprune.agents.analyst import LLMAnalyst, Result, StatisticalAnalyst
 from autoprune.agents.critic import LLMCritic, RuleCritic, Submission
 from autoprune.agents.llm_proposer import LLMProposer
 from autoprune.agents.population import Algorithm
@@ -118,22 +118,6 @@ def test_a_critic_that_answers_nonsense_leaves_the_decision_to_the_rules_and_say
     assert "could not be used" in review.comments[-1]
 
 
-@pytest.mark.parametrize(
-    ("expected", "gain", "verdict"),
-    [
-        ("better", 0.1, "supports"),
-        ("better", -0.1, "refutes"),
-        ("better", 0.001, "refutes"),
-        ("same", 0.001, "supports"),
-        ("worse", -0.1, "supports"),
-        (None, 0.1, None),
-        ("better", None, None),
-    ],
-)
-def test_predictions_are_settled_by_numbers(expected, gain, verdict):
-    assert settle(expected, gain) == verdict
-
-
 def test_the_statistical_analyst_contrasts_what_best_and_worst_use():
     worst = "def score(layer):\n    return layer.weight.abs() * layer.input_mean.abs()\n"
     lesson = StatisticalAnalyst().reflect(1, [result("g1.c1", 0.1), result("g1.c2", -0.5, worst)])
@@ -151,7 +135,7 @@ def test_what_was_stopped_early_is_a_lesson_but_never_the_best_beside_a_full_mea
     lesson = StatisticalAnalyst().reflect(1, [stopped("g1.c1", 0.3), result("g1.c2", -0.1)])
     assert lesson.best == "g1.c2"
     assert "idea g1.c1 did worst (about -26 % perplexity, stopped early)" in lesson.text
-    assert "1 of 2 predictions held" in lesson.text
+    assert "1 of 2 hypotheses held" in lesson.text
     assert StatisticalAnalyst().reflect(1, [stopped("g1.c1", -0.3)]).best == "g1.c1"
 
 

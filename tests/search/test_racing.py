@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from autoprune.agents.analyst import settle
 from autoprune.gcot.graph import GCoT
 from autoprune.report.live import describe
 from autoprune.report.picture import Picture
@@ -86,7 +85,8 @@ def test_a_bad_candidate_is_stopped_early_and_is_evidence_against_its_idea(run):
     assert bad.candidate not in {row.subject for row in measurements}
     assert "perplexity" not in bad.data
     verdict, evidence = gcot.verdict("g2.c1.idea")
-    assert (verdict, evidence.id) == (settle("better", bad.data["gain"]), "g2.c1.evidence")
+    assert bad.data["gain"] < 0
+    assert (verdict, evidence.id) == ("refutes", "g2.c1.evidence")
     assert "raced out after" in evidence.text
     assert "did best" in gcot.nodes["g2.lesson"].text
     assert "stopped early" in gcot.nodes["g2.lesson"].text

@@ -19,7 +19,7 @@ from autoprune.config_values import Operator
 from autoprune.runs.names import SlotId
 from autoprune.search.context import SearchContext
 
-EVERY = 8
+EVERY = 10
 DONORS = 3
 """Candidates whose allocations are compared for one algorithm."""
 

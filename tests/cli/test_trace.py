@@ -110,7 +110,7 @@ def test_a_candidate_shows_what_it_descends_from_its_verdict_and_what_there_is_t
     archive.close()
     for slot, proposal in last.items():
         text = here("trace", recorded, slot).stdout
-        assert f"ed by {slot}.evidence)" in text or "(conjecture)" in text
+        assert f"ed by {slot}.evidence" in text or "(conjecture)" in text
         assert "best baseline " in text
         descends = any(parent in last or parent.startswith("seed.") for parent in proposal.parents)
         assert ("─ line of descent" in text) == descends

@@ -80,7 +80,7 @@ def test_any_slot_draws_them_once_for_a_candidate_and_a_run_goes_on_as_if_it_had
 ):
     words = (
         *WORDS,
-        "search.max_candidates=10",
+        "search.max_candidates=16",
         "advanced.polish=1",
         "advanced.deepen=1",
         "agents.operators=[allocation,recombine,deepen,polish]",

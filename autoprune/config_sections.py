@@ -160,7 +160,7 @@ class ConfirmationSettings(Settings):
 class TrackingSettings(Settings):
     """An experiment tracker to which a search is logged while it runs. Keys are read from the environment."""
 
-    to: TrackerName = Field("none", description="the tracker (extra mlflow or wandb), or none")
+    to: TrackerName = Field("none", description="the experiment tracker; it needs the extra of its name")
     uri: StoreAddress | None = Field(
         None,
         description="the tracker's store or server; default: MLFLOW_TRACKING_URI or WANDB_BASE_URL, else for mlflow an "

@@ -74,7 +74,7 @@ class _Tracking:
 
     def _report(self, error: BaseException) -> None:
         if not self._closed:
-            reason = one_line(first_line(error))
+            reason = one_line(first_line(error), LONGEST)
             self._notice(f"tracking has failed, and the search goes on without it: {reason}")
 
     def _notice(self, text: str) -> None:

@@ -53,7 +53,7 @@ class MLflowTracker:
         else:
             self._client.update_run(tracked.info.run_id, status="RUNNING")
         if place is not None and not str(tracked.info.artifact_uri).startswith(f"{place}/"):
-            raise UsageError(f"{uri} stores artifacts in {tracked.info.artifact_uri}, which is outside of the run")
+            raise UsageError(f"its store would write files outside of the run, to {tracked.info.artifact_uri}")
         self._id = tracked.info.run_id
         self._log_parameters(run, tracked)
         self._logged = {metric.step for metric in self._client.get_metric_history(self._id, ALWAYS)}

@@ -130,7 +130,6 @@ def _described(run: RunDirectory, identity: str, started: Event) -> TrackedRun:
     settings = masked_tree(flat_settings(run.settings()[0]))
     tags = {
         "autoprune.version": __version__,
-        "autoprune.run": str(run.path.resolve()),
         "autoprune.model": started.data["model"],
         "autoprune.model_fingerprint": record["model"],
         "autoprune.llm": started.data["llm"],

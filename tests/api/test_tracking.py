@@ -118,13 +118,13 @@ def test_mlflow_has_settings_tags_confirmation_and_files(made):
     assert {key: found.data.metrics[key] for key in figures} == figures
     assert len(figures) == 7
     files = {file.path for file in client.list_artifacts(found.info.run_id)}
-    assert files == {"report.html", "best_algorithm.py", "summary.json"}
+    assert files == {"report.html", "best.py", "summary.json"}
     stored = Path(client.download_artifacts(found.info.run_id, ""))
     assert run.path in stored.parents
     summary = json.loads((stored / "summary.json").read_text())
     assert len(summary["candidates"]) == 8
     best = run.source(next(row["candidate"] for row in summary["rows"] if row["kind"] == "candidate"))
-    assert (stored / "best_algorithm.py").read_text() == best
+    assert (stored / "best.py").read_text() == best
 
 
 def test_wandb_has_settings_tags_confirmation_and_files_and_is_offline_without_a_key(made):
@@ -136,7 +136,7 @@ def test_wandb_has_settings_tags_confirmation_and_files_and_is_offline_without_a
     assert offline.config["tags"]["autoprune.model_fingerprint"] == "0123abcd"
     figures = expected(run)[1]
     assert {key: offline.summary[key] for key in figures} == figures
-    assert {"report.html", "best_algorithm.py", "summary.json"} <= offline.files
+    assert {"report.html", "best.py", "summary.json"} <= offline.files
     content = b"".join(file.read_bytes() for file in (run.path / "tracking").rglob("*") if file.is_file())
     assert b"secret-word" not in content
     (text,) = [text for text in notices(run) if text.startswith("tracked by ")]

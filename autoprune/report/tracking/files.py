@@ -12,7 +12,7 @@ from autoprune.runs.files import read_bytes
 from autoprune.secrets import masked_tree
 
 SUMMARY = "summary.json"
-BEST = "best_algorithm.py"
+BEST = "best.py"
 
 
 def own_folder(run: RunDirectory) -> Path:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from wandb import Run
 
 STEP = "candidate"
-DEFAULTS = {"WANDB_ERROR_REPORTING": "false"}
-"""Variables of W&B that the user's environment may set otherwise."""
+DEFAULTS = {"WANDB_DISABLE_WEAVE": "true", "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
+"""Variables of W&B that the user's environment may set otherwise. Weave would send prompts and replies."""
 
 
 class WandbTracker:

@@ -10,7 +10,7 @@ import torch
 from pydantic import PrivateAttr, field_validator
 from torch import Tensor, nn
 
-from autoprune.config_sections import SandboxSettings
+from autoprune.config_sections import SandboxSettings, Share
 from autoprune.config_values import SandboxEngine
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm, Opened, session_edits
@@ -45,7 +45,7 @@ class AlgorithmModifier(SparsityModifierBase):
     """
 
     algorithm: str = "wanda"
-    sparsity: float | list[float] | None = 0.5
+    sparsity: Share | list[Share] = 0.5
     sandbox: SandboxEngine = "auto"
 
     _stack: ExitStack = PrivateAttr(default_factory=ExitStack)

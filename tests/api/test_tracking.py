@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.report.html.made_up import MadeUp
 from tests.report.tracking.wandb_file import OfflineRun
 
 TRACKERS = ("mlflow", "wandb")
+SECONDS = 60
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +78,12 @@ def mlflow_run(run, uri=None, project="autoprune"):
 
 
 def wandb_run(run):
+    """The offline run, once W&B's own process has written its end, which it does after `finish` has returned."""
     (file,) = (run.path / "tracking").rglob("*.wandb")
-    return OfflineRun(file)
+    until = time.monotonic() + SECONDS
+    while (offline := OfflineRun(file)).exit_code is None and time.monotonic() < until:
+        time.sleep(0.1)
+    return offline
 
 
 def logged(run, name):

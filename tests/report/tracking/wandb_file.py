@@ -45,12 +45,15 @@ class OfflineRun:
 
 
 def _records(data: bytes) -> list[bytes]:
+    """The complete records of a file, which may still be written."""
     records, place, parts = [], HEADER, b""
     while place + HEADER <= len(data):
         if BLOCK - place % BLOCK < HEADER:
             place += BLOCK - place % BLOCK
             continue
         length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        if place + HEADER + length > len(data):  # not written yet
+            break
         parts += data[place + HEADER : place + HEADER + length]
         place += HEADER + length
         if kind in (WHOLE, LAST):

@@ -22,6 +22,7 @@ from autoprune.config_sections import (
     SearchSettings,
     Settings,
     Share,
+    TrackingSettings,
 )
 from autoprune.config_values import Approval, Dtype, MaybeDatabase, Offload
 from autoprune.errors import UsageError
@@ -64,6 +65,7 @@ class Config(Settings):
     search: SearchSettings = SearchSettings()
     baselines: BaselineSettings = BaselineSettings()
     confirmation: ConfirmationSettings = ConfirmationSettings()
+    tracking: TrackingSettings = TrackingSettings()
     advanced: AdvancedSettings = AdvancedSettings()
 
 

@@ -14,6 +14,8 @@ from autoprune.config_values import (
     Refinements,
     SandboxEngine,
     Scores,
+    StoreAddress,
+    TrackerName,
     Updates,
 )
 from autoprune.leagues import MASK_ONLY, League
@@ -152,6 +154,20 @@ class ConfirmationSettings(Settings):
     transfer_model: str | None = Field(None, description="a second model for the confirmation")
     transfer_windows: Annotated[int, Field(ge=2)] | None = Field(
         None, description="windows of each split on the second model; default: as many as on the first"
+    )
+
+
+class TrackingSettings(Settings):
+    """An experiment tracker to which a search is logged while it runs. Keys are read from the environment."""
+
+    to: TrackerName = Field("none", description="the experiment tracker; it needs the extra of its name")
+    uri: StoreAddress | None = Field(
+        None,
+        description="the tracker's store or server; default: MLFLOW_TRACKING_URI or WANDB_BASE_URL, else for mlflow an "
+        "SQLite file in the run directory",
+    )
+    project: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        "autoprune", description="MLflow's experiment, or W&B's project"
     )
 
 

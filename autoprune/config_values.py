@@ -62,6 +62,7 @@ SandboxEngine = Literal["auto", "docker", "local"]
 Profile = Literal["strong", "small"]
 """The prompts of a chat model: for one that can design a whole algorithm, or one that needs step-by-step guidance."""
 Statistics = Literal["dense", "sequential"]
+TrackerName = Literal["none", "mlflow", "wandb"]
 Operator = Literal[
     "initialise",
     "explore",
@@ -148,3 +149,17 @@ def check_address(url: str) -> str:
 
 Address = Annotated[str, AfterValidator(check_address), PlainSerializer(without_user, when_used="json")]
 """The address of an endpoint. Its user and password are kept in memory only."""
+
+
+def _check_store(url: str) -> str:
+    """Raises ValueError for anything but the URL of a tracking server or a database, without user and password."""
+    parts = re.fullmatch(r"(?P<scheme>[a-z][a-z0-9+]*)://(?P<rest>\S+)", url)
+    if parts is None:
+        raise ValueError("a tracking store is a URL like http://localhost:5000 or sqlite:////home/me/mlflow.db")
+    if "@" in parts["rest"].partition("?")[0] or "password=" in parts["rest"]:
+        raise ValueError("the key or password of a tracking store comes from the environment, never from a setting")
+    return url
+
+
+StoreAddress = Annotated[str, AfterValidator(_check_store)]
+"""The address of an experiment tracker's store."""

@@ -9,7 +9,15 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-VARIABLES = ("OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PGPASSWORD")
+VARIABLES = (
+    "OPENAI_API_KEY",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "PGPASSWORD",
+    "WANDB_API_KEY",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+)
 MASK = "***"
 _PLACEHOLDERS = """none null empty dummy test token key local ollama vllm lmstudio lm-studio llama openai not-needed
 no-key no-key-required sk-no-key-required placeholder your-api-key api-key secret password postgres"""

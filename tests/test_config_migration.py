@@ -10,7 +10,7 @@ from autoprune.agents.population import ELITE
 from autoprune.config import Config, flat_settings, load_config
 from autoprune.config_agents import LLMSettings
 from autoprune.config_migration import CONSTANTS, MOVED, migrated
-from autoprune.config_sections import Settings
+from autoprune.config_sections import Settings, TrackingSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.racing import ERROR_RATE
 from autoprune.llm.recorded_settings import FORMER, defaults
@@ -128,7 +128,9 @@ def run(tmp_path):
     return make
 
 
-NEW = {"advanced.parameter_trials", "agents.kit", "baselines.updates", "search.league"}
+NEW = {"advanced.parameter_trials", "agents.kit", "baselines.updates", "search.league"} | {
+    f"tracking.{name}" for name in TrackingSettings.model_fields
+}
 """Settings that there were not under other names before."""
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from autoprune.api.run_data import write_report
 from autoprune.api.starting import gone_unless_begun, work_until_ended
+from autoprune.api.tracking import tracked
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.runs.directory import RunDirectory
@@ -93,12 +94,19 @@ class BackgroundSearch:
 
         events = EventLog(self._run.events_file)
         try:
-            config = work_until_ended(self._run, self._config, events, begun, self._waiting, self._fresh, self._stop)
+            with tracked(self._run, self._config, events):
+                config = work_until_ended(
+                    self._run, self._config, events, begun, self._waiting, self._fresh, self._stop
+                )
+                self._write_report(config)
         finally:
             events.close()
+
+    def _write_report(self, config: Config) -> None:
+        """Write the report; an error is logged, since the search itself has succeeded."""
         try:
             write_report(self._run, config=config)
-        except AutoPruneError as error:  # the search itself has succeeded
+        except AutoPruneError as error:
             logger.warning(str(error))
 
     @contextmanager

@@ -11,6 +11,7 @@ from autoprune.api.replay import as_recorded
 from autoprune.api.result import SearchResult
 from autoprune.api.run_data import REPORT, look_over, write_report
 from autoprune.api.starting import Wait, check_second_model, gone_unless_begun, work_until_ended
+from autoprune.api.tracking import tracked
 from autoprune.cli import complete
 from autoprune.cli.common import console, errors, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
@@ -138,7 +139,9 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                     view.catch_up(event)
                 events.listen(view.on_event)
                 try:
-                    config = work_until_ended(run, config, events, begin, answering, fresh)
+                    with tracked(run, config, events):
+                        config = work_until_ended(run, config, events, begin, answering, fresh)
+                        _write_report(run, config)
                 except RunPaused as paused:
                     view.stop()
                     report_error(paused)
@@ -146,7 +149,6 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                     raise typer.Exit(paused.exit_code) from None
                 finally:
                     events.close()
-            _write_report(run, config)
     picture = Picture.of(read_events(run.events_file))
     if as_json:
         print_json(vars(SearchResult.of(run, picture)))

@@ -30,9 +30,10 @@ def data_dir() -> Path:
 
 
 def contacts(config: Config, unused: bool = False) -> list[str]:
-    """Addresses that a search with these settings contacts, without passwords: database, chat endpoints, Ray cluster.
+    """Addresses that a search with these settings contacts, without passwords: database, chat endpoints, Ray cluster,
+    and the store of an experiment tracker.
 
-    `unused`: also those that are only contacted under another provider or executor.
+    `unused`: also those that are only contacted under another provider, executor or tracker.
     """
     addresses: list[str] = []
     if config.database is not None:
@@ -43,6 +44,8 @@ def contacts(config: Config, unused: bool = False) -> list[str]:
                 addresses.append(re.sub(r"//[^/?#]*@", "//", url))
     if (unused or config.executor.kind == "ray") and config.executor.address not in LOCAL_CLUSTERS:
         addresses.append(str(config.executor.address))
+    if (unused or config.tracking.to != "none") and config.tracking.uri is not None:
+        addresses.append(config.tracking.uri)
     return list(dict.fromkeys(addresses))
 
 
@@ -51,7 +54,8 @@ def without_contacts(config: Config) -> Config:
     llm = config.llm.model_dump() | {"base_url": None}
     llm["roles"] = {role: {**own, "base_url": None} for role, own in llm["roles"].items()}
     executor = config.executor.model_copy(update={"address": None})
-    changed = {"database": None, "llm": LLMSettings.model_validate(llm), "executor": executor}
+    tracking = config.tracking.model_copy(update={"uri": None})
+    changed = {"database": None, "llm": LLMSettings.model_validate(llm), "executor": executor, "tracking": tracking}
     return config.model_copy(update=changed)
 
 

@@ -105,6 +105,16 @@ def checked_database(path: Path) -> Path:
     return path
 
 
+def refuse_links(folder: Path) -> None:
+    """Raises UsageError for a folder that is a link, and for anything below it but folders and regular files with one
+    name: for libraries that follow links."""
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place), *(Path(place) / name for name in (*folders, *files))):
+            status = _lstat(str(path))
+            if status is not None and not stat.S_ISDIR(status.st_mode):
+                _refuse(path, status, writing=True)
+
+
 def unwritable(error: BaseException | None) -> bool:
     """Whether an SQLite error means that the disk is full, read-only or failing."""
     return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))

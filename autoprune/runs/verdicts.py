@@ -38,11 +38,16 @@ LARGEST = 50.0
 """Differences in nats are cut at this value, to avoid unreadably large numbers."""
 
 
+def change_percent(nats: float) -> float:
+    """A difference of log-perplexities as a change of perplexity in per cent."""
+    return 100 * math.expm1(min(nats, LARGEST))
+
+
 def percent(nats: float | None) -> str:
     """A difference of log-perplexities as a change of perplexity in per cent; empty for an unknown one."""
     if nats is None:
         return ""
-    change = 100 * math.expm1(min(nats, LARGEST))
+    change = change_percent(nats)
     return f"{change:+.1f}" if change < 1e5 else f"{change:+.1e}"
 
 

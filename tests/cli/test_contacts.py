@@ -189,6 +189,8 @@ def test_a_run_of_ones_own_is_confirmed_as_it_is_made_and_another_is_not(tmp_pat
         (["executor.kind=ray", "executor.address=auto"], []),
         (["executor.kind=ray", "executor.address=h:1"], ["h:1"]),
         (["executor.address=h:1"], []),
+        (["tracking.to=mlflow", "tracking.uri=http://h:5000"], ["http://h:5000"]),
+        (["tracking.uri=http://h:5000"], []),
         (["database=postgresql:///x?host=evil.example"], ["postgresql:///x?host=evil.example"]),
         (["llm.roles.analyst.base_url=http://h/v1", "llm.base_url=http://g/v1"], ["http://g/v1", "http://h/v1"]),
     ],

@@ -28,6 +28,8 @@ LANGUAGES = ("python", "bash", "yaml", "json", "text")
 GROUPS = [name for name, field in Config.model_fields.items() if isinstance(getattr(Config(), name), BaseModel)]
 SETTING = re.compile(rf"((?:{'|'.join(GROUPS)})\.[a-z_.]+[a-z_])(?:=.*)?")
 POLICY = "policy.yaml"
+PEER = "from llmcompressor import"
+"""In a block that is compiled and not run: it uses a library that is installed by its users, beside autoprune."""
 MARKS = {"docs/database.md": ON_POSTGRES, "docs/executors.md": [pytest.mark.xdist_group("executors")]}
 """For pages that need what others need too: one worker has it for all."""
 
@@ -65,7 +67,9 @@ def execute(block: Block, namespace: dict[str, object], tiny: Path) -> None:
     text = block.text
     for name in MODELS:
         text = text.replace(f'"{name}"', repr(str(tiny)))
-    exec(compile(text, block.where, "exec"), namespace)
+    code = compile(text, block.where, "exec")
+    if PEER not in text:
+        exec(code, namespace)
 
 
 def follow(block: Block, command: str, programs: Programs, seen: set[str]) -> None:

@@ -1,0 +1,64 @@
+"""What every experiment tracker does, and what it is given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from autoprune.config_sections import TrackingSettings
+from autoprune.errors import UsageError
+from autoprune.report.tracking.metrics import Metrics
+
+LONGEST = 500
+"""Characters of a parameter or tag, which older MLflow servers limit to this length."""
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as a tracker describes it. `identity`: the same in every session of the run, and different for its forks.
+
+    `parameters`: the flattened settings, with secrets masked. `folder`: of the tracker's own in the run directory.
+    """
+
+    identity: str
+    name: str
+    folder: Path
+    parameters: dict[str, Any] = field(repr=False)
+    tags: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of a search: figures of the confirmation on the report split, one sentence, and files to store."""
+
+    step: int
+    figures: dict[str, float]
+    conclusion: str
+    files: Sequence[Path]
+
+
+class Tracker(Protocol):
+    """Logs one run. Any error of the tracker's library may be raised; metrics that it has already are not repeated."""
+
+    def begin(self, run: TrackedRun) -> str:
+        """Start the tracked run, or continue it. Returns one line with its place and id."""
+
+    def log(self, metrics: Metrics) -> None: ...
+
+    def end(self, ending: Ending | None) -> None:
+        """Close the tracked run. None: the search was paused or failed, and may be resumed."""
+
+
+def open_tracker(settings: TrackingSettings) -> Tracker:
+    """The tracker of these settings, without importing its library. Raises UsageError if that is not installed."""
+    from autoprune.report.tracking.to_mlflow import MLflowTracker
+    from autoprune.report.tracking.to_wandb import WandbTracker
+
+    trackers: dict[str, Callable[[TrackingSettings], Tracker]] = {"mlflow": MLflowTracker, "wandb": WandbTracker}
+    spec = find_spec(settings.to)
+    if spec is None or spec.origin is None:  # a folder of that name, as W&B makes, is no library
+        raise UsageError(
+            f"tracking.to={settings.to} needs the extra {settings.to}: pip install 'autoprune[{settings.to}]'"
+        )
+    return trackers[settings.to](settings)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoprune.downloads import progress
 from autoprune.errors import AutoPruneError
 from autoprune.evaluation.completions import PROMPTS, TOKENS
 from autoprune.evaluation.perplexity import perplexity
 from autoprune.exporting.llama_cpp import LlamaCpp
 from autoprune.exporting.reference import Reference, measure
+from autoprune.progress import progress
 
 TOLERANCES: Mapping[str, float] = {
     **dict.fromkeys(("f32", "f16", "bf16", "float32", "float16", "bfloat16"), 0.005),

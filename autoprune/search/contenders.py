@@ -15,6 +15,7 @@ from autoprune.leagues import LEAGUES, MASK_ONLY
 from autoprune.measuring.baselines import Baseline, baselines
 from autoprune.measuring.tuner import full_name
 from autoprune.measuring.workbench import Workbench
+from autoprune.phases import CANDIDATE
 from autoprune.runs.archive import Outcome
 from autoprune.runs.measurement import Measurement
 from autoprune.search.context import SearchContext
@@ -33,6 +34,11 @@ class Contender:
     slot: str = ""
     candidate: str = ""
     baseline: Baseline | None = None
+
+    @property
+    def phase(self) -> str:
+        """The kind of its measurements on the report split, for the time that they take: tuning is over."""
+        return CANDIDATE if self.baseline is None else self.baseline.kind
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The node `prepare`: measures the dense target and the baselines, and adds them to the reasoning graph."""
 
+from collections import Counter
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -7,7 +8,15 @@ from langgraph.runtime import Runtime
 from autoprune.agents.population import seed_name
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.measuring.baselines import baselines, refined_scores, refinement_titles
+from autoprune.measuring.baselines import (
+    baselines,
+    phase_of,
+    phases_to_come,
+    refined_scores,
+    refinement_titles,
+)
+from autoprune.phases import BASELINE
+from autoprune.progress import Bar, steps
 from autoprune.runs.archive import Edge, Node
 from autoprune.runs.measurement import Measurement
 from autoprune.runs.names import node_id
@@ -37,10 +46,19 @@ def measure_baselines(context: SearchContext) -> None:
             f"the parameters of {', '.join(tuned)} are tuned on the search split for every score that is not far behind"
         )
         context.events.emit("notice", "tuning", text=text)
+    left = phases_to_come(context.workbench)
+    with steps("baselines", left, expected=_expected(context)) as bar:
+        _measure_each(context, bar)
+        context.expected |= bar.timed()
+
+
+def _measure_each(context: SearchContext, bar: Bar) -> None:
     refined = False
-    for baseline in baselines(context.workbench):
+    for place, baseline in enumerate(baselines(context.workbench)):
         if baseline.refinement != "none" and not refined:
             refined = True
+            rest = list(baselines(context.workbench))[place:]  # now it is known which scores are refined
+            bar.expect(Counter(each.phase(context.workbench) for each in rest))
             scores = ", ".join(refined_scores(context.workbench))
             titles = ", or ".join(refinement_titles(context.config.baselines).values())
             text = f"masks of {scores} are refined too: {titles}"
@@ -53,7 +71,18 @@ def measure_baselines(context: SearchContext) -> None:
         if tuning := measured.tuning:
             facts |= {"tuning": tuning}
         context.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
+        bar.advance(baseline.phase(context.workbench), timed=not measured.cached)
         context.tick()  # tuning takes long, and counts even if the search is killed
+
+
+def _expected(context: SearchContext) -> dict[str, float]:
+    """Seconds by phase: as known so far, and of tuning by the windows that it measures."""
+    expected, workbench = dict(context.expected), context.workbench
+    dense = workbench.dense("search")
+    for allocation in workbench.tuned_allocations:
+        trials = dense.seconds.get("eval", 0.0) / dense.windows * workbench.tuner.windows(allocation)
+        expected.setdefault(phase_of(BASELINE, allocation, workbench), trials + expected.get(BASELINE, 0.0))
+    return expected
 
 
 def _origin(measured: Measurement) -> dict[str, bool]:

@@ -6,8 +6,9 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from autoprune.agents.population import seed_name
-from autoprune.agents.symbolic.expression import SEEDS, formula
+from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.evaluation.tuning import parameters_of
+from autoprune.mathematics import formula
 from autoprune.measuring.baselines import (
     baselines,
     phase_of,

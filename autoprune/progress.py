@@ -23,6 +23,7 @@ Advance = Callable[[int], None]
 MINUTE, HOUR = 60, 3600
 
 _display: ContextVar[Progress | None] = ContextVar("display", default=None)
+_hidden: ContextVar[bool] = ContextVar("hidden", default=False)
 
 
 @dataclass
@@ -163,6 +164,16 @@ def shown_in(display: Progress) -> Iterator[None]:
 
 
 @contextmanager
+def hidden() -> Iterator[None]:
+    """Within this context, there are no bars, as off a terminal: for work in the background of something else."""
+    token = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
+
+
+@contextmanager
 def steps(name: str, left: Mapping[str, int], unit: str = "", expected: Mapping[str, float] = {}) -> Iterator[Bar]:
     """A bar over steps of several kinds, on a terminal. See Pace."""
     with ExitStack() as stack:
@@ -194,7 +205,7 @@ def progress(name: str, total: int, unit: str = "MB", level: int = logging.INFO)
 
 def _opened(stack: ExitStack) -> Progress | None:
     """The display for a bar, which is started if there is none yet; None off a terminal and where lines are hidden."""
-    if is_quiet():
+    if is_quiet() or _hidden.get():
         return None
     if (display := _display.get()) is not None:
         return display

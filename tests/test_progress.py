@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from autoprune.log import quiet
-from autoprune.progress import Pace, new_display, progress, shown_in, steps, time_left
+from autoprune.progress import Pace, hidden, new_display, progress, shown_in, steps, time_left
 
 
 class Clock:
@@ -103,3 +103,11 @@ def test_repeated_work_shows_no_bars():
     display = new_display(screen())
     with shown_in(display), quiet(), steps("baselines", {"a": 2}):
         assert not display.tasks
+
+
+def test_work_in_the_background_shows_no_bars_but_keeps_its_lines(caplog):
+    display = new_display(screen())
+    with shown_in(display), hidden(), caplog.at_level(logging.INFO), progress("x", 10, "rows") as advance:
+        advance(5)
+        assert not display.tasks
+    assert [record.getMessage() for record in caplog.records] == ["x: 5 of 10 rows"]

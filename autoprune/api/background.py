@@ -13,6 +13,7 @@ from autoprune.api.run_data import write_report
 from autoprune.api.starting import gone_unless_begun, work_until_ended
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
+from autoprune.progress import hidden
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.sandbox.leftovers import remove_own
@@ -93,7 +94,10 @@ class BackgroundSearch:
 
         events = EventLog(self._run.events_file)
         try:
-            config = work_until_ended(self._run, self._config, events, begun, self._waiting, self._fresh, self._stop)
+            with hidden():
+                config = work_until_ended(
+                    self._run, self._config, events, begun, self._waiting, self._fresh, self._stop
+                )
         finally:
             events.close()
         try:

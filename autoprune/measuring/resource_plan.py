@@ -20,7 +20,7 @@ from autoprune.measuring.baselines import most_refined, most_updated
 from autoprune.models.footprint import OFFLOADS, Footprint, Room, choose_offload, free_room, shown
 from autoprune.models.loading import DTYPES, choose_device, empty_model, faster_dtype, weight_files
 from autoprune.models.target import Target
-from autoprune.phases import BASELINE, CANDIDATE, CONFIRMATION, LOAD, REFINED, STATISTICS, WHOLE
+from autoprune.phases import BASELINE, CANDIDATE, CONFIRMATION, LOAD, REFINED, STATISTICS, UPDATED, WHOLE
 from autoprune.progress import progress
 from autoprune.sandbox.algorithm import Candidate
 from autoprune.sandbox.base import Sandbox
@@ -175,6 +175,8 @@ def _seconds(
         per_allocation = scores * baseline(windows) + refined * baseline(windows, costs.refined)
         return per_allocation * len(published.allocations) + updated * (walk + baseline(windows, costs.refined))
 
+    search = data.search_windows
+
     more_seeds = final.seeds - 1
     report = data.report_windows
     conditions = 1 + len(final.sparsities) + len(final.patterns)
@@ -182,15 +184,16 @@ def _seconds(
     confirmed = baselines(report) + more_seeds * reseeded * baseline(report, costs.refined if refined else costs.score)
     confirmed += final.finalists * (1 + more_seeds) * candidate(report)
     confirmation = costs.loss * report + once + conditions * confirmed + more_seeds * (dense + hessians)
-    opening = load + statistics + hessians + costs.loss * data.search_windows + once + baselines(data.search_windows)
+    opening = load + statistics + hessians + costs.loss * search + once + baselines(search)
     return {
         LOAD: load,
         STATISTICS: statistics,
-        BASELINE: baseline(data.search_windows),
-        **({REFINED: baseline(data.search_windows, costs.refined)} if refined else {}),
-        CANDIDATE: candidate(data.search_windows),
+        BASELINE: baseline(search),
+        **({REFINED: baseline(search, costs.refined)} if refined else {}),
+        **({UPDATED: walk + baseline(search, costs.refined)} if updated else {}),
+        CANDIDATE: candidate(search),
         CONFIRMATION: confirmation,
-        WHOLE: opening + config.search.max_candidates * candidate(data.search_windows) + confirmation,
+        WHOLE: opening + config.search.max_candidates * candidate(search) + confirmation,
     }
 
 
@@ -202,6 +205,7 @@ def _rooms(config: Config, needs: MemoryEstimate, sandboxed: int) -> dict[str, R
         STATISTICS: needs.statistics(),
         BASELINE: needs.measuring(data.search_windows),
         REFINED: needs.measuring(data.search_windows, refined=reads_hessians(config)),
+        UPDATED: needs.measuring(data.search_windows, refined=reads_hessians(config)),
         CANDIDATE: needs.measuring(data.search_windows, sandboxed),
         CONFIRMATION: needs.measuring(data.report_windows, sandboxed, reads_hessians(config)),
     }

@@ -46,11 +46,12 @@ class Tuner:
         except CandidateFailure:
             return math.inf
 
-    def windows(self, family: str) -> int:
-        """The number of windows that are measured to tune an allocation family for a score without refinement."""
+    def trials(self, family: str) -> tuple[int, int]:
+        """The number of an allocation family's settings, and of the windows that are measured to tune it for a score
+        without refinement."""
         bench, unit = self.measurer.bench, self.measurer.config.allocation.unit
-        settings = settings_of(bench, default_of(bench, family, unit, self.sparsity), self.sparsity)
-        return most_windows(len(settings), len(bench.windows("search").tokens))
+        settings = len(settings_of(bench, default_of(bench, family, unit, self.sparsity), self.sparsity))
+        return settings, most_windows(settings, len(bench.windows("search").tokens))
 
     def tuned(self, score: str, family: str, refinement: Refinement = "none", update: Update = "none") -> Tuned:
         """The tuned setting of an allocation family for a score, its refinement and its update."""

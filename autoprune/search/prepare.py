@@ -16,7 +16,7 @@ from autoprune.measuring.baselines import (
     refined_scores,
     refinement_titles,
 )
-from autoprune.phases import BASELINE
+from autoprune.phases import BASELINE, REFINED, UPDATED
 from autoprune.progress import Bar, steps
 from autoprune.runs.archive import Edge, Node
 from autoprune.runs.measurement import Measurement
@@ -77,12 +77,17 @@ def _measure_each(context: SearchContext, bar: Bar) -> None:
 
 
 def _expected(context: SearchContext) -> dict[str, float]:
-    """Seconds by phase: as known so far, and of tuning by the windows that it measures."""
+    """Seconds by phase: as known so far, and of tuning by its trials."""
     expected, workbench = dict(context.expected), context.workbench
     dense = workbench.dense("search")
     for allocation in workbench.tuned_allocations:
-        trials = dense.seconds.get("eval", 0.0) / dense.windows * workbench.tuner.windows(allocation)
-        expected.setdefault(phase_of(BASELINE, allocation, workbench), trials + expected.get(BASELINE, 0.0))
+        settings, windows = workbench.tuner.trials(allocation)
+        trials = {BASELINE: dense.seconds.get("eval", 0.0) / dense.windows * windows}
+        for kind in (REFINED, UPDATED):  # half of the settings in half the work, as a guess, and two in full
+            trials[kind] = expected.get(kind, 0.0) * (1 + settings / 4)
+        for kind, seconds in trials.items():
+            if kind in expected:
+                expected.setdefault(phase_of(kind, allocation, workbench), seconds + expected[kind])
     return expected
 
 

@@ -28,7 +28,7 @@ _hidden: ContextVar[bool] = ContextVar("hidden", default=False)
 
 @dataclass
 class Pace:
-    """The remaining time of steps of several kinds, from what those of each kind have taken.
+    """The remaining time of steps of several kinds, from what those of each kind have taken. Thread-safe.
 
     `left`: kind -> number of steps that are left. `expected`: kind -> seconds of a step before one was timed; they are
     scaled by what other kinds have taken beside what was expected of them.
@@ -53,6 +53,11 @@ class Pace:
                 number, seconds = self._timed.get(kind, (0, 0.0))
                 self._timed[kind] = number + count, seconds + now - self._since
             self._since = now
+
+    def expect(self, left: Mapping[str, int]) -> None:
+        """Replace the numbers of steps that are left."""
+        with self._lock:
+            self.left = dict(left)
 
     def remaining(self) -> float | None:
         """Seconds, or None where nothing is known of a kind that is left."""
@@ -106,7 +111,7 @@ class Bar:
 
     def expect(self, left: Mapping[str, int]) -> None:
         """Replace the numbers of steps that are left, by kind."""
-        self._pace.left = dict(left)
+        self._pace.expect(left)
         self._update()
 
     def timed(self) -> dict[str, float]:

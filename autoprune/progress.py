@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 Advance = Callable[[int], None]
 MINUTE, HOUR = 60, 3600
 
-_display: ContextVar[Progress | None] = ContextVar("display", default=None)
-_hidden: ContextVar[bool] = ContextVar("hidden", default=False)
-
 
 @dataclass
 class Pace:
@@ -36,7 +33,7 @@ class Pace:
 
     left: dict[str, int]
     expected: Mapping[str, float] = field(default_factory=dict)
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = field(default_factory=lambda: time.monotonic)
     _timed: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Kind -> number and seconds of the timed steps."""
 
@@ -58,6 +55,11 @@ class Pace:
         """Replace the numbers of steps that are left."""
         with self._lock:
             self.left = dict(left)
+
+    def skip(self, seconds: float) -> None:
+        """Leave seconds of the current step out of its time, such as work that further steps share."""
+        with self._lock:
+            self._since += seconds
 
     def remaining(self) -> float | None:
         """Seconds, or None where nothing is known of a kind that is left."""
@@ -86,6 +88,12 @@ class Pace:
             return self.expected[kind] * (took / planned if planned else 1.0)
         number = sum(count for count, _ in self._timed.values())
         return sum(seconds for _, seconds in self._timed.values()) / number if number else None
+
+
+_display: ContextVar[Progress | None] = ContextVar("display", default=None)
+_around: ContextVar[tuple[Pace, ...]] = ContextVar("around", default=())
+"""The paces of the bars around the next one."""
+_hidden: ContextVar[bool] = ContextVar("hidden", default=False)
 
 
 class Bar:
@@ -182,22 +190,22 @@ def hidden() -> Iterator[None]:
 def steps(name: str, left: Mapping[str, int], unit: str = "", expected: Mapping[str, float] = {}) -> Iterator[Bar]:
     """A bar over steps of several kinds, on a terminal. See Pace."""
     with ExitStack() as stack:
-        bar = Bar(_opened(stack), name, unit, Pace(dict(left), expected))
-        stack.callback(bar.remove)
-        yield bar
+        yield stack.enter_context(_bar(_opened(stack), name, unit, Pace(dict(left), expected)))
 
 
 @contextmanager
-def progress(name: str, total: int, unit: str = "MB", level: int = logging.INFO) -> Iterator[Advance]:
+def progress(
+    name: str, total: int, unit: str = "MB", level: int = logging.INFO, once: bool = False
+) -> Iterator[Advance]:
     """A bar over equal steps on a terminal, else a log line for every tenth.
 
-    `total`: in bytes, or a count of `unit`. `level`: of the log lines.
+    `total`: in bytes, or a count of `unit`. `level`: of the log lines. `once`: work that later steps of the bars around
+    this one share, and that does not count as time of their current step.
     """
     scale = 1e6 if unit == "MB" else 1
     with ExitStack() as stack:
         display = _opened(stack)
-        bar = Bar(display, name, unit, Pace({"": total}))
-        stack.callback(bar.remove)
+        bar = stack.enter_context(_bar(display, name, unit, Pace({"": total}), once))
 
         def advance(count: int) -> None:
             tenth = 10 * bar.done // total
@@ -206,6 +214,21 @@ def progress(name: str, total: int, unit: str = "MB", level: int = logging.INFO)
                 logger.log(level, f"{name}: {bar.done / scale:,.0f} of {total / scale:,.0f} {unit}")
 
         yield advance
+
+
+@contextmanager
+def _bar(display: Progress | None, name: str, unit: str, pace: Pace, once: bool = False) -> Iterator[Bar]:
+    """A bar that is removed at the end. See `progress`."""
+    around, started = _around.get(), pace.clock()
+    token = _around.set((*around, pace))
+    bar = Bar(display, name, unit, pace)
+    try:
+        yield bar
+    finally:
+        _around.reset(token)
+        bar.remove()
+        for outer in around if once else ():
+            outer.skip(pace.clock() - started)
 
 
 def _opened(stack: ExitStack) -> Progress | None:

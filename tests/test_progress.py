@@ -111,3 +111,19 @@ def test_work_in_the_background_shows_no_bars_but_keeps_its_lines(caplog):
         advance(5)
         assert not display.tasks
     assert [record.getMessage() for record in caplog.records] == ["x: 5 of 10 rows"]
+
+
+def test_what_later_steps_share_is_no_time_of_the_current_one(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("autoprune.progress.time.monotonic", clock)
+    with steps("baselines", {"a": 2}) as bar:
+        with progress("hessian", 1, "windows", once=True) as advance:
+            clock.now += 100.0
+            advance(1)
+        clock.now += 3.0
+        bar.advance("a")
+        with progress("windows", 1, "windows") as advance:
+            clock.now += 5.0
+            advance(1)
+        bar.advance("a")
+    assert bar.timed() == {"a": 4.0}

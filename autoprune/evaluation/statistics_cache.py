@@ -135,7 +135,7 @@ class StatisticsCache:
     def _passes(self, name: str, collect: Collector[Collected], windows: Tensor) -> Iterator[Collected]:
         """Run one collector over calibration windows, with a progress bar."""
         started = time.perf_counter()
-        with progress(name, len(windows), "windows", logging.DEBUG) as advance:
+        with progress(name, len(windows), "windows", logging.DEBUG, once=True) as advance:
             yield from collect(self._target, windows, lambda: advance(1))
         self.seconds += time.perf_counter() - started
 

@@ -14,7 +14,6 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.polish import SCORINGS, polish
 from autoprune.measuring.allocation_trials import allocation_trials
 from autoprune.measuring.workbench import Workbench
-from autoprune.progress import steps
 from autoprune.runs.events import EventLog
 
 FEW = 3
@@ -35,17 +34,12 @@ def polished_draft(workbench: Workbench, events: EventLog, request: Request) -> 
     def on_progress(loss: float) -> None:
         nonlocal done
         done += 1
-        bar.advance()
         text = f"polishing the allocation of {parent.name}, {done} of {generations}: {math.exp(loss):.2f}"
         events.emit("notice", f"polishing/{slot}/{done}", text=f"{text} on the search split")
 
     scorings, seed = SCORINGS * generations, workbench.config.seed
     try:
-        with (
-            workbench.measurer.lock,
-            allocation_trials(workbench, parent.source, scorings) as candidate,
-            steps("polishing", {"": generations}, "generations") as bar,
-        ):
+        with workbench.measurer.lock, allocation_trials(workbench, parent.source, scorings) as candidate:
             result = polish(
                 workbench.bench,
                 candidate.scoring,

@@ -21,6 +21,8 @@ from autoprune.log import is_quiet
 logger = logging.getLogger(__name__)
 Advance = Callable[[int], None]
 MINUTE, HOUR = 60, 3600
+MOST = 1000 * 24 * HOUR
+"""Seconds that are shown as remaining time; more come from a run's files, which may say anything."""
 
 
 @dataclass
@@ -62,19 +64,15 @@ class Pace:
             self._since += seconds
 
     def remaining(self) -> float | None:
-        """Seconds, or None where nothing is known of a kind that is left."""
+        """Seconds, or None where nothing is known of a kind that is left, or they are absurd."""
         with self._lock:
             each = {kind: self._seconds(kind) for kind, count in self.left.items() if count}
             known = {kind: seconds for kind, seconds in each.items() if seconds is not None}
             if len(known) < len(each):
                 return None
             total = sum(self.left[kind] * seconds for kind, seconds in known.items())
-            return total - min(self.clock() - self._since, max(known.values(), default=0.0))
-
-    def timed(self) -> dict[str, float]:
-        """Kind -> seconds of a step, for kinds of which one was timed."""
-        with self._lock:
-            return {kind: seconds / number for kind, (number, seconds) in self._timed.items() if number}
+            total -= min(self.clock() - self._since, max(known.values(), default=0.0))
+            return total if total < MOST else None
 
     def _seconds(self, kind: str) -> float | None:
         """Seconds of a step of a kind."""
@@ -121,10 +119,6 @@ class Bar:
         """Replace the numbers of steps that are left, by kind."""
         self._pace.expect(left)
         self._update()
-
-    def timed(self) -> dict[str, float]:
-        """Kind -> seconds of a step, for kinds of which one was timed."""
-        return self._pace.timed()
 
     def remove(self) -> None:
         if self._display is not None:

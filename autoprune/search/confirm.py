@@ -89,15 +89,17 @@ def _on_model(context: SearchContext, workbench: Workbench, taking_part: list[Co
     conditions = _conditions(context, workbench, taking_part)
     for condition in conditions:
         _tune_baselines(context, workbench, condition)
-    with steps("confirmation", _left(context, conditions, 0), "measurements", context.expected) as bar:
+    every = [result.contender for condition in conditions for result in condition.results]
+    expected = {contender.name: contender.seconds for contender in every if contender.seconds}
+    with steps("confirmation", _left(context, conditions, 0), "measurements", expected) as bar:
         for seed, calibrated in _samples(context, workbench):
             bar.expect(_left(context, conditions, seed))
             for condition, result in _measured_with(conditions, seed):
                 if result.contender.slot:
                     context.events.emit("working", slot=result.contender.slot, agent="confirmation")
+                before = context.made
                 result.take(_placed(calibrated, condition), seed)
-                cached = seed in result.measured and result.measured[seed].cached
-                bar.advance(result.contender.phase, timed=not cached)
+                bar.advance(result.contender.name, timed=context.made > before)
                 _emit_progress(context, condition, result, seed)
     return conditions
 
@@ -111,10 +113,10 @@ def _measured_with(conditions: list[Condition], seed: int) -> Iterator[tuple[Con
 
 
 def _left(context: SearchContext, conditions: list[Condition], first: int) -> Counter[str]:
-    """The number of measurements by phase from a calibration seed on, if none fails."""
+    """The number of measurements by contender from a calibration seed on, if none fails."""
     seeds = range(first, context.config.confirmation.seeds)
     results = [result for seed in seeds for _, result in _measured_with(conditions, seed)]
-    return Counter(result.contender.phase for result in results)
+    return Counter(result.contender.name for result in results)
 
 
 def _name(condition: Condition) -> str:

@@ -30,8 +30,8 @@ from autoprune.search.budget import Budget, Spent
 class SearchContext:
     """A run's agents, workbench and records. `proposers`: engine -> proposer. `briefing`: renders the prompts of a
     strong model; None for other models. `found`: the found functions that candidates may use. `recorded`: the slots of
-    a replay for which there is a proposer's reply. `expected`: seconds of a step by its phase, from the resource
-    plan if it was made, then as timed."""
+    a replay for which there is a proposer's reply. `expected`: seconds by phase of the resource plan, if it was
+    made."""
 
     config: Config
     run: RunDirectory
@@ -55,6 +55,11 @@ class SearchContext:
 
     def __post_init__(self) -> None:
         self.siblings = Siblings(self.archive)
+
+    @property
+    def made(self) -> int:
+        """The number of measurements that this session has made, instead of looking them up."""
+        return self.workbench.measurer.store.made
 
     def random(self, *place: object) -> Random:
         """A generator that depends only on the run's seed and a place in the run."""

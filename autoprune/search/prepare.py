@@ -50,7 +50,6 @@ def measure_baselines(context: SearchContext) -> None:
     left = phases_to_come(context.workbench)
     with steps("baselines", left, expected=_expected(context)) as bar:
         _measure_each(context, bar)
-        context.expected |= bar.timed()
 
 
 def _measure_each(context: SearchContext, bar: Bar) -> None:
@@ -64,6 +63,7 @@ def _measure_each(context: SearchContext, bar: Bar) -> None:
             titles = ", or ".join(refinement_titles(context.config.baselines).values())
             text = f"masks of {scores} are refined too: {titles}"
             context.events.emit("notice", "refinement", text=text)
+        before = context.made
         measured = baseline.measured(context.workbench, "search")
         name = measured.name
         facts: dict[str, Any] = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
@@ -72,7 +72,7 @@ def _measure_each(context: SearchContext, bar: Bar) -> None:
         if tuning := measured.tuning:
             facts |= {"tuning": tuning}
         context.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
-        bar.advance(baseline.phase(context.workbench), timed=not measured.cached)
+        bar.advance(baseline.phase(context.workbench), timed=context.made > before)
         context.tick()  # tuning takes long, and counts even if the search is killed
 
 

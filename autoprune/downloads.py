@@ -20,10 +20,9 @@ from typing import BinaryIO
 
 import platformdirs
 from filelock import FileLock
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from autoprune.errors import DownloadError
+from autoprune.progress import Advance, progress
 
 logger = logging.getLogger(__name__)
 CHUNK = 1 << 20
@@ -32,8 +31,6 @@ HUB_SECONDS = 5.0
 
 NOWHERE = Path("/dev/null")
 """A path below which nothing can be written."""
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -205,31 +202,6 @@ def _why(complaint: str) -> str:
     if errors == ["Exception:"]:  # followed by a traceback
         return lines[-1]
     return errors[0] if errors else "is the package index reachable?"
-
-
-@contextmanager
-def progress(name: str, total: int, unit: str = "MB", level: int = logging.INFO) -> Iterator[Advance]:
-    """A progress bar on a terminal, else a log line for every tenth.
-
-    `total`: in bytes, or a count of `unit`. `level`: of the log lines.
-    """
-    console = Console(stderr=True)
-    scale = 1e6 if unit == "MB" else 1
-    amount = DownloadColumn() if unit == "MB" else MofNCompleteColumn()
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        tenth = 10 * done // total
-        done += count
-        bar.advance(task, count)
-        if not console.is_terminal and tenth < 10 * done // total < 10:
-            logger.log(level, f"{name}: {done / scale:,.0f} of {total / scale:,.0f} {unit}")
-
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=total)
-        yield advance
 
 
 @cache

@@ -16,7 +16,7 @@ class _Lines(logging.Handler):
         self._show = show
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not _quiet.get():
+        if not is_quiet():
             self._show(record.getMessage())
 
 
@@ -37,9 +37,14 @@ def log_to(show: Callable[[str], object]) -> Iterator[None]:
         package.setLevel(level)
 
 
+def is_quiet() -> bool:
+    """Whether log lines of this thread are hidden."""
+    return _quiet.get()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within this context, log lines of this thread are hidden from `log_to`, for repeated work. Also a decorator."""
+    """Within this context, log lines and bars of this thread are hidden, for repeated work. Also a decorator."""
     token = _quiet.set(True)
     try:
         yield

@@ -6,7 +6,7 @@ The trials spare or prune decoder blocks a little more, and keep what lowers the
 import math
 from typing import Any
 
-from autoprune.agents.proposer import Draft, Request
+from autoprune.agents.proposer import Draft, Request, same_formula
 from autoprune.agents.symbolic.allocation import as_code
 from autoprune.agents.symbolic.source import part
 from autoprune.candidates.composition import allocation_of
@@ -59,6 +59,7 @@ def polished_draft(workbench: Workbench, events: EventLog, request: Request) -> 
         "expected": "better",
         "builds_on": [],
     }
+    thought |= same_formula(parent.thought)
     if "expression" in parent.thought:  # so that its children go on from formula and allocation
         thought["expression"] = parent.thought["expression"]
         thought["allocation"] = as_code(allocation_of(source) or "")

@@ -1,5 +1,6 @@
 """The proposer's interface: slot plan, request, draft, and the Protocol that all proposers implement."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NotRequired, Protocol
 
@@ -72,6 +73,11 @@ class Draft:
     thought: dict[str, Any] = field(default_factory=dict)
     source: str | None = None
     problem: str = ""
+
+
+def same_formula(thought: Mapping[str, Any]) -> dict[str, Any]:
+    """The formula of a thought, for one about the same algorithm with another allocation or number of rounds."""
+    return {key: thought[key] for key in ("formula",) if key in thought}
 
 
 class Proposer(Protocol):

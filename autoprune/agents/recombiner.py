@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoprune.agents.population import Algorithm
-from autoprune.agents.proposer import Draft, Request
+from autoprune.agents.proposer import Draft, Request, same_formula
 from autoprune.agents.symbolic.allocation import as_code
 from autoprune.candidates.composition import algorithm_of, allocation_of, composed
 from autoprune.errors import CandidateFailure
@@ -38,6 +38,7 @@ def recombined_draft(workbench: Workbench, request: Request) -> Draft:
         "expected": "better",
         "builds_on": [],
     }
+    thought |= same_formula(algorithm.thought)
     if "expression" in algorithm.thought:
         thought["expression"] = algorithm.thought["expression"]
         own = donor.thought.get("allocation")

@@ -14,6 +14,7 @@ from autoprune.api.starting import gone_unless_begun, work_until_ended
 from autoprune.api.tracking import tracked
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
+from autoprune.progress import hidden
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.sandbox.leftovers import remove_own
@@ -94,7 +95,7 @@ class BackgroundSearch:
 
         events = EventLog(self._run.events_file)
         try:
-            with tracked(self._run, self._config, events):
+            with hidden(), tracked(self._run, self._config, events):
                 config = work_until_ended(
                     self._run, self._config, events, begun, self._waiting, self._fresh, self._stop
                 )

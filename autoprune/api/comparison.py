@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from autoprune.api.algorithms import AlgorithmLike, load_algorithm
 from autoprune.api.pruning import SANDBOX_SECONDS
 from autoprune.api.targets import Model, opened_live, settings_for
-from autoprune.downloads import progress
 from autoprune.errors import UsageError
 from autoprune.evaluation.compare import Row
 from autoprune.evaluation.compare import compare as rows_of
 from autoprune.evaluation.recipe import every_recipe
 from autoprune.measuring.algorithms import open_algorithms
+from autoprune.progress import progress
 from autoprune.pruning.updates.table import NONE
 
 if TYPE_CHECKING:

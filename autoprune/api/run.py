@@ -34,7 +34,7 @@ COLUMNS = ("name", "kind", "operator", "status", "search", "report", "sparsity",
 class BestCandidate:
     """The measured candidate with the lowest perplexity on the search split.
 
-    `formula`: empty unless it is one expression. `algorithm`: for `prune` and `compare`; its `source` is the code.
+    `formula`: as mathematics, empty without one. `algorithm`: for `prune` and `compare`; its `source` is the code.
     """
 
     slot: str

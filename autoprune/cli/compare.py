@@ -38,9 +38,9 @@ from autoprune.cli.structured import (
     given,
 )
 from autoprune.config import Config
-from autoprune.downloads import progress
 from autoprune.leagues import SHOWN
 from autoprune.log import log_to
+from autoprune.progress import progress
 from autoprune.report.completions import lines_of_rows
 from autoprune.report.text import plain, windows_of_text
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.contacts import announce
+from autoprune.cli.options import Candidate
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.events import read_events
@@ -19,14 +19,7 @@ NOTES = ".md"
 
 
 def export_algorithm(
-    candidate: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN:CANDIDATE",
-            help="CANDIDATE: a slot (g2.c1), a prefix of a hash, or best.",
-            autocompletion=complete.best_of_runs,
-        ),
-    ],
+    candidate: Candidate,
     out: Annotated[Path, typer.Option(help="The Python file to write, NAME.py; notes go to NAME.md.")],
     self_contained: Annotated[
         bool, typer.Option("--self-contained", help="Inline the functions of autoprune.kit: the file needs only torch.")

@@ -9,6 +9,7 @@ from rich.table import Table
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.contacts import announce
+from autoprune.cli.options import Candidate
 from autoprune.config_values import SandboxEngine
 from autoprune.errors import UsageError
 from autoprune.log import log_to
@@ -71,14 +72,7 @@ def show(
 @kit.command("add", short_help="Distil functions of a candidate into your kit.")
 @log_to(say)
 def add(
-    candidate: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN:CANDIDATE",
-            help="CANDIDATE: a slot (g2.c1), a prefix of a hash, or best.",
-            autocompletion=complete.best_of_runs,
-        ),
-    ],
+    candidate: Candidate,
     function: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A function of the candidate; default: those called by score, refine, ..."),

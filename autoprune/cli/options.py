@@ -25,6 +25,14 @@ OFFLOADS: tuple[str, ...] = get_args(OffloadSetting)
 TEXT = "builtin, wikitext2, c4, hf:NAME, or a file of text or rows (.jsonl, .parquet, .csv)."
 
 Run = Annotated[Path, typer.Argument(help="A run's directory or name.", autocompletion=complete.runs)]
+Candidate = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN:CANDIDATE",
+        help="CANDIDATE: a slot (g2.c1), a prefix of a hash, or best.",
+        autocompletion=complete.best_of_runs,
+    ),
+]
 Model = Annotated[str, complete.option(MODEL, *KNOWN)]
 Unit = Annotated[str, complete.option(f"Unit of the allocation: {listed(UNITS)}.", *UNITS)]
 Data = Annotated[str, complete.option(f"Evaluation text: {TEXT}", *complete.TEXTS)]

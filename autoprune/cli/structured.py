@@ -13,8 +13,8 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.parse import choice, listed, share, words
 from autoprune.config import Config
-from autoprune.downloads import progress
 from autoprune.errors import UsageError
+from autoprune.progress import progress
 from autoprune.pruning.shapes import STRUCTURES
 from autoprune.pruning.structures.spec import BLOCK, COMPENSATIONS
 from autoprune.report.text import plain, windows_of_text

@@ -4,6 +4,7 @@ A published score is applied with a given allocation, then again with `STEP` mor
 layers: those of one role in one third of the depth, and all of a decoder block at either end, where thirds say least.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.prune import Method
 from autoprune.evaluation.refined_tuning import TRIAL_ROUNDS
 from autoprune.evaluation.trials import Trials
+from autoprune.progress import progress
 from autoprune.pruning.layers import THIRDS, LayerInfo
 
 STEP = 0.05
@@ -56,12 +58,14 @@ def density_effects(
     with (
         algorithm.open(bench.readable(algorithm.needs)) as scoring,
         Trials(bench, bench.units_by("module"), scoring, method) as trials,
+        progress("effect of density", len(groups := _groups(bench.layers)), "groups", logging.DEBUG) as advance,
     ):
         windows = min(WINDOWS, trials.windows)
         before = trials.losses(zeros, windows)
-        for (role, third), layers in _groups(bench.layers).items():
+        for (role, third), layers in groups.items():
             more = {layer.name: min(zeros[layer.name] + round(STEP * layer.size), layer.size) for layer in layers}
             after = trials.losses({**zeros, **more}, windows)
+            advance(1)
             changes = [loss - loss_before for loss, loss_before in zip(after, before, strict=True)]
             if all(map(math.isfinite, changes)):
                 share = sum(layer.size for layer in layers) / bench.target.weights

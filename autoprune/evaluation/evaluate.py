@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoprune.config_values import BosSetting
-from autoprune.downloads import progress
 from autoprune.errors import UsageError
 from autoprune.evaluation.bos import choose_bos, shown
 from autoprune.evaluation.perplexity import check_length, perplexity, window_losses
@@ -16,6 +15,7 @@ from autoprune.log import quiet
 from autoprune.models.outputs import not_finite
 from autoprune.models.saving import count_zeros
 from autoprune.models.target import load_target
+from autoprune.progress import progress
 
 
 @dataclass(frozen=True)

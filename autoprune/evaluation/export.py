@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from autoprune.config import Config
-from autoprune.downloads import Advance, progress
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
@@ -24,6 +23,7 @@ from autoprune.models.loading import DTYPES, model_bytes, source_dtype, stored_d
 from autoprune.models.packed import Sizes, pack
 from autoprune.models.saving import Exported, save_pruned, settle
 from autoprune.models.target import Target
+from autoprune.progress import Advance, progress
 
 logger = logging.getLogger(__name__)
 

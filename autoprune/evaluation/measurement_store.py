@@ -15,10 +15,12 @@ from autoprune.runs.measurement import Measurement
 
 @dataclass
 class MeasurementStore:
-    """Looks measurements up before they are made, and stores them. `cache`: optional."""
+    """Looks measurements up before they are made, and stores them. `cache`: optional. `made`: number of measurements
+    that were neither in the archive nor in the cache."""
 
     archive: Archive
     cache: MeasurementCache | None = None
+    made: int = 0
     _alone: dict[str, threading.RLock] = field(default_factory=dict)
     """Locks per key, so that no other thread makes the same measurement meanwhile."""
     _read: dict[str, Measurement] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class MeasurementStore:
                 cache_key = spec.cache_key(**conditions) if self.cache else ""
                 measured = self.cache.find(cache_key, ladder) if self.cache else None
                 if measured is None:
+                    self.made += 1
                     try:
                         measured = measure()
                     except StoppedEarly as stopped:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.layer_zeros import allocated
 from autoprune.evaluation.trials import Trials
+from autoprune.progress import steps
 from autoprune.pruning.allocation.budget import largest_remainder
 from autoprune.pruning.allocation.searched import Rung, searched
 from autoprune.pruning.allocation.units import Units
@@ -53,12 +54,27 @@ def polish(
     def zeros_of(totals: Sequence[int]) -> dict[str, int]:
         return _spread(blocks, kept, totals)
 
+    few, whole = min(FEW, trials.windows), trials.windows
+    half = max(whole // 2, few)
+    in_one = OFFSPRING * few + 3 * (half - few) + whole - half  # windows of a generation, if all offspring differ
+    left = generations
+
     def measure(zeros: tuple[int, ...], windows: int) -> float:
-        return trials.loss(zeros_of(zeros), min(windows, trials.windows))
+        before = trials.measured
+        loss = trials.loss(zeros_of(zeros), min(windows, trials.windows))
+        bar.advance(count=trials.measured - before)
+        return loss
+
+    def after_generation(loss: float) -> None:
+        nonlocal left
+        left -= 1
+        bar.expect({"": left * in_one})
+        on_progress(loss)
 
     totals, floors = blocks.totals(start), blocks.totals(blocks.floors)
-    rungs = [Rung(FEW, 3), Rung(max(trials.windows // 2, FEW), 1), Rung(trials.windows, 1)]
-    best = searched(totals, blocks.sizes, measure, rungs, generations, OFFSPRING, seed, floors, on_progress)
+    rungs = [Rung(few, 3), Rung(half, 1), Rung(whole, 1)]
+    with steps("polishing", {"": whole + generations * in_one}, "windows") as bar:
+        best = searched(totals, blocks.sizes, measure, rungs, generations, OFFSPRING, seed, floors, after_generation)
     return Polished(
         [
             round((size - after) / (size - before), 4) if size > before else 1.0

@@ -34,6 +34,8 @@ from autoprune.models.statistics import collect_inputs
 from autoprune.models.target import Target
 from autoprune.pruning.refinements import table as refinements
 
+PROBED = (1, 1, 2)
+"""Decoder blocks of the models that are timed; the first one is a warm-up."""
 REPEATS = 2
 """Repetitions of each timing, of which the shortest counts."""
 SCALE = 0.02
@@ -78,21 +80,28 @@ class Costs:
 
 @quiet()
 def probe(
-    config: Config, dtype: torch.dtype, device: torch.device, folder: Path, make_candidate: MakeCandidate
+    config: Config,
+    dtype: torch.dtype,
+    device: torch.device,
+    folder: Path,
+    make_candidate: MakeCandidate,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> Costs:
-    """The costs of the configured model on this machine. `folder`: for bundles.
+    """The costs of the configured model on this machine. `folder`: for bundles. `advance`: called after each of
+    PROBED.
 
     Reconstruction errors of sampled blocks are not measured, since all blocks would be sampled. Needs memory for
     embeddings, head and two blocks. Raises UsageError for a missing model, and if its blocks depend on each other.
     """
     costs: list[Costs] = []
     config = config.model_copy(update={"advanced": config.advanced.model_copy(update={"layer_error": None})})
-    for blocks in (1, 1, 2):  # the first is a warm-up
+    for blocks in PROBED:
         try:
             target = Target(stack(config.model, blocks, dtype, device), None, config.model)
         except UsageError as error:
             raise UsageError(f"no plan: one or two decoder blocks do not run without the others ({error})") from None
         costs.append(_costs(target, config, folder / str(len(costs)), make_candidate))
+        advance(1)
     blocks = len(decoder_blocks(empty_model(config.model))[1])
     return costs[1].of_blocks(costs[2], blocks)
 

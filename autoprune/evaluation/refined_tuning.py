@@ -16,9 +16,10 @@ from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.layer_zeros import allocated
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.trials import Trials
-from autoprune.evaluation.tuning import FIRST_WINDOWS, Tuned, best_place, finite, measure_setting
+from autoprune.evaluation.tuning import FIRST_WINDOWS, Tuned, best_place, finite, measure_setting, settings_of
+from autoprune.progress import steps
 from autoprune.pruning.allocation.spec import Setting
-from autoprune.pruning.allocation.table import grid, neighbours
+from autoprune.pruning.allocation.table import neighbours
 from autoprune.runs.measurement import Measurement
 
 TRIAL_ROUNDS = 4
@@ -32,18 +33,21 @@ def tune_refined(bench: Bench, score: str, plain: Tuned, default: Setting, recip
     no finalist has a finite perplexity.
     """
     sparsity = recipe.sparsity
-    settings = grid(default.family, default, bench.units_by(default.unit).described(("depth",)), sparsity)
+    settings = settings_of(bench, default, sparsity)
     algorithm = Published.named(score)
     method = replace(recipe.method(algorithm), rounds=TRIAL_ROUNDS)
     with (
         algorithm.open(bench.readable(algorithm.needs)) as scoring,
         Trials(bench, bench.units_by("module"), scoring, method) as trials,
+        steps(f"tuning {default.family} for {score}+{recipe.refinement}", {"": len(settings)}, "trials at most") as bar,
     ):
         windows = max(trials.windows // 2, min(FIRST_WINDOWS, trials.windows))
 
         def loss(place: int) -> float:
             units = bench.units_by(settings[place].unit)
-            return trials.loss(allocated(bench, units, settings[place], sparsity, scoring).zeros, windows)
+            found = trials.loss(allocated(bench, units, settings[place], sparsity, scoring).zeros, windows)
+            bar.advance()
+            return found
 
         start = settings.index(plain.setting) if plain.setting in settings else 0
         tried = {place: loss(place) for place in dict.fromkeys((0, start))}

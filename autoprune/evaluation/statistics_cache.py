@@ -13,7 +13,7 @@ import transformers
 from torch import Tensor
 
 from autoprune.cache import spare_cache, use_spare, writable_cache
-from autoprune.downloads import cache_dir, progress
+from autoprune.downloads import cache_dir
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.texts import Windows
 from autoprune.models.bundle import SENSITIVITY, VERSION, join_bundles, widen_bundle, write_bundle
@@ -21,6 +21,7 @@ from autoprune.models.footprint import Room, free_room, shown
 from autoprune.models.gradients import collect_gradients, collect_output_sensitivity
 from autoprune.models.statistics import collect_hessians, collect_inputs
 from autoprune.models.target import Target
+from autoprune.progress import progress
 
 logger = logging.getLogger(__name__)
 PLACE = "statistics"
@@ -134,7 +135,7 @@ class StatisticsCache:
     def _passes(self, name: str, collect: Collector[Collected], windows: Tensor) -> Iterator[Collected]:
         """Run one collector over calibration windows, with a progress bar."""
         started = time.perf_counter()
-        with progress(name, len(windows), "windows", logging.DEBUG) as advance:
+        with progress(name, len(windows), "windows", logging.DEBUG, once=True) as advance:
             yield from collect(self._target, windows, lambda: advance(1))
         self.seconds += time.perf_counter() - started
 

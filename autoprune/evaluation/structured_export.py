@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from autoprune.config import Config
-from autoprune.downloads import progress
 from autoprune.errors import AutoPruneError
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.evaluator import dense
@@ -17,6 +16,7 @@ from autoprune.evaluation.export import SPLIT, check_free, file_dtype, measured_
 from autoprune.evaluation.structured import StructureBench, StructuredRecipe, count_parameters, shape_facts
 from autoprune.models.saving import RECIPE_FILE, fact_table, save_pruned, settle
 from autoprune.models.target import Target
+from autoprune.progress import progress
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from autoprune.evaluation.evaluator import measure
 from autoprune.evaluation.layer_zeros import allocated
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.trials import Trials
+from autoprune.progress import steps
 from autoprune.pruning.allocation.spec import Parameters, Setting
 from autoprune.pruning.allocation.table import default_setting, grid
 from autoprune.pruning.fields import Unit
@@ -77,10 +78,30 @@ def measure_setting(bench: Bench, score: str, setting: Setting, recipe: Recipe, 
     return measure(bench, Published.named(score), applied, "search", subject=subject)
 
 
+def settings_of(bench: Bench, default: Setting, sparsity: float) -> list[Setting]:
+    """The grid of a family's settings, which begins with the default."""
+    return list(grid(default.family, default, bench.units_by(default.unit).described(("depth",)), sparsity))
+
+
+def most_windows(settings: int, windows: int) -> int:
+    """The number of windows that tuning measures, if no setting repeats the zeros of another one.
+
+    `settings`: of the grid; `windows`: of the search split.
+    """
+    few, half, third = rungs(settings, windows)
+    in_the_end = min(settings, FINALISTS) * (windows - half) + windows  # the default may not have been measured yet
+    return settings * few + min(settings, third) * (half - few) + in_the_end
+
+
+def rungs(settings: int, windows: int) -> tuple[int, int, int]:
+    """Windows of the first and of the second rung, and the number of settings that reach the second one."""
+    few = min(FIRST_WINDOWS, windows)
+    return few, max(windows // 2, few), max(math.ceil(settings / 3), FINALISTS)
+
+
 def best_setting(bench: Bench, score: str, default: Setting, sparsity: float) -> Tuned:
     """The best of a family's settings for a published score, by successive halving."""
-    units = bench.units_by(default.unit).described(("depth",))
-    settings = grid(default.family, default, units, sparsity)
+    settings = settings_of(bench, default, sparsity)
     algorithm = Published.named(score)
     with algorithm.open(bench.readable(algorithm.needs)) as scoring:
         # The first setting for each distinct zeros. Published scores do not depend on the sparsity, so trials by module
@@ -91,23 +112,28 @@ def best_setting(bench: Bench, score: str, default: Setting, sparsity: float) ->
             by_zeros.setdefault(tuple(zeros.values()), (setting, zeros))
         tried = list(by_zeros.values())
         with Trials(bench, bench.units_by("module"), scoring) as trials:
-            return _halved(trials, tried)
+            return _halved(trials, tried, f"tuning {default.family} for {score}")
 
 
-def _halved(trials: Trials, tried: Sequence[tuple[Setting, Mapping[str, int]]]) -> Tuned:
-    """Successive halving; `tried` begins with the default."""
-    few = min(FIRST_WINDOWS, trials.windows)
-    half = max(trials.windows // 2, few)
-    third = max(math.ceil(len(tried) / 3), FINALISTS)
+def _halved(trials: Trials, tried: Sequence[tuple[Setting, Mapping[str, int]]], name: str = "tuning") -> Tuned:
+    """Successive halving; `tried` begins with the default. `name`: of the progress bar."""
+    few, half, third = rungs(len(tried), trials.windows)
+
+    def loss(place: int, windows: int) -> float:
+        before = trials.measured
+        found = trials.loss(tried[place][1], windows)
+        bar.advance(count=trials.measured - before)
+        return found
 
     def losses(places: Sequence[int], windows: int) -> dict[int, float]:
-        return {place: trials.loss(tried[place][1], windows) for place in places}
+        return {place: loss(place, windows) for place in places}
 
     alive = list(range(len(tried)))
-    for windows, survivors in ((few, third), (half, FINALISTS)):
-        if len(alive) > survivors:
-            alive = _ranked(losses(alive, windows))[:survivors]
-    final = losses([0, *(place for place in alive if place)], trials.windows)
+    with steps(name, {"": most_windows(len(tried), trials.windows)}, "windows") as bar:
+        for windows, survivors in ((few, third), (half, FINALISTS)):
+            if len(alive) > survivors:
+                alive = _ranked(losses(alive, windows))[:survivors]
+        final = losses([0, *(place for place in alive if place)], trials.windows)
     chosen = best_place(final)
     setting = tried[chosen][0]
     default = finite(final[0])

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoprune.downloads import progress
 from autoprune.errors import AutoPruneError
 from autoprune.evaluation.completions import PROMPTS, TOKENS
 from autoprune.evaluation.perplexity import perplexity
 from autoprune.exporting.llama_cpp import LlamaCpp
 from autoprune.exporting.reference import Reference, measure
+from autoprune.progress import progress
 
 TOLERANCES: Mapping[str, float] = {
     **dict.fromkeys(("f32", "f16", "bf16", "float32", "float16", "bfloat16"), 0.005),
@@ -60,18 +60,7 @@ def check_gguf_export(file: Path, reference: Reference, tolerance: float, carrie
         with progress(f"checking {file.name}", reference.tokens, "tokens", logging.DEBUG) as advance:
             losses = [runtime.loss(window, reference.lead + 1, advance) for window in reference.windows]
         completion, _ = runtime.complete(PROMPTS[0], TOKENS)
-    made = Check(
-        runtime="llama.cpp",
-        perplexity=perplexity(losses),
-        reference=reference.perplexity,
-        tolerance=tolerance,
-        tokens=reference.tokens,
-        texts=len(reference.probes),
-        differences=differences,
-        prompt=PROMPTS[0],
-        completion=completion,
-    )
-    return _agrees(made)
+    return _agrees("llama.cpp", perplexity(losses), completion, differences, reference, tolerance)
 
 
 def check_hf_export(folder: Path, reference: Reference, tolerance: float) -> Check:
@@ -84,21 +73,24 @@ def check_hf_export(folder: Path, reference: Reference, tolerance: float) -> Che
     ]
     if differences:
         raise _failed(f"its tokenizer has other tokens for {len(differences)} texts, such as {differences[0]!r}")
+    return _agrees("transformers", again.perplexity, again.completion, differences, reference, tolerance)
+
+
+def _agrees(
+    runtime: str, measured: float, completion: str, differences: list[str], reference: Reference, tolerance: float
+) -> Check:
+    """What a runtime computed, with its perplexity `measured`. Raises AutoPruneError if that is another model."""
     made = Check(
-        runtime="transformers",
-        perplexity=again.perplexity,
+        runtime=runtime,
+        perplexity=measured,
         reference=reference.perplexity,
         tolerance=tolerance,
         tokens=reference.tokens,
         texts=len(reference.probes),
         differences=differences,
         prompt=PROMPTS[0],
-        completion=again.completion,
+        completion=completion,
     )
-    return _agrees(made)
-
-
-def _agrees(made: Check) -> Check:
     if not abs(made.ratio - 1.0) <= made.tolerance:
         raise _failed(
             f"the perplexity in {made.runtime} is {made.perplexity:.4g}, in transformers {made.reference:.4g}, on the "

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoprune.downloads import progress
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.exporting.check import TOLERANCES, Check, check_gguf_export, check_hf_export
 from autoprune.exporting.llama_cpp import engine_problem
@@ -23,6 +22,7 @@ from autoprune.models.gguf_target import SUFFIX
 from autoprune.models.loading import DTYPES, load_model, load_parts, model_bytes, model_folder, source_dtype
 from autoprune.models.saving import CARD_FILE, RECIPE_FILE
 from autoprune.models.silence import silence_transformers
+from autoprune.progress import progress
 
 logger = logging.getLogger(__name__)
 

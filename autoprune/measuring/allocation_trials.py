@@ -4,6 +4,7 @@ An allocation that serves one algorithm mostly serves another, so trials on few 
 algorithms would take too long to be run for each.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from autoprune.evaluation.refined_tuning import TRIAL_ROUNDS
 from autoprune.evaluation.trials import Trials
 from autoprune.measuring.parameter_tuning import STAND_IN, WINDOWS
 from autoprune.measuring.workbench import Workbench
+from autoprune.progress import progress
 from autoprune.pruning.layers import Session
 from autoprune.runs.directory import content_hash
 
@@ -69,9 +71,16 @@ def losses_by_allocation(workbench: Workbench, algorithm: str, sources: Sequence
     the lock. Raises CandidateFailure if the algorithm fails.
     """
     zeros = [_own_zeros(workbench, source) for source in sources]
-    with allocation_trials(workbench, algorithm, len(sources)) as candidate:
+    with (
+        allocation_trials(workbench, algorithm, len(sources)) as candidate,
+        progress("comparing allocations", len(sources), "allocations", logging.DEBUG) as advance,
+    ):
         windows = min(WINDOWS, candidate.trials.windows)
-        return [candidate.trials.loss(each, windows) if each else math.inf for each in zeros], candidate.masks
+        losses = []
+        for each in zeros:
+            losses.append(candidate.trials.loss(each, windows) if each else math.inf)
+            advance(1)
+        return losses, candidate.masks
 
 
 def _own_zeros(workbench: Workbench, source: str) -> Mapping[str, int] | None:

@@ -1,6 +1,8 @@
 """The baselines of a search: published scores with allocations, the best of them also with refined masks, and in the
 league "with update" with updated weights."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ from autoprune.config_values import Refinement, Update
 from autoprune.evaluation.texts import Split
 from autoprune.leagues import WITH_UPDATE
 from autoprune.measuring.workbench import Workbench
+from autoprune.phases import BASELINE, REFINED, UPDATED
 from autoprune.pruning.refinements.table import NONE, spec_of
 from autoprune.pruning.updates.table import spec_of as update_of
 from autoprune.runs.measurement import Measurement
@@ -25,9 +28,23 @@ class Baseline(NamedTuple):
     refinement: Refinement
     update: Update = "none"
 
+    @property
+    def kind(self) -> str:
+        """The phase of its measurement with a given allocation."""
+        return UPDATED if self.update != "none" else REFINED if self.refinement != NONE else BASELINE
+
+    def phase(self, workbench: Workbench) -> str:
+        """The phase of its measurement on the search split, where its allocation may be tuned."""
+        return phase_of(self.kind, self.allocation, workbench)
+
     def measured(self, workbench: Workbench, split: Split) -> Measurement:
         """The measurement on a split, from the archive if it is there."""
         return workbench.baseline(self.score, self.allocation, split, self.refinement, self.update)
+
+
+def phase_of(kind: str, allocation: str, workbench: Workbench) -> str:
+    """The phase of baselines of a kind with an allocation; each allocation that is tuned has its own."""
+    return f"{kind}, {allocation} tuned" if allocation in workbench.tuned_allocations else kind
 
 
 def baselines(workbench: Workbench) -> Iterator[Baseline]:
@@ -98,6 +115,20 @@ def most_updated(config: Config) -> int:
     specs = map(update_of, settings.updates)
     kinds = sum((spec.choose is not None) + scores * (spec.apply is not None) for spec in specs)
     return kinds * len(settings.allocations) * (config.search.league == WITH_UPDATE)
+
+
+def phases_to_come(workbench: Workbench) -> Counter[str]:
+    """The largest number of baselines of each phase, while it is not known which scores are refined."""
+    config, settings = workbench.config, workbench.config.baselines
+    numbers = {
+        BASELINE: len(settings.scores) * (NONE in settings.refinements),
+        REFINED: most_refined(settings),
+        UPDATED: most_updated(config) // len(settings.allocations),
+    }
+    phases = Counter[str]()
+    for kind, allocation in itertools.product(numbers, settings.allocations):
+        phases[phase_of(kind, allocation, workbench)] += numbers[kind]
+    return phases
 
 
 def refinement_titles(settings: BaselineSettings) -> dict[str, str]:

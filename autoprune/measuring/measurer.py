@@ -1,5 +1,6 @@
 """Measures by name and recipe on one target with one calibration sample, and stores the results."""
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from autoprune.evaluation.texts import Split
 from autoprune.executors.base import Executor, Job
 from autoprune.executors.compute_lock import ComputeLock
 from autoprune.executors.in_process import InProcessExecutor
+from autoprune.progress import progress
 from autoprune.runs.directory import RunDirectory, full_hash
 from autoprune.runs.measurement import DENSE, Measurement
 from autoprune.sandbox.base import Sandbox
@@ -44,8 +46,12 @@ class Measurer:
         self._in_process = InProcessExecutor(self.bench, self.sandbox, self.lock)
 
     def dense(self, split: Split) -> Measurement:
-        spec = self._spec(DENSE, split, None)
-        return self.store.get(spec, self._conditions, self._locked(partial(evaluator.dense, self.bench, split)))
+        def measure() -> Measurement:
+            windows = len(self.bench.windows(split).tokens)
+            with progress("dense model", windows, "windows", logging.DEBUG) as advance:
+                return evaluator.dense(self.bench, split, lambda: advance(1))
+
+        return self.store.get(self._spec(DENSE, split, None), self._conditions, self._locked(measure))
 
     def published(
         self,

@@ -28,6 +28,7 @@ from autoprune.evaluation.reconstruction import Reconstruction
 from autoprune.evaluation.refined_tuning import TRIAL_ROUNDS
 from autoprune.evaluation.trials import Trials
 from autoprune.measuring.workbench import Workbench
+from autoprune.progress import Bar, steps
 from autoprune.pruning.allocation.units import LayerZeros
 from autoprune.pruning.layers import Session
 from autoprune.sandbox.algorithm import Candidate
@@ -127,6 +128,15 @@ class ParameterTuner:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=STARTUP))
         study.enqueue_trial({name: values[name] for name in names})
+        with steps("tuning parameters", {"": self.trials}, "trials") as bar:
+            losses, best = self._tried(study, names, values, objective, bar)
+        values |= best
+        return Stage(tuple(names), by, len(losses), losses[0], min(losses))
+
+    def _tried(
+        self, study: "optuna.Study", names: Sequence[str], values: Values, objective: Objective, bar: Bar
+    ) -> tuple[list[float], Values]:
+        """The losses of all trials, and the best values."""
         started, losses = time.perf_counter(), list[float]()
         best = dict(values)
         while len(losses) < self.trials and self._time_for_another(started, len(losses)):
@@ -145,8 +155,8 @@ class ParameterTuner:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
             if losses[-1] < min(losses[:-1], default=math.inf):
                 best = drawn
-        values |= best
-        return Stage(tuple(names), by, len(losses), losses[0], min(losses))
+            bar.advance()
+        return losses, best
 
     def _drawn(self, trial: "optuna.Trial", name: str) -> float:
         limits = self.free[name]

@@ -1,8 +1,10 @@
 """Estimates a run's time and memory by phase on this machine before it starts, from a measured probe."""
 
+import logging
 import os
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +14,16 @@ import torch
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.evaluation.memory_estimate import MemoryEstimate, reads_hessians
-from autoprune.evaluation.probe import Costs, probe
+from autoprune.evaluation.probe import PROBED, Costs, probe
 from autoprune.evaluation.statistics_cache import SENSITIVITY_WINDOWS
 from autoprune.measuring.baselines import most_refined, most_updated
 from autoprune.models.footprint import OFFLOADS, Footprint, Room, choose_offload, free_room, shown
 from autoprune.models.loading import DTYPES, choose_device, empty_model, faster_dtype, weight_files
+from autoprune.models.target import Target
+from autoprune.phases import BASELINE, CANDIDATE, CONFIRMATION, LOAD, REFINED, STATISTICS, UPDATED, WHOLE
+from autoprune.progress import progress
 from autoprune.sandbox.algorithm import Candidate
+from autoprune.sandbox.base import Sandbox
 from autoprune.sandbox.choose_sandbox import make_sandbox
 
 SAMPLE = 64 * 2**20
@@ -76,13 +82,8 @@ def plan(config: Config) -> ResourcePlan:
     _check_probe(size, dtype, device, free, config.model)
     files = weight_files(config.model)
     speed = read_speed(files, cold=offload == "disk")
-    sandbox = make_sandbox(config.sandbox)
-    try:
-        sandbox.wait_until_warm()
-        with tempfile.TemporaryDirectory(prefix="autoprune-") as folder:
-            costs = probe(config, dtype, device, Path(folder), partial(Candidate, "probe", sandbox=sandbox))
-    finally:
-        sandbox.close()
+    with closing(make_sandbox(config.sandbox)) as sandbox:
+        costs = _probed(config, dtype, device, sandbox)
     needs = MemoryEstimate(size, config, dtype, offload, device.type == "cuda")
     seconds = _seconds(config, costs, sum(size.blocks) * dtype.itemsize, files, speed, offload)
     rooms = _rooms(config, needs, costs.memory)
@@ -101,6 +102,32 @@ def plan(config: Config) -> ResourcePlan:
         phases=phases,
         advice="" if all(phase.fits for phase in phases) else advice(config, size, dtype, device, free, costs.memory),
     )
+
+
+def expected_seconds(config: Config, target: Target, sandbox: Sandbox) -> dict[str, float]:
+    """Seconds by phase of a search on a target that is loaded, from a probe in its dtype and on its device.
+
+    Raises AutoPruneError if there is no room for the probe beside the target, or it cannot be made.
+    """
+    size, files = Footprint(empty_model(config.model)), weight_files(config.model)
+    device, dtype = target.device, target.dtype
+    _check_probe(size, dtype, device, free_room(device, config.advanced.memory_gb), config.model)
+    speed = read_speed(files, cold=True) if target.mapped else None
+    costs = _probed(config, dtype, device, sandbox)
+    offload = "disk" if target.mapped else "none"
+    return _seconds(config, costs, sum(size.blocks) * dtype.itemsize, files, speed, offload)
+
+
+def _probed(config: Config, dtype: torch.dtype, device: torch.device, sandbox: Sandbox) -> Costs:
+    """The costs of the model on this machine. The generators of random numbers are left as they were."""
+    sandbox.wait_until_warm()
+    make_candidate = partial(Candidate, "probe", sandbox=sandbox)
+    with (
+        tempfile.TemporaryDirectory(prefix="autoprune-") as folder,
+        torch.random.fork_rng(),
+        progress("probing this machine", len(PROBED), "models", logging.DEBUG) as advance,
+    ):
+        return probe(config, dtype, device, Path(folder), make_candidate, advance)
 
 
 def read_speed(files: list[Path], cold: bool) -> float | None:
@@ -148,6 +175,8 @@ def _seconds(
         per_allocation = scores * baseline(windows) + refined * baseline(windows, costs.refined)
         return per_allocation * len(published.allocations) + updated * (walk + baseline(windows, costs.refined))
 
+    search = data.search_windows
+
     more_seeds = final.seeds - 1
     report = data.report_windows
     conditions = 1 + len(final.sparsities) + len(final.patterns)
@@ -155,15 +184,16 @@ def _seconds(
     confirmed = baselines(report) + more_seeds * reseeded * baseline(report, costs.refined if refined else costs.score)
     confirmed += final.finalists * (1 + more_seeds) * candidate(report)
     confirmation = costs.loss * report + once + conditions * confirmed + more_seeds * (dense + hessians)
-    opening = load + statistics + hessians + costs.loss * data.search_windows + once + baselines(data.search_windows)
+    opening = load + statistics + hessians + costs.loss * search + once + baselines(search)
     return {
-        "load": load,
-        "statistics": statistics,
-        "one baseline": baseline(data.search_windows),
-        **({"one refined baseline": baseline(data.search_windows, costs.refined)} if refined else {}),
-        "one candidate": candidate(data.search_windows),
-        "confirmation": confirmation,
-        "the whole search": opening + config.search.max_candidates * candidate(data.search_windows) + confirmation,
+        LOAD: load,
+        STATISTICS: statistics,
+        BASELINE: baseline(search),
+        **({REFINED: baseline(search, costs.refined)} if refined else {}),
+        **({UPDATED: walk + baseline(search, costs.refined)} if updated else {}),
+        CANDIDATE: candidate(search),
+        CONFIRMATION: confirmation,
+        WHOLE: opening + config.search.max_candidates * candidate(search) + confirmation,
     }
 
 
@@ -171,15 +201,16 @@ def _rooms(config: Config, needs: MemoryEstimate, sandboxed: int) -> dict[str, R
     """Memory by phase."""
     data = config.data
     rooms = {
-        "load": needs.load(),
-        "statistics": needs.statistics(),
-        "one baseline": needs.measuring(data.search_windows),
-        "one refined baseline": needs.measuring(data.search_windows, refined=reads_hessians(config)),
-        "one candidate": needs.measuring(data.search_windows, sandboxed),
-        "confirmation": needs.measuring(data.report_windows, sandboxed, reads_hessians(config)),
+        LOAD: needs.load(),
+        STATISTICS: needs.statistics(),
+        BASELINE: needs.measuring(data.search_windows),
+        REFINED: needs.measuring(data.search_windows, refined=reads_hessians(config)),
+        UPDATED: needs.measuring(data.search_windows, refined=reads_hessians(config)),
+        CANDIDATE: needs.measuring(data.search_windows, sandboxed),
+        CONFIRMATION: needs.measuring(data.report_windows, sandboxed, reads_hessians(config)),
     }
     largest = Room(max(room.host for room in rooms.values()), max(room.device for room in rooms.values()))
-    return {**rooms, "the whole search": largest}
+    return {**rooms, WHOLE: largest}
 
 
 def advice(
@@ -192,7 +223,7 @@ def advice(
         if offload == "memory" and not gpu:
             continue
         for kind in dict.fromkeys((dtype, torch.bfloat16)):
-            room = _rooms(config, MemoryEstimate(size, config, kind, offload, gpu), sandboxed)["the whole search"]
+            room = _rooms(config, MemoryEstimate(size, config, kind, offload, gpu), sandboxed)[WHOLE]
             setting = f"offload={offload} dtype={str(kind).removeprefix('torch.')}"
             if room.fits(free):
                 return f"it would fit with {setting}"

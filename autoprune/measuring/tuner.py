@@ -7,7 +7,7 @@ from autoprune.config_values import Refinement, Update
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.refined_tuning import tune_refined
-from autoprune.evaluation.tuning import Tuned, default_of, measure_setting, tune
+from autoprune.evaluation.tuning import Tuned, default_of, measure_setting, most_windows, settings_of, tune
 from autoprune.measuring.measurer import Measurer
 from autoprune.pruning.updates.table import spec_of as update_of
 from autoprune.runs.measurement import BASELINE, Measurement
@@ -45,6 +45,13 @@ class Tuner:
             return self.measurer.published(f"{BASELINE}{score}+uniform", score, recipe, "search").perplexity
         except CandidateFailure:
             return math.inf
+
+    def trials(self, family: str) -> tuple[int, int]:
+        """The number of an allocation family's settings, and of the windows that are measured to tune it for a score
+        without refinement."""
+        bench, unit = self.measurer.bench, self.measurer.config.allocation.unit
+        settings = len(settings_of(bench, default_of(bench, family, unit, self.sparsity), self.sparsity))
+        return settings, most_windows(settings, len(bench.windows("search").tokens))
 
     def tuned(self, score: str, family: str, refinement: Refinement = "none", update: Update = "none") -> Tuned:
         """The tuned setting of an allocation family for a score, its refinement and its update."""

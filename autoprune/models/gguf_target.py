@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from autoprune.downloads import cache_dir, progress, staging_for
+from autoprune.downloads import cache_dir, staging_for
 from autoprune.errors import UsageError
 from autoprune.file_modes import give_usual_modes
 from autoprune.models.checkpoint import check_complete
 from autoprune.models.gguf_files import KNOWN, sha256_of
 from autoprune.models.gguf_header import check_gguf
 from autoprune.models.silence import silence_transformers
+from autoprune.progress import progress
 
 logger = logging.getLogger(__name__)
 SUFFIX = ".gguf"

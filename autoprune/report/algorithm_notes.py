@@ -16,8 +16,9 @@ from autoprune.runs.archive import Proposal
 SAID = 2000
 """Maximum characters of each part of a thought."""
 ANCESTORS = 12
-LEFT_OUT = ("expression", "allocation", REASONING)
-"""Parts of a thought that the source contains, and the reasoning, which can be very long."""
+LEFT_OUT = ("expression", "formula", "allocation", REASONING)
+"""Parts of a thought that the source contains, the formula, which stands first, and the reasoning, which can be very
+long."""
 LONGEST_OF_FUNCTION = 8000
 LONGEST = 200_000
 """Maximum characters of the notes."""
@@ -67,7 +68,7 @@ def _items(facts: dict[str, Any]) -> str:
 
 def _thought(origin: Origin) -> Iterator[tuple[str, str]]:
     thought = origin.proposal.thought
-    if thought.get("expression") and origin.formula:
+    if origin.formula:
         yield "formula", origin.formula
     for key, value in thought.items():
         if value and key not in LEFT_OUT:

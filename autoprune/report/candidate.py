@@ -14,8 +14,8 @@ from autoprune.report.code import code
 from autoprune.report.confirmation import own_verdicts, verdict_table
 from autoprune.report.cost import cost_table
 from autoprune.report.folded import folded
+from autoprune.report.formulas import formula_of
 from autoprune.report.live import describe
-from autoprune.report.mathematics import formula_of
 from autoprune.report.picture import Picture
 from autoprune.report.reasoning import COLOURS, grounded
 from autoprune.report.text import MOST_THOUGHT, REASONING, gist, one_line, plain, visible

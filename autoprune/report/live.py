@@ -1,9 +1,10 @@
-"""The view of a running search from its events: a live panel on a terminal, else plain lines."""
+"""The view of a running search from its events, with bars of what takes long: a live panel on a terminal, else plain
+lines."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from autoprune.config_sections import SearchSettings
+from autoprune.phases import CANDIDATE
+from autoprune.progress import Pace, new_display, shown_in, time_left
 from autoprune.report.picture import Picture, Slot
 from autoprune.report.text import duration, one_line, plain
 from autoprune.runs.events import Event
@@ -24,7 +27,10 @@ _COLOURS |= {"duplicate": "yellow", "stopped": "yellow"}
 
 
 class LiveView:
-    """Shows generation, active agents, the best result, and the use of each limit. A context manager."""
+    """Shows generation, active agents, the best result, the use of each limit, and the bars of `progress`.
+
+    A context manager.
+    """
 
     def __init__(self, console: Console, limits: SearchSettings) -> None:
         self._console = console
@@ -33,16 +39,22 @@ class LiveView:
         self._clock = time.monotonic()
         self._lock = threading.Lock()
         self._held: list[Text] | None = None
+        self._expected: dict[str, float] = {}
+        self._pace: Pace | None = None
+        self._bars = new_display(console)
+        self._entered = ExitStack()
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "LiveView":
         if self._console.is_terminal:
             self._live.start()
+            self._entered.enter_context(shown_in(self._bars))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._entered.close()
         self.stop()
 
     def stop(self) -> None:
@@ -67,7 +79,7 @@ class LiveView:
 
     def catch_up(self, event: Event) -> None:
         """Apply an event of an earlier session without printing it."""
-        self._take(event)
+        self._take(event, now=False)
 
     def on_event(self, event: Event) -> None:
         """Apply an event and print its line, if it has one."""
@@ -82,10 +94,17 @@ class LiveView:
                 return
         self._console.print(line)
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event, now: bool = True) -> None:
         self._picture.apply(event)
         if event.kind == "spent":
             self._clock = time.monotonic()
+        elif event.kind == "notice" and now:  # not those of a stored run, which may be anybody's
+            self._expected = event.data.get("phases", self._expected)
+        elif event.kind == "planned" and now and self._pace is None:
+            left = max(self._limits.max_candidates - self._picture.done, 0)
+            self._pace = Pace({CANDIDATE: left}, self._expected)
+        elif event.kind == "ended" and self._pace is not None:
+            self._pace.advance(CANDIDATE, timed=not event.data.get("cached"))
 
     def _draw(self) -> RenderableType:
         """The panel. `elapsed` covers all sessions of the run, like the limit."""
@@ -93,11 +112,17 @@ class LiveView:
         elapsed = picture.spent.get("seconds", 0.0) + time.monotonic() - self._clock
         stage = f"generation {picture.generation}" if picture.generation else "preparing: dense model and baselines"
         head = Text(stage, style="bold")
-        head.append(f"   candidates {counted(picture.done, limits.max_candidates)}")
+        head.append(f"   candidates {counted(picture.done, limits.max_candidates)}{self._left()}")
         head.append(f"   elapsed {duration(elapsed)}{_of(limits.max_minutes, lambda most: duration(60 * most))}")
         if spent := _spent(picture, limits):
             head.append(f"   {spent}")
-        return Group(head, _standing(picture), _table(picture))
+        bars = [self._bars.get_renderable()] if self._bars.tasks else []
+        return Group(head, *bars, _standing(picture), _table(picture))
+
+    def _left(self) -> str:
+        """The remaining time of the candidates, while there are any."""
+        seconds = self._pace.remaining() if self._pace and any(self._pace.left.values()) else None
+        return "" if seconds is None else f" ({time_left(seconds)} left)"
 
 
 def counted(done: int, limit: int) -> str:

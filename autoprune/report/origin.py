@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autoprune.config import Config
-from autoprune.report.mathematics import formula_of
+from autoprune.report.formulas import formula_of
 from autoprune.report.picture import Picture
 from autoprune.report.text import one_line
 from autoprune.runs.archive import Archive, Outcome, Proposal

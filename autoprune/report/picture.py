@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoprune.report.mathematics import formula_of, symbols
+from autoprune.mathematics import symbols
+from autoprune.report.formulas import formula_of
 from autoprune.report.text import one_line
 from autoprune.runs.directory import recording_line
 from autoprune.runs.events import Event

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from autoprune.report.code import LONGEST_CODE, code, diff, difference, shortened
 from autoprune.report.folded import folded
-from autoprune.report.mathematics import formula_of
+from autoprune.report.formulas import formula_of
 from autoprune.report.outline import WHOLE, lines_of
 from autoprune.report.text import LONGEST, MOST_THOUGHT, REASONING, gist, one_line, plain
 from autoprune.runs.approvals import ApprovalRequest

@@ -26,7 +26,7 @@ Kind = Literal[
     "run-started",  # model, sparsity, engine, sandbox, record
     "run-resumed",  # session
     "forked",  # origin, generation, changed: {setting: [old, new]}
-    "notice",  # text
+    "notice",  # text; of the estimate also phases: {phase: seconds}
     "target",  # unit, weights, units: statistics of the dense target
     "dense",  # perplexity
     "baseline",  # name, perplexity, sparsity, and of a tuned one parameters, tuning

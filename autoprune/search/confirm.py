@@ -5,6 +5,8 @@ second model. Allocations are tuned again for each sparsity and model, on its se
 in the archive, so that a confirmation that is run again repeats none.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from math import nan
@@ -18,6 +20,7 @@ from autoprune.evaluation.tuning import parameters_of
 from autoprune.leagues import WITH_UPDATE
 from autoprune.measuring.baselines import baselines
 from autoprune.measuring.workbench import Workbench
+from autoprune.progress import progress, steps
 from autoprune.runs.measurement import Measurement
 from autoprune.runs.verdicts import Comparison, place
 from autoprune.search.conclusion import Condition, comparisons, conclude
@@ -86,15 +89,34 @@ def _on_model(context: SearchContext, workbench: Workbench, taking_part: list[Co
     conditions = _conditions(context, workbench, taking_part)
     for condition in conditions:
         _tune_baselines(context, workbench, condition)
-    for seed, calibrated in _samples(context, workbench):
-        for condition in conditions:
-            for result in condition.results:
-                if seed < result.contender.seeds and not result.problem:
-                    if result.contender.slot:
-                        context.events.emit("working", slot=result.contender.slot, agent="confirmation")
-                    result.take(_placed(calibrated, condition), seed)
-                    _emit_progress(context, condition, result, seed)
+    every = [result.contender for condition in conditions for result in condition.results]
+    expected = {contender.name: contender.seconds for contender in every if contender.seconds}
+    with steps("confirmation", _left(context, conditions, 0), "measurements", expected) as bar:
+        for seed, calibrated in _samples(context, workbench):
+            bar.expect(_left(context, conditions, seed))
+            for condition, result in _measured_with(conditions, seed):
+                if result.contender.slot:
+                    context.events.emit("working", slot=result.contender.slot, agent="confirmation")
+                before = context.made
+                result.take(_placed(calibrated, condition), seed)
+                bar.advance(result.contender.name, timed=context.made > before)
+                _emit_progress(context, condition, result, seed)
     return conditions
+
+
+def _measured_with(conditions: list[Condition], seed: int) -> Iterator[tuple[Condition, ContenderResult]]:
+    """What is measured with a calibration seed. After a failure nothing more is."""
+    for condition in conditions:
+        for result in condition.results:
+            if seed < result.contender.seeds and not result.problem:
+                yield condition, result
+
+
+def _left(context: SearchContext, conditions: list[Condition], first: int) -> Counter[str]:
+    """The number of measurements by contender from a calibration seed on, if none fails."""
+    seeds = range(first, context.config.confirmation.seeds)
+    results = [result for seed in seeds for _, result in _measured_with(conditions, seed)]
+    return Counter(result.contender.name for result in results)
 
 
 def _name(condition: Condition) -> str:
@@ -145,13 +167,14 @@ def _tune_baselines(context: SearchContext, workbench: Workbench, condition: Con
     if own or condition.pattern != "none" or not context.config.confirmation.tune_elsewhere:
         return
     placed, where = _placed(workbench, condition), _name(condition)
-    for baseline in baselines(context.workbench):
-        if baseline.allocation not in placed.tuned_allocations:
-            continue
-        with suppress(CandidateFailure):  # which its measurement on the report split will report
-            row = baseline.measured(placed, "search")
-            text = f"{where}: {row.name} ({parameters_of(row)}): perplexity {row.perplexity:.2f} on the search split"
-            context.events.emit("notice", f"tuning/{where}/{row.name}", text=text)
+    tuned = [each for each in baselines(context.workbench) if each.allocation in placed.tuned_allocations]
+    with progress(f"tuning for {where}", len(tuned), "baselines", logging.DEBUG) as advance:
+        for baseline in tuned:
+            with suppress(CandidateFailure):  # which its measurement on the report split will report
+                row = baseline.measured(placed, "search")
+                found = f"({parameters_of(row)}): perplexity {row.perplexity:.2f} on the search split"
+                context.events.emit("notice", f"tuning/{where}/{row.name}", text=f"{where}: {row.name} {found}")
+            advance(1)
 
 
 def _samples(context: SearchContext, workbench: Workbench) -> Iterator[tuple[int, Workbench]]:

@@ -23,7 +23,8 @@ from autoprune.search.context import SearchContext
 @dataclass(frozen=True)
 class Contender:
     """A finalist or a baseline. `measure`: measures it on a workbench's report split; `seeds`: its number of
-    calibration samples. Finalists have a `slot` and a `candidate`, baselines a `baseline`."""
+    calibration samples. Finalists have a `slot` and a `candidate`, baselines a `baseline`. `seconds`: of the
+    measurement on the search split."""
 
     name: str
     kind: Literal["baseline", "candidate"]
@@ -33,6 +34,7 @@ class Contender:
     slot: str = ""
     candidate: str = ""
     baseline: Baseline | None = None
+    seconds: float = 0.0
 
 
 @dataclass
@@ -105,6 +107,7 @@ def _baselines(context: SearchContext) -> list[Contender]:
             seeds=settings.seeds if row.subject in reseeded else 1,
             measure=partial(baseline.measured, split="report"),
             baseline=baseline,
+            seconds=sum(row.seconds.values()),
         )
         for baseline, row in rows
     ]
@@ -145,6 +148,7 @@ def _finalists(context: SearchContext) -> list[Contender]:
 
 def _finalist(context: SearchContext, outcome: Outcome) -> Contender:
     candidate = str(outcome.candidate)
+    measured = context.workbench.recorded(candidate, "search")
     return Contender(
         name=f"{outcome.slot} {candidate[:8]}",
         kind="candidate",
@@ -153,4 +157,5 @@ def _finalist(context: SearchContext, outcome: Outcome) -> Contender:
         measure=lambda workbench: workbench.candidate(candidate, "report"),
         slot=outcome.slot,
         candidate=candidate,
+        seconds=sum(measured.seconds.values()) if measured else 0.0,
     )

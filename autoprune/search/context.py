@@ -30,7 +30,8 @@ from autoprune.search.budget import Budget, Spent
 class SearchContext:
     """A run's agents, workbench and records. `proposers`: engine -> proposer. `briefing`: renders the prompts of a
     strong model; None for other models. `found`: the found functions that candidates may use. `recorded`: the slots of
-    a replay for which there is a proposer's reply."""
+    a replay for which there is a proposer's reply. `expected`: seconds by phase of the resource plan, if it was
+    made."""
 
     config: Config
     run: RunDirectory
@@ -45,6 +46,7 @@ class SearchContext:
     briefing: Briefing | None = None
     found: Mapping[str, FoundFunction] = field(default_factory=dict)
     recorded: frozenset[str] | None = None
+    expected: dict[str, float] = field(default_factory=dict)
     session: str = field(default_factory=new_session)
     started: float = field(default_factory=time.monotonic)
     _populations: dict[int, Population] = field(default_factory=dict, init=False)
@@ -53,6 +55,11 @@ class SearchContext:
 
     def __post_init__(self) -> None:
         self.siblings = Siblings(self.archive)
+
+    @property
+    def made(self) -> int:
+        """The number of measurements that this session has made, instead of looking them up."""
+        return self.workbench.measurer.store.made
 
     def random(self, *place: object) -> Random:
         """A generator that depends only on the run's seed and a place in the run."""

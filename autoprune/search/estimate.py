@@ -24,6 +24,9 @@ revision repeats code and review. READ_PER_CALL: tokens of a prompt."""
 UNPAID = {"symbolic": "no tokens", "replay": "no calls, since replies are recorded"}
 """Providers that call no model -> the note on their tokens."""
 
+UNPLANNED = "tuning and polishing"
+"""What a plan of measurements does not include."""
+
 Price = Callable[[str, int, int], float | None]
 
 
@@ -45,8 +48,18 @@ class Ended(BaseModel):
     candidates: Annotated[int, Field(gt=0, le=MOST_TOTAL)]
 
 
-def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price: Price | None = None) -> str:
-    """The estimate in one line. `llm`: the provider; `model`: the proposer's; `price`: USD for (model, in, out)."""
+def estimate(
+    config: Config,
+    llm: str,
+    run: RunDirectory,
+    model: str = "",
+    price: Price | None = None,
+    plan: Callable[[], float | str] = lambda: "nothing was measured",
+) -> str:
+    """The estimate in one line. `llm`: the provider; `model`: the proposer's; `price`: USD for (model, in, out).
+
+    `plan`: called where no earlier run tells the time; gives the seconds of the measurements, or why they are unknown.
+    """
     candidates = config.search.max_candidates
     head = f"estimate for {candidates} candidates: "
     rates = list(_rates(config, llm, run))
@@ -55,7 +68,12 @@ def estimate(config: Config, llm: str, run: RunDirectory, model: str = "", price
         like = f"{len(rates)} earlier run{'s' * (len(rates) > 1)} with these settings in {run.path.parent}"
         used = f" and {candidates * tokens:,.0f} tokens" if llm not in UNPAID else ""
         return f"{head}about {_minutes(candidates * seconds)}{used} (by {like}: {seconds:.0f} s a candidate)"
-    time = f"minutes unknown (no ended run with these settings in {run.path.parent}; `autoprune doctor --model` plans)"
+    planned = plan()
+    if isinstance(planned, str):
+        time = f"minutes unknown (no ended run with these settings in {run.path.parent}; {planned})"
+    else:
+        without = UNPLANNED if llm in UNPAID else f"the chat model, {UNPLANNED}"
+        time = f"about {_minutes(planned)} on this machine (by a probe, without {without})"
     return f"{head}{UNPAID[llm]}; {time}" if llm in UNPAID else f"{head}{_assumed(config, model, price)}; {time}"
 
 

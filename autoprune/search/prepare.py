@@ -1,13 +1,23 @@
 """The node `prepare`: measures the dense target and the baselines, and adds them to the reasoning graph."""
 
+from collections import Counter
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from autoprune.agents.population import seed_name
-from autoprune.agents.symbolic.expression import SEEDS, formula
+from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.measuring.baselines import baselines, refined_scores, refinement_titles
+from autoprune.mathematics import formula
+from autoprune.measuring.baselines import (
+    baselines,
+    phase_of,
+    phases_to_come,
+    refined_scores,
+    refinement_titles,
+)
+from autoprune.phases import BASELINE, REFINED, UPDATED
+from autoprune.progress import Bar, steps
 from autoprune.runs.archive import Edge, Node
 from autoprune.runs.measurement import Measurement
 from autoprune.runs.names import node_id
@@ -37,14 +47,23 @@ def measure_baselines(context: SearchContext) -> None:
             f"the parameters of {', '.join(tuned)} are tuned on the search split for every score that is not far behind"
         )
         context.events.emit("notice", "tuning", text=text)
+    left = phases_to_come(context.workbench)
+    with steps("baselines", left, expected=_expected(context)) as bar:
+        _measure_each(context, bar)
+
+
+def _measure_each(context: SearchContext, bar: Bar) -> None:
     refined = False
-    for baseline in baselines(context.workbench):
+    for place, baseline in enumerate(baselines(context.workbench)):
         if baseline.refinement != "none" and not refined:
             refined = True
+            rest = list(baselines(context.workbench))[place:]  # now it is known which scores are refined
+            bar.expect(Counter(each.phase(context.workbench) for each in rest))
             scores = ", ".join(refined_scores(context.workbench))
             titles = ", or ".join(refinement_titles(context.config.baselines).values())
             text = f"masks of {scores} are refined too: {titles}"
             context.events.emit("notice", "refinement", text=text)
+        before = context.made
         measured = baseline.measured(context.workbench, "search")
         name = measured.name
         facts: dict[str, Any] = {"perplexity": measured.perplexity, "sparsity": measured.sparsity}
@@ -53,7 +72,23 @@ def measure_baselines(context: SearchContext) -> None:
         if tuning := measured.tuning:
             facts |= {"tuning": tuning}
         context.events.emit("baseline", f"baseline/{name}", name=name, **facts, **_origin(measured))
+        bar.advance(baseline.phase(context.workbench), timed=context.made > before)
         context.tick()  # tuning takes long, and counts even if the search is killed
+
+
+def _expected(context: SearchContext) -> dict[str, float]:
+    """Seconds by phase: as known so far, and of tuning by its trials."""
+    expected, workbench = dict(context.expected), context.workbench
+    dense = workbench.dense("search")
+    for allocation in workbench.tuned_allocations:
+        settings, windows = workbench.tuner.trials(allocation)
+        trials = {BASELINE: dense.seconds.get("eval", 0.0) / dense.windows * windows}
+        for kind in (REFINED, UPDATED):  # half of the settings in half the work, as a guess, and two in full
+            trials[kind] = expected.get(kind, 0.0) * (1 + settings / 4)
+        for kind, seconds in trials.items():
+            if kind in expected:
+                expected.setdefault(phase_of(kind, allocation, workbench), seconds + expected[kind])
+    return expected
 
 
 def _origin(measured: Measurement) -> dict[str, bool]:

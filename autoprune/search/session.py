@@ -39,13 +39,16 @@ from autoprune.runs.names import generation_id, generation_of, owner_of
 from autoprune.search.budget import Budget, StopRule
 from autoprune.search.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.search.context import SearchContext
-from autoprune.search.estimate import estimate, too_few_windows
+from autoprune.search.estimate import Price, estimate, too_few_windows
+from autoprune.search.expected import expected_seconds, to_come
 from autoprune.search.found import as_record, found_functions
 from autoprune.search.state import SearchState, checked
 from autoprune.search.state_machine import Compiled, search_graph
 
 logger = logging.getLogger(__name__)
 STEPS_PER_GENERATION = 16
+ESTIMATE = "estimate"
+"""Key of the event with the estimate."""
 SPARE_THREADS = 4
 """Threads in addition to one for each candidate of a generation, all of which run at the same time."""
 VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
@@ -136,11 +139,28 @@ def open_context(
         facts = {"model": config.model, "sparsity": config.sparsity, "llm": choice.provider, "record": record}
         events.emit("run-started", "run-started", **facts)
         endpoint = chats["proposer"].endpoint if chats else None
-        text = estimate(config, choice.provider, run, *((endpoint.model, endpoint.price) if endpoint else ()))
-        events.emit("notice", "estimate", text=text)
+        context.expected = _estimate(context, choice.provider, *((endpoint.model, endpoint.price) if endpoint else ()))
         if warning := too_few_windows(config):
             events.emit("notice", "windows", text=warning)
         yield context
+
+
+def _estimate(context: SearchContext, provider: str, model: str = "", price: Price | None = None) -> dict[str, float]:
+    """Emit the estimate of a new run. Returns the expected seconds by phase where they were needed for it."""
+    if any(event.key == ESTIMATE for event in read_events(context.run.events_file)):
+        return {}
+    phases: dict[str, float] = {}
+
+    def plan() -> float | str:
+        planned = expected_seconds(context.workbench)
+        if isinstance(planned, str):
+            return planned
+        phases.update(planned)
+        return to_come(planned)
+
+    text = estimate(context.config, provider, context.run, model, price, plan)
+    context.events.emit("notice", ESTIMATE, text=text, **({"phases": phases} if phases else {}))
+    return phases
 
 
 def work(context: SearchContext, wait: Callable[[], None] | None = None) -> None:

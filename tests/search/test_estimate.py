@@ -87,6 +87,22 @@ def test_an_unknown_price_is_not_nothing(said, usd, words):
     assert words in said(price=lambda *call: usd)
 
 
+@pytest.mark.parametrize(("llm", "without"), [("openai", "the chat model, tuning"), ("symbolic", "tuning")])
+def test_without_earlier_runs_the_time_comes_from_a_plan(said, llm, without):
+    line = said(llm=llm, plan=lambda: 600.0)
+    assert f"about 10 minutes on this machine (by a probe, without {without} and polishing)" in line
+
+
+def test_a_plan_that_cannot_be_made_says_why(said):
+    assert "minutes unknown" in (line := said(plan=lambda: "no room for a probe"))
+    assert line.endswith("; no room for a probe)")
+
+
+def test_no_plan_is_made_where_earlier_runs_tell_the_time(said, tmp_path):
+    ended(tmp_path / "a", "seed=1")
+    assert "1 earlier run with" in said(plan=lambda: pytest.fail("a plan was made"))
+
+
 def test_the_symbolic_engine_needs_no_tokens(said):
     assert "no tokens; minutes unknown" in said(llm="symbolic")
 

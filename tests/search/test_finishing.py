@@ -44,7 +44,7 @@ def test_a_search_ends_with_its_best_candidate_tried_with_more_rounds_of_exchang
     parent = next(each for each in proposals if each.slot == last.parents[0])
     assert [last.thought["expression"][:2], last.thought["expression"][2]] == [parent.thought["expression"][:2], 16.0]
     assert ", layer, GROUP, 16)" in ended.source(last.candidate)
-    assert "16)" in last.thought["idea"]
+    assert "then 16 rounds of mask swaps" in last.thought["idea"]
     assert outcomes[last.slot].status in ("measured", "duplicate")
 
 

@@ -131,14 +131,3 @@ def simplify(expression: Expression) -> Expression:
     if operator == "attention" and parts[0] == parts[1]:
         return first
     return (operator, *parts)
-
-
-def formula(expression: Expression) -> str:
-    """The expression as text on one line: `mul(|weight|, pow(input norm, 0.5))`."""
-    if isinstance(expression, str):
-        return TERMINALS[expression].words
-    if not isinstance(expression, tuple):
-        return f"{expression:g}"
-    if expression[0] == CODE:
-        return "the other's score"
-    return f"{expression[0]}({', '.join(formula(argument) for argument in expression[1:])})"

@@ -21,22 +21,21 @@ STEEPEST = 10.0
 
 @dataclass(frozen=True)
 class Terminal:
-    """An input: torch source, shape, and its name in text. All inputs are non-negative."""
+    """An input: torch source and shape. All inputs are non-negative."""
 
     source: str
     shape: Shape
-    words: str
 
 
 TERMINALS = {
-    "W": Terminal("layer.weight.abs()", "matrix", "|weight|"),
-    "G": Terminal("layer.gradient.abs()", "matrix", "|gradient|"),
-    "X": Terminal("layer.input_norm", "row", "input norm"),
-    "M": Terminal("layer.input_mean.abs()", "row", "|input mean|"),
-    "V": Terminal("layer.input_var", "row", "input variance"),
-    "H": Terminal("layer.hessian_diag", "row", "Hessian diagonal"),
-    "D": Terminal("torch.tensor(layer.depth)", "constant", "depth"),
-    "S": Terminal("torch.tensor(layer.sparsity)", "constant", "sparsity"),
+    "W": Terminal("layer.weight.abs()", "matrix"),
+    "G": Terminal("layer.gradient.abs()", "matrix"),
+    "X": Terminal("layer.input_norm", "row"),
+    "M": Terminal("layer.input_mean.abs()", "row"),
+    "V": Terminal("layer.input_var", "row"),
+    "H": Terminal("layer.hessian_diag", "row"),
+    "D": Terminal("torch.tensor(layer.depth)", "constant"),
+    "S": Terminal("torch.tensor(layer.sparsity)", "constant"),
 }
 ATTENTION = ("q", "k", "v", "qkv", "o")
 """The roles for which `attention` takes its first argument."""

@@ -4,11 +4,11 @@ from random import Random
 from typing import Any
 
 from autoprune.agents.deepening import ALL_EXCHANGES, Rounds, deepened
-from autoprune.agents.proposer import Draft, Request
+from autoprune.agents.proposer import Draft, Request, same_formula
 from autoprune.agents.symbolic import allocation, variation
-from autoprune.agents.symbolic.expression import formula
 from autoprune.agents.symbolic.individual import Individual
 from autoprune.agents.symbolic.probes import fingerprint
+from autoprune.mathematics import OTHER, formula
 from autoprune.pruning.published import Expression
 
 GROUP_FLIP = 0.15
@@ -64,9 +64,11 @@ class SymbolicProposer:
 
 
 def _draft(drawn: Individual, operator: str) -> Draft:
-    spread = allocation.words(drawn.allocation)
+    scoring, spread = formula(drawn.expression), allocation.words(drawn.allocation)
+    if OTHER in scoring:
+        scoring += f", where {OTHER} is another candidate's score"
     thought: dict[str, Any] = {
-        "idea": f"{formula(drawn.expression)}, compared within each {drawn.group}" + (f"; {spread}" * bool(spread)),
+        "idea": f"{scoring}, compared within each {drawn.group}" + (f"; {spread}" * bool(spread)),
         "why": _WHY[operator],
         "expected": "better",
         "builds_on": [],
@@ -85,6 +87,7 @@ def _deepened(request: Request) -> Draft:
         return _draft(deep, "deepen")
     idea = f"the algorithm of {parent.name} with {rounds['factor']} times its rounds"
     thought = {"idea": idea, "why": _WHY["deepen"], "expected": "better", "builds_on": []}
+    thought |= same_formula(parent.thought)
     return Draft(thought, deep, "" if deep else f"{parent.name} has no rounds to raise")
 
 

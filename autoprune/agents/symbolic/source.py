@@ -8,10 +8,11 @@ from autoprune.agents.symbolic.allocation import CODE as OTHERS
 from autoprune.agents.symbolic.allocation import Allocation
 from autoprune.agents.symbolic.allocation import source as allocation_source
 from autoprune.agents.symbolic.code_leaf import RENAMED, embedded
-from autoprune.agents.symbolic.expression import codes, formula, non_negative, shape
+from autoprune.agents.symbolic.expression import codes, non_negative, shape
 from autoprune.agents.symbolic.operators import CODE, OPERATORS, TERMINALS
 from autoprune.candidates.composition import composed
 from autoprune.candidates.contract import ALLOWED_IMPORTS
+from autoprune.mathematics import formula
 from autoprune.pruning.published import Expression
 
 

@@ -6,10 +6,10 @@ from autoprune.report.candidate import Spending, verdict
 from autoprune.report.code import diff, revealed
 from autoprune.report.confirmation import own_verdicts
 from autoprune.report.cost import cost_line
+from autoprune.report.formulas import formula_of
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, number
 from autoprune.report.live import describe
-from autoprune.report.mathematics import formula_of
 from autoprune.report.outline import lines_of, outline
 from autoprune.report.text import REASONING, split
 from autoprune.runs.archive import Outcome, Proposal

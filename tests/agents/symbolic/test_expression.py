@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoprune.agents.symbolic import variation
-from autoprune.agents.symbolic.expression import SEEDS, formula, freeze, shape, simplify, size, sound
+from autoprune.agents.symbolic.expression import SEEDS, freeze, shape, simplify, size, sound
 from autoprune.agents.symbolic.operators import OPERATORS, TERMINALS
 from autoprune.agents.symbolic.probes import fingerprint
 from autoprune.agents.symbolic.source import source
@@ -157,10 +157,6 @@ def test_a_reduction_gives_a_column_or_a_row():
     assert shape(("column_norm", "W")) == "row"
     assert shape(("mul", ("row_norm", "W"), "X")) == "matrix"
     assert not sound(("row_norm", "X"))
-
-
-def test_formulas_read_as_words():
-    assert formula(("mul", "W", ("pow", "X", 0.5))) == "mul(|weight|, pow(input norm, 0.5))"
 
 
 def test_attention_layers_have_a_formula_of_their_own():

@@ -170,6 +170,13 @@ def test_what_was_found_is_a_formula_and_a_sentence(strong):
     assert f"autoprune prune --model smollm2-135m --algorithm run:{best} --sparsity 0.6 --out pruned" in told
 
 
+def test_a_formula_in_latex_is_shown_as_unicode_and_a_hostile_one_as_text(strong):
+    page, best, _ = strong(formula=r"\min_z \sum_i s_i z_i H z_i^T <script>alert(1)</script>")
+    shown = "min_z ∑ᵢ sᵢ zᵢ H zᵢᵀ <script>alert(1)</script>"
+    assert f"{best} {shown} {SENTENCE}" in " ".join(page.text.split())
+    assert candidate_of(page, best)["thought"][0] == ["formula", shown]
+
+
 def test_without_formula_and_sentence_there_are_the_code_and_the_commands(made_up):
     told = made_up(8).text.partition("What was found")[2].partition("Course of the search")[0]
     assert "Use it" in told

@@ -1,13 +1,11 @@
-"""The formula of a candidate as a line of mathematics: |W| · ‖X‖^0.5.
+"""An expression of the symbolic engine as a line of mathematics: |W| · ‖X‖^0.5.
 
-Candidates of the symbolic engine have an expression in their thought, as JSON: a number, the name of an input, or
-[operator, argument, ...]. Other candidates may have a line of text. Both are untrusted; invalid ones give no formula.
+Expressions are JSON: a number, the name of an input, or [operator, argument, ...]. In a stored run they are untrusted;
+invalid ones give no formula.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
-
-from autoprune.report.text import one_line
 
 LONGEST = 300
 """Maximum characters of a formula."""
@@ -45,14 +43,6 @@ class _NoFormula(ValueError):
     """The expression is invalid or too large."""
 
 
-def formula_of(thought: Mapping[str, Any]) -> str:
-    """The formula of a candidate's thought on one line; empty without one."""
-    if thought.get("expression") is not None:
-        return formula(thought["expression"])
-    text = thought.get("formula")
-    return one_line(text, LONGEST) if isinstance(text, str) else ""
-
-
 def formula(expression: Any) -> str:
     """An expression as mathematics; empty for an invalid one."""
     try:
@@ -64,7 +54,7 @@ def formula(expression: Any) -> str:
                 text = _drawn(expression)[0]
     except _NoFormula:
         return ""
-    return one_line(text, LONGEST)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
 
 
 def symbols(expression: Any, origin: str = "") -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import pytest
 
 from autoprune.agents.symbolic.expression import SEEDS, non_negative
 from autoprune.agents.symbolic.operators import OPERATORS, TERMINALS
-from autoprune.report.mathematics import LONGEST, formula, formula_of, symbols
+from autoprune.mathematics import LONGEST, formula, symbols
 
 DRAWN = {
     "add": (["add", "W", "X"], "|W| + ‖X‖"),
@@ -112,11 +112,3 @@ def test_what_is_no_expression_has_no_formula(expression):
 def test_odd_numbers_are_drawn():
     assert formula(["mul", "W", float("inf")]) == "|W| · ∞"
     assert formula(["mul", "W", 10**400]) == "|W| · ∞"
-
-
-def test_a_formula_that_a_model_brings_is_one_bounded_line():
-    assert formula_of({"formula": "S = |W|\n· ‖X‖\x1b[2J\u202e"}) == "S = |W| · ‖X‖[2J"
-    assert len(formula_of({"formula": "x" * 100_000})) == LONGEST
-    assert formula_of({"formula": ["no", "text"]}) == ""
-    assert formula_of({"formula": "mine", "expression": ["mul", "W", "X"]}) == "|W| · ‖X‖"
-    assert formula_of({}) == ""

@@ -1,0 +1,10 @@
+"""The phases of a search, by which a plan states seconds and memory, and bars the remaining time."""
+
+LOAD = "load"
+STATISTICS = "statistics"
+BASELINE = "one baseline"
+REFINED = "one refined baseline"
+UPDATED = "one updated baseline"
+CANDIDATE = "one candidate"
+CONFIRMATION = "confirmation"
+WHOLE = "the whole search"

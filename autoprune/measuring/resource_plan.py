@@ -118,8 +118,17 @@ def expected_seconds(config: Config, target: Target, sandbox: Sandbox) -> dict[s
     return _seconds(config, costs, sum(size.blocks) * dtype.itemsize, files, speed, offload)
 
 
+_COSTS: dict[tuple[object, ...], Costs] = {}
+"""What was probed, by all that the costs depend on."""
+
+
 def _probed(config: Config, dtype: torch.dtype, device: torch.device, sandbox: Sandbox) -> Costs:
-    """The costs of the model on this machine. The generators of random numbers are left as they were."""
+    """The costs of the model on this machine, remembered in this process. The generators of random numbers are left as
+    they were."""
+    refinements = tuple(config.baselines.refinements)
+    key = (config.model, config.sparsity, config.data.seqlen, refinements, dtype, str(device), sandbox.name)
+    if key in _COSTS:
+        return _COSTS[key]
     sandbox.wait_until_warm()
     make_candidate = partial(Candidate, "probe", sandbox=sandbox)
     with (
@@ -127,7 +136,8 @@ def _probed(config: Config, dtype: torch.dtype, device: torch.device, sandbox: S
         torch.random.fork_rng(),
         progress("probing this machine", len(PROBED), "models", logging.DEBUG) as advance,
     ):
-        return probe(config, dtype, device, Path(folder), make_candidate, advance)
+        _COSTS[key] = probe(config, dtype, device, Path(folder), make_candidate, advance)
+    return _COSTS[key]
 
 
 def read_speed(files: list[Path], cold: bool) -> float | None:

@@ -51,7 +51,7 @@ class InputMoments:
             self._products += other._products
 
     def statistics(self, name: str) -> dict[str, Tensor]:
-        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32, on the CPU.
+        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32.
 
         Raises UsageError if no token was added.
         """
@@ -67,7 +67,7 @@ class InputMoments:
         if self._products is not None:
             _mirror(self._products)
             statistics["hessian"] = self._products / self.count
-        return {statistic: tensor.float().cpu() for statistic, tensor in statistics.items()}
+        return {statistic: tensor.float() for statistic, tensor in statistics.items()}
 
 
 class Observer:

@@ -64,6 +64,9 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
     here = [tensor for tensor in tensors if isinstance(tensor, OnGpu)]
     device = kwargs.get("device")
+    kwargs = {name: value for name, value in kwargs.items() if name != "pin_memory"}
+    if func is Tensor.pin_memory:
+        return args[0]
     if not here and not _of_gpu(device):
         return func(*args, **kwargs)
     if func in _OF_ITSELF:

@@ -145,7 +145,7 @@ class Bench:
 
     def diagnose(self, name: str, mask: Tensor) -> LayerDiagnostic:
         """Sparsity and relative error of a layer's mask [out, in], by the diagonal of the Hessian."""
-        weight = self.target.weight(name)
+        weight = self.target.weight(name).to(mask.device)  # from host memory, if blocks visit the device
         curvature = self._bundle.statistic(name, "hessian_diag").to(weight.device)
         if name not in self._energy:
             self._energy[name] = _energy(weight, curvature)

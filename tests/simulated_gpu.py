@@ -91,11 +91,11 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     on_gpu = bool(here) if device is None else _of_gpu(device)
 
     def placed(value: Any) -> Any:
-        if not isinstance(value, Tensor) or not on_gpu:
+        if not isinstance(value, Tensor):
             return value
         return same[id(value)] if id(value) in same else OnGpu(value)
 
-    return tree_map(placed, result)
+    return tree_map(placed, result) if on_gpu and not isinstance(result, torch.Size) else result
 
 
 def _check_together(name: str, args: Any, tensors: list[Tensor], here: list[Tensor]) -> None:

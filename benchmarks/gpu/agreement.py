@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from autoprune.pruning.refinements.table import spec_of as refinement_of
 from autoprune.pruning.scores import SCORES
 from autoprune.pruning.updates.table import NAMES as UPDATES
 from autoprune.pruning.updates.table import spec_of as update_of
+from benchmarks.gpu.clock import OUT_OF_TIME, Clock
 from benchmarks.gpu.models import CPU, Size, offloaded_target, small_model, target_of, threads
 from benchmarks.gpu.walks import prune_all
 
@@ -65,12 +66,25 @@ class Agreement:
         self._model = small_model(size)
         self._tokens = size.tokens()
         self.cpu = target_of(self._model, CPU, torch.float32)
-        self.other = target_of(self._model, device, torch.float32)
         self._statistics = self._collected(self.cpu)
 
-    def checks(self) -> Iterator[Check]:
-        """All parts, one after the other."""
+    @cached_property
+    def other(self) -> Target:
+        """The model on the device."""
+        return target_of(self._model, self._device, torch.float32)
+
+    @cached_property
+    def _other_statistics(self) -> Statistics:
+        return self._collected(self.other)
+
+    def checks(self, clock: Clock, skip: Callable[[str], bool] = lambda name: False) -> Iterator[Check]:
+        """All parts but those to skip, one after the other, as long as there is time."""
         for part, name, tolerance, compare in self._parts():
+            if skip(name):
+                continue
+            if clock.over:
+                yield Check(part, name, None, tolerance, OUT_OF_TIME)
+                continue
             try:
                 with self._there():
                     yield Check(part, name, compare(), tolerance)
@@ -127,8 +141,6 @@ class Agreement:
         return _apart(*(perplexity(window_losses(target, self._tokens)) for target in both))
 
     def _sums(self, statistic: str) -> float:
-        if not hasattr(self, "_other_statistics"):
-            self._other_statistics = self._collected(self.other)
         return max(
             _distance(self._statistics[name][statistic], self._other_statistics[name][statistic])
             for name in self._statistics

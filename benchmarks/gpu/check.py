@@ -14,8 +14,7 @@ import argparse
 import json
 import platform
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,11 +23,12 @@ from typing import Any
 
 import torch
 
-from autoprune.errors import UsageError
+from autoprune.errors import UsageError, first_line
 from autoprune.models.loading import choose_device
 from benchmarks.gpu.agreement import Agreement, Check
-from benchmarks.gpu.costs import OUT_OF_TIME, Clock, Cost, costs
-from benchmarks.gpu.models import SEVEN_B, SMALL, TINY
+from benchmarks.gpu.clock import OUT_OF_TIME, Clock
+from benchmarks.gpu.costs import Cost, costs
+from benchmarks.gpu.models import SEVEN_B, SMALL, TINY, Size
 from benchmarks.gpu.search import search_checks
 
 MINUTES = 8.0
@@ -47,18 +47,19 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"gpu-check: {error}", file=sys.stderr)
         return 2
     small, large = SCALES[arguments.scale]
-    started = time.monotonic()
-    checks: list[Check] = []
-    for check in Agreement(small, device).checks():
-        checks.append(_said(check))
-    if clock.left > 0:
-        checks += map(_said, search_checks(small, arguments.device))
-    else:
-        checks.append(_said(Check("search", "five candidates", None, 0.0, OUT_OF_TIME)))
-    measured = [_told(cost) for cost in costs(device, large, clock)]
+    checks, measured = [], []
+    try:
+        for check in _checks(small, device, arguments.device, clock):
+            checks.append(check)
+            print(_line(check), flush=True)
+        for cost in costs(device, large, clock):
+            measured.append(cost)
+            print(_told(cost), flush=True)
+    except RuntimeError as error:  # of a device that cannot even be asked for memory any more
+        checks.append(Check("device", str(device), None, 0.0, first_line(error)))
     report = {
         "about": _about(device, arguments.scale),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(clock.spent, 1),
         "agree": all(check.holds for check in checks),
         "checks": [{**asdict(check), "holds": check.holds} for check in checks],
         "costs": [asdict(cost) for cost in measured],
@@ -70,6 +71,14 @@ def main(words: Sequence[str] | None = None) -> int:
         if not check.holds:
             print(f"gpu-check: {_line(check)}", file=sys.stderr)
     return 0 if report["agree"] else 1
+
+
+def _checks(size: Size, device: torch.device, name: str, clock: Clock) -> Iterator[Check]:
+    yield from Agreement(size, device).checks(clock)
+    if clock.over:
+        yield Check("search", "five candidates", None, 0.0, OUT_OF_TIME)
+    else:
+        yield from search_checks(size, name)
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -115,21 +124,16 @@ def _about(device: torch.device, scale: str) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
         "transformers": version("transformers"),
         "autoprune": version("autoprune"),
     }
 
 
-def _said(check: Check) -> Check:
-    print(_line(check), flush=True)
-    return check
-
-
-def _told(cost: Cost) -> Cost:
+def _told(cost: Cost) -> str:
     seconds = "" if cost.seconds is None else f"{cost.seconds:.1f} s"
     peak = "" if cost.peak_bytes is None else f", peak {cost.peak_bytes / GIB:.1f} GiB"
-    print(f"{cost.place}: {cost.phase}: {seconds}{peak} {cost.note}".rstrip(), flush=True)
-    return cost
+    return f"{cost.place}: {cost.phase}: {seconds}{peak} {cost.note}".rstrip()
 
 
 def _line(check: Check) -> str:

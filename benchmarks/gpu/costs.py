@@ -15,6 +15,7 @@ from autoprune.evaluation.perplexity import window_losses
 from autoprune.evaluation.prune import Method
 from autoprune.models.statistics import collect_hessians, collect_inputs
 from autoprune.models.target import Target
+from benchmarks.gpu.clock import OUT_OF_TIME, Clock, OutOfTime
 from benchmarks.gpu.models import CPU, Size, made_on, offloaded_target
 from benchmarks.gpu.walks import prune_all
 
@@ -30,31 +31,10 @@ METHODS: dict[str, Method] = {
 SAMPLED = 8
 """Blocks that each method prunes where they are loaded one by one, since all have the same shape."""
 OUT_OF_MEMORY = "out of memory"
-OUT_OF_TIME = "skipped: out of time"
 
 
 class Enough(Exception):
     """As many blocks were done as are needed to know what one takes."""
-
-
-class OutOfTime(Exception):
-    """The time for the whole check is used up."""
-
-
-class Clock:
-    """The wall clock of the whole check, which may take `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        return self._end - time.monotonic()
-
-    def check(self) -> None:
-        """Raises OutOfTime when nothing is left."""
-        if self.left <= 0:
-            raise OutOfTime
 
 
 @dataclass(frozen=True)
@@ -121,7 +101,7 @@ class _Meter:
 
     def measured(self, phase: str, work: Callable[[Callable[[int], None]], object]) -> Cost:
         """Run one phase. `work` gets a function to call with the number of each block that it is about to end."""
-        if self._clock.left <= 0:
+        if self._clock.over:
             return Cost(self._place, phase, None, 0, self._of, note=OUT_OF_TIME)
         marks: list[float] = []
         most = self._of if self._place == WHOLE else SAMPLED

@@ -52,7 +52,7 @@ class Size:
 
 SMALL = Size(hidden=288, intermediate=768, blocks=3, heads=6, vocabulary=512, seqlen=128, windows=8)
 """Large enough for several swaps in a round and several strips of a Hessian."""
-TINY = Size(hidden=96, intermediate=208, blocks=2, heads=4, vocabulary=384, seqlen=32, windows=4)
+TINY = Size(hidden=64, intermediate=112, blocks=2, heads=4, vocabulary=384, seqlen=32, windows=4)
 SEVEN_B = Size(hidden=4096, intermediate=11008, blocks=32, heads=32, vocabulary=32000, seqlen=2048, windows=16)
 """The shapes of LLaMA-2-7B."""
 

@@ -32,6 +32,7 @@ def perplexities(model, device, offload, recipes, name="wanda"):
         return [run(bench, algorithm, recipe, "report").perplexity for recipe in recipes]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("offload", ["none", "memory", "disk"])
 def test_algorithms_measure_the_same_on_a_gpu(tiny_model, cache, offload):
     recipes = DENSE + SEQUENTIAL

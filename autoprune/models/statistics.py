@@ -51,7 +51,8 @@ class InputMoments:
             self._products += other._products
 
     def statistics(self, name: str) -> dict[str, Tensor]:
-        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32.
+        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32, where the inputs
+        were.
 
         Raises UsageError if no token was added.
         """
@@ -185,8 +186,8 @@ def _observe(
             advance()
 
     for layers in walk(target, windows, observer.see, sequential=False, advance=step):
-        # Copies, since safetensors does not store shared tensors.
+        # Copies, since safetensors does not store shared tensors; on the CPU, as they are written to disk.
         yield {
-            name: {statistic: tensor.clone() for statistic, tensor in statistics.items()}
+            name: {statistic: tensor.to("cpu", copy=True) for statistic, tensor in statistics.items()}
             for name, statistics in observer.take(layers).items()
         }

@@ -1,6 +1,7 @@
 """Time and peak memory of pruning a randomly initialised 7B Llama in bfloat16, with all of it on the device, and with
 its blocks in host memory, from where they are loaded one by one."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Cost:
 def costs(device: torch.device, size: Size, clock: Clock) -> Iterator[Cost]:
     """Every phase in both places. A phase that finds no memory or no time ends with a note."""
     for place in PLACES if device.type != "cpu" else PLACES[:1]:
-        meter = _Meter(device, place, size.blocks, clock)
+        meter = Meter(device, place, size.blocks, clock)
         made: list[Target] = []
         yield meter.measured("model and fingerprint", partial(_make, device, size, place, made))
         for phase, work in _phases(size.tokens()).items():
@@ -69,6 +70,7 @@ def costs(device: torch.device, size: Size, clock: Clock) -> Iterator[Cost]:
 
 
 Work = Callable[[Target, Clock, Callable[[int], None]], None]
+"""One phase on a target. The function that it gets is called with the number of each block."""
 
 
 def _phases(tokens: Tensor) -> dict[str, Work]:
@@ -95,7 +97,9 @@ def _phases(tokens: Tensor) -> dict[str, Work]:
     }
 
 
-class _Meter:
+class Meter:
+    """Measures the phases in one place."""
+
     def __init__(self, device: torch.device, place: str, blocks: int, clock: Clock) -> None:
         self._device, self._place, self._of, self._clock = device, place, blocks, clock
 
@@ -144,7 +148,8 @@ def _wait_for(device: torch.device) -> None:
 
 
 def _free(device: torch.device) -> None:
-    """Give cached memory back, and measure the peak from here on."""
+    """Give memory back, and measure the peak from here on."""
+    gc.collect()  # a target and the hooks of its model refer to each other
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

@@ -11,7 +11,7 @@ import torch
 from benchmarks.gpu.agreement import Agreement, Check
 from benchmarks.gpu.check import main, markdown
 from benchmarks.gpu.clock import OUT_OF_TIME, Clock
-from benchmarks.gpu.costs import BY_BLOCK, METHODS, OUT_OF_MEMORY, WHOLE, _Meter, costs
+from benchmarks.gpu.costs import BY_BLOCK, METHODS, OUT_OF_MEMORY, WHOLE, Meter, costs
 from benchmarks.gpu.models import TINY
 from tests.simulated_gpu import simulated_gpu
 
@@ -72,7 +72,7 @@ def test_out_of_memory_is_a_row():
     def work(begin):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    cost = _Meter(torch.device("cpu"), WHOLE, 2, Clock(600)).measured("SparseGPT", work)
+    cost = Meter(torch.device("cpu"), WHOLE, 2, Clock(600)).measured("SparseGPT", work)
     assert (cost.note, cost.seconds, cost.blocks) == (OUT_OF_MEMORY, None, 0)
 
 

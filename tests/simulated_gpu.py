@@ -3,7 +3,7 @@
 Within `simulated_gpu()`, tensors that are created on or moved to `cuda` are `OnGpu`, each of which holds a tensor of
 the CPU. A function that gets tensors of both devices raises the error of CUDA, `numpy()` raises, and `torch.cuda`
 answers, so that code is found that would fail on a GPU. Kernels, their speed, memory and rounding are those of the CPU:
-these it cannot show. Backward passes are not simulated.
+these it cannot show.
 """
 
 import threading
@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 MEMORY = 24 * 2**30
 """Bytes of the simulated device."""
 MIXED = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
-_OF_ITSELF = (Tensor.device.__get__, Tensor.is_cuda.__get__, Tensor.is_cpu.__get__, Tensor.requires_grad.__get__)  # type: ignore[attr-defined]
+_OF_ITSELF = (Tensor.device.__get__, Tensor.is_cuda.__get__, Tensor.is_cpu.__get__)  # type: ignore[attr-defined]
 """Attributes that the held tensor has otherwise."""
 
 
@@ -77,6 +77,8 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return None
     if func is Tensor.cpu:
         return args[0].held.clone()
+    if func in (Tensor.register_hook, Tensor.register_post_accumulate_grad_hook):
+        return _hooked(func, *args)
     if func is torch._has_compatible_shallow_copy_type:
         return False
     _check_together(name, args, tensors, here)
@@ -96,6 +98,13 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return same[id(value)] if id(value) in same else OnGpu(value)
 
     return tree_map(placed, result) if on_gpu and not isinstance(result, torch.Size) else result
+
+
+def _hooked(func: Any, tensor: OnGpu, hook: Any) -> Any:
+    """A hook that gets a gradient, or the tensor itself once it has one, on the simulated device."""
+    if func is Tensor.register_hook:
+        return func(tensor.held, lambda gradient: _held(hook(OnGpu(gradient))))
+    return func(tensor.held, lambda _: hook(tensor))
 
 
 def _check_together(name: str, args: Any, tensors: list[Tensor], here: list[Tensor]) -> None:

@@ -59,10 +59,10 @@ Compare = Callable[[], float]
 
 
 class Agreement:
-    """A small model on the CPU and on a device. `backward`: whether gradients are compared, too."""
+    """A small model on the CPU and on a device."""
 
-    def __init__(self, size: Size, device: torch.device, backward: bool = True) -> None:
-        self._size, self._device, self._backward = size, device, backward
+    def __init__(self, size: Size, device: torch.device) -> None:
+        self._size, self._device = size, device
         self._model = small_model(size)
         self._tokens = size.tokens()
         self.cpu = target_of(self._model, CPU, torch.float32)
@@ -96,7 +96,7 @@ class Agreement:
         yield "perplexity", "bfloat16", ROUGH, partial(self._perplexity, torch.bfloat16)
         for name in self._statistics[self._names[0]]:
             yield "statistics", name, NEAR if name == "output_sensitivity" else 10 * CLOSE, partial(self._sums, name)
-        for name in (name for name, score in SCORES.items() if self._backward or "gradient" not in score.needs):
+        for name in SCORES:
             tolerance = NEAR if "hessian" in SCORES[name].needs else 10 * CLOSE  # the inverse amplifies rounding
             yield "scores", name, tolerance, partial(self._score, name)
         for group, pattern in (("row", None), ("matrix", None), ("row", (2, 4))):
@@ -127,10 +127,11 @@ class Agreement:
         """All statistics of all layers, by layer and name."""
         collected: Statistics = {name: dict(by_name) for name, by_name in collect_inputs(target, self._tokens).items()}
         hessians = {name: tensor for part in collect_hessians(target, self._tokens) for name, tensor in part.items()}
-        further = {"hessian": hessians}
-        if self._backward:
-            further["gradient"] = collect_gradients(target, self._tokens)
-            further["output_sensitivity"] = collect_output_sensitivity(target, self._tokens)
+        further = {
+            "hessian": hessians,
+            "gradient": collect_gradients(target, self._tokens),
+            "output_sensitivity": collect_output_sensitivity(target, self._tokens),
+        }
         for statistic, by_layer in further.items():
             for name, tensor in by_layer.items():
                 collected[name][statistic] = tensor

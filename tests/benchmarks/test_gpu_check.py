@@ -13,6 +13,7 @@ from benchmarks.gpu.check import main, markdown
 from benchmarks.gpu.clock import OUT_OF_TIME, Clock
 from benchmarks.gpu.costs import BY_BLOCK, METHODS, OUT_OF_MEMORY, WHOLE, Meter, costs
 from benchmarks.gpu.models import TINY
+from benchmarks.gpu.search import search_checks
 from tests.simulated_gpu import simulated_gpu
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "gpu-check"
@@ -53,10 +54,18 @@ def test_a_missing_device_is_one_line(tmp_path, capsys):
 @pytest.mark.long
 def test_a_gpu_agrees_with_the_cpu():
     with simulated_gpu():
-        # Without ALPS, whose iterations take as long as all the rest; backward passes are not simulated.
-        checks = list(Agreement(TINY, CUDA, backward=False).checks(Clock(600), skip=lambda name: "alps" in name))
+        # Without ALPS, whose iterations take as long as all the rest.
+        checks = list(Agreement(TINY, CUDA).checks(Clock(600), skip=lambda name: "alps" in name))
     assert {check.part for check in checks} == PARTS - {"search"}
     assert "blocks in host memory" in {check.name for check in checks}
+    assert not [check for check in checks if not check.holds]
+
+
+@pytest.mark.long
+def test_a_search_on_a_gpu_has_the_verdicts_of_one_on_the_cpu():
+    with simulated_gpu():
+        checks = list(search_checks(TINY, "cuda"))
+    assert len(checks) == 5
     assert not [check for check in checks if not check.holds]
 
 

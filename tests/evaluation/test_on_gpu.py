@@ -25,8 +25,7 @@ SEQUENTIAL = [Recipe(0.5, "uniform", statistics="sequential"), Recipe(0.5, "atp"
 def perplexities(model, device, offload, recipes, name="wanda"):
     words = [f"model={model}", f"device={device}", f"offload={offload}", "dtype=float32", "data.bos=never"]
     words += [f"data.{key}={value}" for key, value in DATA.items()]
-    # Backward passes are not simulated, and the errors of sampled layers need one.
-    config = load_config(None, [*words, "advanced.layer_error=null", "sandbox.engine=local"])
+    config = load_config(None, [*words, "sandbox.engine=local"])
     bench = open_bench(config, None)
     with open_algorithms([name], config.sandbox) as (algorithm,):
         return [run(bench, algorithm, recipe, "report").perplexity for recipe in recipes]

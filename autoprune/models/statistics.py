@@ -51,8 +51,8 @@ class InputMoments:
             self._products += other._products
 
     def statistics(self, name: str) -> dict[str, Tensor]:
-        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32, where the inputs
-        were.
+        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32, on the device
+        of the inputs.
 
         Raises UsageError if no token was added.
         """

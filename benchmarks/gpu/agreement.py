@@ -87,9 +87,10 @@ class Agreement:
                 continue
             try:
                 with self._there():
-                    yield Check(part, name, compare(), tolerance)
+                    check = Check(part, name, compare(), tolerance)
             except FAULTS as error:
-                yield Check(part, name, None, tolerance, first_line(error))
+                check = Check(part, name, None, tolerance, first_line(error))
+            yield check
 
     def _parts(self) -> Iterator[tuple[str, str, float, Compare]]:
         yield "perplexity", "float32", CLOSE, partial(self._perplexity, torch.float32)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from autoprune.config import Config
@@ -43,7 +44,10 @@ class Bench:
         self._config = config
         self._cache = cache
         check_tokens(target, splits.values())
-        self._bundle = Bundle(cache.bundle())
+        # Published scores and signals are computed where the weights are, unless these stay in host memory.
+        in_host_memory = target.offloaded and not target.mapped
+        self._device = torch.device("cpu") if in_host_memory else target.device
+        self._bundle = Bundle(cache.bundle(), self._device)
         self.signature = Signature(self.layers)
         self.allocated: dict[str, LayerZeros] = {}
         """Zeros per layer that `layer_zeros` caches, since many algorithms share them."""
@@ -81,7 +85,7 @@ class Bench:
 
     def readable(self, needs: tuple[str, ...] = ()) -> Bundle:
         """The bundle with dense statistics and the on-demand statistics in `needs`."""
-        return Bundle(self.bundle(needs)) if needs else self._bundle
+        return Bundle(self.bundle(needs), self._device) if needs else self._bundle
 
     def statistics(self, hessian: bool) -> Callable[[str, str], Tensor]:
         """A function from the names of a layer and a statistic to its tensor [in]. `hessian`: collect full Hessians
@@ -141,7 +145,7 @@ class Bench:
 
     def diagnose(self, name: str, mask: Tensor) -> LayerDiagnostic:
         """Sparsity and relative error of a layer's mask [out, in], by the diagonal of the Hessian."""
-        weight = self.target.weight(name)
+        weight = self.target.weight(name).to(mask.device)  # from host memory, if blocks visit the device
         curvature = self._bundle.statistic(name, "hessian_diag").to(weight.device)
         if name not in self._energy:
             self._energy[name] = _energy(weight, curvature)

@@ -15,6 +15,8 @@ from autoprune.pruning.threads import AHEAD, MOST
 
 PER_SCORE = 13
 """Bytes per weight of a layer while it is scored and masked: weight, score and a copy in float32, and a mask."""
+PER_SORT = 2 * (4 + 8)
+"""Bytes per weight of a layer whose scores a GPU sorts as a whole: values and indices, and a copy of both."""
 PER_HESSIAN = 2 * 4
 """Bytes per value of a Hessian: the sum and the result, float32."""
 PER_SWAP = 8 * 4
@@ -73,7 +75,8 @@ class MemoryEstimate:
         if self._offload != "none":
             passes += self._states(windows)
         threads = min(os.cpu_count() or 1, MOST)
-        masking = (AHEAD * threads + 1) * PER_SCORE * max(rows * columns for rows, columns in self._size.matrices)
+        largest = max(rows * columns for rows, columns in self._size.matrices)
+        masking = ((AHEAD * threads + 1) * PER_SCORE + self._gpu * threads * PER_SORT) * largest
         if refined:
             masking += threads * max(columns * (4 * columns + PER_SWAP * rows) for rows, columns in self._size.matrices)
         masks = self._size.prunable // 8 if self._offload == "disk" else 0

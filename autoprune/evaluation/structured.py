@@ -159,8 +159,8 @@ class StructureBench:
         def statistic(name: str, which: str) -> Tensor:
             if which == "gradient":
                 gradient: Tensor = readable.view(name, 0.0).gradient
-                return gradient
-            return readable.statistic(name, which)
+                return gradient.cpu()
+            return readable.statistic(name, which).cpu()
 
         def weight(name: str) -> Tensor:
             return self.bench.target.weight(name).float().cpu()

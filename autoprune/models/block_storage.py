@@ -95,7 +95,8 @@ class InMemory:
         self.live(name).copy_(weight)
 
     def mask(self, name: str, mask: Tensor) -> None:
-        masked_weight(self.pristine(name), mask, out=self.live(name))
+        live = self.live(name)  # on the device while its block visits it, where the pristine weight is not
+        masked_weight(self.pristine(name).to(live.device), mask.to(live.device), out=live)
 
     def restore(self, name: str) -> None:
         if name in self._pristine:

@@ -39,13 +39,15 @@ SENSITIVITY = "output_sensitivity"
 
 
 class Bundle:
-    """A bundle opened for reading. Tensors are private memory maps: writing to one does not change the file.
+    """A bundle opened for reading. Tensors are private memory maps: writing to one does not change the file; or, with
+    a `device` other than the CPU, copies there.
 
     Raises AutoPruneError when the directory is not a bundle of this version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, device: torch.device = torch.device("cpu")) -> None:  # noqa: B008  immutable
         self.path = path
+        self._device = device
         try:
             described = json.loads((path / "layers.json").read_text(encoding="utf-8"))
             if described["version"] != VERSION:
@@ -68,7 +70,7 @@ class Bundle:
         """A layer with the fields of the contract, its weight in float32. `sparsity` is that of the layer's unit."""
         layer = self._by_name[name]
         expensive = {
-            field.name: self._expensive[field.name, layer.block].get_tensor(name).float()
+            field.name: self._placed(self._expensive[field.name, layer.block].get_tensor(name)).float()
             for field in EXPENSIVE_FIELDS
             if (field.name, layer.block) in self._expensive
         }
@@ -90,25 +92,24 @@ class Bundle:
 
     def weight(self, name: str) -> Tensor:
         """The dense weight [out, in] in the model's dtype."""
-        tensor: Tensor = self._weights[self._by_name[name].block].get_tensor(name)
-        return tensor
+        return self._placed(self._weights[self._by_name[name].block].get_tensor(name))
 
     def hessian(self, name: str) -> Tensor:
         """The full Hessian of a layer, float32 [in, in], if it was collected."""
-        tensor: Tensor = self._expensive["hessian", self._by_name[name].block].get_tensor(name).float()
-        return tensor
+        return self._placed(self._expensive["hessian", self._by_name[name].block].get_tensor(name)).float()
 
     def output_sensitivity(self, name: str) -> Tensor:
         """The mean squared gradient of the loss by each output of a layer, float32 [out], if it was collected."""
-        tensor: Tensor = self._expensive[SENSITIVITY, self._by_name[name].block].get_tensor(name)
-        return tensor
+        return self._placed(self._expensive[SENSITIVITY, self._by_name[name].block].get_tensor(name))
 
     def statistic(self, name: str, statistic: str) -> Tensor:
         """One calibration statistic of a layer, float32 [in], or its full Hessian [in, in] if it was collected."""
         if statistic == "hessian":
             return self.hessian(name)
-        tensor: Tensor = self._statistics.get_tensor(f"{name}/{statistic}")
-        return tensor
+        return self._placed(self._statistics.get_tensor(f"{name}/{statistic}"))
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._device)
 
 
 def write_bundle(

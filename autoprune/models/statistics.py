@@ -51,7 +51,8 @@ class InputMoments:
             self._products += other._products
 
     def statistics(self, name: str) -> dict[str, Tensor]:
-        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32, on the CPU.
+        """input_norm, input_mean, input_var, hessian_diag [in], and optionally hessian [in, in], float32, on the device
+        of the inputs.
 
         Raises UsageError if no token was added.
         """
@@ -67,7 +68,7 @@ class InputMoments:
         if self._products is not None:
             _mirror(self._products)
             statistics["hessian"] = self._products / self.count
-        return {statistic: tensor.float().cpu() for statistic, tensor in statistics.items()}
+        return {statistic: tensor.float() for statistic, tensor in statistics.items()}
 
 
 class Observer:
@@ -185,8 +186,8 @@ def _observe(
             advance()
 
     for layers in walk(target, windows, observer.see, sequential=False, advance=step):
-        # Copies, since safetensors does not store shared tensors.
+        # Copies, since safetensors does not store shared tensors; on the CPU, as they are written to disk.
         yield {
-            name: {statistic: tensor.clone() for statistic, tensor in statistics.items()}
+            name: {statistic: tensor.to("cpu", copy=True) for statistic, tensor in statistics.items()}
             for name, statistics in observer.take(layers).items()
         }

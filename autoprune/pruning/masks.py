@@ -1,8 +1,8 @@
 """Masks from scores: True = keep, with exact counts under ties, by selection instead of sorting.
 
 On the CPU the selection is numpy's vectorised quickselect on pieces that fit the cache, in one thread, since threads
-would compete with torch's; elsewhere it is `torch.kthvalue`. Layers are processed in parallel (threads.py). Scores must
-not contain NaN.
+would compete with torch's; elsewhere it is `torch.kthvalue`, or a sort. Layers are processed in parallel (threads.py).
+Scores must not contain NaN.
 """
 
 import re
@@ -159,7 +159,10 @@ def nm_mask(score: Tensor, n: int, m: int) -> Tensor:
     if score.shape[-1] % m:
         raise UsageError(f"a pattern of {n}:{m} needs in_features divisible by {m}, not {score.shape[-1]}")
     groups = score.reshape(-1, m)
-    if score.device.type == "cpu" and m <= SMALL_GROUP:
+    if score.device.type != "cpu":  # where a selection starts a block of threads for each group
+        pruned = _comparable(groups).sort(dim=1, stable=True).indices[:, : m - n]
+        return torch.ones_like(groups, dtype=torch.bool).scatter_(1, pruned, False).view(score.shape)
+    if m <= SMALL_GROUP:
         return _rank_in_pairs(_comparable(groups), n).view(score.shape)
     return row_mask(groups, torch.full((len(groups),), m - n)).view(score.shape)
 
@@ -239,7 +242,10 @@ def _select_torch(score: Tensor, quota: int, keep: Tensor) -> None:
     if quota == score.shape[1]:
         keep.fill_(False)
         return
-    lowest_kept = score.kthvalue(quota + 1, dim=1, keepdim=True).values
+    if len(score) == 1:  # kthvalue works on each row by one block of threads, and would leave a GPU idle
+        lowest_kept = score.sort(dim=1).values[:, quota : quota + 1]
+    else:
+        lowest_kept = score.kthvalue(quota + 1, dim=1, keepdim=True).values
     torch.ge(score, lowest_kept, out=keep)
     _break_ties(score, lowest_kept, quota, keep)
 

@@ -1,0 +1,79 @@
+"""A search of five candidates by the symbolic engine on a device, against the same one on the CPU."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from autoprune.api.searching import search
+from autoprune.errors import AutoPruneError, first_line
+from autoprune.runs.archive import Archive, Outcome
+from autoprune.runs.directory import RunDirectory
+from benchmarks.gpu.agreement import NEAR, Check
+from benchmarks.gpu.models import Size, save_small
+
+CANDIDATES = 5
+SETTINGS: dict[str, Any] = {
+    "dtype": "float32",
+    "sparsity": 0.5,
+    "llm": "symbolic",
+    "sandbox.engine": "local",
+    "search.max_candidates": CANDIDATES,
+    "data.seqlen": 64,
+    "data.calibration_samples": 8,
+    "data.search_windows": 6,
+    "data.report_windows": 4,
+    "confirmation.baselines": 1,
+    "advanced.deepen": 0,
+    "advanced.polish": 0,
+    "advanced.cache": False,
+}
+
+
+def search_checks(size: Size, device: str) -> Iterator[Check]:
+    """One check for each candidate: the same source, the same verdict, and a perplexity that is near."""
+    with TemporaryDirectory(prefix="gpu-check-") as folder:
+        home = Path(folder)
+        save_small(home / "model", size)
+        before = os.environ.get("AUTOPRUNE_CACHE")
+        os.environ["AUTOPRUNE_CACHE"] = str(home / "cache")
+        try:
+            both = [_outcomes(home, name, where) for name, where in (("reference", "cpu"), ("device", device))]
+        except (AutoPruneError, RuntimeError) as error:
+            yield Check("search", "five candidates", None, NEAR, first_line(error))
+            return
+        finally:
+            if before is None:
+                del os.environ["AUTOPRUNE_CACHE"]
+            else:
+                os.environ["AUTOPRUNE_CACHE"] = before
+    slots = sorted({outcome.slot for outcomes in both for outcome in outcomes})
+    by_slot = [{outcome.slot: outcome for outcome in outcomes} for outcomes in both]
+    for slot in slots:
+        yield _check(slot, *(outcomes.get(slot) for outcomes in by_slot))
+    if len(slots) < CANDIDATES:
+        yield Check("search", "candidates", None, NEAR, f"{len(slots)} of {CANDIDATES} were tried")
+
+
+def _outcomes(home: Path, name: str, device: str) -> list[Outcome]:
+    search(home / "model", device=device, run_dir=home / name, **SETTINGS).result()
+    archive = Archive.of(RunDirectory.open(home / name))
+    try:
+        return archive.outcomes()
+    finally:
+        archive.close()
+
+
+def _check(slot: str, here: Outcome | None, there: Outcome | None) -> Check:
+    if here is None or there is None:
+        return Check("search", slot, None, NEAR, "tried in one of the two searches only")
+    if here.candidate != there.candidate:
+        return Check("search", slot, None, NEAR, "another candidate was proposed")
+    verdicts = [f"{outcome.status} {outcome.reason}".strip() for outcome in (here, there)]
+    if verdicts[0] != verdicts[1]:
+        return Check("search", slot, None, NEAR, f"{verdicts[0]} on the CPU, {verdicts[1]} on the device")
+    if here.status != "measured":
+        return Check("search", slot, 0.0, NEAR, verdicts[0])
+    one, other = float(here.data["perplexity"]), float(there.data["perplexity"])
+    return Check("search", slot, abs(one - other) / one, NEAR, "measured")

@@ -1,0 +1,1 @@
+"""The scripts of benchmarks/ that people run on machines of their own."""

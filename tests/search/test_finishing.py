@@ -65,8 +65,9 @@ def test_a_chat_models_code_is_ended_with_exchanges_unless_the_model_is_to_be_al
     chat_server.script = scripted
     words = llm_words(chat_server, *WORDS, "search.max_candidates=3", f"agents.symbolic_share={share}")
     proposals, outcomes = ends(search(*words))
-    assert [each.engine for each in proposals] == ["llm"] * 3 + ["symbolic"] * deep
-    for each in proposals[3:]:
+    first = [each for each in proposals if each.revision == 0]
+    assert [each.engine for each in first] == ["llm"] * 3 + ["symbolic"] * deep
+    for each in first[3:]:
         assert (each.operator, each.parents) == ("deepen", [best_before(outcomes, each.slot)])
         assert outcomes[each.slot].status == "measured"
 

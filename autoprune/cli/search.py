@@ -12,8 +12,8 @@ from autoprune.api.result import SearchResult
 from autoprune.api.run_data import REPORT, look_over, write_report
 from autoprune.api.starting import Wait, check_second_model, gone_unless_begun, work_until_ended
 from autoprune.cli import complete
-from autoprune.cli.common import console, errors, person, print_json, report_error, say
-from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
+from autoprune.cli.common import console, errors, print_json, report_error, say
+from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.guards import attended, stop_at_once
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides, typed
 from autoprune.cli.parse import listed, split
@@ -26,6 +26,7 @@ from autoprune.report.live import LiveView
 from autoprune.report.picture import Picture
 from autoprune.report.tables import final_table
 from autoprune.report.text import plain
+from autoprune.runs.contacts import confirm_named
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 
@@ -105,7 +106,7 @@ def resume(
     config, _ = directory.settings()
     settings = overrides(context.params)
     config = change_config(config, settings, typed(context.params))
-    confirm_named(directory, settings)
+    confirm_named(directory.path, directory.settings()[0], settings)
     from autoprune.search.session import finished
 
     ended = finished(directory)
@@ -130,6 +131,8 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                 @contextmanager
                 def answering(config: Config, context: "SearchContext") -> Iterator[Wait | None]:
                     if switched:
+                        from autoprune.api.decisions import person
+
                         context.archive.approvals.switch(Switch(approval=config.approval, who=person()))
                     with attended(run, config, view, screen) as wait:
                         yield wait

@@ -4,6 +4,7 @@ The run directory itself is named by the user and may be a link. A link inside i
 command overwrite, any file of the user; a pipe would block forever.
 """
 
+import fcntl
 import os
 import secrets
 import sqlite3
@@ -87,6 +88,20 @@ def write_atomically(path: Path, text: str, run: Path | None = None) -> None:
         except OSError:
             os.unlink(staged, dir_fd=folder)
             raise
+
+
+def is_locked(path: Path, wanted: int) -> bool:
+    """Whether another holder's flock excludes the lock `wanted` (LOCK_SH or LOCK_EX). A missing file has none."""
+    try:
+        handle = open_file(path, os.O_RDONLY)
+    except (OSError, UsageError):
+        return False
+    with os.fdopen(handle, "rb"):
+        try:
+            fcntl.flock(handle, wanted | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def checked_database(path: Path) -> Path:

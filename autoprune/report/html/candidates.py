@@ -79,7 +79,7 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
         "engine": last.engine,
         "parents": last.parents,
         "verdict": word.strip(" ()"),
-        "thought": _thought(last.thought, longest),
+        "thought": thought_pairs(last.thought, longest),
         "reasoning": _gist(last.thought.get(REASONING) or "", longest),
         "chain": [
             {
@@ -96,7 +96,7 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
     }
 
 
-def _thought(thought: dict[str, Any], longest: int) -> list[list[str]]:
+def thought_pairs(thought: dict[str, Any], longest: int) -> list[list[str]]:
     """Formula, then the other parts of the thought without the reasoning."""
     formula = formula_of(thought)
     pairs = [["formula", formula]] if formula else []

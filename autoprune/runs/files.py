@@ -108,14 +108,14 @@ def checked_database(path: Path) -> Path:
     """The path of an SQLite database after checks of it and the files beside it; created empty if missing.
 
     SQLite itself follows links, and creates files with a mode that ignores the umask.
+
+    An existing file is not opened here: to close it would release all POSIX locks that this process has on it. Another
+    process would then take itself for the only user of a database that is open here, and remove its write-ahead log.
     """
-    for suffix in SIDE_FILES[1:]:
+    for suffix in SIDE_FILES:
         _refuse(path, _lstat(str(path) + suffix), writing=True, suffix=suffix)
-    try:
-        os.close(open_file(path))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         os.close(open_file(path, os.O_RDWR | os.O_CREAT))
-    _refuse(path, _lstat(str(path)), writing=True)
     _refuse_programs(path)
     return path
 

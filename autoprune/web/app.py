@@ -1,6 +1,7 @@
 """The ASGI application of the live page: its files, the stream of events, decisions, stop, forks and the report."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.resources import files
@@ -42,8 +43,8 @@ def live_app(live: LiveRun, token: str, closing: Callable[[], bool] = lambda: Fa
     ticket = secrets.token_urlsafe(32)  # the report is opened by a link, which cannot send the token
 
     async def stream(request: Request) -> Response:
-        seen = request.headers.get("last-event-id", "")
-        feed = Feed(live, int(seen) if seen.isascii() and seen.isdigit() else 0)
+        seen = re.fullmatch("[0-9]{1,12}", request.headers.get("last-event-id", ""))
+        feed = Feed(live, int(seen[0]) if seen else 0)
         return StreamingResponse(_messages(feed, f"report/{ticket}", closing), media_type="text/event-stream")
 
     async def shown(request: Request) -> Response:

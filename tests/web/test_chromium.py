@@ -20,7 +20,7 @@ from tests.cli.conftest import environment  # noqa: F401 - a fixture
 from tests.small_search import SMALL
 
 pytestmark = [pytest.mark.chromium, pytest.mark.xdist_group("chromium")]
-CARD = "[...document.querySelectorAll('.request')].find((each) => each.textContent.startsWith(arguments[0]))"
+CARD = "[...document.querySelectorAll('.request')].findLast((each) => each.dataset.slot === arguments[0])"
 PRESS = f"return (() => {{ const made = {CARD} && [...{CARD}.querySelectorAll('button')]" + (
     ".find((each) => each.textContent === arguments[1]); made?.click(); return !!made; })()"
 )
@@ -112,6 +112,7 @@ def test_page_and_terminal_approve_the_same_search(environment, view, browser, t
     assert "already decided: " in card(browser, other, "approved by")
 
     asked = question(child)
+    card(browser, asked, "Approve")
     browser.run(f"{CARD}.querySelector('input').value = arguments[1]", asked, "<b>think bigger</b>")
     press(browser, asked, "Reject")
     child.expect(f"already decided: {asked} rejected by .*: <b>think bigger</b>")

@@ -24,6 +24,7 @@ const pathOf = (key) => `api/requests/${key.split("/").map(encodeURIComponent).j
 async function addCard(slot, candidate) {
   const key = `${slot}/${candidate}`;
   const card = { element: el("article", "request", el("h3", "", slot)), closed: false };
+  card.element.dataset.slot = slot;
   cards.set(key, card);
   byId("requests").append(card.element);
   const request = await call(pathOf(key));
@@ -82,14 +83,18 @@ function fillCard(card, request) {
   answers.lastChild.className = "no";
   const parts = el("div", "",
     el("h3", "", `${slot} ${candidate.slice(0, 8)}: ${request.operator} by ${request.engine}${origin}`),
-    facts(request.thought),
-    request.reasoning ? el("details", "", el("summary", "", "reasoning"), el("p", "said", request.reasoning)) : null,
-    facts([["critic", request.review.join("; ") || "no comment"], ["screen", request.findings.join("; ") || "no findings"]]),
-    request.difference ? el("details", "", el("summary", "", `difference from ${request.parent}`), difference(request.difference)) : null,
-    el("details", "code-of", el("summary", "", "code"), el("div", "source", numbered(request.code.replace(/\n$/, "").split("\n"), 1))),
+    facts([...request.thought, ["critic", request.review.join("; ") || "no comment"], ["screen", request.findings.join("; ") || "no findings"]]),
+    request.reasoning ? fold("reasoning", el("p", "said", request.reasoning), false) : null,
+    request.difference ? fold(`difference from ${request.parent}`, difference(request.difference)) : null,
+    fold("code", el("div", "source", numbered(request.code.replace(/\n$/, "").split("\n"), 1))),
     answers, problem, editor);
   card.element.replaceChildren(...parts.childNodes);
-  for (const part of card.element.querySelectorAll(":scope > details:not(:first-of-type), :scope > .code-of")) part.open = true;
+}
+
+function fold(title, content, open = true) {
+  const made = el("details", "", el("summary", "", title), content);
+  made.open = open;
+  return made;
 }
 
 function facts(pairs) {

@@ -8,7 +8,7 @@ from typing import Any
 
 from autoprune.runs.directory import RunDirectory
 
-OUTPUT = "search.log"
+OUTPUT = "output.log"
 """The file in a fork's directory with the output of its process."""
 SHOWN = 300
 """Maximum length of the last line of a process that ended with an error."""

@@ -27,6 +27,9 @@ from autoprune.runs.facts import reading_facts
 from autoprune.text_files import with_line_feeds
 from autoprune.web.forks import Forks
 
+NAME = 200
+"""Maximum characters of a name."""
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -107,9 +110,9 @@ class LiveRun:
                 "slot": request.slot,
                 "candidate": request.candidate,
                 "sha256": full_hash(source),
-                "operator": request.operator,
-                "engine": request.engine,
-                "parent": request.parent,
+                "operator": cut(request.operator, NAME),
+                "engine": cut(request.engine, NAME),
+                "parent": cut(request.parent, NAME),
                 "thought": thought_pairs(request.thought, MOST_THOUGHT),
                 "reasoning": cut(request.thought.get(REASONING) or "", MOST_THOUGHT),
                 "review": [cut(line, MOST_THOUGHT) for line in request.review if line not in findings],

@@ -20,6 +20,8 @@ _NUMBERS = ("perplexity", "estimated_perplexity", "partial_perplexity", "gain", 
 _SAID = ("proposed", "reviewed", "asked", "decided", "ended")
 MOST_PARTS = 300
 """Maximum parts of an outlined source; others are shown in their own order."""
+MOST_KEY = 200
+"""Maximum characters of the name of a part of a thought."""
 GONE = "the source is missing, or has changed since it was recorded"
 
 
@@ -103,7 +105,7 @@ def thought_pairs(thought: dict[str, Any], longest: int) -> list[list[str]]:
     for key, value in thought.items():
         if key not in ("expression", "formula", REASONING) and value not in (None, "", [], {}):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            pairs.append([key, cut(text, longest)])
+            pairs.append([cut(key, MOST_KEY), cut(text, longest)])
     return pairs
 
 

@@ -6,7 +6,7 @@ Both are files of the run directory, which a run in a PostgreSQL database has to
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from autoprune.errors import UsageError
 from autoprune.runs.directory import PAGE_LOCK, STOP, RunDirectory
@@ -35,7 +35,7 @@ def stop_requested(run: RunDirectory) -> str | None:
 
 def clear_stop(run: RunDirectory) -> None:
     """Forget an earlier request, when a process begins to work on the run."""
-    with suppress(FileNotFoundError):
+    if stop_requested(run) is not None:
         (run.path / STOP).unlink()
 
 

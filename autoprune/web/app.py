@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from autoprune.errors import AutoPruneError
+from autoprune.errors import AutoPruneError, message_of
 from autoprune.report.html.safe import to_json
+from autoprune.runs.facts import reading_facts
 from autoprune.secrets import masked
 from autoprune.web.feed import Feed
 from autoprune.web.guard import Guard
@@ -38,6 +39,10 @@ REPORT_POLICY = "sandbox allow-scripts allow-downloads; frame-ancestors 'none'"
 Body = TypeVar("Body", bound=BaseModel)
 
 
+class Nothing(BaseModel, extra="forbid"):
+    """The body of an action without words: `{}`."""
+
+
 def live_app(live: LiveRun, token: str, closing: Callable[[], bool] = lambda: False) -> Starlette:
     """The application. `token`: what requests must have; `closing`: whether streams should end."""
     ticket = secrets.token_urlsafe(32)  # the report is opened by a link, which cannot send the token
@@ -49,7 +54,7 @@ def live_app(live: LiveRun, token: str, closing: Callable[[], bool] = lambda: Fa
 
     async def shown(request: Request) -> Response:
         names = request.path_params
-        return await _answered(lambda: live.request(names["slot"], names["candidate"]))
+        return await _answered(live, lambda: live.request(names["slot"], names["candidate"]))
 
     async def report(request: Request) -> Response:
         if not secrets.compare_digest(request.path_params["ticket"].encode(), ticket.encode()):
@@ -68,18 +73,14 @@ def live_app(live: LiveRun, token: str, closing: Callable[[], bool] = lambda: Fa
         Route("/report/{ticket}", report),
         Route("/api/events", stream),
         Route("/api/requests/{slot}/{candidate}", shown),
-        Route("/api/check", _action(Draft, live.check), methods=["POST"]),
-        Route("/api/decide", _action(Answer, live.decide), methods=["POST"]),
-        Route("/api/rest", _action(Nothing, lambda _: live.approve_rest()), methods=["POST"]),
-        Route("/api/stop", _action(Nothing, lambda _: live.stop()), methods=["POST"]),
-        Route("/api/fork", _action(ForkWanted, live.fork), methods=["POST"]),
+        Route("/api/check", _action(live, Draft, live.check), methods=["POST"]),
+        Route("/api/decide", _action(live, Answer, live.decide), methods=["POST"]),
+        Route("/api/rest", _action(live, Nothing, lambda _: live.approve_rest()), methods=["POST"]),
+        Route("/api/stop", _action(live, Nothing, lambda _: live.stop()), methods=["POST"]),
+        Route("/api/fork", _action(live, ForkWanted, live.fork), methods=["POST"]),
     ]
     guards = [Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS)), Middleware(Guard, token=token)]
     return Starlette(routes=routes, middleware=guards)
-
-
-class Nothing(BaseModel, extra="forbid"):
-    """The body of an action without words: `{}`."""
 
 
 async def _messages(feed: Feed, report: str, closing: Callable[[], bool]) -> AsyncIterator[str]:
@@ -101,7 +102,9 @@ async def _messages(feed: Feed, report: str, closing: Callable[[], bool]) -> Asy
         await asyncio.sleep(POLL)
 
 
-def _action(kind: type[Body], act: Callable[[Body], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
+def _action(
+    live: LiveRun, kind: type[Body], act: Callable[[Body], dict[str, Any]]
+) -> Callable[[Request], Awaitable[Response]]:
     """A route that reads a body of this kind and does something with it."""
 
     async def answer(request: Request) -> Response:
@@ -115,18 +118,23 @@ def _action(kind: type[Body], act: Callable[[Body], dict[str, Any]]) -> Callable
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             return PlainTextResponse(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", 422)
-        return await _answered(lambda: act(words))
+        return await _answered(live, lambda: act(words))
 
     return answer
 
 
-async def _answered(act: Callable[[], dict[str, Any]]) -> Response:
+async def _answered(live: LiveRun, act: Callable[[], dict[str, Any]]) -> Response:
     """The result, or `{"problem": ...}`: status 200 for both, since browsers log every other one as an error, and to
     be the second of two approvers is none."""
+
+    def answer() -> dict[str, Any]:
+        with reading_facts(live.directory):
+            return act()
+
     try:
-        return JSONResponse(await run_in_threadpool(act))
-    except AutoPruneError as error:
-        return JSONResponse({"problem": masked(str(error))})
+        return JSONResponse(await run_in_threadpool(answer))
+    except (AutoPruneError, OSError) as error:  # OSError: a full disk, for one
+        return JSONResponse({"problem": masked(message_of(error))})
 
 
 def _file(kind: str, *names: str) -> Callable[[Request], Awaitable[Response]]:

@@ -23,7 +23,6 @@ from autoprune.runs.approvals import ApprovalRequest
 from autoprune.runs.archive import Archive
 from autoprune.runs.control import request_stop
 from autoprune.runs.directory import RunDirectory, full_hash
-from autoprune.runs.facts import reading_facts
 from autoprune.text_files import with_line_feeds
 from autoprune.web.forks import Forks
 
@@ -100,28 +99,27 @@ class LiveRun:
 
     def request(self, slot: str, candidate: str) -> dict[str, Any]:
         """Everything that a person needs to decide on a candidate, and the decision if there is one."""
-        with reading_facts(self.directory):
-            archive, request = self._request(slot, candidate)
-            source = self.directory.source(request.candidate)
-            parent = self.directory.source(request.parent_source) if request.parent_source else None
-            findings = as_lines(screen(source))
-            decision = archive.approvals.decision(slot, candidate)
-            return {
-                "slot": request.slot,
-                "candidate": request.candidate,
-                "sha256": full_hash(source),
-                "operator": cut(request.operator, NAME),
-                "engine": cut(request.engine, NAME),
-                "parent": cut(request.parent, NAME),
-                "thought": thought_pairs(request.thought, MOST_THOUGHT),
-                "reasoning": cut(request.thought.get(REASONING) or "", MOST_THOUGHT),
-                "review": [cut(line, MOST_THOUGHT) for line in request.review if line not in findings],
-                "findings": findings,
-                "source": source,
-                "code": _readable(source),
-                "difference": _difference(parent, source, request.parent, slot) if parent is not None else "",
-                "decision": decision_line(decision.model_dump()) if decision else "",
-            }
+        archive, request = self._request(slot, candidate)
+        source = self.directory.source(request.candidate)
+        parent = self.directory.source(request.parent_source) if request.parent_source else None
+        findings = as_lines(screen(source))
+        decision = archive.approvals.decision(slot, candidate)
+        return {
+            "slot": request.slot,
+            "candidate": request.candidate,
+            "sha256": full_hash(source),
+            "operator": cut(request.operator, NAME),
+            "engine": cut(request.engine, NAME),
+            "parent": cut(request.parent, NAME),
+            "thought": thought_pairs(request.thought, MOST_THOUGHT),
+            "reasoning": cut(request.thought.get(REASONING) or "", MOST_THOUGHT),
+            "review": [cut(line, MOST_THOUGHT) for line in request.review if line not in findings],
+            "findings": findings,
+            "source": source,
+            "code": _readable(source),
+            "difference": _difference(parent, source, request.parent, slot) if parent is not None else "",
+            "decision": decision_line(decision.model_dump()) if decision else "",
+        }
 
     def check(self, draft: Draft) -> dict[str, Any]:
         """A person's code as it would run: its hash, its difference from the candidate's, and the findings on it."""

@@ -30,23 +30,24 @@ async function addCard(slot, candidate) {
   const request = await call(pathOf(key));
   if (request.problem) {
     card.element.append(el("p", "problem", request.problem));
-    return;
+  } else if (!card.closed) {
+    fillCard(card, request);
   }
-  fillCard(card, request);
 }
 
-/** The last word on a request; the card can then be put away. */
+/** The last word on a request; the card can then be put away. Code that a person was editing stays. */
 function closeCard(card, text, kind) {
   if (card.closed) return;
   card.closed = true;
-  card.element.replaceChildren(el("p", kind, text), button("OK", () => {
+  const edited = card.element.querySelector("textarea");
+  card.element.replaceChildren(el("p", kind, text), ...(edited ? [edited] : []), button("OK", () => {
     card.element.remove();
     showWaiting();
   }));
   showWaiting();
 }
 
-async function settleCard(key, card) {
+function settleCard(key, card) {
   card.closing ??= call(pathOf(key)).then((request) => {
     if (!card.deciding) closeCard(card, request.problem ?? `already decided: ${request.decision}`, "note");
     card.closing = null;
@@ -115,6 +116,7 @@ function editCode(place, request, shown, decide) {
   const check = button("Check", async () => {
     const source = text.value;
     const checked = await call("api/check", { ...shown, source });
+    if (text.value !== source) return; // edited meanwhile
     const accept = button("Approve the edited code", () => decide({ decision: "modify", source, edited_sha256: checked.sha256 }));
     accept.className = "yes";
     const findings = checked.problem ?? (checked.findings.join("; ") || "no findings");

@@ -75,20 +75,21 @@ function fillCard(card, request) {
     else problem.textContent = answer.problem;
   }
 
-  const answers = el("div", "answers",
-    button("Approve", () => decide({ decision: "approve" })),
-    button("Edit …", () => editCode(editor, request, shown, decide)),
-    reason,
-    button("Reject", () => decide({ decision: "reject", comment: reason.value })));
-  answers.firstChild.className = "yes";
-  answers.lastChild.className = "no";
+  const approve = button("Approve", () => decide({ decision: "approve" }));
+  approve.className = "yes";
+  const edit = button("Edit …", () => {
+    editCode(editor, request, shown, decide);
+    approve.disabled = editor.firstChild !== null; // it would approve the code without the edits
+  });
+  const reject = button("Reject", () => decide({ decision: "reject", comment: reason.value }));
+  reject.className = "no";
   const parts = el("div", "",
     el("h3", "", `${slot} ${candidate.slice(0, 8)}: ${request.operator} by ${request.engine}${origin}`),
     facts([...request.thought, ["critic", request.review.join("; ") || "no comment"], ["screen", request.findings.join("; ") || "no findings"]]),
     request.reasoning ? fold("reasoning", el("p", "said", request.reasoning), false) : null,
     request.difference ? fold(`difference from ${request.parent}`, difference(request.difference)) : null,
     fold("code", el("div", "source", numbered(request.code.replace(/\n$/, "").split("\n"), 1))),
-    answers, problem, editor);
+    el("div", "answers", approve, edit, reason, reject), problem, editor);
   card.element.replaceChildren(...parts.childNodes);
 }
 

@@ -86,11 +86,8 @@ def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
     }
 
 
-def write_report(run: RunDirectory, out: Path | None = None, config: Config | None = None) -> None:
-    """Write the report to `out`, or into the run. `config`: settings with the database's password.
-
-    Raises AutoPruneError if it cannot be written.
-    """
+def report_page(run: RunDirectory, config: Config | None = None) -> str:
+    """The HTML report of a run as it is now. `config`: settings with the database's password."""
     from autoprune.report.html.document import report as drawn
     from autoprune.report.html.material import Material
     from autoprune.runs.archive import Archive
@@ -98,7 +95,15 @@ def write_report(run: RunDirectory, out: Path | None = None, config: Config | No
 
     with reading_facts(run), closing(Archive.of(run, config)) as archive:
         graph, placed = reasoning_graph(run, archive), placed_candidates(run, archive)
-        page = drawn(Material.read(run, archive, graph, placed, spending_by_slot(archive)))
+        return drawn(Material.read(run, archive, graph, placed, spending_by_slot(archive)))
+
+
+def write_report(run: RunDirectory, out: Path | None = None, config: Config | None = None) -> None:
+    """Write the report to `out`, or into the run; `config` as in `report_page`.
+
+    Raises AutoPruneError if it cannot be written.
+    """
+    page = report_page(run, config)
     try:
         if out is None:
             write_atomically(run.path / REPORT, page)

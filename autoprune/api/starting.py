@@ -11,6 +11,7 @@ from autoprune.api.replay import chosen
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.log import log_to
+from autoprune.runs.control import clear_stop
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 
@@ -47,12 +48,15 @@ def work_until_ended(
     """Start the search of a run, or continue it, and work on it until it has ended.
 
     `begin`: called when the target, the chat models and the sandbox are there. `waiting`: opened around the work; gives
-    what waits for approvals, or None to pause for them. `rules`: limits beside those of the settings. Returns the
-    settings with the chosen chat model. Raises UsageError for what is missing, RunPaused, and AutoPruneError.
+    what waits for approvals, or None to pause for them. `rules`: limits beside those of the settings and a request to
+    stop by another process. Returns the settings with the chosen chat model. Raises UsageError for what is missing,
+    RunPaused, and AutoPruneError.
     """
     from autoprune.llm.provider import choose_llm
+    from autoprune.search.budget import StopFile
     from autoprune.search.session import check_agents, open_context, work
 
+    clear_stop(run)
     if not fresh:
         events.emit("run-resumed")
     with log_to(events.notice):
@@ -61,7 +65,7 @@ def work_until_ended(
     if problem:
         raise UsageError(problem)
     config = chosen(config, choice)
-    with faults_explained(run), open_context(run, config, choice, events, *rules) as context:
+    with faults_explained(run), open_context(run, config, choice, events, *rules, StopFile(run)) as context:
         begin()
         with waiting(config, context) as wait:
             work(context, wait)

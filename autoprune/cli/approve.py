@@ -14,7 +14,7 @@ from autoprune.cli.options import Run
 from autoprune.config_agents import Answer
 from autoprune.errors import UsageError
 from autoprune.report.text import one_line, plain
-from autoprune.runs.directory import RunDirectory, full_hash
+from autoprune.runs.directory import RunDirectory
 from autoprune.text_files import read_text_file
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ def approve(
     with reading_facts(directory), closing(Archive.of(directory)) as archive:
         pending = _chosen(archive, candidate)
         if mode:
-            from autoprune.cli.common import person
+            from autoprune.api.decisions import person
             from autoprune.runs.approvals import Switch
 
             archive.approvals.switch(Switch(approval=mode, who=person()))
             _print(directory, [], as_json, f"approval mode: {mode}")
         elif rest:
-            from autoprune.cli.dialog import approve_rest
+            from autoprune.api.decisions import approve_rest
 
             _print(directory, approve_rest(archive), as_json, "approval mode: auto")
         elif decision is not None:
@@ -80,6 +80,11 @@ def _chosen(archive: "Archive", name: str | None) -> "list[ApprovalRequest]":
     matching = [request for request in pending if request.slot == name or request.candidate.startswith(name)]
     if matching:
         return matching[:1]
+    for decision in reversed(archive.approvals.decisions()):
+        if decision.slot == name or decision.candidate.startswith(name):
+            from autoprune.api.decisions import AlreadyDecided
+
+            raise AlreadyDecided(decision)
     slots = ", ".join(request.slot for request in pending) or "nothing"
     raise UsageError(f"no candidate {name!r} is pending in this run; pending: {slots}")
 
@@ -92,28 +97,23 @@ def _answer(
     comment: str,
     source: Path | None,
 ) -> "Decision":
-    from autoprune.cli.dialog import decide
+    from autoprune.api.decisions import decide, decide_modified
 
     if len(pending) != 1:
         slots = ", ".join(request.slot for request in pending)
         problem = f"several candidates are pending ({slots}); name one" if pending else "no candidate is pending"
         raise UsageError(problem)
-    text = _candidate_in(source, run) if source is not None else ""
-    replacement = run.save_source(text) if source is not None else None
-    if replacement == pending[0].candidate:
-        raise UsageError(f"{source} equals the pending code; approve it, or change the file")
-    return decide(archive, pending[0], answer, comment, replacement, full_hash(text) if text else "")
+    if source is not None:
+        return decide_modified(run, archive, pending[0], _candidate_in(source, run), comment)
+    return decide(archive, pending[0], answer, comment)
 
 
 def _candidate_in(file: Path, run: RunDirectory) -> str:
-    from autoprune.candidates.inlining import inlined
-    from autoprune.candidates.screen import screen
-    from autoprune.search.found import found_functions
+    from autoprune.api.decisions import edited, refused
 
-    source = inlined(read_text_file(file, "the candidate"), found_functions(run, run.settings()[0]))
-    for finding in screen(source):
-        if finding.severity == "error":
-            raise UsageError(f"{file}, line {finding.line}: {finding.message}")
+    source, findings = edited(run, read_text_file(file, "the candidate"))
+    if finding := refused(findings):
+        raise UsageError(f"{file}, line {finding.line}: {finding.message}")
     return source
 
 

@@ -1,7 +1,6 @@
 """Shared by the commands: consoles, the error line, JSON output."""
 
 import errno
-import getpass
 import json
 import os
 import sys
@@ -106,13 +105,6 @@ def report_error(error: AutoPruneError) -> int:
     with suppress(OSError):  # if standard error goes to a full disk
         errors().print(plain(masked(f"autoprune: {error}")), soft_wrap=True)
     return error.exit_code
-
-
-def person() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name, as in a container
-        return f"user {os.getuid()}"
 
 
 def print_json(value: Any) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from autoprune.cli.common import say
-from autoprune.config import Config, change_config
+from autoprune.config import Config
 from autoprune.errors import UsageError
 from autoprune.report.text import visible
-from autoprune.runs.contacts import check, confirm, contacts, unconfirmed, without_contacts
+from autoprune.runs.contacts import check, confirm, contacts, unconfirmed
 from autoprune.runs.directory import RunDirectory
 
 Trust = Annotated[
@@ -30,12 +30,6 @@ def open_run(path: Path, trust: list[str] | None = None) -> RunDirectory:
             )
     confirm(run.path, trust or [])
     return run
-
-
-def confirm_named(run: RunDirectory, words: list[str]) -> None:
-    """Confirm the addresses in the user's own `key=value` words."""
-    bare = without_contacts(run.settings()[0])
-    confirm(run.path, contacts(change_config(bare, words)))
 
 
 def announce(run: RunDirectory, config: Config, database_alone: bool = True) -> None:

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 import click
 from rich.console import Console, RenderableType
 
-from autoprune.candidates.inlining import inlined
-from autoprune.candidates.screen import Finding, screen
-from autoprune.cli.common import person
+from autoprune.api.decisions import AlreadyDecided, approve_rest, as_lines, decide, decide_modified, edited, refused
+from autoprune.candidates.screen import screen
 from autoprune.errors import UsageError
 from autoprune.report.request import changes_view, request_view, whole_view
 from autoprune.report.text import plain
-from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
+from autoprune.runs.approvals import ApprovalRequest
 from autoprune.runs.archive import Archive
-from autoprune.runs.directory import RunDirectory, full_hash
-from autoprune.search.found import found_functions
+from autoprune.runs.directory import RunDirectory
 from autoprune.text_files import decode_text, with_line_feeds
 
 POLL = 0.2
@@ -37,7 +35,7 @@ class Stopped(Exception):
 
 
 class GivenUp(Exception):
-    """The question is no longer open."""
+    """The run has ended, so the question is no longer open."""
 
 
 @dataclass
@@ -70,13 +68,15 @@ class Dialog:
                 try:
                     self._ask(request)
                 except GivenUp:
-                    self.screen.print(plain("" if self.over() else f"\n{request.slot} was decided in another process"))
+                    self.screen.print()
+                except AlreadyDecided as problem:  # by another process
+                    self.screen.print(plain(f"\n{problem}"))
         return bool(pending)
 
     def _ask(self, request: ApprovalRequest) -> None:
         proposed = source = self.run.source(request.candidate)
         parent = self.run.source(request.parent_source) if request.parent_source else None
-        self.screen.print(request_view(request, source, parent, findings_of(screen(source))))
+        self.screen.print(request_view(request, source, parent, as_lines(screen(source))))
         while True:
             match self._choice(request):
                 case "approve":
@@ -101,30 +101,28 @@ class Dialog:
         if source == proposed:
             decide(self.archive, request, "approve")
         else:
-            replacement = self.run.save_source(source)
-            decide(self.archive, request, "modify", "", replacement, full_hash(source))
+            decide_modified(self.run, self.archive, request, source)
 
     def _edited(self, source: str, proposed: str) -> str:
         """The source after editing; the former source if the result cannot run as a candidate."""
         try:
             data = click.edit(source.encode(), extension=".py")
-            edited = source if data is None else decode_text(data, "what the editor saved")
+            saved = source if data is None else decode_text(data, "what the editor saved")
         except click.ClickException as problem:
             self.screen.print(plain(f"{problem.message}; set EDITOR to a working editor"))
             return source
         except UsageError as problem:
             self.screen.print(plain(f"{problem}; the code is unchanged"))
             return source
-        if with_line_feeds(edited) == with_line_feeds(source):
+        if with_line_feeds(saved) == with_line_feeds(source):
             self.screen.print(plain("no changes"))
             return source
-        edited = inlined(edited, found_functions(self.run, self.run.settings()[0]))
-        findings = screen(edited)
-        self.screen.print(changes_view(proposed, edited, findings_of(findings)))
-        if any(finding.severity == "error" for finding in findings):
+        changed, findings = edited(self.run, saved)
+        self.screen.print(changes_view(proposed, changed, as_lines(findings)))
+        if refused(findings):
             self.screen.print(plain("this cannot run as a candidate; the code is unchanged"))
             return source
-        return edited
+        return changed
 
     def _choice(self, request: ApprovalRequest) -> str:
         while True:
@@ -135,11 +133,14 @@ class Dialog:
             self.screen.print(plain(f"{word!r} is not one of {', '.join(ANSWERS)}"))
 
     def _line(self, prompt: str, request: ApprovalRequest) -> str:
-        """A line of input. Raises GivenUp when the request is no longer open, Stopped at the end of input."""
+        """A line of input. Raises GivenUp when no more questions are needed, AlreadyDecided when another process has
+        decided, Stopped at the end of input."""
         self.screen.print(plain(prompt), end="", soft_wrap=True)
         while b"\n" not in self._typed:
-            if self.over() or self.archive.approvals.decision(request.slot, request.candidate):
+            if self.over():
                 raise GivenUp
+            if standing := self.archive.approvals.decision(request.slot, request.candidate):
+                raise AlreadyDecided(standing)
             if select.select([self.terminal], [], [], POLL)[0]:
                 piece = os.read(self.terminal, 4096)
                 if not piece:
@@ -147,28 +148,6 @@ class Dialog:
                 self._typed += piece
         line, _, self._typed = self._typed.partition(b"\n")
         return line.decode(errors="replace").strip()
-
-
-def findings_of(findings: list[Finding]) -> list[str]:
-    """The findings of the source screen as text."""
-    return [f"{finding.severity}, line {finding.line}: {finding.message}" for finding in findings]
-
-
-def decide(
-    archive: Archive,
-    request: ApprovalRequest,
-    decision: str,
-    comment: str = "",
-    replacement: str | None = None,
-    sha256: str = "",
-) -> Decision:
-    """Store this person's decision; returns the decision that stands, which may be an earlier one.
-
-    `sha256`: the full hash of the source `replacement`.
-    """
-    facts: dict[str, str | None] = {"slot": request.slot, "candidate": request.candidate, "decision": decision}
-    facts |= {"who": person(), "comment": comment, "replacement": replacement, "sha256": sha256 or request.sha256}
-    return archive.approvals.decide(Decision.model_validate(facts))
 
 
 def show_paged(screen: Console, content: RenderableType) -> None:
@@ -183,9 +162,3 @@ def show_paged(screen: Console, content: RenderableType) -> None:
     except (OSError, ValueError) as problem:
         screen.print(content)
         screen.print(plain(f"PAGER does not start: {problem}"))
-
-
-def approve_rest(archive: Archive) -> list[Decision]:
-    """Approve all pending candidates, and switch the run to automatic approval."""
-    archive.approvals.switch(Switch(approval="auto", who=person()))
-    return [decide(archive, request, "approve", "with the rest") for request in archive.approvals.pending()]

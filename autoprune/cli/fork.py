@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from autoprune.api.run_data import look_over
+from autoprune.api.forking import fork_settings, make_fork
 from autoprune.cli import complete
 from autoprune.cli.common import say
-from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
+from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.search import work_on
-from autoprune.config import change_config
 from autoprune.log import log_to
 
 
@@ -34,16 +33,10 @@ def fork(
     What measurements depend on (model, sparsity, device, dtype, data, allocation) cannot change.
     """
     origin = open_run(run, trust)
-    origin.check_continuable()
     with log_to(say):
-        config = change_config(origin.settings()[0], words or [])
-    confirm_named(origin, words or [])
+        config = fork_settings(origin, words or [])
     announce(origin, config, database_alone=False)
-    from autoprune.search.fork import fork_run
-
-    before = origin.settings()[0]
-    look_over(origin, config if config.database == before.database else before)
-    forked = fork_run(origin, at, config, run_dir)
+    forked = make_fork(origin, at, config, run_dir)
     started = forked.settings()[1]["origin"]
     say(f"{forked.path} starts from {origin.path} after generation {started['generation']}")
     work_on(forked, config, as_json, fresh=True)

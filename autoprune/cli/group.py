@@ -14,6 +14,7 @@ COMMANDS = {
     "fork": ("fork", "Continue a run as a new one, with changed settings."),
     "runs": ("runs", "List the runs with their best candidates."),
     "trace": ("trace", "Show the reasoning, code and measurements of candidates."),
+    "view": ("view", "Serve a run as a live page, where candidates can be approved."),
     "report": ("report", "Write a run as one HTML file."),
     "export-algorithm": ("export_algorithm", "Write a candidate as a Python file, with notes beside it."),
     "kit": ("kit", "List, show, add and remove functions found by runs."),

@@ -13,8 +13,8 @@ from autoprune.api.run_data import REPORT, look_over, write_report
 from autoprune.api.starting import Wait, check_second_model, gone_unless_begun, work_until_ended
 from autoprune.api.tracking import tracked
 from autoprune.cli import complete
-from autoprune.cli.common import console, errors, person, print_json, report_error, say
-from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
+from autoprune.cli.common import console, errors, print_json, report_error, say
+from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.guards import attended, stop_at_once
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides, typed
 from autoprune.cli.parse import listed, split
@@ -27,6 +27,7 @@ from autoprune.report.live import LiveView
 from autoprune.report.picture import Picture
 from autoprune.report.tables import final_table
 from autoprune.report.text import plain
+from autoprune.runs.contacts import confirm_named
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 
@@ -106,7 +107,7 @@ def resume(
     config, _ = directory.settings()
     settings = overrides(context.params)
     config = change_config(config, settings, typed(context.params))
-    confirm_named(directory, settings)
+    confirm_named(directory.path, directory.settings()[0], settings)
     from autoprune.search.session import finished
 
     ended = finished(directory)
@@ -131,6 +132,8 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
                 @contextmanager
                 def answering(config: Config, context: "SearchContext") -> Iterator[Wait | None]:
                     if switched:
+                        from autoprune.api.decisions import person
+
                         context.archive.approvals.switch(Switch(approval=config.approval, who=person()))
                     with attended(run, config, view, screen) as wait:
                         yield wait

@@ -180,12 +180,17 @@ def _idea(proposal: dict[str, Any]) -> str:
 
 
 def decided(event: Event) -> Text:
-    """The line of a decision: who decided what on a candidate, and when."""
-    data = event.data
-    comment = f": {one_line(data['comment'])}" if data["comment"] else ""
-    instead = f", {data['replacement'][:8]} runs instead" if data.get("replacement") else ""
-    when = f" at {data.get('time', event.time)[:19].replace('T', ' ')}"
-    return plain(f"{data['slot']} {_DECIDED[data['decision']]} by {data['who']}{when}{instead}{comment}", style="dim")
+    """The line of a decision."""
+    return plain(decision_line({"time": event.time, **event.data}), style="dim")
+
+
+def decision_line(decision: dict[str, Any]) -> str:
+    """Who decided what on a candidate, and when. `decision`: the fields of a `Decision`."""
+    comment = f": {one_line(decision['comment'])}" if decision["comment"] else ""
+    instead = f", {decision['replacement'][:8]} runs instead" if decision.get("replacement") else ""
+    when = decision["time"][:19].replace("T", " ")
+    verdict = f"{decision['slot']} {_DECIDED[decision['decision']]} by {one_line(decision['who'])}"
+    return f"{verdict} at {when}{instead}{comment}"
 
 
 def _found(data: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from shlex import quote
 
 import platformdirs
 
-from autoprune.config import Config
+from autoprune.config import Config, change_config
 from autoprune.config_agents import LLMSettings
 from autoprune.downloads import user_dir
 from autoprune.errors import UsageError
@@ -57,6 +57,11 @@ def without_contacts(config: Config) -> Config:
     tracking = config.tracking.model_copy(update={"uri": None})
     changed = {"database": None, "llm": LLMSettings.model_validate(llm), "executor": executor, "tracking": tracking}
     return config.model_copy(update=changed)
+
+
+def confirm_named(run: Path, stored: Config, words: list[str]) -> None:
+    """Confirm the addresses in the user's own `key=value` words for a run with the settings `stored`."""
+    confirm(run, contacts(change_config(without_contacts(stored), words)))
 
 
 def confirm(run: Path, addresses: list[str]) -> None:

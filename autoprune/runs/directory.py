@@ -6,6 +6,8 @@ archive.sqlite      candidates with their measurements, the reasoning graph, rep
 checkpoints.sqlite  checkpoints of the state machine
 recording.jsonl     with `llm.record`: all requests to chat models with their replies, for replay
 candidates/<hash>.py
+lock, page.lock     held by the process that works on the run, and by those that serve its live page
+stop                a request that the search ends (`control`)
 
 With the setting `database`, a schema of that PostgreSQL database replaces the two SQLite files.
 """
@@ -25,12 +27,14 @@ from autoprune.config import Config
 from autoprune.config_migration import migrated
 from autoprune.errors import AutoPruneError, UsageError, message_of
 from autoprune.runs.contacts import check, confirm, contacts
-from autoprune.runs.files import SIDE_FILES, open_file, read_bytes, write_atomically
+from autoprune.runs.files import SIDE_FILES, is_locked, open_file, read_bytes, write_atomically
 from autoprune.runs.format import FORMAT, refuse_newer
 from autoprune.runs.postgres import Schema
 from autoprune.yaml_text import read_yaml
 
 LOCK = "lock"
+PAGE_LOCK = "page.lock"
+STOP = "stop"
 NAME_DIGITS = 16
 PREFIX = 4
 """Letters of the shortest prefix of a run's name that stands for the run."""
@@ -112,8 +116,9 @@ class RunDirectory:
     def _files(self) -> list[Path]:
         """The files that a run may have when it begins."""
         databases = [f"{file}{suffix}" for file in (self.archive_file, self.checkpoints_file) for suffix in SIDE_FILES]
-        files = [self.settings_file, self.events_file, self.recording_file, self.path / LOCK, *map(Path, databases)]
-        return [*files, *self.candidates.glob("*.py")]
+        files = [self.settings_file, self.events_file, self.recording_file, *map(Path, databases)]
+        notes = [self.path / name for name in (LOCK, PAGE_LOCK, STOP)]
+        return [*files, *notes, *self.candidates.glob("*.py")]
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -217,16 +222,7 @@ class RunDirectory:
     @property
     def in_use(self) -> bool:
         """Whether a process, which may be this one, works on the run."""
-        try:
-            handle = open_file(self.path / LOCK, os.O_RDONLY)
-        except (OSError, UsageError):  # there is none yet
-            return False
-        with os.fdopen(handle, "rb"):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return is_locked(self.path / LOCK, fcntl.LOCK_SH)
 
 
 def list_runs(root: Path) -> list[RunDirectory]:

@@ -103,41 +103,42 @@ class EventLog:
         self._file.close()
 
 
+class EventReader:
+    """Reads a file of events as it grows. `count`: the number of events read so far."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self.count = 0
+
+    def new(self) -> Iterator[Event]:
+        """The events since the last call. An incomplete line is read again later; the file need not exist yet."""
+        try:
+            file = open_text(self._path, "rb")
+        except FileNotFoundError:
+            return
+        with file:
+            file.seek(self._position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._position, self.count = self._position + len(line), self.count + 1
+                yield _event(self._path, self.count, line)
+
+
 def read_events(path: Path) -> Iterator[Event]:
     """The events of a file, oldest first, except a last line that a crash cut off."""
-    try:
-        file = open_text(path, "rb")
-    except FileNotFoundError:
-        return
-    with file as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n"):
-                return
-            yield _event(path, number, line)
+    return EventReader(path).new()
 
 
 def follow_events(path: Path, wait: Callable[[], None] = lambda: time.sleep(0.2)) -> Iterator[Event]:
-    """The events of a file, including new ones, until the run has ended; `wait` is called between reads.
-
-    An incomplete line is read again later. The file need not exist yet.
-    """
-    position, number = 0, 0
+    """The events of a file, including new ones, until the run has ended; `wait` is called between reads."""
+    reader = EventReader(path)
     while True:
-        try:
-            opened = open_text(path, "rb")
-        except FileNotFoundError:
-            wait()
-            continue
-        with opened as file:
-            file.seek(position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                position, number = position + len(line), number + 1
-                event = _event(path, number, line)
-                yield event
-                if event.kind == "run-ended":
-                    return
+        for event in reader.new():
+            yield event
+            if event.kind == "run-ended":
+                return
         wait()
 
 

@@ -4,6 +4,7 @@ The run directory itself is named by the user and may be a link. A link inside i
 command overwrite, any file of the user; a pipe would block forever.
 """
 
+import fcntl
 import os
 import secrets
 import sqlite3
@@ -89,18 +90,32 @@ def write_atomically(path: Path, text: str, run: Path | None = None) -> None:
             raise
 
 
+def is_locked(path: Path, wanted: int) -> bool:
+    """Whether another holder's flock excludes the lock `wanted` (LOCK_SH or LOCK_EX). A missing file has none."""
+    try:
+        handle = open_file(path, os.O_RDONLY)
+    except (OSError, UsageError):
+        return False
+    with os.fdopen(handle, "rb"):
+        try:
+            fcntl.flock(handle, wanted | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def checked_database(path: Path) -> Path:
     """The path of an SQLite database after checks of it and the files beside it; created empty if missing.
 
     SQLite itself follows links, and creates files with a mode that ignores the umask.
+
+    An existing file is not opened here: to close it would release all POSIX locks that this process has on it. Another
+    process would then take itself for the only user of a database that is open here, and remove its write-ahead log.
     """
-    for suffix in SIDE_FILES[1:]:
+    for suffix in SIDE_FILES:
         _refuse(path, _lstat(str(path) + suffix), writing=True, suffix=suffix)
-    try:
-        os.close(open_file(path))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         os.close(open_file(path, os.O_RDWR | os.O_CREAT))
-    _refuse(path, _lstat(str(path)), writing=True)
     _refuse_programs(path)
     return path
 

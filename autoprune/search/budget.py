@@ -9,6 +9,8 @@ from typing import Protocol
 
 from autoprune.config_sections import SearchSettings
 from autoprune.errors import BudgetSpent
+from autoprune.runs.control import stop_requested
+from autoprune.runs.directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,17 @@ class StopRequest:
 
     def reason(self, spent: Spent) -> str | None:
         return "stopped on request" if self.asked else None
+
+
+@dataclass(frozen=True)
+class StopFile:
+    """Fires once another process has asked for the end (`runs.control.request_stop`)."""
+
+    run: RunDirectory
+
+    def reason(self, spent: Spent) -> str | None:
+        who = stop_requested(self.run)
+        return f"stopped by {who}" if who else None
 
 
 class Budget:

@@ -1,6 +1,7 @@
 """One process's work on a run: opens its parts, starts or continues the state machine, and closes them."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
@@ -33,6 +34,7 @@ from autoprune.log import log_to
 from autoprune.measuring.opening import open_workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.contacts import admit
+from autoprune.runs.control import page_is_served, stop_requested
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.runs.names import generation_id, generation_of, owner_of
@@ -49,6 +51,8 @@ logger = logging.getLogger(__name__)
 STEPS_PER_GENERATION = 16
 ESTIMATE = "estimate"
 """Key of the event with the estimate."""
+POLL = 0.1
+"""Seconds between checks for an approval from a live page."""
 SPARE_THREADS = 4
 """Threads in addition to one for each candidate of a generation, all of which run at the same time."""
 VERSIONED = ("autoprune", "torch", "transformers", "langgraph", "langchain-openai")
@@ -167,7 +171,7 @@ def work(context: SearchContext, wait: Callable[[], None] | None = None) -> None
     """Start the search, or continue it from its last checkpoint. Returns when it has ended.
 
     While only approvals are missing, `wait` is called repeatedly; it sleeps briefly, or raises. Without it RunPaused is
-    raised.
+    raised unless a live page of the run is served, which can answer.
     """
     with open_checkpoints(context.run, context.config) as checkpoints:
         graph = search_graph(checkpoints)
@@ -204,10 +208,15 @@ def _answers(
         answers = {key: decision.model_dump() for key, decision in decisions.items() if decision}
         if answers:
             return answers
-        if wait is None:
-            slots = ", ".join(request.slot for request in requests.values() if request)
+        slots = ", ".join(request.slot for request in requests.values() if request)
+        if who := stop_requested(context.run):
+            raise RunPaused(f"stopped by {who} while {slots} waits for approval: autoprune approve {context.run.path}")
+        if wait is not None:
+            wait()
+        elif page_is_served(context.run):
+            time.sleep(POLL)
+        else:
             raise RunPaused(f"waiting for approval of {slots}; decide with `autoprune approve {context.run.path}`")
-        wait()
 
 
 def finished(run: RunDirectory) -> bool:

@@ -25,6 +25,7 @@ NOT_RUN = {
     "docker run": "runs what `docker build` makes",
     "docker import": "takes the Debian that mmdebstrap downloads",
     "mmdebstrap": "downloads a Debian",
+    "autoprune view": "serves until Ctrl+C; tests/web/test_view.py does that",
 }
 """Commands with this text in them are read and not run."""
 

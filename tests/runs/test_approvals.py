@@ -1,11 +1,15 @@
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from pydantic import ValidationError
 
+from autoprune.config import Config
 from autoprune.runs.approvals import ApprovalRequest, Decision, Switch
 from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
 
 REQUEST = ApprovalRequest(slot="g1.c1", candidate="abc", revision=0, operator="explore", engine="llm")
 APPROVED = Decision(slot="g1.c1", candidate="abc", decision="approve", who="ann")
@@ -78,3 +82,27 @@ def test_the_last_switch_holds(archive):
     for mode in ("human", "auto"):
         archive.approvals.switch(Switch(approval=mode, who="ann"))
     assert archive.approvals.switched().approval == "auto"
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from autoprune.runs.approvals import Decision
+from autoprune.runs.archive import Archive
+from autoprune.runs.directory import RunDirectory
+from autoprune.runs.directory import RunDirectory
+
+archive = Archive.of(RunDirectory.open(Path(sys.argv[1])))
+archive.approvals.decide(Decision(slot="g1.c1", candidate="abc", decision="approve", who="bob"))
+archive.close()
+"""
+
+
+def test_a_decision_of_another_process_reaches_one_that_opened_the_archive_twice(tmp_path):
+    """A search on a terminal does: once for itself, once for its dialog."""
+    run = RunDirectory.create(tmp_path / "run", Config())
+    with closing(Archive.of(run)) as searching, closing(Archive.of(run)) as asking:
+        searching.approvals.ask(REQUEST)
+        subprocess.run([sys.executable, "-c", ELSEWHERE, str(run.path)], check=True)
+        for archive in (searching, asking):
+            assert archive.approvals.decision("g1.c1", "abc") is not None

@@ -20,6 +20,8 @@ _NUMBERS = ("perplexity", "estimated_perplexity", "partial_perplexity", "gain", 
 _SAID = ("proposed", "reviewed", "asked", "decided", "ended")
 MOST_PARTS = 300
 """Maximum parts of an outlined source; others are shown in their own order."""
+MOST_KEY = 200
+"""Maximum characters of the name of a part of a thought."""
 GONE = "the source is missing, or has changed since it was recorded"
 
 
@@ -79,7 +81,7 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
         "engine": last.engine,
         "parents": last.parents,
         "verdict": word.strip(" ()"),
-        "thought": _thought(last.thought, longest),
+        "thought": thought_pairs(last.thought, longest),
         "reasoning": _gist(last.thought.get(REASONING) or "", longest),
         "chain": [
             {
@@ -96,14 +98,14 @@ def _proposed(material: Material, revisions: list[Proposal], longest: int) -> di
     }
 
 
-def _thought(thought: dict[str, Any], longest: int) -> list[list[str]]:
+def thought_pairs(thought: dict[str, Any], longest: int) -> list[list[str]]:
     """Formula, then the other parts of the thought without the reasoning."""
     formula = formula_of(thought)
     pairs = [["formula", formula]] if formula else []
     for key, value in thought.items():
         if key not in ("expression", "formula", REASONING) and value not in (None, "", [], {}):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            pairs.append([key, cut(text, longest)])
+            pairs.append([cut(key, MOST_KEY), cut(text, longest)])
     return pairs
 
 

@@ -27,8 +27,8 @@ LIMIT = 2_400_000
 LENGTHS = (20_000, 6_000, 2_000, 600, 200, 60)
 """Maximum characters of a text: the largest value with which the data stays within LIMIT is used."""
 SCRIPTS = (
-    *("dom.js", "theme.js", "code.js", "details.js", "sketch.js", "plots.js", "curve.js", "graph.js", "lineage.js"),
-    *("layers.js", "quality.js", "table.js", "main.js"),
+    *("elements.js", "dom.js", "theme.js", "code.js", "details.js", "sketch.js", "plots.js", "curve.js", "graph.js"),
+    *("lineage.js", "layers.js", "quality.js", "table.js", "main.js"),
 )
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from autoprune.runs.approvals import Decision
 from tests.cli.approve.waiting import HIDING, PARENT, said
 
 
@@ -18,6 +19,16 @@ def test_answers_from_the_command_line_in_any_order(here, run, archive):
     assert here("approve", str(run.path), "--decision", "reject", "--comment", "no").returncode == 0
     assert said(archive) == {"g1.c2": ("modify", ""), "g1.c1": ("reject", "no")}
     assert "no candidate is pending" in here("approve", str(run.path)).stdout
+
+
+def test_the_second_of_two_approvers_learns_who_was_first(here, run, archive):
+    first = next(request for request in archive.approvals.pending() if request.slot == "g1.c1")
+    archive.approvals.decide(Decision(slot="g1.c1", candidate=first.candidate, decision="approve", who="ann"))
+    for name in ("g1.c1", first.candidate[:8]):
+        done = here("approve", str(run.path), name, "--decision", "reject")
+        assert done.returncode == 2
+        assert done.stderr.startswith("autoprune: already decided: g1.c1 approved by ann at ")
+    assert said(archive) == {"g1.c1": ("approve", "")}
 
 
 def test_the_rest_is_approved_by_one_word(here, run, archive):

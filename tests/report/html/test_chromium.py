@@ -1,17 +1,15 @@
 """The page in a real Chromium, without a screen: no error, everything drawn, the graph answers a click."""
 
-import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from autoprune.report.html import document
+from tests.browser import Browser, chromium
 from tests.report.html.made_up import HOSTILE, MadeUp
 from tests.report.html.strong import make_strong
 from tests.report.html.test_document import drawn
@@ -20,30 +18,12 @@ PLOTS = ("curve", "graph", "lineage", "sparsity", "skewness", "errors", "cause",
 pytestmark = [pytest.mark.chromium, pytest.mark.xdist_group("chromium")]
 
 
-class Browser:
-    """A page open in Chromium."""
-
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
+class ReportBrowser(Browser):
+    """A report open in Chromium."""
 
     def open(self, page: Path, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        self.driver.get(page.as_uri())
+        self.visit(page.as_uri(), width, height, scheme)
         assert self.run("return document.documentElement.dataset.ready") == "yes"
-
-    def run(self, script: str, *words: Any) -> Any:
-        return self.driver.execute_script(script, *words)
-
-    def until(self, script: str, *words: Any, seconds: float = 60) -> Any:
-        """What the script returns as soon as that is something."""
-        end = time.monotonic() + seconds
-        while not (found := self.run(script, *words)):
-            assert time.monotonic() < end, script
-            time.sleep(0.05)
-        return found
 
     def show(self, name: str) -> None:
         """Scroll to a plot and wait until it is drawn."""
@@ -68,40 +48,11 @@ class Browser:
         )
         return found[0], found[1]
 
-    def click(self, x: float, y: float) -> None:
-        self.move(x, y)
-        for kind, buttons in (("mousePressed", 1), ("mouseReleased", 0)):
-            event = {"type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1}
-            self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
-
-    def move(self, x: float, y: float) -> None:
-        self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
-        time.sleep(0.2)
-
-    def complaints(self) -> list[str]:
-        return [entry["message"] for entry in self.driver.get_log("browser")]
-
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium and its driver. Skipped on a machine without them, but not in CI, which must have them."""
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or chromedriver is None:
-        missing = "needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
-    yield Browser(driver)
-    driver.quit()
+def browser() -> Iterator[ReportBrowser]:
+    with chromium() as driver:
+        yield ReportBrowser(driver)
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,6 @@
-// The page's data, and the only ways in which it gets into the page: as text, or escaped for plotly's pseudo-markup.
+// The page's data, which gets into the page as text (elements.js), or escaped for plotly's pseudo-markup.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const byId = (id) => document.getElementById(id);
-
-/** An element with text and elements in it. What is a string becomes a text node, whatever it holds. */
-function el(tag, names, ...children) {
-  const made = document.createElement(tag);
-  if (names) made.className = names;
-  for (const child of children.flat(Infinity)) {
-    if (child !== null && child !== undefined && child !== "") made.append(child);
-  }
-  return made;
-}
-
-function button(label, act) {
-  const made = el("button", "", label);
-  made.type = "button";
-  made.addEventListener("click", act);
-  return made;
-}
 
 /** Text for plotly, which reads tags in labels and hover texts: none is left. */
 function plain(text) {

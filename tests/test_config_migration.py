@@ -21,7 +21,7 @@ from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import made
 from autoprune.recordings import HOME
 from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox.session import PRINTED
+from autoprune.sandbox.channel import PRINTED
 from autoprune.search.islands import ISLANDS, MIGRATION
 
 OLD = """

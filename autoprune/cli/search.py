@@ -17,9 +17,10 @@ from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
 from autoprune.cli.guards import attended, stop_at_once
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides, typed
 from autoprune.cli.parse import listed, split
+from autoprune.cli.structured import Compensate, Structure
 from autoprune.config import Config, change_config, load_config
 from autoprune.config_values import Approval, ExecutorKind, Provider
-from autoprune.errors import AutoPruneError, RunPaused
+from autoprune.errors import AutoPruneError, RunPaused, UsageError
 from autoprune.log import log_to
 from autoprune.models.gguf_files import KNOWN
 from autoprune.report.live import LiveView
@@ -49,6 +50,11 @@ def search(
     ] = None,
     model: Annotated[str | None, complete.option(MODEL, *KNOWN)] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
+    structure: Structure = None,
+    params: Annotated[
+        float | None, typer.Option(help="With --structure: share of the decoder blocks' parameters to remove; 0.2.")
+    ] = None,
+    compensate: Compensate = None,
     llm: Annotated[
         str | None,
         complete.option(
@@ -79,6 +85,10 @@ def search(
     with log_to(say):
         config = as_recorded(load_config(path, settings, typed=typed(context.params)), path, settings)
         check_second_model(config)
+    if params is not None and (config.search.structure is None or sparsity is not None):
+        raise UsageError(
+            "--params needs --structure" if sparsity is None else "--params and --sparsity exclude each other"
+        )
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)
 

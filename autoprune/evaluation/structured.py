@@ -63,6 +63,13 @@ class StructureBench:
     _greedy: dict[frozenset[int], float] = field(default_factory=dict)
     _bundles: dict[tuple[str, ...], Bundle] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, bench: Bench) -> "StructureBench":
+        """That of a bench, made on first use."""
+        if bench.structures is None:
+            bench.structures = cls(bench)
+        return bench.structures
+
     def __post_init__(self) -> None:
         self.bench.target.need_whole("structured pruning")
         self.anatomy = Anatomy(self.bench.target.model, self.bench.target.name)

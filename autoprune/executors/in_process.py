@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.evaluator import measure
+from autoprune.evaluation.structured_evaluator import measure_candidate
 from autoprune.executors.base import Job
 from autoprune.executors.compute_lock import ComputeLock
 from autoprune.runs.measurement import Measurement
@@ -30,7 +30,7 @@ class InProcessExecutor:
     def measure(self, job: Job) -> Measurement:
         with self.lock:
             candidate = Candidate(job.name, job.source, self.sandbox)
-            return measure(self.bench, candidate, job.recipe, job.split, job.ladder, subject=job.name)
+            return measure_candidate(self.bench, candidate, job.recipe, job.split, job.ladder)
 
     def verify(self) -> None:
         with self.lock:

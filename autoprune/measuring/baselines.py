@@ -1,20 +1,28 @@
 """The baselines of a search: published scores with allocations, the best of them also with refined masks, and in the
 league "with update" with updated weights."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from autoprune.config import Config
 from autoprune.config_sections import BaselineSettings
 from autoprune.config_values import Refinement, Update
 from autoprune.evaluation.texts import Split
 from autoprune.leagues import WITH_UPDATE
+from autoprune.measuring.structured_workbench import StructuredWorkbench
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.refinements.table import NONE, spec_of
 from autoprune.pruning.updates.table import spec_of as update_of
 from autoprune.runs.measurement import Measurement
 
 ALWAYS_REFINED = "wanda"
+
+
+class AnyBaseline(Protocol):
+    """What a search is compared with."""
+
+    def measured(self, workbench: Workbench, split: Split) -> Measurement:
+        """The measurement on a split, from the archive if it is there."""
 
 
 class Baseline(NamedTuple):
@@ -28,6 +36,13 @@ class Baseline(NamedTuple):
     def measured(self, workbench: Workbench, split: Split) -> Measurement:
         """The measurement on a split, from the archive if it is there."""
         return workbench.baseline(self.score, self.allocation, split, self.refinement, self.update)
+
+
+def all_baselines(workbench: Workbench) -> Sequence[AnyBaseline]:
+    """The baselines of a search of either kind."""
+    if isinstance(workbench, StructuredWorkbench):
+        return list(workbench.structured_baselines())
+    return list(baselines(workbench))
 
 
 def baselines(workbench: Workbench) -> Iterator[Baseline]:

@@ -29,6 +29,8 @@ def measured_before(context: SearchContext, plan: SlotPlan) -> dict[str, float]:
 
 def of_same_league(context: SearchContext, earlier: dict[str, float], name: str) -> dict[str, float]:
     """Those of the earlier candidates that update kept weights if the candidate does, and else those that do not."""
+    if context.config.search.structure is not None:  # one compensation for all
+        return earlier
     league = league_of(context.run.source(name))
     return {other: value for other, value in earlier.items() if league_of(context.run.source(other)) == league}
 

@@ -4,10 +4,9 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from autoprune.agents.population import seed_name
-from autoprune.agents.symbolic.expression import SEEDS, formula
+from autoprune.agents.population import seed_name, seeds_of
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.measuring.baselines import baselines, refined_scores, refinement_titles
+from autoprune.measuring.baselines import Baseline, all_baselines, refined_scores, refinement_titles
 from autoprune.runs.archive import Edge, Node
 from autoprune.runs.measurement import Measurement
 from autoprune.runs.names import node_id
@@ -38,8 +37,8 @@ def measure_baselines(context: SearchContext) -> None:
         )
         context.events.emit("notice", "tuning", text=text)
     refined = False
-    for baseline in baselines(context.workbench):
-        if baseline.refinement != "none" and not refined:
+    for baseline in all_baselines(context.workbench):
+        if isinstance(baseline, Baseline) and baseline.refinement != "none" and not refined:
             refined = True
             scores = ", ".join(refined_scores(context.workbench))
             titles = ", or ".join(refinement_titles(context.config.baselines).values())
@@ -64,15 +63,15 @@ def _origin(measured: Measurement) -> dict[str, bool]:
 def _opening(context: SearchContext, target: TargetReport) -> tuple[list[Node], list[Edge]]:
     nodes = [Node(name, "observation", 0, text) for name, text in _observations(target).items()]
     edges = []
+    seeds = seeds_of(context.config)
     for score, measured in context.seeds().items():
         name = seed_name(score)
         design, evidence = node_id(name, "design"), node_id(name, "evidence")
-        expression, group = SEEDS[score]
-        text = f"{score}: {formula(expression)}, compared within each {group}"
+        text = f"{score}: {seeds[score].text}"
         worst = ", ".join(measured.worst_layers)
         finding = f"perplexity {measured.perplexity:.2f}; most damaged: {worst}"
         nodes += [
-            Node(design, "design", 0, f"published score {text}", {"ground": evidence}),
+            Node(design, "design", 0, f"published {text}", {"ground": evidence}),
             Node(name, "algorithm", 0, text),
             Node(evidence, "evidence", 0, finding, {"gain": None, "status": "measured"}),
         ]

@@ -20,6 +20,7 @@ from autoprune.agents.proposer import Proposer
 from autoprune.agents.siblings import Siblings
 from autoprune.agents.strong_proposer import StrongProposer
 from autoprune.agents.symbolic.proposer import SymbolicProposer
+from autoprune.agents.symbolic.structure_proposer import StructureProposer
 from autoprune.agents.trial_proposer import ENGINE, TrialProposer
 from autoprune.config import Config
 from autoprune.config_agents import AgentSettings
@@ -105,7 +106,7 @@ def open_context(
             archive=archive,
             events=events,
             workbench=workbench,
-            proposers={"symbolic": SymbolicProposer(), ENGINE: TrialProposer(workbench, events)},
+            proposers={"symbolic": _symbolic(config), ENGINE: TrialProposer(workbench, events)},
             critic=_critic(chats.get("critic"), config.agents, briefing),
             analyst=_analyst(chats.get("analyst"), config.agents, briefing),
             approver=approver,
@@ -215,6 +216,11 @@ def _resolved(config: Config, choice: Choice) -> Config:
 
 def _proposer(chat: Chat, lookups: Lookups, briefing: Briefing | None, siblings: Siblings) -> Proposer:
     return StrongProposer(chat, briefing, siblings.before, lookups) if briefing else LLMProposer(chat, lookups)
+
+
+def _symbolic(config: Config) -> Proposer:
+    settings = config.search
+    return StructureProposer(settings.kinds, settings.compensate != "none") if settings.kinds else SymbolicProposer()
 
 
 def _critic(chat: Chat | None, settings: AgentSettings, briefing: Briefing | None) -> Critic:

@@ -1,0 +1,90 @@
+"""A workbench whose recipes remove structures. The search uses it like the one for single weights."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from autoprune.candidates.structure_contract import updates_consumer
+from autoprune.config_values import Refinement, Update
+from autoprune.errors import UsageError
+from autoprune.evaluation.ladder import EVERYTHING, Ladder
+from autoprune.evaluation.structured import StructureBench
+from autoprune.evaluation.structured_recipe import StructuredRecipe
+from autoprune.evaluation.texts import Split
+from autoprune.measuring.workbench import Workbench
+from autoprune.pruning.shapes import STRUCTURES
+from autoprune.pruning.structures.table import that_rank
+from autoprune.runs.measurement import BASELINE, DENSE, Measurement
+
+CANDIDATE = "candidate"
+"""The algorithm of a candidate's recipe, whose measurements are kept under its hash."""
+
+
+@dataclass(frozen=True)
+class StructuredBaseline:
+    """A published method that ranks structures, with a compensation (`none`)."""
+
+    method: str
+    compensate: str
+
+    @property
+    def name(self) -> str:
+        return self.method if self.compensate == "none" else f"{self.method}+{self.compensate}"
+
+    def measured(self, workbench: Workbench, split: Split) -> Measurement:
+        """The measurement on a split, from the archive if it is there."""
+        assert isinstance(workbench, StructuredWorkbench)
+        return workbench.method(self, split)
+
+
+@dataclass
+class StructuredWorkbench(Workbench):
+    """Its `sparsity` is the share of the decoder blocks' parameters that is removed."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError if the target's structures cannot be removed or compensated."""
+        StructureBench.of(self.bench).shape(self._recipe_of("magnitude", self.config.search.compensate))
+
+    def structured_baselines(self) -> Iterator[StructuredBaseline]:
+        """Every published method that ranks what is removed, without compensation and with that of the settings."""
+        settings = self.config.search
+        ways = dict.fromkeys(("none", settings.compensate))
+        for way in ways:
+            for method in that_rank(*settings.kinds):
+                yield StructuredBaseline(method, way)
+
+    def method(self, baseline: StructuredBaseline, split: Split) -> Measurement:
+        """A published method."""
+        recipe = self._recipe_of(baseline.method, baseline.compensate)
+        return self.measurer.published(f"{BASELINE}{baseline.name}", baseline.method, recipe, split)
+
+    def seed(self, score: str, split: Split) -> Measurement:
+        return self.method(StructuredBaseline(score, self.config.search.compensate), split)
+
+    def baseline(
+        self, score: str, allocation: str, split: Split, refinement: Refinement = "none", update: Update = "none"
+    ) -> Measurement:
+        raise UsageError("a search with --structure has no baselines of single weights")
+
+    def with_pattern(self, pattern: str) -> Workbench:
+        raise UsageError(f"whole structures are removed, so the pattern {pattern} has no meaning")
+
+    @property
+    def tuned_allocations(self) -> list[str]:
+        return []
+
+    def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
+        return self.measurer.candidate(name, self.recipe_of_candidate(name), split, ladder)
+
+    def recorded(self, subject: str, split: Split) -> Measurement | None:
+        is_baseline = subject == DENSE or subject.startswith(BASELINE)
+        return self.measurer.known(subject, split, None if is_baseline else self.recipe_of_candidate(subject))
+
+    def recipe_of_candidate(self, name: str) -> StructuredRecipe:
+        """The recipe of a candidate: one with an `update` compensates itself, others as the settings say."""
+        own = updates_consumer(self.run.source(name))
+        return self._recipe_of(CANDIDATE, "none" if own else self.config.search.compensate)
+
+    def _recipe_of(self, algorithm: str, compensate: str) -> StructuredRecipe:
+        structure = self.config.search.structure
+        assert structure in STRUCTURES  # else the workbench is one of single weights
+        return StructuredRecipe(structure, self.sparsity, algorithm, compensate)

@@ -1,0 +1,83 @@
+"""A search that removes structures, from its baselines to its verdict, by the symbolic engine."""
+
+import pytest
+
+from autoprune.candidates.structure_contract import structures_ranked
+from autoprune.config import load_config
+from autoprune.errors import UsageError
+from autoprune.report.picture import Picture
+from autoprune.runs.archive import Archive
+from autoprune.runs.events import read_events
+
+WORDS = ("search.structure=mix", "sparsity=0.4", "search.max_candidates=4", "confirmation.seeds=1")
+
+
+def events_of(run, kind):
+    return [event.data for event in read_events(run.events_file) if event.kind == kind]
+
+
+@pytest.fixture
+def archive_of():
+    opened = []
+
+    def of(run):
+        opened.append(Archive.of(run))
+        return opened[-1]
+
+    yield of
+    for archive in opened:
+        archive.close()
+
+
+def test_a_search_measures_reduced_models_and_judges_within_both_leagues(search, archive_of):
+    run = search(*WORDS, "search.compensate=least-squares")
+    archive = archive_of(run)
+    outcomes = archive.outcomes()
+    assert len(outcomes) == 4
+    assert {outcome.status for outcome in outcomes} <= {"measured", "duplicate", "stopped"}
+    measured = [outcome for outcome in outcomes if outcome.status == "measured"]
+    assert measured
+    for outcome in measured:
+        assert structures_ranked(run.source(outcome.candidate)) == ("channel", "head")
+    names = {data["name"] for data in events_of(run, "baseline")}
+    assert names == {
+        name + way for name in ("flap", "magnitude", "taylor", "wanda-sp") for way in ("", "+least-squares")
+    }
+    (confirmed,) = events_of(run, "confirmed")
+    rows = confirmed["rows"]
+    assert {row.get("league") for row in rows if row["kind"] == "candidate"} == {"compensated"}
+    assert {row.get("league") for row in rows if row["kind"] == "baseline"} == {"structured", "compensated"}
+    shares = {round(row["sparsity"], 6) for row in rows if row["kind"] != "dense"}
+    assert len(shares) == 1
+    assert 0.35 < shares.pop() < 0.45
+    assert len({row["model_parameters"] for row in rows if row["kind"] != "dense"}) == 1
+    (ended,) = events_of(run, "run-ended")
+    assert "structured, compensated" in ended["conclusion"]
+    assert Picture.of(read_events(run.events_file)).rows
+
+
+def test_without_compensation_all_are_in_one_league(search):
+    run = search(*WORDS[:2], "search.structure=depth", "search.max_candidates=2", "confirmation.seeds=1")
+    (confirmed,) = events_of(run, "confirmed")
+    assert {row.get("league") for row in confirmed["rows"] if row["kind"] != "dense"} == {"structured"}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["search.compensate=bias"], "search.compensate needs search.structure"),
+        (["search.structure=width", "search.league=update"], "search.league is for single weights"),
+        (["search.structure=depth", "search.compensate=bias"], "removed blocks cannot be compensated"),
+        (["search.structure=width", "confirmation.patterns=[2:4]"], "confirmation.patterns have no meaning"),
+        (["search.structure=height"], "search.structure"),
+    ],
+)
+def test_settings_that_contradict_a_structure_are_refused(words, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        load_config(None, words)
+
+
+def test_a_structure_has_a_default_share_of_its_own():
+    assert load_config(None, ["search.structure=width"]).sparsity == 0.2
+    assert load_config(None, ["search.structure=width", "sparsity=0.3"]).sparsity == 0.3
+    assert load_config(None, []).sparsity == 0.6

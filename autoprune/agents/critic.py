@@ -171,7 +171,7 @@ class LLMCritic:
             return render("small/critic", known=known, published=_published(), **fields)
         table = self._briefing.table(submission.generation)
         seconds = f"{self._briefing.workbench.config.sandbox.seconds:g}"
-        return render("strong/critic", contract=self._briefing.contract(), known=table, seconds=seconds, **fields)
+        return render(self._briefing.critic, contract=self._briefing.contract(), known=table, seconds=seconds, **fields)
 
 
 def _decides_more(source: str) -> bool:

@@ -57,7 +57,7 @@ def work_until_ended(
         events.emit("run-resumed")
     with log_to(events.notice):
         choice = choose_llm(config.llm, config.model)
-    problem = check_agents(config.agents, choice)
+    problem = check_agents(config, choice)
     if problem:
         raise UsageError(problem)
     config = chosen(config, choice)

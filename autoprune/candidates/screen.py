@@ -22,7 +22,7 @@ from autoprune.candidates.contract import (
 )
 from autoprune.candidates.parameters import UnusableParameters, ranges
 from autoprune.candidates.structure_contract import NAME as STRUCTURE
-from autoprune.candidates.structure_contract import PARAMETERS, is_structured, problems, structures_ranked
+from autoprune.candidates.structure_contract import PARAMETERS, is_structured, literal, problems, structures_ranked
 from autoprune.candidates.uses import FOUND, uses_of
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure
@@ -196,7 +196,7 @@ def _outside_search(source: str, tree: ast.Module, rules: Rules) -> Iterator[Fin
 def _other_structures(source: str, wanted: tuple[str, ...]) -> Iterator[Finding]:
     if not is_structured(source):
         if wanted:
-            yield Finding("error", 1, f"this search removes structures: define {STRUCTURE} = {_literal(wanted)}")
+            yield Finding("error", 1, f"this search removes structures: define {STRUCTURE} = {literal(wanted)}")
         return
     try:
         ranked = structures_ranked(source)
@@ -205,12 +205,7 @@ def _other_structures(source: str, wanted: tuple[str, ...]) -> Iterator[Finding]
     if not wanted:
         yield Finding("error", 1, f"this search prunes single weights: {STRUCTURE} is for searches with --structure")
     elif not set(wanted) <= set(ranked):
-        yield Finding("error", 1, f"this search removes {' and '.join(wanted)}s: {STRUCTURE} = {_literal(wanted)}")
-
-
-def _literal(kinds: tuple[str, ...]) -> str:
-    quoted = [f'"{kind}"' for kind in kinds]
-    return quoted[0] if len(quoted) == 1 else f"({', '.join(quoted)})"
+        yield Finding("error", 1, f"this search removes {' and '.join(wanted)}s: {STRUCTURE} = {literal(wanted)}")
 
 
 def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Finding]:

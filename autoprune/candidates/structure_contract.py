@@ -32,6 +32,8 @@ __all__ = [
     "UNUSED",
     "StructureProblem",
     "is_structured",
+    "literal",
+    "problems",
     "reads_influence",
     "structures_ranked",
     "updates_consumer",
@@ -100,6 +102,12 @@ def reads_influence(source: str) -> bool:
     except NotPython:
         return False
     return any(isinstance(node, ast.Attribute) and node.attr == INFLUENCE for node in ast.walk(tree))
+
+
+def literal(kinds: tuple[str, ...]) -> str:
+    """The kinds as a source writes them: "channel", or ("channel", "head")."""
+    quoted = [f'"{kind}"' for kind in KINDS if kind in kinds]
+    return quoted[0] if len(quoted) == 1 else f"({', '.join(quoted)})"
 
 
 def problems(source: str, tree: ast.Module) -> Iterator[tuple[int, str]]:

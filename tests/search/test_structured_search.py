@@ -5,9 +5,12 @@ import pytest
 from autoprune.candidates.structure_contract import structures_ranked
 from autoprune.config import load_config
 from autoprune.errors import UsageError
+from autoprune.llm.provider import choose_llm
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from autoprune.search.session import check_agents
+from tests.agents.test_strong_proposer import Model, draft
 
 WORDS = ("search.structure=mix", "sparsity=0.4", "search.max_candidates=4", "confirmation.seeds=1")
 
@@ -81,3 +84,51 @@ def test_a_structure_has_a_default_share_of_its_own():
     assert load_config(None, ["search.structure=width"]).sparsity == 0.2
     assert load_config(None, ["search.structure=width", "sparsity=0.3"]).sparsity == 0.3
     assert load_config(None, []).sparsity == 0.6
+
+
+def proposal(factor):
+    code = f"    read = structures.consumer\n    return ({factor}).sum(1)\n"
+    return (
+        "IDEA: columns\nWHY: because\nEXPECTED: better\nBUILDS_ON: nothing\n"
+        f'```python\nSTRUCTURE = "channel"\n\n\ndef score(structures):\n{code}```'
+    )
+
+
+UPDATED = (
+    "\n\ndef update(structures, kept):\n    read = structures.consumer\n"
+    "    return read.weight[kept] * (1.0 + 0.01 * structures.depth)\n```"
+)
+
+
+@pytest.mark.parametrize("compensate", ["none", "least-squares"])
+def test_a_strong_model_is_told_the_contract_and_proposes_importances(search, chat_server, archive_of, compensate):
+    columns = "read.weight.square().sum(-1) * read.hessian_diag.pow(0.{})"
+    unstructured = draft("layer.input_norm")
+    updated = proposal(columns.format(9)).removesuffix("```") + UPDATED
+    chat_server.script = model = Model(
+        unstructured, proposal(columns.format(5)), updated, proposal(columns.format(7)), proposal(columns.format(8))
+    )
+    endpoint = ("llm.provider=openai", f"llm.base_url={chat_server.base_url}", "agents.symbolic_share=0")
+    run = search(*endpoint, *WORDS[1:], "search.structure=width", f"search.compensate={compensate}")
+    archive = archive_of(run)
+    first, *others = model.told["proposer"]
+    for part in ('STRUCTURE = "channel"', "`part.input_var`", "FFN channels", "3 decoder blocks", "wanda-sp: "):
+        assert part in first
+    assert ("- `update(structures, kept)" in first) == (compensate != "none")
+    assert "layer.sparsity" not in first
+    assert any('this search removes structures: define STRUCTURE = "channel"' in told for told in others)
+    assert "STRUCTURE" in model.told["critic"][0]
+    outcomes = {outcome.slot: outcome for outcome in archive.outcomes()}
+    sources = {run.source(outcome.candidate) for outcome in outcomes.values() if outcome.status == "measured"}
+    assert sources
+    assert all("STRUCTURE" in source for source in sources)
+    updates = [source for source in sources if "def update" in source]
+    assert bool(updates) == (compensate != "none")
+    assert events_of(run, "run-ended")
+
+
+def test_a_small_models_prompts_know_no_structures(search, chat_server):
+    endpoint = ("llm.provider=openai", f"llm.base_url={chat_server.base_url}", "llm.profile=small")
+    choice = choose_llm(load_config(None, [*endpoint]).llm, "model")
+    problem = check_agents(load_config(None, [*endpoint, "search.structure=width"]), choice)
+    assert "needs the prompts of a strong model" in problem

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from autoprune.agents.symbolic.expression import arguments
+from autoprune.candidates.structure_contract import literal
 from autoprune.pruning.published import Expression
-from autoprune.pruning.structures.spec import BLOCK, KINDS
+from autoprune.pruning.structures.spec import BLOCK
 
 _READS = "structures.consumer"
 _COLUMNS = f"{_READS}.weight.square().sum(-1)"
@@ -137,9 +138,8 @@ def source(expression: Expression, kinds: Sequence[str]) -> str:
     constants = "EPS = 1e-12\n" if re.search(r"\bEPS\b", body) else ""
     constants += "DAMPING = 0.01\n" if "DAMPING" in body else ""
     imports = "import torch\n\n" if "torch." in body else ""
-    ranked = [f'"{kind}"' for kind in KINDS if kind in kinds]
-    literal = ranked[0] if len(ranked) == 1 else f"({', '.join(ranked)})"
-    return f'"""Importance: {formula(expression)}."""\n\n{imports}STRUCTURE = {literal}\n{constants}\n\n{body}'
+    head = f'"""Importance: {formula(expression)}."""\n\n{imports}STRUCTURE = {literal(tuple(kinds))}\n{constants}'
+    return f"{head}\n\n{body}"
 
 
 def part(name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from autoprune.agents.symbolic.expression import SEEDS, formula
 from autoprune.agents.symbolic.source import source
+from autoprune.agents.symbolic.structures import IMPORTANCE
 from autoprune.agents.symbolic.structures import formula as structure_formula
 from autoprune.agents.symbolic.structures import seeds as structure_seeds
 from autoprune.agents.symbolic.structures import source as structure_source
@@ -60,10 +61,10 @@ def is_seed(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Seed:
-    """A published method as a candidate: its formula as text, its expression and its source."""
+    """A published method as a candidate: its formula as text, its thought and its source."""
 
     text: str
-    expression: Expression
+    thought: dict[str, Any]
     source: str
 
 
@@ -76,7 +77,7 @@ def seeds_of(config: Config) -> dict[str, Seed]:
     kinds = config.search.kinds
     if kinds:
         return {
-            name: Seed(structure_formula(expression), expression, structure_source(expression, kinds))
+            name: Seed(structure_formula(expression), {IMPORTANCE: expression}, structure_source(expression, kinds))
             for name, expression in structure_seeds(kinds).items()
         }
     scores = [score for score in config.baselines.scores if score in SEEDS] or list(SEEDS)
@@ -84,7 +85,8 @@ def seeds_of(config: Config) -> dict[str, Seed]:
 
 
 def _seed(expression: Expression, group: str) -> Seed:
-    return Seed(f"{formula(expression)}, compared within each {group}", expression, source(expression, group))
+    text = f"{formula(expression)}, compared within each {group}"
+    return Seed(text, {"expression": expression}, source(expression, group))
 
 
 def seed_name(score: str) -> str:
@@ -97,8 +99,7 @@ def load_population(
 ) -> Population:
     """The seeds (with their measured perplexities) and all candidates of generations before `before`."""
     algorithms = [
-        Algorithm(seed_name(name), name, seed.source, measured[name], {"expression": seed.expression})
-        for name, seed in seeds.items()
+        Algorithm(seed_name(name), name, seed.source, measured[name], seed.thought) for name, seed in seeds.items()
     ]
     last = {proposal.slot: proposal for proposal in archive.proposals() if proposal.generation < before}
     for outcome in archive.outcomes():

@@ -169,7 +169,7 @@ def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableTyp
     lines += [
         plain(f"{key.replace('_', ' ')}: {_fact(value)}")
         for key, value in thought.items()
-        if key not in ("expression", "formula", REASONING) and value
+        if key not in ("expression", "importance", "formula", REASONING) and value
     ]
     for line in lines:
         if line.plain.startswith("expected: "):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from autoprune.agents.population import Algorithm, is_seed
 from autoprune.agents.symbolic.expression import freeze, size
 from autoprune.agents.symbolic.individual import Individual, can_be_parent
+from autoprune.agents.symbolic.structures import IMPORTANCE
 
 ISLANDS = 2
 """Populations that evolve separately."""
@@ -26,7 +27,7 @@ def able_on_island(
     able = [
         algorithm
         for algorithm in ranked
-        if (algorithm.thought.get("expression") if structured else can_be_parent(algorithm.thought, algorithm.source))
+        if (algorithm.thought.get(IMPORTANCE) if structured else can_be_parent(algorithm.thought, algorithm.source))
     ]
     if generation % MIGRATION:
         own = (place - 1) % ISLANDS
@@ -40,6 +41,6 @@ def island_of(slot: str) -> int:
 
 
 def _cost(algorithm: Algorithm) -> tuple[float, str]:
-    expression = algorithm.thought.get("expression")
+    expression = algorithm.thought.get(IMPORTANCE)
     nodes = size(freeze(expression)) if expression else Individual.of(algorithm.thought, algorithm.source).size
     return math.log(algorithm.perplexity or math.inf) + PARSIMONY * nodes, algorithm.name

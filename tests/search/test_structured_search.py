@@ -2,13 +2,17 @@
 
 import pytest
 
+from autoprune.api.run_data import write_report
 from autoprune.candidates.structure_contract import structures_ranked
 from autoprune.config import load_config
 from autoprune.errors import UsageError
 from autoprune.llm.provider import choose_llm
+from autoprune.report.algorithm_notes import algorithm_notes
+from autoprune.report.origin import Origin
 from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from autoprune.runs.lookup import find_candidate
 from autoprune.search.session import check_agents
 from tests.agents.test_strong_proposer import Model, draft
 
@@ -57,6 +61,13 @@ def test_a_search_measures_reduced_models_and_judges_within_both_leagues(search,
     (ended,) = events_of(run, "run-ended")
     assert "structured, compensated" in ended["conclusion"]
     assert Picture.of(read_events(run.events_file)).rows
+    write_report(run)
+    said = "--structure mix --params 0.4 --compensate least-squares --out pruned"
+    assert said in (run.path / "report.html").read_text("utf-8")
+    origin = Origin.of(run, archive, list(read_events(run.events_file)), find_candidate(archive, "best"))
+    notes = algorithm_notes(origin, "best.py")
+    assert "--structure mix --params 0.4 --compensate least-squares --out smaller" in notes
+    assert "share of the decoder blocks' parameters that is removed" in notes
 
 
 def test_without_compensation_all_are_in_one_league(search):

@@ -12,6 +12,7 @@ from autoprune.agents.symbolic.expression import arguments, freeze, size
 from autoprune.agents.symbolic.structures import (
     BINARY,
     ELIMINATE,
+    IMPORTANCE,
     OVER_BLOCK,
     UNARY,
     bare,
@@ -54,7 +55,7 @@ class StructureProposer:
     def propose(self, request: Request) -> Draft:
         """A formula as a candidate's source."""
         random = Random(f"{request.seed}/{request.plan['slot']}/{request.revision}")
-        known = [algorithm.thought.get("expression") for algorithm in request.known]
+        known = [algorithm.thought.get(IMPORTANCE) for algorithm in request.known]
         rankings = {order(freeze(expression)) for expression in known if expression}
         drawn = self._vary(request, random)
         for _ in range(TRIES):
@@ -68,13 +69,13 @@ class StructureProposer:
             "why": _WHY.get(request.plan["operator"], _WHY["structure"]),
             "expected": "better",
             "builds_on": [],
-            "expression": drawn,
+            IMPORTANCE: drawn,
         }
         return Draft(thought, source(drawn, self._kinds))
 
     def _vary(self, request: Request, random: Random) -> Expression:
         operator = request.plan["operator"]
-        trees = [freeze(parent.thought["expression"]) for parent in request.parents if parent.thought.get("expression")]
+        trees = [freeze(parent.thought[IMPORTANCE]) for parent in request.parents if parent.thought.get(IMPORTANCE)]
         if not trees or operator in ("initialise", "explore"):
             new = self._grow(random, 3) if operator == "explore" else self._product(random)
             return self._in_rounds(new, random)

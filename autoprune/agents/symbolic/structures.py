@@ -77,6 +77,8 @@ OVER_BLOCK = ("share", "rank")
 """Operators that compare the structures of one block with each other; without effect on whole blocks."""
 UNARY = ("log", *OVER_BLOCK)
 ELIMINATE = "eliminate"
+IMPORTANCE = "importance"
+"""The key of an expression in a thought; that of scores of weights, `expression`, has other statistics."""
 SEEDS: dict[str, Expression] = {"magnitude": "N", "wanda-sp": "P", "flap": "F", "taylor": "T", "shortgpt": "B"}
 """The published methods as formulas."""
 

@@ -9,7 +9,7 @@ from autoprune.agents.population import Algorithm, seeds_of
 from autoprune.agents.proposer import Request
 from autoprune.agents.symbolic.expression import size
 from autoprune.agents.symbolic.structure_proposer import LARGEST, StructureProposer
-from autoprune.agents.symbolic.structures import ELIMINATE, TERMINALS, bare, order, seeds, source, terminals
+from autoprune.agents.symbolic.structures import ELIMINATE, IMPORTANCE, TERMINALS, bare, order, seeds, source, terminals
 from autoprune.candidates.screen import Rules, screen
 from autoprune.config import load_config
 from autoprune.pruning.layers import LayerInfo, LayerView
@@ -110,7 +110,7 @@ def request(operator, parents, slot="g1.c1", known=()):
 
 def parents_of(kinds):
     return [
-        Algorithm(f"seed.{name}", name, source(expression, kinds), 10.0, {"expression": expression})
+        Algorithm(f"seed.{name}", name, source(expression, kinds), 10.0, {IMPORTANCE: expression})
         for name, expression in seeds(kinds).items()
     ]
 
@@ -120,13 +120,13 @@ def parents_of(kinds):
 def test_every_operator_gives_a_sound_source_that_ranks_as_no_known_one_does(kinds, operator):
     proposer, parents = StructureProposer(kinds, compensated=True), parents_of(kinds)
     rules = Rules(league="compensated", structures=kinds)
-    known = {order(parent.thought["expression"]) for parent in parents}
+    known = {order(parent.thought[IMPORTANCE]) for parent in parents}
     new = 0
     for number in range(12):
         chosen = Random(number).sample(parents, 2)
         draft = proposer.propose(request(operator, chosen, f"g1.c{number + 1}", parents))
         assert [finding for finding in screen(draft.source, rules) if finding.severity == "error"] == []
-        expression = draft.thought["expression"]
+        expression = draft.thought[IMPORTANCE]
         assert size(bare(expression)) <= LARGEST
         new += order(expression) not in known
         values = scores(expression, kinds, "block" if kinds == ("block",) else "head")

@@ -128,7 +128,14 @@ def run(tmp_path):
     return make
 
 
-NEW = {"advanced.parameter_trials", "agents.kit", "baselines.updates", "search.league"}
+NEW = {
+    "advanced.parameter_trials",
+    "agents.kit",
+    "baselines.updates",
+    "search.league",
+    "search.structure",
+    "search.compensate",
+}
 """Settings that there were not under other names before."""
 
 

@@ -10,7 +10,7 @@ import typer
 from autoprune.api.replay import as_recorded
 from autoprune.api.result import SearchResult
 from autoprune.api.run_data import REPORT, look_over, write_report
-from autoprune.api.starting import Wait, check_second_model, gone_unless_begun, work_until_ended
+from autoprune.api.starting import Wait, check_second_model, check_share, gone_unless_begun, work_until_ended
 from autoprune.cli import complete
 from autoprune.cli.common import console, errors, person, print_json, report_error, say
 from autoprune.cli.contacts import Trust, announce, confirm_named, open_run
@@ -20,7 +20,7 @@ from autoprune.cli.parse import listed, split
 from autoprune.cli.structured import Compensate, Structure
 from autoprune.config import Config, change_config, load_config
 from autoprune.config_values import Approval, ExecutorKind, Provider
-from autoprune.errors import AutoPruneError, RunPaused, UsageError
+from autoprune.errors import AutoPruneError, RunPaused
 from autoprune.log import log_to
 from autoprune.models.gguf_files import KNOWN
 from autoprune.report.live import LiveView
@@ -85,10 +85,7 @@ def search(
     with log_to(say):
         config = as_recorded(load_config(path, settings, typed=typed(context.params)), path, settings)
         check_second_model(config)
-    if params is not None and (config.search.structure is None or sparsity is not None):
-        raise UsageError(
-            "--params needs --structure" if sparsity is None else "--params and --sparsity exclude each other"
-        )
+        check_share(config, sparsity, params)
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)
 

@@ -1,6 +1,6 @@
 """A workbench whose recipes remove structures. The search uses it like the one for single weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from autoprune.candidates.structure_contract import updates_consumer
@@ -17,6 +17,11 @@ from autoprune.runs.measurement import BASELINE, DENSE, Measurement
 
 CANDIDATE = "candidate"
 """The algorithm of a candidate's recipe, whose measurements are kept under its hash."""
+
+
+def published_methods(kinds: Sequence[str]) -> list[str]:
+    """The names of the published methods that rank all of these kinds of structures."""
+    return that_rank(*kinds)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class StructuredWorkbench(Workbench):
         settings = self.config.search
         ways = dict.fromkeys(("none", settings.compensate))
         for way in ways:
-            for method in that_rank(*settings.kinds):
+            for method in published_methods(settings.kinds):
                 yield StructuredBaseline(method, way)
 
     def method(self, baseline: StructuredBaseline, split: Split) -> Measurement:

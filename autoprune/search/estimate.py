@@ -11,7 +11,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.evaluation.confirmation import ALPHA, smallest_p
 from autoprune.llm.usage import MOST_TOTAL
-from autoprune.pruning.structures.table import that_rank
+from autoprune.measuring.structured_workbench import published_methods
 from autoprune.runs.directory import RunDirectory, list_runs
 from autoprune.runs.events import read_events
 from autoprune.runs.prices import prices
@@ -68,7 +68,7 @@ def too_few_windows(config: Config) -> str:
     """
     settings, windows = config.baselines, config.data.report_windows
     kinds = config.search.kinds
-    methods = len(that_rank(*kinds)) if kinds else len(settings.scores) * len(settings.allocations)
+    methods = len(published_methods(kinds)) if kinds else len(settings.scores) * len(settings.allocations)
     fewest = config.confirmation.finalists * methods
 
     def can_show(count: int) -> bool:

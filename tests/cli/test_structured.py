@@ -191,3 +191,41 @@ def test_a_structured_file_without_structure_is_refused_in_one_line(compare_here
     done = compare_here("--algorithms", "mine.py", "--allocations", "uniform")
     assert done.returncode == 2
     assert "mine ranks structures, not single weights; it needs --structure" in done.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--params", "0.2"], "params is a share of structures' parameters; it needs a structure"),
+        (["--structure", "width", "--params", "0.2", "--sparsity", "0.3"], "sparsity and params are one setting"),
+        (["--compensate", "bias"], "search.compensate needs search.structure (--structure)"),
+        (["--structure", "height"], "--structure"),
+        (["--structure", "width", "--params", "1.5"], "--params"),
+    ],
+)
+def test_a_search_with_options_that_do_not_fit_ends_in_one_line_and_leaves_no_run(here, tmp_path, words, complaint):
+    done = here("search", *words, "--llm", "symbolic", "--run-dir", "run")
+    assert done.returncode == 2
+    assert complaint in done.stderr.replace("\n", " ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_of_structures_gives_a_candidate_that_prunes(here, tiny_model, tmp_path):
+    small = ["data.seqlen=48", "data.calibration_samples=4", "data.search_windows=3", "data.report_windows=3"]
+    words = ["--structure", "width", "--params", "0.3", "--compensate", "least-squares", "--llm", "symbolic"]
+    limits = ["--max-candidates", "2", "--sandbox", "local", "dtype=float32", "device=cpu", "confirmation.finalists=1"]
+    done = here("search", "--model", str(tiny_model), *words, *limits, *small, "--run-dir", "run", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert {row.get("league") for row in rows if row["kind"] == "candidate"} == {"compensated"}
+    prune = ["--structure", "width", "--params", "0.3", "--compensate", "least-squares", "--algorithm", "run:best"]
+    done = here("prune", "--model", str(tiny_model), *SMALL, *prune, "--out", "small", "--json")
+    assert done.returncode == 0, done.stderr
+    (best,) = (row for row in rows if row["kind"] == "candidate")
+    assert json.loads(done.stdout)["params_removed"] == pytest.approx(best["sparsity"])
+    done = here("export-algorithm", "run:best", "--out", "best.py")
+    assert done.returncode == 0, done.stderr
+    assert 'STRUCTURE = "channel"' in (tmp_path / "best.py").read_text()
+    assert "--compensate least-squares --out smaller" in (tmp_path / "best.md").read_text()
+    done = here("trace", "run", "--json")
+    assert done.returncode == 0, done.stderr

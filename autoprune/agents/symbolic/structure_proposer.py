@@ -15,6 +15,7 @@ from autoprune.agents.symbolic.structures import (
     IMPORTANCE,
     OVER_BLOCK,
     UNARY,
+    WHOLE,
     bare,
     formula,
     order,
@@ -31,6 +32,8 @@ TRIES = 30
 ROUNDS = (2.0, 4.0)
 ELIMINATED = 0.3
 """How often a formula is used in rounds where weights are compensated."""
+ALONE = 0.5
+"""How often a first formula is one statistic, as the published ones are."""
 _WHY = {
     "initialise": "a weight term times an input term is the family of the published importances",
     "explore": "a formula unlike all before it may show what the family lacks",
@@ -77,7 +80,7 @@ class StructureProposer:
         operator = request.plan["operator"]
         trees = [freeze(parent.thought[IMPORTANCE]) for parent in request.parents if parent.thought.get(IMPORTANCE)]
         if not trees or operator in ("initialise", "explore"):
-            new = self._grow(random, 3) if operator == "explore" else self._product(random)
+            new = self._grow(random, 3) if operator == "explore" else self._first(random)
             return self._in_rounds(new, random)
         tree, rounds = bare(trees[0]), self._rounds_of(trees[0], random)
         match operator:
@@ -91,6 +94,11 @@ class StructureProposer:
             case _:
                 changed = self._sound(lambda: self._replaced(tree, random), tree)
         return (ELIMINATE, changed, rounds) if rounds else changed
+
+    def _first(self, random: Random) -> Expression:
+        """A formula to begin with: a statistic that is an importance by itself, or a product."""
+        whole = [name for name in WHOLE if name in self._terminals]
+        return random.choice(whole) if whole and random.random() < ALONE else self._product(random)
 
     def _product(self, random: Random) -> Expression:
         first, second = random.sample(self._terminals, 2)

@@ -72,6 +72,8 @@ OPERATORS = {
     "share": "({0} / ({0}.mean() + EPS))",
     "rank": "{0}.argsort().argsort().float()",
 }
+WHOLE = ("E", "G", "O", "Z")
+"""Statistics that estimate by themselves what a removed structure costs, beside those of published methods."""
 BINARY = ("mul", "div", "add", "max")
 OVER_BLOCK = ("share", "rank")
 """Operators that compare the structures of one block with each other; without effect on whole blocks."""

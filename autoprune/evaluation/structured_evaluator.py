@@ -9,13 +9,12 @@ is measured are counted.
 
 import math
 import time
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autoprune.evaluation.algorithms import Algorithm, Published
+from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import NotFinite, unmeasured
 from autoprune.evaluation.evaluator import measure as measure_weights
@@ -34,28 +33,11 @@ STRIDE = 97
 AnyRecipe = Recipe | StructuredRecipe
 
 
-class Candidate(Algorithm, RanksStructures, Protocol):
-    """An algorithm of either kind, as its source says."""
-
-
 def measure_published(bench: Bench, name: str, recipe: AnyRecipe, split: Split, subject: str) -> Measurement:
-    """A published method under a recipe of its kind. Raises as `measure_candidate`."""
+    """A published method under a recipe of its kind."""
     if isinstance(recipe, StructuredRecipe):
         return measure_structured(bench, PublishedStructured(name), recipe, split, subject=subject)
     return measure_weights(bench, Published.named(name), recipe, split, subject=subject)
-
-
-def measure_candidate(
-    bench: Bench, candidate: Candidate, recipe: AnyRecipe, split: Split, ladder: Ladder = EVERYTHING
-) -> Measurement:
-    """A candidate under a recipe, as far as the ladder allows.
-
-    Raises UsageError for a recipe that does not fit, CandidateFailure if the candidate fails, StoppedEarly if the
-    ladder ends the measurement.
-    """
-    if isinstance(recipe, StructuredRecipe):
-        return measure_structured(bench, candidate, recipe, split, ladder, candidate.name)
-    return measure_weights(bench, candidate, recipe, split, ladder, subject=candidate.name)
 
 
 def measure_structured(
@@ -69,7 +51,9 @@ def measure_structured(
     """Reduce the target by a recipe and measure the smaller model; the target itself stays as it is.
 
     `sparsity`, `zeros` and `weights` of the measurement are of the decoder blocks' parameters: the removed share, the
-    number of those removed, and that of the dense model, counted. Raises as `measure_candidate`.
+    number of those removed, and that of the dense model, counted. Raises
+    UsageError for a recipe that does not fit, CandidateFailure if a candidate fails, StoppedEarly if the ladder ends
+    the measurement.
     """
     structures = StructureBench.of(bench)
     started = time.perf_counter()

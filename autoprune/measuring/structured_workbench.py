@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from autoprune.candidates.structure_contract import updates_consumer
 from autoprune.config_values import Refinement, Update
 from autoprune.errors import UsageError
-from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.structured import StructureBench
 from autoprune.evaluation.structured_recipe import StructuredRecipe
 from autoprune.evaluation.texts import Split
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.shapes import STRUCTURES
 from autoprune.pruning.structures.table import that_rank
-from autoprune.runs.measurement import BASELINE, DENSE, Measurement
+from autoprune.runs.measurement import BASELINE, Measurement
 
 CANDIDATE = "candidate"
 """The algorithm of a candidate's recipe, whose measurements are kept under its hash."""
@@ -77,14 +76,7 @@ class StructuredWorkbench(Workbench):
     def tuned_allocations(self) -> list[str]:
         return []
 
-    def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
-        return self.measurer.candidate(name, self.recipe_of_candidate(name), split, ladder)
-
-    def recorded(self, subject: str, split: Split) -> Measurement | None:
-        is_baseline = subject == DENSE or subject.startswith(BASELINE)
-        return self.measurer.known(subject, split, None if is_baseline else self.recipe_of_candidate(subject))
-
-    def recipe_of_candidate(self, name: str) -> StructuredRecipe:
+    def recipe_of_candidate(self, name: str, split: Split) -> StructuredRecipe:
         """The recipe of a candidate: one with an `update` compensates itself, others as the settings say."""
         own = updates_consumer(self.run.source(name))
         return self._recipe_of(CANDIDATE, "none" if own else self.config.search.compensate)

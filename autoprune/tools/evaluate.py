@@ -65,7 +65,8 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
     signatures = {subject: row.signature for subject, row in rows.items() if row is not None}
     ladder = Ladder(Unlike(signatures), *_rungs(workbench, request.elite))
     try:
-        measured = workbench.candidate(request.candidate, "search", ladder)
+        recipe = workbench.recipe_of_candidate(request.candidate, "search")
+        measured = workbench.measurer.candidate(request.candidate, recipe, "search", ladder)
     except StoppedEarly as stopped:
         return _stopped(request.candidate, stopped, signatures)
     except CandidateFailure as failure:

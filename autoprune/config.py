@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from autoprune.config_agents import AgentSettings, ApprovalPolicy, LLMSettings
 from autoprune.config_errors import problem_of, yaml_problem
@@ -29,6 +29,9 @@ from autoprune.errors import UsageError
 from autoprune.text_files import read_text_file
 from autoprune.yaml_text import LARGEST, read_yaml
 
+STRUCTURED_SHARE = 0.2
+"""Of the decoder blocks' parameters: what a search with `search.structure` removes by default."""
+
 
 def _policy(value: Any) -> Any:
     """A policy, or one that is read from a YAML file."""
@@ -39,7 +42,11 @@ class Config(Settings):
     """All settings of a run."""
 
     model: str = Field("smollm2-135m", description="a directory, a Hub id, a GGUF file, or a built-in name")
-    sparsity: Share = Field(0.6, description="share of zeros among the prunable weights")
+    sparsity: Share = Field(
+        0.6,
+        description="share of zeros among the prunable weights; with search.structure the share of the decoder blocks' "
+        "parameters that is removed, by default 0.2",
+    )
     seed: Annotated[int, Field(ge=0, le=HUGE)] = Field(0, description="random seed")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N, or balanced (over all GPUs)")
     dtype: Dtype = Field(
@@ -67,6 +74,14 @@ class Config(Settings):
     confirmation: ConfirmationSettings = ConfirmationSettings()
     tracking: TrackingSettings = TrackingSettings()
     advanced: AdvancedSettings = AdvancedSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_share(cls, tree: Any) -> Any:
+        """Removing structures has a default share of its own."""
+        search = tree.get("search") if isinstance(tree, dict) else None
+        structured = isinstance(search, dict) and search.get("structure") is not None
+        return {"sparsity": STRUCTURED_SHARE, **tree} if structured else tree
 
 
 def load_config(
@@ -116,7 +131,23 @@ def _with_words(
         raise UsageError(problem_of(error, setting_keys(), path, text, set_by_words, typed)) from None
     if config.approval == "file" and config.approval_policy is None:
         raise UsageError("approval=file needs a policy: approval_policy=FILE.yaml")
+    if problem := structure_problem(config):
+        raise UsageError(problem)
     return config
+
+
+def structure_problem(config: Config) -> str | None:
+    """What contradicts `search.structure`, or needs it; None if nothing does."""
+    settings = config.search
+    if settings.structure is None:
+        return None if settings.compensate == "none" else "search.compensate needs search.structure (--structure)"
+    if settings.league != "mask":
+        return "search.league is for single weights; with search.structure use search.compensate"
+    if settings.structure == "depth" and settings.compensate != "none":
+        return "removed blocks cannot be compensated; search.structure=depth takes no search.compensate"
+    if config.confirmation.patterns:
+        return "whole structures are removed, so confirmation.patterns have no meaning with search.structure"
+    return None
 
 
 def flat_settings(config: Config) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The groups of settings, each with its defaults, bounds and descriptions."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,11 +18,12 @@ from autoprune.config_values import (
     TrackerName,
     Updates,
 )
-from autoprune.leagues import MASK_ONLY, League
+from autoprune.leagues import COMPENSATED, STRUCTURED, League
 from autoprune.pruning.allocation.table import STATIC
 from autoprune.pruning.fields import Unit
 from autoprune.pruning.published import EXPRESSIONS
 from autoprune.pruning.refinements.spec import SWAP_ROUNDS
+from autoprune.pruning.shapes import STRUCTURES
 from autoprune.pruning.updates.table import NAMES as UPDATES
 
 HUGE = 2**62
@@ -107,11 +108,33 @@ class SearchSettings(Settings):
         None, description="maximum cost in US dollars; the model's price must be known"
     )
     generation_size: Positive = Field(3, description="candidates per generation, between two choices of parents")
-    league: League = Field(
-        MASK_ONLY,
+    league: Literal["mask", "update"] = Field(
+        "mask",
         description="mask: candidates only choose masks; update: they may also update the kept weights, and the "
         "baselines include published updates",
     )
+    structure: Literal["width", "heads", "depth", "mix"] | None = Field(
+        None,
+        description="remove structures instead of single weights: width (FFN channels), heads, depth (decoder blocks), "
+        "mix (channels and heads); the sparsity is then the share of the decoder blocks' parameters",
+    )
+    compensate: Literal["none", "bias", "least-squares"] = Field(
+        "none",
+        description="with a structure, for candidates without an `update` of their own: what becomes of the layers "
+        "that read removed structures; none: candidates only choose structures",
+    )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of structures that candidates rank; none in a search of single weights."""
+        return STRUCTURES[self.structure] if self.structure else ()
+
+    @property
+    def of_league(self) -> League:
+        """The league of a run, the widest of its candidates."""
+        if self.structure is None:
+            return self.league
+        return STRUCTURED if self.compensate == "none" else COMPENSATED
 
 
 class BaselineSettings(Settings):

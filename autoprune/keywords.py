@@ -26,6 +26,9 @@ EXPERIMENT = {
 SEARCH = {
     "model": "model",
     "sparsity": "sparsity",
+    "structure": "search.structure",
+    "params": "sparsity",
+    "compensate": "search.compensate",
     "llm": "llm.provider",
     "sandbox": "sandbox.engine",
     "executor": "executor.kind",

@@ -21,7 +21,7 @@ from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import made
 from autoprune.recordings import HOME
 from autoprune.runs.directory import RunDirectory
-from autoprune.sandbox.session import PRINTED
+from autoprune.sandbox.channel import PRINTED
 from autoprune.search.islands import ISLANDS, MIGRATION
 
 OLD = """
@@ -128,8 +128,14 @@ def run(tmp_path):
     return make
 
 
-NEW = {"advanced.parameter_trials", "agents.kit", "baselines.updates", "search.league"} | {
-    f"tracking.{name}" for name in TrackingSettings.model_fields
+NEW = {
+    "advanced.parameter_trials",
+    "agents.kit",
+    "baselines.updates",
+    "search.league",
+    "search.structure",
+    "search.compensate",
+    *(f"tracking.{name}" for name in TrackingSettings.model_fields),
 }
 """Settings that there were not under other names before."""
 

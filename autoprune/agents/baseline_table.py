@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from autoprune.evaluation.density_effects import end_blocks
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.leagues import MASK_ONLY, WITH_UPDATE
-from autoprune.measuring.baselines import baselines
+from autoprune.leagues import COMPENSATED, MASK_ONLY, STRUCTURED, WITH_UPDATE
+from autoprune.measuring.baselines import all_baselines
 from autoprune.measuring.workbench import Workbench
 from autoprune.pruning.layers import THIRDS, LayerInfo
 from autoprune.pruning.refinements.table import NAMES, spec_of
@@ -13,13 +13,18 @@ from autoprune.pruning.updates.table import NAMES as UPDATES
 from autoprune.pruning.updates.table import spec_of as update_of
 from autoprune.runs.measurement import Measurement
 
-TO_BEAT = {MASK_ONLY: "this is what you have to beat.", WITH_UPDATE: "this is what you have to beat with an `update`."}
+TO_BEAT = {
+    MASK_ONLY: "this is what you have to beat.",
+    WITH_UPDATE: "this is what you have to beat with an `update`.",
+    STRUCTURED: "this is what you have to beat without compensation.",
+    COMPENSATED: "this is what you have to beat with compensation.",
+}
 """What the best baseline of each league is for the proposer."""
 
 
 def baseline_rows(workbench: Workbench) -> list[Measurement]:
     """The baselines on the search split, best first."""
-    rows = (baseline.measured(workbench, "search") for baseline in baselines(workbench))
+    rows = (baseline.measured(workbench, "search") for baseline in all_baselines(workbench))
     return sorted(rows, key=lambda row: row.perplexity)
 
 

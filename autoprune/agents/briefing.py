@@ -40,12 +40,24 @@ SPEED = "obs.speed"
 
 @dataclass(frozen=True)
 class Briefing:
-    """Renders the parts of the prompts that depend on the target and on the run."""
+    """Renders the parts of the prompts that depend on the target and on the run.
+
+    `critic`, `operators`, `task_frame`: the prompt files of a review, of operators' tasks, and of a proposal's task.
+    """
+
+    critic = "strong/critic"
+    operators = "strong/operators"
+    task_frame = "strong/proposer_task"
 
     workbench: Workbench
     archive: Archive
     found: Mapping[str, FoundFunction] = field(default_factory=dict)
     """The found functions that candidates may use."""
+
+    def system(self, drafts: str) -> str:
+        """The proposer's system prompt. `drafts`: a sentence on trying drafts, or nothing."""
+        kept = league_parts(self.workbench.config.search.league)["kept"]
+        return render("strong/proposer_system", contract=self.contract(), kept=kept, drafts=drafts)
 
     def contract(self) -> str:
         """The candidate's contract, the target and the limits, in full."""
@@ -77,8 +89,10 @@ class Briefing:
         """The overview as text."""
         overview = self.overview(before)
         lines = overview.lines()
-        if not lines:
-            return "(none yet)"
+        return "\n".join([self._about_table(), *lines]) if lines else "(none yet)"
+
+    def _about_table(self) -> str:
+        """What the table shows."""
         weighted = (
             " Weighted reconstruction error: sum of s p H p^T over the rows of a few decoder blocks, s the mean "
             "squared gradient of the loss by the row's output, as a multiple of that of Wanda with as many zeros in "
@@ -86,13 +100,12 @@ class Briefing:
             "not rate the allocation."
         )
         is_measured = self.workbench.config.advanced.layer_error is not None
-        head = (
+        return (
             f"Perplexity on the search split, the best first (dense {self.dense:.2f}).{weighted * is_measured} Errors: "
             "mean share of the output's mean square that the pruned weights held, inputs taken as independent, so that "
             "a mask refined by the full Hessian may have a higher one. After ±: the standard error of a change, from "
             "the differences between windows."
         )
-        return "\n".join([head, *lines])
 
     @property
     def dense(self) -> float:
@@ -128,8 +141,8 @@ class Briefing:
         """The prompt that asks for a candidate."""
         before = request.plan["generation"]
         return render(
-            "strong/proposer_task",
-            baselines=baseline_table(self.baselines(), self.workbench.bench.layers, self.dense),
+            self.task_frame,
+            baselines=self._baseline_table(self.baselines()),
             candidates=self.table(before),
             effects=self._effects(),
             sources=self._sources(request),
@@ -140,6 +153,9 @@ class Briefing:
             parents=_parents(request),
             task=task,
         )
+
+    def _baseline_table(self, rows: Sequence[Measurement]) -> str:
+        return baseline_table(rows, self.workbench.bench.layers, self.dense)
 
     def baselines(self) -> list[Measurement]:
         """The baselines on the search split, best first."""

@@ -12,6 +12,7 @@ from autoprune.agents.prompts.load import render
 from autoprune.candidates.contract import edits_defined
 from autoprune.candidates.screen import UNRESTRICTED, Finding, Rules, screen
 from autoprune.candidates.static_analysis import Reading, published_twin, read
+from autoprune.candidates.structure_contract import is_structured
 from autoprune.llm.client import Chat
 from autoprune.llm.lenient import ReplyModel, any_case, cut
 from autoprune.llm.reply import ReplyUnusable
@@ -90,7 +91,7 @@ class RuleCritic:
 
 def _doubts(source: str, known: list[Algorithm], signs: bool) -> list[str]:
     """Objections to a formula, as far as static analysis can follow its source."""
-    reading = read(source)
+    reading = None if is_structured(source) else read(source)
     if reading is None:
         return []
     if reading.hazard:
@@ -171,7 +172,7 @@ class LLMCritic:
             return render("small/critic", known=known, published=_published(), **fields)
         table = self._briefing.table(submission.generation)
         seconds = f"{self._briefing.workbench.config.sandbox.seconds:g}"
-        return render("strong/critic", contract=self._briefing.contract(), known=table, seconds=seconds, **fields)
+        return render(self._briefing.critic, contract=self._briefing.contract(), known=table, seconds=seconds, **fields)
 
 
 def _decides_more(source: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from autoprune.gcot.belief import paired_error
-from autoprune.leagues import SHOWN, WITH_UPDATE
+from autoprune.leagues import COMPENSATED, SHOWN, WITH_UPDATE
 from autoprune.pruning.layers import THIRDS, LayerInfo
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.measurement import SHORT_DIGITS, Measurement
@@ -54,7 +54,8 @@ class Overview:
     def _result(self, outcome: Outcome) -> str:
         perplexity = outcome.data.get("perplexity")
         if outcome.status == "measured" and perplexity is not None:
-            league = f"{SHOWN[WITH_UPDATE]}, " * (outcome.data.get("league") == WITH_UPDATE)
+            own = outcome.data.get("league")
+            league = f"{SHOWN[own]}, " if own in (WITH_UPDATE, COMPENSATED) else ""
             return f"{perplexity:.2f} ({league}{self._against_best(outcome, perplexity)}{self._took(outcome)})"
         estimate = outcome.data.get("estimated_perplexity")
         estimated = f", about {estimate:.2f} in all" if estimate is not None else ""

@@ -1,11 +1,18 @@
 """The algorithms that a generation can build on: the seeds and all earlier candidates, with their measurements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoprune.agents.symbolic.expression import SEEDS
 from autoprune.agents.symbolic.source import source
+from autoprune.agents.symbolic.structures import IMPORTANCE
+from autoprune.agents.symbolic.structures import formula as structure_formula
+from autoprune.agents.symbolic.structures import seeds as structure_seeds
+from autoprune.agents.symbolic.structures import source as structure_source
+from autoprune.config import Config
+from autoprune.mathematics import formula
+from autoprune.pruning.published import Expression
 from autoprune.runs.archive import SEED, Archive, Outcome, Proposal
 from autoprune.runs.directory import RunDirectory
 
@@ -53,9 +60,34 @@ def is_seed(name: str) -> bool:
     return name.startswith(SEED)
 
 
-def seed_scores(scores: Sequence[str]) -> list[str]:
-    """The given published scores that the symbolic engine can express; if there is none, all that it can express."""
-    return [score for score in scores if score in SEEDS] or list(SEEDS)
+@dataclass(frozen=True)
+class Seed:
+    """A published method as a candidate: its formula as text, its thought and its source."""
+
+    text: str
+    thought: dict[str, Any]
+    source: str
+
+
+def seeds_of(config: Config) -> dict[str, Seed]:
+    """The published methods that the search starts from, by name.
+
+    Of single weights these are the scores of the baselines that the symbolic engine can express; if there is none, all
+    that it can express. Of structures all that it can express and that rank what is removed.
+    """
+    kinds = config.search.kinds
+    if kinds:
+        return {
+            name: Seed(structure_formula(expression), {IMPORTANCE: expression}, structure_source(expression, kinds))
+            for name, expression in structure_seeds(kinds).items()
+        }
+    scores = [score for score in config.baselines.scores if score in SEEDS] or list(SEEDS)
+    return {score: _seed(*SEEDS[score]) for score in scores}
+
+
+def _seed(expression: Expression, group: str) -> Seed:
+    text = f"{formula(expression)}, compared within each {group}"
+    return Seed(text, {"expression": expression}, source(expression, group))
 
 
 def seed_name(score: str) -> str:
@@ -63,12 +95,12 @@ def seed_name(score: str) -> str:
     return f"{SEED}{score}"
 
 
-def load_population(archive: Archive, run: RunDirectory, seeds: dict[str, float], before: int) -> Population:
+def load_population(
+    archive: Archive, run: RunDirectory, seeds: Mapping[str, Seed], measured: Mapping[str, float], before: int
+) -> Population:
     """The seeds (with their measured perplexities) and all candidates of generations before `before`."""
     algorithms = [
-        Algorithm(seed_name(name), name, source(expression, group), seeds[name], {"expression": expression})
-        for name, (expression, group) in SEEDS.items()
-        if name in seeds
+        Algorithm(seed_name(name), name, seed.source, measured[name], seed.thought) for name, seed in seeds.items()
     ]
     last = {proposal.slot: proposal for proposal in archive.proposals() if proposal.generation < before}
     for outcome in archive.outcomes():

@@ -8,7 +8,7 @@ from autoprune.agents.briefing import Briefing
 from autoprune.agents.drafts import MOST_DRAFTS, NAME
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.partial import completed
-from autoprune.agents.prompts.load import league_parts, render, strong_task
+from autoprune.agents.prompts.load import render, strong_task
 from autoprune.agents.proposer import Draft, Request, Thought
 from autoprune.gcot.belief import claim_of, read_range, shown_range
 from autoprune.llm.client import Chat
@@ -49,15 +49,13 @@ class StrongProposer:
     def propose(self, request: Request) -> Draft:
         """A draft; without source when the model's reply is unusable."""
         slot, generation = request.plan["slot"], request.plan["generation"]
-        kept = league_parts(self._briefing.workbench.config.search.league)["kept"]
         toolbox = self._lookups(generation, request) if not request.comments else None
-        system = render(
-            "strong/proposer_system", contract=self._briefing.contract(), kept=kept, drafts=about_drafts(toolbox)
-        )
+        system = self._briefing.system(about_drafts(toolbox))
         if request.previous is not None or request.comments:
             prompt = _repair(request)
         else:
-            prompt = self._briefing.task(request, self._siblings(slot), strong_task(request.plan["operator"]))
+            task = strong_task(request.plan["operator"], self._briefing.operators)
+            prompt = self._briefing.task(request, self._siblings(slot), task)
         messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
         try:
             reply = self._chat.ask(

@@ -7,7 +7,7 @@ from typing import Any
 from autoprune.api.background import BackgroundSearch
 from autoprune.api.replay import as_recorded
 from autoprune.api.run import Run
-from autoprune.api.starting import check_second_model
+from autoprune.api.starting import check_second_model, check_share
 from autoprune.config import Config, flat, load_config
 from autoprune.config_sections import Settings
 from autoprune.errors import UsageError
@@ -52,6 +52,7 @@ def search(
     words = assignments(_by_key(keywords))
     loaded = as_recorded(load_config(path, words, typed=labels(SEARCH, keywords, option=False)), path, words)
     check_second_model(loaded)
+    check_share(loaded, sparsity, settings.get("params"))
     run = RunDirectory.create(None if run_dir is None else Path(run_dir), loaded)
     return Run(run, BackgroundSearch.begin(run, loaded, fresh=True))
 

@@ -36,6 +36,15 @@ def check_second_model(config: Config) -> None:
         stored_dtype(config.confirmation.transfer_model)
 
 
+def check_share(config: Config, sparsity: float | None, params: float | None) -> None:
+    """Raises UsageError for a share of parameters in a search of single weights, or beside a sparsity: both are one
+    setting."""
+    if params is not None and config.search.structure is None:
+        raise UsageError("params is a share of structures' parameters; it needs a structure, such as width")
+    if params is not None and sparsity is not None:
+        raise UsageError("sparsity and params are one setting; give one of them")
+
+
 def work_until_ended(
     run: RunDirectory,
     config: Config,
@@ -61,7 +70,7 @@ def work_until_ended(
         events.emit("run-resumed")
     with log_to(events.notice):
         choice = choose_llm(config.llm, config.model)
-    problem = check_agents(config.agents, choice)
+    problem = check_agents(config, choice)
     if problem:
         raise UsageError(problem)
     config = chosen(config, choice)

@@ -25,6 +25,8 @@ It imports torch, math and the functions of `autoprune.kit`, and nothing else. `
 the top level of the source whose first parameter is called `layer` (`edits_defined`): a source of the first version may
 have helpers of these names.
 
+A source with `STRUCTURE` ranks structures instead of weights and has another contract (`structure_contract.py`).
+
 All functions must depend on their arguments only. A fresh process that is asked about single layers in any order must
 give the same bits, otherwise the candidate is not repeatable and is rejected.
 """
@@ -34,7 +36,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TypeGuard
 
-from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
+from autoprune.candidates.structure_contract import is_structured, updates_consumer
+from autoprune.leagues import COMPENSATED, MASK_ONLY, STRUCTURED, WITH_UPDATE, League
 from autoprune.pruning.fields import EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, ROLES, UNIT_FIELDS, UNITS, Field
 from autoprune.syntax import NotPython, parse
 
@@ -95,7 +98,9 @@ def imports_in_words(kit: bool = True) -> str:
 
 
 def league_of(source: str) -> League:
-    """The league of a candidate: with update if it defines an `update`."""
+    """The league of a candidate: with update or compensated if it defines an `update`."""
+    if is_structured(source):
+        return COMPENSATED if updates_consumer(source) else STRUCTURED
     return WITH_UPDATE if "update" in edits_defined(source) else MASK_ONLY
 
 
@@ -112,7 +117,12 @@ def expensive_fields_named(source: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def edits_defined(source: str) -> frozenset[str]:
-    """Which of EDITS a source defines. Decided by its text alone: what a worker says about it does not count."""
+    """Which of EDITS a source defines; none for one that ranks structures, whose `update` is another function.
+
+    Decided by its text alone: what a worker says about it does not count.
+    """
+    if is_structured(source):
+        return frozenset()
     try:
         tree = parse(source)
     except NotPython:

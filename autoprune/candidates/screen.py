@@ -21,10 +21,12 @@ from autoprune.candidates.contract import (
     is_edit,
 )
 from autoprune.candidates.parameters import UnusableParameters, ranges
+from autoprune.candidates.structure_contract import NAME as STRUCTURE
+from autoprune.candidates.structure_contract import PARAMETERS, is_structured, literal, problems, structures_ranked
 from autoprune.candidates.uses import FOUND, uses_of
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure
-from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
+from autoprune.leagues import MASK_ONLY, STRUCTURED, League
 from autoprune.syntax import NotPython, imports, parse
 from autoprune.text_files import clean
 
@@ -58,15 +60,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a search allows. `kit`: importing `autoprune.kit`; in the league `mask` an `update` is an error."""
+    """What a search allows. `kit`: importing `autoprune.kit`; in the leagues `mask` and `structured` an `update` is an
+    error. `structures`: the kinds that a candidate must rank, none for one that scores weights; None: whatever it
+    does."""
 
     kit: bool = True
-    league: League = WITH_UPDATE
+    league: League | None = None
+    structures: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, config: Config) -> "Rules":
         """The rules of a search."""
-        return cls(config.agents.kit != "off", config.search.league)
+        return cls(config.agents.kit != "off", config.search.of_league, config.search.kinds)
 
 
 UNRESTRICTED = Rules()
@@ -86,9 +91,12 @@ def _screened(source: str, rules: Rules) -> tuple[Finding, ...]:
         tree = parse(source)
     except NotPython as error:
         return (Finding("error", error.line, _short(str(error))),)
-    findings = [*_entry_points(tree), *_parameters(source), *_imports(tree, rules.kit)]
-    findings += [*_not_found(tree), *_habits(tree)]
-    findings += _outside_league(tree, rules.league)
+    findings = [*_imports(tree, rules.kit), *_not_found(tree), *_habits(tree)]
+    if is_structured(source):
+        findings += _structured(source, tree)
+    else:
+        findings += [*_entry_points(tree), *_parameters(source)]
+    findings += _outside_search(source, tree, rules)
     unique = {replace(finding, message=_short(finding.message)) for finding in findings}
     return tuple(sorted(unique, key=lambda finding: (finding.severity, finding.line, finding.message)))
 
@@ -158,11 +166,46 @@ def _edits(defined: dict[str, ast.stmt]) -> Iterator[Finding]:
             yield Finding("warning", statement.lineno, message)
 
 
-def _outside_league(tree: ast.Module, league: League) -> Iterator[Finding]:
+def _structured(source: str, tree: ast.Module) -> Iterator[Finding]:
+    """The contract of a candidate that ranks structures."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if "score" not in functions:
+        yield Finding("error", 1, "the source defines no function score(structures)")
+    for name, arguments in PARAMETERS.items():
+        if name in functions:
+            yield from _signature(functions[name], arguments)
+    for line, message in problems(source, tree):
+        yield Finding("error", line, message)
+
+
+def _outside_search(source: str, tree: ast.Module, rules: Rules) -> Iterator[Finding]:
+    """What a search of another league does not allow."""
+    if rules.structures is not None:
+        yield from _other_structures(source, rules.structures)
     for node in tree.body:
-        if league == MASK_ONLY and is_edit(node) and node.name == "update":
+        if not isinstance(node, ast.FunctionDef) or node.name != "update":
+            continue
+        if rules.league == MASK_ONLY and is_edit(node):
             message = "this search is for masks only (search.league=mask): kept weights stay as they are; remove update"
             yield Finding("error", node.lineno, message)
+        elif rules.league == STRUCTURED and is_structured(source):
+            message = "this search only chooses structures (search.compensate=none): remove update"
+            yield Finding("error", node.lineno, message)
+
+
+def _other_structures(source: str, wanted: tuple[str, ...]) -> Iterator[Finding]:
+    if not is_structured(source):
+        if wanted:
+            yield Finding("error", 1, f"this search removes structures: define {STRUCTURE} = {literal(wanted)}")
+        return
+    try:
+        ranked = structures_ranked(source)
+    except ValueError:
+        return  # which is a finding of its own
+    if not wanted:
+        yield Finding("error", 1, f"this search prunes single weights: {STRUCTURE} is for searches with --structure")
+    elif not set(wanted) <= set(ranked):
+        yield Finding("error", 1, f"this search removes {' and '.join(wanted)}s: {STRUCTURE} = {literal(wanted)}")
 
 
 def _signature(node: ast.FunctionDef, expected: tuple[str, ...]) -> Iterator[Finding]:

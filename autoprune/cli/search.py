@@ -10,7 +10,7 @@ import typer
 from autoprune.api.replay import as_recorded
 from autoprune.api.result import SearchResult
 from autoprune.api.run_data import REPORT, look_over, write_report
-from autoprune.api.starting import Wait, check_second_model, gone_unless_begun, work_until_ended
+from autoprune.api.starting import Wait, check_second_model, check_share, gone_unless_begun, work_until_ended
 from autoprune.api.tracking import tracked
 from autoprune.cli import complete
 from autoprune.cli.common import console, errors, print_json, report_error, say
@@ -18,6 +18,7 @@ from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.guards import attended, stop_at_once
 from autoprune.cli.options import DATABASE, MODEL, SANDBOXES, Run, overrides, typed
 from autoprune.cli.parse import listed, split
+from autoprune.cli.structured import Compensate, Structure
 from autoprune.config import Config, change_config, load_config
 from autoprune.config_values import Approval, ExecutorKind, Provider
 from autoprune.errors import AutoPruneError, RunPaused
@@ -51,6 +52,11 @@ def search(
     ] = None,
     model: Annotated[str | None, complete.option(MODEL, *KNOWN)] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
+    structure: Structure = None,
+    params: Annotated[
+        float | None, typer.Option(help="With --structure: share of the decoder blocks' parameters to remove; 0.2.")
+    ] = None,
+    compensate: Compensate = None,
     llm: Annotated[
         str | None,
         complete.option(
@@ -81,6 +87,7 @@ def search(
     with log_to(say):
         config = as_recorded(load_config(path, settings, typed=typed(context.params)), path, settings)
         check_second_model(config)
+        check_share(config, sparsity, params)
     run = RunDirectory.create(run_dir, config)
     work_on(run, config, as_json, fresh=True)
 

@@ -1,6 +1,6 @@
 """`--structure` of `autoprune prune` and `autoprune compare`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
@@ -13,21 +13,23 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.parse import choice, listed, share, words
 from autoprune.config import Config
-from autoprune.errors import UsageError
+from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.progress import progress
 from autoprune.pruning.shapes import STRUCTURES
 from autoprune.pruning.structures.spec import BLOCK, COMPENSATIONS
 from autoprune.report.text import plain, windows_of_text
 
 if TYPE_CHECKING:
-    from autoprune.evaluation.structured import StructuredRecipe
     from autoprune.evaluation.structured_compare import StructuredRow
     from autoprune.evaluation.structured_export import Reduced
+    from autoprune.evaluation.structured_recipe import RanksStructures, StructuredRecipe
 
 PARAMS = "0.2"
 ONLY_STRUCTURED = ("params", "compensate", "multiple")
 DEFAULTS = {"depth": "shortgpt"}
 """The algorithm of a structure, by default wanda-sp."""
+OPTIONAL = ("structure", "compensate", "+-", "repeatable")
+"""Columns that are left out where all rows have the same."""
 
 Structure = Annotated[
     str | None,
@@ -93,8 +95,9 @@ def prune_structures(
     as_json: bool,
 ) -> None:
     """Remove structures from a model, measure and write it, and show the result. `algorithm`: None for the default."""
-    from autoprune.evaluation.structured import StructuredRecipe
     from autoprune.evaluation.structured_export import produce_reduced
+    from autoprune.evaluation.structured_recipe import StructuredRecipe
+    from autoprune.measuring.structured_algorithms import open_structured
 
     recipe = StructuredRecipe(
         structure=choice(structure, tuple(STRUCTURES)),
@@ -103,7 +106,11 @@ def prune_structures(
         compensate=choice(compensate or "none", COMPENSATIONS),
         multiple=multiple,
     )
-    made = produce_reduced(config, recipe, out)
+    try:
+        with open_structured([recipe.algorithm], config.sandbox) as (chosen,):
+            made = produce_reduced(config, replace(recipe, algorithm=chosen.name), out, chosen)
+    except CandidateFailure as failure:
+        raise AutoPruneError(f"the algorithm {recipe.algorithm} failed: {failure}") from None
     if as_json:
         print_json({**made.facts, "out": str(made.path), "bytes": made.bytes, "seconds": made.seconds})
     else:
@@ -141,13 +148,23 @@ def compare_structures(
 ) -> None:
     """Measure structured methods and show them. `algorithms`: None for all that rank what is removed."""
     from autoprune.evaluation.structured_compare import compare_structured
+    from autoprune.measuring.structured_algorithms import open_structured
+    from autoprune.pruning.structures.table import that_rank
 
-    recipes = _recipes(words(structures), words(params or PARAMS), algorithms, compensate, multiple)
+    chosen = [choice(structure, tuple(STRUCTURES)) for structure in words(structures)]
+    ranking = {structure: that_rank(*STRUCTURES[structure]) for structure in chosen}
+    names = words(algorithms) if algorithms else sorted({name for of in ranking.values() for name in of})
     rows = []
-    with progress("comparing", 1 + seeds * len(recipes), "rows") as advance:
-        for row in compare_structured(config, recipes, seeds):
-            advance(1)
-            rows.append(row)
+    with open_structured(names, config.sandbox) as opened:
+        by_structure = {
+            structure: opened if algorithms else [each for each in opened if each.name in ranking[structure]]
+            for structure in chosen
+        }
+        recipes = _recipes(by_structure, words(params or PARAMS), compensate, multiple)
+        with progress("comparing", 1 + seeds * len(recipes), "rows") as advance:
+            for row in compare_structured(config, recipes, seeds, opened):
+                advance(1)
+                rows.append(row)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
@@ -159,23 +176,22 @@ def compare_structures(
 
 
 def _recipes(
-    structures: Sequence[str], shares: Sequence[str], algorithms: str | None, compensate: str | None, multiple: int
+    algorithms: Mapping[str, Sequence["RanksStructures"]], shares: Sequence[str], compensate: str | None, multiple: int
 ) -> list["StructuredRecipe"]:
-    """A recipe for every structure, share, algorithm and compensation; blocks have no compensation."""
-    from autoprune.evaluation.structured import StructuredRecipe
-    from autoprune.pruning.structures.table import that_rank
+    """A recipe for every structure, share, algorithm and compensation; blocks have none, nor has a candidate that
+    compensates itself."""
+    from autoprune.evaluation.structured_recipe import StructuredRecipe
 
     recipes = []
-    for structure, params in product(structures, shares):
-        kinds = STRUCTURES[choice(structure, tuple(STRUCTURES))]
-        names = words(algorithms) if algorithms else that_rank(*kinds)
-        if compensate is None:
-            ways = ["none"] if kinds == (BLOCK,) else ["none", "least-squares"]
-        else:
-            ways = words(compensate)
-        for name, way in product(names, ways):
-            recipe = StructuredRecipe(structure, share(params, "--params"), name, choice(way, COMPENSATIONS))
-            recipes.append(recipe if kinds == (BLOCK,) else replace(recipe, multiple=multiple))
+    for structure, params in product(algorithms, shares):
+        whole_blocks = STRUCTURES[structure] == (BLOCK,)
+        for algorithm in algorithms[structure]:
+            alone = whole_blocks or algorithm.updates
+            ways = words(compensate) if compensate else ["none"] if alone else ["none", "least-squares"]
+            for way in ways:
+                chosen = choice(way, COMPENSATIONS)
+                recipe = StructuredRecipe(structure, share(params, "--params"), algorithm.name, chosen)
+                recipes.append(recipe if whole_blocks else replace(recipe, multiple=multiple))
     return recipes
 
 
@@ -200,11 +216,13 @@ def _table(rows: Sequence["StructuredRow"]) -> Table:
                 "MB": f"{row.bytes / 1e6:,.1f}",
                 "perplexity": mean,
                 "+-": f"{stdev(values):.2f}" if len(values) > 1 else "",
+                "repeatable": "no" if any(row.repeatable is False for row in group) else "",
                 "seconds": f"{row.seconds:.1f}",
             }
         )
     varied = {name for name in lines[0] if len({line[name] for line in lines[1:]}) > 1}
-    shown = [name for name in lines[0] if name in varied or name not in ("structure", "compensate", "+-")]
+    varied |= {"repeatable"} & {name for line in lines for name in line if line[name] == "no"}
+    shown = [name for name in lines[0] if name in varied or name not in OPTIONAL]
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in shown:
         left = name in ("structure", "algorithm", "compensate")

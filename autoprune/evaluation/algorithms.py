@@ -11,6 +11,7 @@ from torch import Tensor
 from autoprune.errors import UsageError
 from autoprune.pruning.layers import LayerEdit, MakeMask, Readable, Session
 from autoprune.pruning.scores import Score, choose_score
+from autoprune.pruning.structure_view import StructureSet
 
 ALWAYS_REPEATED = 2
 """Blocks of a walk whose scores are always checked for repeatability."""
@@ -22,7 +23,8 @@ NOT_REPEATABLE = "not repeatable: asked again, a fresh process gave other scores
 
 class Algorithm(Protocol):
     """An algorithm that scores weights. `needs`: the on-demand statistics that it reads; `edits_defined`: which
-    of `refine` and `update` it defines; `found`: the found functions that it holds."""
+    of `refine` and `update` it defines; `found`: the found functions that it holds; `ranks`: the kinds of structures
+    if it ranks these instead, which no recipe for weights accepts."""
 
     @property
     def name(self) -> str: ...
@@ -36,6 +38,9 @@ class Algorithm(Protocol):
     @property
     def found(self) -> tuple[str, ...]: ...
 
+    @property
+    def ranks(self) -> tuple[str, ...]: ...
+
     def open(self, readable: Readable) -> AbstractContextManager[Session]: ...
 
 
@@ -46,6 +51,7 @@ class Published:
     score: Score
     edits_defined = NO_EDITS
     found = ()
+    ranks = ()
 
     @staticmethod
     def named(name: str) -> "Published":
@@ -96,6 +102,12 @@ class _PublishedSession:
         pattern: str = "none",
     ) -> Iterator[LayerEdit]:
         raise UsageError(f"{self._score.name} is a published score and has no refine or update of its own")
+
+    def importances(self, sets: Sequence[StructureSet]) -> Iterator[Tensor]:
+        raise UsageError(f"{self._score.name} is a published score of weights and ranks no structures")
+
+    def consumer(self, structures: StructureSet, kept: Tensor) -> Tensor:
+        raise UsageError(f"{self._score.name} is a published score of weights and ranks no structures")
 
     def repeats(self) -> bool | None:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -29,6 +29,9 @@ from autoprune.pruning.allocation.units import LayerZeros, Units
 from autoprune.pruning.layers import LayerInfo
 from autoprune.pruning.masks import masked_weight
 from autoprune.runs.measurement import LayerDiagnostic
+
+if TYPE_CHECKING:
+    from autoprune.evaluation.structured import StructureBench
 
 _version = functools.cache(version)
 """Version of a package, cached since every lookup of a measurement needs it."""
@@ -51,6 +54,8 @@ class Bench:
         self.signature = Signature(self.layers)
         self.allocated: dict[str, LayerZeros] = {}
         """Zeros per layer that `layer_zeros` caches, since many algorithms share them."""
+        self.structures: StructureBench | None = None
+        """What structured recipes share (`StructureBench.of`)."""
         self._units: dict[str, Units] = {}
         self._energy: dict[str, float] = {}
         self._reconstruction: Reconstruction | None = None
@@ -123,9 +128,10 @@ class Bench:
         check: Callable[[list[float]], None] = lambda losses: None,
         skip: int = 0,
         advance: Callable[[], None] = lambda: None,
+        target: Target | None = None,
     ) -> list[float]:
         """The losses in nats of the model in its present state on the windows `skip` to `windows` (None: all) of a
-        split.
+        split. `target`: another model with the same tokenizer, such as a smaller one.
 
         Windows are measured in the order of `racing.order` and returned in the order of the text. After each number of
         windows in `looks`, `check` is called with the losses in the order of measurement, and may raise. With offloaded
@@ -133,12 +139,13 @@ class Bench:
         called after each window.
         """
         tokens, lead = self._splits[split].tokens[skip:windows], self._splits[split].lead
+        target = target or self.target
         places = order(len(tokens))
-        ahead = window_losses(self.target, tokens[places], advance, lead) if self.target.offloaded else None
+        ahead = window_losses(target, tokens[places], advance, lead) if target.offloaded else None
         measured: list[float] = []
         for start, stop in pairwise((0, *looks) if looks else (0, len(tokens))):
             part = tokens[places[start:stop]]
-            measured += ahead[start:stop] if ahead else window_losses(self.target, part, advance, lead)
+            measured += ahead[start:stop] if ahead else window_losses(target, part, advance, lead)
             check(measured)
         by_place = dict(zip(places, measured, strict=True))
         return [by_place[place] for place in range(len(tokens))]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.code_fingerprint import code_fingerprint
 from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.structured_recipe import StructuredRecipe
 from autoprune.evaluation.texts import Split
 from autoprune.runs.measurement import DENSE
 
@@ -39,7 +40,9 @@ class MeasurementSpec(BaseModel):
     bench: dict[str, Any]
 
     @classmethod
-    def of(cls, bench: Bench, subject: str, split: Split, recipe: Recipe | None) -> "MeasurementSpec":
+    def of(
+        cls, bench: Bench, subject: str, split: Split, recipe: Recipe | StructuredRecipe | None
+    ) -> "MeasurementSpec":
         """The spec of a measurement on a bench."""
         prints = bench.fingerprints()
         texts = prints.pop("texts")

@@ -94,6 +94,8 @@ class Recipe:
 
     def check(self, algorithm: Algorithm) -> None:
         """Raises UsageError for an invalid combination."""
+        if algorithm.ranks:
+            raise UsageError(f"{algorithm.name} ranks structures, not single weights; it needs --structure")
         if not 0.0 < self.sparsity < 1.0:
             raise UsageError(f"sparsity {self.sparsity:g} is not between 0 and 1{share_meant(self.sparsity)}")
         on_the_walk = self.allocation != OWN and spec_of(self.allocation).stage == "walk"

@@ -7,16 +7,17 @@ that was reduced.
 """
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from autoprune.errors import UsageError
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.perplexity import perplexity, window_losses
 from autoprune.evaluation.statistics_cache import some_of
+from autoprune.evaluation.structured_recipe import Ranking, RanksStructures, StructuredRecipe
 from autoprune.evaluation.texts import Split
 from autoprune.models.block_importance import block_influence, without_blocks
 from autoprune.models.bundle import Bundle
@@ -24,9 +25,9 @@ from autoprune.models.reduce import Reduction, check_bias, kept_columns, reduced
 from autoprune.models.structures import Anatomy
 from autoprune.models.target import Target
 from autoprune.pruning.compensation import least_squares, mean_bias
-from autoprune.pruning.shapes import STRUCTURES, Shape, shape_for
-from autoprune.pruning.structures.spec import BLOCK, COMPENSATIONS, HEAD, Structures, StructureSpec
-from autoprune.pruning.structures.table import spec_of, that_rank
+from autoprune.pruning.shapes import Shape, shape_for
+from autoprune.pruning.structure_view import StructureSet
+from autoprune.pruning.structures.spec import BLOCK, CHANNEL, HEAD, Choose, Structures
 
 GREEDY_WINDOWS = 4
 """Calibration windows with which a greedy removal of blocks measures each step, evenly spaced."""
@@ -34,39 +35,19 @@ GREEDY_WINDOWS = 4
 Advance = Callable[[], None]
 
 
+def no_progress() -> None:
+    """The `advance` that reports nothing."""
+
+
 @dataclass(frozen=True)
-class StructuredRecipe:
-    """What is removed, how it is chosen and compensated. `params`: the share of the decoder blocks' parameters;
-    `multiple`: of the FFN width."""
+class Chosen:
+    """What an algorithm keeps. `repeats`: whether a fresh process gave the same answers, None if that was not checked;
+    `diagnostics`: its output; `memory`: peak growth of its processes in bytes, None if unknown."""
 
-    structure: str
-    params: float
-    algorithm: str
-    compensate: str = "none"
-    multiple: int = 1
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of structures that are removed."""
-        return STRUCTURES[self.structure]
-
-    def check(self) -> StructureSpec:
-        """The method. Raises UsageError if the parts of the recipe do not fit together."""
-        if self.structure not in STRUCTURES:
-            raise UsageError(f"{self.structure!r} is not one of {', '.join(STRUCTURES)}")
-        if self.compensate not in COMPENSATIONS:
-            raise UsageError(f"{self.compensate!r} is not one of {', '.join(COMPENSATIONS)}")
-        spec = spec_of(self.algorithm)
-        if not set(self.kinds) <= set(spec.kinds):
-            raise UsageError(
-                f"{self.algorithm} does not rank what --structure {self.structure} removes; these do: "
-                f"{', '.join(that_rank(*self.kinds))}"
-            )
-        if self.kinds == (BLOCK,) and self.compensate != "none":
-            raise UsageError(f"removed blocks cannot be compensated; --structure depth takes no {self.compensate}")
-        if self.kinds == (BLOCK,) and self.multiple != 1:
-            raise UsageError("--structure depth keeps the FFN width, so it takes no --multiple")
-        return spec
+    reduction: Reduction
+    repeats: bool | None = None
+    diagnostics: str = ""
+    memory: int | None = None
 
 
 @dataclass
@@ -82,45 +63,115 @@ class StructureBench:
     _greedy: dict[frozenset[int], float] = field(default_factory=dict)
     _bundles: dict[tuple[str, ...], Bundle] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, bench: Bench) -> "StructureBench":
+        """That of a bench, made on first use."""
+        if bench.structures is None:
+            bench.structures = cls(bench)
+        return bench.structures
+
     def __post_init__(self) -> None:
         self.bench.target.need_whole("structured pruning")
         self.anatomy = Anatomy(self.bench.target.model, self.bench.target.name)
 
-    def shape(self, recipe: StructuredRecipe) -> Shape:
+    def shape(self, recipe: StructuredRecipe, algorithm: RanksStructures | None = None) -> Shape:
         """The shape that a recipe leads to. Raises UsageError if there is none, or no place for its biases."""
-        recipe.check()
+        recipe.check(algorithm)
         shape = shape_for(self.anatomy.sizes, recipe.structure, recipe.params, recipe.multiple)
         if recipe.compensate == "bias":
             for kind in recipe.kinds:
                 check_bias(self.anatomy, kind)
         return shape
 
-    def reduction(self, recipe: StructuredRecipe, advance: Advance = lambda: None) -> Reduction:
+    def reduction(self, recipe: StructuredRecipe, advance: Advance = no_progress) -> Reduction:
+        """What a recipe with a published method keeps. See `chosen`."""
+        return self.chosen(recipe, None, advance).reduction
+
+    def chosen(
+        self, recipe: StructuredRecipe, algorithm: RanksStructures | None = None, advance: Advance = no_progress
+    ) -> Chosen:
         """Choose the kept structures of each block, and compensate. `advance` is called once per block.
 
-        Raises UsageError for a recipe that does not fit, CandidateFailure if there is no memory for gradients.
+        `algorithm`: by default the published method of the recipe. Raises UsageError for a recipe that does not fit,
+        CandidateFailure if a candidate fails or there is no memory for gradients.
         """
-        spec, shape = recipe.check(), self.shape(recipe)
+        algorithm = recipe.check(algorithm)
+        shape = self.shape(recipe, algorithm)
+        if algorithm.spec is not None and algorithm.spec.choose is not None:
+            return Chosen(Reduction(self._chosen(algorithm.spec.choose, shape.blocks)))
+        with self._ranking(algorithm) as ranking:
+            reduction = self._reduction_by(recipe, shape, algorithm, ranking, advance)
+            return Chosen(reduction, ranking.repeats(), ranking.diagnostics, ranking.memory)
+
+    @contextmanager
+    def _ranking(self, algorithm: RanksStructures) -> Iterator[Ranking]:
+        """The algorithm, opened on this bench. Statistics that it needs are collected first."""
+        if algorithm.reads_influence and self.influence is None:
+            self.influence = block_influence(self.bench.target, self.bench.windows("calibration").tokens)
+        readable = self._readable(*algorithm.needs)
+
+        def statistic(name: str, which: str) -> Tensor:
+            if which == "gradient":
+                gradient: Tensor = readable.view(name, 0.0).gradient
+                return gradient.cpu()
+            return readable.statistic(name, which).cpu()
+
+        def held(structures: StructureSet) -> Structures:
+            return self.anatomy.structures(
+                structures.kind, structures.block, self._weight, statistic, structures.influence
+            )
+
+        with algorithm.rank(readable, held) as ranking:
+            yield ranking
+
+    def _reduction_by(
+        self, recipe: StructuredRecipe, shape: Shape, algorithm: RanksStructures, ranking: Ranking, advance: Advance
+    ) -> Reduction:
+        sets = self._sets(recipe, shape, algorithm.reads_influence)
         blocks = tuple(range(self.anatomy.sizes.dense.blocks))
+        ranked = zip(sets, ranking.importances(sets), strict=True)
         if recipe.kinds == (BLOCK,):
-            return Reduction(self._kept_blocks(spec, shape.blocks, advance))
+            scores = []
+            for _, importances in ranked:
+                scores.append(importances)
+                advance()
+            return Reduction(tuple(most_important(torch.cat(scores), shape.blocks).tolist()))
+        kept: dict[str, dict[int, Tensor]] = {kind: {} for kind in recipe.kinds}
+        chosen = [(structures, most_important(importances, structures.keep)) for structures, importances in ranked]
         weights: dict[str, Tensor] = {}
         biases: dict[str, Tensor] = {}
-        kept: dict[str, dict[int, Tensor]] = {kind: {} for kind in recipe.kinds}
-        counts = {kind: shape.groups if kind == HEAD else shape.channels for kind in recipe.kinds}
-        dense = self.anatomy.sizes.dense
-        whole = {kind: dense.groups if kind == HEAD else dense.channels for kind in recipe.kinds}
-        for block in blocks:
-            for kind in recipe.kinds:
-                if counts[kind] == whole[kind]:
-                    continue
-                kept[kind][block] = most_important(self._scores(spec, kind, block), counts[kind])
-                columns = kept_columns(self.anatomy, kind, kept[kind][block])
-                self._compensate(
-                    recipe, self.anatomy.layer(block, self.anatomy.consumer(kind)), columns, weights, biases
-                )
+        for structures, indices in chosen:
+            kept[structures.kind][structures.block] = indices
+            if algorithm.updates:
+                weights[structures.consumer] = ranking.consumer(structures, indices)
+            else:
+                columns = kept_columns(self.anatomy, structures.kind, indices)
+                self._compensate(recipe, structures.consumer, columns, weights, biases)
             advance()
-        return Reduction(blocks, kept.get("channel") or None, kept.get("head") or None, weights, biases)
+        return Reduction(blocks, kept.get(CHANNEL) or None, kept.get(HEAD) or None, weights, biases)
+
+    def _sets(self, recipe: StructuredRecipe, shape: Shape, with_influence: bool) -> list[StructureSet]:
+        """The structures of which some are removed, block by block."""
+        dense = self.anatomy.sizes.dense
+        counts = {CHANNEL: dense.channels, HEAD: dense.groups, BLOCK: 1}
+        keep = {CHANNEL: shape.channels, HEAD: shape.groups, BLOCK: shape.blocks}
+        return [
+            StructureSet(
+                kind,
+                block,
+                counts[kind],
+                keep[kind],
+                recipe.params,
+                self.anatomy.parts(kind, block),
+                self.influence[block] if with_influence and self.influence else None,
+            )
+            for block in range(dense.blocks)
+            for kind in recipe.kinds
+            if kind == BLOCK or keep[kind] < counts[kind]
+        ]
+
+    def _weight(self, name: str) -> Tensor:
+        return self.bench.target.weight(name).float().cpu()
 
     def _compensate(
         self,
@@ -139,35 +190,11 @@ class StructureBench:
             mean = self._readable().statistic(name, "input_mean").to(weight.device)
             biases[name] = mean_bias(weight, mean, columns)
 
-    def _kept_blocks(self, spec: StructureSpec, count: int, advance: Advance) -> tuple[int, ...]:
+    def _chosen(self, choose: Choose, count: int) -> tuple[int, ...]:
+        """The blocks that a method which measures keeps."""
         blocks = self.anatomy.sizes.dense.blocks
-        if spec.choose is not None:
-            gone = spec.choose(blocks, blocks - count, self._loss_without)
-            return tuple(block for block in range(blocks) if block not in gone)
-        scores = []
-        for block in range(blocks):
-            scores.append(self._scores(spec, BLOCK, block))
-            advance()
-        return tuple(most_important(torch.cat(scores), count).tolist())
-
-    def _scores(self, spec: StructureSpec, kind: str, block: int) -> Tensor:
-        assert spec.score is not None  # only blocks are chosen otherwise
-        if "influence" in spec.reads and self.influence is None:
-            self.influence = block_influence(self.bench.target, self.bench.windows("calibration").tokens)
-        readable = self._readable(*(("gradient",) if "gradient" in spec.reads else ()))
-
-        def statistic(name: str, which: str) -> Tensor:
-            if which == "gradient":
-                gradient: Tensor = readable.view(name, 0.0).gradient
-                return gradient.cpu()
-            return readable.statistic(name, which).cpu()
-
-        def weight(name: str) -> Tensor:
-            return self.bench.target.weight(name).float().cpu()
-
-        influence = self.influence[block] if self.influence else None
-        structures: Structures = self.anatomy.structures(kind, block, weight, statistic, influence)
-        return spec.score(structures)
+        gone = choose(blocks, blocks - count, self._loss_without)
+        return tuple(block for block in range(blocks) if block not in gone)
 
     def _readable(self, *needs: str) -> Bundle:
         if needs not in self._bundles:

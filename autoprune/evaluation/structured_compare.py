@@ -4,14 +4,15 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.bos import shown
 from autoprune.evaluation.evaluator import dense
-from autoprune.evaluation.structured import StructureBench, StructuredRecipe, count_parameters, shape_facts
+from autoprune.evaluation.structured import StructureBench, count_parameters, shape_facts
+from autoprune.evaluation.structured_recipe import RanksStructures, StructuredRecipe
 from autoprune.evaluation.texts import Split, check_samples
 from autoprune.models.loading import stored_dtype
 from autoprune.pruning.shapes import Shape
@@ -19,6 +20,8 @@ from autoprune.runs.measurement import DENSE
 
 logger = logging.getLogger(__name__)
 SPLIT: Split = "report"
+OWN = "own"
+"""The compensation of a candidate that computes it itself."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,9 @@ class StructuredRow:
 
     `params_target`, `params_removed`: shares of the decoder blocks' parameters, wanted and real. `parameters`: of the
     whole model; `bytes`: of these in the dtype of the model's files. `perplexity` is None if it is not finite or the
-    experiment failed. `seconds`: choosing, compensating and building, with statistics that were not cached.
+    experiment failed. `compensate`: own for a candidate that does it itself. `repeatable`: whether a fresh process gave
+    the same answers, None for a published method. `seconds`: choosing, compensating and building, with statistics that
+    were not cached.
     """
 
     algorithm: str
@@ -48,46 +53,61 @@ class StructuredRow:
     seed: int
     seconds: float
     failed: bool = False
+    repeatable: bool | None = None
 
 
-def compare_structured(config: Config, recipes: Sequence[StructuredRecipe], seeds: int = 1) -> Iterator[StructuredRow]:
+def compare_structured(
+    config: Config,
+    recipes: Sequence[StructuredRecipe],
+    seeds: int = 1,
+    algorithms: Sequence[RanksStructures] = (),
+) -> Iterator[StructuredRow]:
     """A row for the dense model, then one for every seed and recipe, as they are measured on the report split.
 
-    Seeds are those of `compare`. Failed experiments are logged and have rows without perplexity. Raises UsageError for
-    an invalid recipe before anything is loaded, and for one that does not fit the model before anything is measured.
+    `algorithms`: candidates, for the recipes of their names; the other recipes have published methods. Seeds are those
+    of `compare`. Failed experiments are logged and have rows without perplexity. Raises UsageError for an invalid
+    recipe before anything is loaded, and for one that does not fit the model before anything is measured.
     """
-    for recipe in recipes:
-        recipe.check()
+    by_name = {algorithm.name: algorithm for algorithm in algorithms}
+    chosen = [(recipe, recipe.check(by_name.get(recipe.algorithm))) for recipe in recipes]
     size = stored_dtype(config.model).itemsize
     bench = open_bench(config, None)
     check_samples(bench.target, config.data, seeds)
     structures = StructureBench(bench)
-    shapes = {recipe: structures.shape(recipe) for recipe in recipes}
+    shapes = {recipe: structures.shape(recipe, algorithm) for recipe, algorithm in chosen}
     measured = dense(bench, SPLIT)
     nothing = StructuredRecipe("none", 0.0, DENSE)
     whole = structures.anatomy.sizes.dense
     yield _row(structures, nothing, whole, count_parameters(bench.target), 0.0, size, measured.perplexity, 0, 0.0)
     for seed in range(seeds):
         of_seed = StructureBench(bench.calibrated(seed)) if seed else structures
-        for recipe in recipes:
-            yield _measured(of_seed, recipe, shapes[recipe], size, seed)
+        for recipe, algorithm in chosen:
+            yield _measured(of_seed, recipe, algorithm, shapes[recipe], size, seed)
 
 
 def _measured(
-    structures: StructureBench, recipe: StructuredRecipe, shape: Shape, size: int, seed: int
+    structures: StructureBench,
+    recipe: StructuredRecipe,
+    algorithm: RanksStructures,
+    shape: Shape,
+    size: int,
+    seed: int,
 ) -> StructuredRow:
+    shown = replace(recipe, compensate=OWN) if algorithm.updates else recipe
     started = time.perf_counter()
     try:
-        target = structures.reduced(structures.reduction(recipe))
+        chosen = structures.chosen(recipe, algorithm)
+        target = structures.reduced(chosen.reduction)
         seconds = time.perf_counter() - started
         value = structures.perplexity(target, SPLIT)
     except (AutoPruneError, CandidateFailure) as error:
         logger.warning(f"{recipe.algorithm}, {recipe.structure}, {recipe.params:g}, {recipe.compensate}: {error}")
         seconds = time.perf_counter() - started
-        return _row(structures, recipe, shape, 0, 0.0, size, math.nan, seed, seconds, failed=True)
+        return _row(structures, shown, shape, 0, 0.0, size, math.nan, seed, seconds, failed=True)
     dense_blocks = structures.anatomy.sizes.parameters(structures.anatomy.sizes.dense)
     gone = 1.0 - structures.block_parameters(target) / dense_blocks
-    return _row(structures, recipe, shape, count_parameters(target), gone, size, value, seed, seconds)
+    row = _row(structures, shown, shape, count_parameters(target), gone, size, value, seed, seconds)
+    return replace(row, repeatable=chosen.repeats)
 
 
 def _row(
@@ -102,7 +122,7 @@ def _row(
     seconds: float,
     failed: bool = False,
 ) -> StructuredRow:
-    windows = structures.bench.windows(SPLIT)
+    windows, facts = structures.bench.windows(SPLIT), shape_facts(structures.anatomy, shape)
     return StructuredRow(
         algorithm=recipe.algorithm,
         structure=recipe.structure,
@@ -111,7 +131,10 @@ def _row(
         params_removed=gone,
         parameters=count,
         bytes=count * size,
-        **shape_facts(structures.anatomy, shape),
+        blocks=facts["blocks"],
+        ffn_width=facts["ffn_width"],
+        heads=facts["heads"],
+        key_value_heads=facts["key_value_heads"],
         perplexity=value if math.isfinite(value) else None,
         seqlen=windows.seqlen,
         windows=len(windows.tokens),

@@ -13,10 +13,12 @@ from autoprune.errors import AutoPruneError
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.export import SPLIT, check_free, file_dtype, measured_facts
-from autoprune.evaluation.structured import StructureBench, StructuredRecipe, count_parameters, shape_facts
+from autoprune.evaluation.structured import StructureBench, count_parameters, shape_facts
+from autoprune.evaluation.structured_recipe import RanksStructures, StructuredRecipe
 from autoprune.models.saving import RECIPE_FILE, fact_table, save_pruned, settle
 from autoprune.models.target import Target
 from autoprune.progress import progress
+from autoprune.pruning.shapes import Shape
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +33,25 @@ class Reduced:
     seconds: float
 
 
-def produce_reduced(config: Config, recipe: StructuredRecipe, into: Path) -> Reduced:
+def produce_reduced(
+    config: Config, recipe: StructuredRecipe, into: Path, algorithm: RanksStructures | None = None
+) -> Reduced:
     """Remove structures from a model and save it to `into`, a Hugging Face directory with a model card.
 
-    Perplexities are on the report split, with weights in the dtype of the files. Raises UsageError for a recipe or a
-    model that does not fit and a path that exists, AutoPruneError if the perplexity is not finite.
+    `algorithm`: a candidate; by default the published method of the recipe. Perplexities are on the report split, with
+    weights in the dtype of the files. Raises UsageError for a recipe or a model that does not fit and a path that
+    exists, CandidateFailure if a candidate fails, AutoPruneError if the perplexity is not finite.
     """
     started = time.perf_counter()
-    recipe.check()
+    recipe.check(algorithm)
     check_free(into)
     config, dtype = file_dtype(config)
     bench = open_bench(config, None)
     structures = StructureBench(bench)
-    structures.shape(recipe)
+    structures.shape(recipe, algorithm)
     before = dense(bench, SPLIT).perplexity
     with progress("removing", structures.anatomy.sizes.dense.blocks, "blocks", logging.DEBUG) as advance:
-        reduction = structures.reduction(recipe, lambda: advance(1))
+        reduction = structures.chosen(recipe, algorithm, lambda: advance(1)).reduction
     target = structures.reduced(reduction)
     settle(target, dtype)
     perplexity = structures.perplexity(target, SPLIT)
@@ -57,7 +62,7 @@ def produce_reduced(config: Config, recipe: StructuredRecipe, into: Path) -> Red
     made = {
         "algorithm": recipe.algorithm,
         "recipe": asdict(recipe),
-        **_sizes(structures, recipe, target),
+        **_sizes(structures, structures.shape(recipe, algorithm), target),
         "kept_blocks": list(reduction.blocks),
     }
     facts = measured_facts(bench, made, dtype, before, perplexity)
@@ -65,7 +70,7 @@ def produce_reduced(config: Config, recipe: StructuredRecipe, into: Path) -> Red
     return Reduced(exported.path, exported.bytes, facts, time.perf_counter() - started)
 
 
-def _sizes(structures: StructureBench, recipe: StructuredRecipe, target: Target) -> dict[str, Any]:
+def _sizes(structures: StructureBench, shape: Shape, target: Target) -> dict[str, Any]:
     """The real share of the blocks' parameters that is gone, parameters before and after, and both shapes."""
     anatomy = structures.anatomy
     return {
@@ -73,7 +78,7 @@ def _sizes(structures: StructureBench, recipe: StructuredRecipe, target: Target)
         "parameters_dense": count_parameters(structures.bench.target),
         "parameters": count_parameters(target),
         "shape_dense": dict(shape_facts(anatomy, anatomy.sizes.dense)),
-        "shape": dict(shape_facts(anatomy, structures.shape(recipe))),
+        "shape": dict(shape_facts(anatomy, shape)),
     }
 
 

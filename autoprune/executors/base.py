@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
-from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.structured_evaluator import AnyRecipe
 from autoprune.evaluation.texts import Split
 from autoprune.runs.measurement import Measurement
 
@@ -15,7 +15,7 @@ class Job:
 
     name: str
     source: str
-    recipe: Recipe
+    recipe: AnyRecipe
     split: Split
     ladder: Ladder = EVERYTHING
 

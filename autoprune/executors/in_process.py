@@ -8,6 +8,8 @@ import torch
 
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.evaluator import measure
+from autoprune.evaluation.structured_evaluator import measure_structured
+from autoprune.evaluation.structured_recipe import StructuredRecipe
 from autoprune.executors.base import Job
 from autoprune.executors.compute_lock import ComputeLock
 from autoprune.runs.measurement import Measurement
@@ -30,7 +32,9 @@ class InProcessExecutor:
     def measure(self, job: Job) -> Measurement:
         with self.lock:
             candidate = Candidate(job.name, job.source, self.sandbox)
-            return measure(self.bench, candidate, job.recipe, job.split, job.ladder, subject=job.name)
+            if isinstance(job.recipe, StructuredRecipe):
+                return measure_structured(self.bench, candidate, job.recipe, job.split, job.ladder, job.name)
+            return measure(self.bench, candidate, job.recipe, job.split, job.ladder, job.name)
 
     def verify(self) -> None:
         with self.lock:

@@ -14,6 +14,7 @@ from autoprune.candidates.contract import MAX_SOURCE_BYTES, league_of
 from autoprune.candidates.discovered import discovered, discovered_source
 from autoprune.candidates.inlining import inlined
 from autoprune.candidates.library import found_in, library
+from autoprune.candidates.structure_contract import is_structured
 from autoprune.config_sections import SandboxSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.algorithms import Algorithm, Published
@@ -48,8 +49,13 @@ class NamedAlgorithm:
 
     @property
     def league(self) -> League:
-        """`update` for a source that updates the kept weights, else `mask`."""
+        """`mask` for a published score; see `contract.league_of`."""
         return MASK_ONLY if self.source is None else league_of(self.source)
+
+    @property
+    def structured(self) -> bool:
+        """Whether it is a candidate that ranks structures."""
+        return self.source is not None and is_structured(self.source)
 
 
 def find_algorithm(name: str) -> NamedAlgorithm:

@@ -3,14 +3,15 @@ league "with update" with updated weights."""
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from autoprune.config import Config
 from autoprune.config_sections import BaselineSettings
 from autoprune.config_values import Refinement, Update
 from autoprune.evaluation.texts import Split
 from autoprune.leagues import WITH_UPDATE
+from autoprune.measuring.structured_workbench import StructuredWorkbench
 from autoprune.measuring.workbench import Workbench
 from autoprune.phases import BASELINE, REFINED, UPDATED
 from autoprune.pruning.refinements.table import NONE, spec_of
@@ -18,6 +19,16 @@ from autoprune.pruning.updates.table import spec_of as update_of
 from autoprune.runs.measurement import Measurement
 
 ALWAYS_REFINED = "wanda"
+
+
+class AnyBaseline(Protocol):
+    """What a search is compared with."""
+
+    def measured(self, workbench: Workbench, split: Split) -> Measurement:
+        """The measurement on a split, from the archive if it is there."""
+
+    def phase(self, workbench: Workbench) -> str:
+        """The phase of that measurement."""
 
 
 class Baseline(NamedTuple):
@@ -45,6 +56,13 @@ class Baseline(NamedTuple):
 def phase_of(kind: str, allocation: str, workbench: Workbench) -> str:
     """The phase of baselines of a kind with an allocation; each allocation that is tuned has its own."""
     return f"{kind}, {allocation} tuned" if allocation in workbench.tuned_allocations else kind
+
+
+def all_baselines(workbench: Workbench) -> Sequence[AnyBaseline]:
+    """The baselines of a search of either kind."""
+    if isinstance(workbench, StructuredWorkbench):
+        return list(workbench.structured_baselines())
+    return list(baselines(workbench))
 
 
 def baselines(workbench: Workbench) -> Iterator[Baseline]:
@@ -119,6 +137,8 @@ def most_updated(config: Config) -> int:
 
 def phases_to_come(workbench: Workbench) -> Counter[str]:
     """The largest number of baselines of each phase, while it is not known which scores are refined."""
+    if isinstance(workbench, StructuredWorkbench):
+        return Counter(each.phase(workbench) for each in all_baselines(workbench))
     config, settings = workbench.config, workbench.config.baselines
     numbers = {
         BASELINE: len(settings.scores) * (NONE in settings.refinements),

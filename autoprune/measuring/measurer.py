@@ -13,12 +13,12 @@ from autoprune.candidates.screen import Rules, refuse
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation import evaluator
-from autoprune.evaluation.algorithms import NOT_REPEATABLE, Published
+from autoprune.evaluation.algorithms import NOT_REPEATABLE
 from autoprune.evaluation.bench import Bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.measurement_spec import MeasurementSpec
 from autoprune.evaluation.measurement_store import MeasurementStore
-from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.structured_evaluator import AnyRecipe, measure_published
 from autoprune.evaluation.texts import Split
 from autoprune.executors.base import Executor, Job
 from autoprune.executors.compute_lock import ComputeLock
@@ -57,15 +57,15 @@ class Measurer:
         self,
         subject: str,
         score: str,
-        recipe: Recipe,
+        recipe: AnyRecipe,
         split: Split,
         measure: Callable[[], Measurement] | None = None,
     ) -> Measurement:
         """A published score under a recipe, stored as `subject`. `measure`: replaces the plain evaluation."""
-        evaluate = partial(evaluator.measure, self.bench, Published.named(score), recipe, split, subject=subject)
+        evaluate = partial(measure_published, self.bench, score, recipe, split, subject)
         return self.store.get(self._spec(subject, split, recipe), self._conditions, self._locked(measure or evaluate))
 
-    def candidate(self, name: str, recipe: Recipe, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
+    def candidate(self, name: str, recipe: AnyRecipe, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
         """Score a candidate in the sandbox, then mask and measure it in trusted code.
 
         Raises CandidateFailure with stage and reason, also if the scores are not repeatable; StoppedEarly when the
@@ -86,7 +86,7 @@ class Measurer:
             raise CandidateFailure("check", "not-repeatable", message, measured.diagnostics)
         return measured
 
-    def known(self, subject: str, split: Split, recipe: Recipe | None = None) -> Measurement | None:
+    def known(self, subject: str, split: Split, recipe: AnyRecipe | None = None) -> Measurement | None:
         """The archive's measurement of a subject under a recipe; without one, under that of the last request."""
         spec = self._spec(subject, split, recipe) if recipe else self._asked.get((subject, split))
         return self.store.known(spec) if spec else None
@@ -101,7 +101,7 @@ class Measurer:
     def _conditions(self) -> dict[str, Any]:
         return {"threads": torch.get_num_threads()}
 
-    def _spec(self, subject: str, split: Split, recipe: Recipe | None) -> MeasurementSpec:
+    def _spec(self, subject: str, split: Split, recipe: AnyRecipe | None) -> MeasurementSpec:
         spec = MeasurementSpec.of(self.bench, subject, split, recipe)
         self._asked[subject, split] = spec
         return spec

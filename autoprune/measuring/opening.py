@@ -12,6 +12,7 @@ from autoprune.evaluation.measurement_store import MeasurementStore
 from autoprune.executors.compute_lock import ComputeLock
 from autoprune.executors.make import check_executor, make_executor
 from autoprune.measuring.measurer import Measurer
+from autoprune.measuring.structured_workbench import StructuredWorkbench
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
@@ -39,7 +40,12 @@ def open_workbench(config: Config, run: RunDirectory, archive: Archive) -> Itera
         executor = make_executor(config, bench, sandbox.name, lock)
         if executor is not None:
             stack.callback(executor.close)
-        yield Workbench.of(Measurer(config, run, store, bench, sandbox, lock, executor))
+        measurer = Measurer(config, run, store, bench, sandbox, lock, executor)
+        kind = Workbench if config.search.structure is None else StructuredWorkbench
+        workbench = kind.of(measurer)
+        for share in config.confirmation.sparsities:
+            workbench.with_sparsity(share)  # raises UsageError now for structures that cannot be removed
+        yield workbench
 
 
 def _as_begun(config: Config, run: RunDirectory) -> Config:

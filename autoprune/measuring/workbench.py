@@ -9,6 +9,7 @@ from autoprune.errors import UsageError
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.structured_evaluator import AnyRecipe
 from autoprune.evaluation.texts import Split
 from autoprune.evaluation.tuning import Tuned, default_of
 from autoprune.measuring.measurer import Measurer
@@ -133,12 +134,12 @@ class Workbench:
 
     def candidate(self, name: str, split: Split, ladder: Ladder = EVERYTHING) -> Measurement:
         """A candidate, with its own allocation or that of the settings. See Measurer."""
-        return self.measurer.candidate(name, self._candidates_recipe(name, split), split, ladder)
+        return self.measurer.candidate(name, self.recipe_of_candidate(name, split), split, ladder)
 
     def recorded(self, subject: str, split: Split) -> Measurement | None:
         """The archive's measurement of a candidate, or of a baseline that was requested before."""
         is_baseline = subject == DENSE or subject.startswith(BASELINE)
-        recipe = None if is_baseline else self._candidates_recipe(subject, split)
+        recipe = None if is_baseline else self.recipe_of_candidate(subject, split)
         return self.measurer.known(subject, split, recipe)
 
     def verify(self) -> None:
@@ -153,7 +154,7 @@ class Workbench:
         allocation = self.config.allocation.name
         return self._recipe(allocation, setting=self._untuned(allocation), own_first=True)
 
-    def _candidates_recipe(self, name: str, split: Split) -> Recipe:
+    def recipe_of_candidate(self, name: str, split: Split) -> AnyRecipe:
         """The same on any split: a candidate that updates weights has sequential statistics on the report split."""
         updates = split == "report" and "update" in edits_defined(self.run.source(name))
         return replace(self.candidates_recipe, statistics="sequential") if updates else self.candidates_recipe

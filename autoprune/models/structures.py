@@ -66,15 +66,17 @@ class Anatomy:
     ) -> Structures:
         """The structures of a kind in one block. `weight(name)` [out, in] and `statistic(name, statistic)` of layers;
         for whole blocks these are all of the block's matrices."""
+        count = {CHANNEL: self.channels, HEAD: self.groups}.get(kind, 1)
+        parts = [Part(weight(name).float(), axis, _of(statistic, name)) for name, axis in self.parts(kind, block)]
+        return Structures(kind, count, parts, influence)
+
+    def parts(self, kind: str, block: int) -> tuple[tuple[str, int], ...]:
+        """The names of the layers that hold the structures of a kind in one block, with the axis along which."""
         if kind == BLOCK:
             paths = [(path, 0) for path, module in self.blocks[block].named_modules() if _is_matrix(module)]
-            count = 1
         else:
             paths = [(path, 0) for path in self.feeding(kind)] + [(self.consumer(kind), 1)]
-            count = self.channels if kind == CHANNEL else self.groups
-        names = [(self.layer(block, path), axis) for path, axis in paths]
-        parts = [Part(weight(name).float(), axis, _of(statistic, name)) for name, axis in names]
-        return Structures(kind, count, parts, influence)
+        return tuple((self.layer(block, path), axis) for path, axis in paths)
 
     def _size(self, block: nn.Module, feeding: tuple[str, ...], consumer: str, count: int) -> int:
         """Parameters per structure: rows, with their biases, and columns."""

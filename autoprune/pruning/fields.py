@@ -58,3 +58,30 @@ UNIT_FIELDS = (
     Field("input_norm", "float", "root mean square of the unit's layer inputs"),
     Field("outlier_share", "float", "share of Wanda scores above 5 times their mean (OWL, M = 5)"),
 )
+
+STRUCTURE_FIELDS = (
+    Field("kind", "str", "channel, head or block"),
+    Field("count", "int", "number of these structures in the decoder block (1 for the block itself)"),
+    Field("keep", "int", "how many of them will be kept, equally many in every block (blocks: of the whole model)"),
+    Field("share", "float", "the share of the decoder blocks' parameters that is removed"),
+    Field("depth", "float", "position of the decoder block: 0.0 first, 1.0 last"),
+    Field("block", "int", "number of the decoder block"),
+    Field("influence", "float", "ShortGPT's influence of the block: mean 1 - cosine of its input and output"),
+    Field("parts", "list", "the matrices that hold the structures, in the order of computation"),
+    Field("consumer", "part", "the last part, which reads what the structures produce; None for blocks"),
+)
+"""What a structured candidate reads; `influence` only if its source names it."""
+
+PART_FIELDS = (
+    Field("role", "str", "one of " + ", ".join(ROLES)),
+    Field("name", "str", "module name"),
+    Field("weight", "[count, size, in]", "rows by structure, float32; of the consumer its columns: [count, size, out]"),
+    Field("input_norm", "[in]", "L2 norm of each input feature; of the consumer [count, size]"),
+    Field("input_mean", "[in]", "mean of each input feature; of the consumer [count, size]"),
+    Field("input_var", "[in]", "variance of each input feature; of the consumer [count, size]"),
+    Field("hessian_diag", "[in]", "mean square of each input feature; of the consumer [count, size]"),
+    Field("gradient", "like weight", "mean of |dL/dW| over the calibration windows"),
+    Field("hessian", "[in, in]", "X X^T / tokens; of the consumer over count * size features, structure by structure"),
+    Field("output_sensitivity", "[count, size]", "mean square of dL/dy of each output; of the consumer [out]"),
+)
+"""What a structured candidate reads of a part; the last three only if its source names them."""

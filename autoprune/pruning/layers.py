@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from autoprune.pruning.structure_view import StructureSet
+
 THIRDS = ("first third", "middle third", "last third")
 
 
@@ -121,6 +123,17 @@ class Session(Protocol):
         `make_mask` makes a layer's mask from its scores, on the CPU; it is called in the order of `layers`, one or two
         layers ahead of what is yielded. Masks and weights are copies, checked as the contract says. Other arguments and
         failures are those of `scores`, with the stages "refine" and "update".
+        """
+
+    def importances(self, sets: Sequence["StructureSet"]) -> Iterator["Tensor"]:
+        """Of an algorithm that ranks structures: their importances, float32 [count] for each set, in order. Each is a
+        copy, checked for shape and finiteness. Raises CandidateFailure like `scores`."""
+
+    def consumer(self, structures: "StructureSet", kept: "Tensor") -> "Tensor":
+        """The new weight [out, kept inputs] of the layer that reads the structures, in the model's dtype, finite.
+
+        `kept`: indices, int64, ascending. Only of an algorithm that defines `update`. Raises CandidateFailure with the
+        stages "update" and "check".
         """
 
     def repeats(self) -> bool | None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from autoprune.config import Config
+from autoprune.report.budget import budget, compared
 from autoprune.report.candidate import ancestors, ending
 from autoprune.report.confirmation import confirmation
 from autoprune.report.markdown import escaped, fenced, in_sections
@@ -16,7 +18,9 @@ from autoprune.runs.archive import Proposal
 SAID = 2000
 """Maximum characters of each part of a thought."""
 ANCESTORS = 12
-LEFT_OUT = ("expression", "formula", "allocation", REASONING)
+PEERS = {"depth": "shortgpt"}
+"""The published method beside which a candidate of a structure is compared, by default wanda-sp."""
+LEFT_OUT = ("expression", "importance", "formula", "allocation", REASONING)
 """Parts of a thought that the source contains, the formula, which stands first, and the reasoning, which can be very
 long."""
 LONGEST_OF_FUNCTION = 8000
@@ -92,14 +96,13 @@ def _ancestor(origin: Origin, slot: str) -> str:
 def _settings(origin: Origin) -> dict[str, str]:
     """The settings that the measurements depend on, and the result on the search split."""
     config, record = origin.config, origin.record
-    data, allocation = config.data, config.allocation.model_dump(exclude_none=True)
+    data = config.data
     source, calibration = without_folder(data.source), without_folder(data.calibration)
     token = record.get("texts", {}).get("search", {}).get("bos")
     bos = f", each preceded by {token}" if token else ""
     settings = {
         "model": f"{origin.model} (fingerprint {record.get('model', '?')}, {record.get('dtype', '?')})",
-        "sparsity": f"{config.sparsity:g}",
-        "allocation if the source has none": ", ".join(f"{key} {value}" for key, value in allocation.items()),
+        **_budget_facts(config),
         "text": f"{source} for search and report, {calibration} for calibration, {data.calibration_samples} sequences "
         f"of {data.seqlen} tokens{bos}; statistics: dense",
         "windows": f"{data.search_windows} for search, {data.report_windows} for report",
@@ -108,12 +111,30 @@ def _settings(origin: Origin) -> dict[str, str]:
     return settings | ({"search split": ending(origin.outcome)} if origin.outcome else {})
 
 
+def _budget_facts(config: Config) -> dict[str, str]:
+    settings = config.search
+    if settings.structure is not None:
+        return {
+            "structure": settings.structure,
+            "share of the decoder blocks' parameters that is removed": f"{config.sparsity:g}",
+            "compensation if the source has no update": settings.compensate,
+        }
+    allocation = config.allocation.model_dump(exclude_none=True)
+    default = ", ".join(f"{key} {value}" for key, value in allocation.items())
+    return {"sparsity": f"{config.sparsity:g}", "allocation if the source has none": default}
+
+
 def _use(origin: Origin, name: str) -> Iterator[str]:
     """Commands that apply the file as the search did, but for settings that there are no more."""
     config = origin.config
     file, model = shlex.quote(name), shlex.quote(origin.model)
     own = re.search(r"^def allocate\b", origin.source, re.MULTILINE) is not None
     yield from (f"# The run had another setting: {line}" for line in origin.outdated)
+    if config.search.structure is not None:
+        yield f"autoprune prune --model {model} --algorithm {file} {budget(config, origin.source)} --out smaller"
+        other = PEERS.get(config.search.structure, "wanda-sp")
+        yield f"autoprune compare --model {model} --algorithms {file},{other} {compared(config, origin.source)}"
+        return
     allocation, other = ("own", "own,sdsa") if own else (config.allocation.name, config.allocation.name)
     yield f"autoprune prune --model {model} --algorithm {file} --sparsity {config.sparsity:g} \\"
     yield f"    --allocation {allocation} --out pruned"

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from autoprune.leagues import SHOWN, WITH_UPDATE
+from autoprune.leagues import COMPENSATED, SHOWN, WITH_UPDATE
 from autoprune.report.code import code
 from autoprune.report.confirmation import own_verdicts, verdict_table
 from autoprune.report.cost import cost_table
@@ -101,7 +101,8 @@ def ending(outcome: Outcome, longest: int = 400) -> str:
     """The result of a candidate in one line."""
     if outcome.status == "measured":
         perplexity, gain = outcome.data["perplexity"], outcome.data["gain"]
-        league = f", {SHOWN[WITH_UPDATE]}" * (outcome.data.get("league") == WITH_UPDATE)
+        own = outcome.data.get("league")
+        league = f", {SHOWN[own]}" if own in (WITH_UPDATE, COMPENSATED) else ""
         return f"measured: perplexity {perplexity:.2f}, gain {gain:+.3f} over its parent{league}"
     message = " ".join(visible(outcome.message, longest).split())
     return f"{outcome.status} at {outcome.stage} ({outcome.reason}): {message}"
@@ -165,7 +166,7 @@ def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableTyp
     lines += [
         plain(f"{key.replace('_', ' ')}: {_fact(value)}")
         for key, value in thought.items()
-        if key not in ("expression", "formula", REASONING) and value
+        if key not in ("expression", "importance", "formula", REASONING) and value
     ]
     for line in lines:
         if line.plain.startswith("expected: "):

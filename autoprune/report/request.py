@@ -85,7 +85,7 @@ def _thought(request: ApprovalRequest, whole: bool) -> RenderableType:
     lines = [
         plain(f"{key}: {text}", longest=MOST_THOUGHT if whole else LONGEST)
         for key, value in request.thought.items()
-        if key not in ("expression", "formula") and value
+        if key not in ("expression", "importance", "formula") and value
         for text in [value if whole or key != REASONING else gist(value, VIEW)]
     ]
     if formula := formula_of(request.thought):

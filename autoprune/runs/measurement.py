@@ -42,7 +42,8 @@ class Measurement(BaseModel):
     `repeats`: whether a fresh process gave the same scores, None if that was not checked. `memory_bytes`: peak growth
     of the candidate's process, where the sandbox reports it; `diagnostics`: its output. `cached`: taken from the cache.
     `tuning`: the data of `Tuned` for a tuned baseline; `untuned`: not tuned, since the score is far behind the best.
-    `league`: whether only masks were chosen, or kept weights updated as well.
+    `league`: what was changed (`autoprune.leagues`). `parameters`: of a model with structures removed; its `zeros` are
+    the removed parameters of the decoder blocks, of `weights` dense ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
@@ -70,6 +71,7 @@ class Measurement(BaseModel):
     tuning: dict[str, Any] | None = None
     untuned: bool = False
     league: League = MASK_ONLY
+    parameters: int | None = None
 
     @property
     def name(self) -> str:

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 
 from autoprune.candidates.contract import edits_defined, expensive_fields_named
 from autoprune.candidates.parameters import UnusableParameters, middles, ranges, with_values
+from autoprune.candidates.structure_contract import (
+    StructureProblem,
+    reads_influence,
+    structures_ranked,
+    updates_consumer,
+)
 from autoprune.errors import CandidateFailure
 from autoprune.pruning.layers import Readable, Session
 from autoprune.sandbox.base import Sandbox
@@ -20,6 +26,7 @@ class Candidate:
     sandbox: Sandbox
     found: tuple[str, ...] = ()
     times: float = 1.0
+    spec = None
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -29,6 +36,27 @@ class Candidate:
     @property
     def edits_defined(self) -> frozenset[str]:
         return edits_defined(self.source)
+
+    @property
+    def ranks(self) -> tuple[str, ...]:
+        """The kinds of structures that it ranks; none if it scores weights."""
+        try:
+            return structures_ranked(self.source)
+        except StructureProblem:
+            return ()
+
+    @property
+    def reads_influence(self) -> bool:
+        return reads_influence(self.source)
+
+    @property
+    def updates(self) -> bool:
+        """Whether it ranks structures and computes new weights of their consumers."""
+        return bool(self.ranks) and updates_consumer(self.source)
+
+    def rank(self, readable: Readable, held: object) -> AbstractContextManager[Session]:
+        """`open`, for an algorithm that ranks structures; the trusted form of these is not read."""
+        return self.open(readable)
 
     def open(self, readable: Readable) -> AbstractContextManager[Session]:
         """Start a sandboxed process that reads the bundle and computes scores. Raises CandidateFailure.

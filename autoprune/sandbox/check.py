@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoprune.candidates.structure_contract import is_structured, updates_consumer
 from autoprune.errors import CandidateFailure
+from autoprune.pruning.layers import Session
 from autoprune.sandbox.base import Sandbox
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class _Try:
     hidden: bool = False
 
 
+_STRUCTURES = '\n\nSTRUCTURE = "channel"\n'
 _TRIES = {
     "a plain score is computed": _Try("return layer.weight.abs() * layer.input_norm", ("ok",)),
     "its own libraries can be read": _Try("open(torch.__file__, 'rb').read(1); return layer.weight", ("ok",)),
@@ -99,6 +102,16 @@ _TRIES = {
     "a refined mask that keeps more is noticed": _Try(
         "return layer.weight\n\ndef refine(layer, mask):\n    return torch.ones_like(mask)", ("contract",)
     ),
+    "importances of structures are computed": _Try(f"return layer.consumer.weight.sum((1, 2)){_STRUCTURES}", ("ok",)),
+    "importances of more structures are noticed": _Try(
+        f"forge(shape=[9]); return layer.consumer.weight.sum((1, 2)){_STRUCTURES}", ("shape",)
+    ),
+    "importances must be finite": _Try(f"return layer.consumer.input_var.sum(1) / 0{_STRUCTURES}", ("not-finite",)),
+    "a consumer of another shape is noticed": _Try(
+        f"return layer.consumer.weight.sum((1, 2)){_STRUCTURES}\n"
+        "def update(structures, kept):\n    return structures.consumer.weight",
+        ("shape",),
+    ),
     "a crash is noticed": _Try("modules['ctypes'].string_at(0)", ("crashed",)),
     "an endless loop is ended": _Try("while True: pass", ("timeout",)),
 }
@@ -143,14 +156,28 @@ def _is_intact(folder: Path) -> bool:
 def _run(sandbox: Sandbox, source: str, bundle: Path) -> tuple[str, str]:
     try:
         with sandbox.open(source, bundle) as session:
-            sparsity = dict.fromkeys(_LAYERS, 0.5)
-            for _ in session.edits(sparsity, _half) if session.edits_defined else session.scores(sparsity):
-                pass
+            _ask(session, source)
             if session.repeats() is False:
                 return "not-repeatable", "a fresh process gave other scores"
     except CandidateFailure as failure:
         return failure.reason, failure.message
     return "ok", ""
+
+
+def _ask(session: Session, source: str) -> None:
+    """Ask a candidate everything that it defines."""
+    if is_structured(source):
+        from autoprune.pruning.structure_view import StructureSet
+
+        sets = [StructureSet("channel", 0, 8, 4, 0.2, ((name, 0), (name, 1))) for name in _LAYERS]
+        for structures, importances in zip(sets, session.importances(sets), strict=True):
+            kept = importances.topk(structures.keep).indices.sort().values
+        if updates_consumer(source):
+            session.consumer(sets[-1], kept)
+        return
+    sparsity = dict.fromkeys(_LAYERS, 0.5)
+    for _ in session.edits(sparsity, _half) if session.edits_defined else session.scores(sparsity):
+        pass
 
 
 def _half(name: str, score: "Tensor") -> "Tensor":

@@ -15,9 +15,9 @@ from typing import Any
 
 from autoprune.errors import SandboxUnavailable, message_of
 from autoprune.sandbox import leftovers, protocol
+from autoprune.sandbox.channel import DEATHS
 from autoprune.sandbox.memory import Growth
 from autoprune.sandbox.protocol import readable, wait_until_ready
-from autoprune.sandbox.session import DEATHS
 
 CHANNEL_PATH = "/run/autoprune"
 """The folder in the container with the worker's end of the socket."""

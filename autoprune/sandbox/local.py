@@ -24,12 +24,13 @@ from autoprune.cores import sandbox_threads
 from autoprune.errors import SandboxMissing, SandboxUnavailable
 from autoprune.pruning.layers import Session
 from autoprune.sandbox import protocol
+from autoprune.sandbox.channel import DEATHS
 from autoprune.sandbox.inside import jail
 from autoprune.sandbox.memory import Growth, figures
 from autoprune.sandbox.parallel_session import ParallelSession
 from autoprune.sandbox.protocol import readable, wait_until_ready
 from autoprune.sandbox.score_buffer import Output
-from autoprune.sandbox.session import DEATHS, WorkerSession, lengthened
+from autoprune.sandbox.session import WorkerSession, lengthened
 from autoprune.sandbox.timings import TimeBudget
 
 PROCESSES = 2

@@ -16,6 +16,8 @@ from autoprune.sandbox.timings import ReportedTimings
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from autoprune.pruning.structure_view import StructureSet
+
 PROCESSES = 2
 """Maximum of fresh processes for a repeatability check."""
 
@@ -91,6 +93,19 @@ class ParallelSession:
         for edit in self._in_turn(parts, len(names)):
             self._answers.edited(sparsity[edit.name], pattern, given.pop(edit.name), edit)
             yield edit
+
+    def importances(self, sets: Sequence["StructureSet"]) -> Iterator["Tensor"]:
+        count = len(self._members)
+        parts = [member.importances(sets[place::count]) for place, member in enumerate(self._members)]
+        for structures, tensor in zip(sets, self._in_turn(parts, len(sets)), strict=True):
+            self._answers.ranked(structures, tensor)
+            yield tensor
+
+    def consumer(self, structures: "StructureSet", kept: "Tensor") -> "Tensor":
+        member = self._members[structures.block % len(self._members)]
+        weight = member.consumer(structures, kept)
+        self._answers.updated(structures, kept, weight)
+        return weight
 
     def _shared(self, names: Sequence[str]) -> Iterator[tuple[WorkerSession, Sequence[str]]]:
         """Each member with its share of the layers."""

@@ -8,6 +8,8 @@ trusted -> worker   {"do": "open", "source", limits...} with descriptors
                     {"do": "score", "id", "layer", "sparsity", "pattern", "place"}
                     {"do": "edit", "id", "layer", "sparsity", "pattern", "place"}, with a mask in the buffer
                     {"do": "allocate", "id", "units", "sparsity"}
+                    {"do": "structures", "id", "structures", "place"}
+                    {"do": "consumer", "id", "structures", "kept", "place"}
                     (sent one ahead: while the scores of one place are copied, the worker fills the other)
 worker -> trusted   {"id", ...answer} or {"id", "failure": {"stage", "reason", "message"}}; "id" repeats the question's
 """

@@ -10,7 +10,7 @@ import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from autoprune.pruning.layers import LayerEdit
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from autoprune.pruning.structure_view import StructureSet
     from autoprune.sandbox.session import WorkerSession
 
 ASKED_AGAIN = 6
@@ -28,6 +29,7 @@ in each measurement."""
 EDITS_KEPT = 2 * ASKED_AGAIN
 """Edits whose masks are kept, a random sample of all; the candidate cannot know which."""
 _CHANCE = random.SystemRandom()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ class Answers:
         self._edits: list[_Edited] = []
         self._edits_seen = 0
         self._allocation: tuple[Sequence[Mapping[str, Any]], float, list[float]] | None = None
+        self._ranked: list[tuple[StructureSet, bytes]] = []
+        self._updated: list[tuple[StructureSet, Tensor, bytes]] = []
 
     @property
     def any(self) -> bool:
-        return bool(self._scores) or self._allocation is not None
+        return bool(self._scores or self._ranked) or self._allocation is not None
 
     def scored(self, name: str, sparsity: float, pattern: str, scores: "Tensor") -> None:
         self._scores[name] = _Scored(sparsity, pattern, _digest(scores))
@@ -91,13 +95,25 @@ class Answers:
     def allocated(self, units: Sequence[Mapping[str, Any]], sparsity: float, densities: list[float]) -> None:
         self._allocation = units, sparsity, densities
 
+    def ranked(self, structures: "StructureSet", importances: "Tensor") -> None:
+        self._ranked.append((structures, _digest(importances)))
+
+    def updated(self, structures: "StructureSet", kept: "Tensor", weight: "Tensor") -> None:
+        self._updated.append((structures, kept, _bits_digest(weight)))
+
     def come_back(self, fresh: "WorkerSession") -> bool:
         """Whether another process with the same candidate gives the same answers; False if it fails."""
-        chosen = _CHANCE.sample(list(self._scores), min(ASKED_AGAIN, len(self._scores)))
+        chosen = _some(list(self._scores))
         try:
             # Edits first, so that one that needs what its score left behind fails.
-            for edit in _CHANCE.sample(self._edits, min(ASKED_AGAIN, len(self._edits))):
+            for edit in _some(self._edits):
                 if _edit_digest(fresh.edit(edit.name, edit.sparsity, edit.mask, edit.pattern)) != edit.digest:
+                    return False
+            for structures, kept, digest in _some(self._updated):
+                if _bits_digest(fresh.consumer(structures, kept)) != digest:
+                    return False
+            for structures, digest in _some(self._ranked):
+                if [_digest(importances) for importances in fresh.importances([structures])] != [digest]:
                     return False
             for name in chosen:
                 before = self._scores[name]
@@ -112,16 +128,24 @@ class Answers:
         return True
 
 
+def _some(questions: Sequence[T]) -> list[T]:
+    """A random sample of the questions that are repeated."""
+    return _CHANCE.sample(questions, min(ASKED_AGAIN, len(questions)))
+
+
 def _digest(scores: "Tensor") -> bytes:
     return hashlib.sha256(scores.numpy().data.cast("B")).digest()
 
 
 def _edit_digest(edit: LayerEdit) -> bytes:
     """Of the mask and of the bits of the weight, in the model's dtype."""
+    return _bits_digest(*(tensor for tensor in (edit.mask, edit.weight) if tensor is not None))
+
+
+def _bits_digest(*tensors: "Tensor") -> bytes:
     import torch
 
     digest = hashlib.sha256()
-    for tensor in (edit.mask, edit.weight):
-        if tensor is not None:
-            digest.update(tensor.contiguous().view(torch.uint8).numpy().data.cast("B"))
+    for tensor in tensors:
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().data.cast("B"))
     return digest.digest()

@@ -30,7 +30,7 @@ class ScoreBuffer:
         os.ftruncate(self.descriptor, BYTES_PER_WEIGHT * weights)
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
 
-    def scores(self, shape: tuple[int, int], place: int) -> "Tensor":
+    def scores(self, shape: tuple[int, ...], place: int) -> "Tensor":
         """The scores at a place, float32 of `shape`: a copy."""
         return self._copy(shape, "float32", 4 * place)
 
@@ -51,7 +51,7 @@ class ScoreBuffer:
             count = os.pwritev(self.descriptor, [view], offset)
             view, offset = view[count:], offset + count
 
-    def _copy(self, shape: tuple[int, int], dtype: str, start: int) -> "Tensor":
+    def _copy(self, shape: tuple[int, ...], dtype: str, start: int) -> "Tensor":
         """Copied once. `start`: in bytes per weight."""
         import torch
 

@@ -1,7 +1,7 @@
-"""The trusted side of a worker's channel: send questions, enforce the time limit, copy tensors once, check the copies.
+"""The trusted side of one candidate in one worker: what it is asked, and the checks of what it answers.
 
-All data comes from a process that the candidate controls. Any misbehaviour ends with the worker killed and a
-CandidateFailure with stage and reason.
+All data comes from a process that the candidate controls: tensors are copied once, and the copies are checked. Any
+misbehaviour ends with the worker killed and a CandidateFailure with stage and reason.
 """
 
 import contextlib
@@ -9,42 +9,25 @@ import itertools
 import math
 import os
 import secrets
-import signal
-import socket
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from autoprune.candidates.contract import edits_defined
 from autoprune.config_sections import SandboxSettings
 from autoprune.cores import sandbox_threads
-from autoprune.errors import CandidateFailure
 from autoprune.pruning.layers import LayerEdit, MakeMask
-from autoprune.sandbox import answers, edit_checks, protocol
+from autoprune.sandbox import answers, edit_checks
 from autoprune.sandbox.base import Worker
-from autoprune.sandbox.protocol import readable
-from autoprune.sandbox.score_buffer import PLACES, Output, ScoreBuffer
+from autoprune.sandbox.channel import WorkerChannel
+from autoprune.sandbox.score_buffer import PLACES, ScoreBuffer
 from autoprune.sandbox.timings import ReportedTimings, TimeBudget
-from autoprune.text_files import clean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_TICK = 0.05  # seconds between checks of the worker from outside
-_MAX_MESSAGE = 2000
-PRINTED = 64 * 1024
-"""Bytes of a candidate's output that are kept."""
-DEATHS: dict[int, tuple[str, str]] = {
-    signal.SIGSEGV: ("crashed", "the process died of a segmentation fault"),
-    signal.SIGABRT: ("crashed", "the process was aborted"),
-    signal.SIGBUS: ("crashed", "the process died of a bus error"),
-    signal.SIGXCPU: ("timeout", "the process used up its processor time"),
-}
-"""(reason, message) by the signal that ended a worker."""
-
-A = TypeVar("A", bound=answers.Answer)
+    from autoprune.pruning.structure_view import StructureSet
 
 
 def lengthened(settings: SandboxSettings, times: float) -> SandboxSettings:
@@ -52,7 +35,7 @@ def lengthened(settings: SandboxSettings, times: float) -> SandboxSettings:
     return settings.model_copy(update={"seconds": settings.seconds * times})
 
 
-class WorkerSession:
+class WorkerSession(WorkerChannel):
     """One candidate in one worker, a member of a ParallelSession. `allowance`: the time that all members share."""
 
     def __init__(
@@ -60,19 +43,13 @@ class WorkerSession:
     ) -> None:
         from autoprune.models.bundle import Bundle
 
-        self._worker = worker
-        self._allowance = allowance or TimeBudget(settings.seconds)
+        super().__init__(worker, allowance or TimeBudget(settings.seconds))
         self._bundle = Bundle(folder)
         self._shapes = {layer.name: layer.shape for layer in self._bundle.layers}
         self._roles = {layer.name: layer.role for layer in self._bundle.layers}
         self.edits_defined = edits_defined(source)
         self.layers = tuple(self._shapes)
         """Names, in the bundle's order."""
-        self._next_id = 1
-        self._asked: deque[tuple[int, type[answers.Answer]]] = deque()
-        """Ids of the questions whose answers have not been read, oldest first, with the type of the answer."""
-        self._paused = False
-        self._output = Output(PRINTED)
         self.claims = ReportedTimings()
         self._slot = ScoreBuffer(max((rows * columns for rows, columns in self._shapes.values()), default=1))
         with contextlib.ExitStack() as undo:
@@ -82,14 +59,6 @@ class WorkerSession:
         self.group = answer.group
         self.unit = answer.unit
         self.has_allocate = answer.allocate
-
-    @property
-    def diagnostics(self) -> str:
-        return self._output.text()
-
-    @property
-    def memory(self) -> int | None:
-        return self._worker.memory()
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         stage = "allocate"
@@ -178,11 +147,56 @@ class WorkerSession:
             self._pause()
         return LayerEdit(name, mask, weight)
 
+    def importances(self, sets: Sequence["StructureSet"]) -> Iterator["Tensor"]:
+        """The importances [count] of the structures of each set, in order. See layers.Session."""
+        self._catch_up("score")
+        questions = enumerate(sets)
+        for question in itertools.islice(questions, PLACES):
+            self._ask_importances(*question)
+        for position, structures in enumerate(sets):
+            name = structures.parts[-1][0]
+            answer = self._answer("score", answers.Scored, name)
+            if answer.shape != [structures.count]:
+                self._fail(
+                    "check", "shape", f"importances of another shape than {structures.count} structures ({name})"
+                )
+            self.claims.add(answer, structures.kind)
+            tensor = self._slot.scores((structures.count,), position % PLACES)
+            for question in itertools.islice(questions, 1):
+                self._ask_importances(*question)
+            self._check(name, tensor)
+            if not self._asked:
+                self._pause()
+            yield tensor
+
+    def consumer(self, structures: "StructureSet", kept: "Tensor") -> "Tensor":
+        """The new weight [out, kept inputs] of the consumer, in the model's dtype. See layers.Session."""
+        self._catch_up("update")
+        name = structures.consumer
+        self._ask(
+            "update", answers.Edited, do="consumer", structures=structures.question(), kept=kept.tolist(), place=0
+        )
+        self.claims.add(self._answer("update", answers.Edited, name), structures.kind)
+        keep, size, out = structures.kept_shape(self._shapes[name])
+        weight = self._slot.weight((keep * size, out), 0)
+        weight = weight.to(self._bundle.weight(name).dtype)
+        self._check(name, weight.float(), "weights", f"in {weight.dtype}".replace("torch.", ""))
+        self._pause()
+        return weight.T.contiguous()
+
+    def _ask_importances(self, position: int, structures: "StructureSet") -> None:
+        self._ask(
+            "score",
+            answers.Scored,
+            do="structures",
+            structures=structures.question(),
+            place=position % PLACES,
+        )
+
     def close(self) -> None:
         """End the worker and free the buffers. The output remains readable."""
-        self._worker.close()
-        for buffer in (self._slot, self._output):
-            buffer.close()
+        super().close()
+        self._slot.close()
 
     def _open(self, source: str, folder: Path, settings: SandboxSettings) -> answers.Loaded:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -211,78 +225,10 @@ class WorkerSession:
         where: dict[str, Any] = {"layer": name, "sparsity": sparsity[name], "pattern": pattern, "place": place}
         self._ask("score", answers.Scored, do="score", **where)
 
-    def _check(self, name: str, tensor: "Tensor") -> None:
+    def _check(self, name: str, tensor: "Tensor", what: str = "scores", where: str = "in float32") -> None:
         # NumPy uses one thread; torch's threads would compete with the worker, which computes the next layer.
         values = tensor.numpy()
         if not (math.isfinite(values.min()) and math.isfinite(values.max())):
             nan, infinite = int(tensor.isnan().sum()), int(tensor.isinf().sum())
-            counts = f"{nan} NaN and {infinite} infinite of {tensor.numel()} scores"
-            self._fail("check", "not-finite", f"{counts} in {name}; scores must be finite in float32")
-
-    def _catch_up(self, stage: str) -> None:
-        """Read the answers that remain of a generator of scores or edits that was not exhausted."""
-        while self._asked:
-            self._answer(stage, self._asked[0][1])
-
-    def _ask(self, stage: str, kind: type[answers.Answer], descriptors: tuple[int, ...] = (), **question: Any) -> None:
-        number, self._next_id = self._next_id, self._next_id + 1
-        if self._paused:
-            self._worker.resume()
-            self._paused = False
-        channel = self._worker.channel
-        channel.settimeout(max(self._allowance.left, 0.001))
-        try:
-            with self._allowance.waiting():
-                if not self._asked and readable(channel, 0) and channel.recv(1, socket.MSG_PEEK):
-                    self._fail(stage, "protocol", "the worker spoke before it was asked")
-                data = protocol.encode({"id": number, **question}, protocol.MAX_QUESTION)
-                if descriptors:
-                    sent = socket.send_fds(channel, [data[: protocol.HEADER.size]], descriptors)
-                    data = data[sent:]
-                channel.sendall(data)
-        except TimeoutError:
-            self._fail(stage, "timeout", f"the worker did not take a question for {self._allowance.seconds:g} s")
-        except ConnectionError:
-            if not self._asked:  # otherwise reading the next answer reports the layer
-                self._fail(stage, *self._worker.ended())
-        self._asked.append((number, kind))
-
-    def _answer(self, stage: str, kind: type[A], layer: str = "") -> A:
-        where = f" (layer {layer})" if layer else ""
-        try:
-            with self._allowance.waiting() as deadline:
-                answer = answers.read(protocol.read_message(self._reader(stage, deadline, where)), kind)
-        except protocol.ProtocolError as error:
-            self._fail(stage, "protocol", f"{error}{where}")
-        except (EOFError, ConnectionError):
-            reason, message = self._worker.ended()
-            self._fail(stage, reason, f"{message}{where}")
-        if answer.id != self._asked.popleft()[0]:
-            self._fail(stage, "protocol", f"the worker answered another question{where}")
-        if isinstance(answer, answers.Failed):
-            failure = answer.failure
-            self._fail(failure.stage, failure.reason, clean(" ".join(failure.message[:_MAX_MESSAGE].split())))
-        return answer
-
-    def _reader(self, stage: str, deadline: float, where: str) -> Callable[[int], bytes]:
-        def read(length: int) -> bytes:
-            while True:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    self._fail(stage, "timeout", f"no answer within {self._allowance.seconds:g} s{where}")
-                if readable(self._worker.channel, min(left, _TICK)):
-                    return self._worker.channel.recv(length)
-                if over := self._worker.overuse():
-                    self._fail(stage, over[0], over[1] + where)
-
-        return read
-
-    def _fail(self, stage: str, reason: str, message: str) -> NoReturn:
-        diagnostics = self.diagnostics
-        self._worker.close()
-        raise CandidateFailure(stage, reason, message, diagnostics)
-
-    def _pause(self) -> None:
-        """Suspend the worker, so that remaining threads of the candidate do not run while trusted code measures."""
-        self._worker.pause()
-        self._paused = True
+            counts = f"{nan} NaN and {infinite} infinite of {tensor.numel()} {what}"
+            self._fail("check", "not-finite", f"{counts} in {name}; {what} must be finite {where}")

@@ -81,7 +81,7 @@ def _replace(context: SearchContext, state: CandidateState, decision: Decision) 
     proposal = context.archive.proposal(plan["slot"])
     if proposal is None:
         raise AutoPruneError(f"the archive has no proposal of {plan['slot']} to modify")
-    outdated = {"expression", "allocation", *OF_SOURCE}
+    outdated = {"expression", "importance", "allocation", *OF_SOURCE}
     thought = {key: value for key, value in proposal.thought.items() if key not in outdated}
     thought |= {"edited": f"by {decision.who}{': ' if decision.comment else ''}{decision.comment}"}
     thought |= found_of(context, context.run.source(name))

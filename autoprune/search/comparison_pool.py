@@ -12,6 +12,7 @@ from autoprune.agents.proposer import SlotPlan
 from autoprune.candidates.contract import league_of
 from autoprune.config_values import WITHOUT_MODEL
 from autoprune.gcot.belief import paired_error
+from autoprune.leagues import COMPENSATED, STRUCTURED
 from autoprune.runs.measurement import Measurement
 from autoprune.search.context import SearchContext
 from autoprune.search.plan import parents_of
@@ -33,6 +34,8 @@ def measured_before(context: SearchContext, plan: SlotPlan) -> dict[str, float]:
 def of_same_league(context: SearchContext, earlier: dict[str, float], name: str) -> dict[str, float]:
     """Those of the earlier candidates that update kept weights if the candidate does, and else those that do not."""
     league = league_of(context.run.source(name))
+    if league in (STRUCTURED, COMPENSATED):  # those without an update are compensated as the search says
+        return earlier
     return {other: value for other, value in earlier.items() if league_of(context.run.source(other)) == league}
 
 

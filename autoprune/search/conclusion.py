@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoprune.evaluation.confirmation import decide, paired
-from autoprune.leagues import MASK_ONLY, SHOWN, WITH_UPDATE, League
+from autoprune.leagues import MASK_ONLY, SHOWN, League
 from autoprune.runs.verdicts import Comparison, interval, percent
 from autoprune.search.contenders import ContenderResult
 
@@ -104,7 +104,8 @@ def conclude(rows: Sequence[Row], compared: Sequence[Comparison]) -> str:
 
 
 def _league(row: Row) -> League:
-    return WITH_UPDATE if row.get("league") == WITH_UPDATE else MASK_ONLY
+    league: League = row.get("league", MASK_ONLY)
+    return league
 
 
 def _peers(candidate: Row, baselines: Sequence[Row]) -> Sequence[Row]:
@@ -113,7 +114,7 @@ def _peers(candidate: Row, baselines: Sequence[Row]) -> Sequence[Row]:
 
 
 def _among(candidate: Row, baselines: Sequence[Row]) -> str:
-    """The candidate's league, where there are baselines of both."""
+    """The candidate's league, where there are baselines of several."""
     mixed = len({_league(row) for row in baselines}) > 1
     return f" of its league ({SHOWN[_league(candidate)]})" * mixed
 

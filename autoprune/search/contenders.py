@@ -12,7 +12,7 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.confirmation import Losses
 from autoprune.evaluation.tuning import parameters_of
 from autoprune.leagues import LEAGUES, MASK_ONLY
-from autoprune.measuring.baselines import Baseline, baselines
+from autoprune.measuring.baselines import Baseline, all_baselines
 from autoprune.measuring.tuner import full_name
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.archive import Outcome
@@ -23,8 +23,8 @@ from autoprune.search.context import SearchContext
 @dataclass(frozen=True)
 class Contender:
     """A finalist or a baseline. `measure`: measures it on a workbench's report split; `seeds`: its number of
-    calibration samples. Finalists have a `slot` and a `candidate`, baselines a `baseline`. `seconds`: of the
-    measurement on the search split."""
+    calibration samples. Finalists have a `slot` and a `candidate`, those of single weights a `baseline`. `seconds`: of
+    the measurement on the search split."""
 
     name: str
     kind: Literal["baseline", "candidate"]
@@ -82,6 +82,8 @@ class ContenderResult:
         facts = first.model_dump(include={"sparsity", "zeros", "weights", "bos"})
         if first.league != MASK_ONLY:
             facts["league"] = first.league
+        if first.parameters is not None:
+            facts["model_parameters"] = first.parameters
         if parameters := parameters_of(first):
             facts["parameters"] = parameters
         return {**row, "report": report, **facts, "seeds": list(self.measured), "by_seed": by_seed}
@@ -95,7 +97,7 @@ def contenders(context: SearchContext) -> list[Contender]:
 def _baselines(context: SearchContext) -> list[Contender]:
     """All baselines; the best `confirmation.baselines` of each league get every seed."""
     settings = context.config.confirmation
-    rows = [(baseline, baseline.measured(context.workbench, "search")) for baseline in baselines(context.workbench)]
+    rows = [(baseline, baseline.measured(context.workbench, "search")) for baseline in all_baselines(context.workbench)]
     rows.sort(key=lambda pair: pair[1].perplexity)
     ranked = {league: [row.subject for _, row in rows if row.league == league] for league in LEAGUES}
     reseeded = {subject for subjects in ranked.values() for subject in subjects[: settings.baselines]}
@@ -106,7 +108,7 @@ def _baselines(context: SearchContext) -> list[Contender]:
             search=row.perplexity,
             seeds=settings.seeds if row.subject in reseeded else 1,
             measure=partial(baseline.measured, split="report"),
-            baseline=baseline,
+            baseline=baseline if isinstance(baseline, Baseline) else None,
             seconds=sum(row.seconds.values()),
         )
         for baseline, row in rows

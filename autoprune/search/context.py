@@ -10,7 +10,7 @@ from autoprune.agents.analyst import Analyst
 from autoprune.agents.approval import Approver
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.critic import Critic
-from autoprune.agents.population import Population, load_population, seed_scores
+from autoprune.agents.population import Population, load_population, seeds_of
 from autoprune.agents.proposer import Proposer
 from autoprune.agents.siblings import Siblings
 from autoprune.candidates.library import FoundFunction
@@ -104,15 +104,14 @@ class SearchContext:
         """The seeds and the candidates of earlier generations. They do not change during a generation."""
         population = self._populations.get(before)
         if population is None:
-            seeds = {score: row.perplexity for score, row in self.seeds().items()}
-            population = load_population(self.archive, self.run, seeds, before)
+            measured = {score: row.perplexity for score, row in self.seeds().items()}
+            population = load_population(self.archive, self.run, seeds_of(self.config), measured, before)
             self._populations = {before: population}
         return population
 
     def seeds(self) -> dict[str, Measurement]:
         """The published scores that the search starts from, measured like candidates on the search split."""
-        scores = seed_scores(self.config.baselines.scores)
-        return {score: self.workbench.seed(score, "search") for score in scores}
+        return {score: self.workbench.seed(score, "search") for score in seeds_of(self.config)}
 
     def gcot(self, before: int) -> GCoT:
         """The reasoning graph at the beginning of a generation."""

@@ -11,6 +11,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.evaluation.confirmation import ALPHA, smallest_p
 from autoprune.llm.usage import MOST_TOTAL
+from autoprune.measuring.structured_workbench import published_methods
 from autoprune.runs.directory import RunDirectory, list_runs
 from autoprune.runs.events import read_events
 from autoprune.runs.prices import prices
@@ -84,7 +85,9 @@ def too_few_windows(config: Config) -> str:
     are at least so many.
     """
     settings, windows = config.baselines, config.data.report_windows
-    fewest = config.confirmation.finalists * len(settings.scores) * len(settings.allocations)
+    kinds = config.search.kinds
+    methods = len(published_methods(kinds)) if kinds else len(settings.scores) * len(settings.allocations)
+    fewest = config.confirmation.finalists * methods
 
     def can_show(count: int) -> bool:
         return smallest_p(count) * fewest <= ALPHA

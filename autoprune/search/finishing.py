@@ -11,6 +11,8 @@ from autoprune.search.state import SearchState
 
 def last_plans(context: SearchContext, state: SearchState, generation: int) -> SearchState:
     """The plans of one more generation, marked as done in the state; without plans the search is over."""
+    if context.config.search.structure is not None:  # neither rounds nor an allocation to improve
+        return {"plans": []}
     population = context.population(before=generation)
     if not state.get("deepened") and (plans := _deepen(context, population, generation)):
         return {"plans": plans, "deepened": True}

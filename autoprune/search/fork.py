@@ -15,8 +15,8 @@ from autoprune.search.checkpoints import THREAD, open_checkpoints, reading
 from autoprune.search.state import SearchState, checked
 from autoprune.search.state_machine import search_graph
 
-MEASURED = ("model", "sparsity", "device", "dtype", "data", "allocation")
-"""Settings that every measurement depends on, which a fork cannot change."""
+MEASURED = ("model", "sparsity", "device", "dtype", "data", "allocation", "search.structure", "search.compensate")
+"""Settings, or groups of them, that every measurement depends on, which a fork cannot change."""
 
 
 def fork_run(origin: RunDirectory, generation: int | None, config: Config, path: Path | None) -> RunDirectory:
@@ -27,7 +27,7 @@ def fork_run(origin: RunDirectory, generation: int | None, config: Config, path:
     former, record = origin.settings()
     admit(origin.path, former, config)
     changed = changes(former, config)
-    refused = next((key for key in changed if key.split(".")[0] in MEASURED), None)
+    refused = next((key for key in changed if {key, key.split(".")[0]} & set(MEASURED)), None)
     if refused is not None:
         raise UsageError(f"measurements depend on {refused}, so a fork cannot change it; start a new search instead")
     # If both use the same database, the password given for the fork opens the origin as well.

@@ -42,6 +42,8 @@ def improvements(context: SearchContext, population: Population, generation: int
     times = Counter(proposal.operator for proposal in proposals.values())
     ended = sum(outcome.generation < generation for outcome in context.archive.outcomes())
     plans: dict[Operator, SlotPlan] = {}
+    if context.config.search.structure is not None:  # formulas and code for single weights are improved
+        return Improvements(plans)
     for operator, find in FINDERS.items():
         is_allowed = operator in (context.config.agents.operators or FINDERS)
         if is_allowed and (times[operator] + 1) * EVERY <= ended and (plan := find(context, population, generation)):

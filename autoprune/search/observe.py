@@ -18,7 +18,7 @@ def observe(context: SearchContext) -> None:
     stored = {node.id for node in context.archive.nodes()}
     if SPEED not in stored:
         _measure_speed(context)
-    if EFFECTS not in stored:
+    if EFFECTS not in stored and context.config.search.structure is None:
         _measure_effects(context)
 
 

@@ -81,7 +81,7 @@ def _plan_slot(
         return _plan_strong(context, population, generation, place, random, left, better, drawable)
     able = population.ranked()
     if engine == "symbolic":
-        able = able_on_island(able, place, generation)
+        able = able_on_island(able, place, generation, context.config.search.structure is not None)
     failed = [] if engine == "symbolic" else population.failed()
     trials = _trials(context, generation)
     settings = context.config.agents
@@ -108,6 +108,8 @@ def drawable_operators(context: SearchContext, slot: str, engine: str, better: I
     allowed = list(context.config.agents.operators or PARENTS)
     alone = [name for name in allowed if name in better.plans]
     others = [name for name in allowed if name not in WITHOUT_MODEL]
+    if context.config.search.structure is not None:
+        others = [name for name in others if name != "allocation"]  # uniform shapes leave nothing to allocate
     if engine == "llm" and context.recorded is not None:
         return others if slot in context.recorded else alone or others
     return others + alone

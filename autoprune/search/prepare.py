@@ -5,12 +5,11 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from autoprune.agents.population import seed_name
-from autoprune.agents.symbolic.expression import SEEDS
+from autoprune.agents.population import seed_name, seeds_of
 from autoprune.evaluation.tuning import parameters_of
-from autoprune.mathematics import formula
 from autoprune.measuring.baselines import (
-    baselines,
+    Baseline,
+    all_baselines,
     phase_of,
     phases_to_come,
     refined_scores,
@@ -54,10 +53,10 @@ def measure_baselines(context: SearchContext) -> None:
 
 def _measure_each(context: SearchContext, bar: Bar) -> None:
     refined = False
-    for place, baseline in enumerate(baselines(context.workbench)):
-        if baseline.refinement != "none" and not refined:
+    for place, baseline in enumerate(all_baselines(context.workbench)):
+        if isinstance(baseline, Baseline) and baseline.refinement != "none" and not refined:
             refined = True
-            rest = list(baselines(context.workbench))[place:]  # now it is known which scores are refined
+            rest = all_baselines(context.workbench)[place:]  # now it is known which scores are refined
             bar.expect(Counter(each.phase(context.workbench) for each in rest))
             scores = ", ".join(refined_scores(context.workbench))
             titles = ", or ".join(refinement_titles(context.config.baselines).values())
@@ -99,15 +98,15 @@ def _origin(measured: Measurement) -> dict[str, bool]:
 def _opening(context: SearchContext, target: TargetReport) -> tuple[list[Node], list[Edge]]:
     nodes = [Node(name, "observation", 0, text) for name, text in _observations(target).items()]
     edges = []
+    seeds = seeds_of(context.config)
     for score, measured in context.seeds().items():
         name = seed_name(score)
         design, evidence = node_id(name, "design"), node_id(name, "evidence")
-        expression, group = SEEDS[score]
-        text = f"{score}: {formula(expression)}, compared within each {group}"
+        text = f"{score}: {seeds[score].text}"
         worst = ", ".join(measured.worst_layers)
         finding = f"perplexity {measured.perplexity:.2f}; most damaged: {worst}"
         nodes += [
-            Node(design, "design", 0, f"published score {text}", {"ground": evidence}),
+            Node(design, "design", 0, f"published {text}", {"ground": evidence}),
             Node(name, "algorithm", 0, text),
             Node(evidence, "evidence", 0, finding, {"gain": None, "status": "measured"}),
         ]

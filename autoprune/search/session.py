@@ -20,7 +20,9 @@ from autoprune.agents.lookups import Lookups, lookups
 from autoprune.agents.proposer import Proposer
 from autoprune.agents.siblings import Siblings
 from autoprune.agents.strong_proposer import StrongProposer
+from autoprune.agents.structured_briefing import StructuredBriefing
 from autoprune.agents.symbolic.proposer import SymbolicProposer
+from autoprune.agents.symbolic.structure_proposer import StructureProposer
 from autoprune.agents.trial_proposer import ENGINE, TrialProposer
 from autoprune.config import Config
 from autoprune.config_agents import AgentSettings
@@ -104,7 +106,8 @@ def open_context(
             models = {role: chat.endpoint.model for role, chat in chats.items()}
             recorder.begin(header_of(config, models), archive.calls())
         found = found_functions(run, config)
-        briefing = Briefing(workbench, archive, found) if chats and choice.profile == "strong" else None
+        kind = StructuredBriefing if config.search.structure else Briefing
+        briefing = kind(workbench, archive, found) if chats and choice.profile == "strong" else None
         approver = Approver(config, run, archive.approvals)
         context = SearchContext(
             config=config,
@@ -112,7 +115,7 @@ def open_context(
             archive=archive,
             events=events,
             workbench=workbench,
-            proposers={"symbolic": SymbolicProposer(), ENGINE: TrialProposer(workbench, events)},
+            proposers={"symbolic": _symbolic(config), ENGINE: TrialProposer(workbench, events)},
             critic=_critic(chats.get("critic"), config.agents, briefing),
             analyst=_analyst(chats.get("analyst"), config.agents, briefing),
             approver=approver,
@@ -122,7 +125,8 @@ def open_context(
             recorded=choice.recording.proposed if choice.recording else None,
         )
         if chats:
-            drafts = Drafts(workbench, approver, found) if briefing else None
+            weights = config.search.structure is None  # of which drafts have reconstruction errors
+            drafts = Drafts(workbench, approver, found) if briefing and weights else None
             toolbox = lookups(workbench, config.agents, choice.provider, drafts)
             context.proposers["llm"] = _proposer(chats["proposer"], toolbox, briefing, context.siblings)
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
@@ -246,6 +250,11 @@ def _proposer(chat: Chat, lookups: Lookups, briefing: Briefing | None, siblings:
     return StrongProposer(chat, briefing, siblings.before, lookups) if briefing else LLMProposer(chat, lookups)
 
 
+def _symbolic(config: Config) -> Proposer:
+    settings = config.search
+    return StructureProposer(settings.kinds, settings.compensate != "none") if settings.kinds else SymbolicProposer()
+
+
 def _critic(chat: Chat | None, settings: AgentSettings, briefing: Briefing | None) -> Critic:
     if chat is None or settings.critic == "rules":
         return RuleCritic(signs=briefing is None)
@@ -270,8 +279,14 @@ def _call_facts(key: str, model: str, role: str, turn: Turn) -> dict[str, Any]:
     }
 
 
-def check_agents(settings: AgentSettings, choice: Choice) -> str | None:
-    """An error message if agents by LLM are asked for without a chat model; else None."""
+def check_agents(config: Config, choice: Choice) -> str | None:
+    """An error message for agents by LLM without a chat model, or structures by a small model; else None."""
+    settings = config.agents
+    if config.search.structure is not None and choice.provider != "symbolic" and choice.profile != "strong":
+        return (
+            "a search of structures needs the prompts of a strong model: set llm.profile=strong, another llm.provider, "
+            "or --llm symbolic"
+        )
     for role in ("critic", "analyst"):
         if choice.provider == "symbolic" and getattr(settings, role) == "llm":
             return f"agents.{role}=llm needs a chat model, but llm is symbolic; set it to auto or rules"

@@ -23,7 +23,7 @@ def tune(state: CandidateState, runtime: Runtime[SearchContext]) -> CandidateSta
     context, plan, name = runtime.context, state["plan"], state["candidate"]
     source = context.run.source(name)
     free = ranges(source)
-    if not free:
+    if not free or context.config.search.structure is not None:  # where PARAMS are refused
         return {}
     revision = state["revision"] + 1
     proposal = context.archive.proposal(plan["slot"])

@@ -8,7 +8,7 @@ from autoprune.errors import CandidateFailure
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
 from autoprune.evaluation.racing import ERROR_RATE, Race
 from autoprune.evaluation.signature import Unlike, nearest
-from autoprune.leagues import WITH_UPDATE, League
+from autoprune.leagues import MASK_ONLY, League
 from autoprune.measuring.workbench import Workbench
 from autoprune.runs.measurement import Measurement
 
@@ -33,7 +33,7 @@ class CandidateReport(BaseModel):
     `reconstruction`: the weighted reconstruction error of the sampled layers as a multiple of Wanda's with as many
     zeros in each, if all of them were seen.
     `cached`: taken from the cache. `memory_bytes`: the peak growth of the candidate's process, where the sandbox
-    reports it. `league`: only if kept weights were updated.
+    reports it. `league`: unless it is that of masks only.
     """
 
     candidate: str
@@ -65,7 +65,8 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
     signatures = {subject: row.signature for subject, row in rows.items() if row is not None}
     ladder = Ladder(Unlike(signatures), *_rungs(workbench, request.elite))
     try:
-        measured = workbench.measurer.candidate(request.candidate, workbench.candidates_recipe, "search", ladder)
+        recipe = workbench.recipe_of_candidate(request.candidate, "search")
+        measured = workbench.measurer.candidate(request.candidate, recipe, "search", ladder)
     except StoppedEarly as stopped:
         return _stopped(request.candidate, stopped, signatures)
     except CandidateFailure as failure:
@@ -126,5 +127,5 @@ def _common(measured: Measurement, signatures: dict[str, bytes]) -> dict[str, An
         "worst_layers": measured.worst_layers,
         "agreement": share if signatures else None,
         "nearest": twin,
-        "league": WITH_UPDATE if measured.league == WITH_UPDATE else None,
+        "league": None if measured.league == MASK_ONLY else measured.league,
     }

@@ -7,11 +7,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.models.reductions import random_model
 
+MINE = (
+    'STRUCTURE = "channel"\n\n\ndef score(structures):\n    read = structures.consumer\n'
+    "    return (read.weight.square().sum(-1) * read.input_var).sum(1)\n"
+)
 SMALL = ["--seqlen", "48", "--windows", "3", "--calibration-samples", "4"]
 BLOCK_PARAMETERS = 25_344 + 3 * 64
 ROW = {
     *("algorithm", "structure", "compensate", "params_target", "params_removed", "parameters", "bytes", "blocks"),
     *("ffn_width", "heads", "key_value_heads", "perplexity", "seqlen", "windows", "bos", "seed", "seconds", "failed"),
+    "repeatable",
 }
 
 
@@ -146,3 +151,81 @@ def test_a_model_whose_structures_cannot_be_removed_so_is_refused_in_one_line(
     assert done.returncode == 2, done.stderr
     assert complaint in done.stderr.splitlines()[-1]
     assert not (tmp_path / "small").exists()
+
+
+def test_a_candidates_file_is_compared_and_prunes_like_a_published_method(compare_here, prune_here, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    words = ["--structure", "width", "--params", "0.3", "--compensate", "none"]
+    done = compare_here(*words, "--algorithms", "flap,mine.py", "--json")
+    assert done.returncode == 0, done.stderr
+    _, flap, mine = json.loads(done.stdout)
+    assert (mine["algorithm"], mine["repeatable"], mine["compensate"]) == ("mine", True, "none")
+    assert mine["perplexity"] == flap["perplexity"]
+    done = prune_here(*words, "--algorithm", "mine.py", "--out", "small", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["shape"]["ffn_width"] == 29
+    assert json.loads((tmp_path / "small" / "autoprune.json").read_text())["algorithm"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "complaint"),
+    [
+        ("def score(layer):\n    return layer.weight\n", [], "mine.py scores single weights: it defines no STRUCTURE"),
+        (MINE, ["--compensate", "all"], "'all' is not one of"),
+        (MINE.replace("channel", "block"), [], "mine does not rank what --structure width removes"),
+        (MINE.replace("square()", "nothing()"), [], "the algorithm mine.py failed: "),
+        (MINE.replace('"channel"', "'chan' + 'nel'"), [], "mine does not rank what --structure width removes"),
+    ],
+)
+def test_a_file_that_does_not_fit_ends_in_one_line(prune_here, tmp_path, source, words, complaint):
+    (tmp_path / "mine.py").write_text(source)
+    done = prune_here("--structure", "width", "--algorithm", "mine.py", *words, "--out", "small")
+    assert done.returncode != 0
+    assert complaint in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "small").exists()
+
+
+def test_a_structured_file_without_structure_is_refused_in_one_line(compare_here, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    done = compare_here("--algorithms", "mine.py", "--allocations", "uniform")
+    assert done.returncode == 2
+    assert "mine ranks structures, not single weights; it needs --structure" in done.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--params", "0.2"], "params is a share of structures' parameters; it needs a structure"),
+        (["--structure", "width", "--params", "0.2", "--sparsity", "0.3"], "sparsity and params are one setting"),
+        (["--compensate", "bias"], "search.compensate needs search.structure (--structure)"),
+        (["--structure", "height"], "--structure"),
+        (["--structure", "width", "--params", "1.5"], "--params"),
+    ],
+)
+def test_a_search_with_options_that_do_not_fit_ends_in_one_line_and_leaves_no_run(here, tmp_path, words, complaint):
+    done = here("search", *words, "--llm", "symbolic", "--run-dir", "run")
+    assert done.returncode == 2
+    assert complaint in done.stderr.replace("\n", " ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_of_structures_gives_a_candidate_that_prunes(here, tiny_model, tmp_path):
+    small = ["data.seqlen=48", "data.calibration_samples=4", "data.search_windows=3", "data.report_windows=3"]
+    words = ["--structure", "width", "--params", "0.3", "--compensate", "least-squares", "--llm", "symbolic"]
+    limits = ["--max-candidates", "2", "--sandbox", "local", "dtype=float32", "device=cpu", "confirmation.finalists=1"]
+    done = here("search", "--model", str(tiny_model), *words, *limits, *small, "--run-dir", "run", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert {row.get("league") for row in rows if row["kind"] == "candidate"} == {"compensated"}
+    prune = ["--structure", "width", "--params", "0.3", "--compensate", "least-squares", "--algorithm", "run:best"]
+    done = here("prune", "--model", str(tiny_model), *SMALL, *prune, "--out", "small", "--json")
+    assert done.returncode == 0, done.stderr
+    (best,) = (row for row in rows if row["kind"] == "candidate")
+    assert json.loads(done.stdout)["params_removed"] == pytest.approx(best["sparsity"])
+    done = here("export-algorithm", "run:best", "--out", "best.py")
+    assert done.returncode == 0, done.stderr
+    assert 'STRUCTURE = "channel"' in (tmp_path / "best.py").read_text()
+    assert "--compensate least-squares --out smaller" in (tmp_path / "best.md").read_text()
+    done = here("trace", "run", "--json")
+    assert done.returncode == 0, done.stderr

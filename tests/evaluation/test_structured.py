@@ -4,10 +4,15 @@ import pytest
 import torch
 
 from autoprune.config import Config
+from autoprune.config_sections import SandboxSettings
 from autoprune.errors import UsageError
-from autoprune.evaluation.structured import StructureBench, StructuredRecipe, count_parameters, most_important
+from autoprune.evaluation.recipe import Recipe
+from autoprune.evaluation.structured import StructureBench, count_parameters, most_important
 from autoprune.evaluation.structured_compare import compare_structured
+from autoprune.evaluation.structured_recipe import StructuredRecipe
 from autoprune.pruning.structures.table import that_rank
+from autoprune.sandbox.algorithm import Candidate
+from autoprune.sandbox.local import LocalSandbox
 from tests.conftest import DATA
 
 
@@ -110,3 +115,74 @@ def test_of_equal_importances_the_first_are_kept():
 def test_a_recipe_that_does_not_fit_together_is_refused(recipe, complaint):
     with pytest.raises(UsageError, match=complaint):
         StructuredRecipe(*recipe).check()
+
+
+WANDA_SP = (
+    'STRUCTURE = ("channel", "head")\n\n\ndef score(structures):\n    read = structures.consumer\n'
+    "    return (read.weight.abs().sum(-1) * read.input_norm).sum(1)\n"
+)
+SOLVED = WANDA_SP + (
+    "\n\ndef update(structures, kept):\n    import torch\n\n    read = structures.consumer\n"
+    "    at = (kept[:, None] * read.weight.shape[1] + torch.arange(read.weight.shape[1])).flatten()\n"
+    "    h = read.hessian + 0.01 * read.hessian.diagonal().mean() * torch.eye(len(read.hessian))\n"
+    "    solved = torch.linalg.solve(h[at][:, at], h[at] @ read.weight.flatten(0, 1))\n"
+    "    return solved.view(len(kept), read.weight.shape[1], -1)\n"
+)
+INFLUENCE = (
+    'import torch\n\nSTRUCTURE = "block"\n\n\ndef score(structures):\n    return torch.tensor([structures.influence])\n'
+)
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    sandbox = LocalSandbox(SandboxSettings(engine="local"))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.mark.parametrize("structure", ["width", "heads", "mix"])
+def test_a_candidate_with_a_published_formula_keeps_what_the_published_method_keeps(structures, sandbox, structure):
+    recipe = StructuredRecipe(structure, 0.2, "wanda-sp", "least-squares")
+    published = structures.reduction(recipe)
+    chosen = structures.chosen(recipe, Candidate("mine", WANDA_SP, sandbox))
+    assert chosen.repeats is True
+    for ours, theirs in ((chosen.reduction.channels, published.channels), (chosen.reduction.groups, published.groups)):
+        assert (ours is None) == (theirs is None)
+        assert all(torch.equal(ours[block], theirs[block]) for block in ours or {})
+    assert all(torch.equal(chosen.reduction.weights[name], new) for name, new in published.weights.items())
+
+
+def test_a_candidate_that_ranks_blocks_reads_their_influence(structures, sandbox):
+    recipe = StructuredRecipe("depth", 0.33, "shortgpt")
+    chosen = structures.chosen(recipe, Candidate("mine", INFLUENCE, sandbox))
+    assert chosen.reduction.blocks == structures.reduction(recipe).blocks
+
+
+def test_rows_of_candidates_stand_beside_published_ones_at_the_same_size(config, sandbox):
+    plain, solved = Candidate("plain", WANDA_SP, sandbox), Candidate("solved", SOLVED, sandbox)
+    broken = Candidate("broken", WANDA_SP.replace("sum(1)", "sum()"), sandbox)
+    recipes = [StructuredRecipe("width", 0.6, name) for name in ("wanda-sp", "plain", "solved", "broken")]
+    _, published, ours, updated, failed = compare_structured(config, recipes, algorithms=[plain, solved, broken])
+    assert ours.perplexity == published.perplexity
+    assert (ours.repeatable, published.repeatable, updated.repeatable) == (True, None, True)
+    assert ours.parameters == updated.parameters
+    assert updated.perplexity < ours.perplexity
+    assert (ours.compensate, updated.compensate) == ("none", "own")
+    assert failed.failed
+
+
+@pytest.mark.parametrize(
+    ("recipe", "source", "complaint"),
+    [
+        (("depth", 0.3, "mine"), WANDA_SP, "mine does not rank what --structure depth removes"),
+        (("width", 0.3, "mine", "bias"), SOLVED, "mine has an update of its own; it takes no --compensate bias"),
+    ],
+)
+def test_a_candidate_that_does_not_fit_a_recipe_is_refused(sandbox, recipe, source, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        StructuredRecipe(*recipe).check(Candidate("mine", source, sandbox))
+
+
+def test_a_candidate_that_ranks_structures_is_refused_by_a_recipe_for_weights(sandbox):
+    with pytest.raises(UsageError, match="mine ranks structures, not single weights; it needs --structure"):
+        Recipe(0.5).check(Candidate("mine", WANDA_SP, sandbox))

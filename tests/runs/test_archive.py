@@ -36,6 +36,7 @@ MEASURED = Measurement(
     tuning={"family": "owl", "parameters": {"lambda": 0.05}},
     untuned=True,
     league="update",
+    parameters=1 << 27,
 )
 
 

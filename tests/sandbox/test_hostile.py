@@ -15,9 +15,9 @@ from autoprune.errors import CandidateFailure
 from autoprune.models.bundle import Bundle
 from autoprune.pruning.layers import Session
 from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.channel import PRINTED
 from autoprune.sandbox.docker import DockerSandbox
 from autoprune.sandbox.local import LocalSandbox
-from autoprune.sandbox.session import PRINTED
 from tests.sandbox.candidates import WANDA, score_all
 from tests.sandbox.conftest import ON_DOCKER, PATIENT
 from tests.sandbox.hostile import HOSTILE, IN_DOCKER, REFUSED, SOURCES, SOURCES_IN_DOCKER, Hostile, at_once

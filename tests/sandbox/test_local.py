@@ -13,9 +13,10 @@ from autoprune.errors import CandidateFailure
 from autoprune.models.bundle import STATISTICS, Bundle, write_bundle
 from autoprune.pruning.layers import LayerInfo
 from autoprune.sandbox.base import Sandbox
+from autoprune.sandbox.channel import PRINTED
 from autoprune.sandbox.local import LocalSandbox, LocalWorker
 from autoprune.sandbox.protocol import wait_until_ready
-from autoprune.sandbox.session import PRINTED, WorkerSession
+from autoprune.sandbox.session import WorkerSession
 from tests.sandbox.candidates import WANDA, score_all
 from tests.sandbox.conftest import SETTINGS
 

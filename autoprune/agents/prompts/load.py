@@ -18,7 +18,6 @@ from autoprune.candidates import contract
 from autoprune.candidates.contract import Field
 from autoprune.candidates.library import FoundFunction
 from autoprune.candidates.parameters import MOST
-from autoprune.config_values import Profile
 from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 
 KIT_INTRODUCTION = (
@@ -48,16 +47,16 @@ def operator_task(operator: str, random: Random) -> str:
 
     Without the ingredient, small models propose Wanda again and again.
     """
-    pieces = _operators("small")
+    pieces = _operators("small/operators")
     return Template(pieces["operators"][operator]).substitute(
         ingredient=random.choice(pieces["ingredients"]),
         unit_names=", ".join(field.name for field in contract.UNIT_FIELDS),
     )
 
 
-def strong_task(operator: str) -> str:
-    """An operator's task for a strong model, which decides itself what to change."""
-    return str(_operators("strong")["operators"][operator])
+def strong_task(operator: str, of: str = "strong/operators") -> str:
+    """An operator's task for a strong model, which decides itself what to change. `of`: the file of tasks."""
+    return str(_operators(of)["operators"][operator])
 
 
 def league_parts(league: League) -> dict[str, str]:
@@ -74,8 +73,8 @@ def league_parts(league: League) -> dict[str, str]:
 
 
 @cache
-def _operators(profile: Profile) -> dict[str, Any]:
-    return dict(yaml.safe_load(_read(f"{profile}/operators.yaml")))
+def _operators(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(_read(f"{name}.yaml")))
 
 
 def _read(path: str) -> str:
@@ -85,9 +84,9 @@ def _read(path: str) -> str:
 @cache
 def _contract() -> dict[str, str]:
     return {
-        "fields": _listed(contract.LAYER_FIELDS, "layer."),
-        "expensive_fields": _listed(contract.EXPENSIVE_FIELDS, "layer."),
-        "unit_fields": _listed(contract.UNIT_FIELDS, "unit."),
+        "fields": listed_fields(contract.LAYER_FIELDS, "layer."),
+        "expensive_fields": listed_fields(contract.EXPENSIVE_FIELDS, "layer."),
+        "unit_fields": listed_fields(contract.UNIT_FIELDS, "unit."),
         "imports": contract.imports_in_words(),
         "groups": " | ".join(f'"{group}"' for group in contract.GROUPS),
         "default_group": contract.DEFAULT_GROUP,
@@ -117,5 +116,6 @@ def _found_line(each: FoundFunction) -> str:
     return f"- `kit.found.{each.name}{each.signature}`: {each.summary} Found by {each.found_by}."
 
 
-def _listed(fields: Iterable[Field], of: str) -> str:
+def listed_fields(fields: Iterable[Field], of: str) -> str:
+    """One line for each field of a contract."""
     return "\n".join(f"- `{of}{field.name}`: {field.shape}, {field.meaning}" for field in fields)

@@ -54,15 +54,15 @@ def mutate_structure(parent: Expression, random: Random) -> Expression:
     def attempt() -> Expression:
         if random.random() < EXCHANGE and _bare(parent) == parent:
             return ("exchange", parent, FEW_ROUNDS)
-        place = random.choice(list(_places(parent)))
-        old = _at(parent, place)
+        place = random.choice(list(places(parent)))
+        old = at(parent, place)
         if random.random() < 0.4:
-            return _put(parent, place, _grow(random, 2))
+            return put(parent, place, _grow(random, 2))
         if random.random() < 0.5:
-            return _put(parent, place, (random.choice(UNARY), old))
+            return put(parent, place, (random.choice(UNARY), old))
         if random.random() < 0.3:
-            return _put(parent, place, ("mul", old, (random.choice(REDUCTIONS), _grow(random, 1))))
-        return _put(parent, place, (random.choice(_BINARY), old, _grow(random, 1)))
+            return put(parent, place, ("mul", old, (random.choice(REDUCTIONS), _grow(random, 1))))
+        return put(parent, place, (random.choice(_BINARY), old, _grow(random, 1)))
 
     return _matrix(attempt, unlike=parent)
 
@@ -73,15 +73,15 @@ def mutate_constants(parent: Expression, random: Random) -> Expression:
     formula = _bare(parent)
 
     def attempt() -> Expression:
-        constants = [place for place in _places(formula) if isinstance(_at(formula, place), float)]
+        constants = [place for place in places(formula) if isinstance(at(formula, place), float)]
         if constants:
             place = random.choice(constants)
-            return _ended_as(parent, _put(formula, place, _changed(formula, place, random)))
-        names = [place for place in _places(formula) if isinstance(_at(formula, place), str)]
+            return _ended_as(parent, put(formula, place, _changed(formula, place, random)))
+        names = [place for place in places(formula) if isinstance(at(formula, place), str)]
         if not names:
             return _ended_as(parent, ("pow", formula, random.choice(EXPONENTS)))
         place = random.choice(names)
-        return _ended_as(parent, _put(formula, place, ("pow", _at(formula, place), random.choice(EXPONENTS))))
+        return _ended_as(parent, put(formula, place, ("pow", at(formula, place), random.choice(EXPONENTS))))
 
     return _matrix(attempt, unlike=parent)
 
@@ -92,9 +92,9 @@ def shrink(parent: Expression, random: Random) -> Expression:
         return initialise(random)
 
     def attempt() -> Expression:
-        place = random.choice([place for place in _places(parent) if arguments(_at(parent, place))])
-        parts = arguments(_at(parent, place))
-        return _put(parent, place, random.choice([part for part in parts if not isinstance(part, float)]))
+        place = random.choice([place for place in places(parent) if arguments(at(parent, place))])
+        parts = arguments(at(parent, place))
+        return put(parent, place, random.choice([part for part in parts if not isinstance(part, float)]))
 
     return _matrix(attempt, unlike=parent)
 
@@ -105,8 +105,8 @@ def cross(one: Expression, other: Expression, random: Random) -> Expression:
     def attempt() -> Expression:
         if random.random() < 0.25:
             return ("mul", ("minmax", _bare(one)), ("minmax", _bare(other)))
-        graft = _at(other, random.choice(list(_places(other))))
-        return _put(one, random.choice(list(_places(one))), graft)
+        graft = at(other, random.choice(list(places(other))))
+        return put(one, random.choice(list(places(one))), graft)
 
     return _matrix(attempt, unlike=one)
 
@@ -133,7 +133,7 @@ def _ended_as(parent: Expression, formula: Expression) -> Expression:
 
 
 def _changed(parent: Expression, place: tuple[int, ...], random: Random) -> float:
-    value, holder = _at(parent, place), _at(parent, place[:-1])
+    value, holder = at(parent, place), at(parent, place[:-1])
     assert isinstance(value, float)
     assert isinstance(holder, tuple)
     limit = 4.0 if holder[0] == "pow" else 1000.0
@@ -168,22 +168,25 @@ def _matrix(attempt: Callable[[], Expression], unlike: Expression | None = None)
     return simplify(("mul", "W", ("pow", "X", 0.5)))
 
 
-def _places(expression: Expression, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+def places(expression: Expression, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """The paths to all parts of an expression, itself first."""
     yield prefix
     for index, argument in enumerate(arguments(expression), 1):
-        yield from _places(argument, (*prefix, index))
+        yield from places(argument, (*prefix, index))
 
 
-def _at(expression: Expression, place: tuple[int, ...]) -> Expression:
+def at(expression: Expression, place: tuple[int, ...]) -> Expression:
+    """The part at a path."""
     for index in place:
         assert isinstance(expression, tuple)
         expression = expression[index]
     return expression
 
 
-def _put(expression: Expression, place: tuple[int, ...], part: Expression) -> Expression:
+def put(expression: Expression, place: tuple[int, ...], part: Expression) -> Expression:
+    """The expression with another part at a path."""
     if not place:
         return part
     assert isinstance(expression, tuple)
     index, *rest = place
-    return (*expression[:index], _put(expression[index], tuple(rest), part), *expression[index + 1 :])
+    return (*expression[:index], put(expression[index], tuple(rest), part), *expression[index + 1 :])

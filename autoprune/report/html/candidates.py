@@ -103,7 +103,7 @@ def thought_pairs(thought: dict[str, Any], longest: int) -> list[list[str]]:
     formula = formula_of(thought)
     pairs = [["formula", formula]] if formula else []
     for key, value in thought.items():
-        if key not in ("expression", "formula", REASONING) and value not in (None, "", [], {}):
+        if key not in ("expression", "importance", "formula", REASONING) and value not in (None, "", [], {}):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             pairs.append([cut(key, MOST_KEY), cut(text, longest)])
     return pairs

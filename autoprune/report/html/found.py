@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
+from autoprune.report.budget import budget
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, shareable
 from autoprune.report.picture import Explanation
@@ -31,13 +32,13 @@ def found(material: Material) -> Found | None:
     if name is None:
         return None
     source = material.sources.get(name) or ""
-    return Found(slot, explanation, cut(source, LONGEST_CODE), _commands(material, slot))
+    return Found(slot, explanation, cut(source, LONGEST_CODE), _commands(material, slot, source))
 
 
-def _commands(material: Material, slot: str) -> str:
+def _commands(material: Material, slot: str, source: str) -> str:
     run = shlex.quote(f"{one_line(material.name, 200)}:{slot}")
     model = shlex.quote(shareable(material.picture.started.get("model", material.config.model)))
     return (
-        f"autoprune prune --model {model} --algorithm {run} --sparsity {material.config.sparsity:g} --out pruned\n"
+        f"autoprune prune --model {model} --algorithm {run} {budget(material.config, source)} --out pruned\n"
         f"autoprune export-algorithm {run} --out best.py"
     )

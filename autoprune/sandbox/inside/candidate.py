@@ -22,10 +22,12 @@ from autoprune.candidates.contract import (
     LAYER_FIELDS,
     UNIT_FIELDS,
     UNITS,
+    Field,
     edits_defined,
     import_allowed,
     imports_in_words,
 )
+from autoprune.candidates.structure_contract import PART_FIELDS, STRUCTURE_FIELDS
 
 FILENAME = "<candidate>"
 _MAX_MESSAGE = 600
@@ -65,6 +67,8 @@ class Candidate:
         self.group = str(group)
         self.unit = None if unit is None else str(unit)
         self.has_allocate = self._allocate is not None
+        update = namespace.get("update")
+        self._update: Callable[[Any, torch.Tensor], Any] | None = update if callable(update) else None
         self._edits: dict[str, Callable[[Any, torch.Tensor], Any]] = {}
         for name in edits_defined(source):
             if not callable(function := namespace.get(name)):
@@ -107,6 +111,26 @@ class Candidate:
             result = self._edits[name](view, mask)
         return _checked(name, result, shape)
 
+    def importances(self, view: Any) -> torch.Tensor:
+        """The importances of a view of structures, [count]. Raises Refused, and any exception."""
+        count = int(view.count)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            result = self._score(view)
+        return _checked("score", result, (count,), f"{count} structures")
+
+    def consumer(self, view: Any, kept: torch.Tensor) -> torch.Tensor:
+        """The updated weight of the consumer, [len(kept), size, out]. Raises Refused, and any exception."""
+        if self._update is None:
+            raise Refused("update", "contract", "update is no longer a function when the source is loaded")
+        shape = (len(kept), *view.consumer.weight.shape[1:])
+        torch.manual_seed(0)
+        with torch.no_grad():
+            result = _checked("update", self._update(view, kept), shape, f"{len(kept)} kept structures")
+        if not result.is_floating_point():
+            raise Refused("check", "dtype", f"update returned a weight of {result.dtype}, not of floating point")
+        return result
+
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         """One number per unit. Raises Refused, and any exception."""
         if self._allocate is None:
@@ -128,15 +152,17 @@ class Candidate:
         return densities
 
 
-def _checked(function: str, result: Any, shape: tuple[int, ...]) -> torch.Tensor:
-    """The result of a candidate's function, a dense real tensor of the weight's shape. Raises Refused."""
+def _checked(function: str, result: Any, shape: tuple[int, ...], of: str = "") -> torch.Tensor:
+    """The result of a candidate's function, a dense real tensor of a shape. `of`: what has it, by default the weight.
+    Raises Refused."""
     if not isinstance(result, torch.Tensor):
         raise Refused("check", "dtype", f"{function} returned {_a(result)}, not a torch.Tensor")
     if result.layout is not torch.strided or result.device.type == "meta" or result.is_complex():
         kind = f"{result.dtype}, {result.layout}, device {result.device}"
         raise Refused("check", "dtype", f"{function} returned a tensor of {kind}; a dense real tensor is needed")
     if tuple(result.shape) != shape:
-        wrong = f"{function} returned shape {list(result.shape)} for a weight of shape {list(shape)}"
+        wanted = f"{of}, not {list(shape)}" if of else f"a weight of shape {list(shape)}"
+        wrong = f"{function} returned shape {list(result.shape)} for {wanted}"
         raise Refused("check", "shape", wrong)
     return result.detach()
 
@@ -147,7 +173,7 @@ def failure(stage: str, error: BaseException, source: str, where: str = "") -> d
         return {"stage": error.stage, "reason": error.reason, "message": _join(str(error), where)}
     message = f"{type(error).__name__}: {error}".strip().rstrip(":")
     if isinstance(error, AttributeError) and isinstance(getattr(error, "obj", None), SimpleNamespace):
-        fields = UNIT_FIELDS if stage == "allocate" else (*LAYER_FIELDS, *EXPENSIVE_FIELDS)
+        fields = _fields_of(stage, error.obj)
         message += f"; it has {', '.join(field.name for field in fields)}"
     number = _line_number(error)
     if number is not None:
@@ -155,6 +181,15 @@ def failure(stage: str, error: BaseException, source: str, where: str = "") -> d
         code = lines[number - 1].strip() if 0 < number <= len(lines) else ""
         where = f"line {number}: `{_cut(code, 160)}`" + (f", {where}" if where else "")
     return {"stage": stage, "reason": _reason(error), "message": _join(message, where)}
+
+
+def _fields_of(stage: str, value: Any) -> Sequence[Field]:
+    """The fields that an object of the contract has."""
+    if stage == "allocate":
+        return UNIT_FIELDS
+    if hasattr(value, "parts"):
+        return STRUCTURE_FIELDS
+    return (*LAYER_FIELDS, *EXPENSIVE_FIELDS) if hasattr(value, "sparsity") else PART_FIELDS
 
 
 def _reason(error: BaseException) -> str:

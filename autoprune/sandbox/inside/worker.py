@@ -22,6 +22,7 @@ import torch
 
 from autoprune.models.bundle import Bundle
 from autoprune.pruning.layers import LayerView
+from autoprune.pruning.structure_view import StructureSet, structure_view
 from autoprune.pruning.threads import one_thread
 from autoprune.sandbox import protocol
 from autoprune.sandbox.inside import jail
@@ -114,6 +115,22 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
                     with one_thread():
                         new_weights[place][:count].view(shape).copy_(weight)
                 answer(question, **clock.claims())
+            elif question["do"] in ("structures", "consumer"):
+                stage = "score" if question["do"] == "structures" else "update"
+                asked = StructureSet.asked(question["structures"])
+                where = f"{asked.count} structures of kind {asked.kind}, block {asked.block}"
+                with one_thread():
+                    view = structure_view(asked, bundle.layers, lambda name: _on(device, bundle.view(name, 0.0)))
+                clock = _Clock(handed)
+                if stage == "score":
+                    result, places_of, shape = candidate.importances(view), places, {"shape": [asked.count]}
+                else:
+                    kept = torch.tensor(question["kept"], device=device)
+                    result, places_of, shape = candidate.consumer(view, kept), new_weights, {}
+                claims = clock.claims()
+                with one_thread():
+                    places_of[question["place"]][: result.numel()].view(result.shape).copy_(result)
+                answer(question, **shape, **claims)
             elif question["do"] == "allocate":
                 stage, where = "allocate", ""
                 answer(question, densities=candidate.allocate(question["units"], question["sparsity"]))

@@ -68,7 +68,7 @@ def test_the_small_profile_does_not_contradict_itself(operator: str, kind: str) 
         assert "$" not in system + task + frame
 
 
-@pytest.mark.parametrize("league", get_args(League))
+@pytest.mark.parametrize("league", ["mask", "update"])
 @pytest.mark.parametrize("operator", ASKED_FOR)
 def test_the_strong_profile_does_not_contradict_itself(operator: str, league: League) -> None:
     parts = league_parts(league)

@@ -151,8 +151,10 @@ def _row(bench: Bench, config: Config, cell: Cell, tasks: Sequence[str]) -> dict
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """The rows that were measured before; a run that was killed leaves half a line."""
+    """The rows that were measured before. Half a line, which a run that was killed leaves, is removed from the file."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    if lines and not lines[-1].endswith("\n"):
+        path.write_text("".join(lines[:-1]), encoding="utf-8")
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 

@@ -7,6 +7,7 @@ was tested once and is undecided stands beside what is known to help.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from math import hypot
+from statistics import fmean
 
 from autoprune.agents.niche import niche_of
 from autoprune.candidates.contract import DEFAULT_GROUP, edits_defined
@@ -52,37 +53,47 @@ def design_effects(
 ) -> dict[str, Belief]:
     """Design choice -> its effect, from all measured pairs that differ in it alone, the best first.
 
-    Pairs are a candidate and its best parent, and siblings with the same parents. `proposals`: the last of each slot;
-    `sources`: slot -> source. The code of a pair may still differ in other ways.
+    Pairs are a candidate and its best parent, and siblings with the same parents, of which all pairs together count as
+    one contrast. `proposals`: the last of each slot; `sources`: slot -> source. The code of a pair may still differ in
+    other ways, and pairs that share a candidate make the errors somewhat too small.
     """
-    tests: dict[str, list[Contrast]] = {}
-    for first, second, test in _pairs(outcomes, proposals, sources):
+    contrasts: dict[tuple[str, ...], list[Contrast]] = {}
+    for group, first, second, contrast in _pairs(outcomes, proposals, sources):
         (choice, *others), added = first ^ second, first - second
         if not others:
-            tests.setdefault(choice, []).append(test if added else Contrast(-test.gain, test.error))
+            signed = contrast if added else Contrast(-contrast.gain, contrast.error)
+            contrasts.setdefault((choice, *group), []).append(signed)
+    tests: dict[str, list[Contrast]] = {}
+    for (choice, *_), found in contrasts.items():
+        errors = [each.error for each in found if each.error is not None]
+        error = max(errors) if len(errors) == len(found) else None
+        tests.setdefault(choice, []).append(Contrast(fmean(each.gain for each in found), error))
     beliefs = {choice: pooled(found) for choice, found in tests.items()}
     return dict(sorted(beliefs.items(), key=lambda item: (-item[1].effect, item[0])))
 
 
-Pair = tuple[frozenset[str], frozenset[str], Contrast]
+Pair = tuple[tuple[str, ...], frozenset[str], frozenset[str], Contrast]
 
 
 def _pairs(
     outcomes: Sequence[Outcome], proposals: Mapping[str, Proposal], sources: Mapping[str, str]
 ) -> Iterator[Pair]:
-    """The designs of pairs that differ, with the gain of the first over the second."""
+    """The designs of pairs that differ, with the gain of the first over the second, and what they share."""
     measured = [each for each in outcomes if each.data.get("gain") is not None and each.slot in sources]
     designs = {slot: design_of(source) for slot, source in sources.items()}
     for each in measured:
         parent = each.data.get("against")
         if parent in designs and designs[each.slot] != designs[parent]:
-            yield designs[each.slot], designs[parent], Contrast(each.data["gain"], each.data.get("gain_error"))
+            contrast = Contrast(each.data["gain"], each.data.get("gain_error"))
+            yield (each.slot, parent), designs[each.slot], designs[parent], contrast
     for one, other in combinations(measured, 2):
         are_siblings = one.generation == other.generation and _parents(one, proposals) == _parents(other, proposals)
         if are_siblings and designs[one.slot] != designs[other.slot]:
             errors = [each.data["gain_error"] for each in (one, other) if each.data.get("gain_error") is not None]
             error = hypot(*errors) if len(errors) == 2 else None
-            yield designs[one.slot], designs[other.slot], Contrast(one.data["gain"] - other.data["gain"], error)
+            group = (str(one.generation), *_parents(one, proposals))
+            contrast = Contrast(one.data["gain"] - other.data["gain"], error)
+            yield group, designs[one.slot], designs[other.slot], contrast
 
 
 def _parents(outcome: Outcome, proposals: Mapping[str, Proposal]) -> list[str]:

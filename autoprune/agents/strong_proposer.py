@@ -15,6 +15,7 @@ from autoprune.llm.client import Chat
 from autoprune.llm.code_blocks import fenced_code
 from autoprune.llm.reply import ReplyUnusable
 from autoprune.llm.tools import Toolbox
+from autoprune.runs.names import node_id
 
 Siblings = Callable[[str], Sequence[str]]
 """Slot -> the proposals of the generation's earlier slots, one line each."""
@@ -25,6 +26,8 @@ _FIELD = re.compile(
     rf"^[{_MARKS}]{{0,20}}(?P<name>{_NAMES})[{_MARKS}]{{0,20}}:(?P<text>.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
+_LEADING = re.compile(rf"^(?:(?!-\d)[{_MARKS}])+")
+"""Marks before a value, but not the sign of a number."""
 _END = re.compile(r"\n\s*\n|\n\s*(?:```|~~~)")
 _LATE = re.compile(r"\w+: timeout: ")
 """Start of the sandbox's comment on a candidate that was too slow (`repairs.send_back`)."""
@@ -94,7 +97,7 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
     matches = list(_FIELD.finditer(reply))
     for match, following in zip_longest(matches, matches[1:]):
         more = reply[match.end() : following.start() if following else None]
-        text = f"{match['text'].strip(_MARKS)} {_END.split(more, maxsplit=1)[0]}"
+        text = f"{_LEADING.sub('', match['text']).rstrip(_MARKS)} {_END.split(more, maxsplit=1)[0]}"
         fields[re.sub(r"[ -]", "_", match["name"].lower())] = " ".join(text.split())
     texts = {"idea": fields.get("idea", ""), "why": fields.get("why", "")}
     validated = Thought.model_validate({**texts, "expected": "better"})
@@ -105,21 +108,28 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
     reasoning = (reply[: matches[0].start()] if matches else "").strip()
     extra = {"formula": fields.get("formula", "")[:FORMULA_CHARS], "reasoning": reasoning[:REASONING_CHARS]}
     thought |= {name: text for name, text in extra.items() if text}
-    for key in ("builds_on", "tests"):
-        if key in fields:
-            names = dict.fromkeys(re.findall(r"\w+(?:[.-]\w+)*", fields[key]))
-            thought[key] = [name for name in names if name in references]
+    if "builds_on" in fields:
+        thought["builds_on"] = [name for name in _names(fields["builds_on"]) if name in references]
+    if "tests" in fields:  # of hypotheses, also by the name of their candidate
+        tests = dict.fromkeys(
+            name if name.endswith(".idea") else node_id(name, "idea") for name in _names(fields["tests"])
+        )
+        thought["tests"] = [name for name in tests if name in references]
     return thought
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"\w+(?:[.-]\w+)*", text)))
 
 
 def _claimed(text: str) -> dict[str, object]:
     """`expected` (better, same or worse) and `predicted` (a range) of a text that states one or both."""
     words, predicted = set(re.findall(r"\b(?:better|same|worse)\b", text)), read_range(text)
     claimed: dict[str, object] = {}
-    if len(words) == 1:
-        claimed["expected"] = words.pop()
-    elif predicted:
+    if predicted:
         claimed["expected"] = claim_of(*predicted)
+    elif len(words) == 1:
+        claimed["expected"] = words.pop()
     return claimed | ({"predicted": shown_range(*predicted)} if predicted else {})
 
 

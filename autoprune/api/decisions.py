@@ -45,7 +45,7 @@ def decide(
     facts |= {"who": who or person(), "comment": comment, "replacement": replacement}
     made = Decision.model_validate({**facts, "sha256": sha256 or request.sha256})
     standing = archive.approvals.decide(made)
-    if (standing.decision, standing.who, standing.time) != (made.decision, made.who, made.time):
+    if standing != made:
         raise AlreadyDecided(standing)
     return standing
 

@@ -61,11 +61,11 @@ def work_until_ended(
     stop by another process. Returns the settings with the chosen chat model. Raises UsageError for what is missing,
     RunPaused, and AutoPruneError.
     """
+    clear_stop(run)
     from autoprune.llm.provider import choose_llm
     from autoprune.search.budget import StopFile
     from autoprune.search.session import check_agents, open_context, work
 
-    clear_stop(run)
     if not fresh:
         events.emit("run-resumed")
     with log_to(events.notice):

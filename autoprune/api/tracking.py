@@ -19,6 +19,7 @@ from autoprune.report.text import one_line, visible
 from autoprune.report.tracking.files import own_folder, write_files
 from autoprune.report.tracking.metrics import Metrics, SearchMetrics, confirmed_figures
 from autoprune.report.tracking.tracker import LONGEST, Ending, TrackedRun, Tracker, open_tracker
+from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event, EventLog, follow_events
 from autoprune.secrets import masked, masked_tree
@@ -34,11 +35,13 @@ LONGEST_TAG = 4000
 def tracked(run: RunDirectory, config: Config, events: EventLog) -> Iterator[None]:
     """Within this context, the run is logged to the tracker of its settings, if there is one.
 
-    Around the search and the report that follows it. Raises UsageError at once if the tracker is not installed.
+    Around the search and the report that follows it. Raises UsageError at once if the tracker is not installed,
+    or if its address was not confirmed.
     """
     if config.tracking.to == "none":
         yield
         return
+    admit(run.path, run.settings()[0], config)
     tracking = _Tracking(run, open_tracker(config.tracking), events)
     try:
         yield

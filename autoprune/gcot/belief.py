@@ -17,6 +17,10 @@ Verdict = Literal["supports", "refutes"]
 
 TOLERANCE = 0.01
 """Log ratio of perplexities below which two results count as the same."""
+EQUAL = 0.03
+"""Log ratio within which an effect must surely lie to count as none."""
+UNKNOWN = 0.05
+"""Standard error of a contrast whose error is unknown: it was stopped early, or measured on few windows."""
 SPREAD = 0.02
 """Standard deviation of a mechanism's effect between parents, as a log ratio: a second parent is worth more than more
 windows of the first."""
@@ -28,14 +32,16 @@ PRIOR = 0.1
 """Standard deviation of the effects of untested mechanisms, around none."""
 
 
-_RANGE = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*%?\s*(?:to|and|\.\.+|…|,)\s*([-+]?\d+(?:\.\d+)?)")
-_MINUS = str.maketrans("−–", "--")
+_NUMBER = r"([-+]?\d+(?:\.\d+)?)"
+_RANGE = re.compile(rf"{_NUMBER}\s*%?\s*(?:to|and|\.\.+|…|,)\s*{_NUMBER}\s*(?:%|percent)")
+_LOWER = re.compile(r"lower|less|better|improv|reduc|decreas|drop|gain")
+_DASH = re.compile(r"(?<=[\d%])\s*–\s*")
 
 
 @dataclass(frozen=True)
 class Contrast:
     """One contrast. `gain`: log(the parent's perplexity / the candidate's); `error`: its standard error over paired
-    windows, None where it is unknown."""
+    windows, None where it is unknown (UNKNOWN)."""
 
     gain: float
     error: float | None = None
@@ -55,7 +61,7 @@ class Belief:
         if claim is None:
             return None
         if claim == "same":
-            return _decided(-TOLERANCE <= self.effect <= TOLERANCE, low > TOLERANCE or high < -TOLERANCE)
+            return _decided(low >= -EQUAL and high <= EQUAL, low > TOLERANCE or high < -TOLERANCE)
         if claim == "worse":
             low, high = -high, -low
         return _decided(low > 0.0, high < TOLERANCE)
@@ -74,11 +80,11 @@ class Belief:
 def pooled(tests: Sequence[Contrast]) -> Belief:
     """The mean effect, weighted by inverse variances, of one or more tests.
 
-    A test of unknown error counts as one that can just tell an effect of TOLERANCE. Raises ValueError without a test.
+    Raises ValueError without a test.
     """
     if not tests:
         raise ValueError("a belief needs a test")
-    errors = [TOLERANCE / SURE if test.error is None else test.error for test in tests]
+    errors = [UNKNOWN if test.error is None else test.error for test in tests]
     if len(tests) == 1:
         return Belief(tests[0].gain, errors[0], 1)
     weights = [1.0 / (error**2 + SPREAD**2) for error in errors]
@@ -87,12 +93,14 @@ def pooled(tests: Sequence[Contrast]) -> Belief:
 
 
 def read_range(text: str) -> tuple[float, float] | None:
-    """A predicted change of perplexity in percent, from words such as `-8 to -3 %`; None if there is none."""
-    match = _RANGE.search(text.translate(_MINUS))
-    if match is None or ("%" not in text and "percent" not in text):
+    """A predicted change of perplexity in percent, from words such as `-8 to -3 %` or `3 to 8 % lower`; None if there
+    is none."""
+    text = _DASH.sub(" to ", text.lower()).replace("−", "-").replace("–", "-")
+    match = _RANGE.search(text)
+    if match is None:
         return None
     low, high = sorted(float(number) for number in match.groups())
-    return low, high
+    return (-high, -low) if low >= 0 and _LOWER.search(text) else (low, high)
 
 
 def shown_range(low: float, high: float) -> str:

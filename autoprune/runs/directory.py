@@ -15,6 +15,7 @@ With the setting `database`, a schema of that PostgreSQL database replaces the t
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -53,6 +54,10 @@ def full_hash(source: str) -> str:
 def runs_root() -> Path:
     """The default folder of runs: $AUTOPRUNE_RUNS, else ./runs."""
     return Path(os.environ.get("AUTOPRUNE_RUNS", "runs"))
+
+
+LOCK_TRIES, LOCK_PAUSE = 5, 0.05
+"""Further attempts to lock a run, and the seconds between them: `in_use` holds its lock for an instant."""
 
 
 class RunDirectory:
@@ -213,10 +218,14 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Lock the run for this process. Raises UsageError if another process works on it."""
         with os.fdopen(open_file(self.path / LOCK, os.O_RDWR | os.O_CREAT), "rb") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"{self.path} is being worked on by another process") from None
+            for last in (False,) * LOCK_TRIES + (True,):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if last:
+                        raise UsageError(f"{self.path} is being worked on by another process") from None
+                time.sleep(LOCK_PAUSE)
             yield
 
     @property

@@ -92,8 +92,8 @@ def write_atomically(path: Path, text: str, run: Path | None = None) -> None:
 
 def is_locked(path: Path, wanted: int) -> bool:
     """Whether another holder's flock excludes the lock `wanted` (LOCK_SH or LOCK_EX). A missing file has none."""
-    try:
-        handle = open_file(path, os.O_RDONLY)
+    try:  # on NFS, an exclusive lock needs a file that is open for writing
+        handle = open_file(path, os.O_RDWR if wanted == fcntl.LOCK_EX else os.O_RDONLY)
     except (OSError, UsageError):
         return False
     with os.fdopen(handle, "rb"):

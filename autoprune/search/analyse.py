@@ -1,12 +1,14 @@
 """The node `analyse`: adds a generation's results to the reasoning graph, and derives a lesson from them."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from langgraph.runtime import Runtime
 
 from autoprune.agents.analyst import Lesson, Result
 from autoprune.errors import BudgetSpent
-from autoprune.gcot.belief import Contrast, pooled
+from autoprune.gcot.belief import Claim, Contrast, pooled
 from autoprune.runs.archive import Edge, Node, Outcome, Proposal
 from autoprune.runs.names import lesson_id, node_id
 from autoprune.search.context import SearchContext
@@ -21,7 +23,7 @@ def analyse(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     context, generation = runtime.context, state["generation"]
     outcomes = context.archive.outcomes(generation)
     last = {proposal.slot: proposal for proposal in context.archive.proposals(generation)}
-    nodes = set(context.gcot(generation).nodes)
+    nodes = context.gcot(generation).nodes
     for outcome in outcomes:
         if outcome.slot in last:
             context.archive.add_thoughts(*thoughts(last[outcome.slot], outcome, nodes))
@@ -36,7 +38,7 @@ def analyse(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     return {}
 
 
-def thoughts(proposal: Proposal, outcome: Outcome, existing: set[str]) -> tuple[list[Node], list[Edge]]:
+def thoughts(proposal: Proposal, outcome: Outcome, existing: Mapping[str, Node]) -> tuple[list[Node], list[Edge]]:
     """The nodes and edges of one slot: hypothesis, design, and, if there is code, algorithm and evidence."""
     slot, generation = proposal.slot, proposal.generation
     idea, design, evidence = node_id(slot, "idea"), node_id(slot, "design"), node_id(slot, "evidence")
@@ -58,14 +60,21 @@ def thoughts(proposal: Proposal, outcome: Outcome, existing: set[str]) -> tuple[
     facts = {"gain": gain, "error": error, "status": outcome.status}
     nodes.append(Node(evidence, "evidence", generation, _finding(outcome), facts))
     edges.append(Edge(slot, evidence, "tests", generation))
-    if gain is not None and thought.get("expected"):
-        kind = pooled([Contrast(gain, error)]).verdict(thought["expected"]) or "informs"
-        tested = [name for name in thought.get("tests", []) if name in existing and name != idea]
-        edges += [Edge(hypothesis, evidence, kind, generation) for hypothesis in [idea, *tested]]
+    claims = {idea: thought.get("expected"), **_tested_again(thought, existing)}
+    for hypothesis, claim in claims.items():
+        if gain is not None and claim:
+            kind = pooled([Contrast(gain, error)]).verdict(claim) or "informs"
+            edges.append(Edge(hypothesis, evidence, kind, generation))
     return nodes, edges
 
 
-def _origins(proposal: Proposal, existing: set[str]) -> list[str]:
+def _tested_again(thought: Mapping[str, Any], existing: Mapping[str, Node]) -> dict[str, Claim | None]:
+    """The earlier hypotheses that a candidate tests again, with what they claim."""
+    named = [existing[name] for name in thought.get("tests", []) if name in existing]
+    return {node.id: node.data.get("expected") for node in named if node.kind == "hypothesis"}
+
+
+def _origins(proposal: Proposal, existing: Mapping[str, Node]) -> list[str]:
     """The motivation of an idea: the nodes that it cites in `builds_on`, else its chain's observations and lessons."""
     kinds = {step["node"]: step["kind"] for step in proposal.chain}
     cited = {name for name in proposal.thought.get("builds_on", []) if name in existing}

@@ -18,7 +18,8 @@ def expected_seconds(workbench: Workbench) -> dict[str, float] | str:
     try:
         with measurer.lock:
             return resource_plan.expected_seconds(measurer.config, measurer.bench.target, measurer.sandbox)
-    except (AutoPruneError, CandidateFailure) as error:
+    except (AutoPruneError, CandidateFailure, OSError, MemoryError, RuntimeError) as error:
+        # A probe that fails, such as for want of memory on the device, must not end a search that may still run.
         return f"no probe: {error}"
 
 

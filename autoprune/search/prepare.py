@@ -81,7 +81,7 @@ def _expected(context: SearchContext) -> dict[str, float]:
     dense = workbench.dense("search")
     for allocation in workbench.tuned_allocations:
         settings, windows = workbench.tuner.trials(allocation)
-        trials = {BASELINE: dense.seconds.get("eval", 0.0) / dense.windows * windows}
+        trials = {BASELINE: dense.seconds.get("eval", 0.0) / max(dense.windows, 1) * windows}
         for kind in (REFINED, UPDATED):  # half of the settings in half the work, as a guess, and two in full
             trials[kind] = expected.get(kind, 0.0) * (1 + settings / 4)
         for kind, seconds in trials.items():

@@ -1,8 +1,10 @@
 """Forks that were started from the live page, each a process of its own that outlives the page."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ SHOWN = 300
 """Maximum length of the last line of a process that ended with an error."""
 
 
+TAIL = 10_000
+"""Bytes of the output in which its last line is looked for."""
+
+
 @dataclass(frozen=True)
 class _Fork:
     path: Path
@@ -23,10 +29,17 @@ class _Fork:
         code = self.process.poll()
         if code is None:
             return "running"
-        return "ended" if code == 0 else f"exit code {code}: {self._last_line()}"
+        return "ended" if code == 0 else f"exit code {code}: {self._last_line}"
 
+    @cached_property
     def _last_line(self) -> str:
-        lines = (self.path / OUTPUT).read_text(encoding="utf-8", errors="replace").split("\n")
+        """Read once, when the process has ended."""
+        try:
+            with (self.path / OUTPUT).open("rb") as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            return "its output is gone"
         return next((line.strip() for line in reversed(lines) if line.strip()), "no output")[-SHOWN:]
 
 

@@ -52,7 +52,7 @@ class Guard:
         await (self._refusal(Request(scope)) or self._app)(scope, receive, send_guarded)
 
     def _refusal(self, request: Request) -> Response | None:
-        if not request.url.path.startswith(API):
+        if not request.scope["path"].startswith(API):  # of the router; the URL contains the Host header
             return None
         if not _same_origin(request):
             return PlainTextResponse("requests from other sites are refused", 403)

@@ -11,7 +11,7 @@ from autoprune.runs.events import read_events
 from autoprune.search.found import found_functions
 from tests.llm.replies import Status
 
-KNOWN = frozenset({"g1.c1", "obs.skew"})
+KNOWN = frozenset({"g1.c1", "obs.skew", "g1.c1.idea"})
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,16 @@ KNOWN = frozenset({"g1.c1", "obs.skew"})
             {"idea": "the real one", "why": "w", "expected": "same", "builds_on": []},
         ),
         ("IDEA: x\nEXPECTED: between 20 and 30\n", {"idea": "x"}),
+        (
+            "IDEA: x\nEXPECTED: -8 to -3 %, not worse\nREFUTED_IF: the error stays\nTESTS: [g1.c1], [obs.skew.idea]\n",
+            {
+                "idea": "x",
+                "expected": "better",
+                "predicted": "-8 to -3 %",
+                "refuted_if": "the error stays",
+                "tests": ["g1.c1.idea"],
+            },
+        ),
         ("```python\nIDEA = 1\n```", {}),
         ("BUILDS_ON: [g1.c1] and [obs.skew].\n", {"builds_on": ["g1.c1", "obs.skew"]}),
         ("BUILDS_ON: nothing", {"builds_on": []}),

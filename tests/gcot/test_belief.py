@@ -21,6 +21,7 @@ tests_of_one = st.lists(st.builds(Contrast, gains, st.none() | st.floats(0.0, 0.
         ("worse", -0.10, 0.01, "supports"),
         ("worse", 0.10, 0.01, "refutes"),
         ("same", 0.005, 0.01, "supports"),
+        ("same", 0.005, 0.05, None),  # no sign of an effect, but no sign of none
         ("same", 0.05, 0.01, "refutes"),
         ("same", 0.05, 0.03, None),
         (None, 0.10, 0.01, None),
@@ -57,10 +58,12 @@ def test_an_uncertain_effect_promises_more_than_a_certain_one_of_the_same_size()
     assert uncertain.promise > certain.promise > 0.02 * 0.9
 
 
-def test_a_test_of_unknown_error_can_just_tell_an_effect_that_counts():
-    assert pooled([Contrast(0.011)]).verdict("better") == "supports"
-    assert pooled([Contrast(0.005)]).verdict("better") is None
-    assert pooled([Contrast(-0.001)]).verdict("better") == "refutes"
+def test_a_contrast_of_unknown_error_settles_large_effects_only():
+    assert pooled([Contrast(0.15)]).verdict("better") == "supports"
+    assert pooled([Contrast(0.05)]).verdict("better") is None
+    assert pooled([Contrast(-0.15)]).verdict("better") == "refutes"
+    measured = pooled([Contrast(-0.04), Contrast(0.04, 0.01)])
+    assert measured.effect > 0.02  # an estimate weighs less than a measurement
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,11 @@ def test_a_test_of_unknown_error_can_just_tell_an_effect_that_counts():
         ("-8 to -3 %", (-8.0, -3.0)),
         ("between −3 % and −8 %", (-8.0, -3.0)),
         ("better, -2.5..-0.5%", (-2.5, -0.5)),
+        ("-8–-3 %", (-8.0, -3.0)),
+        ("3 to 8 % lower", (-8.0, -3.0)),
+        ("between 3 and 8 percent better", (-8.0, -3.0)),
+        ("+1 to +4 %", (1.0, 4.0)),
+        ("from 36.7 to 34.5 (-6 %)", None),
         ("20 to 30 windows", None),
         ("better", None),
     ],

@@ -31,6 +31,12 @@ def test_without_the_token_nothing_of_the_run_is_given_and_nothing_is_decided(cl
     assert archive.approvals.decisions() == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:8765?", "127.0.0.1:8765/x", "127.0.0.1:8765#"])
+def test_a_host_that_hides_the_path_does_not_hide_it_from_the_guard(client, host):
+    client.headers["Authorization"] = ""
+    assert client.post("/api/stop", json={}, headers={"Host": host}).status_code in (400, 401, 403)
+
+
 @pytest.mark.parametrize("headers", [*ELSEWHERE, REBOUND], ids=str)
 def test_a_request_from_another_site_or_host_is_refused_even_with_the_token(client, archive, shown, headers):
     words = words_of(shown("g1.c1"), decision="approve")

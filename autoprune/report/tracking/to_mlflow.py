@@ -3,7 +3,9 @@
 import logging
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from autoprune.config_sections import TrackingSettings
 from autoprune.errors import UsageError
@@ -52,7 +54,7 @@ class MLflowTracker:
             tracked = self._client.create_run(number, run_name=run.name, tags=tags)
         else:
             self._client.update_run(tracked.info.run_id, status="RUNNING")
-        if place is not None and not str(tracked.info.artifact_uri).startswith(f"{place}/"):
+        if place is not None and not _is_within(str(tracked.info.artifact_uri), place):
             raise UsageError(f"its store would write files outside of the run, to {tracked.info.artifact_uri}")
         self._id = tracked.info.run_id
         self._log_parameters(run, tracked)
@@ -98,3 +100,9 @@ class MLflowTracker:
         missing = [Param(name, str(value)) for name, value in run.parameters.items() if name not in tracked.data.params]
         for start in range(0, len(missing), 100):  # the most in one request
             self._client.log_batch(tracked.info.run_id, params=missing[start : start + 100])
+
+
+def _is_within(uri: str, place: str) -> bool:
+    """Whether a file URI names a path below another one, whatever its dots and escapes say."""
+    path, folder = (Path(unquote(urlsplit(each).path)).resolve() for each in (uri, place))
+    return urlsplit(uri).scheme == "file" and path.is_relative_to(folder)

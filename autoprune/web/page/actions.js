@@ -28,7 +28,7 @@ function field(label, name, kind = "text") {
 function startActions() {
   byId("stop").addEventListener("click", () => confirmFirst(
     "Stop this search?",
-    [el("p", "", "No further generation begins; the best candidates are then confirmed on the report split. A search that waits for approval pauses instead.")],
+    [el("p", "", "No further generation begins, and the one at work gets no further replies of a chat model; the best candidates are then confirmed on the report split. A search that waits for approval pauses instead.")],
     "Stop", () => call("api/stop", {})));
   byId("rest").addEventListener("click", () => confirmFirst(
     "Approve everything?",

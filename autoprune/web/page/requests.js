@@ -28,8 +28,9 @@ async function addCard(slot, candidate) {
   cards.set(key, card);
   byId("requests").append(card.element);
   const request = await call(pathOf(key));
-  if (request.problem) {
-    card.element.append(el("p", "problem", request.problem));
+  if (request.problem) { // the next message tries again
+    card.element.remove();
+    cards.delete(key);
   } else if (!card.closed) {
     fillCard(card, request);
   }

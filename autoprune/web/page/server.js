@@ -38,18 +38,19 @@ async function follow(take, say) {
       say(`${await reply.text()}: open the address that autoprune view has printed`);
       return;
     }
+    let problem = "connection lost";
     if (reply) {
-      say("");
       for await (const event of eventsOf(reply.body)) {
         if (event.kind === "problem") {
-          say(event.data.problem);
-          return;
+          problem = event.data.problem;
+          continue;
         }
+        say("");
         last = event.id;
         take(event.data);
       }
     }
-    say("connection lost; trying again");
+    say(`${problem}; trying again`);
     await new Promise((done) => setTimeout(done, AGAIN));
   }
 }

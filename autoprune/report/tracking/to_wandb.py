@@ -56,6 +56,7 @@ class WandbTracker:
                 x_disable_meta=True,
                 x_disable_stats=True,
                 x_save_requirements=False,
+                x_service_wait=120,  # seconds until its own process must answer, on a crowded machine
                 **options,
             ),
         )

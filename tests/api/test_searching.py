@@ -92,7 +92,7 @@ def test_a_stopped_search_is_confirmed_and_keeps_what_it_measured(settings):
     result = run.result()
     assert repr(run).endswith("ended: stopped on request)")
     assert any(row["kind"] == "candidate" for row in result.rows) or "No candidate" in result.conclusion
-    assert len(run.table().query("kind == 'candidate'")) <= 2
+    assert len(run.table().query("kind == 'candidate'")) <= 10  # those that began before the stop was seen
     with pytest.raises(UsageError, match="no search of this process"):
         run.stop()
 

@@ -15,6 +15,8 @@ from autoprune.api.tracking import tracked
 from autoprune.config import load_config
 from autoprune.errors import UsageError
 from autoprune.report.tracking.metrics import SearchMetrics, confirmed_figures
+from autoprune.runs.contacts import confirm, contacts
+from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
 from autoprune.secrets import masked
 from tests.report.html.made_up import MadeUp
@@ -37,7 +39,9 @@ def made(tmp_path):
 
     def make(*words, name="run", candidates=8):
         run = MadeUp(tmp_path / name, candidates, blocks=2).run
-        run.write_settings(load_config(None, ["model=smollm2-135m", *words]), run.settings()[1])
+        config = load_config(None, ["model=smollm2-135m", *words])
+        run.write_settings(config, run.settings()[1])
+        confirm(run.path, contacts(config))
         (run.path / "report.html").write_text("<p>the report</p>")
         return run
 
@@ -172,6 +176,7 @@ import os, signal, sys, time
 from pathlib import Path
 from autoprune.api.tracking import tracked
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.contacts import confirm, contacts
 from autoprune.runs.events import EventLog, read_events
 
 run = RunDirectory(Path(sys.argv[1]))
@@ -244,6 +249,14 @@ def test_a_missing_extra_is_one_line_before_anything_else(made, monkeypatch, tmp
     with pytest.raises(UsageError, match=rf"needs the extra {name}: pip install 'autoprune\[{name}\]'"):
         track(run)
     assert not (run.path / "tracking").exists()
+
+
+def test_the_store_of_a_run_from_elsewhere_is_not_contacted(made, tmp_path):
+    run = made("tracking.to=mlflow", f"tracking.uri=sqlite:///{tmp_path}/mine.db")
+    moved = run.path.rename(tmp_path / "moved")
+    with pytest.raises(UsageError, match="was not confirmed"):
+        track(RunDirectory(moved))
+    assert not (tmp_path / "mine.db").exists()
 
 
 def test_links_in_a_run_from_elsewhere_are_not_followed(made, tmp_path):

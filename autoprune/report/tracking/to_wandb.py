@@ -45,7 +45,7 @@ class WandbTracker:
             config={**run.parameters, "tags": run.tags},
             settings=wandb.Settings(
                 mode=mode,
-                root_dir=str(run.folder),
+                root_dir=str(run.folder.resolve()),  # W&B's own process may have another working directory
                 console="off",
                 silent=True,
                 symlink=False,

@@ -10,6 +10,7 @@ from typing import Any
 
 from autoprune.config import Config
 from autoprune.errors import AutoPruneError
+from autoprune.evaluation.algorithms import NOT_REPEATABLE
 from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.export import SPLIT, check_free, file_dtype, measured_facts
@@ -51,8 +52,10 @@ def produce_reduced(
     structures.shape(recipe, algorithm)
     before = dense(bench, SPLIT).perplexity
     with progress("removing", structures.anatomy.sizes.dense.blocks, "blocks", logging.DEBUG) as advance:
-        reduction = structures.chosen(recipe, algorithm, lambda: advance(1)).reduction
-    target = structures.reduced(reduction)
+        chosen = structures.chosen(recipe, algorithm, lambda: advance(1))
+    if chosen.repeats is False:
+        logger.warning(f"{recipe.algorithm}: {NOT_REPEATABLE}; pruned again, the model will be another one")
+    target = structures.reduced(chosen.reduction)
     settle(target, dtype)
     perplexity = structures.perplexity(target, SPLIT)
     if not math.isfinite(perplexity):
@@ -63,7 +66,8 @@ def produce_reduced(
         "algorithm": recipe.algorithm,
         "recipe": asdict(recipe),
         **_sizes(structures, structures.shape(recipe, algorithm), target),
-        "kept_blocks": list(reduction.blocks),
+        "kept_blocks": list(chosen.reduction.blocks),
+        "repeats": chosen.repeats,
     }
     facts = measured_facts(bench, made, dtype, before, perplexity)
     exported = save_pruned(target, into, facts, dtype, reduced_card)

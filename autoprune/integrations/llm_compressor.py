@@ -100,7 +100,10 @@ class AlgorithmModifier(SparsityModifierBase):
         return True
 
     def _check(self, algorithm: Algorithm) -> None:
-        """Raises UsageError for what the calibration of llm-compressor does not give."""
+        """Raises UsageError for what the calibration of llm-compressor does not give, and for structures."""
+        if algorithm.ranks:
+            self._stack.close()
+            raise UsageError(f"{self.algorithm} ranks structures, not single weights")
         if gradients := sorted({*algorithm.needs} - {"hessian"}):
             self._stack.close()
             raise UsageError(

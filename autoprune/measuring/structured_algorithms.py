@@ -16,9 +16,13 @@ from autoprune.sandbox.choose_sandbox import make_sandbox
 def open_structured(names: Sequence[str], settings: SandboxSettings) -> Iterator[list[RanksStructures]]:
     """The named algorithms. Candidates get a sandbox, which is closed at the end.
 
-    Raises UsageError for an unknown name, or one that scores single weights, before anything is started.
+    Raises UsageError for an unknown name, for two of the same name, or for one that scores single weights, before
+    anything is started.
     """
     found = [None if name in NAMES else _candidate(name) for name in names]
+    shown = [name if candidate is None else candidate.name for name, candidate in zip(names, found, strict=True)]
+    if twice := sorted({name for name in shown if shown.count(name) > 1}):
+        raise UsageError(f"two algorithms have the name {twice[0]}; rename one of the files")
     if not any(found):
         yield [PublishedStructured(name) for name in names]
         return

@@ -99,15 +99,12 @@ def _finding(outcome: Outcome) -> str:
     gain = outcome.data.get("gain")
     if gain is None:
         return f"{outcome.status} at {outcome.stage} ({outcome.reason}): {outcome.message}"
-    change, worst = 100 * math.expm1(-gain), ", ".join(outcome.data.get("worst_layers", []))
-    error = outcome.data.get("gain_error")
+    change, error, layers = 100 * math.expm1(-gain), outcome.data.get("gain_error"), outcome.data.get("worst_layers")
     chance = f" ± {(100 + change) * error:.1f}" if error is not None else ""
+    worst = f"; most damaged: {', '.join(layers)}" if layers else ""
     if outcome.status == "stopped":
-        return f"{outcome.message}: about {change:+.0f} % against its best parent; most damaged: {worst}"
-    return (
-        f"perplexity {outcome.data['perplexity']:.2f}, {change:+.1f}{chance} % against its best parent; "
-        f"most damaged: {worst}"
-    )
+        return f"{outcome.message}: about {change:+.0f} % against its best parent{worst}"
+    return f"perplexity {outcome.data['perplexity']:.2f}, {change:+.1f}{chance} % against its best parent{worst}"
 
 
 def _result(context: SearchContext, proposal: Proposal, outcome: Outcome) -> Result:

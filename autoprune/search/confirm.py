@@ -136,12 +136,18 @@ def _emit_progress(context: SearchContext, condition: Condition, result: Contend
 
 
 def _conditions(context: SearchContext, workbench: Workbench, taking_part: list[Contender]) -> list[Condition]:
-    """The run's own sparsity first. A pattern that does not fit the model only loses its own rows."""
+    """The run's own sparsity first. A share or a pattern that does not fit the model only loses its own rows."""
     model, dense = workbench.config.model, workbench.dense("report").perplexity
-    conditions = [
-        Condition(model, sparsity, dense, [ContenderResult(contender) for contender in taking_part])
-        for sparsity in _sparsities(context)
-    ]
+    conditions = []
+    for sparsity in _sparsities(context):
+        try:
+            workbench.with_sparsity(sparsity)
+        except UsageError as error:
+            context.events.emit("notice", f"confirming/{model}/{sparsity:g}", text=str(error))
+            conditions.append(Condition(model, sparsity, dense, [], problem=str(error)))
+        else:
+            results = [ContenderResult(contender) for contender in taking_part]
+            conditions.append(Condition(model, sparsity, dense, results))
     for pattern in context.config.confirmation.patterns:
         results = [ContenderResult(contender) for contender in under_a_pattern(taking_part)]
         try:
@@ -167,6 +173,8 @@ def _tune_baselines(context: SearchContext, workbench: Workbench, condition: Con
     if own or condition.pattern != "none" or not context.config.confirmation.tune_elsewhere:
         return
     placed, where = _placed(workbench, condition), _name(condition)
+    if not placed.tuned_allocations:
+        return
     tuned = [each for each in baselines(context.workbench) if each.allocation in placed.tuned_allocations]
     with progress(f"tuning for {where}", len(tuned), "baselines", logging.DEBUG) as advance:
         for baseline in tuned:

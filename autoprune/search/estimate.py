@@ -134,7 +134,9 @@ def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
 
 def _alike(one: Config, other: Config) -> bool:
     agents = {"revisions", "veto", "symbolic_first"}
-    keys: dict[str, Any] = {"model": True, "data": True, "agents": True, "llm": True, "advanced": agents}
+    kind = {"league", "structure", "compensate"}
+    keys: dict[str, Any] = {"model": True, "data": True, "agents": True, "llm": True}
+    keys |= {"advanced": agents, "search": kind}
     stored = [config.model_dump(mode="json", include=keys) for config in (one, other)]
     for settings in stored:
         settings["llm"]["provider"] = "auto"

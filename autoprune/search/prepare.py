@@ -103,8 +103,8 @@ def _opening(context: SearchContext, target: TargetReport) -> tuple[list[Node], 
         name = seed_name(score)
         design, evidence = node_id(name, "design"), node_id(name, "evidence")
         text = f"{score}: {seeds[score].text}"
-        worst = ", ".join(measured.worst_layers)
-        finding = f"perplexity {measured.perplexity:.2f}; most damaged: {worst}"
+        worst = f"; most damaged: {', '.join(measured.worst_layers)}" * bool(measured.worst_layers)
+        finding = f"perplexity {measured.perplexity:.2f}{worst}"
         nodes += [
             Node(design, "design", 0, f"published {text}", {"ground": evidence}),
             Node(name, "algorithm", 0, text),

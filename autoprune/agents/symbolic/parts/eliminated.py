@@ -7,7 +7,8 @@ DAMPING = 0.01
 
 def eliminated(structures, importance, rounds):
     """Removes structures in rounds, and solves for the consumer's weight on what is left before it scores again."""
-    left, order = torch.arange(structures.count), torch.zeros(structures.count)
+    device = structures.consumer.weight.device
+    left, order = torch.arange(structures.count, device=device), torch.zeros(structures.count, device=device)
     gone = structures.count - structures.keep
     for number in range(rounds):
         scores = importance(only(structures, left))
@@ -40,9 +41,9 @@ def solved(part, left):
     """The consumer's fields for the structures at `left`."""
     count, size, out = part.weight.shape
     fields = {name: getattr(part, name)[left] for name in ("input_norm", "input_mean", "input_var", "hessian_diag")}
-    at = torch.arange(count * size).view(count, size)[left].flatten()
+    at = torch.arange(count * size, device=left.device).view(count, size)[left].flatten()
     kept = part.hessian[at][:, at]
-    damped = kept + DAMPING * kept.diagonal().mean() * torch.eye(len(at))
+    damped = kept + DAMPING * kept.diagonal().mean() * torch.eye(len(at), device=kept.device)
     weight = part.weight.flatten(0, 1)
     pulled = part.hessian[at] @ weight + DAMPING * kept.diagonal().mean() * weight[at]
     solution = torch.cholesky_solve(pulled, torch.linalg.cholesky(damped))

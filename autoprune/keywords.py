@@ -25,9 +25,9 @@ EXPERIMENT = {
 """Name -> setting, for pruning without a search (`compare`, `prune`)."""
 SEARCH = {
     "model": "model",
+    "params": "sparsity",
     "sparsity": "sparsity",
     "structure": "search.structure",
-    "params": "sparsity",
     "compensate": "search.compensate",
     "llm": "llm.provider",
     "sandbox": "sandbox.engine",

@@ -66,8 +66,8 @@ def experiment_config(options: Mapping[str, Any]) -> Config:
 
 def overrides(options: Mapping[str, Any]) -> list[str]:
     """The `key=value` words of the given options of a command about a search."""
-    values = {key: options.get(name) for name, key in SEARCH.items()}
-    return [f"{key}={value}" for key, value in values.items() if value is not None]
+    given = {name: value for name, value in options.items() if name in SEARCH and value is not None}
+    return [f"{SEARCH[name]}={value}" for name, value in given.items()]
 
 
 def typed(options: Mapping[str, Any]) -> dict[str, str]:

@@ -133,7 +133,7 @@ def _probed(config: Config, dtype: torch.dtype, device: torch.device, sandbox: S
     make_candidate = partial(Candidate, "probe", sandbox=sandbox)
     with (
         tempfile.TemporaryDirectory(prefix="autoprune-") as folder,
-        torch.random.fork_rng(),
+        torch.random.fork_rng(devices=()),  # nothing of a search draws random numbers on a device
         progress("probing this machine", len(PROBED), "models", logging.DEBUG) as advance,
     ):
         _COSTS[key] = probe(config, dtype, device, Path(folder), make_candidate, advance)

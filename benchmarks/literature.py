@@ -12,6 +12,7 @@ those whose name contains a text. `KEY=VALUE` changes the recipe, such as `devic
 import argparse
 import json
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
@@ -28,6 +29,9 @@ from autoprune.evaluation.zeroshot import zero_shot
 from autoprune.log import log_to
 from autoprune.measuring.algorithms import open_algorithms
 from autoprune.models.target import Target, load_target
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where `benchmarks` is found when this runs as a script
+
 from benchmarks.literature_recipe import Cell, Recipe, device_bytes, read_recipe
 
 RECIPE = Path(__file__).with_suffix(".yaml")

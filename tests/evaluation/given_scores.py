@@ -19,7 +19,7 @@ class GivenScores:
     are handed out, whatever was asked for."""
 
     name, needs = "given", ()
-    unit, has_allocate, edits_defined = None, False, frozenset()
+    unit, has_allocate, edits_defined, ranks = None, False, frozenset(), ()
     diagnostics, memory = "", None
 
     def __init__(self, scores: Mapping[str, Tensor], group: str = "row", order: Sequence[str] | None = None) -> None:

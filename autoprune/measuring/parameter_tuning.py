@@ -137,6 +137,8 @@ class ParameterTuner:
         self, study: "optuna.Study", names: Sequence[str], values: Values, objective: Objective, bar: Bar
     ) -> tuple[list[float], Values]:
         """The losses of all trials, and the best values."""
+        import optuna
+
         started, losses = time.perf_counter(), list[float]()
         best = dict(values)
         while len(losses) < self.trials and self._time_for_another(started, len(losses)):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autoprune.agents.niche import niche_of
-from autoprune.agents.population import load_population
+from autoprune.agents.population import load_population, seeds_of
 from autoprune.errors import ChatError, RunPaused
 from autoprune.gcot.graph import GCoT
 from autoprune.models import target
@@ -82,13 +82,13 @@ def test_parents_from_the_map_are_the_best_of_their_cells_and_the_same_in_every_
     words = ("agents.parents=map", "search.max_candidates=4")
     one, again = search(*words, name="a"), search(*words, name="b")
     assert facts(one) == facts(again)
-    archive, allocation = Archive(one.archive_file), one.settings()[0].allocation.name
-    measured = {row.subject: row.perplexity for row in archive.measurements("search")}
-    scores = one.settings()[0].baselines.scores
-    seeds = {name: measured[f"baseline:{name}+{allocation}"] for name in scores}
+    archive, config = Archive(one.archive_file), one.settings()[0]
+    rows = {row.subject: row.perplexity for row in archive.measurements("search")}
+    seeds = seeds_of(config)
+    measured = {name: rows[f"baseline:{name}+{config.allocation.name}"] for name in seeds}
     for proposal in archive.proposals():
         best, place = {}, int(proposal.slot.rpartition("c")[2])
-        ranked = load_population(archive, one, seeds, proposal.generation).ranked()
+        ranked = load_population(archive, one, seeds, measured, proposal.generation).ranked()
         for algorithm in able_on_island(ranked, place, proposal.generation):
             best.setdefault(niche_of(algorithm.source), algorithm.name)
         assert set(proposal.parents) <= set(best.values())

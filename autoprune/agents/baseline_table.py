@@ -1,8 +1,9 @@
-"""Text about baselines for a strong model's prompt: their perplexities, and the density of each layer role."""
+"""Text about baselines for a strong model's prompt: their perplexities, the density of each layer role,
+and what density is worth with their masks."""
 
 from collections.abc import Sequence
 
-from autoprune.evaluation.density_effects import end_blocks
+from autoprune.evaluation.density_effects import EFFECTS, STEP, DensityEffect, end_blocks
 from autoprune.evaluation.tuning import parameters_of
 from autoprune.leagues import COMPENSATED, MASK_ONLY, STRUCTURED, WITH_UPDATE
 from autoprune.measuring.baselines import all_baselines
@@ -74,3 +75,18 @@ def densities(row: Measurement, layers: Sequence[LayerInfo]) -> str:
     by_block = [density([layer for layer in measured if layer.block == block]) for block in ends]
     blocks = f"; blocks {'/'.join(map(str, ends))}: {'/'.join(by_block)}" if ends else ""
     return f"It keeps, by third of the depth: {', '.join(parts)}{blocks}." if parts else ""
+
+
+def effects_as_text(effects: Sequence[DensityEffect], of: str) -> str:
+    """The effects of density on the loss, one line per role. `of`: the baseline whose masks were measured."""
+    by_role: dict[str, list[str]] = {}
+    for effect in effects:
+        error = f" ± {1000 * effect.error:.1f}" if effect.error is not None else ""
+        text = f"{effect.third} {1000 * effect.change:+.1f}{error} ({100 * effect.share:.1f} % of all weights)"
+        by_role.setdefault(effect.role, []).append(text)
+    head = (
+        f"[{EFFECTS}] Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} "
+        f"points less and the others what they kept; after ± its standard error (measured once on few windows, with "
+        f"the masks of {of}):"
+    )
+    return "\n".join([head, *(f"- {role}: {'; '.join(parts)}" for role, parts in by_role.items())])

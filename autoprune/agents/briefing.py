@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autoprune.agents.baseline_table import baseline_rows, baseline_table, densities
+from autoprune.agents.baseline_table import baseline_rows, baseline_table, densities, effects_as_text
 from autoprune.agents.beliefs import design_effects, effects_of_designs, hypotheses
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
@@ -20,7 +20,6 @@ from autoprune.candidates.library import FoundFunction
 from autoprune.config_sections import SandboxSettings
 from autoprune.cores import sandbox_threads
 from autoprune.evaluation.bos import shown
-from autoprune.evaluation.density_effects import EFFECTS, STEP, DensityEffect
 from autoprune.gcot.graph import GCoT
 from autoprune.llm.recorded_settings import target_name
 from autoprune.measuring.parameter_tuning import WINDOWS
@@ -259,21 +258,6 @@ def limits(settings: SandboxSettings, sandbox: str) -> str:
         f"threads in all; {settings.memory_mb:,} MiB of memory for each process. Other machines are slower: plan for "
         "half of that time."
     )
-
-
-def effects_as_text(effects: Sequence[DensityEffect], of: str) -> str:
-    """The effects of density on the loss, one line per role. `of`: the baseline whose masks were measured."""
-    by_role: dict[str, list[str]] = {}
-    for effect in effects:
-        error = f" ± {1000 * effect.error:.1f}" if effect.error is not None else ""
-        text = f"{effect.third} {1000 * effect.change:+.1f}{error} ({100 * effect.share:.1f} % of all weights)"
-        by_role.setdefault(effect.role, []).append(text)
-    head = (
-        f"[{EFFECTS}] Change of the loss, in thousandths of a nat per token, when these layers keep {100 * STEP:g} "
-        f"points less and the others what they kept; after ± its standard error (measured once on few windows, with "
-        f"the masks of {of}):"
-    )
-    return "\n".join([head, *(f"- {role}: {'; '.join(parts)}" for role, parts in by_role.items())])
 
 
 def lessons(sentences: Sequence[tuple[str, str]]) -> str:

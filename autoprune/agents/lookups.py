@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
-from autoprune.agents.briefing import effects_as_text
+from autoprune.agents.baseline_table import effects_as_text
 from autoprune.agents.drafts import MOST_DRAFTS, NAME, Drafts
 from autoprune.agents.proposer import Request
 from autoprune.config_agents import AgentSettings

@@ -100,7 +100,9 @@ class AgentSettings(Settings):
     """The proposer, the critic and the analyst."""
 
     critic: Literal["auto", "llm", "rules"] = Field(
-        "auto", description="reviews candidates before they run; auto: the chat model, if there is one"
+        "auto",
+        description="reviews candidates before they run; auto: the chat model with the strong profile, or one of the "
+        "critic's own, else rules",
     )
     analyst: Literal["auto", "llm", "rules"] = Field(
         "auto", description="writes a lesson after each generation; auto: the chat model, if there is one"

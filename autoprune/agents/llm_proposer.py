@@ -1,5 +1,6 @@
 """The proposer by a small LLM: first a thought as JSON, then the code in a fenced block, in one conversation."""
 
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from string import Template
 
@@ -32,14 +33,25 @@ Messages = list[dict[str, str]]
 
 
 class LLMProposer:
-    """Asks a chat model. The key of each call consists of slot and revision, so that a resumed run replays it."""
+    """Asks a chat model. The key of each call consists of slot and revision, so that a resumed run replays it.
 
-    def __init__(self, chat: Chat, lookups: Lookups = no_lookups) -> None:
+    `turns`: entered for each proposal. A lock suits a model that answers one question at a time: two interleaved
+    conversations would push each other's prompts out of its cache.
+    """
+
+    def __init__(
+        self, chat: Chat, lookups: Lookups = no_lookups, turns: AbstractContextManager[object] | None = None
+    ) -> None:
         self._chat = chat
         self._lookups = lookups
+        self._turns = turns or nullcontext()
 
     def propose(self, request: Request) -> Draft:
         """A draft; without source when the model's replies are unusable."""
+        with self._turns:
+            return self._ask(request)
+
+    def _ask(self, request: Request) -> Draft:
         key = f"{request.plan['slot']}.propose.{request.revision}"
         messages = _opening(request)
         thought: Thought | None = None

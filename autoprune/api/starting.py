@@ -64,7 +64,8 @@ def work_until_ended(
     clear_stop(run)
     from autoprune.llm.provider import choose_llm
     from autoprune.search.budget import StopFile
-    from autoprune.search.session import check_agents, open_context, work
+    from autoprune.search.resolving import check_agents
+    from autoprune.search.session import open_context, work
 
     if not fresh:
         events.emit("run-resumed")

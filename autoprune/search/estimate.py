@@ -16,11 +16,11 @@ from autoprune.runs.directory import RunDirectory, list_runs
 from autoprune.runs.events import read_events
 from autoprune.runs.prices import prices
 
-CALLS = {"small": 3, "strong": 2}
-CALLS_PER_REVISION = 2
+CALLS = {"small": 2, "strong": 1}
+CALLS_PER_REVISION = 1
 READ_PER_CALL = {"small": 1500, "strong": 8000}
-"""Assumptions for a candidate by LLM. Calls: thought, code and review; a strong model gives thought and code in one; a
-revision repeats code and review. READ_PER_CALL: tokens of a prompt."""
+"""Assumptions for a candidate by LLM. Calls: thought and code, which a strong model gives in one; a revision repeats
+the code. Each has a review more, unless the critic has rules only. READ_PER_CALL: tokens of a prompt."""
 
 UNPAID = {"symbolic": "no tokens", "replay": "no calls, since replies are recorded"}
 """Providers that call no model -> the note on their tokens."""
@@ -63,7 +63,7 @@ def estimate(
     """
     candidates = config.search.max_candidates
     head = f"estimate for {candidates} candidates: "
-    rates = list(_rates(config, llm, run))
+    rates = list(_rates(llm, run))
     if rates:
         seconds, tokens = (sum(getattr(rate, name) for rate in rates) / len(rates) for name in ("seconds", "tokens"))
         like = f"{len(rates)} earlier run{'s' * (len(rates) > 1)} with these settings in {run.path.parent}"
@@ -104,9 +104,10 @@ def too_few_windows(config: Config) -> str:
 
 def _assumed(config: Config, model: str, price: Price | None) -> str:
     profile = "strong" if config.llm.profile == "strong" else "small"
-    calls, read = CALLS[profile], READ_PER_CALL[profile]
+    reviewed = config.agents.critic != "rules"
+    calls, read = CALLS[profile] + reviewed, READ_PER_CALL[profile]
     by_llm = math.ceil(config.search.max_candidates * (1 - config.agents.symbolic_share))
-    most = calls + CALLS_PER_REVISION * config.advanced.revisions
+    most = calls + (CALLS_PER_REVISION + reviewed) * config.advanced.revisions
     written = config.llm.for_role("proposer").reply_tokens
     low, high = by_llm * calls * read, by_llm * most * (read + written)
     usd = price(model, by_llm * most * read, by_llm * most * written) if price else None
@@ -118,11 +119,11 @@ def _assumed(config: Config, model: str, price: Price | None) -> str:
     )
 
 
-def _rates(config: Config, llm: str, run: RunDirectory) -> Iterator[Rate]:
+def _rates(llm: str, run: RunDirectory) -> Iterator[Rate]:
     """Rates of the finished runs in the same folder with the same target, data, agents and chat model."""
     for other in list_runs(run.path.parent):
         try:
-            if _alike(other.settings()[0], config):
+            if _alike(other.settings()[0], run.settings()[0]):
                 events = {event.kind: event.data for event in read_events(other.events_file)}
                 ended, engine = events.get("run-ended", {}), events.get("run-started", {}).get("llm")
                 if engine == llm and ended:

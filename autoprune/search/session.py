@@ -1,9 +1,10 @@
 """One process's work on a run: opens its parts, starts or continues the state machine, and closes them."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -46,6 +47,7 @@ from autoprune.search.context import SearchContext
 from autoprune.search.estimate import Price, estimate, too_few_windows
 from autoprune.search.expected import expected_seconds, to_come
 from autoprune.search.found import as_record, found_functions
+from autoprune.search.resolving import resolved
 from autoprune.search.state import SearchState, checked
 from autoprune.search.state_machine import Compiled, search_graph
 
@@ -67,7 +69,7 @@ def open_context(
     """Open target, sandbox, chat models and archive of a run; they are closed at the end. `rules`: limits beside those
     of the settings."""
     admit(run.path, run.settings()[0], config)
-    stored, config = config, _resolved(config, choice)
+    stored, config = config, resolved(config, choice)
     with ExitStack() as stack:
         stack.enter_context(log_to(events.notice))
         archive = Archive.of(run, config)
@@ -128,7 +130,8 @@ def open_context(
             weights = config.search.structure is None  # of which drafts have reconstruction errors
             drafts = Drafts(workbench, approver, found) if briefing and weights else None
             toolbox = lookups(workbench, config.agents, choice.provider, drafts)
-            context.proposers["llm"] = _proposer(chats["proposer"], toolbox, briefing, context.siblings)
+            turns = threading.Lock() if choice.provider in ("local", "self") else nullcontext()
+            context.proposers["llm"] = _proposer(chats["proposer"], toolbox, briefing, context.siblings, turns)
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
         record["sandbox"] = workbench.measurer.sandbox.name
         record["bos"] = "always" if workbench.bench.windows("search").bos else "never"
@@ -232,22 +235,14 @@ def finished(run: RunDirectory) -> bool:
     return any(event.kind == "run-ended" for event in read_events(run.events_file))
 
 
-def _resolved(config: Config, choice: Choice) -> Config:
-    """The settings with `auto` resolved for the chosen chat model. They are not stored, since a later session of the
-    run may use another model."""
-    first = config.advanced.symbolic_first
-    if first is None:
-        first = choice.provider in ("local", "self")
-    return config.model_copy(
-        update={
-            "llm": config.llm.model_copy(update={"profile": choice.profile}),
-            "advanced": config.advanced.model_copy(update={"symbolic_first": first}),
-        }
-    )
-
-
-def _proposer(chat: Chat, lookups: Lookups, briefing: Briefing | None, siblings: Siblings) -> Proposer:
-    return StrongProposer(chat, briefing, siblings.before, lookups) if briefing else LLMProposer(chat, lookups)
+def _proposer(
+    chat: Chat,
+    lookups: Lookups,
+    briefing: Briefing | None,
+    siblings: Siblings,
+    turns: AbstractContextManager[object],
+) -> Proposer:
+    return StrongProposer(chat, briefing, siblings.before, lookups) if briefing else LLMProposer(chat, lookups, turns)
 
 
 def _symbolic(config: Config) -> Proposer:
@@ -277,17 +272,3 @@ def _call_facts(key: str, model: str, role: str, turn: Turn) -> dict[str, Any]:
         **turn.model_dump(include={"tokens_in", "tokens_out", "estimated", "usd", "seconds", "truncated", "problem"}),
         "tools": [str(call) for call in turn.calls],
     }
-
-
-def check_agents(config: Config, choice: Choice) -> str | None:
-    """An error message for agents by LLM without a chat model, or structures by a small model; else None."""
-    settings = config.agents
-    if config.search.structure is not None and choice.provider != "symbolic" and choice.profile != "strong":
-        return (
-            "a search of structures needs the prompts of a strong model: set llm.profile=strong, another llm.provider, "
-            "or --llm symbolic"
-        )
-    for role in ("critic", "analyst"):
-        if choice.provider == "symbolic" and getattr(settings, role) == "llm":
-            return f"agents.{role}=llm needs a chat model, but llm is symbolic; set it to auto or rules"
-    return None

@@ -12,7 +12,8 @@ def resolved(config: Config, choice: Choice) -> Config:
     if first is None:
         first = choice.provider in ("local", "self")
     critic = config.agents.critic
-    if critic == "auto" and choice.profile == "small" and config.llm.of_role("critic") == RoleSettings():
+    is_small = choice.profile == "small" and choice.provider != "self"  # where all agents are to be the target
+    if critic == "auto" and is_small and config.llm.of_role("critic") == RoleSettings():
         critic = "rules"  # static analysis finds what a small model overlooks, and costs none of its time
     return config.model_copy(
         update={

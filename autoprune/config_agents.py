@@ -101,8 +101,8 @@ class AgentSettings(Settings):
 
     critic: Literal["auto", "llm", "rules"] = Field(
         "auto",
-        description="reviews candidates before they run; auto: the chat model with the strong profile, with self, or if "
-        "the critic has its own, else rules",
+        description="reviews candidates before they run; auto: the chat model with the strong profile, with self, or "
+        "if the critic has its own, else rules",
     )
     analyst: Literal["auto", "llm", "rules"] = Field(
         "auto", description="writes a lesson after each generation; auto: the chat model, if there is one"

@@ -58,9 +58,9 @@ class Overview:
             league = f"{SHOWN[own]}, " if own in (WITH_UPDATE, COMPENSATED) else ""
             return f"{perplexity:.2f} ({league}{self._against_best(outcome, perplexity)}{self._took(outcome)})"
         estimate = outcome.data.get("estimated_perplexity")
-        estimated = f", about {estimate:.2f} in all" if estimate is not None else ""
+        estimated = f", about {estimate:.2f} in all{self._far(estimate)}" if estimate is not None else ""
         message = _cut(self.with_slots(outcome.message), REASON_CHARS)
-        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{estimated}"
+        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{estimated}{self._took(outcome)}"
 
     def with_slots(self, message: str) -> str:
         """A message with the content hashes of candidates replaced by their slots."""
@@ -72,6 +72,10 @@ class Overview:
         if best is None or perplexity <= best:
             return "the best"
         return f"{100 * (perplexity / best - 1):+.1f}{self._error(outcome, perplexity, best)} % against the best"
+
+    def _far(self, estimate: float) -> str:
+        """The distance of an estimated perplexity from the best, whose error is unknown."""
+        return f", {100 * (estimate / self.best - 1):+.1f} % against the best" if self.best else ""
 
     def _error(self, outcome: Outcome, perplexity: float, best: float) -> str:
         """The standard error of that change, from the differences between paired windows."""

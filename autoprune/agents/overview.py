@@ -63,9 +63,8 @@ class Overview:
         return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{estimated}{self._took(outcome)}"
 
     def with_slots(self, message: str) -> str:
-        """A message with the content hashes of candidates replaced by their slots."""
-        slots = {outcome.candidate[:SHORT_DIGITS]: outcome.slot for outcome in self.outcomes if outcome.candidate}
-        return re.sub(rf"\b([0-9a-f]{{{SHORT_DIGITS}}})[0-9a-f]*\b", lambda name: slots.get(name[1], name[0]), message)
+        """A message with the content hashes of these candidates replaced by their slots."""
+        return with_slots(message, self.outcomes)
 
     def _against_best(self, outcome: Outcome, perplexity: float) -> str:
         best = self.best
@@ -103,6 +102,12 @@ class Overview:
         by_role = _means([(role, [error for layer, error in errors if layer.role == role]) for role in roles])
         by_third = _means([(third, [error for layer, error in errors if layer.third == third]) for third in THIRDS])
         return f"{weighted}{'. ' * bool(weighted)}Errors: {by_role}; {by_third}"
+
+
+def with_slots(message: str, outcomes: Sequence[Outcome]) -> str:
+    """A message with the content hashes of candidates replaced by their slots."""
+    slots = {outcome.candidate[:SHORT_DIGITS]: outcome.slot for outcome in outcomes if outcome.candidate}
+    return re.sub(rf"\b([0-9a-f]{{{SHORT_DIGITS}}})[0-9a-f]*\b", lambda name: slots.get(name[1], name[0]), message)
 
 
 def _means(groups: Sequence[tuple[str, list[float]]]) -> str:

@@ -31,13 +31,21 @@ _LEADING = re.compile(rf"^(?:(?!-\d)[{_MARKS}])+")
 _END = re.compile(r"\n\s*\n|\n\s*(?:```|~~~)")
 _LATE = re.compile(r"\w+: timeout: ")
 """Start of the sandbox's comment on a candidate that was too slow (`repairs.send_back`)."""
+_TWIN = re.compile(r"\w+: duplicate: ")
+"""Start of its comment on a candidate with the masks of another one."""
 FORMULA_CHARS = 400
 REASONING_CHARS = 20_000
 MEND = "Write it again: the same idea, mended."
+OTHERWISE = (
+    "Write it again so that it prunes other weights: keep the mechanism, and change what the order of its scores or its "
+    "allocation depends on."
+)
 FASTER = (
     "Write it again: the same idea in two thirds of the time or less, by fewer iterations on the largest matrices, "
     "cheaper steps, or operations over all rows at once."
 )
+ASKED = {_LATE: FASTER, _TWIN: OTHERWISE}
+"""What a repair asks for, by the start of a comment; else MEND."""
 
 
 class StrongProposer:
@@ -136,11 +144,11 @@ def _claimed(text: str) -> dict[str, object]:
 def _repair(request: Request) -> str:
     """The prompt that asks for a corrected source."""
     comments = "\n".join(f"- {comment}" for comment in request.comments)
-    late = any(_LATE.match(comment) for comment in request.comments)
+    asked = next((text for start, text in ASKED.items() if any(map(start.match, request.comments))), MEND)
     return render(
         "strong/repair",
         idea=request.idea or "(none was given)",
         source=(request.previous or "# no code came").strip(),
         comments=comments,
-        request=FASTER if late else MEND,
+        request=asked,
     )

@@ -175,6 +175,7 @@ def test_a_failure_goes_back_with_the_source_and_what_happened(strong):
     assert "a score" in told
     assert "layer.wait" in told
     assert "exception" in told
+    assert re.search(r"; 0 of \d+ layers were done by then", told)
     assert "the same idea, mended" in told
     assert [proposal.revision for proposal in proposals] == [0, 1]
     assert outcomes[0].status in ("measured", "duplicate")
@@ -186,8 +187,19 @@ def test_a_candidate_that_is_too_slow_is_asked_to_be_faster_with_what_took_the_t
     strong(model, "search.max_candidates=1", "sandbox.seconds=3")
     told = model.told["proposer"][1]
     assert "timeout" in told
-    assert "layers were scored in it" in told
+    assert "layers were done by then" in told
     assert "two thirds of the time" in told
+
+
+def test_a_duplicate_goes_back_with_the_slot_of_its_twin_and_is_asked_to_decide_otherwise(strong):
+    same = "torch.stack([layer.input_norm.sqrt()]).amax(0)"  # which static analysis cannot follow
+    model = Model(draft("layer.input_norm.sqrt()"), draft(same))
+    run = strong(model, "search.max_candidates=2", "search.generation_size=1")
+    told = model.told["proposer"][2]
+    assert "check: duplicate: its masks are those of g1.c1 (agreement 1.0000); 21 of 21 layers were done by then" in told
+    assert "Write it again so that it prunes other weights" in told
+    assert "the same idea, mended" not in told
+    assert archived(run)[0][1].slot == "g2.c1"
 
 
 def test_a_paused_run_asks_the_same_questions_when_it_goes_on(strong, facts):

@@ -76,6 +76,7 @@ def test_both_processes_end_with_a_failure_that_names_the_first_layer(
         with pytest.raises(CandidateFailure, match=rf"ZeroDivisionError.*{names[3]}") as caught:
             list(session.scores(dict.fromkeys(names, 0.5)))
     assert names[1] in caught.value.diagnostics
+    assert caught.value.progress.startswith("3 of 6 layers were done by then")
     assert workers() == before
 
 

@@ -31,6 +31,8 @@ from autoprune.tools.inspect import measured_effects
 
 BEST = 3
 """Best candidates whose source is shown, in addition to the best one of another niche and the parents."""
+PLANNED = 0.5
+"""The share of the time limit that a candidate should plan for."""
 SPEED = "obs.speed"
 """The observation that holds the speed of the machine (`machine_speed`)."""
 
@@ -254,7 +256,7 @@ def limits(settings: SandboxSettings, sandbox: str) -> str:
     return (
         f"Limits: {settings.seconds:g} seconds of wall clock for all matrices together{parallel}, on {threads} CPU "
         f"threads in all; {settings.memory_mb:,} MiB of memory for each process. Other machines are slower: plan for "
-        "half of that time."
+        f"{PLANNED * settings.seconds:g} of these seconds."
     )
 
 

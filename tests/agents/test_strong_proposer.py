@@ -188,7 +188,8 @@ def test_a_candidate_that_is_too_slow_is_asked_to_be_faster_with_what_took_the_t
     told = model.told["proposer"][1]
     assert "timeout" in told
     assert "layers were done by then" in told
-    assert "two thirds of the time" in told
+    assert "the same idea in at most 2 of the 3 seconds" in told
+    assert "plan for 1.5 of these seconds" in told
 
 
 def test_a_duplicate_goes_back_with_the_slot_of_its_twin_and_is_asked_to_decide_otherwise(strong):

@@ -38,14 +38,14 @@ FORMULA_CHARS = 400
 REASONING_CHARS = 20_000
 MEND = "Write it again: the same idea, mended."
 OTHERWISE = (
-    "Write it again so that it prunes other weights: keep the mechanism, and change what the order of its scores or its "
-    "allocation depends on."
+    "Write it again so that it prunes other weights: keep the mechanism, and change what the order of its scores or "
+    "its allocation depends on."
 )
 SHORTER = 2 / 3
 """The share of the time limit that a candidate may take after it was too slow."""
 FASTER = (
-    "Write it again: the same idea in at most $shorter of the $seconds seconds for all matrices, by fewer iterations on "
-    "the largest of them, cheaper steps, or operations over all rows at once."
+    "Write it again: the same idea in at most $shorter of the $seconds seconds for all matrices, by fewer iterations "
+    "on the largest of them, cheaper steps, or operations over all rows at once."
 )
 ASKED = {_LATE: FASTER, _TWIN: OTHERWISE}
 """What a repair asks for, by the start of a comment; else MEND."""

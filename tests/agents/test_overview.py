@@ -86,7 +86,7 @@ def test_a_raced_out_candidate_has_its_distance_from_the_best_and_its_seconds(st
     best, line = stopped("measure", "raced-out", message, estimated_perplexity=25.0)
     assert best.startswith("- [g1.c1] 20.00 (the best)")
     assert line.startswith(
-        f"- [g1.c2] stopped at measure, raced-out: {message}, about 25.00 in all, +25.0 % against the best, 42 of 120 s."
+        f"- [g1.c2] stopped at measure, raced-out: {message}, about 25.00 in all, +25.0 % against the best, 42 of 120 s"
     )
 
 

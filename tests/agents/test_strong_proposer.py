@@ -182,7 +182,7 @@ def test_a_failure_goes_back_with_the_source_and_what_happened(strong):
 
 
 def test_a_candidate_that_is_too_slow_is_asked_to_be_faster_with_what_took_the_time(strong):
-    slow = "sum(float((layer.weight @ layer.weight.T).sum()) * 0 for _ in range(10**7)) + layer.input_norm"
+    slow = "sum(float((layer.weight @ layer.weight.T).sum()) * 0 for _ in iter(int, 1)) + layer.input_norm"
     model = Model(draft(slow), draft("layer.input_var.sqrt()"))
     strong(model, "search.max_candidates=1", "sandbox.seconds=3")
     told = model.told["proposer"][1]
@@ -197,7 +197,7 @@ def test_a_duplicate_goes_back_with_the_slot_of_its_twin_and_is_asked_to_decide_
     model = Model(draft("layer.input_norm.sqrt()"), draft(same))
     run = strong(model, "search.max_candidates=2", "search.generation_size=1")
     told = model.told["proposer"][2]
-    assert "check: duplicate: its masks are those of g1.c1 (agreement 1.0000); 21 of 21 layers were done by then" in told
+    assert "check: duplicate: its masks are those of g1.c1 (agreement 1.0000); 21 of 21 layers were done" in told
     assert "Write it again so that it prunes other weights" in told
     assert "the same idea, mended" not in told
     assert archived(run)[0][1].slot == "g2.c1"

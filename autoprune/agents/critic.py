@@ -65,7 +65,7 @@ class Critic(Protocol):
 class RuleCritic:
     """Asks for a revision when there is no code, when the screen finds an error, when the code is not new, when its
     text raises doubts (`candidates/doubts.py`), and when static analysis finds a published score, one of the archive's,
-    or a numerical hazard. Doubts and what static analysis finds are not fatal: after one revision the candidate is measured.
+    or a numerical hazard. The last four are not fatal: after one revision the candidate is measured.
 
     `signs`: whether to object to a score that depends on the sign of a weight, a common mistake of small models.
     Methods that use the full Hessian depend on it.

@@ -14,9 +14,7 @@ MOST_STEPS = 200_000
 """Steps in Python for one matrix from which a loop is doubted: with microseconds for each, seconds for a matrix."""
 DEEPEST = 8
 """Nested calls of helpers that are followed."""
-FACTORISATIONS = frozenset(
-    "inv pinv inverse cholesky cholesky_inverse svd eig eigh qr lu_factor inverse_hessian".split()
-)
+FACTORISATIONS = {"inv", "pinv", "inverse", "inverse_hessian", "cholesky", "cholesky_inverse", "svd", "eigh", "qr"}
 _FLAT = {"flatten", "ravel", "view", "reshape"}
 _SAME = {"enumerate", "reversed", "list", "tuple", "sorted", "zip"}
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

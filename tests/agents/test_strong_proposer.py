@@ -169,16 +169,25 @@ def test_the_early_stop_by_reconstruction_error_is_explained_only_where_there_is
 
 
 def test_a_failure_goes_back_with_the_source_and_what_happened(strong):
-    model = Model(draft("layer.wait"), draft("layer.input_var.sqrt()"))
+    model = Model(draft("layer.input_norm[:3]"), draft("layer.input_var.sqrt()"))
     outcomes, proposals = archived(strong(model, "search.max_candidates=1"))
     told = model.told["proposer"][1]
     assert "a score" in told
-    assert "layer.wait" in told
+    assert "layer.input_norm[:3]" in told
     assert "exception" in told
     assert re.search(r"; 0 of \d+ layers were done by then", told)
     assert "the same idea, mended" in told
     assert [proposal.revision for proposal in proposals] == [0, 1]
     assert outcomes[0].status in ("measured", "duplicate")
+
+
+def test_a_doubt_of_the_rules_goes_back_before_anything_runs(strong):
+    model = Model(draft("layer.wait"), draft("layer.input_var.sqrt()"))
+    _, proposals = archived(strong(model, "search.max_candidates=1"))
+    told = model.told["proposer"][1]
+    assert told.count("layer has no attribute 'wait'; it has depth, gradient, ") == 1
+    assert "exception" not in told.partition("What happened")[2]
+    assert [proposal.revision for proposal in proposals] == [0, 1]
 
 
 def test_a_candidate_that_is_too_slow_is_asked_to_be_faster_with_what_took_the_time(strong):

@@ -12,7 +12,6 @@ from autoprune.candidates.doubts import doubts
 from autoprune.llm.code_blocks import fenced_code
 
 
-
 def shipped(package, ending):
     """The names of the files of a package with this ending."""
     return sorted(path.name for path in files(package).iterdir() if path.name.endswith(ending))
@@ -84,7 +83,9 @@ def test_an_inverse_for_each_row_is_doubted_and_one_before_the_loop_is_not():
     each = "    for i in range(W.shape[0]):\n        W[i] /= torch.linalg.inv(layer.hessian).diagonal()\n    return W\n"
     (doubt,) = doubts(scoring(each))
     assert "line 8: inv is called about 512 times for each matrix; factor once before the loop" in doubt
-    once = "    V = torch.linalg.inv(layer.hessian)\n    for i in range(W.shape[0]):\n        W[i] /= V[i]\n    return W\n"
+    once = (
+        "    V = torch.linalg.inv(layer.hessian)\n    for i in range(W.shape[0]):\n        W[i] /= V[i]\n    return W\n"
+    )
     assert doubts(scoring(once)) == ()
     kit = each.replace("torch.linalg.inv(", "kit.inverse_hessian(")
     assert "inverse_hessian is called about 512 times" in doubts(scoring(kit))[0]
@@ -163,14 +164,25 @@ def test_the_symbolic_engine_raises_no_doubt(name):
         assert doubts(symbolic_source(expression, SEEDS[name][1])) == ()
 
 
-@pytest.mark.parametrize("name", RECORDINGS)
-def test_what_a_strong_model_wrote_and_was_measured_raises_no_doubt(name):
-    sources = []
+def recorded(name):
+    """The sources that a recording's proposer wrote, by slot, the revisions of each in order."""
+    sources = {}
     for line in files("autoprune.recordings").joinpath(name).read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
-        source = fenced_code(entry.get("reply", {}).get("text", "")) if "propose" in entry.get("key", "") else None
+        source = fenced_code(entry.get("reply", {}).get("text", "")) if ".propose." in entry.get("key", "") else None
         if source is not None and "def score" in source:
-            sources.append(source)
-    assert len(sources) > 3
-    doubted = {source: found for source in sources if (found := doubts(source))}
-    assert not doubted
+            sources.setdefault(entry["key"].partition(".propose.")[0], []).append(source)
+    return sources
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_the_last_revisions_of_a_strong_model_raise_no_doubt(name):
+    last = [sources[-1] for sources in recorded(name).values()]
+    assert len(last) > 3
+    assert {found for source in last if (found := doubts(source))} == set()
+
+
+def test_a_name_that_a_strong_model_forgot_is_found_before_the_sandbox_finds_it():
+    first, second = recorded("smollm2-135m-70-seed1.jsonl")["g9.c2"]
+    assert doubts(first) == ("line 202: nothing defines the name _min",)
+    assert doubts(second) == ()

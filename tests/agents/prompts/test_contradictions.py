@@ -51,7 +51,7 @@ PLAIN = "def score(layer):\n    return layer.weight.abs()\n"
 STRONG_KINDS = KINDS | {
     "refined": Algorithm("g1.c5", "x", f"{PLAIN}\n\ndef refine(layer, mask):\n    return mask\n", 40.0),
     "updated": Algorithm("g1.c6", "x", f"{PLAIN}\n\ndef update(layer, mask):\n    return layer.weight * mask\n", 39.0),
-    "tuned": Algorithm("g1.c7", "x", 'PARAMS = {"p": 0.7}\n\n\n' + PLAIN.replace("abs()", 'abs() ** PARAMS["p"]'), 38.0),
+    "tuned": Algorithm("g1.c7", "x", 'PARAMS = {"p": 0.7}\n\n\n' + PLAIN.replace("abs()", 'pow(PARAMS["p"])'), 38.0),
 }
 STRONG = [
     (operator, kind)

@@ -53,7 +53,8 @@ class CandidateFailure(Exception):
         message: one line for the user and for the proposer.
         diagnostics: the candidate's output, bounded.
 
-    It can be pickled, since candidates may be measured by other processes.
+    `progress`: how far the candidate had got and the seconds of its parts, where its sandbox knows; the message of a
+    timeout says it already. It can be pickled, since candidates may be measured by other processes.
     """
 
     def __init__(self, stage: str, reason: str, message: str, diagnostics: str = "") -> None:
@@ -62,6 +63,7 @@ class CandidateFailure(Exception):
         self.reason = reason
         self.message = message
         self.diagnostics = diagnostics
+        self.progress = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default pickle would call the constructor with `args`, which holds the joined message only.

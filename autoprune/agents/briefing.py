@@ -4,12 +4,12 @@ They depend neither on the clock nor on the order in which siblings end, so that
 and finds the answers in its journal.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoprune.agents.baseline_table import baseline_rows, baseline_table, densities, effects_as_text
 from autoprune.agents.beliefs import design_effects, effects_of_designs, hypotheses
+from autoprune.agents.lessons import lessons
 from autoprune.agents.niche import niche_of
 from autoprune.agents.overview import Overview
 from autoprune.agents.population import ELITE, Algorithm, is_seed
@@ -31,8 +31,8 @@ from autoprune.tools.inspect import measured_effects
 
 BEST = 3
 """Best candidates whose source is shown, in addition to the best one of another niche and the parents."""
-LESSONS = 30
-"""How many of the latest lessons are shown."""
+PLANNED = 0.5
+"""The share of the time limit that a candidate should plan for."""
 SPEED = "obs.speed"
 """The observation that holds the speed of the machine (`machine_speed`)."""
 
@@ -256,19 +256,8 @@ def limits(settings: SandboxSettings, sandbox: str) -> str:
     return (
         f"Limits: {settings.seconds:g} seconds of wall clock for all matrices together{parallel}, on {threads} CPU "
         f"threads in all; {settings.memory_mb:,} MiB of memory for each process. Other machines are slower: plan for "
-        "half of that time."
+        f"{PLANNED * settings.seconds:g} of these seconds."
     )
-
-
-def lessons(sentences: Sequence[tuple[str, str]]) -> str:
-    """One line for each of the latest lessons. `sentences`: (node, text); a text that occurs twice is shown once."""
-    first = {text: node for node, text in reversed(sentences)}
-    by_lesson: dict[str, list[str]] = {}
-    for node, text in sentences:
-        if first[text] == node:
-            by_lesson.setdefault(re.sub(r"(\.lesson)\.\d+$", r"\1", node), []).append(text)
-    lines = [f"- [{node}] {' '.join(texts)}" for node, texts in by_lesson.items()]
-    return "\n".join(lines[-LESSONS:]) or "(nothing yet)"
 
 
 def _parents(request: Request) -> str:

@@ -10,6 +10,7 @@ from autoprune.agents.briefing import Briefing
 from autoprune.agents.population import Algorithm
 from autoprune.agents.prompts.load import render
 from autoprune.candidates.contract import edits_defined
+from autoprune.candidates.doubts import doubts as text_doubts
 from autoprune.candidates.screen import UNRESTRICTED, Finding, Rules, screen
 from autoprune.candidates.static_analysis import Reading, published_twin, read
 from autoprune.candidates.structure_contract import is_structured
@@ -62,9 +63,9 @@ class Critic(Protocol):
 
 
 class RuleCritic:
-    """Asks for a revision when there is no code, when the screen finds an error, when the code is not new, and when
-    static analysis finds a published score, one of the archive's, or a numerical hazard. The last three are not fatal:
-    after one revision the candidate is measured.
+    """Asks for a revision when there is no code, when the screen finds an error, when the code is not new, when its
+    text raises doubts (`candidates/doubts.py`), and when static analysis finds a published score, one of the archive's,
+    or a numerical hazard. The last four are not fatal: after one revision the candidate is measured.
 
     `signs`: whether to object to a score that depends on the sign of a weight, a common mistake of small models.
     Methods that use the full Hessian depend on it.
@@ -84,8 +85,8 @@ class RuleCritic:
         twin = next((algorithm for algorithm in submission.known if algorithm.source.strip() == source), None)
         if twin is not None:
             return Review("revise", [f"this is the code of {twin.name}; change the formula"], fatal=True)
-        warnings = [finding.message for finding in findings]
-        doubts = _doubts(submission.source, submission.known, self._signs)
+        doubts = [*text_doubts(submission.source)] or _doubts(submission.source, submission.known, self._signs)
+        warnings = [finding.message for finding in findings if not any(finding.message in doubt for doubt in doubts)]
         return Review("revise" if doubts else "accept", [*doubts, *warnings])
 
 

@@ -18,6 +18,8 @@ from autoprune.llm.code_blocks import fenced_code
 from autoprune.llm.reply import ReplyUnusable
 
 KNOWN = 6
+MOST_LINES = 8
+"""Lines that a small model is asked to add to the opening: more of them hold more mistakes."""
 OPENING = """import torch
 
 GROUP = "$group"
@@ -94,8 +96,8 @@ def _whole(source: str, request: Request) -> str:
 
 def _how_to_write(request: Request) -> str:
     if request.plan["operator"] == "allocation":
-        return render("small/proposer_allocation")
-    return render("small/proposer_code", opening=opening(request))
+        return render("small/proposer_allocation", most_lines=MOST_LINES)
+    return render("small/proposer_code", most_lines=MOST_LINES, opening=opening(request))
 
 
 def opening(request: Request) -> str:

@@ -58,20 +58,23 @@ class Overview:
             league = f"{SHOWN[own]}, " if own in (WITH_UPDATE, COMPENSATED) else ""
             return f"{perplexity:.2f} ({league}{self._against_best(outcome, perplexity)}{self._took(outcome)})"
         estimate = outcome.data.get("estimated_perplexity")
-        estimated = f", about {estimate:.2f} in all" if estimate is not None else ""
+        estimated = f", about {estimate:.2f} in all{self._far(estimate)}" if estimate is not None else ""
         message = _cut(self.with_slots(outcome.message), REASON_CHARS)
-        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{estimated}"
+        return f"{outcome.status} at {outcome.stage}, {outcome.reason}: {message}{estimated}{self._took(outcome)}"
 
     def with_slots(self, message: str) -> str:
-        """A message with the content hashes of candidates replaced by their slots."""
-        slots = {outcome.candidate[:SHORT_DIGITS]: outcome.slot for outcome in self.outcomes if outcome.candidate}
-        return re.sub(rf"\b([0-9a-f]{{{SHORT_DIGITS}}})[0-9a-f]*\b", lambda name: slots.get(name[1], name[0]), message)
+        """A message with the content hashes of these candidates replaced by their slots."""
+        return with_slots(message, self.outcomes)
 
     def _against_best(self, outcome: Outcome, perplexity: float) -> str:
         best = self.best
         if best is None or perplexity <= best:
             return "the best"
         return f"{100 * (perplexity / best - 1):+.1f}{self._error(outcome, perplexity, best)} % against the best"
+
+    def _far(self, estimate: float) -> str:
+        """The distance of an estimated perplexity from the best, whose error is unknown."""
+        return f", {100 * (estimate / self.best - 1):+.1f} % against the best" if self.best else ""
 
     def _error(self, outcome: Outcome, perplexity: float, best: float) -> str:
         """The standard error of that change, from the differences between paired windows."""
@@ -99,6 +102,12 @@ class Overview:
         by_role = _means([(role, [error for layer, error in errors if layer.role == role]) for role in roles])
         by_third = _means([(third, [error for layer, error in errors if layer.third == third]) for third in THIRDS])
         return f"{weighted}{'. ' * bool(weighted)}Errors: {by_role}; {by_third}"
+
+
+def with_slots(message: str, outcomes: Sequence[Outcome]) -> str:
+    """A message with the content hashes of candidates replaced by their slots."""
+    slots = {outcome.candidate[:SHORT_DIGITS]: outcome.slot for outcome in outcomes if outcome.candidate}
+    return re.sub(rf"\b([0-9a-f]{{{SHORT_DIGITS}}})[0-9a-f]*\b", lambda name: slots.get(name[1], name[0]), message)
 
 
 def _means(groups: Sequence[tuple[str, list[float]]]) -> str:

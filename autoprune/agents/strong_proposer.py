@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
+from string import Template
 
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.drafts import MOST_DRAFTS, NAME
@@ -31,13 +32,23 @@ _LEADING = re.compile(rf"^(?:(?!-\d)[{_MARKS}])+")
 _END = re.compile(r"\n\s*\n|\n\s*(?:```|~~~)")
 _LATE = re.compile(r"\w+: timeout: ")
 """Start of the sandbox's comment on a candidate that was too slow (`repairs.send_back`)."""
+_TWIN = re.compile(r"\w+: duplicate: ")
+"""Start of its comment on a candidate with the masks of another one."""
 FORMULA_CHARS = 400
 REASONING_CHARS = 20_000
 MEND = "Write it again: the same idea, mended."
-FASTER = (
-    "Write it again: the same idea in two thirds of the time or less, by fewer iterations on the largest matrices, "
-    "cheaper steps, or operations over all rows at once."
+OTHERWISE = (
+    "Write it again so that it prunes other weights: keep the mechanism, and change what the order of its scores or "
+    "its allocation depends on."
 )
+SHORTER = 2 / 3
+"""The share of the time limit that a candidate may take after it was too slow."""
+FASTER = (
+    "Write it again: the same idea in at most $shorter of the $seconds seconds for all matrices, by fewer iterations "
+    "on the largest of them, cheaper steps, or operations over all rows at once."
+)
+ASKED = {_LATE: FASTER, _TWIN: OTHERWISE}
+"""What a repair asks for, by the start of a comment; else MEND."""
 
 
 class StrongProposer:
@@ -55,7 +66,7 @@ class StrongProposer:
         toolbox = self._lookups(generation, request) if not request.comments else None
         system = self._briefing.system(about_drafts(toolbox))
         if request.previous is not None or request.comments:
-            prompt = _repair(request)
+            prompt = _repair(request, self._briefing.workbench.config.sandbox.seconds)
         else:
             task = strong_task(request.plan["operator"], self._briefing.operators)
             prompt = self._briefing.task(request, self._siblings(slot), task)
@@ -133,14 +144,14 @@ def _claimed(text: str) -> dict[str, object]:
     return claimed | ({"predicted": shown_range(*predicted)} if predicted else {})
 
 
-def _repair(request: Request) -> str:
-    """The prompt that asks for a corrected source."""
+def _repair(request: Request, seconds: float) -> str:
+    """The prompt that asks for a corrected source. `seconds`: the time limit of a candidate."""
     comments = "\n".join(f"- {comment}" for comment in request.comments)
-    late = any(_LATE.match(comment) for comment in request.comments)
+    asked = next((text for start, text in ASKED.items() if any(map(start.match, request.comments))), MEND)
     return render(
         "strong/repair",
         idea=request.idea or "(none was given)",
         source=(request.previous or "# no code came").strip(),
         comments=comments,
-        request=FASTER if late else MEND,
+        request=Template(asked).substitute(shorter=f"{SHORTER * seconds:.3g}", seconds=f"{seconds:g}"),
     )

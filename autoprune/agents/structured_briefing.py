@@ -9,6 +9,7 @@ from autoprune.agents.prompts.load import listed_fields, render
 from autoprune.candidates.structure_contract import INFLUENCE, PART_FIELDS, STRUCTURE_FIELDS, literal
 from autoprune.evaluation.structured import StructureBench
 from autoprune.llm.recorded_settings import target_name
+from autoprune.pruning.inverse import DAMPING
 from autoprune.pruning.structures.spec import BLOCK, CHANNEL, HEAD
 from autoprune.pruning.structures.table import spec_of
 from autoprune.runs.measurement import Measurement
@@ -24,7 +25,7 @@ UPDATE = (
 )
 WAYS = {
     "least-squares": "which solves for the kept columns, so that the consumer's output on the calibration text is as "
-    "close as possible to the dense one (damping 0.01 of the mean diagonal of H)",
+    f"close as possible to the dense one (damping {DAMPING:g} of the mean diagonal of H)",
     "bias": "which adds what was removed as its mean, in a bias of the consumer",
 }
 

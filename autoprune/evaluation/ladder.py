@@ -57,8 +57,10 @@ class Ladder:
         if enough is not None:
             errors = sampled.layer_errors[:enough]
             message = (
-                f"after {enough} of {sampled.sampled_layers} sampled layers the weighted reconstruction error is more "
-                f"than {self.most_error:.3g} times that of Wanda with as many zeros in each layer"
+                f"after {enough} of {sampled.sampled_layers} sampled layers the weighted reconstruction error is "
+                f"{_multiple(errors, sampled.reference_errors)} times that of Wanda with as many zeros in each of all "
+                f"{sampled.sampled_layers}, where the limit is {self.most_error:.3g}, and "
+                f"{_multiple(errors, sampled.reference_errors[:enough])} times in those {enough}"
             )
             unmeasured = {"layers": [], "signature": b"", "window_losses": [], "perplexity": math.nan}
             partial = sampled.model_copy(update={**unmeasured, "layer_errors": errors})
@@ -94,6 +96,12 @@ class Ladder:
 
 EVERYTHING = Ladder()
 """No rungs: every window is measured."""
+
+
+def _multiple(errors: Sequence[float], references: Sequence[float]) -> str:
+    """The sum of the errors as a multiple of that of the references."""
+    reference = sum(references)
+    return f"{sum(errors) / reference if reference else math.inf:.3g}"
 
 
 def _raced_out(race: Race, partial: Measurement) -> StoppedEarly:

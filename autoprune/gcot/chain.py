@@ -1,7 +1,8 @@
 """The chain of thought: the part of the reasoning graph that goes into a prompt, each step with its evidence."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import Any, Literal
 
 from autoprune.gcot.graph import GCoT
@@ -43,8 +44,15 @@ def compile_chain(
 
     `full` and `no-credit`: the path to the first parent, its measurement, a refuted hypothesis and the lessons of the
     last `generations` (None: all), as far as they are among `sections`. `flat`: only the parents and their
-    measurements. `none`: nothing.
+    measurements. `none`: nothing. No step is there twice, and a design that only repeats its algorithm's text is left
+    out.
     """
+    return list(_without_repeats(_steps(gcot, parents, style, sections, generations)))
+
+
+def _steps(
+    gcot: GCoT, parents: list[str], style: Style, sections: Collection[str], generations: int | None
+) -> list[Step]:
     if style == "none":
         return []
     if style == "flat":
@@ -63,8 +71,16 @@ def compile_chain(
     if contrast is not None:
         chain.append(_step(gcot, contrast))
     lessons = _last_lessons(gcot, generations) if "lessons" in sections else []
-    shown = {step.node for step in chain}
-    return chain + [_step(gcot, lesson) for lesson in lessons if lesson.id not in shown]
+    return chain + [_step(gcot, lesson) for lesson in lessons]
+
+
+def _without_repeats(chain: list[Step]) -> Iterator[Step]:
+    shown: set[str] = set()
+    for step, following in zip_longest(chain, chain[1:]):
+        repeats = following is not None and (step.kind, following.kind) == ("design", "algorithm")
+        if step.node not in shown and not (repeats and step.text == following.text):
+            yield step
+        shown.add(step.node)
 
 
 def _last_lessons(gcot: GCoT, generations: int | None) -> list[Node]:

@@ -51,15 +51,31 @@ class Timed(Answer):
     own_processor: Seconds
     processor: Seconds
 
+    @property
+    def by_part(self) -> dict[str, float]:
+        """`own` by the functions of the candidate."""
+        raise NotImplementedError
+
 
 class Scored(Timed):
     """Answer to `score`: the scores are in the buffer."""
 
     shape: Annotated[list[int], Field(max_length=8)]
 
+    @property
+    def by_part(self) -> dict[str, float]:
+        return {"score": self.own}
+
 
 class Edited(Timed):
-    """Answer to `edit`: the refined mask and the updated weight are in the buffer."""
+    """Answer to `edit`: the refined mask and the updated weight are in the buffer. `updating`: the seconds of `own` in
+    `update`."""
+
+    updating: Seconds = 0.0
+
+    @property
+    def by_part(self) -> dict[str, float]:
+        return {"refine": max(self.own - self.updating, 0.0), "update": self.updating}
 
 
 class Allocated(Answer):

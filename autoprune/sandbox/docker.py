@@ -69,7 +69,9 @@ class DockerSandbox:
         refuse(source)
         _let_others_read(bundle)
         with self._session(source, bundle, lengthened(self._settings, times)) as session:
-            yield ParallelSession([session], lambda: self._session(source, bundle, self._settings))
+            whole = ParallelSession([session], lambda: self._session(source, bundle, self._settings))
+            with whole.telling():
+                yield whole
 
     @contextlib.contextmanager
     def _session(self, source: str, bundle: Path, settings: SandboxSettings) -> Iterator[WorkerSession]:

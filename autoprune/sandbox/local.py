@@ -209,7 +209,8 @@ class LocalSandbox:
         with contextlib.ExitStack() as stack:
             workers = [stack.enter_context(self._worker()) for _ in range(self._processes)]
             members = [stack.enter_context(_session(worker, source, bundle, settings, allowance)) for worker in workers]
-            yield ParallelSession(members, lambda: self._fresh(source, bundle))
+            whole = ParallelSession(members, lambda: self._fresh(source, bundle))
+            yield stack.enter_context(whole.telling())
 
     @contextlib.contextmanager
     def _fresh(self, source: str, bundle: Path) -> Iterator[WorkerSession]:

@@ -4,7 +4,7 @@ Threads within a layer gain little: most operations are short, and a busy core d
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autoprune.errors import CandidateFailure
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PROCESSES = 2
 """Maximum of fresh processes for a repeatability check."""
+SHOWN = 0.05
+"""Least seconds that a profile shows."""
 
 T = TypeVar("T")
 Fresh = Callable[[], AbstractContextManager[WorkerSession]]
@@ -36,6 +38,7 @@ class ParallelSession:
         first = members[0]
         self.group, self.unit, self.has_allocate = first.group, first.unit, first.has_allocate
         self.edits_defined = first.edits_defined
+        self._done, self._asked, self._what = 0, len(first.layers), "layers"
 
     @property
     def diagnostics(self) -> str:
@@ -51,13 +54,19 @@ class ParallelSession:
     @property
     def claims(self) -> ReportedTimings:
         """The sums of the timings that the members report."""
-        claims = [member.claims for member in self._members]
-        return ReportedTimings(
-            sum(claim.own for claim in claims),
-            sum(claim.own_processor for claim in claims),
-            sum(claim.processor for claim in claims),
-            {role: sum(claim.by_role.get(role, 0.0) for claim in claims) for claim in claims for role in claim.by_role},
-        )
+        return sum((member.claims for member in self._members), ReportedTimings())
+
+    @contextmanager
+    def telling(self) -> Iterator["ParallelSession"]:
+        """This session; a failure in this context says how far the candidate had got."""
+        try:
+            yield self
+        except CandidateFailure as failure:
+            if failure.reason == "timeout":
+                failure.message += f"; {self._progress()}"
+            else:
+                failure.progress = self._progress()
+            raise
 
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         densities = self._members[0].allocate(units, sparsity)
@@ -95,7 +104,7 @@ class ParallelSession:
             yield edit
 
     def importances(self, sets: Sequence["StructureSet"]) -> Iterator["Tensor"]:
-        count = len(self._members)
+        count, self._what = len(self._members), "sets of structures"
         parts = [member.importances(sets[place::count]) for place, member in enumerate(self._members)]
         for structures, tensor in zip(sets, self._in_turn(parts, len(sets)), strict=True):
             self._answers.ranked(structures, tensor)
@@ -112,23 +121,20 @@ class ParallelSession:
         count = len(self._members)
         return ((member, names[place::count]) for place, member in enumerate(self._members))
 
-    def _in_turn(self, parts: Sequence[Iterator[T]], layers: int) -> Iterator[T]:
-        """The members' results in the order of the layers."""
-        for place in range(layers):
-            try:
-                result = next(parts[place % len(parts)])
-            except CandidateFailure as failure:
-                if failure.reason == "timeout":
-                    failure.message += f"; {self._progress(place, layers)}"
-                raise
+    def _in_turn(self, parts: Sequence[Iterator[T]], count: int) -> Iterator[T]:
+        """The members' results in the order of the layers or sets of structures."""
+        self._done, self._asked = 0, count
+        for place in range(count):
+            result = next(parts[place % len(parts)])
+            self._done += 1
             yield result
 
-    def _progress(self, scored: int, layers: int) -> str:
-        """The number of scored layers, and the seconds by role."""
-        spent = sorted(self.claims.by_role.items(), key=lambda item: -item[1])
-        seconds = ", ".join(f"{role} {own:.1f}" for role, own in spent)
-        parts = f" (seconds by kind of layer: {seconds})" if seconds else ""
-        return f"{scored} of {layers} layers were scored in it{parts}"
+    def _progress(self) -> str:
+        """The number of answers of the last request, and the seconds by part and by role."""
+        claims = self.claims
+        seconds = [_listed("part", claims.by_part), _listed("kind of layer", claims.by_role)]
+        profile = "; ".join(filter(None, seconds))
+        return f"{self._done} of {self._asked} {self._what} were done by then{f' ({profile})' if profile else ''}"
 
     def repeats(self) -> bool | None:
         """See layers.Session. Since a process can fail for other reasons than the candidate, a second one is tried."""
@@ -142,3 +148,9 @@ class ParallelSession:
                 return self._answers.come_back(session)
         except CandidateFailure:
             return False
+
+
+def _listed(by: str, seconds: Mapping[str, float]) -> str:
+    """The largest seconds first, without those that round to nothing."""
+    shown = [(name, own) for name, own in sorted(seconds.items(), key=lambda item: -item[1]) if own >= SHOWN]
+    return f"seconds by {by}: {', '.join(f'{name} {own:.1f}' for name, own in shown)}" if shown else ""

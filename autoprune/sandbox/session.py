@@ -63,8 +63,9 @@ class WorkerSession(WorkerChannel):
     def allocate(self, units: Sequence[Mapping[str, Any]], sparsity: float) -> list[float]:
         stage = "allocate"
         self._catch_up(stage)
-        self._ask(stage, answers.Allocated, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
-        densities = self._answer(stage, answers.Allocated).densities
+        with self.claims.allocating():
+            self._ask(stage, answers.Allocated, do="allocate", units=[dict(unit) for unit in units], sparsity=sparsity)
+            densities = self._answer(stage, answers.Allocated).densities
         self._pause()
         if len(densities) != len(units):
             self._fail(stage, "shape", f"allocate returned {len(densities)} numbers for {len(units)} units")

@@ -1,5 +1,6 @@
 """Returns a failed candidate to its proposer with the failure, while a revision is left."""
 
+from autoprune.agents.overview import with_slots
 from autoprune.search.context import SearchContext
 from autoprune.search.state import CandidateState, revisions_spent
 from autoprune.tools.evaluate import CandidateReport
@@ -18,9 +19,13 @@ def worth_a_repair(context: SearchContext, state: CandidateState, report: Candid
 
 
 def send_back(context: SearchContext, state: CandidateState, report: CandidateReport) -> CandidateState:
-    """Back to `propose` with the failure as a comment, in an event as the sandbox's review."""
+    """Back to `propose` with the failure, how far it got and what took how long as a comment, in an event as the
+    sandbox's review."""
     slot, revision = state["plan"]["slot"], state["revision"]
-    comments = [f"{report.stage}: {report.reason}: {report.message}"]
+    # Named as in the prompts, which show candidates of earlier generations.
+    earlier = [outcome for outcome in context.archive.outcomes() if outcome.generation < state["plan"]["generation"]]
+    happened = f"{report.stage}: {report.reason}: {with_slots(report.message, earlier)}"
+    comments = ["; ".join(filter(None, (happened, report.progress)))]
     facts = {"slot": slot, "revision": revision, "verdict": "revise", "comments": comments, "by": "sandbox"}
     context.events.emit("reviewed", f"ran/{slot}/{revision}", **facts)
     return {"verdict": "revise", "comments": comments, "revision": revision + 1}

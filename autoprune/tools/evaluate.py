@@ -33,7 +33,7 @@ class CandidateReport(BaseModel):
     `reconstruction`: the weighted reconstruction error of the sampled layers as a multiple of Wanda's with as many
     zeros in each, if all of them were seen.
     `cached`: taken from the cache. `memory_bytes`: the peak growth of the candidate's process, where the sandbox
-    reports it. `league`: unless it is that of masks only.
+    reports it. `league`: unless it is that of masks only. `progress`: of a failure, as in CandidateFailure.
     """
 
     candidate: str
@@ -56,6 +56,7 @@ class CandidateReport(BaseModel):
     stage: str = ""
     reason: str = ""
     message: str = ""
+    progress: str = ""
     diagnostics: str = ""
 
 
@@ -76,6 +77,7 @@ def evaluate_candidate(workbench: Workbench, request: EvaluateCandidate) -> Cand
             stage=failure.stage,
             reason=failure.reason,
             message=failure.message,
+            progress=failure.progress,
             diagnostics=failure.diagnostics,
         )
     suspect = measured.perplexity < workbench.dense("search").perplexity

@@ -61,7 +61,8 @@ def try_layers(trials: LayerTrials, request: TryLayers) -> TrialReport:
     try:
         trial = trials.try_draft(request.source)
     except CandidateFailure as failure:
-        facts = {"stage": failure.stage, "reason": failure.reason, "message": failure.message}
+        message = "; ".join(filter(None, (failure.message, failure.progress)))
+        facts = {"stage": failure.stage, "reason": failure.reason, "message": message}
         return report.model_copy(update=facts)
     layers = [
         LayerReport(

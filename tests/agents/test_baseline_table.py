@@ -1,9 +1,6 @@
 """What a strong model is told of the baselines."""
 
-import pytest
-
 from autoprune.agents.baseline_table import baseline_table, densities
-from autoprune.agents.briefing import lessons
 from autoprune.pruning.layers import LayerInfo
 from autoprune.runs.measurement import LayerDiagnostic, Measurement
 
@@ -69,19 +66,3 @@ def test_the_blocks_at_the_ends_have_their_density_where_there_are_others():
     deep = row("wanda+uniform", 60.4).model_copy(update={"layers": diagnostics})
     assert densities(deep, layers).endswith("; blocks 0/1/4/5: 1.000/0.900/0.600/0.500.")
     assert "blocks" not in densities(row("wanda+uniform", 60.4), LAYERS)
-
-
-@pytest.mark.parametrize(
-    ("told", "text"),
-    [
-        ([], "(nothing yet)"),
-        ([("g1.lesson", "A helps."), ("g1.lesson.2", "Try B.")], "- [g1.lesson] A helps. Try B."),
-        (
-            [("g1.lesson", "A helps."), ("g2.lesson", "A helps."), ("g2.lesson.2", "B hurts.")],
-            "- [g1.lesson] A helps.\n- [g2.lesson] B hurts.",
-        ),
-        ([("g1.c2.rejected.0a1b2c3d", "ann rejected it: no")], "- [g1.c2.rejected.0a1b2c3d] ann rejected it: no"),
-    ],
-)
-def test_a_generations_lesson_is_one_line_and_no_sentence_is_told_twice(told, text):
-    assert lessons(told) == text

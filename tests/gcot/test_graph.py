@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +120,21 @@ def test_every_step_of_a_chain_names_its_measurement_or_is_a_conjecture():
     text = as_text(chain)
     assert "[g1.c2.idea] hypothesis (refuted): why g1.c2 (measured: g1.c2.evidence)" in text
     assert text.startswith("1. ")
+
+
+def test_a_chain_tells_a_sentence_once_and_a_measurement_once():
+    repeated, edges = candidate("g1.c1", ["seed.wanda"], 0.4)
+    repeated[1] = replace(repeated[1], text=repeated[2].text)
+    lesson = [Node("g1.lesson", "lesson", 1, "learnt", {"ground": "g1.c1.evidence"})]
+    learnt = [Edge("g1.c1.evidence", "g1.lesson", "motivates", 1)]
+    child = candidate("g2.c1", ["g1.c1"], 0.2, 2, origin="g1.lesson")
+    chain = compile_chain(graph((repeated, edges), (lesson, learnt), child), ["g2.c1", "g1.c1"], "full")
+    nodes = [step.node for step in chain]
+    assert len(nodes) == len(set(nodes))
+    assert "g1.c1.design" not in nodes
+    assert nodes.index("g2.c1.design") + 1 == nodes.index("g2.c1")  # whose text says something else
+    assert as_text(chain).count("formula g1.c1") == 1
+    assert as_text(chain).count("measured g1.c1 ") == 1
 
 
 def test_ablations_shorten_the_chain():

@@ -133,7 +133,7 @@ def test_a_draft_has_a_bounded_time(trials, monkeypatch):
     assert of.workbench.config.sandbox.seconds > 60
     with pytest.raises(CandidateFailure, match=r"score: timeout: no answer within 1 s ") as late:
         of.try_draft(SLOW)
-    assert "0 of 14 layers were scored" in late.value.message
+    assert "0 of 14 layers were done by then" in late.value.message
 
 
 def test_a_parent_that_fails_leaves_its_errors_out_and_is_run_once(trials):

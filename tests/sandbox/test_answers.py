@@ -36,6 +36,12 @@ def test_answers_and_failures_are_read(kind: type[Answer]) -> None:
     assert failed.failure.model_dump() == FAILURE
 
 
+def test_the_seconds_of_an_edit_are_those_of_its_parts_however_false_they_are() -> None:
+    assert read(GOOD[Scored], Scored).by_part == {"score": 0.1}
+    assert read({**GOOD[Edited], "updating": 0.1}, Edited).by_part == {"refine": 0.0, "update": 0.1}
+    assert read({**GOOD[Edited], "updating": 7.0}, Edited).by_part == {"refine": 0.0, "update": 7.0}
+
+
 def test_every_group_and_unit_of_the_contract_is_known() -> None:
     for group in GROUPS:
         for unit in (None, *UNITS):

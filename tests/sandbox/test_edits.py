@@ -1,5 +1,6 @@
 """Candidates that refine masks and update weights: what comes back is checked, and hostile ones end as they must."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,37 @@ def test_an_update_that_is_gone_when_the_source_is_loaded_breaks_the_contract(pa
         patient.open(BOTH + "del update\n", bundle),
     ):
         pass
+
+
+BUSY = "    sum(number for number in range(1_000_000))\n"
+UNITS = [{"name": "block.0", "size": 64, "depth": 0.0}]
+
+
+def test_a_failure_says_how_far_it_got_and_how_long_each_part_took(patient: Sandbox, bundle: Path) -> None:
+    source = (
+        SCORE
+        + f"def allocate(units, sparsity):\n{BUSY}    return [0.5]\n\n"
+        + f"def refine(layer, mask):\n{BUSY}    return mask\n\n"
+        + f"def update(layer, mask):\n{BUSY}    return (layer.weight * mask)[: 64 if layer.depth < 1 else 1]\n"
+    )
+
+    def run() -> None:
+        with patient.open(source, bundle) as session:
+            session.allocate(UNITS, SPARSITY)
+            edits(session, bundle, Masks(bundle))
+
+    with pytest.raises(CandidateFailure, match="update returned shape") as caught:
+        run()
+    progress = caught.value.progress
+    assert progress.startswith("3 of 6 layers were done by then (seconds by part: ")
+    assert all(f"{part} " in progress for part in ("refine", "update", "allocate"))
+    assert "score " not in progress  # it took next to nothing
+    assert "seconds by kind of layer: " in progress
+
+
+def test_an_allocation_that_does_not_end_says_so(local: Sandbox, bundle: Path) -> None:
+    source = SCORE + "def allocate(units, sparsity):\n    while True: pass\n"
+    with pytest.raises(CandidateFailure) as caught, local.open(source, bundle) as session:
+        session.allocate(UNITS, SPARSITY)
+    assert (caught.value.stage, caught.value.reason) == ("allocate", "timeout")
+    assert re.search(r"; 0 of 6 layers were done by then \(seconds by part: allocate \d\.\d\)$", caught.value.message)

@@ -71,11 +71,16 @@ def test_both_processes_end_with_a_failure_that_names_the_first_layer(
 
     source = f"def score(layer):\n    print('at', layer.name)\n    if layer.name in {names[3:5]}: 1 / 0\n"
     before = workers()
-    with team.open(source + "    return layer.weight\n", bundle) as session:
-        assert workers() == before + 2
-        with pytest.raises(CandidateFailure, match=rf"ZeroDivisionError.*{names[3]}") as caught:
+
+    def run() -> None:
+        with team.open(source + "    return layer.weight\n", bundle) as session:
+            assert workers() == before + 2
             list(session.scores(dict.fromkeys(names, 0.5)))
+
+    with pytest.raises(CandidateFailure, match=rf"ZeroDivisionError.*{names[3]}") as caught:
+        run()
     assert names[1] in caught.value.diagnostics
+    assert caught.value.progress.startswith("3 of 6 layers were done by then")
     assert workers() == before
 
 

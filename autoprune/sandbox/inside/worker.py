@@ -109,12 +109,13 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
                 mask = candidate.refine(view, mask)
                 with one_thread():  # in the buffer before `update`, which may change the tensor
                     given.copy_(mask)
-                stage = "update"
+                stage, refined = "update", clock.seconds()
                 if "update" in candidate.edits:
                     weight = candidate.update(view, mask)
                     with one_thread():
                         new_weights[place][:count].view(shape).copy_(weight)
-                answer(question, **clock.claims())
+                claims = clock.claims()
+                answer(question, **claims, updating=max(claims["own"] - refined, 0.0))
             elif question["do"] in ("structures", "consumer"):
                 stage = "score" if question["do"] == "structures" else "update"
                 asked = StructureSet.asked(question["structures"])
@@ -128,6 +129,8 @@ def serve(channel: socket.socket, readable: Iterable[str]) -> None:
                     kept = torch.tensor(question["kept"], device=device)
                     result, places_of, shape = candidate.consumer(view, kept), new_weights, {}
                 claims = clock.claims()
+                if stage == "update":
+                    claims["updating"] = claims["own"]
                 with one_thread():
                     places_of[question["place"]][: result.numel()].view(result.shape).copy_(result)
                 answer(question, **shape, **claims)
@@ -152,11 +155,13 @@ class _Clock:
         self._handed = handed
         self._wall, self._processor = time.perf_counter(), time.process_time()
 
+    def seconds(self) -> float:
+        return time.perf_counter() - self._wall
+
     def claims(self) -> dict[str, float]:
         """The seconds that an answer reports (timings.ReportedTimings)."""
         now = time.process_time()
-        own = time.perf_counter() - self._wall
-        return {"own": own, "own_processor": now - self._processor, "processor": now - self._handed}
+        return {"own": self.seconds(), "own_processor": now - self._processor, "processor": now - self._handed}
 
 
 def _buffers(shared: mmap.mmap) -> tuple[tuple[torch.Tensor, ...], ...]:

@@ -7,7 +7,10 @@ from typing import get_args
 import pytest
 
 from autoprune import kit
+from autoprune.agents import llm_proposer
+from autoprune.agents.briefing import limits
 from autoprune.agents.prompts.load import kit_section, operator_task, render, strong_task
+from autoprune.agents.proposer import Request
 from autoprune.candidates.contract import (
     ALLOWED_IMPORTS,
     EXPENSIVE_FIELDS,
@@ -16,6 +19,7 @@ from autoprune.candidates.contract import (
     UNIT_FIELDS,
     UNITS,
 )
+from autoprune.config_sections import SandboxSettings
 from autoprune.config_values import WITHOUT_MODEL, Operator
 from autoprune.llm.code_blocks import fenced_code
 
@@ -105,3 +109,25 @@ def test_the_kit_is_listed_with_signatures_and_summaries() -> None:
 @pytest.mark.parametrize("operator", ASKED_FOR)
 def test_a_strong_model_is_asked_without_an_ingredient(operator: str) -> None:
     assert "$" not in strong_task(operator)
+
+
+@pytest.mark.parametrize("operator", ["explore", "allocation"])
+def test_a_small_model_is_asked_for_as_many_lines_as_the_constant_says(
+    operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm_proposer, "MOST_LINES", 17)
+    plan = {"slot": "g1.c1", "generation": 1, "operator": operator, "engine": "llm", "parents": []}
+    frame = llm_proposer.conversation(Request(plan, "0", 0, [], [], [], frozenset(), [], None))[-1]["content"]
+    assert "at most 17 lines" in frame
+
+
+def test_limits_follow_the_settings() -> None:
+    text = limits(SandboxSettings(seconds=300.0, memory_mb=2048), "docker")
+    assert "Limits: 300 seconds of wall clock" in text
+    assert "2,048 MiB" in text
+    assert "plan for 150 of these seconds" in text
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_no_prompt_has_a_number_of_its_own_that_is_a_limit(name: str) -> None:
+    assert not re.search(r"\b(?:at most|up to|within) \d", ROOM.joinpath(f"{name}.md").read_text())

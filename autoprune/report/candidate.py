@@ -1,4 +1,4 @@
-"""The trace of one candidate, from its ancestors and the chain of thought in its prompt to its measurement."""
+"""The trace of one candidate, from its ancestors and its path in the reasoning graph to its measurement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,13 +37,18 @@ _FACTS = (
 
 @dataclass(frozen=True)
 class Spending:
-    """The cost of a candidate's calls per agent, its tool calls (`recall(what=best)`), and the thinking of its models,
-    each with the agent's name before it."""
+    """The cost of a candidate's calls per agent, its tool calls (`recall(what=best)`), the thinking of its models, each
+    with the agent's name before it, and whether the proposer's prompt contained the chain of thought."""
 
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     looked_up: tuple[str, ...] = ()
     thinking: tuple[str, ...] = ()
+    chain_in_prompt: bool = False
+
+    @property
+    def chain_title(self) -> str:
+        return "chain of thought in the prompt" if self.chain_in_prompt else "path in the reasoning graph"
 
 
 def candidate_trace(
@@ -73,7 +78,7 @@ def candidate_trace(
     if line := descent(proposals, outcomes, slot):
         parts.append(_panel("line of descent", Group(*line)))
     parts += [
-        _panel("chain of thought in the prompt", _chain(last)),
+        _panel(spending.chain_title, _chain(last)),
         _panel("thought", _thought(last.thought, verdict(graph, node_id(slot, "idea")))),
     ]
     if last.thought.get(REASONING):

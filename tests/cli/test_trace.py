@@ -95,6 +95,16 @@ def test_a_candidate_shows_chain_code_words_and_cost(here, recorded):
     assert "tokens written" in text
 
 
+def test_only_a_small_models_chain_is_said_to_have_been_in_the_prompt(here, recorded, strong):
+    archive = Archive(Path(recorded) / "archive.sqlite")
+    symbolic = next(proposal.slot for proposal in archive.proposals() if proposal.engine == "symbolic")
+    archive.close()
+    run, best = strong
+    for text in (here("trace", recorded, symbolic).stdout, here("trace", run, best).stdout):
+        assert "─ path in the reasoning graph" in text
+        assert "in the prompt" not in text
+
+
 def test_the_best_is_the_measured_candidate_of_lowest_perplexity(here, recorded):
     ended = [event.data for event in read_events(Path(recorded) / "events.jsonl") if event.kind == "ended"]
     best = min((end for end in ended if end["status"] == "measured"), key=lambda end: end["perplexity"])

@@ -28,7 +28,7 @@ from autoprune.config import Config
 from autoprune.config_agents import AgentSettings
 from autoprune.errors import RunPaused
 from autoprune.llm.client import Chat
-from autoprune.llm.provider import Choice, open_chats
+from autoprune.llm.provider import Choice, open_chats, runs_here
 from autoprune.llm.reachable import check_reachable
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.reply import Turn
@@ -237,7 +237,7 @@ def _resolved(config: Config, choice: Choice) -> Config:
     run may use another model."""
     first = config.advanced.symbolic_first
     if first is None:
-        first = choice.provider in ("local", "self")
+        first = runs_here(config.llm, choice)
     return config.model_copy(
         update={
             "llm": config.llm.model_copy(update={"profile": choice.profile}),

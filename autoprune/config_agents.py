@@ -36,7 +36,9 @@ class ChatSettings(Settings):
         "step-by-step guidance; auto: strong for an endpoint, small for a model on this machine",
     )
     max_reply_tokens: Positive | None = Field(
-        None, description="maximum reply length in tokens; default: 700 for the small profile, 16384 for strong"
+        None,
+        description="maximum reply length in tokens, fewer for a slow model on this machine; default: 700 for the "
+        "small profile, 16384 for strong",
     )
     timeout: Annotated[float, Field(gt=0)] | None = Field(
         None,
@@ -61,6 +63,16 @@ class ChatSettings(Settings):
     def reply_seconds(self) -> float:
         """Timeout of a reply, or between tokens of one that streams, in seconds."""
         return self.timeout or (600.0 if self.profile == "strong" else 120.0)
+
+    @property
+    def patience(self) -> float:
+        """Target for the seconds of a whole reply of a model on this machine; a slow one is asked for shorter ones."""
+        return 900.0 if self.profile == "strong" else 90.0
+
+    @property
+    def fewest_tokens(self) -> int:
+        """Lower limit of a reply's length even for a slow model: shorter replies hold no complete candidate."""
+        return 4096 if self.profile == "strong" else 400
 
 
 def _with_own(roles: dict[Role, RoleSettings]) -> dict[Role, RoleSettings]:

@@ -10,7 +10,7 @@ from autoprune.errors import AutoPruneError
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
 from autoprune.runs.files import write_atomically
-from autoprune.runs.names import owner_of
+from autoprune.runs.names import asks_for_thought, owner_of
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
@@ -70,7 +70,9 @@ def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
     from autoprune.report.candidate import Spending
 
     calls: dict[str, list[Record]] = {}
-    for key, record in archive.calls().items():
+    journal = archive.calls()
+    with_chain = {owner_of(key) for key in journal if asks_for_thought(key)}
+    for key, record in journal.items():
         if owner := owner_of(key):
             calls.setdefault(owner, []).append(Record.model_validate(record))
     return {
@@ -81,6 +83,7 @@ def spending_by_slot(archive: "Archive") -> dict[str, "Spending"]:
             thinking=tuple(
                 f"{record.role}: {turn.thinking}" for record in records for turn in record.turns if turn.thinking
             ),
+            chain_in_prompt=slot in with_chain,
         )
         for slot, records in calls.items()
     }

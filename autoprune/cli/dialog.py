@@ -11,10 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from autoprune.api.decisions import AlreadyDecided, approve_rest, as_lines, decide, decide_modified, edited, refused
 from autoprune.candidates.screen import screen
+from autoprune.cli.pager import show_paged
 from autoprune.errors import UsageError
 from autoprune.report.request import changes_view, request_view, whole_view
 from autoprune.report.text import plain
@@ -148,17 +149,3 @@ class Dialog:
                 self._typed += piece
         line, _, self._typed = self._typed.partition(b"\n")
         return line.decode(errors="replace").strip()
-
-
-def show_paged(screen: Console, content: RenderableType) -> None:
-    """Print it, on a terminal through `$PAGER` or `less`; without the pager if it does not start."""
-    if not screen.is_terminal:
-        screen.print(content)
-        return
-    with screen.capture() as captured:
-        screen.print(content)
-    try:
-        click.echo_via_pager(captured.get())
-    except (OSError, ValueError) as problem:
-        screen.print(content)
-        screen.print(plain(f"PAGER does not start: {problem}"))

@@ -13,6 +13,7 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json
 from autoprune.cli.contacts import Trust, announce, open_run
 from autoprune.cli.options import Run
+from autoprune.cli.pager import show_paged
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory
@@ -94,7 +95,8 @@ def trace(
             _give(_formatted(_graph(directory, archive, generation, slot), graph), out)
         else:
             drawn = _drawn(directory, archive, events, generation, slot, bool(graph), whole)
-            _show(drawn, f"autoprune trace {directory.name} {part or ''}".rstrip(), html, svg, out)
+            title = f"autoprune trace {directory.name} {part or ''}".rstrip()
+            _show(drawn, title, html, svg, out, paged=slot is not None and not (html or svg))
 
 
 def _print_event(event: Event) -> None:
@@ -182,11 +184,15 @@ def _formatted(graph: "MultiDiGraph[str]", wanted: str) -> str:
     return FORMATS[wanted](graph)
 
 
-def _show(drawn: "RenderableType", title: str, html: Path | None, svg: Path | None, out: Path | None) -> None:
+def _show(
+    drawn: "RenderableType", title: str, html: Path | None, svg: Path | None, out: Path | None, paged: bool = False
+) -> None:
     """Print to the screen, and write files with the width of a page."""
     from autoprune.report.page import Page
 
-    if out is None:
+    if out is None and paged:
+        show_paged(console(), drawn)
+    elif out is None:
         console().print(drawn)
     page = Page(drawn)
     if html is not None:

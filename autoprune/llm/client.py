@@ -78,6 +78,7 @@ class Chat:
         self._usage_lock = threading.Lock()
         self._usage = dict(spent or {})
         self._answered = proven
+        self._replied = False  # in this process, in which streams are given up only before the first reply
         self._on_answer = on_answer
         self._caller: Answers = answers or Caller(endpoint)
 
@@ -210,28 +211,32 @@ class Chat:
             ) from None
 
     def _try_once(self, question: Question, messages: list[dict[str, Any]], failures: list[Fault]) -> Turn:
-        """One call, repeated without a parameter that is refused. Raises CallFailed for a transient failure."""
+        """One call, repeated without a parameter that is refused, or a stream that cannot be read from the start.
+
+        Raises CallFailed for a transient failure.
+        """
         while True:
             try:
                 return self._call(question, messages)
             except CallFailed as failed:
                 fault = failed.fault
                 failures.append(fault)
-                if fault.action is Action.STOP or (fault.misconfigured and not self._answered):
+                refused = fault.parameter if fault.action is Action.ADAPT or not self._replied else None
+                if fault.action is Action.STOP or (fault.misconfigured and not self._answered and not refused):
                     raise ChatError(f"{self.endpoint}: {fault.line}") from None
                 if fault.action is Action.REJECT:
                     raise ReplyUnusable("", fault.line) from None
-                if fault.parameter is None:
+                if refused is None:
                     raise
             # Each iteration sends one parameter less, so this ends.
-            if self.endpoint.refusals.add(fault.parameter):
-                logger.warning(f"{self.endpoint} refuses {fault.parameter} ({fault.line}): omitted from now on")
+            if self.endpoint.refusals.add(refused):
+                logger.warning(f"{self.endpoint} refuses {refused} ({fault.line}): omitted from now on")
 
     def _call(self, question: Question, messages: list[dict[str, Any]]) -> Turn:
         with self._call_lock:
             self._before_call(question.role)
             turn = self._caller.call(question, messages)
-        self._answered = True
+        self._answered = self._replied = True
         return turn
 
     def _store(self, key: str, record: Record) -> None:

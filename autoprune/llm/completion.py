@@ -27,8 +27,16 @@ class NotAChatReply(openai.OpenAIError):
     """Status 200, but the body is not a chat completion."""
 
 
+class BrokenStream(NotAChatReply):
+    """Status 200, but the body is an event stream that cannot be read."""
+
+
 class BrokenOff(openai.OpenAIError):
     """A stream of a chat completion ended early."""
+
+
+class Unfinished(BrokenOff):
+    """A stream ended without an error and without a sign of its end."""
 
 
 class ErrorInside(Exception):
@@ -158,15 +166,15 @@ def _join_events(body: str) -> dict[str, Any]:
             for call in delta.get("tool_calls") or []:
                 _add_call(calls, call)
         except (AttributeError, LookupError, TypeError):
-            raise NotAChatReply("it answered with a broken event stream") from None
+            raise BrokenStream("it answered with a broken event stream") from None
         seen = seen or bool(event.get("choices"))
         finish = choice.get("finish_reason") or finish
         model = event.get("model") or model
         usage = event.get("usage") or choice.get("usage") or usage
     if not seen:
-        raise NotAChatReply("it answered with an event stream without content")
+        raise BrokenStream("it answered with an event stream without content")
     if not finish and not done:
-        raise BrokenOff("it broke off in the middle of its reply")
+        raise Unfinished("it broke off in the middle of its reply")
     message = {name: "".join(parts) for name, parts in message.items()}
     return _completion(message | {"tool_calls": list(calls.values())}, finish, model, usage)
 
@@ -178,7 +186,7 @@ def _events(body: str) -> Iterator[Any]:
     for line in body.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         data = _FIELD.sub("", line).strip()
         if (pending and not line.strip()) or len(pending) > MOST_LINES:
-            raise NotAChatReply("it answered with a broken event stream")
+            raise BrokenStream("it answered with a broken event stream")
         if not pending and not data.startswith(("{", DONE)):
             continue
         pending = [*pending, data] if data != DONE else [DONE]

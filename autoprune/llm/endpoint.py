@@ -1,6 +1,7 @@
 """The endpoint of a chat model, and a single call to it, which is one HTTP request."""
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +23,7 @@ from autoprune.llm.transport import BoundedClient
 from autoprune.llm.usage import counted
 from autoprune.secrets import keep_address, masked
 
-FEWEST_TOKENS = 400
-"""Lower limit of a reply's length even for a slow endpoint: shorter replies hold no complete candidate."""
+logger = logging.getLogger(__name__)
 _OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
 
 
@@ -40,7 +40,7 @@ class Endpoint:
         seed: base of the sampling seed, so that a question has the same seed in every run; None sends none.
         streams: whether replies are requested as streams, which have no total time limit.
         patience: target for the seconds of a whole reply. Once the endpoint's speed is known, the token limit is
-            lowered to it, but not below FEWEST_TOKENS; None: no such target.
+            lowered to it, but not below `fewest_tokens`; None: no such target.
         reports_progress: it is llama.cpp's server, which also streams its progress through the prompt.
         refusals: parameters that it refuses.
     """
@@ -56,6 +56,7 @@ class Endpoint:
     seed: int | None = None
     streams: bool = False
     patience: float | None = None
+    fewest_tokens: int = 400
     reports_progress: bool = False
     refusals: Refusals = field(default_factory=Refusals, compare=False)
 
@@ -101,6 +102,7 @@ class Caller:
             http_client=self._http,
         )
         self._written, self._seconds = 0, 0.0
+        self._limited = False
 
     def close(self) -> None:
         self._http.close()
@@ -128,8 +130,12 @@ class Caller:
         """The token limit of a reply, given that of the question."""
         if self._endpoint.patience is None or not self._written:
             return tokens
-        in_time = int(self._written / self._seconds * self._endpoint.patience)
-        return min(tokens, max(FEWEST_TOKENS, in_time))
+        speed = self._written / self._seconds
+        allowed = max(self._endpoint.fewest_tokens, int(speed * self._endpoint.patience))
+        if allowed < tokens and not self._limited:
+            self._limited = True
+            logger.info(f"{self._endpoint} writes {speed:.2g} tokens per second: replies are limited to {allowed:,}")
+        return min(tokens, allowed)
 
     def _parameters(self, question: Question, turn: int) -> dict[str, Any]:
         streams, longest = self._endpoint.streams, self.longest(question.max_tokens)

@@ -9,7 +9,7 @@ from enum import Enum
 
 import openai
 
-from autoprune.llm.completion import BrokenOff, NotAChatReply
+from autoprune.llm.completion import BrokenOff, BrokenStream, NotAChatReply, Unfinished
 from autoprune.llm.error_objects import message_of
 from autoprune.llm.parse import clean
 from autoprune.llm.refusals import refused
@@ -42,7 +42,7 @@ class Fault:
     """One failed call: what to do, and one line about it for the user.
 
     `misconfigured`: on the first call this means a wrong address, not a transient failure. `parameter`: the one to
-    leave out (adapt). `wait`: seconds that the endpoint asks for.
+    leave out (adapt; before the endpoint's first reply also retry). `wait`: seconds that the endpoint asks for.
     """
 
     action: Action
@@ -55,13 +55,16 @@ class Fault:
 def diagnose(error: BaseException, sent: Collection[str] = (), model: str = "") -> Fault:
     """Classify one exception of FAULTS. `sent`: the optional parameters of the call."""
     chain = list(_chain(error))
+    unreadable = any(isinstance(cause, BrokenStream | Unfinished) for cause in chain)
+    stream = "stream" if unreadable and "stream" in sent else None
     for cause in chain:
         if isinstance(cause, ReplyTooLarge):
             return Fault(Action.REJECT, str(cause))
         if isinstance(cause, BrokenOff):
-            return Fault(Action.RETRY, _shorten(str(cause)))
+            return Fault(Action.RETRY, _shorten(str(cause)), parameter=stream)
         if isinstance(cause, NotAChatReply):
-            return Fault(Action.RETRY, f"{cause}; is the address right (most end in /v1)?", misconfigured=True)
+            line = f"{cause}; is the address right (most end in /v1)?"
+            return Fault(Action.RETRY, line, misconfigured=True, parameter=stream)
     if isinstance(error, openai.APITimeoutError):
         return Fault(Action.RETRY, "it did not answer in time")
     if isinstance(error, openai.APIConnectionError):

@@ -31,8 +31,6 @@ VENDOR_URL = "https://api.openai.com/v1"
 VENDOR_MODEL = "gpt-4.1-mini"
 INSTALL_LOCAL = "pip install 'autoprune[local-llm]'"
 LIST_SECONDS = 15.0
-PATIENCE = 90.0
-"""Seconds for a whole reply of the local model; on a slow machine it is asked for shorter replies."""
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
@@ -218,9 +216,22 @@ def _local(settings: ChatSettings, target: OwnWeights | None, seed: int | None) 
             price=free,
             seed=seed,
             streams=True,
-            patience=PATIENCE,
+            patience=settings.patience,
+            fewest_tokens=settings.fewest_tokens,
             reports_progress=True,
         )
+
+
+def runs_here(settings: LLMSettings, choice: Choice) -> bool:
+    """Whether the proposer's model is on this machine, behind an endpoint or not, and may need minutes for a reply."""
+    from autoprune.llm.endpoint import is_loopback
+
+    if choice.provider in ("symbolic", "replay"):
+        return False
+    own = settings.for_role("proposer").base_url
+    if own is None and choice.provider != "openai":
+        return True
+    return is_loopback(own or os.environ.get("OPENAI_BASE_URL") or VENDOR_URL)
 
 
 def _remote(settings: ChatSettings, seed: int | None, proven: bool) -> "Endpoint":
@@ -249,7 +260,9 @@ def _remote(settings: ChatSettings, seed: int | None, proven: bool) -> "Endpoint
         retries=settings.retries,
         price=cost,
         seed=seed,
-        streams=is_loopback(base_url),
+        streams=True,
+        patience=settings.patience if is_loopback(base_url) else None,
+        fewest_tokens=settings.fewest_tokens,
     )
 
 

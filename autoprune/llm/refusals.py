@@ -37,6 +37,10 @@ _RECOMMENDED = re.compile(
     r"\b(?:use|try)\s+(?:the\s+)?(?:parameter\s+)?['\"`]?[\w.]+['\"`]?(?=\s+(?:instead|parameter)|['\"`.]|$)",
     re.IGNORECASE,
 )
+_WITH_STREAM = re.compile(
+    r"\b(?:(?:with|when|while|during)\s+(?:using\s+)?['\"`]?stream(?:ing|s)?|(?:in|for)\s+streaming)\b", re.IGNORECASE
+)
+"""Something is refused only together with a stream, which is the smaller loss."""
 _UNNAMED = re.compile(r"(?:requested|given|some|these) parameters", re.IGNORECASE)
 _SOMETHING_ELSE = re.compile(
     r"context.{0,3}(?:length|window|size)|maximum context|too long|out of memory|(?:api|access).?key|quota|\bcredit"
@@ -98,6 +102,8 @@ def refused(status: int, error: Any, sent: Collection[str], model: str = "") -> 
     text = _RECOMMENDED.sub(" ", re.sub(rf"(?<!\w){re.escape(model)}(?!\w)", " ", words) if model else words)
     if _SOMETHING_ELSE.search(text):
         return None
+    if "stream" in sent and _REFUSAL.search(text) and _WITH_STREAM.search(text):
+        return "stream"
     stated = error.get("param") if isinstance(error, dict) else None
     if isinstance(stated, str) and (name := _first(stated, sent)):
         return name

@@ -1,4 +1,4 @@
-"""The trace of one candidate, from its ancestors and the chain of thought in its prompt to its measurement."""
+"""The trace of one candidate, from its ancestors and its path in the reasoning graph to its measurement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,13 +9,16 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
+from autoprune.errors import AutoPruneError
 from autoprune.leagues import COMPENSATED, SHOWN, WITH_UPDATE
 from autoprune.report.code import code
+from autoprune.report.compared import compared
 from autoprune.report.confirmation import own_verdicts, verdict_table
 from autoprune.report.cost import cost_table
 from autoprune.report.folded import folded
 from autoprune.report.formulas import formula_of
 from autoprune.report.live import describe
+from autoprune.report.outline import is_long
 from autoprune.report.picture import Picture
 from autoprune.report.reasoning import COLOURS, grounded
 from autoprune.report.text import MOST_THOUGHT, REASONING, gist, one_line, plain, visible
@@ -37,13 +40,18 @@ _FACTS = (
 
 @dataclass(frozen=True)
 class Spending:
-    """The cost of a candidate's calls per agent, its tool calls (`recall(what=best)`), and the thinking of its models,
-    each with the agent's name before it."""
+    """The cost of a candidate's calls per agent, its tool calls (`recall(what=best)`), the thinking of its models, each
+    with the agent's name before it, and whether the proposer's prompt contained the chain of thought."""
 
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     looked_up: tuple[str, ...] = ()
     thinking: tuple[str, ...] = ()
+    chain_in_prompt: bool = False
+
+    @property
+    def chain_title(self) -> str:
+        return "chain of thought in the prompt" if self.chain_in_prompt else "path in the reasoning graph"
 
 
 def candidate_trace(
@@ -73,7 +81,7 @@ def candidate_trace(
     if line := descent(proposals, outcomes, slot):
         parts.append(_panel("line of descent", Group(*line)))
     parts += [
-        _panel("chain of thought in the prompt", _chain(last)),
+        _panel(spending.chain_title, _chain(last)),
         _panel("thought", _thought(last.thought, verdict(graph, node_id(slot, "idea")))),
     ]
     if last.thought.get(REASONING):
@@ -82,7 +90,7 @@ def candidate_trace(
         parts.append(_panel("tool calls", Group(*(plain(call) for call in spending.looked_up))))
     if spending.thinking:
         parts.append(_panel("thinking of the models", Group(*(_long(text, whole) for text in spending.thinking))))
-    parts += [_code(run, proposal, whole) for proposal in revisions if proposal.candidate is not None]
+    parts += _codes(run, revisions, proposals.get(last.parents[0]) if last.parents else None, whole)
     lines = [describe(event, SAID) for event in events if event.data.get("slot") == slot]
     parts.append(_panel("who said what", Group(*(line for line in lines if line is not None))))
     if slot in outcomes:
@@ -177,6 +185,22 @@ def _thought(thought: dict[str, Any], settled: tuple[str, str]) -> RenderableTyp
 def _long(text: object, whole: bool) -> Text:
     """The first sentences of a long text, or all of it."""
     return plain(text, longest=MOST_THOUGHT) if whole else plain(gist(text, WHOLE))
+
+
+def _codes(run: RunDirectory, revisions: Sequence[Proposal], parent: Proposal | None, whole: bool) -> list[Panel]:
+    """The code of every revision, and the difference of the last one from the first parent, before a long source."""
+    panels = [_code(run, proposal, whole) for proposal in revisions if proposal.candidate is not None]
+    last = revisions[-1]
+    if last.candidate is None or parent is None or parent.candidate is None:
+        return panels
+    source = run.source(last.candidate)
+    try:
+        before = run.source(parent.candidate)
+    except AutoPruneError as problem:
+        return [*panels, _panel(f"difference from {parent.slot}", plain(problem, "yellow"))]
+    shown = compared(before, source, parent.slot, last.slot, "" if whole else WHOLE)
+    panels.insert(len(panels) - is_long(source), shown)
+    return panels
 
 
 def _code(run: RunDirectory, proposal: Proposal, whole: bool) -> Panel:

@@ -35,6 +35,11 @@ class Part:
         return self.count - self.head
 
 
+def is_long(source: str) -> bool:
+    """Whether a source is shown by its outline."""
+    return len(lines_of(source)) > WHOLE
+
+
 def lines_of(source: str) -> list[str]:
     """The lines of a source as counted by Python."""
     return source.replace("\r\n", "\n").removesuffix("\n").split("\n")

@@ -6,17 +6,16 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from autoprune.report.code import LONGEST_CODE, code, diff, difference, shortened
+from autoprune.report.code import LONGEST_CODE, code, difference
+from autoprune.report.compared import compared
 from autoprune.report.folded import folded
 from autoprune.report.formulas import formula_of
-from autoprune.report.outline import WHOLE, lines_of
+from autoprune.report.outline import is_long, lines_of
 from autoprune.report.text import LONGEST, MOST_THOUGHT, REASONING, gist, one_line, plain
 from autoprune.runs.approvals import ApprovalRequest
 
 VIEW = "[v]iew"
 """The answer that shows everything."""
-MOST_DIFFERENT = 120
-"""Maximum number of shown lines of a difference."""
 
 
 def request_view(request: ApprovalRequest, source: str, parent: str | None, findings: Sequence[str]) -> RenderableType:
@@ -31,7 +30,7 @@ def request_view(request: ApprovalRequest, source: str, parent: str | None, find
         Panel(folded(source, VIEW), title=f"code of {request.candidate[:8]}", title_align="left"),
     ]
     if parent is not None:
-        parts.insert(2 if _is_long(source) else 3, _compared(request, source, parent))
+        parts.insert(2 if is_long(source) else 3, compared(parent, source, request.parent, request.slot, VIEW))
     comments = [line for line in request.review if line not in findings]
     parts.append(plain(f"critic: {one_line('; '.join(comments), 600) or 'no comment'}"))
     parts.append(_found(findings))
@@ -61,24 +60,6 @@ def changes_view(before: str, after: str, findings: Sequence[str]) -> Renderable
 
 def _found(findings: Sequence[str]) -> Text:
     return plain(f"screen: {one_line('; '.join(findings), 600) or 'no findings'}", "yellow" if findings else "")
-
-
-def _is_long(source: str) -> bool:
-    return len(lines_of(source)) > WHOLE
-
-
-def _compared(request: ApprovalRequest, source: str, parent: str) -> RenderableType:
-    """The difference to the parent. If it is longer than a long source, only its length is shown."""
-    title = plain(f"difference from {one_line(request.parent, 40)}")
-    lines = [shortened(line) for line in diff(parent, source, request.parent, request.slot)]
-    total = len(lines_of(source))
-    shown: RenderableType = code("\n".join(lines[:MOST_DIFFERENT]), "diff") if lines else plain("no difference", "dim")
-    if _is_long(source) and len(lines) >= total:
-        shown = plain(f"the difference has {len(lines):,} lines, the code {total:,}: {VIEW} shows both", "dim")
-    elif len(lines) > MOST_DIFFERENT:
-        more = f"... {len(lines) - MOST_DIFFERENT:,} more lines: {VIEW} shows everything"
-        shown = Group(shown, plain(more, "yellow"))
-    return Panel(shown, title=title, title_align="left")
 
 
 def _thought(request: ApprovalRequest, whole: bool) -> RenderableType:

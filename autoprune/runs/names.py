@@ -7,6 +7,7 @@ Part = Literal["idea", "design", "evidence"]
 """Nodes of one slot in addition to the algorithm, which has the name of the slot."""
 _SLOT = re.compile(r"g(\d+)\.c(\d+)")
 _GENERATION = re.compile(r"g(\d+)(?:\.c\d+)?")
+_THOUGHT = re.compile(r"g\d+\.c\d+\.propose\.\d+\.thought")
 
 
 class SlotId(NamedTuple):
@@ -40,6 +41,12 @@ def owner_of(question: str) -> str | None:
     """The slot or the generation of a question to a chat model: `g2.c1` for `g2.c1.propose.0.draft`."""
     match = _GENERATION.match(question)
     return match[0] if match else None
+
+
+def asks_for_thought(question: str) -> bool:
+    """Whether a question is the proposer's first one to a small model, whose prompt contains the chain of thought. A
+    strong model is asked for thought and code at once."""
+    return _THOUGHT.fullmatch(question) is not None
 
 
 def node_id(algorithm: str, part: Part) -> str:

@@ -2,7 +2,7 @@
 
 from autoprune.config import Config
 from autoprune.config_agents import RoleSettings
-from autoprune.llm.provider import Choice
+from autoprune.llm.provider import Choice, runs_here
 
 
 def resolved(config: Config, choice: Choice) -> Config:
@@ -10,7 +10,7 @@ def resolved(config: Config, choice: Choice) -> Config:
     run may use another model."""
     first = config.advanced.symbolic_first
     if first is None:
-        first = choice.provider in ("local", "self")
+        first = runs_here(config.llm, choice)
     critic = config.agents.critic
     is_small = choice.profile == "small" and choice.provider != "self"  # where all agents are to be the target
     if critic == "auto" and is_small and config.llm.of_role("critic") == RoleSettings():

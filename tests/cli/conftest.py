@@ -146,6 +146,7 @@ def recorded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
             f"llm.base_url={server.base_url}",
             "llm.profile=small",
             "agents.symbolic_share=0.5",
+            "advanced.symbolic_first=false",
         )
         words += ("search.max_candidates=4", "advanced.layer_error=null")
         config = load_config(None, [f"model={tiny_model}", *SMALL, *words])

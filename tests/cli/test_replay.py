@@ -10,7 +10,12 @@ from tests.llm.faulty_server import ChatServer
 from tests.llm.test_recording import ENTRY, HEADER, write
 from tests.search.test_search import scripted
 
-WORDS = ("agents.symbolic_share=0.5", "search.max_candidates=2", "advanced.layer_error=null")
+WORDS = (
+    "agents.symbolic_share=0.5",
+    "advanced.symbolic_first=false",
+    "search.max_candidates=2",
+    "advanced.layer_error=null",
+)
 KEY = "sk-live-ABCDEFGH12345678"
 
 

@@ -31,7 +31,7 @@ class DiskJournal:
         return [json.loads(row[0]) for row in self._database.execute("select value from journal")]
 
 
-_OF_ENDPOINT = ("price", "seed", "patience", "base_url", "streams", "reports_progress", "refusals")
+_OF_ENDPOINT = ("price", "seed", "patience", "fewest_tokens", "base_url", "streams", "reports_progress", "refusals")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from autoprune.llm.client import Chat
-from autoprune.llm.endpoint import FEWEST_TOKENS
 from autoprune.llm.parse import MAX_REPLY_CHARS
 from tests.llm.asking import GOOD, QUESTION, MakeChat, Thought, ask
 from tests.llm.faulty_server import ChatServer
@@ -142,7 +141,18 @@ def test_a_slow_endpoint_is_asked_for_shorter_replies_once_its_speed_is_known(
     chat = open_chat_to(patience=0.001)
     for key in ("a", "b"):
         chat.ask(key, "proposer", [{"role": "user", "content": "x"}])
-    assert [request["max_tokens"] for request in chat_server.requests] == [700, FEWEST_TOKENS]
+    assert [request["max_tokens"] for request in chat_server.requests] == [700, 400]
+
+
+def test_a_limit_by_speed_is_said_once_and_leaves_room_for_a_candidate(
+    open_chat_to: MakeChat, chat_server: ChatServer, logged: list[str]
+) -> None:
+    chat = open_chat_to(patience=0.001, fewest_tokens=600)
+    for key in ("a", "b", "c"):
+        chat.ask(key, "proposer", [{"role": "user", "content": "x"}])
+    assert [request["max_tokens"] for request in chat_server.requests] == [700, 600, 600]
+    assert len(logged) == 1
+    assert logged[0].endswith("tokens per second: replies are limited to 600")
 
 
 def test_a_fast_endpoint_may_write_as_much_as_the_settings_say(open_chat_to: MakeChat, chat_server: ChatServer) -> None:

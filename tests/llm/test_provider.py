@@ -10,7 +10,7 @@ from autoprune.config_agents import LLMSettings
 from autoprune.errors import ChatError, UsageError
 from autoprune.llm import provider
 from autoprune.llm.endpoint import is_loopback
-from autoprune.llm.provider import VENDOR_MODEL, choose_llm, open_chats
+from autoprune.llm.provider import VENDOR_MODEL, Choice, choose_llm, open_chats, runs_here
 from tests.llm.faulty_server import ChatServer
 
 
@@ -156,10 +156,47 @@ def test_an_address_gets_back_the_user_that_the_settings_of_a_run_do_not_hold(
     assert chat_server.headers[0]["authorization"].startswith("Basic ")
 
 
-def test_a_chat_on_this_machine_streams(chat_server: ChatServer) -> None:
-    with opened(LLMSettings(base_url=chat_server.base_url, model="m")) as chat:
+@pytest.mark.parametrize(
+    ("host", "profile", "limits"),
+    [("127.0.0.1", "strong", (900, 4096)), ("127.0.0.1", "small", (90, 400)), ("0.0.0.0", "strong", None)],
+)
+def test_every_endpoint_streams_and_only_one_on_this_machine_is_asked_for_shorter_replies(
+    chat_server: ChatServer, monkeypatch: pytest.MonkeyPatch, host: str, profile: Any, limits: tuple[int, int] | None
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    url = chat_server.base_url.replace("127.0.0.1", host)  # 0.0.0.0 is this machine by an address that is not loopback
+    with opened(LLMSettings(base_url=url, model="m", profile=profile)) as chat:
         chat.ask("k", "proposer", [{"role": "user", "content": "hi"}])
     assert chat_server.requests[0]["stream"] is True
+    assert chat.endpoint.patience == (limits and limits[0])
+    assert limits is None or chat.endpoint.fewest_tokens == limits[1]
+
+
+HERE, AWAY = "http://localhost:11434/v1", "https://api.example.org/v1"
+
+
+@pytest.mark.parametrize(
+    ("provider", "settings", "variable", "here"),
+    [
+        ("local", {}, AWAY, True),
+        ("self", {}, None, True),
+        ("local", {"roles": {"proposer": {"base_url": AWAY}}}, None, False),
+        ("local", {"roles": {"critic": {"base_url": AWAY}}}, None, True),
+        ("openai", {}, None, False),
+        ("openai", {}, HERE, True),
+        ("openai", {"base_url": HERE}, AWAY, True),
+        ("openai", {"base_url": AWAY}, HERE, False),
+        ("openai", {"base_url": AWAY, "roles": {"proposer": {"base_url": HERE}}}, None, True),
+        ("symbolic", {"base_url": HERE}, None, False),
+        ("replay", {"base_url": HERE}, None, False),
+    ],
+)
+def test_the_proposers_model_is_here_if_it_is_local_or_at_a_loopback_address(
+    monkeypatch: pytest.MonkeyPatch, provider: Any, settings: dict[str, Any], variable: str | None, here: bool
+) -> None:
+    if variable:
+        monkeypatch.setenv("OPENAI_BASE_URL", variable)
+    assert runs_here(LLMSettings.model_validate(settings), Choice(provider, "asked for")) is here
 
 
 def ask_all(settings: LLMSettings) -> Any:

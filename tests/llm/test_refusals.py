@@ -103,6 +103,26 @@ def test_an_error_about_something_else_is_no_refusal(status: int, body: Any) -> 
     assert refused(status, body, ALL, "gpt-x") is None
 
 
+@pytest.mark.parametrize(
+    ("parameter", "status", "body"),
+    [
+        ("stream", 500, error("Cannot use tools with stream")),
+        ("stream", 400, "tools are not supported in streaming mode"),
+        ("stream", 400, error("response_format is not supported when `stream` is true", param="response_format")),
+        ("stream", 400, error("Your organization must be verified to stream this model.", param="stream")),
+        ("stream", 422, "Streaming is not implemented"),
+        ("stream_options", 422, "stream_options: Extra inputs are not permitted"),
+        ("seed", 422, "unknown field `seed`, expected one of `model`, `messages`, `stream`, `temperature`"),
+        ("tools", 400, "this model does not support tools"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_of_something_that_is_refused_with_streams_the_stream_is_left_out(
+    parameter: str, status: int, body: Any
+) -> None:
+    assert refused(status, body, [*ALL, "stream", "stream_options"], "gpt-x") == parameter
+
+
 def test_what_was_not_sent_cannot_be_refused() -> None:
     assert refused(400, "seed is not supported", ["temperature"]) is None
     assert refused(400, "m does not support tools", ["tools"], model="m") == "tools"

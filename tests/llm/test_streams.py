@@ -169,3 +169,41 @@ def test_a_server_that_does_not_stream_although_it_was_asked_to_is_understood(
     open_chat_to: MakeChat, chat_server: ChatServer
 ) -> None:
     assert ask(open_chat_to(streams=True)).text == "hello"
+
+
+UNREADABLE = {
+    "without content": Stream((), finish=None, usage=False),
+    "half an event": Stream(("hel",), last=b'data: {"choi\n\n'),
+    "without an end": Stream(("hel",), finish=None, usage=False, done=False),
+}
+
+
+@pytest.mark.parametrize("proven", [False, True], ids=["new", "resumed"])
+@pytest.mark.parametrize("stream", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_endpoint_whose_first_stream_cannot_be_read_is_asked_for_none_from_then_on(
+    open_chat_to: MakeChat, chat_server: ChatServer, logged: list[str], stream: Stream, proven: bool
+) -> None:
+    chat_server.script = lambda body: stream if body["stream"] else "hello"
+    chat = open_chat_to(streams=True, retries=0, proven=proven)
+    assert ask(chat).text == ask(chat, key="other").text == "hello"
+    assert [request["stream"] for request in chat_server.requests] == [True, False, False]
+    assert len(logged) == 1
+    assert "refuses stream" in logged[0]
+
+
+@pytest.mark.parametrize("stream", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_endpoint_that_has_streamed_before_is_asked_for_a_stream_again(
+    open_chat_to: MakeChat, chat_server: ChatServer, stream: Stream
+) -> None:
+    chat_server.script = [HELLO, stream, HELLO]
+    chat = open_chat_to(streams=True)
+    ask(chat)
+    assert ask(chat, key="other").failed_calls == 1
+    assert [request["stream"] for request in chat_server.requests] == [True] * 3
+
+
+def test_what_is_no_completion_either_way_is_a_wrong_address(open_chat_to: MakeChat, chat_server: ChatServer) -> None:
+    chat_server.script = [UNREADABLE["without content"]]
+    with pytest.raises(ChatError, match="is the address right"):
+        ask(open_chat_to(streams=True))
+    assert [request["stream"] for request in chat_server.requests] == [True, False]

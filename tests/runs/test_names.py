@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoprune.runs.names import SlotId, generation_id, generation_of, lesson_id, node_id, owner_of
+from autoprune.runs.names import (
+    SlotId,
+    asks_for_thought,
+    generation_id,
+    generation_of,
+    lesson_id,
+    node_id,
+    owner_of,
+)
 
 NUMBERS = st.integers(0, 10**6)
 
@@ -28,3 +36,10 @@ def test_what_names_no_slot_is_refused_with_its_text(text):
 def test_what_belongs_to_no_generation_has_none():
     assert generation_of("obs.density") is None
     assert owner_of("baseline:wanda") is None
+
+
+@pytest.mark.parametrize("revision", [0, 2])
+def test_only_the_first_question_to_a_small_model_contains_the_chain_of_thought(revision):
+    assert asks_for_thought(f"g12.c3.propose.{revision}.thought")
+    for other in (f"g12.c3.propose.{revision}.code", f"g12.c3.propose.{revision}.draft", "g12.c3.review.0", "g12"):
+        assert not asks_for_thought(other)

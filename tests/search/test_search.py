@@ -123,7 +123,7 @@ def test_a_run_ends_at_once_when_it_is_resumed_after_its_end(search, facts):
 
 def llm_words(chat_server, *words):
     endpoint = ("llm.provider=openai", f"llm.base_url={chat_server.base_url}", "llm.profile=small")
-    return (*endpoint, "agents.symbolic_share=0", *words)
+    return (*endpoint, "agents.symbolic_share=0", "advanced.symbolic_first=false", *words)
 
 
 def test_agents_by_llm_propose_criticise_and_reflect_through_a_real_server(search, chat_server):
@@ -139,12 +139,12 @@ def test_agents_by_llm_propose_criticise_and_reflect_through_a_real_server(searc
     assert "scripted" in {review["by"] for review in reviews} or {review["verdict"] for review in reviews} >= {"accept"}
 
 
-def test_llm_and_symbolic_operators_mix_in_one_run(search, chat_server):
+def test_a_model_behind_an_endpoint_on_this_machine_comes_after_the_symbolic_engines_share(search, chat_server):
     chat_server.script = scripted
-    run = search(*llm_words(chat_server, "agents.symbolic_share=0.5", "search.max_candidates=4"))
-    _, proposals, _, _ = read(run)
+    words = ("agents.symbolic_share=0.5", "search.max_candidates=4", "advanced.symbolic_first=null")
+    _, proposals, _, _ = read(search(*llm_words(chat_server, *words)))
     engines = [proposal.engine for proposal in proposals if proposal.revision == 0]
-    assert sorted(engines) == ["llm", "llm", "symbolic", "symbolic"]
+    assert engines == ["symbolic", "symbolic", "llm", "llm"]
 
 
 def test_measurement_decides_after_a_rejection_by_the_llm_critic(search, chat_server):

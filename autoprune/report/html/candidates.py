@@ -172,6 +172,7 @@ def _verdicts(material: Material) -> dict[str, list[str]]:
 def _spent(spending: Spending, longest: int) -> dict[str, Any]:
     return {
         "cost": cost_line(spending.agents) if spending.agents else "",
+        "chain_title": spending.chain_title,
         "models": [cut(model, 200) for model in spending.models],
         "looked_up": [cut(call, 400) for call in spending.looked_up],
         "thinking": [_gist(text, longest) for text in spending.thinking],

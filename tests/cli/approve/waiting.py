@@ -65,13 +65,13 @@ def pager(tmp_path, command):
     return str(tmp_path / "pager")
 
 
-def terminal(environment, tmp_path, *words, width=60, **variables):
+def terminal(environment, tmp_path, *words, width=60, height=40, **variables):
     return pexpect.spawn(
         sys.executable,
         ["-m", "autoprune", *words],
         cwd=str(tmp_path),
         env={**{k: v for k, v in environment.items() if k != "COLUMNS"}, "TERM": "xterm", **variables},
-        dimensions=(40, width),
+        dimensions=(height, width),
         encoding="utf-8",
         timeout=PATIENCE,
     )

@@ -129,7 +129,10 @@ def test_a_click_on_a_thought_shows_what_it_says_its_chain_and_its_code(browser,
         "return panel.querySelector('h3').textContent === arguments[0] && panel.textContent",
         f"{best}.idea",
     )
-    for part in ("hypothesis", "the inputs of early blocks differ", "block 0 is skewed", "def score(layer):"):
+    for part in (
+        *("hypothesis", "the inputs of early blocks differ", "path in the reasoning graph", "block 0 is skewed"),
+        "def score(layer):",
+    ):
         assert part in said
     assert f"supports {best}.evidence" in said
     assert browser.complaints() == []

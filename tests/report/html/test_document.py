@@ -62,6 +62,17 @@ def test_two_hundred_candidates_of_long_texts_stay_below_8_megabytes_and_say_wha
     assert idea.endswith(f"[cut: {data['longest']:,} of 30,000 characters are shown]")
 
 
+def test_only_a_small_models_chain_is_said_to_have_been_in_the_prompt(tmp_path):
+    run = MadeUp(tmp_path / "run", 4, blocks=1).run
+    archive = Archive(run.archive_file)
+    for key in ("g1.c1.propose.0.thought", "g1.c1.propose.0.code", "g1.c2.propose.0.draft"):
+        archive.put(key, {"request": "0123abcd", "role": "proposer"})
+    archive.close()
+    titles = {each["slot"]: each["chain_title"] for each in Reader(drawn(run)).data["candidates"]["all"]}
+    assert titles.pop("g1.c1") == "chain of thought in the prompt"
+    assert set(titles.values()) == {"path in the reasoning graph"}
+
+
 def test_hostile_text_is_text_everywhere(made_up):
     hostile = made_up(8, said=HOSTILE)
     assert hostile.tags.count("script") == 3

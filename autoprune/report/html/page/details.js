@@ -81,7 +81,7 @@ function candidateDetails(candidate) {
     el("p", "note", `${candidate.operator} by ${candidate.engine}${models}${origin}`),
     titled("thought", facts(candidate.thought), candidate.verdict ? el("p", "note", candidate.verdict) : null),
     titled("result", resultOf(candidate)),
-    titled("chain of thought in the prompt", chainOf(candidate)),
+    titled(candidate.chain_title, chainOf(candidate)),
     titled("reasoning", gistOf(candidate.reasoning)),
     titled("code", againstOf(candidate), codesOf(candidate)),
     titled("who said what", candidate.said.length ? el("pre", "words", candidate.said.join("\n")) : null),

@@ -29,7 +29,7 @@ def fork(
 ) -> None:
     """Continue a run from a generation as a new run with changed settings; the old one is unchanged.
 
-    A run that has used up its budget goes straight to its confirmation: with other `confirmation.sparsities`, say.
+    A run whose budget is spent proceeds directly to confirmation, for example at other `confirmation.sparsities`.
     What measurements depend on (model, sparsity, device, dtype, data, allocation) cannot change.
     """
     origin = open_run(run, trust)

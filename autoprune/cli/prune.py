@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 UNSTRUCTURED = (
     *("sparsity", "allocation", "refinement", "update", "pattern", "unit", "packed", "statistics"),
-    *("push_to_hub", "private", "completions"),
+    "completions",
 )
 """Options that have no meaning with --structure."""
 
@@ -75,7 +75,7 @@ def prune(
             "uniform, sdsa, owl, ..., own; default: the algorithm's own, else sdsa.", *complete.ALLOCATIONS
         ),
     ] = None,
-    refinement: Annotated[str, complete.option(f"What becomes of the mask: {REFINEMENTS_HELP}", *REFINEMENTS)] = "none",
+    refinement: Annotated[str, complete.option(f"Mask refinement: {REFINEMENTS_HELP}", *REFINEMENTS)] = "none",
     update: Annotated[str, complete.option(UPDATES_HELP, *UPDATES)] = "none",
     pattern: Annotated[
         str, complete.option("none, or N:M such as 2:4, which fixes the sparsity.", *complete.PATTERNS)
@@ -105,7 +105,8 @@ def prune(
     dtype: Annotated[
         str,
         complete.option(
-            f"Of the files: {listed(DTYPES)}; auto: what the model came in, bfloat16 for a quantised GGUF.", *DTYPES
+            f"dtype of the written files: {listed(DTYPES)}; auto keeps the source dtype (bfloat16 for quantised GGUF).",
+            *DTYPES,
         ),
     ] = "auto",
     completions: Annotated[
@@ -125,12 +126,12 @@ def prune(
         raise UsageError("--private is about the repository of --push-to-hub NAME")
     config = experiment_config(context.params)
     check_options(context, structure, UNSTRUCTURED)
-    if structure is not None:
-        chosen_method = algorithm if given(context, "algorithm") else None
-        prune_structures(config, structure, params, chosen_method, compensate, multiple, out, as_json)
-        return
     target = None if sparsity is None else share(sparsity)
     repository = check_upload(push_to_hub) if push_to_hub is not None else None
+    if structure is not None:
+        method = algorithm if given(context, "algorithm") else None
+        prune_structures(config, structure, params, method, compensate, multiple, out, as_json, repository, private)
+        return
     recipe = Recipe.given(target, allocation, update, pattern, unit, refinement)
     try:
         with open_algorithms([algorithm], config.sandbox) as (chosen,):

@@ -93,11 +93,15 @@ def prune_structures(
     multiple: int,
     out: Path,
     as_json: bool,
+    repository: str | None,
+    private: bool,
 ) -> None:
-    """Remove structures from a model, measure and write it, and show the result. `algorithm`: None for the default."""
+    """Remove structures from a model, measure and write it, upload it to the `repository` of the hub if there is one,
+    and show the result. `algorithm`: None for the default."""
     from autoprune.evaluation.structured_export import produce_reduced
     from autoprune.evaluation.structured_recipe import StructuredRecipe
     from autoprune.measuring.structured_algorithms import open_structured
+    from autoprune.models.hub import upload
 
     recipe = StructuredRecipe(
         structure=choice(structure, tuple(STRUCTURES)),
@@ -111,10 +115,14 @@ def prune_structures(
             made = produce_reduced(config, replace(recipe, algorithm=chosen.name), out, chosen)
     except CandidateFailure as failure:
         raise AutoPruneError(f"the algorithm {recipe.algorithm} failed: {failure}") from None
+    address = upload(out, repository, private) if repository is not None else None
     if as_json:
-        print_json({**made.facts, "out": str(made.path), "bytes": made.bytes, "seconds": made.seconds})
-    else:
-        _show(made)
+        sizes = {"out": str(made.path), "bytes": made.bytes, "seconds": made.seconds}
+        print_json({**made.facts, **sizes, "hub": address})
+        return
+    _show(made)
+    if address is not None:
+        console().print(plain(f"uploaded to {address}"), soft_wrap=True)
 
 
 def _show(made: "Reduced") -> None:

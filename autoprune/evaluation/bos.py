@@ -1,6 +1,6 @@
 """Whether a BOS token is prepended to every window.
 
-The protocol of the pruning literature has no BOS (`perplexity`), which costs most models next to nothing. Models that
+The protocol of the pruning literature has no BOS (`perplexity`), which barely affects most models. Models that
 were always trained with one, Gemma for example, collapse without it. With a BOS a window has seqlen + 1 tokens, and its
 loss is still the mean over seqlen - 1 positions, excluding the first token of the text. So both perplexities are over
 the same tokens.

@@ -16,7 +16,7 @@ from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.export import SPLIT, check_free, file_dtype, measured_facts
 from autoprune.evaluation.structured import StructureBench, count_parameters, shape_facts
 from autoprune.evaluation.structured_recipe import RanksStructures, StructuredRecipe
-from autoprune.models.saving import RECIPE_FILE, fact_table, save_pruned, settle
+from autoprune.models.saving import RECIPE_FILE, card_metadata, fact_table, save_pruned, settle
 from autoprune.models.target import Target
 from autoprune.progress import progress
 from autoprune.pruning.shapes import Shape
@@ -88,13 +88,12 @@ def _sizes(structures: StructureBench, shape: Shape, target: Target) -> dict[str
 
 def reduced_card(name: str, facts: Mapping[str, Any]) -> str:
     """The model card of a model with structures removed."""
+    title = f"{Path(name).name}, {facts['params_removed']:.1%} of the decoder blocks' parameters removed"
     return f"""---
-library_name: transformers
-pipeline_tag: text-generation
-tags: [pruned, structured-pruning, autoprune]
+{card_metadata(name, title, facts, "structured-pruning")}
 ---
 
-# {Path(name).name}, {facts["params_removed"]:.1%} of the decoder blocks' parameters removed
+# {title}
 
 Pruned with AutoPrune from `{name}`. The licence and the limits of that model hold for this one too.
 

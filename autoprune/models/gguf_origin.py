@@ -39,6 +39,8 @@ _PLAIN = {
     GGMLQuantizationType.BF16: torch.bfloat16,
 }
 DTYPE_KEY = "autoprune.dtype"
+SOURCES = ("general.source.huggingface.repository", "general.source.repo_url", "general.source.url")
+"""Keys of the repository that a file was converted from. `general.base_model` is an ancestor of that."""
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -124,6 +126,15 @@ def origin_dtype(model: str) -> torch.dtype | None:
     reader = _read(path)
     kept = reader.fields.get(DTYPE_KEY)
     return _NAMED.get(str(kept.contents())) if kept is not None else quantised_dtype(reader)
+
+
+def source_repository(model: str) -> str | None:
+    """The repository that the GGUF file of a model was converted from, as its metadata name it: id or address."""
+    path = origin_file(model)
+    if path is None:
+        return None
+    fields = _read(path).fields
+    return next((str(fields[key].contents()) for key in SOURCES if key in fields), None)
 
 
 def quantised_dtype(reader: GGUFReader) -> torch.dtype | None:

@@ -6,7 +6,6 @@ after writing, the zeros in the files are compared with those in memory.
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.file_modes import give_usual_modes, staging_beside
+from autoprune.models.base_model import hub_id
 from autoprune.models.block_storage import cast
 from autoprune.models.gguf_architectures import ARCHITECTURES
 from autoprune.models.gguf_origin import keep_origin
@@ -25,7 +25,6 @@ from autoprune.models.target import Target
 
 RECIPE_FILE = "autoprune.json"
 CARD_FILE = "README.md"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 Card = Callable[[str, Mapping[str, Any]], str]
 """From the dense model's name and the facts to a model card."""
 
@@ -96,10 +95,10 @@ def save_pruned(
 
 
 def model_card(name: str, facts: Mapping[str, Any]) -> str:
-    """The card: metadata for the hub, with the base model's id if it is from there, and the facts as a table."""
+    """The card: metadata for the hub, with the base model's id there if it is known, and the facts as a table."""
     title = f"{Path(name).name}, {facts['sparsity']:.1%} sparse"
     return f"""---
-{_metadata(name, title, facts)}
+{card_metadata(name, title, facts, "sparse")}
 ---
 
 # {title}
@@ -115,8 +114,8 @@ for llama.cpp, quantised if asked. The same facts, for programs, are in `{RECIPE
 """
 
 
-def _metadata(name: str, title: str, facts: Mapping[str, Any]) -> str:
-    """YAML as the hub reads it: https://huggingface.co/docs/hub/model-cards."""
+def card_metadata(name: str, title: str, facts: Mapping[str, Any], kind: str) -> str:
+    """YAML as the hub reads it: https://huggingface.co/docs/hub/model-cards. `kind`: a tag for how it was pruned."""
     from huggingface_hub import EvalResult, ModelCardData
 
     text = facts.get("perplexity_text")
@@ -134,12 +133,11 @@ def _metadata(name: str, title: str, facts: Mapping[str, Any]) -> str:
         for fact, label in measured.items()
         if text is not None and facts.get(fact) is not None
     ]
-    from_hub = HUB_ID.fullmatch(name) and not os.path.exists(name)
     card = ModelCardData(
-        base_model=name if from_hub else None,
+        base_model=hub_id(name),
         library_name="transformers",
         pipeline_tag="text-generation",
-        tags=["pruned", "sparse", "autoprune"],
+        tags=["pruned", kind, "autoprune"],
         model_name=title if results else None,
         eval_results=results or None,
     )

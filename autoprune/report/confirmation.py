@@ -31,7 +31,7 @@ def confirmation(picture: Picture) -> list[RenderableType]:
             parts.append(plain(f"{title}: not measured: {condition['problem']}", "yellow"))
             continue
         compared = _under(picture.comparisons, condition)
-        parts.append(measured_table(condition["rows"], title, compared))
+        parts.append(measured_table(condition["rows"], f"Perplexity of {title}", compared))
         parts.append(verdict_table(compared, f"Candidates against baselines, {title}"))
     if picture.comparisons:
         parts.append(plain(_method(picture.protocol), "dim"))
@@ -78,14 +78,6 @@ def measured_table(rows: Sequence[dict[str, Any]], title: str, compared: Sequenc
             style=STYLES.get(_kind(row, rows, compared), ""),
         )
     return table
-
-
-def concluded(picture: Picture) -> dict[str, Any] | None:
-    """The row of the finalist that the conclusion is about, else of the one with the lowest perplexity; None if no
-    finalist was measured."""
-    finalists = [row for row in best_first(picture.rows) if row["kind"] == "candidate" and row["report"] is not None]
-    named = (row for row in finalists if f"{row['name']} " in picture.conclusion)
-    return next(named, finalists[0] if finalists else None)
 
 
 def peers(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -124,10 +124,26 @@ class Picture:
         return min(self.baselines.items(), key=lambda item: item[1], default=None)
 
     @property
+    def finalist(self) -> dict[str, Any] | None:
+        """The row of the finalist that the conclusion names, else of the one with the lowest perplexity on the report
+        split; None if no finalist was measured."""
+        measured = [row for row in self.rows if row["kind"] == "candidate" and row["report"] is not None]
+        named = (row for row in measured if f"{row['name']} " in self.conclusion)
+        return next(named, min(measured, key=lambda row: row["report"], default=None))
+
+    @property
+    def found(self) -> str:
+        """The slot of the candidate that the run found: the finalist, before the confirmation the best candidate; empty
+        without a measured one."""
+        if self.finalist is not None:
+            return one_line(self.finalist["name"], 200).partition(" ")[0]
+        return one_line(self.explained["slot"], 40) if self.explained else self.best.slot if self.best else ""
+
+    @property
     def explanation(self) -> Explanation | None:
-        """That of the explained candidate, else of the best one; None without formula and sentence."""
-        explained = self.explained
-        name = one_line(explained["slot"], 40) if explained else self.best.slot if self.best else ""
+        """That of the candidate that the run found; None without formula and sentence."""
+        name = self.found
+        explained = self.explained if self.explained and one_line(self.explained["slot"], 40) == name else {}
         slot = self.slots.get(name)
         sentence = one_line(explained["text"], LONGEST_SENTENCE) if explained else ""
         if not sentence and not (slot and slot.formula):

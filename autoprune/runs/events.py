@@ -40,7 +40,7 @@ Kind = Literal[
     "approval-switched",  # approval, who, time
     "ended",  # slot, candidate, status, perplexity | stage, reason, message
     "lesson",  # generation, text, by
-    "explained",  # slot, candidate, text, by: what the best candidate does, in a plain sentence
+    "explained",  # slot, candidate, text, by: what the concluded finalist does, in a plain sentence
     "spent",  # seconds, candidates, tokens, usd, agents: {role: usage}
     "confirmed",  # rows, comparisons, elsewhere, protocol: the final tables
     "run-ended",  # stop, conclusion, seconds, candidates, tokens, usd, agents

@@ -63,34 +63,38 @@ def _of(kind: str, condition: Condition) -> list[ContenderResult]:
     return [result for result in condition.results if result.contender.kind == kind]
 
 
+def finalist_of(rows: Sequence[Row], compared: Sequence[Comparison]) -> Row | None:
+    """The finalist that the conclusion is about: the first by the search split's order that is significantly better
+    than every baseline of its league, else the first; None if none was measured.
+
+    `rows` and `compared`: of the run's own condition.
+    """
+    measured = sorted(_measured("candidate", rows), key=lambda row: row["search"])
+    baselines = _measured("baseline", rows)
+    winners = (row for row in measured if _won(row, _peers(row, baselines), compared))
+    return next(winners, measured[0] if measured else None)
+
+
 def conclude(rows: Sequence[Row], compared: Sequence[Comparison]) -> str:
     """One line: whether a finalist is significantly better than every baseline of its league on the report split.
 
-    `rows` and `compared`: of the run's own condition. It names the first such finalist by the search split's order;
-    without one, the first finalist and its verdicts. Where no baseline is of a finalist's league, it is held against
+    `rows` and `compared`: of the run's own condition. Where no baseline is of a finalist's league, it is held against
     the others, and the line says so.
     """
-    candidates = sorted((row for row in rows if row["kind"] == "candidate"), key=lambda row: row["search"])
-    baselines = [row for row in rows if row["kind"] == "baseline" and row["report"] is not None]
-    measured = [row for row in candidates if row["report"] is not None]
-    if not measured or not baselines:
-        kind = "candidate" if not measured else "baseline"
+    baselines = _measured("baseline", rows)
+    chosen = finalist_of(rows, compared)
+    if chosen is None or not baselines:
+        kind = "candidate" if chosen is None else "baseline"
         return f"No candidate was shown to be better than every baseline on the report split: no {kind} was measured."
-    by_candidate: dict[str, list[Comparison]] = {row["name"]: [] for row in measured}
-    for comparison in compared:
-        by_candidate.setdefault(comparison["candidate"], []).append(comparison)
     failed = [row["name"] for row in rows if row["kind"] == "baseline" and row["report"] is None]
     missing = f" Not measured: {', '.join(failed)}." if failed else ""
-    winners = [row for row in measured if _won(by_candidate[row["name"]], _peers(row, baselines))]
-    chosen = (winners or measured)[0]
     peers = _peers(chosen, baselines)
     best = min(peers, key=lambda row: row["report"])
-    names = {row["name"] for row in peers}
-    own = [comparison for comparison in by_candidate[chosen["name"]] if comparison["baseline"] in names]
+    own = _against(chosen, peers, compared)
     every, missing = f"every baseline{_among(chosen, baselines)}", missing + _other_league(chosen, peers)
     against = next(comparison for comparison in own if comparison["baseline"] == best["name"])
     figures = f"{chosen['report']:.2f} against {best['report']:.2f} of the best, {best['name']}: {_margin(against)}"
-    if winners:
+    if _won(chosen, peers, compared):
         doubt = " It is better than the dense model, which is suspect." if _beats_dense(rows, chosen) else ""
         return f"{chosen['name']} is better than {every} on the report split, {figures}.{doubt}{missing}"
     verdicts = [comparison["verdict"] for comparison in own]
@@ -138,9 +142,18 @@ def _margin(compared: Comparison) -> str:
     return f"{percent(compared['difference'])} % ({bounds}{seeds})"
 
 
-def _won(compared: Sequence[Comparison], baselines: Sequence[Row]) -> bool:
-    better = {comparison["baseline"] for comparison in compared if comparison["verdict"] == "better"}
-    return all(baseline["name"] in better for baseline in baselines)
+def _measured(kind: str, rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["kind"] == kind and row["report"] is not None]
+
+
+def _against(candidate: Row, peers: Sequence[Row], compared: Sequence[Comparison]) -> list[Comparison]:
+    names = {row["name"] for row in peers}
+    return [one for one in compared if one["candidate"] == candidate["name"] and one["baseline"] in names]
+
+
+def _won(candidate: Row, peers: Sequence[Row], compared: Sequence[Comparison]) -> bool:
+    better = {one["baseline"] for one in _against(candidate, peers, compared) if one["verdict"] == "better"}
+    return all(peer["name"] in better for peer in peers)
 
 
 def _beats_dense(rows: Sequence[Row], chosen: Row) -> bool:

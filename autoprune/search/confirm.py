@@ -23,10 +23,10 @@ from autoprune.measuring.workbench import Workbench
 from autoprune.progress import progress, steps
 from autoprune.runs.measurement import Measurement
 from autoprune.runs.verdicts import Comparison, place
-from autoprune.search.conclusion import Condition, comparisons, conclude
+from autoprune.search.conclusion import Condition, comparisons, conclude, finalist_of
 from autoprune.search.contenders import Contender, ContenderResult, contenders, under_a_pattern
 from autoprune.search.context import SearchContext
-from autoprune.search.explain import explain_best
+from autoprune.search.explain import explain
 from autoprune.search.prepare import measure_baselines
 from autoprune.search.state import SearchState
 
@@ -51,8 +51,9 @@ def confirm(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
         elsewhere=[_elsewhere(context, condition) for condition in conditions[1:]],
         protocol=_protocol(context, compared),
     )
-    explain_best(context, rows, taking_part)
     of_own = [comparison for comparison in compared if place(comparison) == place(vars(own))]
+    if (finalist := finalist_of(rows, of_own)) is not None:
+        explain(context, finalist, taking_part)
     spent = context.spent()
     context.events.emit(
         "run-ended",

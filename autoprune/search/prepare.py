@@ -121,7 +121,7 @@ def _observations(target: TargetReport) -> dict[str, str]:
     by_outliers = sorted(target.units, key=lambda unit: unit.outlier_share)
     return {
         "obs.skew": f"|weight| is most skewed in {by_skew[-1].name} (skewness {by_skew[-1].skewness:.2f}) and least in "
-        f"{by_skew[0].name} ({by_skew[0].skewness:.2f}): a skewed layer hangs on few large weights",
+        f"{by_skew[0].name} ({by_skew[0].skewness:.2f}): in a skewed layer, a few large weights dominate",
         "obs.inputs": f"layer inputs are largest in {by_input[-1].name} (root mean square "
         f"{by_input[-1].input_norm:.2f}) and smallest in {by_input[0].name} ({by_input[0].input_norm:.2f})",
         "obs.outliers": f"{by_outliers[-1].name} has the largest share of outlier scores "

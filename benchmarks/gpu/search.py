@@ -11,6 +11,7 @@ from autoprune.errors import AutoPruneError, first_line
 from autoprune.runs.archive import Archive, Outcome
 from autoprune.runs.directory import RunDirectory
 from benchmarks.gpu.agreement import NEAR, Check
+from benchmarks.gpu.clock import OUT_OF_TIME, Clock, OutOfTime
 from benchmarks.gpu.models import Size, save_small
 
 CANDIDATES = 5
@@ -31,23 +32,20 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def search_checks(size: Size, device: str) -> Iterator[Check]:
-    """One check for each candidate: the same source, the same verdict, and a perplexity that is near."""
-    with TemporaryDirectory(prefix="gpu-check-") as folder:
-        home = Path(folder)
-        save_small(home / "model", size)
-        before = os.environ.get("AUTOPRUNE_CACHE")
-        os.environ["AUTOPRUNE_CACHE"] = str(home / "cache")
-        try:
-            both = [_outcomes(home, name, where) for name, where in (("reference", "cpu"), ("device", device))]
-        except (AutoPruneError, RuntimeError) as error:
-            yield Check("search", "five candidates", None, NEAR, first_line(error))
-            return
-        finally:
-            if before is None:
-                del os.environ["AUTOPRUNE_CACHE"]
-            else:
-                os.environ["AUTOPRUNE_CACHE"] = before
+def search_checks(size: Size, device: str, clock: Clock) -> Iterator[Check]:
+    """One check for each candidate: the same source, the same verdict, and a perplexity that is near.
+
+    A search that the clock cuts short is not compared: a single check says that there was no time.
+    """
+    try:
+        with TemporaryDirectory(prefix="gpu-check-") as folder:
+            both = _both(Path(folder), size, device, clock)
+    except OutOfTime:
+        yield Check("search", "five candidates", None, NEAR, OUT_OF_TIME)
+        return
+    except (AutoPruneError, RuntimeError) as error:
+        yield Check("search", "five candidates", None, NEAR, first_line(error))
+        return
     slots = sorted({outcome.slot for outcomes in both for outcome in outcomes})
     by_slot = [{outcome.slot: outcome for outcome in outcomes} for outcomes in both]
     for slot in slots:
@@ -56,13 +54,34 @@ def search_checks(size: Size, device: str) -> Iterator[Check]:
         yield Check("search", "candidates", None, NEAR, f"{len(slots)} of {CANDIDATES} were tried")
 
 
-def _outcomes(home: Path, name: str, device: str) -> list[Outcome]:
-    search(home / "model", device=device, run_dir=home / name, **SETTINGS).result()
+def _both(home: Path, size: Size, device: str, clock: Clock) -> list[list[Outcome]]:
+    """The outcomes of the search on the CPU, then on the device, with a cache of their own. Raises OutOfTime."""
+    clock.check()
+    save_small(home / "model", size)
+    before = os.environ.get("AUTOPRUNE_CACHE")
+    os.environ["AUTOPRUNE_CACHE"] = str(home / "cache")
+    try:
+        return [_outcomes(home, name, where, clock) for name, where in (("reference", "cpu"), ("device", device))]
+    finally:
+        if before is None:
+            del os.environ["AUTOPRUNE_CACHE"]
+        else:
+            os.environ["AUTOPRUNE_CACHE"] = before
+
+
+def _outcomes(home: Path, name: str, device: str, clock: Clock) -> list[Outcome]:
+    """The outcomes of one search. Raises OutOfTime if the clock ended it before the last candidate."""
+    clock.check()
+    limits = {"search.max_minutes": clock.left / 60}
+    search(home / "model", device=device, run_dir=home / name, **SETTINGS, **limits).result()
     archive = Archive.of(RunDirectory.open(home / name))
     try:
-        return archive.outcomes()
+        outcomes = archive.outcomes()
     finally:
         archive.close()
+    if len(outcomes) < CANDIDATES:
+        clock.check()
+    return outcomes
 
 
 def _check(slot: str, here: Outcome | None, there: Outcome | None) -> Check:

@@ -64,9 +64,29 @@ def test_a_gpu_agrees_with_the_cpu():
 @pytest.mark.long
 def test_a_search_on_a_gpu_has_the_verdicts_of_one_on_the_cpu():
     with simulated_gpu():
-        checks = list(search_checks(TINY, "cuda"))
+        checks = list(search_checks(TINY, "cuda", Clock(600)))
     assert len(checks) == 5
     assert not [check for check in checks if not check.holds]
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_search_ends_when_the_time_is_used_up_and_is_not_compared(seconds):
+    checks = list(search_checks(TINY, "cpu", Clock(seconds)))
+    assert [(check.name, check.difference, check.note) for check in checks] == [("five candidates", None, OUT_OF_TIME)]
+
+
+def test_a_model_that_took_all_of_the_time_is_not_timed_further():
+    class Spent(Clock):
+        """Has time for the first phase to start, and none when it asks."""
+
+        @property
+        def over(self) -> bool:
+            asked, self.asked = getattr(self, "asked", False), True
+            return asked
+
+    measured = list(costs(torch.device("cpu"), TINY, Spent(600)))
+    assert {cost.note for cost in measured} == {OUT_OF_TIME, "skipped: no model"}
+    assert all(cost.seconds is None for cost in measured)
 
 
 @pytest.mark.long

@@ -11,10 +11,11 @@ SMALL = ["--seqlen", "48", "--windows", "3", "--calibration-samples", "4", "--de
 
 
 @pytest.mark.long
-def test_the_pruned_model_arrives_with_its_metadata(autoprune, tiny_model, tmp_path):
+@pytest.mark.parametrize(("words", "kind"), [((), "sparse"), (("--structure", "width"), "structured-pruning")])
+def test_the_pruned_model_arrives_with_its_metadata(autoprune, tiny_model, tmp_path, words, kind):
     with hub_server() as server:
-        words = ("prune", "--model", str(tiny_model), *SMALL, "--out", "pruned", "--push-to-hub", "mine", "--json")
-        done = autoprune(*words, **server.environment(), HF_HOME=str(tmp_path / "hf"))
+        common = ("prune", "--model", str(tiny_model), *SMALL, "--out", "pruned", "--push-to-hub", "mine", "--json")
+        done = autoprune(*common, *words, **server.environment(), HF_HOME=str(tmp_path / "hf"))
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
         assert said["hub"] == f"{server.url}/ann/mine"
@@ -24,6 +25,7 @@ def test_the_pruned_model_arrives_with_its_metadata(autoprune, tiny_model, tmp_p
     card = yaml.safe_load(arrived["README.md"].decode().split("---\n")[1])
     results = card["model-index"][0]["results"][0]
     assert [metric["value"] for metric in results["metrics"]] == [said["perplexity"], said["perplexity_dense"]]
+    assert card["tags"] == ["pruned", kind, "autoprune"]
     assert "base_model" not in card  # a directory of this machine
 
 

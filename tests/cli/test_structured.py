@@ -111,7 +111,6 @@ def test_the_table_shows_each_method_with_its_size(compare_here):
     [
         (["--structure", "width", "--sparsity", "0.5"], "--structure takes no --sparsity"),
         (["--structure", "width", "--packed", "p"], "--structure takes no --packed"),
-        (["--structure", "width", "--push-to-hub", "a/b"], "--structure takes no --push-to-hub"),
         (["--structure", "width", "--completions", "1"], "--structure takes no --completions"),
         (["--params", "0.2"], "--params needs --structure"),
         (["--compensate", "bias"], "--compensate needs --structure"),

@@ -1,9 +1,9 @@
 """The tables of a confirmation."""
 
-from autoprune.report.confirmation import concluded, measured_table
+from autoprune.report.confirmation import measured_table
 from autoprune.report.picture import Picture
 from autoprune.report.tables import final_table
-from tests.report.test_report import HOSTILE, event, shown, story
+from tests.report.test_report import EXPLAINED, HOSTILE, ended, event, shown, story
 
 
 def compared(candidate, baseline, verdict, difference, sparsity=0.6, low=-0.2, high=0.1):
@@ -56,12 +56,23 @@ def test_green_is_only_a_candidate_that_was_shown_to_be_better_than_every_baseli
     assert "green" in [str(row.style) for row in measured_table(rows, "t", [better, worse]).rows]
 
 
-def test_the_finalist_that_the_conclusion_names_stands_first():
+def test_the_finalist_is_the_one_that_the_conclusion_names():
     picture = Picture.of([*story(), confirmed(comparisons=[])])
-    assert concluded(picture)["name"] == "g1.c1 abc"
+    assert picture.finalist["name"] == "g1.c1 abc"
     picture.rows.append({**picture.rows[2], "name": "g2.c1 123", "report": 8.5})
     picture.conclusion = "g2.c1 123 is better than every baseline"
-    assert concluded(picture)["name"] == "g2.c1 123"
+    assert picture.finalist["name"] == "g2.c1 123"
+
+
+def test_what_was_found_is_the_finalist_even_if_another_candidate_is_better_on_the_search_split():
+    told = [*story(), ended(perplexity=60.0, gain=0.1), confirmed(comparisons=[]), event("explained", **EXPLAINED)]
+    picture = Picture.of(told)
+    assert (picture.found, picture.explanation.sentence) == ("g1.c1", EXPLAINED["text"])
+    picture.rows.append({**picture.rows[2], "name": "g2.c1 123", "report": 8.5})
+    picture.conclusion = "g2.c1 123 is better than every baseline"
+    assert picture.best.slot == "g1.c1"
+    assert (picture.found, picture.explanation) == ("g2.c1", None)
+    assert "What was found" not in shown(final_table(picture), width=100)
 
 
 def test_other_conditions_stand_under_their_own_heading():
@@ -74,6 +85,7 @@ def test_other_conditions_stand_under_their_own_heading():
     own, _, elsewhere = text.partition("m at sparsity 0.7")
     assert "better" in own
     assert "no difference shown" not in own
+    assert own.endswith("Perplexity of ")
     assert "77.00" in elsewhere
     assert "no difference shown" in elsewhere
     assert "not measured: " in " ".join(elsewhere.split())

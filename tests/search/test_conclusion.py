@@ -5,7 +5,7 @@ import pytest
 
 from autoprune.errors import CandidateFailure
 from autoprune.runs.measurement import Measurement
-from autoprune.search.conclusion import Condition, comparisons, conclude
+from autoprune.search.conclusion import Condition, comparisons, conclude, finalist_of
 from autoprune.search.contenders import Contender, ContenderResult
 
 TEXT = np.random.default_rng(0).normal(4.0, 0.4, 24)
@@ -41,10 +41,13 @@ WANDA = result("wanda+uniform", "baseline", 4.00)
 SDSA = result("wanda+sdsa", "baseline", 4.10, seeds=1)
 
 
-def concluded(*results):
-    one = condition(*results)
+def confirmed(*results):
     dense = {"name": "dense", "kind": "dense", "search": 16.0, "report": 15.0}
-    return conclude([dense, *(each.row() for each in results)], comparisons([one]))
+    return [dense, *(each.row() for each in results)], comparisons([condition(*results)])
+
+
+def concluded(*results):
+    return conclude(*confirmed(*results))
 
 
 def test_every_candidate_is_compared_with_every_baseline_over_the_seeds_in_common():
@@ -88,6 +91,14 @@ def test_of_several_winners_the_one_that_the_search_split_put_first_is_named():
     worse = result("c", "candidate", 4.5, search=40.0)
     assert concluded(WANDA, worse, second).startswith("b is better")
     assert "c against 1 baseline: 1 worse" in concluded(WANDA, worse)
+
+
+def test_the_conclusion_is_about_the_first_winner_else_about_the_first_finalist():
+    first, second = result("a", "candidate", 3.9998, search=50.0), result("b", "candidate", 3.5, search=55.0)
+    assert finalist_of(*confirmed(WANDA, first, second))["name"] == "b"
+    assert finalist_of(*confirmed(WANDA, first))["name"] == "a"
+    assert finalist_of(*confirmed(first, second))["name"] == "a"
+    assert finalist_of(*confirmed(WANDA)) is None
 
 
 def test_better_than_the_dense_model_is_suspect():

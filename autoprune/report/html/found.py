@@ -14,8 +14,8 @@ LONGEST_CODE = 20_000
 
 @dataclass(frozen=True)
 class Found:
-    """The best candidate. `explanation`: None without formula and sentence; `source`: empty if it is gone; `commands`:
-    to prune with it and to keep it, for the folder above the run."""
+    """What a run found. `explanation`: None without formula and sentence; `source`: empty if it is gone; `commands`: to
+    prune with it and to keep it, for the folder above the run."""
 
     slot: str
     explanation: Explanation | None
@@ -24,15 +24,14 @@ class Found:
 
 
 def found(material: Material) -> Found | None:
-    """The candidate that was explained, else the one with the lowest search perplexity; None without a measured one."""
+    """What `Picture.found` names; None without a measured candidate."""
     picture = material.picture
-    explanation = picture.explanation
-    slot = explanation.slot if explanation else picture.best.slot if picture.best else ""
+    slot = picture.found
     name = next((outcome.candidate for outcome in material.outcomes if outcome.slot == slot), None)
     if name is None:
         return None
     source = material.sources.get(name) or ""
-    return Found(slot, explanation, cut(source, LONGEST_CODE), _commands(material, slot, source))
+    return Found(slot, picture.explanation, cut(source, LONGEST_CODE), _commands(material, slot, source))
 
 
 def _commands(material: Material, slot: str, source: str) -> str:

@@ -17,6 +17,7 @@ from autoprune.report.picture import Picture
 from autoprune.report.text import duration
 
 SAID = 2000
+SEARCHED, REPORTED = "perplexity, search split", "perplexity, report split"
 _MARKS = {style: kind for kind, style in report_tables.STYLES.items()}
 LESSON = 600
 """Maximum characters of a lesson; the reasoning graph has the complete texts."""
@@ -39,8 +40,8 @@ def key_figures(material: Material) -> list[tuple[str, str, str]]:
     figures = _confirmed(picture) if picture.rows else _searched(picture)
     measured = sum(outcome.status == "measured" for outcome in material.outcomes)
     figures.append(("candidates", f"{picture.done}", f"{measured} measured"))
-    if "seconds" in picture.spent:
-        figures.append(("time", duration(picture.spent["seconds"]), ""))
+    if (seconds := picture.spent.get("seconds")) is not None:
+        figures.append(("time", duration(seconds), "hours:minutes:seconds" if seconds >= 3600 else "minutes:seconds"))
     if tokens := picture.spent.get("tokens"):
         usd = picture.spent.get("usd")
         figures.append(("tokens", f"{tokens:,}", "price unknown" if usd is None else f"{usd:.4f} USD"))
@@ -50,12 +51,12 @@ def key_figures(material: Material) -> list[tuple[str, str, str]]:
 def _searched(picture: Picture) -> list[tuple[str, str, str]]:
     figures = []
     if picture.best is not None:
-        figures.append(("best candidate", _perplexity(picture.best.perplexity), f"{picture.best.slot}, search split"))
+        figures.append(("best candidate", _perplexity(picture.best.perplexity), f"{picture.best.slot}: {SEARCHED}"))
     if picture.best_baseline is not None:
         name, perplexity = picture.best_baseline
-        figures.append(("best baseline", _perplexity(perplexity), f"{name}, search split"))
+        figures.append(("best baseline", _perplexity(perplexity), f"{name}: {SEARCHED}"))
     if picture.dense is not None:
-        figures.append(("dense model", _perplexity(picture.dense), "search split"))
+        figures.append(("dense model", _perplexity(picture.dense), SEARCHED))
     return figures
 
 
@@ -63,16 +64,16 @@ def _confirmed(picture: Picture) -> list[tuple[str, str, str]]:
     """The finalist that the conclusion names, the best baseline of its league, and the dense model, all of them on the
     report split."""
     figures = []
-    best = report_tables.concluded(picture)
+    best = picture.finalist
     if best is not None:
-        figures.append(("best candidate", _perplexity(best["report"]), f"{best['name']}, report split"))
+        figures.append(("best candidate", _perplexity(best["report"]), f"{best['name']}: {REPORTED}"))
         rivals = report_tables.best_first(report_tables.peers(best, picture.rows))
         if rivals:
-            figures.append(("best baseline", _perplexity(rivals[0]["report"]), f"{rivals[0]['name']}, report split"))
-            figures.append(("ratio", f"{best['report'] / rivals[0]['report']:.3f}", "candidate / baseline"))
+            figures.append(("best baseline", _perplexity(rivals[0]["report"]), f"{rivals[0]['name']}: {REPORTED}"))
+            figures.append(("ratio", f"{best['report'] / rivals[0]['report']:.3f}", "perplexity, candidate / baseline"))
     dense = next((row["report"] for row in picture.rows if row["kind"] == "dense"), None)
     if dense is not None:
-        figures.append(("dense model", _perplexity(dense), "report split"))
+        figures.append(("dense model", _perplexity(dense), REPORTED))
     return figures
 
 

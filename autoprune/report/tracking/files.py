@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from autoprune.errors import UsageError
-from autoprune.report.confirmation import concluded
 from autoprune.report.picture import Picture
 from autoprune.report.tables import run_row
 from autoprune.runs.directory import RunDirectory
@@ -32,7 +31,7 @@ def write_files(run: RunDirectory, picture: Picture, report: Path, into: Path) -
     summary = into / SUMMARY
     summary.write_text(json.dumps(masked_tree(_summary(run, picture)), indent=1, default=str), encoding="utf-8")
     files = [summary]
-    finalist = concluded(picture)
+    finalist = picture.finalist
     best = finalist["candidate"] if finalist else picture.best.candidate if picture.best else None
     if best:
         files.append(into / BEST)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from autoprune.report.confirmation import concluded, own_verdicts, peers
+from autoprune.report.confirmation import own_verdicts, peers
 from autoprune.report.picture import Picture
 from autoprune.runs.events import Event
 from autoprune.runs.verdicts import change_percent
@@ -72,7 +72,7 @@ def confirmed_figures(picture: Picture) -> dict[str, float]:
 
     Empty if no finalist was measured.
     """
-    finalist = concluded(picture)
+    finalist = picture.finalist
     if finalist is None:
         return {}
     dense = next((row["report"] for row in picture.rows if row["kind"] == "dense"), None)

@@ -53,6 +53,7 @@ class MadeUp:
         self.archive = Archive(self.run.archive_file)
         self.events = EventLog(self.run.events_file)
         self.best: tuple[float, str, str] = (66.0, "seed.wanda", "")
+        self.finalist: tuple[float, str, str] = (math.inf, "", "")
         self._start(blocks)
         for generation in range(1, math.ceil(candidates / 4) + 1):
             self._generation(generation, min(4, candidates - 4 * (generation - 1)))
@@ -153,8 +154,9 @@ class MadeUp:
         ended |= {"stage": outcome.stage, "reason": outcome.reason, "message": outcome.message}
         self.events.emit("ended", f"ended/{slot}", **ended, **outcome.data)
         self._think(slot, generation, parents[0], thought, None if failed else gain)
-        if not failed and perplexity < self.best[0]:
-            self.best = (perplexity, slot, name)
+        if not failed:
+            self.finalist = min(self.finalist, (perplexity, slot, name))
+            self.best = min(self.best, self.finalist)
 
     def _think(self, slot: str, generation: int, parent: str, thought: dict[str, Any], gain: float | None) -> None:
         finding = self.text("perplexity as measured")
@@ -181,14 +183,14 @@ class MadeUp:
             "proposer": {**usage, "usd": 0.0, "estimated": False},
             "critic": {**usage, "usd": 0.0, "estimated": True},
         }
-        _, slot, name = self.best
+        search, slot, name = self.finalist
         rows = [
             {"name": "dense", "kind": "dense", "search": 16.06, "report": 14.98, "sparsity": 0.0},
             {"name": "wanda+uniform", "kind": "baseline", "search": 65.7, "report": 60.1, "sparsity": 0.6},
             {
                 "name": f"{slot} {name[:8]}",
                 "kind": "candidate",
-                "search": self.best[0],
+                "search": search,
                 "report": 54.4,
                 "sparsity": 0.6,
                 "seeds": [0, 1, 2],

@@ -226,6 +226,28 @@ def test_hostile_text_is_shown_as_text_and_does_nothing(browser, pages):
     assert browser.complaints() == []
 
 
+AXES = {
+    "curve": ["candidates", "perplexity, search split"],
+    "lineage": ["generation", "perplexity, search split"],
+    "front": ["seconds of scoring", "perplexity, search split", "MiB"],
+    "sparsity": ["block", "layer", "sparsity"],
+    "skewness": ["block", "layer", "skewness"],
+    "errors": ["block", "layer", "relative error"],
+    "cause": ["skewness", "sparsity"],
+}
+"""The titles of the axes and of the colour bar of each plot."""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_axis_and_colour_bar_has_a_title(browser, pages, width):
+    browser.open(pages["large"], width)
+    for name, titles in AXES.items():
+        browser.show(name)
+        found = "[...plot.querySelectorAll('.xtitle, .ytitle, .cbtitle text')].map((each) => each.textContent)"
+        shown = browser.run(f"const plot = document.getElementById('plot-{name}'); return {found}")
+        assert sorted(shown) == sorted(titles), name
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_has_nothing_wider_than_its_screen_and_both_colours(browser, pages, scheme):
     browser.open(pages["large"], 390, 844, scheme)

@@ -17,8 +17,10 @@ from autoprune.report.html.document import LIMIT, report
 from autoprune.report.html.material import Material
 from autoprune.report.html.reasoning import placed
 from autoprune.report.html.safe import cut, escaped, number, shareable, to_json, without_folders
+from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import RunDirectory
+from autoprune.runs.events import EventLog, read_events
 from tests.report.html.made_up import HOSTILE, MadeUp
 from tests.report.html.reading import Reader
 from tests.report.html.strong import FORMULA, SENTENCE, SOURCE, make_strong
@@ -196,6 +198,24 @@ def test_without_formula_and_sentence_there_are_the_code_and_the_commands(made_u
 
 def test_without_a_measured_candidate_nothing_was_found(made_up):
     assert "What was found" not in made_up(0, ends=False).text
+
+
+def test_the_figures_and_what_was_found_are_of_the_finalist_that_the_conclusion_names(tmp_path):
+    run = MadeUp(tmp_path / "run", 8, blocks=2).run
+    picture = Picture.of(read_events(run.events_file))
+    second = next(slot for slot in picture.slots.values() if slot.perplexity and slot.slot != picture.best.slot)
+    row = {**picture.finalist, "name": f"{second.slot} {second.candidate[:8]}", "candidate": second.candidate}
+    events = EventLog(run.events_file)
+    events.emit("confirmed", "again", rows=[*picture.rows, {**row, "report": 57.5}])
+    conclusion = f"{row['name']} is better than every baseline on the report split, 57.50 against 60.10."
+    events.emit("run-ended", "ended again", stop=picture.stop, conclusion=conclusion)
+    events.close()
+    text = Reader(drawn(run)).text
+    top = text.partition("JavaScript; the tables do not")[2].partition("What was found")[0]
+    assert f"{row['name']}: perplexity, report split" in top
+    assert "57.50" in top
+    assert f"--algorithm run:{second.slot} " in text
+    assert f"run:{picture.best.slot} " not in text
 
 
 @pytest.mark.parametrize(("ends", "split"), [(False, "search split"), (True, "report split")])

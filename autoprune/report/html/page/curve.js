@@ -5,9 +5,13 @@ function drawCurve() {
   if (!points.length && !baselines.length) return empty("plot-curve", "Nothing has been measured yet.");
   const places = points.map((_, index) => index + 1);
   const last = Math.max(places.length, 1);
+  const perplexityOf = (point) => {
+    const value = point.perplexity ?? point.estimate;
+    return value === null ? "" : `, perplexity ${figure(value)}`;
+  };
   const hover = (point) => {
     const idea = CANDIDATES.has(point.slot) ? ideaOf(CANDIDATES.get(point.slot)) : "";
-    return `${plain(point.slot)} ${plain(point.status)} ${figure(point.perplexity ?? point.estimate)}<br>${wrapped(idea)}`;
+    return `${plain(point.slot)} ${plain(point.status)}${perplexityOf(point)}<br>${wrapped(idea)}`;
   };
   const some = (wanted, value, name, marker) => {
     const found = points.map((point, index) => [point, index + 1]).filter(([point]) => wanted(point));
@@ -23,7 +27,7 @@ function drawCurve() {
   const shades = ["observation", "hypothesis", "lesson", "design", "evidence"];
   const level = (name, value, line, visible = true) => ({
     type: "scatter", mode: "lines", name: plain(name), x: [0.5, last + 0.5], y: [value, value], line, visible,
-    hoverinfo: "text", text: `${plain(name)} ${figure(value)}`,
+    hoverinfo: "text", text: `${plain(name)}, perplexity ${figure(value)}`,
   });
   const traces = [
     ...(dense === null ? [] : [level("dense", dense, { color: colour("quiet"), width: 1 })]),
@@ -45,7 +49,7 @@ function drawCurve() {
   const below = dense !== null && worth && Math.log10(dense) < worth[0] - 0.15;
   if (!below && worth && dense !== null) worth[0] = Math.min(worth[0], Math.log10(dense) - 0.01);
   const layout = {
-    xaxis: axis({ title: { text: small.matches ? "" : "candidates" }, range: [0.5, last + 0.5], showgrid: false }),
+    xaxis: axis({ title: { text: "candidates" }, range: [0.5, last + 0.5], showgrid: false }),
     yaxis: axis({ title: { text: "perplexity, search split" }, type: "log", range: worth, tickformat: ".4~g", nticks: 8 }),
     annotations: below ? [{
       text: `dense model: ${figure(dense)}, far below`, showarrow: false, xref: "paper", x: 1, xanchor: "right", yref: "paper", y: 1, yanchor: "top",

@@ -15,11 +15,11 @@ function heat(id, title, values, colours, unit) {
   });
   return show(id, [{
     type: "heatmap", z: grid, x: columns.map(plain), y: rows.map(plain), text: words, hoverinfo: "text", colorscale: colours,
-    xgap: 1, ygap: 1, colorbar: { thickness: 10, outlinewidth: 0, len: 1, tickfont: { size: 10 } },
+    xgap: 1, ygap: 1, colorbar: { ...colourBar(unit), len: 1 },
   }], {
-    title: { text: title, x: 0, xref: "paper", font: { size: 13, color: colour("ink") } },
+    title: heading(title),
     xaxis: axis({ title: { text: "block" }, type: "category", showgrid: false, nticks: small.matches ? 8 : 16 }),
-    yaxis: axis({ type: "category", autorange: "reversed", showgrid: false }),
+    yaxis: axis({ title: { text: "layer" }, type: "category", autorange: "reversed", showgrid: false }),
   });
 }
 
@@ -44,7 +44,7 @@ function drawSkewness() {
 function drawErrors() {
   const subject = subjectNow();
   if (!subject) return empty("plot-errors", "");
-  return heat("plot-errors", "relative error of the layer's output", subject.errors, scale("hot-low", "hot-middle", "hot-high"), "error");
+  return heat("plot-errors", "relative error of the layer's output", subject.errors, scale("hot-low", "hot-middle", "hot-high"), "relative error");
 }
 
 /** One point for each unit: its skewness, and the sparsity that it was given (the mean over its layers). */
@@ -59,7 +59,7 @@ function drawCause() {
     text: units.map((unit) => `${plain(unit.name)}<br>skewness ${unit.skewness}, sparsity ${mean(unit).toFixed(4)}`),
     marker: { size: 10, color: units.map((_, index) => index), colorscale: scale("hot-low", "hot-middle", "hot-high"), line: { width: 1, color: colour("quiet") } },
   }], {
-    title: { text: `sparsity against skewness, each ${DATA.layers.kind} coloured by depth`, x: 0, xref: "paper", font: { size: 13, color: colour("ink") } },
+    title: heading(`sparsity against skewness, each ${DATA.layers.kind} coloured by depth`),
     xaxis: axis({ title: { text: "skewness" } }),
     yaxis: axis({ title: { text: "sparsity" } }),
   });

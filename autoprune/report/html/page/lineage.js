@@ -22,7 +22,7 @@ function drawLineage() {
       type: "scatter", mode: status === "baseline" ? "markers+text" : "markers", name, marker, hoverinfo: "text",
       x: found.map(place), y: found.map((point) => point.perplexity), customdata: found.map((point) => point.slot),
       text: found.map((point) => plain(point.slot.replace("seed.", ""))), textposition: "bottom center",
-      hovertext: found.map((point) => `${plain(point.slot)} ${figure(point.perplexity)}<br>${wrapped(CANDIDATES.has(point.slot) ? ideaOf(CANDIDATES.get(point.slot)) : "published score, best baseline")}`),
+      hovertext: found.map((point) => `${plain(point.slot)}, perplexity ${figure(point.perplexity)}<br>${wrapped(CANDIDATES.has(point.slot) ? ideaOf(CANDIDATES.get(point.slot)) : "published score, best baseline")}`),
     };
   };
   const generations = points.map((point) => point.generation);

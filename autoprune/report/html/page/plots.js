@@ -31,6 +31,17 @@ function axis(more = {}) {
   return { gridcolor: colour("line"), zeroline: false, linecolor: colour("line"), automargin: true, ...more, ...title };
 }
 
+/** A title above a plot; on a phone from its left edge, where a long one fits. */
+function heading(text) {
+  return { text, x: 0, xref: small.matches ? "container" : "paper", font: { size: small.matches ? 12 : 13, color: colour("ink") } };
+}
+
+/** A colour bar with its title at the right, beside the tools. */
+function colourBar(text) {
+  const room = small.matches ? 10 : MODEBAR;
+  return { title: { text, side: "right" }, thickness: 10, outlinewidth: 0, tickfont: { size: 10 }, xpad: room };
+}
+
 async function show(id, traces, layout, events = {}) {
   await loadLibrary();
   const whole = {

@@ -27,7 +27,7 @@ function drawFront() {
       marker: {
         size: 13, color: sorted.map((each) => mebibytes(each.memory_bytes)), colorscale: scale("low", "middle", "high"),
         line: { width: 2, color: colour("accent") },
-        colorbar: { title: { text: "MiB", side: "top" }, thickness: 10, outlinewidth: 0, tickfont: { size: 10 } },
+        colorbar: colourBar("MiB"),
       },
     },
   ], {

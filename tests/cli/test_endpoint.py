@@ -66,12 +66,12 @@ def test_replies_that_are_no_candidate_end_the_slots_and_not_the_run(here, words
 
 @pytest.mark.parametrize(
     ("limit", "told"),
-    [(("--max-tokens", "30"), "30 tokens spent"), (("--max-usd", "0.5"), "price is unknown")],
+    [(("--max-tokens", "20"), "20 tokens spent"), (("--max-usd", "0.5"), "price is unknown")],
     ids=["tokens", "money"],
 )
 def test_a_limit_ends_the_run_with_its_table(here, words, limit, told):
     with ChatServer(scripted) as server:
-        done = here("search", *words, at(server), *limit)
+        done = here("search", *words, "search.max_candidates=4", at(server), *limit)
     assert done.returncode == 0, done.stderr
     shown = " ".join(done.stdout.split())
     assert told in shown

@@ -170,7 +170,7 @@ def _searched(
             view.catch_up(event)
         with closing(EventLog(run.events_file)) as events:
             events.listen(view.on_event)
-            with tracked(run, config, events):
+            with tracked(run, config, events, fresh):
                 config = work_until_ended(run, config, events, begin, answering, fresh)
                 _write_report(run, config)
 

@@ -26,6 +26,7 @@ MISSING = {
     "a second model": ("confirmation.transfer_model={missing}",),
     "a policy": ("approval=file", "approval_policy={missing}"),
     "a cluster": ("executor.kind=ray", "executor.address=127.0.0.1:1"),
+    "a tracking server": ("tracking.to=mlflow", "tracking.uri=http://127.0.0.1:9"),
     "a database": ("database=postgresql://ann@127.0.0.1:9/x",),
     "a long enough text": ("data.search_windows=999999",),
 }

@@ -129,7 +129,7 @@ def prune(
         chosen_method = algorithm if given(context, "algorithm") else None
         prune_structures(config, structure, params, chosen_method, compensate, multiple, out, as_json)
         return
-    target = None if sparsity is None else share(sparsity)
+    target = None if sparsity is None else share(sparsity, "--sparsity")
     repository = check_upload(push_to_hub) if push_to_hub is not None else None
     recipe = Recipe.given(target, allocation, update, pattern, unit, refinement)
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import overrides, typed
 from autoprune.cli.parse import split
@@ -38,7 +39,11 @@ def doctor(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings of the search that is planned."),
+        typer.Argument(
+            metavar="[CONFIG.yaml] [KEY=VALUE ...]",
+            help="Settings of the search that is planned.",
+            autocompletion=complete.assignments,
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Plan a search for this target: time and memory by phase.")] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,

@@ -49,7 +49,11 @@ def search(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="A settings file, then single settings."),
+        typer.Argument(
+            metavar="[CONFIG.yaml] [KEY=VALUE ...]",
+            help="A settings file, then single settings.",
+            autocompletion=complete.assignments,
+        ),
     ] = None,
     model: Annotated[str | None, complete.option(MODEL, *KNOWN)] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,

@@ -78,7 +78,7 @@ def _checks(size: Size, device: torch.device, name: str, clock: Clock) -> Iterat
     if clock.over:
         yield Check("search", "five candidates", None, 0.0, OUT_OF_TIME)
     else:
-        yield from search_checks(size, name)
+        yield from search_checks(size, name, clock)
 
 
 def markdown(report: dict[str, Any]) -> str:

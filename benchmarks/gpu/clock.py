@@ -21,9 +21,14 @@ class Clock:
         return time.monotonic() - self._started
 
     @property
+    def left(self) -> float:
+        """Seconds; zero or less when no time is left."""
+        return self._seconds - self.spent
+
+    @property
     def over(self) -> bool:
         """Whether no time is left."""
-        return self.spent >= self._seconds
+        return self.left <= 0
 
     def check(self) -> None:
         """Raises OutOfTime when no time is left."""

@@ -59,7 +59,7 @@ def costs(device: torch.device, size: Size, clock: Clock) -> Iterator[Cost]:
     for place in PLACES if device.type != "cpu" else PLACES[:1]:
         meter = Meter(device, place, size.blocks, clock)
         made: list[Target] = []
-        yield meter.measured("model and fingerprint", partial(_make, device, size, place, made))
+        yield meter.measured("model and fingerprint", partial(_make, device, size, place, clock, made))
         for phase, work in _phases(size.tokens()).items():
             if made:
                 yield meter.measured(phase, partial(work, made[0], clock))
@@ -137,9 +137,15 @@ class Meter:
         return Cost(self._place, phase, seconds, done, self._of, max(steps, default=None), _peak(self._device), note)
 
 
-def _make(device: torch.device, size: Size, place: str, made: list[Target], begin: Callable[[int], None]) -> None:
+def _make(
+    device: torch.device, size: Size, place: str, clock: Clock, made: list[Target], begin: Callable[[int], None]
+) -> None:
     model = made_on(device, size)  # where random values take seconds
-    made.append(Target(model, None, "random") if place == WHOLE else offloaded_target(model.to(CPU), device, "random"))
+    clock.check()
+    if place == BY_BLOCK:
+        model.to(CPU)
+        clock.check()
+    made.append(Target(model, None, "random") if place == WHOLE else offloaded_target(model, device, "random"))
 
 
 def _wait_for(device: torch.device) -> None:

@@ -1,4 +1,7 @@
-"""A search of five candidates by the symbolic engine on a device, against the same one on the CPU."""
+"""A search of five candidates by the symbolic engine on a device, against the same one on the CPU.
+
+Each search may take as long as the check has left; what it then lacks is out of time.
+"""
 
 import os
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from autoprune.errors import AutoPruneError, first_line
 from autoprune.runs.archive import Archive, Outcome
 from autoprune.runs.directory import RunDirectory
 from benchmarks.gpu.agreement import NEAR, Check
+from benchmarks.gpu.clock import OUT_OF_TIME, Clock, OutOfTime
 from benchmarks.gpu.models import Size, save_small
 
 CANDIDATES = 5
@@ -31,15 +35,21 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def search_checks(size: Size, device: str) -> Iterator[Check]:
+def search_checks(size: Size, device: str, clock: Clock) -> Iterator[Check]:
     """One check for each candidate: the same source, the same verdict, and a perplexity that is near."""
+    by_slot: list[dict[str, Outcome]] = []
     with TemporaryDirectory(prefix="gpu-check-") as folder:
         home = Path(folder)
         save_small(home / "model", size)
         before = os.environ.get("AUTOPRUNE_CACHE")
         os.environ["AUTOPRUNE_CACHE"] = str(home / "cache")
         try:
-            both = [_outcomes(home, name, where) for name, where in (("reference", "cpu"), ("device", device))]
+            for name, where in (("reference", "cpu"), ("device", device)):
+                clock.check()
+                by_slot.append(_outcomes(home, name, where, clock))
+        except OutOfTime:
+            yield Check("search", "five candidates", None, NEAR, OUT_OF_TIME)
+            return
         except (AutoPruneError, RuntimeError) as error:
             yield Check("search", "five candidates", None, NEAR, first_line(error))
             return
@@ -48,26 +58,29 @@ def search_checks(size: Size, device: str) -> Iterator[Check]:
                 del os.environ["AUTOPRUNE_CACHE"]
             else:
                 os.environ["AUTOPRUNE_CACHE"] = before
-    slots = sorted({outcome.slot for outcomes in both for outcome in outcomes})
-    by_slot = [{outcome.slot: outcome for outcome in outcomes} for outcomes in both]
+    slots = sorted(by_slot[0].keys() | by_slot[1].keys())
     for slot in slots:
-        yield _check(slot, *(outcomes.get(slot) for outcomes in by_slot))
+        yield _check(slot, *(outcomes.get(slot) for outcomes in by_slot), clock)
     if len(slots) < CANDIDATES:
-        yield Check("search", "candidates", None, NEAR, f"{len(slots)} of {CANDIDATES} were tried")
+        reason = OUT_OF_TIME if clock.over else f"{len(slots)} of {CANDIDATES} were tried"
+        yield Check("search", "candidates", None, NEAR, reason)
 
 
-def _outcomes(home: Path, name: str, device: str) -> list[Outcome]:
-    search(home / "model", device=device, run_dir=home / name, **SETTINGS).result()
+def _outcomes(home: Path, name: str, device: str, clock: Clock) -> dict[str, Outcome]:
+    """The outcomes by slot of a search that starts no generation once no time is left."""
+    limit = {"search.max_minutes": clock.left / 60}
+    search(home / "model", device=device, run_dir=home / name, **SETTINGS, **limit).result()
     archive = Archive.of(RunDirectory.open(home / name))
     try:
-        return archive.outcomes()
+        return {outcome.slot: outcome for outcome in archive.outcomes()}
     finally:
         archive.close()
 
 
-def _check(slot: str, here: Outcome | None, there: Outcome | None) -> Check:
+def _check(slot: str, here: Outcome | None, there: Outcome | None, clock: Clock) -> Check:
     if here is None or there is None:
-        return Check("search", slot, None, NEAR, "tried in one of the two searches only")
+        reason = OUT_OF_TIME if clock.over else "tried in one of the two searches only"
+        return Check("search", slot, None, NEAR, reason)
     if here.candidate != there.candidate:
         return Check("search", slot, None, NEAR, "another candidate was proposed")
     verdicts = [f"{outcome.status} {outcome.reason}".strip() for outcome in (here, there)]

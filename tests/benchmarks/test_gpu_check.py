@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.gpu.agreement import Agreement, Check
 from benchmarks.gpu.check import main, markdown
-from benchmarks.gpu.clock import OUT_OF_TIME, Clock
-from benchmarks.gpu.costs import BY_BLOCK, METHODS, OUT_OF_MEMORY, WHOLE, Meter, costs
+from benchmarks.gpu.clock import OUT_OF_TIME, Clock, OutOfTime
+from benchmarks.gpu.costs import BY_BLOCK, METHODS, OUT_OF_MEMORY, WHOLE, Meter, _make, costs
 from benchmarks.gpu.models import TINY
 from benchmarks.gpu.search import search_checks
 from tests.simulated_gpu import simulated_gpu
@@ -64,9 +64,24 @@ def test_a_gpu_agrees_with_the_cpu():
 @pytest.mark.long
 def test_a_search_on_a_gpu_has_the_verdicts_of_one_on_the_cpu():
     with simulated_gpu():
-        checks = list(search_checks(TINY, "cuda"))
+        checks = list(search_checks(TINY, "cuda", Clock(600)))
     assert len(checks) == 5
     assert not [check for check in checks if not check.holds]
+
+
+@pytest.mark.long
+def test_a_search_ends_when_the_time_is_over_and_says_so():
+    clock = Clock(1)  # less than a search needs before its first candidate
+    checks = list(search_checks(TINY, "cpu", clock))
+    assert clock.over
+    assert [(check.part, check.difference, check.note) for check in checks] == [("search", None, OUT_OF_TIME)]
+
+
+def test_a_model_that_is_made_after_the_time_is_over_is_given_up():
+    made = []
+    with pytest.raises(OutOfTime):
+        _make(torch.device("cpu"), TINY, WHOLE, Clock(0), made, lambda block: None)
+    assert made == []
 
 
 @pytest.mark.long

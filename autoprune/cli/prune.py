@@ -105,7 +105,8 @@ def prune(
     dtype: Annotated[
         str,
         complete.option(
-            f"Of the files: {listed(DTYPES)}; auto: what the model came in, bfloat16 for a quantised GGUF.", *DTYPES
+            f"dtype of the written files: {listed(DTYPES)}; auto keeps the source dtype (bfloat16 for quantised GGUF).",
+            *DTYPES,
         ),
     ] = "auto",
     completions: Annotated[

@@ -71,7 +71,7 @@ def test_a_search_on_a_gpu_has_the_verdicts_of_one_on_the_cpu():
 
 @pytest.mark.long
 def test_a_search_ends_when_the_time_is_over_and_says_so():
-    clock = Clock(1)  # less than a search needs before its first candidate
+    clock = Clock(3)  # less than a search needs before its first candidate
     checks = list(search_checks(TINY, "cpu", clock))
     assert clock.over
     assert [(check.part, check.difference, check.note) for check in checks] == [("search", None, OUT_OF_TIME)]

@@ -31,7 +31,7 @@ def export(
         str | None, complete.option(f"Of a GGUF file: {listed(QUANTISATIONS)}; default f16.", *QUANTISATIONS)
     ] = None,
     dtype: Annotated[
-        str | None, complete.option(f"Of a directory: {listed(DTYPES)}; auto: what the model came in.", *DTYPES)
+        str | None, complete.option(f"dtype of a directory: {listed(DTYPES)}; auto keeps the source dtype.", *DTYPES)
     ] = None,
     tolerance: Annotated[
         float | None,

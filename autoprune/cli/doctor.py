@@ -16,7 +16,7 @@ from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import overrides, typed
 from autoprune.cli.parse import split
 from autoprune.config import Config, load_config
-from autoprune.errors import AutoPruneError, UsageError
+from autoprune.errors import AutoPruneError
 from autoprune.log import log_to
 from autoprune.report.text import plain
 
@@ -152,9 +152,7 @@ def _logged(choose: Callable[[], object]) -> str:
 
 
 def _plan(config: Config, findings: dict[str, Any]) -> "ResourcePlan":
-    """Plan a search; the target's size and the log lines are added to the findings. Raises UsageError."""
-    if config.search.structure is not None:
-        raise UsageError("there is no plan for a search over structures; leave out search.structure")
+    """Plan a search; the target's size and the log lines are added to the findings."""
     from autoprune.measuring.resource_plan import plan
 
     lines: list[str] = []

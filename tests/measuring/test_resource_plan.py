@@ -38,6 +38,29 @@ def test_refined_baselines_have_a_phase_of_their_own_where_there_are_any(tiny_mo
     assert "one refined baseline" not in {phase.name for phase in plan(without).phases}
 
 
+@pytest.mark.parametrize(
+    ("structure", "compensate"),
+    [("width", "none"), ("heads", "bias"), ("mix", "least-squares"), ("depth", "none")],
+)
+def test_a_search_of_structures_has_a_plan(tiny_model, structure, compensate):
+    search = {"structure": structure, "compensate": compensate}
+    found = plan(settings(tiny_model, sparsity=0.4, search=search, offload="disk"))
+    phases = {phase.name: phase for phase in found.phases}
+    assert found.fits
+    assert found.offload == "none"
+    assert all(phase.seconds > 0 and phase.memory.host > 0 for phase in found.phases)
+    assert phases["the whole search"].seconds >= 12 * phases["one candidate"].seconds
+    named = [name for name in phases if name.startswith("one baseline")]
+    assert named == ["one baseline", *([f"one baseline, {compensate}"] if compensate != "none" else [])]
+    assert "one refined baseline" not in phases
+
+
+def test_structures_that_do_not_fit_are_not_offloaded(tmp_path):
+    LlamaConfig(hidden_size=4096, intermediate_size=11_008, num_hidden_layers=32).save_pretrained(tmp_path)
+    size, config = Footprint(empty_model(str(tmp_path))), settings("m", search={"structure": "width"})
+    assert advice(config, size, torch.float32, CPU, Room(10 * GIB), 0).startswith("it does not fit here; the least is ")
+
+
 def test_a_model_that_does_not_fit_or_is_not_there_is_one_line(tiny_model):
     with pytest.raises(AutoPruneError, match="does not fit, even block by block"):
         plan(settings(tiny_model, advanced={"memory_gb": 1e-5}))

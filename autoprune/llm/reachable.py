@@ -15,6 +15,9 @@ from autoprune.llm.reply import ReplyUnusable
 if TYPE_CHECKING:
     from autoprune.llm.endpoint import Endpoint
 
+UNREACHED = ("ConnectError", "ConnectTimeout", "ProxyError")
+"""The HTTP client's exceptions of an endpoint to which there is no connection."""
+
 
 def check_endpoints(settings: LLMSettings, choice: Choice) -> None:
     """Ask the endpoints of the agents for their models, with the key. Nothing is sent for a recording.
@@ -31,7 +34,6 @@ def check_endpoints(settings: LLMSettings, choice: Choice) -> None:
 
 
 def _check(endpoint: "Endpoint") -> None:
-    import httpx
     import openai
 
     from autoprune.llm.endpoint import NOT_LISTED, listed_models
@@ -40,7 +42,7 @@ def _check(endpoint: "Endpoint") -> None:
     try:
         names = listed_models(endpoint.base_url, endpoint.api_key)
     except NOT_LISTED as error:
-        if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        if type(error.__cause__).__name__ in UNREACHED:
             raise ChatError(
                 f"the endpoint {without_user(endpoint.base_url)} cannot be reached: {diagnose(error).line}; "
                 "check llm.base_url, or start its server"

@@ -7,7 +7,7 @@ extrapolated linearly in the number of blocks, and of windows for passes.
 import gc
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from autoprune.log import quiet
 from autoprune.models.blocks import decoder_blocks, text_config
 from autoprune.models.identity import checksum
 from autoprune.models.loading import empty_model
+from autoprune.models.reduce_families import family_of
 from autoprune.models.statistics import collect_inputs
 from autoprune.models.target import Target
 from autoprune.pruning.refinements import table as refinements
@@ -106,9 +107,10 @@ def probe(
     """
     costs: list[Costs] = []
     config = config.model_copy(update={"advanced": config.advanced.model_copy(update={"layer_error": None})})
+    per_block = family_of(empty_model(config.model), config.model).per_block if config.search.kinds else ()
     for blocks in PROBED:
         try:
-            target = Target(stack(config.model, blocks, dtype, device), None, config.model)
+            target = Target(stack(config.model, blocks, dtype, device, per_block), None, config.model)
         except UsageError as error:
             raise UsageError(f"no plan: one or two decoder blocks do not run without the others ({error})") from None
         costs.append(_costs(target, config, folder / str(len(costs)), make_candidate))
@@ -117,13 +119,17 @@ def probe(
     return costs[1].of_blocks(costs[2], blocks)
 
 
-def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device) -> nn.Module:
-    """The model reduced to some of its middle blocks, with random values."""
+def stack(name: str, blocks: int, dtype: torch.dtype, device: torch.device, per_block: Sequence[str] = ()) -> nn.Module:
+    """The model reduced to some of its middle blocks, with random values. `per_block`: keys of its configuration whose
+    lists are cut too, so that it describes the model."""
     model: Any = empty_model(name)
     path, listed = decoder_blocks(model)
     start = max(min(len(listed) // 2, len(listed) - blocks), 0)
     model.set_submodule(path, nn.ModuleList(list(listed)[start : start + blocks]))
     text_config(model).num_hidden_layers = len(listed[start : start + blocks])
+    for key in per_block:
+        if (values := getattr(text_config(model), key, None)) is not None:
+            setattr(text_config(model), key, values[start : start + blocks])
     filled: dict[nn.Parameter, nn.Parameter] = {}  # keeps tied parameters tied
     for module in model.modules():
         for key, parameter in list(module.named_parameters(recurse=False)):

@@ -10,6 +10,7 @@ from autoprune.measuring.resource_plan import advice, plan, read_speed
 from autoprune.models.footprint import GIB, Footprint, Room
 from autoprune.models.loading import empty_model
 from tests.conftest import DATA
+from tests.models.reductions import random_model
 
 CPU = torch.device("cpu")
 
@@ -44,7 +45,7 @@ def test_refined_baselines_have_a_phase_of_their_own_where_there_are_any(tiny_mo
 )
 def test_a_search_of_structures_has_a_plan(tiny_model, structure, compensate):
     search = {"structure": structure, "compensate": compensate}
-    found = plan(settings(tiny_model, sparsity=0.4, search=search, offload="disk"))
+    found = plan(settings(tiny_model, sparsity=0.15, search=search, offload="disk"))
     phases = {phase.name: phase for phase in found.phases}
     assert found.fits
     assert found.offload == "none"
@@ -53,6 +54,12 @@ def test_a_search_of_structures_has_a_plan(tiny_model, structure, compensate):
     named = [name for name in phases if name.startswith("one baseline")]
     assert named == ["one baseline", *([f"one baseline, {compensate}"] if compensate != "none" else [])]
     assert "one refined baseline" not in phases
+
+
+def test_structures_of_blocks_of_several_kinds_have_a_plan(tmp_path):
+    random_model("gemma3_text").save_pretrained(tmp_path)
+    found = plan(settings(tmp_path, sparsity=0.2, search={"structure": "width"}))
+    assert found.fits
 
 
 def test_structures_that_do_not_fit_are_not_offloaded(tmp_path):

@@ -29,6 +29,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -46,7 +47,7 @@ from autoprune.config import Config, load_config
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.recipe import Recipe
 from autoprune.executors.base import Executor, Job
-from autoprune.executors.make import make_executor
+from autoprune.executors.make import joined, make_executor
 from autoprune.executors.pool import Pool
 from autoprune.llm.provider import choose_llm
 from autoprune.log import log_to
@@ -146,8 +147,7 @@ def spread(words: list[str], workers: int, candidates: int) -> Spread:
     recipe = Recipe(SPARSITY, config.allocation.name, unit=config.allocation.unit)
     jobs = [Job(f"job {each}", SOURCE.format(power=1 + each / 100), recipe, "search") for each in range(candidates)]
     started = time.perf_counter()
-    pool = open_pool(config, bench)
-    try:
+    with joined(config.executor), closing(open_pool(config, bench)) as pool:
         pool.wait_until_warm()
         loading = time.perf_counter() - started
         with ThreadPoolExecutor(workers) as threads:
@@ -156,8 +156,6 @@ def spread(words: list[str], workers: int, candidates: int) -> Spread:
             for place in range(0, candidates, workers):
                 list(threads.map(pool.measure, jobs[place : place + workers]))
         return Spread(workers, loading, time.perf_counter() - started)
-    finally:
-        pool.close()
 
 
 def open_pool(config: Config, bench: Bench) -> Pool:

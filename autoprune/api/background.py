@@ -95,7 +95,7 @@ class BackgroundSearch:
 
         events = EventLog(self._run.events_file)
         try:
-            with hidden(), tracked(self._run, self._config, events):
+            with hidden(), tracked(self._run, self._config, events, self._fresh):
                 config = work_until_ended(
                     self._run, self._config, events, begun, self._waiting, self._fresh, self._stop
                 )

@@ -84,19 +84,20 @@ def work_until_ended(
 
 @contextmanager
 def gone_unless_begun(run: RunDirectory, config: Config, fresh: bool) -> Iterator[Callable[[], None]]:
-    """Removes the directory of a new run that cannot start (missing key, extra, engine, text or device).
+    """Removes the directory of a new run that cannot start, whatever the reason: a missing key or extra, no memory on
+    the device.
 
     Yields a function to call when the search has started. Runs that are paused, or lack disk space, are kept.
     """
-    begun = threading.Event()
+    begun, kept = threading.Event(), False
     try:
         yield begun.set
     except (RunPaused, CannotWrite):
+        kept = True
         raise
-    except AutoPruneError:
-        if fresh and not begun.is_set():
+    finally:
+        if fresh and not (kept or begun.is_set()):
             run.discard(config)
-        raise
 
 
 @contextmanager

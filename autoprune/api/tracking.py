@@ -18,7 +18,7 @@ from autoprune.errors import first_line
 from autoprune.report.text import one_line, visible
 from autoprune.report.tracking.files import own_folder, write_files
 from autoprune.report.tracking.metrics import Metrics, SearchMetrics, confirmed_figures
-from autoprune.report.tracking.tracker import LONGEST, Ending, TrackedRun, Tracker, open_tracker
+from autoprune.report.tracking.tracker import LONGEST, Ending, TrackedRun, Tracker, check_server, open_tracker
 from autoprune.runs.contacts import admit
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import Event, EventLog, follow_events
@@ -32,17 +32,20 @@ LONGEST_TAG = 4000
 
 
 @contextmanager
-def tracked(run: RunDirectory, config: Config, events: EventLog) -> Iterator[None]:
+def tracked(run: RunDirectory, config: Config, events: EventLog, fresh: bool = False) -> Iterator[None]:
     """Within this context, the run is logged to the tracker of its settings, if there is one.
 
-    Around the search and the report that follows it. Raises UsageError at once if the tracker is not installed,
-    or if its address was not confirmed.
+    Around the search and the report that follows it. Raises UsageError at once if the tracker is not installed, if its
+    address was not confirmed, or if the server of a `fresh` run cannot be reached; a later session goes on without it.
     """
     if config.tracking.to == "none":
         yield
         return
     admit(run.path, run.settings()[0], config)
-    tracking = _Tracking(run, open_tracker(config.tracking), events)
+    tracker = open_tracker(config.tracking)
+    if fresh:
+        check_server(tracker)
+    tracking = _Tracking(run, tracker, events)
     try:
         yield
     finally:

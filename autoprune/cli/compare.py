@@ -113,7 +113,8 @@ def compare(
         compare_structures(config, structure, params, methods, compensate, multiple, seeds, as_json)
         return
     lists = words(allocations), words(refinements), words(updates), words(patterns)
-    recipes = every_recipe(list(map(share, words(sparsity))), *lists, statistics, unit)
+    shares = [share(each, "--sparsity") for each in words(sparsity)]
+    recipes = every_recipe(shares, *lists, statistics, unit)
     rows = list(_measure(config, words(algorithms), recipes, seeds, completions))
     if as_json:
         print_json([asdict(row) for row in rows])

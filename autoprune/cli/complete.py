@@ -103,7 +103,14 @@ def setting_keys(incomplete: str) -> list[str]:
     """Dotted keys of settings, and `KEY=` for an assignment."""
     from autoprune.config import setting_keys as keys
 
-    return [*keys(), *(f"{key}=" for key in keys())]
+    return [*keys(), *assignments(incomplete)]
+
+
+def assignments(incomplete: str) -> list[str]:
+    """`KEY=` of each setting."""
+    from autoprune.config import setting_keys as keys
+
+    return [f"{key}=" for key in keys()]
 
 
 def _events(context: typer.Context) -> list[Event]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import overrides, typed
 from autoprune.cli.parse import split
 from autoprune.config import Config, load_config
-from autoprune.errors import AutoPruneError, UsageError
+from autoprune.errors import AutoPruneError
 from autoprune.log import log_to
 from autoprune.report.text import plain
 
@@ -38,7 +39,11 @@ def doctor(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="Settings of the search that is planned."),
+        typer.Argument(
+            metavar="[CONFIG.yaml] [KEY=VALUE ...]",
+            help="Settings of the search that is planned.",
+            autocompletion=complete.assignments,
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Plan a search for this target: time and memory by phase.")] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
@@ -147,9 +152,7 @@ def _logged(choose: Callable[[], object]) -> str:
 
 
 def _plan(config: Config, findings: dict[str, Any]) -> "ResourcePlan":
-    """Plan a search; the target's size and the log lines are added to the findings. Raises UsageError."""
-    if config.search.structure is not None:
-        raise UsageError("there is no plan for a search over structures; leave out search.structure")
+    """Plan a search; the target's size and the log lines are added to the findings."""
     from autoprune.measuring.resource_plan import plan
 
     lines: list[str] = []

@@ -17,7 +17,10 @@ def fork(
     run: Annotated[
         Path, typer.Argument(help="The run to start from: a directory or a name.", autocompletion=complete.runs)
     ],
-    words: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Changed settings.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE ...]", help="Changed settings.", autocompletion=complete.assignments),
+    ] = None,
     *,
     at: Annotated[
         int | None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from autoprune.config_errors import share_meant
 from autoprune.config_values import Statistics
 from autoprune.errors import UsageError
 from autoprune.keywords import choice
@@ -44,12 +45,15 @@ def words(text: str) -> list[str]:
     return items
 
 
-def share(text: str, what: str = "sparsity") -> float:
-    """A sparsity, or another share that an error calls `what`. Raises UsageError for anything but a number."""
+def share(text: str, option: str) -> float:
+    """A share that an option gives, such as a sparsity. Raises UsageError for anything but a number between 0 and 1."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise UsageError(f"{what} {text!r} is not a number between 0 and 1") from None
+        raise UsageError(f"{option} {text!r} is not a number between 0 and 1") from None
+    if not 0.0 < value < 1.0:
+        raise UsageError(f"{option} {value:g} is not between 0 and 1{share_meant(value)}")
+    return value
 
 
 def listed(names: Sequence[str]) -> str:

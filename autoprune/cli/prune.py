@@ -126,7 +126,7 @@ def prune(
         raise UsageError("--private is about the repository of --push-to-hub NAME")
     config = experiment_config(context.params)
     check_options(context, structure, UNSTRUCTURED)
-    target = None if sparsity is None else share(sparsity)
+    target = None if sparsity is None else share(sparsity, "--sparsity")
     repository = check_upload(push_to_hub) if push_to_hub is not None else None
     if structure is not None:
         method = algorithm if given(context, "algorithm") else None

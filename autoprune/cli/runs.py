@@ -15,6 +15,9 @@ from autoprune.report.text import plain
 from autoprune.runs.directory import RunDirectory, list_runs, runs_root
 from autoprune.runs.events import read_events
 
+UNLIMITED = 100_000
+"""Columns in which any table fits."""
+
 
 def runs(
     root: Annotated[Path | None, typer.Argument(help="Where to look; default $AUTOPRUNE_RUNS or ./runs.")] = None,
@@ -28,9 +31,13 @@ def runs(
         print_json([{key: value for key, value in row.items() if key != "short_state"} for row in rows])
     elif entries:
         screen = console()
-        if root == runs_root():  # where every command finds a run by its name
+        by_name = root.resolve() == runs_root().resolve()  # where every command finds a run by its name
+        if by_name:
             entries = [(Path(path).name, picture, filled, at_work) for path, picture, filled, at_work in entries]
-        screen.print(runs_table(entries, screen.width))
+        table = runs_table(entries, screen.width, whole=not by_name)
+        widest = screen.measure(table, options=screen.options.update(width=UNLIMITED)).maximum
+        screen.width = max(screen.width, widest)  # the terminal breaks long paths, which can then be copied
+        screen.print(table)
     else:
         console().print(plain(f"no runs in {root}"))
 

@@ -1,11 +1,12 @@
 """`autoprune search` and `autoprune resume`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
+from rich.console import Console
 
 from autoprune.api.replay import as_recorded
 from autoprune.api.result import SearchResult
@@ -48,7 +49,11 @@ def search(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE ...]", help="A settings file, then single settings."),
+        typer.Argument(
+            metavar="[CONFIG.yaml] [KEY=VALUE ...]",
+            help="A settings file, then single settings.",
+            autocompletion=complete.assignments,
+        ),
     ] = None,
     model: Annotated[str | None, complete.option(MODEL, *KNOWN)] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to prune, above 0 and below 1.")] = None,
@@ -127,38 +132,17 @@ def resume(
 
 def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switched: bool = False) -> None:
     """Start or continue a run's search with a live view, handle Ctrl+C, and print the final table."""
-    from autoprune.runs.approvals import Switch
     from autoprune.search.session import finished
 
     screen = errors() if as_json else console()
-    with run.locked(), gone_unless_begun(run, config, fresh) as begin:
-        if fresh or not finished(run):
-            events = EventLog(run.events_file)
-            with LiveView(screen, config.search) as view, stop_at_once(run, view):
-
-                @contextmanager
-                def answering(config: Config, context: "SearchContext") -> Iterator[Wait | None]:
-                    if switched:
-                        from autoprune.api.decisions import person
-
-                        context.archive.approvals.switch(Switch(approval=config.approval, who=person()))
-                    with attended(run, config, view, screen) as wait:
-                        yield wait
-
-                for event in read_events(run.events_file):
-                    view.catch_up(event)
-                events.listen(view.on_event)
-                try:
-                    with tracked(run, config, events):
-                        config = work_until_ended(run, config, events, begin, answering, fresh)
-                        _write_report(run, config)
-                except RunPaused as paused:
-                    view.stop()
-                    report_error(paused)
-                    screen.print(plain(f"autoprune resume {run.path}"), soft_wrap=True)
-                    raise typer.Exit(paused.exit_code) from None
-                finally:
-                    events.close()
+    try:
+        with run.locked(), gone_unless_begun(run, config, fresh) as begin:
+            if fresh or not finished(run):
+                _searched(run, config, screen, begin, fresh, switched)
+    except RunPaused as paused:
+        report_error(paused)
+        screen.print(plain(f"autoprune resume {run.path}"), soft_wrap=True)
+        raise typer.Exit(paused.exit_code) from None
     picture = Picture.of(read_events(run.events_file))
     if as_json:
         print_json(vars(SearchResult.of(run, picture)))
@@ -167,6 +151,32 @@ def work_on(run: RunDirectory, config: Config, as_json: bool, fresh: bool, switc
         line = f"\nrun directory: {run.path}   trace: autoprune trace {run.path}{report}\n"
         screen.print(plain(line), soft_wrap=True)
         screen.print(final_table(picture))
+
+
+def _searched(
+    run: RunDirectory, config: Config, screen: Console, begin: Callable[[], None], fresh: bool, switched: bool
+) -> None:
+    """Work on the search until it has ended, with a live view, and write the report."""
+    from autoprune.runs.approvals import Switch
+
+    with LiveView(screen, config.search) as view, stop_at_once(run, view):
+
+        @contextmanager
+        def answering(config: Config, context: "SearchContext") -> Iterator[Wait | None]:
+            if switched:
+                from autoprune.api.decisions import person
+
+                context.archive.approvals.switch(Switch(approval=config.approval, who=person()))
+            with attended(run, config, view, screen) as wait:
+                yield wait
+
+        for event in read_events(run.events_file):
+            view.catch_up(event)
+        with closing(EventLog(run.events_file)) as events:
+            events.listen(view.on_event)
+            with tracked(run, config, events, fresh):
+                config = work_until_ended(run, config, events, begin, answering, fresh)
+                _write_report(run, config)
 
 
 def _write_report(run: RunDirectory, config: Config) -> None:

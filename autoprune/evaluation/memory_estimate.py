@@ -26,8 +26,10 @@ FLOATS = 3 * 4
 
 
 def reads_hessians(config: Config) -> bool:
-    """Whether baselines (their refinements, updates or allocations) or the candidates' allocation read full Hessians of
-    all layers."""
+    """Whether baselines (their refinements, updates or allocations), the candidates' allocation or the compensation of
+    structures read full Hessians of all layers."""
+    if config.search.structure is not None:
+        return config.search.compensate == "least-squares"
     published = config.baselines
     return (
         any_reads(published.refinements, "hessian")

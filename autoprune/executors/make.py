@@ -3,9 +3,9 @@
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,27 @@ logger = logging.getLogger(__name__)
 ComputeLock = AbstractContextManager[Any]
 
 
-def check_executor(settings: ExecutorSettings) -> None:
-    """Raises UsageError for settings that are certain to fail, before anything is loaded."""
-    if settings.kind == "ray":
-        from autoprune.executors.ray import check_ray
+@contextmanager
+def joined(settings: ExecutorSettings) -> Iterator[None]:
+    """Within this context, this process has joined the Ray cluster of the settings, if they ask for one.
 
-        check_ray(settings.address)
+    To be entered before anything is loaded. Raises UsageError if there is no cluster, or no Ray.
+    """
+    if settings.kind != "ray":
+        yield
+        return
+    from autoprune.executors import ray
+
+    ray.check_ray(settings.address)
+    ray.connect(settings.address)
+    try:
+        yield
+    finally:
+        ray.disconnect()
 
 
 def make_executor(config: Config, bench: Bench, engine: str, lock: ComputeLock) -> Executor | None:
-    """The executor of the settings, on a bench; None if candidates are measured in this process.
+    """The executor of the settings, on a bench; None if candidates are measured in this process. See `joined`.
 
     `engine`: the coordinator's sandbox, which the workers use as well. `lock`: held while the bench is in use. Logs its
     choice. Raises UsageError for an executor that is not available.
@@ -75,25 +86,20 @@ def _on_ray(config: Config, bench: Bench, engine: str, lock: ComputeLock) -> Poo
 
     settings = config.executor
     cores = asked_threads() or 1
-    ray.connect(settings.address)
-    try:
-        gpus = share_of_gpus(settings.workers or 1, ray.gpus()) if bench.target.device.type == "cuda" else 0.0
-        capacity = ray.room(cores, gpus)
-        workers = settings.workers or min(config.search.generation_size, capacity)
-        if not workers:
-            raise UsageError(f"no node of the Ray cluster has {_resources(cores, gpus)} for a worker")
-        spec, store, bundle = WorkerSpec.of(config, bench, engine, cores), ray.Store(bench, lock), bench.bundle()
+    gpus = share_of_gpus(settings.workers or 1, ray.gpus()) if bench.target.device.type == "cuda" else 0.0
+    capacity = ray.room(cores, gpus)
+    workers = settings.workers or min(config.search.generation_size, capacity)
+    if not workers:
+        raise UsageError(f"no node of the Ray cluster has {_resources(cores, gpus)} for a worker")
+    spec, store, bundle = WorkerSpec.of(config, bench, engine, cores), ray.Store(bench, lock), bench.bundle()
 
-        def start(place: int) -> ray.RayHandle:
-            return ray.RayHandle(place, spec, store, bundle, gpus)
+    def start(place: int) -> ray.RayHandle:
+        return ray.RayHandle(place, spec, store, bundle, gpus)
 
-        limit = f"which has room for {capacity}" if capacity < workers else f"of {capacity} that have room"
-        logger.info(f"executor: {workers} workers on a Ray cluster, {limit}, {_resources(cores, gpus)} each")
-        conditions = {"threads": cores, "cluster": True}
-        return Pool(start, workers, conditions, _statistics(bench, lock), ray.disconnect)
-    except UsageError:
-        ray.disconnect()
-        raise
+    limit = f"which has room for {capacity}" if capacity < workers else f"of {capacity} that have room"
+    logger.info(f"executor: {workers} workers on a Ray cluster, {limit}, {_resources(cores, gpus)} each")
+    conditions = {"threads": cores, "cluster": True}
+    return Pool(start, workers, conditions, _statistics(bench, lock))
 
 
 def share_of_gpus(workers: int, gpus: int) -> float:

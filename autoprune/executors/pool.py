@@ -51,8 +51,7 @@ class Pool:
     """The executor over several workers; see base.Executor.
 
     `start(place)` begins to start the worker of a place (0, 1, ...) and returns at once; the handle's `open` waits for
-    it. `statistics(fields)`: the coordinator's bundle with these on-demand fields, collected if necessary. `closed` is
-    called when all workers have ended.
+    it. `statistics(fields)`: the coordinator's bundle with these on-demand fields, collected if necessary.
     """
 
     def __init__(
@@ -61,11 +60,9 @@ class Pool:
         workers: int,
         conditions: dict[str, Any],
         statistics: Callable[[tuple[str, ...]], Path],
-        closed: Callable[[], None] = lambda: None,
     ) -> None:
         self.workers = workers
         self.conditions = conditions
-        self._when_closed = closed
         self._start = start
         self._statistics = statistics
         self._idle: queue.Queue[Future[WorkerHandle]] = queue.Queue()
@@ -122,7 +119,6 @@ class Pool:
         for handle in handles:
             handle.close()
         self._starters.shutdown(cancel_futures=True)
-        self._when_closed()
 
     def _hire(self, place: int) -> None:
         """Begin to start a worker, which becomes idle once it is open."""

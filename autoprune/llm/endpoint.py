@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import openai
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -23,6 +24,9 @@ from autoprune.llm.transport import BoundedClient
 from autoprune.llm.usage import counted
 from autoprune.secrets import keep_address, masked
 
+LIST_SECONDS = 15.0
+NOT_LISTED = (openai.OpenAIError, AttributeError, TypeError, ValueError)
+"""The exceptions of an endpoint that does not list its models, or not in the form of OpenAI's."""
 logger = logging.getLogger(__name__)
 _OFFICIAL_HOSTS = ("api.openai.com", ".openai.azure.com")
 
@@ -71,6 +75,15 @@ def is_loopback(base_url: str) -> bool:
     """Whether an address is on this machine: it needs no proxy, and its model may use this machine's CPU."""
     host = urlsplit(base_url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def listed_models(base_url: str, api_key: str) -> list[str]:
+    """The names of the models that an endpoint says it serves. Raises an exception of NOT_LISTED."""
+    with BoundedClient(LIST_SECONDS, trust_env=not is_loopback(base_url)) as http:
+        client = openai.OpenAI(
+            base_url=base_url, api_key=api_key, max_retries=0, timeout=LIST_SECONDS, http_client=http
+        )
+        return [model.id for model in client.models.list() if isinstance(model.id, str)]
 
 
 class CallFailed(Exception):

@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 VENDOR_URL = "https://api.openai.com/v1"
 VENDOR_MODEL = "gpt-4.1-mini"
 INSTALL_LOCAL = "pip install 'autoprune[local-llm]'"
-LIST_SECONDS = 15.0
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
@@ -179,9 +178,9 @@ def open_chats(
                 continue
             address = own.model, own.base_url
             if address not in endpoints:
-                remote = choice.provider == "openai" or settings.of_role(role).base_url is not None
+                remote = is_remote(settings, choice, role)
                 local = None if remote else stack.enter_context(_local(own, choice.own, seed))
-                endpoints[address] = local or _remote(own, seed, proven)
+                endpoints[address] = local or remote_endpoint(own, seed, proven)
             endpoint = replace(endpoints[address], temperature=own.temperature, max_reply_tokens=own.reply_tokens)
             chats[own] = Chat(
                 endpoint,
@@ -234,7 +233,16 @@ def runs_here(settings: LLMSettings, choice: Choice) -> bool:
     return is_loopback(own or os.environ.get("OPENAI_BASE_URL") or VENDOR_URL)
 
 
-def _remote(settings: ChatSettings, seed: int | None, proven: bool) -> "Endpoint":
+def is_remote(settings: LLMSettings, choice: Choice, role: Role) -> bool:
+    """Whether an agent's chat model is an endpoint of the settings or the environment, not one that is started here."""
+    return choice.provider == "openai" or settings.of_role(role).base_url is not None
+
+
+def remote_endpoint(settings: ChatSettings, seed: int | None = None, proven: bool = False) -> "Endpoint":
+    """The endpoint of an agent. One whose model is not named is asked for it; `proven`: it has answered this run.
+
+    Raises ChatError, UsageError, and RunPaused when a proven one is down.
+    """
     from autoprune.llm.endpoint import Endpoint, is_loopback
     from autoprune.runs.prices import cost
 
@@ -268,14 +276,12 @@ def _remote(settings: ChatSettings, seed: int | None, proven: bool) -> "Endpoint
 
 def _only_model(base_url: str, key: str, proven: bool) -> str:
     """The model of an endpoint that serves a single one, as self-hosted servers often do."""
-    import openai
-
+    from autoprune.llm.endpoint import NOT_LISTED, listed_models
     from autoprune.llm.faults import Action, diagnose
 
     try:
-        with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=LIST_SECONDS) as client:
-            names = [model.id for model in client.models.list() if isinstance(model.id, str)]
-    except (openai.OpenAIError, AttributeError, TypeError, ValueError) as error:
+        names = listed_models(base_url, key)
+    except NOT_LISTED as error:
         fault = diagnose(error)
         problem = f"the chat endpoint {without_user(base_url)} does not list its models: {fault.line}"
         if proven and fault.action is Action.RETRY:

@@ -10,7 +10,7 @@ from autoprune.evaluation.bench import open_bench
 from autoprune.evaluation.measurement_cache import user_cache
 from autoprune.evaluation.measurement_store import MeasurementStore
 from autoprune.executors.compute_lock import ComputeLock
-from autoprune.executors.make import check_executor, make_executor
+from autoprune.executors.make import joined, make_executor
 from autoprune.measuring.measurer import Measurer
 from autoprune.measuring.structured_workbench import StructuredWorkbench
 from autoprune.measuring.workbench import Workbench
@@ -25,10 +25,13 @@ RESOLVED = ("bos", "device", "dtype")
 
 @contextmanager
 def open_workbench(config: Config, run: RunDirectory, archive: Archive) -> Iterator[Workbench]:
-    """Load the target, texts and statistics, and start the sandbox and the executor, which are closed at the end."""
-    check_executor(config.executor)
+    """Load the target, texts and statistics, and start the sandbox and the executor, which are closed at the end.
+
+    A cluster is joined before anything is loaded.
+    """
     lock = ComputeLock()
     with ExitStack() as stack:
+        stack.enter_context(joined(config.executor))
         sandbox = make_sandbox(config.sandbox)
         stack.callback(sandbox.close)
         begun = _as_begun(config, run)

@@ -15,8 +15,7 @@ from autoprune.config import Config
 from autoprune.errors import AutoPruneError
 from autoprune.evaluation.memory_estimate import MemoryEstimate, reads_hessians
 from autoprune.evaluation.probe import PROBED, Costs, probe
-from autoprune.evaluation.statistics_cache import SENSITIVITY_WINDOWS
-from autoprune.measuring.baselines import most_refined, most_updated
+from autoprune.measuring.phase_seconds import Storage, phase_seconds
 from autoprune.models.footprint import OFFLOADS, Footprint, Room, choose_offload, free_room, shown
 from autoprune.models.loading import DTYPES, choose_device, empty_model, faster_dtype, weight_files
 from autoprune.models.target import Target
@@ -28,11 +27,6 @@ from autoprune.sandbox.choose_sandbox import make_sandbox
 
 SAMPLE = 64 * 2**20
 """Bytes that are read to measure the disk's speed."""
-BACKWARD = 3
-"""Cost of a window's gradient in forward passes: forward, recomputation of each block, backward without weights."""
-READS = {"load": 3, "statistics": 2, "measuring": 4}
-"""How often offloaded blocks are read from disk: to check, inspect and hash them; to collect and write statistics; to
-score, mask, count and evaluate."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +72,20 @@ def plan(config: Config) -> ResourcePlan:
     size = Footprint(empty)
     dtype = faster_dtype(size.matrices, device) if config.dtype == "auto" else DTYPES[config.dtype]
     free = free_room(device, config.advanced.memory_gb)
-    offload = choose_offload(config.offload, size, dtype, device, free, config.model)
+    whole = config.search.structure is not None  # whose blocks cannot be loaded one by one
+    offload = "none" if whole else choose_offload(config.offload, size, dtype, device, free, config.model)
     _check_probe(size, dtype, device, free, config.model)
     files = weight_files(config.model)
     speed = read_speed(files, cold=offload == "disk")
     with closing(make_sandbox(config.sandbox)) as sandbox:
         costs = _probed(config, dtype, device, sandbox)
     needs = MemoryEstimate(size, config, dtype, offload, device.type == "cuda")
-    seconds = _seconds(config, costs, sum(size.blocks) * dtype.itemsize, files, speed, offload)
+    seconds = phase_seconds(config, costs, _stored(size, dtype, files, speed, offload == "disk"))
     rooms = _rooms(config, needs, costs.memory)
-    phases = [Phase(name, seconds[name], rooms[name], rooms[name].fits(free)) for name in seconds]
+    phases = []
+    for name in seconds:
+        room = rooms.get(name, rooms[REFINED])  # of compensated methods
+        phases.append(Phase(name, seconds[name], room, room.fits(free)))
     return ResourcePlan(
         model=config.model,
         weights=size.prunable,
@@ -114,8 +112,12 @@ def expected_seconds(config: Config, target: Target, sandbox: Sandbox) -> dict[s
     _check_probe(size, dtype, device, free_room(device, config.advanced.memory_gb), config.model)
     speed = read_speed(files, cold=True) if target.mapped else None
     costs = _probed(config, dtype, device, sandbox)
-    offload = "disk" if target.mapped else "none"
-    return _seconds(config, costs, sum(size.blocks) * dtype.itemsize, files, speed, offload)
+    return phase_seconds(config, costs, _stored(size, dtype, files, speed, target.mapped))
+
+
+def _stored(size: Footprint, dtype: torch.dtype, files: list[Path], speed: float | None, on_disk: bool) -> Storage:
+    count = sum(file.stat().st_size for file in files)
+    return Storage(sum(size.blocks) * dtype.itemsize, len(size.blocks), count, speed, on_disk)
 
 
 _COSTS: dict[tuple[object, ...], Costs] = {}
@@ -125,8 +127,8 @@ _COSTS: dict[tuple[object, ...], Costs] = {}
 def _probed(config: Config, dtype: torch.dtype, device: torch.device, sandbox: Sandbox) -> Costs:
     """The costs of the model on this machine, remembered in this process. The generators of random numbers are left as
     they were."""
-    refinements = tuple(config.baselines.refinements)
-    key = (config.model, config.sparsity, config.data.seqlen, refinements, dtype, str(device), sandbox.name)
+    kind = (*config.baselines.refinements, config.search.structure, config.search.compensate)
+    key = (config.model, config.sparsity, config.data.seqlen, kind, dtype, str(device), sandbox.name)
     if key in _COSTS:
         return _COSTS[key]
     sandbox.wait_until_warm()
@@ -155,58 +157,6 @@ def read_speed(files: list[Path], cold: bool) -> float | None:
         return count / (time.perf_counter() - started)
 
 
-def _seconds(
-    config: Config, costs: Costs, blocks: int, files: list[Path], speed: float | None, offload: str
-) -> dict[str, float]:
-    """Seconds by phase, in order. `blocks`: bytes of all decoder blocks."""
-    data, published, final = config.data, config.baselines, config.confirmation
-    once = blocks / speed if speed and offload == "disk" else 0.0
-    stored = sum(file.stat().st_size for file in files) / speed if speed else 0.0
-    load = stored + costs.hash + (READS["load"] - 1) * once
-    walk = costs.collect * data.calibration_samples
-    dense = walk + costs.write + READS["statistics"] * once
-    sampling = walk + once  # the Hessians of the sampled blocks, then their output sensitivities
-    sampling += BACKWARD * costs.loss * min(data.calibration_samples, SENSITIVITY_WINDOWS) + 2 * once
-    statistics = dense if config.advanced.layer_error is None else dense + sampling
-    read = READS["measuring"] * once
-
-    def baseline(windows: int, masking: float = costs.score) -> float:
-        return masking + costs.loss * windows + read
-
-    def candidate(windows: int) -> float:
-        return costs.candidate + costs.loss * windows + read
-
-    refined = most_refined(published)
-    scores = len(published.scores) * ("none" in published.refinements)
-    updated = most_updated(config)
-    hessians = (costs.hessian * data.calibration_samples + once) * reads_hessians(config)
-
-    def baselines(windows: int) -> float:
-        per_allocation = scores * baseline(windows) + refined * baseline(windows, costs.refined)
-        return per_allocation * len(published.allocations) + updated * (walk + baseline(windows, costs.refined))
-
-    search = data.search_windows
-
-    more_seeds = final.seeds - 1
-    report = data.report_windows
-    conditions = 1 + len(final.sparsities) + len(final.patterns)
-    reseeded = min(final.baselines, (scores + refined) * len(published.allocations))
-    confirmed = baselines(report) + more_seeds * reseeded * baseline(report, costs.refined if refined else costs.score)
-    confirmed += final.finalists * (1 + more_seeds) * candidate(report)
-    confirmation = costs.loss * report + once + conditions * confirmed + more_seeds * (dense + hessians)
-    opening = load + statistics + hessians + costs.loss * search + once + baselines(search)
-    return {
-        LOAD: load,
-        STATISTICS: statistics,
-        BASELINE: baseline(search),
-        **({REFINED: baseline(search, costs.refined)} if refined else {}),
-        **({UPDATED: walk + baseline(search, costs.refined)} if updated else {}),
-        CANDIDATE: candidate(search),
-        CONFIRMATION: confirmation,
-        WHOLE: opening + config.search.max_candidates * candidate(search) + confirmation,
-    }
-
-
 def _rooms(config: Config, needs: MemoryEstimate, sandboxed: int) -> dict[str, Room]:
     """Memory by phase."""
     data = config.data
@@ -229,7 +179,7 @@ def advice(
     """The smallest change of settings with which everything fits; else how much memory would be needed."""
     gpu = device.type == "cuda"
     least: tuple[int, str] | None = None
-    for offload in OFFLOADS:
+    for offload in OFFLOADS if config.search.structure is None else OFFLOADS[:1]:
         if offload == "memory" and not gpu:
             continue
         for kind in dict.fromkeys((dtype, torch.bfloat16)):

@@ -43,11 +43,16 @@ Listed = tuple[str, Picture, int] | tuple[str, Picture, int, bool]
 """The arguments of `run_row`."""
 
 
-def runs_table(runs: Iterable[Listed], width: int = WIDE, now: datetime | None = None) -> Table:
+def runs_table(runs: Iterable[Listed], width: int = WIDE, now: datetime | None = None, whole: bool = False) -> Table:
     """One line per run, in at most `width` columns: its name, or the shortest unique prefix of at least PREFIX letters
-    where a name is too long. A screen of WIDE columns also has room for model, sparsity, engine and counts."""
+    where a name is too long. A screen of WIDE columns also has room for model, sparsity, engine and counts.
+
+    `whole`: names are paths, of which commands accept no prefix; the table may then be wider.
+    """
     listed = list(runs)
-    names = shortened([run[0] for run in listed], width - NARROW - (REST if width >= WIDE else 0))
+    names = [run[0] for run in listed]
+    if not whole:
+        names = shortened(names, width - NARROW - (REST if width >= WIDE else 0))
     table = Table(box=None, padding=(0, 2, 0, 0), caption=LEGEND, caption_justify="left")
     for name in ("run", "state", "best", "ratio", "age", *(MORE if width >= WIDE else ())):
         justify: Literal["left", "right"] = "left" if name in LEFT else "right"

@@ -6,6 +6,7 @@ archive.sqlite      candidates with their measurements, the reasoning graph, rep
 checkpoints.sqlite  checkpoints of the state machine
 recording.jsonl     with `llm.record`: all requests to chat models with their replies, for replay
 candidates/<hash>.py
+tracking/           files of an experiment tracker
 lock, page.lock     held by the process that works on the run, and by those that serve its live page
 stop                a request that the search ends (`control`)
 
@@ -15,6 +16,7 @@ With the setting `database`, a schema of that PostgreSQL database replaces the t
 import fcntl
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -72,6 +74,7 @@ class RunDirectory:
         self.archive_file = path / "archive.sqlite"
         self.checkpoints_file = path / "checkpoints.sqlite"
         self.recording_file = path / "recording.jsonl"
+        self.tracking = path / "tracking"
         self._made: list[Path] = []
         self._existing: set[Path] = set()
         """Set by `create`: directories that it made, innermost first, and files that existed before."""
@@ -85,7 +88,7 @@ class RunDirectory:
         if os.path.lexists(run.settings_file):
             raise UsageError(f"{path} already contains a run; continue it with `autoprune resume {path}`")
         run._made = [folder for folder in (run.candidates, path, *path.parents) if not folder.exists()]
-        run._existing = {file for file in run._files() if os.path.lexists(file)}
+        run._existing = {file for file in (*run._files(), run.tracking) if os.path.lexists(file)}
         schema = None
         confirm(path, contacts(config))
         try:
@@ -114,6 +117,8 @@ class RunDirectory:
             if file not in self._existing:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     file.unlink()
+        if self.tracking not in self._existing:
+            shutil.rmtree(self.tracking, ignore_errors=True)  # a tracker's own process may still write there
         for folder in self._made:
             with suppress(OSError):  # if it holds other files
                 folder.rmdir()

@@ -12,8 +12,6 @@ def expected_seconds(workbench: Workbench) -> dict[str, float] | str:
     none, in a few words."""
     from autoprune.measuring import resource_plan
 
-    if workbench.config.search.structure is not None:
-        return "there is no plan for structures"
     measurer = workbench.measurer
     try:
         with measurer.lock:

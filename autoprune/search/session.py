@@ -30,7 +30,7 @@ from autoprune.config_agents import AgentSettings
 from autoprune.errors import RunPaused
 from autoprune.llm.client import Chat
 from autoprune.llm.provider import Choice, open_chats
-from autoprune.llm.reachable import check_reachable
+from autoprune.llm.reachable import check_endpoints
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.reply import Turn
 from autoprune.log import log_to
@@ -72,10 +72,12 @@ def open_context(
     stored, config = config, resolved(config, choice)
     with ExitStack() as stack:
         stack.enter_context(log_to(events.notice))
+        if warning := too_few_windows(config):
+            events.emit("notice", "windows", text=warning)
         archive = Archive.of(run, config)
         stack.callback(archive.close)
         if not archive.calls():  # one that has answered may be down for a while, which pauses the run
-            check_reachable(config.llm, choice)
+            check_endpoints(config.llm, choice)
         if schema := run.schema(config):
             logger.info(f"archive and checkpoints: {schema}")
         workbench = stack.enter_context(open_workbench(config, run, archive))
@@ -151,8 +153,6 @@ def open_context(
         events.emit("run-started", "run-started", **facts)
         endpoint = chats["proposer"].endpoint if chats else None
         context.expected = _estimate(context, choice.provider, *((endpoint.model, endpoint.price) if endpoint else ()))
-        if warning := too_few_windows(config):
-            events.emit("notice", "windows", text=warning)
         yield context
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,8 +14,10 @@ import pytest
 from autoprune.api import tracking
 from autoprune.api.tracking import tracked
 from autoprune.config import load_config
+from autoprune.config_sections import TrackingSettings
 from autoprune.errors import UsageError
 from autoprune.report.tracking.metrics import SearchMetrics, confirmed_figures
+from autoprune.report.tracking.tracker import check_server, open_tracker
 from autoprune.runs.contacts import confirm, contacts
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog, read_events
@@ -48,14 +51,14 @@ def made(tmp_path):
     return make
 
 
-def track(run, lines=None):
+def track(run, lines=None, fresh=False):
     """Log what the run's events are, or the first `lines` of them, as a search does that ends with them."""
     whole = run.events_file.read_bytes().splitlines(keepends=True)
     if lines is not None:
         run.events_file.write_bytes(b"".join(whole[:lines]))
     events = EventLog(run.events_file)
     try:
-        with tracked(run, run.settings()[0], events):
+        with tracked(run, run.settings()[0], events, fresh):
             pass
     finally:
         events.close()
@@ -176,6 +179,7 @@ import os, signal, sys, time
 from pathlib import Path
 from autoprune.api.tracking import tracked
 from autoprune.runs.directory import RunDirectory
+from autoprune.report.tracking.tracker import check_server, open_tracker
 from autoprune.runs.contacts import confirm, contacts
 from autoprune.runs.events import EventLog, read_events
 
@@ -225,6 +229,35 @@ def test_a_store_that_cannot_be_reached_is_one_notice_and_the_search_goes_on(mad
     (text,) = [text for text in notices(run) if "tracking" in text]
     assert text.startswith("tracking has failed, and the search goes on without it: ")
     assert "127.0.0.1" in text
+
+
+@pytest.mark.parametrize("words", [["tracking.uri=http://127.0.0.1:9"], []], ids=["setting", "variable"])
+@pytest.mark.parametrize(("name", "variable"), [("mlflow", "MLFLOW_TRACKING_URI"), ("wandb", "WANDB_BASE_URL")])
+def test_a_new_search_does_not_start_without_its_server(made, monkeypatch, name, variable, words):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    if not words:
+        monkeypatch.setenv(variable, "http://ann:secret@127.0.0.1:9")
+    run = made(f"tracking.to={name}", *words)
+    with pytest.raises(UsageError, match=r"tracking server http://127\.0\.0\.1:9 cannot be reached: .*refused"):
+        track(run, fresh=True)
+    assert not (run.path / "tracking").exists()
+
+
+def test_an_offline_run_of_wandb_needs_no_server(made):
+    run = made("tracking.to=wandb", "tracking.uri=http://127.0.0.1:9")
+    track(run, fresh=True)
+    assert wandb_run(run).exit_code == 0
+
+
+def test_a_server_that_listens_is_not_refused_and_one_behind_a_proxy_is_not_tried(monkeypatch):
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    settings = TrackingSettings(to="mlflow", uri="http://127.0.0.1:9")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        check_server(open_tracker(TrackingSettings(to="mlflow", uri=address)))
+        monkeypatch.setenv("http_proxy", address)
+        check_server(open_tracker(settings))
 
 
 def test_a_tracker_that_hangs_does_not_hold_the_end_of_a_search(made, monkeypatch):

@@ -58,6 +58,11 @@ def test_algorithms_allocations_and_other_words_are_offered(offered):
     assert offered("evaluate", "smol") == ["smollm2-135m"]
 
 
+@pytest.mark.parametrize("command", [("search",), ("fork", "a-run"), ("doctor",)], ids=" ".join)
+def test_settings_are_offered_where_they_can_be_given(offered, command):
+    assert offered(*command, "data.se") == ["data.seqlen=", "data.search_windows="]
+
+
 def test_runs_and_what_is_in_them_are_offered(offered, old_run, tmp_path):
     (tmp_path / "runs").mkdir()
     shutil.move(old_run, tmp_path / "runs" / "20261124-tiny")

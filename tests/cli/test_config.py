@@ -85,8 +85,13 @@ def test_an_option_is_named_as_it_was_typed(here):
         (("search", "--sparsity", "60"), "--sparsity = 60.0: input should be less than 1; did you mean 0.6?"),
         (("search", "--max-candidates", "0"), "--max-candidates = 0: "),
         (("prune", "--out", "x", "--calibration-samples", "0"), "--calibration-samples = 0: "),
-        (("prune", "--out", "x", "--sparsity", "60"), "sparsity 60 is not between 0 and 1; did you mean 0.6?"),
-        (("compare", "--sparsity", "0.5,70"), "sparsity 70 is not between 0 and 1; did you mean 0.7?"),
+        (("prune", "--out", "x", "--sparsity", "60"), "--sparsity 60 is not between 0 and 1; did you mean 0.6?"),
+        (("compare", "--sparsity", "0.5,70"), "--sparsity 70 is not between 0 and 1; did you mean 0.7?"),
+        (
+            ("prune", "--out", "x", "--structure", "width", "--params", "20"),
+            "--params 20 is not between 0 and 1; did you mean 0.2?",
+        ),
+        (("compare", "--structure", "width", "--params", "0.1,20"), "--params 20 is not between 0 and 1; did you mean"),
         (("prune", "--out", "x", "--update", "obx"), "update 'obx' is not one of none, "),
     ):
         done = here(*words)

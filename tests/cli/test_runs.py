@@ -78,3 +78,19 @@ def test_a_folder_where_the_events_would_be_does_not_hide_the_others(here, root)
     done = here("runs", str(root))
     assert "good" in done.stdout
     assert "left out" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["runs", "elsewhere with a long name/" + "deep/" * 10, "elsewhere"])
+def test_every_command_accepts_what_is_listed_on_a_narrow_screen(here, old_run, tmp_path, environment, folder):
+    environment["COLUMNS"] = "80"
+    names = [f"20261130-21{minute}00-smollm2-135m-60-{'x' * 30}" for minute in (10, 11)]
+    for name in names:
+        shutil.copytree(old_run, tmp_path / folder / name)
+    for root in (folder, str(tmp_path / folder)):
+        head, *lines = here("runs", root).stdout.splitlines()[: 1 + len(names)]
+        assert head.split()[0] == "run"
+        for name, line in zip(names, lines, strict=True):
+            listed = line.partition("  ")[0].strip()
+            done = here("trace", listed, "--json")
+            assert done.returncode == 0, done.stderr
+            assert name.startswith(listed) or listed == str(Path(root) / name)

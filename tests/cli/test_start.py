@@ -10,6 +10,8 @@ import pytest
 
 from autoprune.config import Config
 from autoprune.runs.directory import RunDirectory
+from tests.llm.faulty_server import ChatServer
+from tests.llm.replies import Status
 from tests.postgres_server import ON_POSTGRES
 
 MISSING = {
@@ -24,6 +26,7 @@ MISSING = {
     "a second model": ("confirmation.transfer_model={missing}",),
     "a policy": ("approval=file", "approval_policy={missing}"),
     "a cluster": ("executor.kind=ray", "executor.address=127.0.0.1:1"),
+    "a tracking server": ("tracking.to=mlflow", "tracking.uri=http://127.0.0.1:9"),
     "a database": ("database=postgresql://ann@127.0.0.1:9/x",),
     "a long enough text": ("data.search_windows=999999",),
 }
@@ -59,6 +62,33 @@ def test_an_extra_that_is_missing_is_named_and_leaves_no_run(here, small, tmp_pa
         "docker": ["sandbox.engine=docker"],
     }
     assert "pip install 'autoprune[" in refused(here("search", *small, *words[extra]))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_too_few_windows_are_warned_about_before_anything_is_tried(here, small):
+    done = here("search", *small, "llm.provider=openai", "llm.base_url=http://127.0.0.1:9/v1", "llm.model=m")
+    assert "data.report_windows=4 cannot show any difference" in " ".join(done.stdout.split())
+    assert "cannot be reached" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("listing", "answer", "model", "complaint"),
+    [
+        (Status(401), Status(401), "scripted", "check the key"),
+        (None, Status(404), "scriptet", "did you mean scripted?"),
+    ],
+    ids=["a refused key", "an unknown model"],
+)
+def test_an_endpoint_that_cannot_be_used_is_one_line_and_leaves_no_run(
+    here, small, tmp_path, listing, answer, model, complaint
+):
+    with ChatServer([answer]) as server:
+        server.listing = listing
+        words = ["llm.provider=openai", f"llm.base_url={server.base_url}", f"llm.model={model}"]
+        done = here("search", *small, *words)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("autoprune:")]
+    assert (done.returncode, len(lines)) == (1, 1), done.stderr
+    assert complaint in lines[0]
     assert not (tmp_path / "runs").exists()
 
 

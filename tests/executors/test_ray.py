@@ -5,12 +5,15 @@ import sys
 
 import pytest
 
+from autoprune.config import load_config
 from autoprune.config_sections import ExecutorSettings
 from autoprune.errors import UsageError
-from autoprune.executors.make import check_executor
+from autoprune.executors.make import joined
 from autoprune.runs.events import EventLog
 from tests.executors.conftest import archived, differences, killing_log, notices
 from tests.executors.ray_cluster import ray_cluster
+from tests.search.lives import live
+from tests.small_search import SMALL
 
 pytestmark = pytest.mark.xdist_group("executors")
 
@@ -66,15 +69,29 @@ def test_a_node_that_lacks_the_target_and_the_statistics_gets_them_from_the_obje
     assert sent == {"target", "statistics"}
 
 
+def join(address=None):
+    with joined(ExecutorSettings(kind="ray", address=address)):
+        raise AssertionError("there is no such cluster")
+
+
 def test_a_cluster_that_cannot_be_reached_is_wrong_usage():
     with pytest.raises(UsageError, match=r"no Ray cluster can be reached at 127.0.0.1:9: Connection refused"):
-        check_executor(ExecutorSettings(kind="ray", address="127.0.0.1:9"))
+        join("127.0.0.1:9")
     for address in ("nowhere", "ray://head:10001"):
         with pytest.raises(UsageError, match=rf"'{address}' is no address of a Ray cluster; give HOST:PORT"):
-            check_executor(ExecutorSettings(kind="ray", address=address))
+            join(address)
 
 
 def test_a_missing_ray_is_wrong_usage_and_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"needs Ray, which is not installed: pip install 'autoprune\[ray\]'"):
-        check_executor(ExecutorSettings(kind="ray"))
+        join()
+
+
+@pytest.mark.long
+def test_a_search_that_cannot_load_its_target_leaves_the_cluster_it_has_joined(cluster, tmp_path):
+    import ray
+
+    with pytest.raises(UsageError, match="there is no model"):
+        live(tmp_path / "run", load_config(None, ["model=no/such-model", *SMALL, *words(cluster)]))
+    assert not ray.is_initialized()

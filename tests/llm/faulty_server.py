@@ -31,11 +31,13 @@ from tests.llm.replies import (
 
 
 class ChatServer:
-    """`requests` and `headers` hold what every request brought; `script` and `models` may be replaced."""
+    """`requests` and `headers` hold what every chat request brought; `script` and `models` may be replaced, and
+    `listing` by a reply in place of the list of models."""
 
     def __init__(self, script: Script, port: int = 0) -> None:
         self.script = script
         self.models = ["scripted"]
+        self.listing: Status | Raw | None = None
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.stopping = threading.Event()
@@ -79,6 +81,9 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
             """Say nothing: the tests read `requests`."""
 
         def do_GET(self) -> None:
+            if server.listing is not None:
+                self._play(server.listing, "")
+                return
             models = [{"id": name, "object": "model", "created": 0, "owned_by": "tests"} for name in server.models]
             self._send(200, json.dumps({"object": "list", "data": models}).encode())
 

@@ -46,6 +46,8 @@ def test_a_search_measures_reduced_models_and_judges_within_both_leagues(search,
     assert measured
     for outcome in measured:
         assert structures_ranked(run.source(outcome.candidate)) == ("channel", "head")
+    (estimate,) = [data["text"] for data in events_of(run, "notice") if data["text"].startswith("estimate for")]
+    assert "on this machine (by a probe" in estimate
     names = {data["name"] for data in events_of(run, "baseline")}
     assert names == {
         name + way for name in ("flap", "magnitude", "taylor", "wanda-sp") for way in ("", "+least-squares")

@@ -16,11 +16,10 @@ BEST = "best.py"
 
 def own_folder(run: RunDirectory) -> Path:
     """The trackers' folder in the run directory, made if it is missing. Raises UsageError if it is a link."""
-    folder = run.path / "tracking"
-    folder.mkdir(exist_ok=True)
-    if folder.is_symlink():
-        raise UsageError(f"{folder} is a symbolic link, so nothing is written there")
-    return folder
+    run.tracking.mkdir(exist_ok=True)
+    if run.tracking.is_symlink():
+        raise UsageError(f"{run.tracking} is a symbolic link, so nothing is written there")
+    return run.tracking
 
 
 def write_files(run: RunDirectory, picture: Picture, report: Path, into: Path) -> list[Path]:

@@ -32,7 +32,12 @@ class MLflowTracker:
 
     def __init__(self, settings: TrackingSettings) -> None:
         self._settings = settings
+        self._uri = settings.uri or os.environ.get(URI)
         self._logged: set[int] = set()
+
+    @property
+    def server(self) -> str | None:
+        return self._uri if self._uri and self._uri.startswith(("http://", "https://")) else None
 
     def begin(self, run: TrackedRun) -> str:
         for name, value in DEFAULTS.items():
@@ -40,7 +45,7 @@ class MLflowTracker:
         import mlflow
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
-        uri, place = self._settings.uri or os.environ.get(URI), None
+        uri, place = self._uri, None
         if uri is None:
             folder = run.folder / "mlflow"
             folder.mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ from autoprune.report.tracking.tracker import Ending, TrackedRun
 if TYPE_CHECKING:
     from wandb import Run
 
+URI = "WANDB_BASE_URL"
 STEP = "candidate"
 DEFAULTS = {"WANDB_DISABLE_WEAVE": "true", "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
 """Variables of W&B that the user's environment may set otherwise. Weave would send prompts and replies."""
@@ -26,13 +27,18 @@ class WandbTracker:
 
     def __init__(self, settings: TrackingSettings) -> None:
         self._settings = settings
+        key = os.environ.get("WANDB_API_KEY")
+        self._mode = os.environ.get("WANDB_MODE") or ("online" if key else "offline")
+
+    @property
+    def server(self) -> str | None:
+        return (self._settings.uri or os.environ.get(URI)) if self._mode == "online" else None
 
     def begin(self, run: TrackedRun) -> str:
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
         import wandb
 
-        mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
         folder = run.folder / "wandb"
         if folder.exists():
             shutil.rmtree(folder)
@@ -44,7 +50,7 @@ class WandbTracker:
             resume="allow",
             config={**run.parameters, "tags": run.tags},
             settings=wandb.Settings(
-                mode=mode,
+                mode=self._mode,
                 root_dir=str(run.folder.resolve()),  # W&B's own process may have another working directory
                 console="off",
                 silent=True,
@@ -62,10 +68,10 @@ class WandbTracker:
         )
         self._run.define_metric("*", step_metric=STEP)
         self._next = self._run.step
-        if mode == "online":
+        if self._mode == "online":
             return f"W&B, run {run.identity} of the project {self._settings.project} at {self._run.url}"
         return (
-            f"W&B, {mode}, run {run.identity} of the project {self._settings.project}; to upload it: "
+            f"W&B, {self._mode}, run {run.identity} of the project {self._settings.project}; to upload it: "
             f"wandb sync {Path(self._run.dir).parent}"
         )
 

@@ -1,17 +1,23 @@
 """What every experiment tracker does, and what it is given."""
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from autoprune.config_sections import TrackingSettings
+from autoprune.config_values import without_user
 from autoprune.errors import UsageError
 from autoprune.report.tracking.metrics import Metrics
 
 LONGEST = 500
 """Characters of a parameter or tag, which older MLflow servers limit to this length."""
+SECONDS = 10.0
+PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,13 @@ class Ending:
 
 
 class Tracker(Protocol):
-    """Logs one run. Any error of the tracker's library may be raised; metrics that it has already are not repeated."""
+    """Logs one run. Any error of the tracker's library may be raised; metrics that it has already are not repeated.
+
+    `server`: the address of the HTTP server that the settings or the environment name and that it will contact, if any.
+    """
+
+    @property
+    def server(self) -> str | None: ...
 
     def begin(self, run: TrackedRun) -> str:
         """Start the tracked run, or continue it. Returns one line with its place and id."""
@@ -62,3 +74,24 @@ def open_tracker(settings: TrackingSettings) -> Tracker:
             f"tracking.to={settings.to} needs the extra {settings.to}: pip install 'autoprune[{settings.to}]'"
         )
     return trackers[settings.to](settings)
+
+
+def check_server(tracker: Tracker) -> None:
+    """Connect to the tracker's server, if it has one, and close the connection; nothing is sent.
+
+    Behind a proxy nothing is tried, since only the proxy may reach the server. Raises UsageError.
+    """
+    if tracker.server is None:
+        return
+    parts = urlsplit(tracker.server)
+    host = parts.hostname or ""
+    if {parts.scheme, "all"} & getproxies().keys() and not proxy_bypass(host):
+        return
+    try:
+        socket.create_connection((host, parts.port or PORTS[parts.scheme]), timeout=SECONDS).close()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(
+            f"the tracking server {without_user(tracker.server)} cannot be reached: {reason}; check tracking.uri, or "
+            "start it"
+        ) from None

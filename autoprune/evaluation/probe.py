@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from autoprune.candidates.structure_contract import literal
 from autoprune.config import Config
 from autoprune.config_values import Refinement
 from autoprune.errors import UsageError
@@ -47,7 +46,7 @@ REPEATS = 2
 SCALE = 0.02
 """Standard deviation of the random values, as in the initialisation of models."""
 CANDIDATE = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
-STRUCTURED_CANDIDATE = """STRUCTURE = {structure}
+STRUCTURED_CANDIDATE = """STRUCTURE = {kinds}
 
 
 def score(structures):
@@ -215,7 +214,7 @@ def _of_structures(bench: Bench, config: Config, make_candidate: MakeCandidate, 
     score = _shortest(lambda: measured(published))
     hessian = _hessians(bench) if way == "least-squares" else 0.0
     compensated = _shortest(lambda: measured(published, way)) if way != "none" else score
-    source = STRUCTURED_CANDIDATE.format(structure=literal(config.search.kinds))
+    source = STRUCTURED_CANDIDATE.format(kinds=config.search.kinds)
     candidate = _shortest(lambda: measured(make_candidate(source), way))
     return made.costs(batch, hessian, score, max(compensated - score, 0.0), candidate)
 

@@ -147,6 +147,7 @@ def recorded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
             "llm.profile=small",
             "agents.symbolic_share=0.5",
             "advanced.symbolic_first=false",
+            "agents.critic=llm",
         )
         words += ("search.max_candidates=4", "advanced.layer_error=null")
         config = load_config(None, [f"model={tiny_model}", *SMALL, *words])

@@ -9,6 +9,8 @@ from autoprune.runs.approvals import ApprovalRequest, Decision
 PARENT = "import torch\n\n\ndef score(layer):\n    return layer.weight.abs()\n"
 SHOWN = PARENT.replace("abs()", "abs() * layer.input_norm")
 HOSTILE = "[/foo] [bold] \x1b[2J\x1b]0;title\x07 \u202e"
+SIZE = {"COLUMNS", "LINES"}
+"""Variables that a terminal's size would lose against; xdist sets both."""
 PATIENCE = 240
 """Seconds that a process may need on a machine that is busy with other things."""
 HIDING = {
@@ -70,7 +72,7 @@ def terminal(environment, tmp_path, *words, width=60, height=40, **variables):
         sys.executable,
         ["-m", "autoprune", *words],
         cwd=str(tmp_path),
-        env={**{k: v for k, v in environment.items() if k != "COLUMNS"}, "TERM": "xterm", **variables},
+        env={**{k: v for k, v in environment.items() if k not in SIZE}, "TERM": "xterm", **variables},
         dimensions=(height, width),
         encoding="utf-8",
         timeout=PATIENCE,

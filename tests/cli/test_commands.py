@@ -48,12 +48,13 @@ def test_doctor_says_what_a_search_would_use(here):
     assert "LLM" in found["chat model"]
 
 
-def test_doctor_marks_what_is_there_what_is_missing_and_what_fails(here, environment):
-    done = here("doctor", "sandbox.engine=local", "llm.provider=symbolic")
+def test_doctor_marks_what_is_there_what_is_missing_and_what_fails(here, tiny_model):
+    words = ("doctor", f"model={tiny_model}", "data.seqlen=48", "dtype=float32", "sandbox.engine=local")
+    done = here(*words, "llm.provider=symbolic")
     marks = {line[2:].strip().split("  ")[0]: line[0] for line in done.stdout.splitlines() if line[1:2] == " "}
     assert (marks["torch"], marks["sandbox"], marks["chat model"]) == ("✓", "✓", "✓")
     assert done.stdout.splitlines()[-1] == "ready for a search"
-    failed = here("doctor", "sandbox.engine=local", "llm.provider=openai")
+    failed = here(*words, "llm.provider=openai")
     assert "✗  chat model" in failed.stdout
     assert failed.stdout.splitlines()[-1] == "not ready for a search: chat model"
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from autoprune.agents.strong_proposer import read_thought
+from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 from autoprune.search.found import found_functions
@@ -192,7 +193,9 @@ def test_a_candidate_that_is_too_slow_is_asked_to_be_faster_with_what_took_the_t
 
 def test_a_paused_run_asks_the_same_questions_when_it_goes_on(strong, facts):
     model = Model()
-    whole = facts(strong(model, name="whole"))
+    run = strong(model, name="whole")
+    picture, whole = Picture.of(read_events(run.events_file)), facts(run)
+    assert picture.explained["slot"] == picture.finalist["name"].split()[0]
     again = Model()
     replies = iter([True] * 5)
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from autoprune.agents.strong_proposer import read_thought
+from autoprune.report.picture import Picture
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 from autoprune.search.found import found_functions
@@ -214,7 +215,9 @@ def test_a_duplicate_goes_back_with_the_slot_of_its_twin_and_is_asked_to_decide_
 
 def test_a_paused_run_asks_the_same_questions_when_it_goes_on(strong, facts):
     model = Model()
-    whole = facts(strong(model, name="whole"))
+    run = strong(model, name="whole")
+    picture, whole = Picture.of(read_events(run.events_file)), facts(run)
+    assert picture.explained["slot"] == picture.finalist["name"].split()[0]
     again = Model()
     replies = iter([True] * 5)
 

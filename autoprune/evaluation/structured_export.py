@@ -16,6 +16,7 @@ from autoprune.evaluation.evaluator import dense
 from autoprune.evaluation.export import SPLIT, check_free, file_dtype, measured_facts
 from autoprune.evaluation.structured import StructureBench, count_parameters, shape_facts
 from autoprune.evaluation.structured_recipe import RanksStructures, StructuredRecipe
+from autoprune.models.base_model import origin
 from autoprune.models.saving import RECIPE_FILE, card_metadata, fact_table, save_pruned, settle
 from autoprune.models.target import Target
 from autoprune.progress import progress
@@ -95,7 +96,7 @@ def reduced_card(name: str, facts: Mapping[str, Any]) -> str:
 
 # {title}
 
-Pruned with AutoPrune from `{name}`. The licence and the limits of that model hold for this one too.
+Pruned with AutoPrune from `{origin(name)}`. The licence and the limits of that model hold for this one too.
 
 {fact_table(facts)}
 

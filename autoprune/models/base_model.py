@@ -25,6 +25,11 @@ def hub_id(model: str) -> str | None:
     return source if HUB_ID.fullmatch(source) else _copied(path)
 
 
+def origin(model: str) -> str:
+    """What a model card calls the model: its id on the hub, or else its name without the folders of this machine."""
+    return hub_id(model) or Path(model).name
+
+
 def _copied(path: Path) -> str | None:
     """The id of the built-in model of whose file this is a copy."""
     if not path.is_file():

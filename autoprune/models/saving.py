@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoprune.errors import AutoPruneError, UsageError
 from autoprune.file_modes import give_usual_modes, staging_beside
-from autoprune.models.base_model import hub_id
+from autoprune.models.base_model import hub_id, origin
 from autoprune.models.block_storage import cast
 from autoprune.models.gguf_architectures import ARCHITECTURES
 from autoprune.models.gguf_origin import keep_origin
@@ -103,7 +103,7 @@ def model_card(name: str, facts: Mapping[str, Any]) -> str:
 
 # {title}
 
-Pruned with AutoPrune from `{name}`. The licence and the limits of that model hold for this one too.
+Pruned with AutoPrune from `{origin(name)}`. The licence and the limits of that model hold for this one too.
 
 {fact_table(facts)}
 

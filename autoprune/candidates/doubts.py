@@ -75,8 +75,9 @@ def _lacking(function: ast.FunctionDef, names: set[str], what: str, fields: tupl
     known = sorted(field.name for field in fields)
     for node in ast.walk(function):
         match node:
-            case ast.Attribute(value=ast.Name(id=name), attr=attr) if name in names and attr not in known:
-                yield f"line {node.lineno}: {what} has no attribute {attr!r}; it has {', '.join(known)}"
+            case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Load()):
+                if name in names and attr not in known:
+                    yield f"line {node.lineno}: {what} has no attribute {attr!r}; it has {', '.join(known)}"
 
 
 def _items_of(function: ast.FunctionDef, units: str) -> set[str]:

@@ -12,8 +12,12 @@ SIZE = 512
 """Rows and columns that a matrix is assumed to have."""
 MOST_STEPS = 200_000
 """Steps in Python for one matrix from which a loop is doubted: with microseconds for each, seconds for a matrix."""
-DEEPEST = 8
-"""Nested calls of helpers that are followed."""
+DEEPEST = 3
+"""Nested calls of helpers that are followed: each may add a whole tree's depth to the stack."""
+MOST_NODES = 100_000
+"""Visited nodes of the tree; helpers that call helpers can multiply them."""
+LARGEST = 10**9
+"""The largest number that is told apart: in a hostile source products grow without end."""
 FACTORISATIONS = {"inv", "pinv", "inverse", "inverse_hessian", "cholesky", "cholesky_inverse", "svd", "eigh", "qr"}
 _FLAT = {"flatten", "ravel", "view", "reshape"}
 _SAME = {"enumerate", "reversed", "list", "tuple", "sorted", "zip"}
@@ -35,6 +39,7 @@ class _Costs:
         self._functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
         self._constants = _sizes([node for node in tree.body if isinstance(node, ast.Assign)], {})
         self._seen: dict[str, int] = {}
+        self._visited = 0
 
     def of(self, name: str, steps: int, depth: int) -> Iterator[str]:
         """The slow parts of a function that is called `steps` times."""
@@ -48,6 +53,9 @@ class _Costs:
             yield from self._within(statement, steps, sizes, depth)
 
     def _within(self, node: ast.AST, steps: int, sizes: dict[str, int], depth: int) -> Iterator[str]:
+        self._visited += 1
+        if self._visited > MOST_NODES:
+            return
         loops: list[tuple[ast.expr, ast.expr]] = []
         if isinstance(node, ast.For) and not _may_end_early(node):
             loops = [(node.target, node.iter)]
@@ -133,7 +141,7 @@ def _number(node: ast.expr, sizes: dict[str, int]) -> int:
     """The number of elements that an expression stands for, 1 where that is unknown."""
     match node:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
-            return max(abs(value), 1)
+            return min(max(abs(value), 1), LARGEST)
         case ast.UnaryOp(operand=operand):
             return _number(operand, sizes)
         case ast.Name(id=name):
@@ -145,9 +153,9 @@ def _number(node: ast.expr, sizes: dict[str, int]) -> int:
         case ast.Call(func=ast.Name(id="min"), args=[_, *_] as values):
             return min(_number(value, sizes) for value in values)
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return _number(left, sizes) * _number(right, sizes)
+            return min(_number(left, sizes) * _number(right, sizes), LARGEST)
         case ast.BinOp(left=ast.Constant(value=int(base)), op=ast.Pow(), right=ast.Constant(value=int(power))):
-            return base**power if 0 < power < 64 and 0 < base <= 10 else 1
+            return min(base**power, LARGEST) if 0 < power < 64 and 0 < base <= 10 else 1
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=ast.Constant()):
             return _number(left, sizes)
         case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):

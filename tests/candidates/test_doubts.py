@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from importlib.resources import files
 
 import pytest
@@ -151,6 +152,19 @@ def test_what_is_no_candidate_raises_no_doubt_here(source):
 def test_of_structures_only_the_names_are_examined():
     source = 'STRUCTURE = "channel"\n\n\ndef score(structures):\n    return structures.consumer.weight.sum(PLACES)\n'
     assert doubts(source) == ("line 5: nothing defines the name PLACES",)
+
+
+def test_a_hostile_source_takes_no_time():
+    squares = "".join(f"    n{place + 1} = n{place} * n{place}\n" for place in range(60))
+    (grown,) = doubts(scoring(f"    n0 = 10**9\n{squares}    return W * sum(1 for _ in range(n60))\n"))
+    assert "about 1,000,000,000 steps" in grown
+    calls = ""
+    for depth in range(10):
+        loops = "".join(f"    [f{depth + 1}(W) for _ in range({times})]\n" for times in range(2, 40))
+        calls += f"\n\ndef f{depth}(W):\n{loops}    return {'-' * 80}f{depth + 1}(W)\n"
+    started = time.process_time()
+    doubts(scoring("    return f0(W)\n", calls))
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("name", DISCOVERED)

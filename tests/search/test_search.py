@@ -163,7 +163,7 @@ def test_code_that_fails_in_the_sandbox_goes_back_to_the_proposer_with_the_error
         last = body["messages"][-1]["content"]
         if "response_format" in body:
             return scripted(body)
-        return code("layer.input_norm.sqrt()") if "no_such_field" in last else code("layer.no_such_field")
+        return code("layer.input_norm.sqrt()") if "score: exception" in last else code("layer.input_norm[:3]")
 
     chat_server.script = script
     words = ("search.max_candidates=1", "agents.critic=rules", "advanced.layer_error=null")

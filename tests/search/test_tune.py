@@ -14,7 +14,7 @@ def score(layer):
     return layer.weight.abs() * layer.input_norm.pow(PARAMS["power"])
 """
 REPLY = f"IDEA: a power\nWHY: because\nEXPECTED: better\nFORMULA: |W| n^p\n```python\n{CODE}```"
-BROKEN = REPLY.replace("layer.input_norm", "layer.input_nrm")
+BROKEN = REPLY.replace("layer.input_norm", "layer.input_norm[:3]")
 ONE = ("search.max_candidates=1", "search.generation_size=1", "advanced.parameter_trials=6")
 
 
@@ -64,7 +64,7 @@ def test_a_draft_that_fails_goes_back_with_the_failure_and_has_all_its_revisions
     _, model, proposals, (outcome,), _ = searched(BROKEN, BROKEN, REPLY)
     assert outcome.status == "measured"
     assert len(model.told["proposer"]) == 3
-    assert "no attribute 'input_nrm'" in model.told["proposer"][1]
+    assert "score: exception: RuntimeError" in model.told["proposer"][1]
     assert "with which it fails" in proposals[1].thought["tuned"]
     assert "in 6 trials" in proposals[-1].thought["tuned"]
 

@@ -22,8 +22,9 @@ from typing import Any
 from autoprune.config import Config, load_config
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.bench import Bench, open_bench
-from autoprune.evaluation.evaluator import NotFinite, dense, measure
+from autoprune.evaluation.evaluator import dense, measure
 from autoprune.evaluation.perplexity import check_length
+from autoprune.evaluation.pruned import NotFinite
 from autoprune.evaluation.texts import read_text, tokenise
 from autoprune.evaluation.zeroshot import zero_shot
 from autoprune.log import log_to

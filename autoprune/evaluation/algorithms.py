@@ -23,11 +23,15 @@ NOT_REPEATABLE = "not repeatable: asked again, a fresh process gave other scores
 
 class Algorithm(Protocol):
     """An algorithm that scores weights. `needs`: the on-demand statistics that it reads; `edits_defined`: which
-    of `refine` and `update` it defines; `found`: the found functions that it holds; `ranks`: the kinds of structures
+    of `refine` and `update` it defines; `identity`: equal for algorithms that give equal masks, None if that cannot be
+    told; `found`: the found functions that it holds; `ranks`: the kinds of structures
     if it ranks these instead, which no recipe for weights accepts."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str | None: ...
 
     @property
     def needs(self) -> tuple[str, ...]: ...
@@ -61,6 +65,10 @@ class Published:
     @property
     def name(self) -> str:
         return self.score.name
+
+    @property
+    def identity(self) -> str | None:
+        return f"{self.score.name}@{self.score.group}"
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from autoprune.config import Config
 from autoprune.downloads import cache_dir
 from autoprune.errors import CandidateFailure
 from autoprune.evaluation.bos import choose_bos
+from autoprune.evaluation.kept_masks import KeptMasks
 from autoprune.evaluation.perplexity import check_length, window_losses, windows_per_pass
 from autoprune.evaluation.racing import order
 from autoprune.evaluation.reconstruction import Reconstruction, sampled_blocks
@@ -52,6 +53,7 @@ class Bench:
         self._device = torch.device("cpu") if in_host_memory else target.device
         self._bundle = Bundle(cache.bundle(), self._device)
         self.signature = Signature(self.layers)
+        self.masks = KeptMasks()
         self.allocated: dict[str, LayerZeros] = {}
         """Zeros per layer that `layer_zeros` caches, since many algorithms share them."""
         self.structures: StructureBench | None = None

@@ -12,7 +12,8 @@ from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.evaluation.algorithms import NOT_REPEATABLE, Algorithm
 from autoprune.evaluation.bench import Bench, open_bench
 from autoprune.evaluation.completions import complete
-from autoprune.evaluation.evaluator import NotFinite, dense, measure, unmeasured
+from autoprune.evaluation.evaluator import dense, measure
+from autoprune.evaluation.pruned import NotFinite, unmeasured
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split, check_samples
 from autoprune.leagues import MASK_ONLY, League

@@ -3,31 +3,28 @@
     recipe -> zeros per layer -> scores -> masks, refined -> new weights -> losses of windows
 
 Scores come from a published formula or from a candidate in its sandbox, which may also refine the masks and update the
-kept weights; trusted code makes the masks, checks what comes back, and measures. The measured weights are those whose
-zeros were counted.
+kept weights; trusted code makes the masks, checks what comes back, and measures (`pruned.py`).
 """
 
-import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
 from autoprune.errors import AutoPruneError, CandidateFailure, UsageError
 from autoprune.evaluation.algorithms import Algorithm, Opened
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.bos import shown
+from autoprune.evaluation.kept_masks import Kept, key_of, packed
 from autoprune.evaluation.ladder import EVERYTHING, Ladder, StoppedEarly
 from autoprune.evaluation.layer_zeros import own_zeros, zeros_beforehand
 from autoprune.evaluation.mask_watch import MaskWatch
 from autoprune.evaluation.online import OnlineBudget
-from autoprune.evaluation.perplexity import perplexity
 from autoprune.evaluation.prune import Method, Plan, Seconds, Seen, prune_blocks
+from autoprune.evaluation.pruned import Advance, count_zeros, measure_losses, unmeasured
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.texts import Split
-from autoprune.leagues import MASK_ONLY, WITH_UPDATE, League
 from autoprune.models.observed import Observed
 from autoprune.models.outputs import not_finite
 from autoprune.models.target import Edits, Target
@@ -40,23 +37,12 @@ from autoprune.runs.measurement import DENSE, Measurement
 ONLINE_WINDOWS = 2
 """Calibration windows with which an allocation on the walk measures the remaining blocks."""
 
-Advance = Callable[[], None]
-
-
-class NotFinite(CandidateFailure):
-    """The perplexity of the pruned model is not finite. `measured`: its other measurements."""
-
-    def __init__(self, measured: Measurement) -> None:
-        message = f"the perplexity on the {measured.split} split is not finite"
-        super().__init__("measure", "not-finite", message)
-        self.measured = measured
-
 
 def dense(bench: Bench, split: Split, advance: Advance = lambda: None) -> Measurement:
     """Measure the unpruned target; `advance` is called after each window. Raises UsageError if its perplexity is not
     finite in this dtype."""
     try:
-        return _measured(bench, unmeasured(bench, DENSE, split, 0), advance=advance)
+        return measure_losses(bench, unmeasured(bench, DENSE, split, 0), advance=advance)
     except CandidateFailure as failure:
         raise UsageError(f"{failure.message}: {not_finite(bench.target)}") from None
 
@@ -64,7 +50,7 @@ def dense(bench: Bench, split: Split, advance: Advance = lambda: None) -> Measur
 def as_it_is(bench: Bench, split: Split, advance: Advance = lambda: None) -> Measurement:
     """Measure the target in its present state. Raises CandidateFailure if its perplexity is not finite."""
     zeros = sum(bench.target.zeros(layer.name) for layer in bench.layers)
-    return _measured(bench, unmeasured(bench, "", split, zeros), advance=advance)
+    return measure_losses(bench, unmeasured(bench, "", split, zeros), advance=advance)
 
 
 def measure(
@@ -85,19 +71,62 @@ def measure(
     """
     sample = bench.sampled(split)  # first, since collecting its statistics does not count as time of the score
     order = sample.order() if sample else None
+    key = key_of(algorithm, recipe)
+    if kept := bench.masks.find(key):
+        return _measured_again(bench, algorithm, recipe, split, ladder, subject, kept, order, advance, look)
+    bits: dict[str, Any] = {}
     with opened(bench, algorithm, recipe) as (source, zeros), bench.target.edited() as edits:
         league = recipe.league(algorithm)
         by_layer = zeros.zeros if zeros else None
         watch = MaskWatch(bench, unmeasured(bench, subject, split, 0, league), ladder, by_layer)
+
+        def see(name: str, weight: Tensor, mask: Tensor, updated: Tensor | None) -> None:
+            watch.see(name, weight, mask, updated)
+            if key:
+                bits[name] = packed(mask)
+
         try:
-            seconds = _apply(bench, algorithm, source, recipe, zeros, edits, watch.see, advance, order, watch.check)
-            count = _counted(bench, algorithm, recipe, zeros)
-            measured = _measured(bench, watch.record(seconds, count), ladder)
+            seconds = _apply(bench, algorithm, source, recipe, zeros, edits, see, advance, order, watch.check)
+            count = count_zeros(bench, algorithm, recipe, zeros)
+            measured = measure_losses(bench, watch.record(seconds, count), ladder)
             look(bench.target)
         except StoppedEarly as stopped:
             stopped.partial = stopped.partial.model_copy(update=source.facts)
             raise
-        return measured.model_copy(update={"repeats": source.repeats(), **source.facts})
+        measured = measured.model_copy(update={"repeats": source.repeats(), **source.facts})
+    if key and zeros and measured.repeats is not False:
+        bench.masks.keep(key, Kept(zeros, bits, measured.perplexity))
+    return measured
+
+
+def _measured_again(
+    bench: Bench,
+    algorithm: Algorithm,
+    recipe: Recipe,
+    split: Split,
+    ladder: Ladder,
+    subject: str,
+    kept: Kept,
+    order: Sequence[str] | None,
+    advance: Advance,
+    look: Callable[[Target], None],
+) -> Measurement:
+    """Measure the masks of an earlier measurement, which depend neither on the split nor on chance."""
+    with bench.target.edited() as edits:
+        watch = MaskWatch(bench, unmeasured(bench, subject, split, 0), ladder, kept.zeros.zeros)
+        seconds = Seconds()
+        for name in order or [layer.name for layer in bench.layers]:
+            weight = bench.target.weight(name)
+            mask = kept.mask(name, weight)
+            watch.see(name, weight, mask)
+            edits.mask(name, mask)
+            seconds.spent_on("mask")
+            watch.check(name, seconds)
+            advance()
+        count = count_zeros(bench, algorithm, recipe, kept.zeros)
+        measured = measure_losses(bench, watch.record(seconds, count), ladder)
+        look(bench.target)
+        return measured
 
 
 def prune(
@@ -110,7 +139,7 @@ def prune(
     """
     with opened(bench, algorithm, recipe) as (source, zeros):
         seconds = _apply(bench, algorithm, source, recipe, zeros, edits, advance=advance)
-        _counted(bench, algorithm, recipe, zeros)
+        count_zeros(bench, algorithm, recipe, zeros)
         return seconds, source.repeats()
 
 
@@ -236,61 +265,3 @@ def _plan(bench: Bench, recipe: Recipe, zeros: LayerZeros | None) -> Plan:
         return zeros
 
     return plan
-
-
-def _counted(bench: Bench, algorithm: Algorithm, recipe: Recipe, zeros: LayerZeros | None) -> int:
-    """Count the zeros of the live weights and compare them with the allocation.
-
-    An update may create more, and a candidate's `refine` may keep weights that were zero before. Under a pattern, an
-    update may fill such weights where more than M - N of a group were zero.
-    """
-    names = [layer.name for layer in bench.layers]
-    counts = dict(zip(names, side_by_side(bench.target.zeros, names), strict=True))
-    total, promised = sum(counts.values()), zeros.zeros if zeros else {}
-    with_update = recipe.league(algorithm) == WITH_UPDATE
-    if recipe.kept_of is not None and with_update:
-        kept, of = recipe.kept_of
-        promised = {layer.name: layer.size // of * (of - kept) for layer in bench.layers}
-    exactly = not with_update and not algorithm.edits_defined
-    for name, count in promised.items():
-        if counts[name] < count or (exactly and counts[name] != count):
-            raise AutoPruneError(f"layer {name} has {counts[name]} zeros, not the {count} that were set")
-    least = sum(promised.values()) if promised else round(recipe.sparsity * bench.target.weights)
-    if total < least:
-        raise AutoPruneError(f"the pruned weights hold {total} zeros, fewer than the {least} that were set")
-    return total
-
-
-def unmeasured(bench: Bench, subject: str, split: Split, zeros: int, league: League = MASK_ONLY) -> Measurement:
-    windows = bench.windows(split)
-    return Measurement(
-        subject=subject,
-        split=split,
-        perplexity=math.nan,
-        sparsity=zeros / bench.target.weights,
-        zeros=zeros,
-        weights=bench.target.weights,
-        seqlen=windows.seqlen,
-        windows=len(windows.tokens),
-        bos=shown(windows.bos),
-        league=league,
-    )
-
-
-def _measured(
-    bench: Bench, masked: Measurement, ladder: Ladder = EVERYTHING, advance: Advance = lambda: None
-) -> Measurement:
-    """Add the losses of the model in its present state. Raises CandidateFailure (stage measure) if they are not
-    finite."""
-    started = time.perf_counter()
-
-    def timed() -> Measurement:
-        return masked.model_copy(update={"seconds": {**masked.seconds, "eval": time.perf_counter() - started}})
-
-    def check(losses: list[float]) -> None:
-        if not math.isfinite(perplexity(losses)):
-            raise NotFinite(timed())
-        ladder.check_losses(timed(), losses)
-
-    losses = bench.losses(masked.split, looks=ladder.looks(masked.windows), check=check, advance=advance)
-    return timed().with_losses(losses)

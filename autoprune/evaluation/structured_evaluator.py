@@ -16,10 +16,10 @@ from torch import Tensor
 
 from autoprune.evaluation.algorithms import Published
 from autoprune.evaluation.bench import Bench
-from autoprune.evaluation.evaluator import NotFinite, unmeasured
 from autoprune.evaluation.evaluator import measure as measure_weights
 from autoprune.evaluation.ladder import EVERYTHING, Ladder
 from autoprune.evaluation.perplexity import perplexity
+from autoprune.evaluation.pruned import NotFinite, unmeasured
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.structured import StructureBench, count_parameters
 from autoprune.evaluation.structured_recipe import PublishedStructured, RanksStructures, StructuredRecipe

@@ -29,6 +29,10 @@ class Candidate:
     spec = None
 
     @property
+    def identity(self) -> str | None:
+        return self.source
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """The on-demand statistics that occur in the source."""
         return expensive_fields_named(self.source)

@@ -46,7 +46,7 @@ def test_a_search_ends_with_a_table_a_conclusion_and_its_directory(autoprune, sm
     assert [(row["run"], row["candidates"]) for row in listed] == [("r", 6)]
     traced = autoprune("trace", "r", "g1.c1", "--html", "t.html", "--svg", "t.svg")
     assert traced.returncode == 0
-    assert "chain of thought" in traced.stdout
+    assert "path in the reasoning graph" in traced.stdout
     assert "def score(layer)" in traced.stdout
     assert (tmp_path / "t.svg").read_text().startswith("<svg")
 

@@ -18,7 +18,7 @@ class GivenScores:
     """Hands out scores by layer. `asked`: the layers in the order in which they were scored; `order`: in which they
     are handed out, whatever was asked for."""
 
-    name, needs = "given", ()
+    name, identity, needs = "given", None, ()
     unit, has_allocate, edits_defined, ranks = None, False, frozenset(), ()
     diagnostics, memory = "", None
 

@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from autoprune.errors import CandidateFailure
-from autoprune.evaluation.evaluator import NotFinite
 from autoprune.evaluation.ladder import Ladder, StoppedEarly
+from autoprune.evaluation.pruned import NotFinite
 from autoprune.evaluation.racing import Race
 from autoprune.evaluation.recipe import Recipe
 from autoprune.evaluation.signature import Unlike

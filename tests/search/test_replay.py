@@ -43,7 +43,14 @@ def file(recorded, tmp_path):
 
 
 def replay_words(file, *words):
-    return ("llm.provider=replay", f"llm.recording={file}", "agents.symbolic_share=0", *WORDS, *words)
+    return (
+        "llm.provider=replay",
+        f"llm.recording={file}",
+        "agents.critic=llm",
+        "agents.symbolic_share=0",
+        *WORDS,
+        *words,
+    )
 
 
 def without(file, *beginnings):

@@ -123,7 +123,7 @@ def test_a_run_ends_at_once_when_it_is_resumed_after_its_end(search, facts):
 
 def llm_words(chat_server, *words):
     endpoint = ("llm.provider=openai", f"llm.base_url={chat_server.base_url}", "llm.profile=small")
-    return (*endpoint, "agents.symbolic_share=0", "advanced.symbolic_first=false", *words)
+    return (*endpoint, "agents.critic=llm", "agents.symbolic_share=0", "advanced.symbolic_first=false", *words)
 
 
 def test_agents_by_llm_propose_criticise_and_reflect_through_a_real_server(search, chat_server):

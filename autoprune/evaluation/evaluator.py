@@ -95,7 +95,7 @@ def measure(
             raise
         measured = measured.model_copy(update={"repeats": source.repeats(), **source.facts})
     if key and zeros and measured.repeats is not False:
-        bench.masks.keep(key, Kept(zeros, bits, measured.perplexity))
+        bench.masks.keep(key, Kept(zeros, bits, measured))
     return measured
 
 
@@ -126,7 +126,7 @@ def _measured_again(
         count = count_zeros(bench, algorithm, recipe, kept.zeros)
         measured = measure_losses(bench, watch.record(seconds, count), ladder)
         look(bench.target)
-        return measured
+        return measured.model_copy(update=kept.facts)
 
 
 def prune(

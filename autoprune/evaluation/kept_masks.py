@@ -4,9 +4,9 @@ Dense statistics of one calibration sample determine the masks of an algorithm t
 on the report split would otherwise compute again what the search has computed.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,26 +16,34 @@ from autoprune.evaluation.algorithms import Algorithm
 from autoprune.evaluation.recipe import Recipe
 from autoprune.leagues import MASK_ONLY
 from autoprune.pruning.allocation.units import LayerZeros
+from autoprune.runs.measurement import Measurement
 
 LIMIT = 256 * 2**20
 """Bytes of packed masks that are kept in all, an eighth of a byte per weight: about 20 models with 100 million."""
 
+OF_SCORING = ("repeats", "diagnostics", "memory_bytes")
 Key = str
 Bits = Mapping[str, "np.ndarray[tuple[int], np.dtype[np.uint8]]"]
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The masks of all layers, packed, and the zeros that they were made for. `perplexity`: as first measured."""
+    """The masks of all layers, packed, the zeros that they were made for, and the first measurement of them."""
 
     zeros: LayerZeros
     bits: Bits
-    perplexity: float
+    measured: Measurement
 
     @property
     def size(self) -> int:
         """Bytes."""
         return sum(bits.nbytes for bits in self.bits.values())
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields of a measurement that scoring determines: what the candidate printed and took, and whether it is
+        repeatable."""
+        return self.measured.model_dump(include=set(OF_SCORING))
 
     def mask(self, name: str, weight: Tensor) -> Tensor:
         """The mask [out, in] of a layer, bool, on the device of its weight."""
@@ -70,8 +78,4 @@ class KeptMasks:
         """Add masks, in place of worse ones if there is no room."""
         self._kept[key] = kept
         while sum(each.size for each in self._kept.values()) > self._limit:
-            del self._kept[max(self._kept, key=lambda each: _order(self._kept[each].perplexity))]
-
-
-def _order(perplexity: float) -> float:
-    return math.inf if math.isnan(perplexity) else perplexity
+            del self._kept[max(self._kept, key=lambda each: self._kept[each].measured.perplexity)]

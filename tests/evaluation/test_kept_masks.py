@@ -12,6 +12,7 @@ from autoprune.evaluation.evaluator import measure
 from autoprune.evaluation.kept_masks import Kept, KeptMasks, key_of, packed
 from autoprune.evaluation.recipe import Recipe
 from autoprune.pruning.allocation.units import LayerZeros
+from autoprune.runs.measurement import Measurement
 from tests.evaluation.given_scores import GivenScores, random_scores
 
 TIMES = {"seconds"}
@@ -28,6 +29,11 @@ class Counted(Published):
         type(self).opened += 1
         with super().open(readable) as session:
             yield session
+
+
+def kept_masks(bits, perplexity):
+    facts = {"subject": "s", "split": "search", "sparsity": 0.5, "zeros": 1, "weights": 2, "seqlen": 8, "windows": 1}
+    return Kept(LayerZeros({}, {}), bits, Measurement(perplexity=perplexity, **facts))
 
 
 @pytest.fixture
@@ -76,7 +82,7 @@ def test_an_algorithm_without_identity_is_asked_again(bench):
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32))
 def test_masks_of_any_shape_survive_packing(rows, columns, seed):
     mask = torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed)) < 0.5
-    kept = Kept(LayerZeros({}, {}), {"layer": packed(mask)}, 1.0)
+    kept = kept_masks({"layer": packed(mask)}, 1.0)
     assert torch.equal(kept.mask("layer", torch.empty(rows, columns)), mask)
     assert kept.size == -(-rows * columns // 8)
 
@@ -85,7 +91,5 @@ def test_the_worst_masks_make_room():
     bits = {"layer": packed(torch.ones(8, 8, dtype=torch.bool))}
     masks = KeptMasks(limit=16)
     for name, perplexity in {"a": 30.0, "b": 20.0, "c": 25.0}.items():
-        masks.keep(name, Kept(LayerZeros({}, {}), bits, perplexity))
+        masks.keep(name, kept_masks(bits, perplexity))
     assert [name for name in "abc" if masks.find(name)] == ["b", "c"]
-    masks.keep("unusable", Kept(LayerZeros({}, {}), bits, float("nan")))
-    assert masks.find("unusable") is None

@@ -161,7 +161,7 @@ def test_an_update_that_is_gone_when_the_source_is_loaded_breaks_the_contract(pa
         pass
 
 
-BUSY = "    sum(number for number in range(1_000_000))\n"
+BUSY = "    sum(number for number in range(5_000_000))\n"
 UNITS = [{"name": "block.0", "size": 64, "depth": 0.0}]
 
 
@@ -182,7 +182,7 @@ def test_a_failure_says_how_far_it_got_and_how_long_each_part_took(patient: Sand
         run()
     progress = caught.value.progress
     assert progress.startswith("3 of 6 layers were done by then (seconds by part: ")
-    assert all(f"{part} " in progress for part in ("refine", "update", "allocate"))
+    assert all(f"{part} " in progress for part in ("refine", "update", "allocate")), progress
     assert "score " not in progress  # it took next to nothing
     assert "seconds by kind of layer: " in progress
 

@@ -85,11 +85,14 @@ def mlflow_run(run, uri=None, project="autoprune"):
 
 
 def wandb_run(run):
-    """The offline run, once W&B's own process has written its end, which it does after `finish` has returned."""
-    (file,) = (run.path / "tracking").rglob("*.wandb")
+    """The offline run, once W&B's own process has written its end, which it may do after `finish` has returned."""
     until = time.monotonic() + SECONDS
-    while (offline := OfflineRun(file)).exit_code is None and time.monotonic() < until:
+    while time.monotonic() < until:
+        files = list((run.path / "tracking").rglob("*.wandb"))
+        if files and (offline := OfflineRun(files[0])).exit_code is not None:
+            break
         time.sleep(0.1)
+    assert len(files) == 1, notices(run)
     return offline
 
 

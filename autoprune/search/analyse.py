@@ -6,7 +6,8 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from autoprune.agents.analyst import Lesson, Result
+from autoprune.agents.analyst import Lesson, Result, StatisticalAnalyst
+from autoprune.config_values import WITHOUT_MODEL
 from autoprune.errors import BudgetSpent
 from autoprune.gcot.belief import Claim, Contrast, pooled
 from autoprune.runs.archive import Edge, Node, Outcome, Proposal
@@ -29,8 +30,11 @@ def analyse(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
             context.archive.add_thoughts(*thoughts(last[outcome.slot], outcome, nodes))
     context.archive.add_thoughts(*_rejections(context, last))
     results = [_result(context, last[outcome.slot], outcome) for outcome in outcomes if outcome.slot in last]
+    # What was improved by trials, without an idea of a model, teaches a model nothing and is not worth its time.
+    only_trials = all(proposal.operator in WITHOUT_MODEL for proposal in last.values())
+    analyst = StatisticalAnalyst() if only_trials else context.analyst
     try:
-        lesson = context.analyst.reflect(generation, results)
+        lesson = analyst.reflect(generation, results)
     except BudgetSpent:
         lesson = None
     if lesson is not None:

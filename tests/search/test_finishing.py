@@ -9,6 +9,7 @@ from autoprune.agents.symbolic.individual import Individual
 from autoprune.config import change_config
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
+from autoprune.runs.names import generation_of
 from autoprune.search.fork import fork_run
 from tests.agents.test_strong_proposer import Model, draft
 from tests.search.lives import live
@@ -64,9 +65,14 @@ def test_a_fork_of_the_end_does_not_do_it_again_and_one_that_goes_on_does(ended,
 def test_a_chat_models_code_is_ended_with_exchanges_unless_the_model_is_to_be_alone(search, chat_server, share, deep):
     chat_server.script = scripted
     words = llm_words(chat_server, *WORDS, "search.max_candidates=3", f"agents.symbolic_share={share}")
-    proposals, outcomes = ends(search(*words))
+    run = search(*words)
+    proposals, outcomes = ends(run)
     first = [each for each in proposals if each.revision == 0]
     assert [each.engine for each in first] == ["llm"] * 3 + ["symbolic"] * deep
+    archive = Archive(run.archive_file)
+    reflected = {generation_of(key) for key in archive.calls() if key.endswith("reflect")}
+    archive.close()
+    assert reflected == {each.generation for each in first[:3]}  # the model need not reflect on the trial of the end
     for each in first[3:]:
         assert (each.operator, each.parents) == ("deepen", [best_before(outcomes, each.slot)])
         assert outcomes[each.slot].status == "measured"

@@ -23,9 +23,9 @@ NOT_REPEATABLE = "not repeatable: asked again, a fresh process gave other scores
 
 class Algorithm(Protocol):
     """An algorithm that scores weights. `needs`: the on-demand statistics that it reads; `edits_defined`: which
-    of `refine` and `update` it defines; `identity`: equal for algorithms that give equal masks, None if that cannot be
-    told; `found`: the found functions that it holds; `ranks`: the kinds of structures
-    if it ranks these instead, which no recipe for weights accepts."""
+    of `refine` and `update` it defines; `identity`: equal only for algorithms that give equal masks, None for one whose
+    masks are not to be reused; `found`: the found functions that it holds; `ranks`: the kinds of structures if it ranks
+    these instead, which no recipe for weights accepts."""
 
     @property
     def name(self) -> str: ...

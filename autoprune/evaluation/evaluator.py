@@ -71,7 +71,7 @@ def measure(
     """
     sample = bench.sampled(split)  # first, since collecting its statistics does not count as time of the score
     order = sample.order() if sample else None
-    key = key_of(algorithm, recipe)
+    key = key_of(algorithm, recipe) if bench.masks.fits(bench.target.weights) else None
     if kept := bench.masks.find(key):
         return _measured_again(bench, algorithm, recipe, split, ladder, subject, kept, order, advance, look)
     bits: dict[str, Any] = {}

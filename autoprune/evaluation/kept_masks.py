@@ -71,6 +71,10 @@ class KeptMasks:
         self._limit = limit
         self._kept: dict[Key, Kept] = {}
 
+    def fits(self, weights: int) -> bool:
+        """Whether the masks of a model with so many prunable weights can be kept at all."""
+        return weights <= 8 * self._limit
+
     def find(self, key: Key | None) -> Kept | None:
         return None if key is None else self._kept.get(key)
 

@@ -72,6 +72,14 @@ def test_updates_and_statistics_behind_pruned_blocks_are_not_kept(wanda, recipe)
     assert key_of(wanda, recipe) is None
 
 
+def test_masks_that_are_too_large_to_keep_are_not_even_packed(bench, wanda, monkeypatch):
+    bench.masks = KeptMasks(limit=bench.target.weights // 8 - 1)
+    monkeypatch.setattr("autoprune.evaluation.evaluator.packed", None)  # calling it would fail
+    for split in ("search", "report"):
+        measure(bench, wanda, Recipe(0.5), split)
+    assert wanda.opened == 2
+
+
 def test_an_algorithm_without_identity_is_asked_again(bench):
     algorithm = GivenScores(random_scores(bench))
     for split in ("search", "report"):

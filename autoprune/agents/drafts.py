@@ -5,10 +5,12 @@ A draft runs without being approved by a person, so the tool exists only where n
 would slow them down, so it needs `executor.kind=here`.
 """
 
+import re
 from collections.abc import Mapping
 from string import Template
 
 from autoprune.agents.approval import Approver
+from autoprune.agents.edits import edited, has_edits
 from autoprune.agents.partial import completed
 from autoprune.agents.proposer import Request
 from autoprune.candidates.library import FoundFunction
@@ -24,10 +26,13 @@ NAME = "try_layers"
 MOST_DRAFTS = 3
 """Calls in one proposal."""
 PURPOSE = Template(
-    "Runs a draft, the whole file as you would submit it, in the sandbox on a few layers of the target: its weighted "
-    "reconstruction error beside that of Wanda and of the first parent with as many zeros, the seconds that all layers "
-    "would take, or its exception. At most $most calls."
+    "Runs a draft, the whole file or edits as you would submit them, in the sandbox on a few layers of the target: its "
+    "weighted reconstruction error beside that of Wanda and of the first parent with as many zeros, the seconds that "
+    "all layers would take, or its exception. At most $most calls."
 )
+TRY = re.compile(r"^[ \t>*_#`]*TRY[ \t:*_`]*$\s*^(?P<rest>(?:[`~]{3}|<{5}).*)", re.MULTILINE | re.DOTALL)
+"""The line by which a model that cannot call tools asks for a trial of the code, or the edits, behind it."""
+ANSWERED = re.compile(r"^\W*IDEA\W*:", re.MULTILINE | re.IGNORECASE)
 
 
 class Drafts:
@@ -54,8 +59,9 @@ class Drafts:
         trials = LayerTrials(self._workbench, parent, self._found)
 
         def run(draft: TryLayers) -> str:
+            text = clean(draft.source)
             try:
-                source = completed(_unfenced(clean(draft.source)), parent)
+                source = edited(text, parent) if has_edits(text) else completed(_unfenced(text), parent)
             except ValueError as problem:
                 return f"the draft cannot be put together with its parent: {problem}"
             with self._workbench.measurer.lock:  # which may take minutes, in which a person may switch the mode
@@ -64,7 +70,13 @@ class Drafts:
                     return f"no draft can be tried now: approval is {mode}, so that no code runs unapproved"
                 return as_text(try_layers(trials, TryLayers(source=source)))
 
-        return Tool(NAME, PURPOSE.substitute(most=MOST_DRAFTS), TryLayers, run, MOST_DRAFTS)
+        return Tool(NAME, PURPOSE.substitute(most=MOST_DRAFTS), TryLayers, run, MOST_DRAFTS, written_draft)
+
+
+def written_draft(text: str) -> dict[str, str] | None:
+    """The arguments of a trial that a reply asks for without a tool call; None if the reply is an answer."""
+    asked = TRY.search(text)
+    return {"source": asked["rest"]} if asked and not ANSWERED.search(asked["rest"]) else None
 
 
 def as_text(report: TrialReport) -> str:

@@ -7,6 +7,7 @@ from string import Template
 
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.drafts import MOST_DRAFTS, NAME
+from autoprune.agents.edits import edited, has_edits
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.partial import completed
 from autoprune.agents.prompts.load import render, strong_task
@@ -29,7 +30,7 @@ _FIELD = re.compile(
 )
 _LEADING = re.compile(rf"^(?:(?!-\d)[{_MARKS}])+")
 """Marks before a value, but not the sign of a number."""
-_END = re.compile(r"\n\s*\n|\n\s*(?:```|~~~)")
+_END = re.compile(r"\n\s*\n|\n\s*(?:```|~~~|<<<<<)")
 _LATE = re.compile(r"\w+: timeout: ")
 """Start of the sandbox's comment on a candidate that was too slow (`repairs.send_back`)."""
 _TWIN = re.compile(r"\w+: duplicate: ")
@@ -82,12 +83,18 @@ class StrongProposer:
         except ReplyUnusable as unusable:
             return Draft({}, None, f"the reply could not be used: {unusable.error}")
         thought = read_thought(reply.text, request.references)
+        cut_off = ", for it was cut off by the token limit (llm.max_reply_tokens)" * reply.truncated
+        parent = request.parents[0].source if request.parents else None
+        if (edits := _edits(reply.text)) is not None:
+            try:
+                return Draft(thought, edited(edits, request.previous or parent))
+            except ValueError as problem:
+                return Draft(thought, None, f"the reply's edits cannot be made: {problem}{cut_off}")
         source = fenced_code(reply.text)
         if source is None:
-            cut_off = ", for it was cut off by the token limit (llm.max_reply_tokens)" * reply.truncated
             return Draft(thought, None, f"the reply holds no Python code{cut_off}")
         try:
-            return Draft(thought, completed(source, request.parents[0].source if request.parents else None))
+            return Draft(thought, completed(source, parent))
         except ValueError as problem:
             return Draft(thought, None, f"the reply cannot be put together with its parent: {problem}")
 
@@ -129,6 +136,12 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
     return thought
 
 
+def _edits(reply: str) -> str | None:
+    """The part of a reply with its edits, if it has any: after its labelled lines, since models often draft them."""
+    answer = reply[max((match.end() for match in _FIELD.finditer(reply)), default=0) :]
+    return next((text for text in (answer, reply) if has_edits(text)), None)
+
+
 def _names(text: str) -> list[str]:
     return list(dict.fromkeys(re.findall(r"\w+(?:[.-]\w+)*", text)))
 
@@ -147,11 +160,12 @@ def _claimed(text: str) -> dict[str, object]:
 def _repair(request: Request, seconds: float) -> str:
     """The prompt that asks for a corrected source. `seconds`: the time limit of a candidate."""
     comments = "\n".join(f"- {comment}" for comment in request.comments)
+    parents = "".join(f"; the first parent:\n{parent.source}" for parent in request.parents[:1])
     asked = next((text for start, text in ASKED.items() if any(map(start.match, request.comments))), MEND)
     return render(
         "strong/repair",
         idea=request.idea or "(none was given)",
-        source=(request.previous or "# no code came").strip(),
+        source=(request.previous or f"# no code came{parents}").strip(),
         comments=comments,
         request=Template(asked).substitute(shorter=f"{SHORTER * seconds:.3g}", seconds=f"{seconds:g}"),
     )

@@ -171,8 +171,9 @@ class Caller:
         whole = masked(clean(message.text))
         text, tagged = split_thinking(whole)
         thinking = "\n".join(filter(None, [masked(clean(separate)), tagged]))
-        calls = calls_of(message, question.toolbox) if question.toolbox else []
-        written = len(whole) + len(separate) + sum(len(call.name) + len(json.dumps(call.arguments)) for call in calls)
+        calls = calls_of(message, text, question.toolbox) if question.toolbox else []
+        beside = [call for call in calls if call.id]  # the others are in the text
+        written = len(whole) + len(separate) + sum(len(call.name) + len(json.dumps(call.arguments)) for call in beside)
         prompt_chars = sum(len(prompt["content"]) for prompt in messages)
         tokens_in, tokens_out, estimated = counted(message.usage_metadata, prompt_chars, written)
         model = masked(clean(message.response_metadata.get("model_name") or self._endpoint.model))

@@ -18,13 +18,15 @@ MOST_CALLS = 8
 @dataclass(frozen=True)
 class Tool:
     """One tool. `takes`: validates the arguments; `run`: returns the result as text. `most`: calls in one question,
-    valid or not; None for no limit of its own."""
+    valid or not; None for no limit of its own. `written`: the arguments in the text of a model that cannot call tools,
+    None if the text is no call."""
 
     name: str
     purpose: str
     takes: type[BaseModel]
     run: Callable[[Any], str]
     most: int | None = None
+    written: Callable[[str], dict[str, Any] | None] = lambda text: None
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Toolbox:
 
 
 class ToolCall(BaseModel):
-    """One call of the model with its result."""
+    """One call of the model with its result. `id`: the endpoint's; empty if the call was written as text."""
 
     id: str
     name: str
@@ -87,8 +89,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN and "\n" not in text else f"{len(text)} characters"
 
 
-def calls_of(message: Any, toolbox: Toolbox) -> list[ToolCall]:
-    """Run the tool calls of a langchain message."""
+def calls_of(message: Any, text: str, toolbox: Toolbox) -> list[ToolCall]:
+    """Run the tool calls of a langchain message, or else the one that its text, without thinking, stands for."""
     calls = []
     for requested in [*message.tool_calls, *message.invalid_tool_calls][:MOST_CALLS]:
         name, arguments = clean(str(requested["name"])), requested["args"]
@@ -97,11 +99,18 @@ def calls_of(message: Any, toolbox: Toolbox) -> list[ToolCall]:
         cleaned = json.loads(clean(json.dumps(arguments))) if valid else {}
         calls.append(ToolCall(id=requested["id"], name=name, arguments=cleaned, result=result))
         toolbox = toolbox.after(name)
-    return calls
+    return calls or [
+        ToolCall(id="", name=tool.name, arguments=arguments, result=toolbox.answer(tool.name, arguments))
+        for tool in toolbox.tools
+        if (arguments := tool.written(text)) is not None
+    ]
 
 
 def exchange(text: str, calls: list[ToolCall]) -> list[dict[str, Any]]:
     """The conversation's next messages: the model's calls and their results."""
+    if not any(call.id for call in calls):
+        results = "\n\n".join(call.result for call in calls)
+        return [{"role": "assistant", "content": text}, {"role": "user", "content": results}]
     requested = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": json.dumps(call.arguments)}}
         for call in calls

@@ -126,14 +126,14 @@ def _plan_strong(
     drawable: Sequence[Operator],
 ) -> SlotPlan:
     """A strong model starts without parents, then builds on the best candidates; its prompt shows all others."""
-    able = [algorithm for algorithm in population.ranked() if not is_seed(algorithm.name)]
-    failed = [algorithm for algorithm in population.failed() if generation_of(algorithm.name) == generation - 1]
     settings = context.config.agents
+    able = near([algorithm for algorithm in population.ranked() if not is_seed(algorithm.name)])
+    failed = [algorithm for algorithm in population.failed() if generation_of(algorithm.name) == generation - 1]
     allowed: Sequence[str] = [operator for operator in drawable if operator != "initialise"]
     if not able:
         allowed = ["repair"] if failed and "repair" in allowed else ["initialise"]
-    if settings.parents == "rank":
-        able = near(able)[: ELITE if place % OPEN_SLOT else None]
+    if settings.parents == "rank" and place % OPEN_SLOT:
+        able = able[:ELITE]
     operator = choose_operator(_trials(context, generation), len(able), len(failed), random, allowed)
     if improving := better.take(operator, generation, place):
         return improving

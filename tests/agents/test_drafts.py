@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autoprune.agents.approval import Approver
-from autoprune.agents.drafts import MOST_DRAFTS, Drafts
+from autoprune.agents.drafts import MOST_DRAFTS, Drafts, written_draft
 from autoprune.agents.lookups import TOOL_ROUNDS, lookups
 from autoprune.agents.population import Algorithm
 from autoprune.agents.proposer import Request
@@ -14,7 +14,7 @@ from autoprune.measuring.layer_trials import LayerTrials
 from autoprune.runs.approvals import Switch
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
-from tests.agents.test_strong_proposer import Model, archived, draft, kind_of, strong  # noqa: F401
+from tests.agents.strong_model import Model, archived, draft, kind_of, strong  # noqa: F401
 from tests.llm.replies import Calls, Status
 
 GOOD = "def score(layer):\n    return layer.weight.abs() * layer.input_norm\n"
@@ -112,6 +112,60 @@ def test_a_resumed_run_goes_on_with_the_calls_that_are_left(strong):  # noqa: F8
     assert [len(calls) for calls in results] == [2, 2, 0]
     assert "shape: " in results[1][0]
     assert "answer now" in results[1][1]
+
+
+EDIT = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE"
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("Let me see.\n\nTRY\n```python\nx = 1\n```\n", "```python\nx = 1\n```\n"),
+        (
+            "**TRY:**\n\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE",
+            "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE",
+        ),
+        ("I could TRY\nthis:\n```python\nx = 1\n```", None),
+        ("TRY\n```python\nx = 1\n```\nNo: at once.\nIDEA: a score\n```python\ny = 1\n```", None),
+        ("TRY", None),
+        ("TRY\n" * 30_000, None),
+    ],
+)
+def test_a_trial_is_asked_for_in_words_by_a_line_of_its_own_before_code(text, source):
+    assert written_draft(text) == (source and {"source": source})
+
+
+class Writing(Model):
+    """Cannot call tools: writes its drafts before it answers as ever."""
+
+    def __init__(self, *drafts):
+        super().__init__()
+        self.replies = list(drafts)
+        self.bodies = []
+
+    def __call__(self, body):
+        if kind_of(body) != "proposer":
+            return super().__call__(body)
+        self.bodies.append(body)
+        if "tools" in body:
+            return Status(400, message="this model does not support tools", param="tools")
+        if self.replies:
+            return f"Thinking.\n\nTRY\n```python\n{self.replies.pop(0)}```\n"
+        return super().__call__({**body, "messages": body["messages"][:2]})
+
+
+def test_a_model_without_tool_calls_tries_drafts_by_turns_of_the_conversation(strong):  # noqa: F811
+    model = Writing(GOOD, FAILS, GOOD)
+    run = strong(model, *ONE)
+    assert "If you cannot call tools, reply with the line TRY" in model.bodies[0]["messages"][0]["content"]
+    told = [message["content"] for message in model.bodies[-1]["messages"] if message["role"] == "user"]
+    assert len(told) == 4
+    assert "1 times Wanda's" in told[1]
+    assert told[2].startswith("the draft failed: score: exception: ")
+    assert [len(turn["calls"]) for turn in turns_of(run)] == [1, 1, 1, 0]
+    assert [outcome.status for outcome in archived(run)[0]] == ["measured"]
+    called = [event.data["tools"] for event in read_events(run.events_file) if event.kind == "called"]
+    assert called[0][0].startswith("try_layers(source=")
 
 
 def request(*parents):

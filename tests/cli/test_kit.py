@@ -9,7 +9,7 @@ from autoprune.llm.provider import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.search.session import open_context, work
-from tests.agents.test_strong_proposer import Model
+from tests.agents.strong_model import Model
 from tests.llm.faulty_server import ChatServer
 from tests.small_search import SMALL
 

@@ -11,7 +11,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 from autoprune.runs.names import generation_of
 from autoprune.search.fork import fork_run
-from tests.agents.test_strong_proposer import Model, draft
+from tests.agents.strong_model import Model, draft
 from tests.search.lives import live
 from tests.search.test_search import llm_words, scripted
 

@@ -9,7 +9,7 @@ from autoprune.agents.population import Algorithm
 from autoprune.agents.recombiner import untried_donors
 from autoprune.candidates.composition import algorithm_of, allocation_of
 from autoprune.runs.events import read_events
-from tests.agents.test_strong_proposer import Model, code
+from tests.agents.strong_model import Model, code
 from tests.search.lives import live
 from tests.search.test_finishing import ends
 from tests.search.test_search import llm_words

@@ -14,7 +14,7 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
 from autoprune.runs.lookup import find_candidate
 from autoprune.search.resolving import check_agents
-from tests.agents.test_strong_proposer import Model, draft
+from tests.agents.strong_model import Model, draft
 
 WORDS = ("search.structure=mix", "sparsity=0.4", "search.max_candidates=4", "confirmation.seeds=1")
 

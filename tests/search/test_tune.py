@@ -5,7 +5,7 @@ import pytest
 from autoprune.candidates.parameters import ranges
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import read_events
-from tests.agents.test_strong_proposer import Model
+from tests.agents.strong_model import Model
 
 CODE = """PARAMS = {"power": (-2.0, 1.0)}
 

@@ -1,0 +1,75 @@
+"""Edits in a reply: SEARCH/REPLACE blocks, which change a source without repeating it.
+
+<<<<<<< SEARCH
+lines of the source
+=======
+lines in their place
+>>>>>>> REPLACE
+"""
+
+import re
+from dataclasses import dataclass
+
+_SEARCH = re.compile(r"<{5,9}\s*SEARCH\s*")
+_MIDDLE = re.compile(r"={5,9}\s*")
+_REPLACE = re.compile(r">{5,9}\s*REPLACE\s*")
+
+
+@dataclass(frozen=True)
+class Edit:
+    search: list[str]
+    replace: list[str]
+
+
+def has_edits(text: str) -> bool:
+    """Whether a line of the text begins a SEARCH/REPLACE block."""
+    return any(_SEARCH.fullmatch(line) for line in text.splitlines())
+
+
+def edited(text: str, source: str | None) -> str:
+    """The source after all edits in the text, in their order.
+
+    SEARCH lines are whole lines; spaces at their ends do not count. Raises ValueError with the number of the edit and
+    the reason if a block is incomplete, or if its SEARCH lines do not occur exactly once in the source. So it does if
+    the source is None.
+    """
+    if source is None:
+        raise ValueError("there is no source to edit: send the whole file")
+    lines = source.splitlines()
+    for number, edit in enumerate(_edits(text), start=1):
+        wanted = [line.rstrip() for line in edit.search]
+        if not any(wanted):
+            raise ValueError(f"edit {number} has no SEARCH lines")
+        present = [line.rstrip() for line in lines]
+        places = [start for start in range(len(lines)) if present[start : start + len(wanted)] == wanted]
+        if len(places) != 1:
+            first = next(line.strip() for line in wanted if line)
+            raise ValueError(
+                f"the SEARCH lines of edit {number} ({first[:60]!r} ...) occur {len(places)} times in the source, "
+                "not once"
+            )
+        lines[places[0] : places[0] + len(wanted)] = edit.replace
+    return "\n".join(lines) + "\n"
+
+
+def _edits(text: str) -> list[Edit]:
+    edits: list[Edit] = []
+    search: list[str] | None = None
+    replace: list[str] | None = None
+    for line in text.splitlines():
+        if _SEARCH.fullmatch(line):
+            if search is not None:
+                break
+            search = []
+        elif search is not None and replace is None and _MIDDLE.fullmatch(line):
+            replace = []
+        elif search is not None and replace is not None and _REPLACE.fullmatch(line):
+            edits.append(Edit(search, replace))
+            search = replace = None
+        elif replace is not None:
+            replace.append(line)
+        elif search is not None:
+            search.append(line)
+    if search is not None:
+        raise ValueError(f"edit {len(edits) + 1} is incomplete: SEARCH, =======, REPLACE each have a line of their own")
+    return edits

@@ -140,7 +140,7 @@ class AgentSettings(Settings):
         "rank", description="how parents are drawn; map: the best of each kind of candidate, uniformly by kind"
     )
     operators: Operators | None = Field(
-        None, description=f"operators that may be drawn ({', '.join(get_args(Operator))}); default: all"
+        None, description=f"operators that slots may have ({', '.join(get_args(Operator))}); default: all"
     )
     sections: Literal["bandit", "all"] = Field(
         "bandit", description="parts of the proposer's prompt; bandit: favours those that pay off in this run"

@@ -72,12 +72,15 @@ Operator = Literal[
     "cross",
     "allocation",
     "repair",
+    "ablate",
     "recombine",
     "deepen",
     "polish",
 ]
 WITHOUT_MODEL: tuple[Operator, ...] = ("recombine", "deepen", "polish")
 """Operators that need no proposer's model in any slot: they improve measured candidates of any proposer."""
+NOT_DRAWN: tuple[Operator, ...] = ("ablate",)
+"""Operators that a slot gets for what they tell, and not by the success of earlier draws: they improve nothing."""
 Once = AfterValidator(_once)
 
 Score = Annotated[str, _one_of(tuple(EXPRESSIONS))]

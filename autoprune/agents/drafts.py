@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from string import Template
 
 from autoprune.agents.approval import Approver
-from autoprune.agents.edits import edited, has_edits
+from autoprune.agents.edits import edited, has_edits, named_source
 from autoprune.agents.partial import completed
 from autoprune.agents.proposer import Request
 from autoprune.candidates.library import FoundFunction
@@ -30,7 +30,9 @@ PURPOSE = Template(
     "weighted reconstruction error beside that of Wanda and of the first parent with as many zeros, the seconds that "
     "all layers would take, or its exception. At most $most calls."
 )
-TRY = re.compile(r"^[ \t>*_#`]*TRY[ \t:*_`]*$\s*^(?P<rest>(?:[`~]{3}|<{5}).*)", re.MULTILINE | re.DOTALL)
+TRY = re.compile(
+    r"^[ \t>*_#`]*TRY[ \t:*_`]*$\s*^(?P<rest>(?:EDITS\b[^\n]*\n\s*)?(?:[`~]{3}|<{5}).*)", re.MULTILINE | re.DOTALL
+)
 """The line by which a model that cannot call tools asks for a trial of the code, or the edits, behind it."""
 ANSWERED = re.compile(r"^\W*IDEA\W*:", re.MULTILINE | re.IGNORECASE)
 
@@ -61,7 +63,10 @@ class Drafts:
         def run(draft: TryLayers) -> str:
             text = clean(draft.source)
             try:
-                source = edited(text, parent) if has_edits(text) else completed(_unfenced(text), parent)
+                if has_edits(text):
+                    source = edited(text, named_source(text, request.known) or parent)
+                else:
+                    source = completed(_unfenced(text), parent)
             except ValueError as problem:
                 return f"the draft cannot be put together with its parent: {problem}"
             with self._workbench.measurer.lock:  # which may take minutes, in which a person may switch the mode

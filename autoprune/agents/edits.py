@@ -1,18 +1,22 @@
 """Edits in a reply: SEARCH/REPLACE blocks, which change a source without repeating it.
 
-<<<<<<< SEARCH
-lines of the source
-=======
-lines in their place
->>>>>>> REPLACE
+A block has a line `<<<<<<< SEARCH`, lines of the source, a line `=======`, the lines in their place, and a line
+`>>>>>>> REPLACE`. A line `EDITS: [g2.c1]` names the candidate whose source they change, so that the same reply means
+the same where other candidates are ahead, as in a replay on another machine.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from autoprune.agents.population import Algorithm
 
 _SEARCH = re.compile(r"<{5,9}\s*SEARCH\s*")
 _MIDDLE = re.compile(r"={5,9}\s*")
 _REPLACE = re.compile(r">{5,9}\s*REPLACE\s*")
+
+
+_NAMED = re.compile(r"^\W*EDITS\W*:\W*(g\d+\.c\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,12 @@ class Edit:
 def has_edits(text: str) -> bool:
     """Whether a line of the text begins a SEARCH/REPLACE block."""
     return any(_SEARCH.fullmatch(line) for line in text.splitlines())
+
+
+def named_source(text: str, known: Sequence[Algorithm]) -> str | None:
+    """The source of the candidate that the text says it edits; None if it names none that is known."""
+    named = [match[1] for match in _NAMED.finditer(text)]
+    return next((algorithm.source for algorithm in known if algorithm.name in named[-1:]), None)
 
 
 def edited(text: str, source: str | None) -> str:

@@ -27,7 +27,7 @@ class SlotPlan(TypedDict):
 
     `parents`: names of algorithms (slots or seeds). `sections`: those of the prompt that were drawn; without it all are
     shown. `left`: the remaining budget when the slot was planned, for a strong model. `rounds`: what `deepen`
-    multiplies; `last`: whether the search has ended.
+    multiplies; `last`: whether the search has ended. `asked`: by whom `ablate` was asked for, and what it takes out.
     """
 
     slot: str
@@ -39,6 +39,7 @@ class SlotPlan(TypedDict):
     left: NotRequired[Left]
     rounds: NotRequired[Rounds]
     last: NotRequired[bool]
+    asked: NotRequired[str]
 
 
 class Thought(ReplyModel):

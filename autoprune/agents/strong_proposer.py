@@ -7,7 +7,7 @@ from string import Template
 
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.drafts import MOST_DRAFTS, NAME
-from autoprune.agents.edits import edited, has_edits
+from autoprune.agents.edits import edited, has_edits, named_source
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.partial import completed
 from autoprune.agents.prompts.load import render, strong_task
@@ -23,7 +23,7 @@ Siblings = Callable[[str], Sequence[str]]
 """Slot -> the proposals of the generation's earlier slots, one line each."""
 
 _MARKS = " \t>*_#-"
-_NAMES = "idea|why|expected|refuted[ _-]if|tests|builds[ _-]on|formula"
+_NAMES = "idea|why|edits|expected|refuted[ _-]if|tests|builds[ _-]on|ablate|formula"
 _FIELD = re.compile(
     rf"^[{_MARKS}]{{0,20}}(?P<name>{_NAMES})[{_MARKS}]{{0,20}}:(?P<text>.*)$",
     re.IGNORECASE | re.MULTILINE,
@@ -70,6 +70,7 @@ class StrongProposer:
             prompt = _repair(request, self._briefing.workbench.config.sandbox.seconds)
         else:
             task = strong_task(request.plan["operator"], self._briefing.operators)
+            task += f" ({request.plan['asked']}.)" if "asked" in request.plan else ""
             prompt = self._briefing.task(request, self._siblings(slot), task)
         messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
         try:
@@ -83,11 +84,15 @@ class StrongProposer:
         except ReplyUnusable as unusable:
             return Draft({}, None, f"the reply could not be used: {unusable.error}")
         thought = read_thought(reply.text, request.references)
+        if "asked" in request.plan:
+            thought["asked"] = request.plan["asked"]
         cut_off = ", for it was cut off by the token limit (llm.max_reply_tokens)" * reply.truncated
         parent = request.parents[0].source if request.parents else None
         if (edits := _edits(reply.text)) is not None:
             try:
-                return Draft(thought, edited(edits, request.previous or parent))
+                return Draft(
+                    thought, edited(edits, request.previous or named_source(reply.text, request.known) or parent)
+                )
             except ValueError as problem:
                 return Draft(thought, None, f"the reply's edits cannot be made: {problem}{cut_off}")
         source = fenced_code(reply.text)
@@ -121,8 +126,7 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
     validated = Thought.model_validate({**texts, "expected": "better"})
     thought: dict[str, object] = {name: getattr(validated, name) for name in texts if texts[name]}
     thought |= _claimed(fields.get("expected", "").lower())
-    if fields.get("refuted_if"):
-        thought["refuted_if"] = fields["refuted_if"][:FORMULA_CHARS]
+    thought |= {name: fields[name][:FORMULA_CHARS] for name in ("refuted_if", "ablate") if fields.get(name)}
     reasoning = (reply[: matches[0].start()] if matches else "").strip()
     extra = {"formula": fields.get("formula", "")[:FORMULA_CHARS], "reasoning": reasoning[:REASONING_CHARS]}
     thought |= {name: text for name, text in extra.items() if text}

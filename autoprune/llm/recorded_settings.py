@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from autoprune.config import Config, flat_settings
 from autoprune.config_migration import migrated_setting
-from autoprune.config_values import WITHOUT_MODEL, Operator
+from autoprune.config_values import NOT_DRAWN, WITHOUT_MODEL, Operator
 
 KEPT = (
     *("sparsity", "seed", "data", "allocation", "agents", "search", "sandbox.seconds", "llm.profile"),
@@ -21,7 +21,7 @@ LEFT_OUT = (
     *("confirmation.transfer_model", "confirmation.transfer_windows"),
 )
 OPERATORS = "agents.operators"
-FORMER: tuple[Operator, ...] = tuple(name for name in get_args(Operator) if name not in WITHOUT_MODEL)
+FORMER: tuple[Operator, ...] = tuple(name for name in get_args(Operator) if name not in (*WITHOUT_MODEL, *NOT_DRAWN))
 """All operators, in recordings that do not list them: each slot of a model has a reply there."""
 TEXTS = ("builtin", "wikitext2", "c4")
 """Texts that a recording may name, which exclude files and arbitrary data sets."""

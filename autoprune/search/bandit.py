@@ -17,6 +17,7 @@ PARENTS: dict[Operator, int] = {
     "cross": 2,
     "allocation": 1,
     "repair": 1,
+    "ablate": 1,
     "recombine": 2,
     "deepen": 1,
     "polish": 1,

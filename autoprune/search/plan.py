@@ -12,9 +12,10 @@ from autoprune.agents.niche import niche_of
 from autoprune.agents.population import ELITE, Algorithm, Population, is_seed
 from autoprune.agents.proposer import Left, SlotPlan
 from autoprune.config_sections import SearchSettings
-from autoprune.config_values import WITHOUT_MODEL, Operator
+from autoprune.config_values import NOT_DRAWN, WITHOUT_MODEL, Operator
 from autoprune.runs.archive import Outcome, Proposal
 from autoprune.runs.names import SlotId, generation_of
+from autoprune.search.ablating import with_ablation
 from autoprune.search.bandit import PARENTS, Trial, choose_from_cells, choose_operator, choose_parents, choose_sections
 from autoprune.search.context import SearchContext
 from autoprune.search.finishing import last_plans
@@ -53,6 +54,8 @@ def plan(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     plans = [
         _plan_slot(context, population, generation, place, done + place, left, better) for place in range(1, slots + 1)
     ]
+    if context.briefing:
+        plans = with_ablation(context, population, plans)
     facts = [{key: value for key, value in plan.items() if key != "left"} for plan in plans]
     context.events.emit("planned", f"planned/{generation}", generation=generation, slots=facts)
     return {"generation": generation, "plans": plans, "deepened": False, "polished": False}
@@ -105,7 +108,7 @@ def drawable_operators(context: SearchContext, slot: str, engine: str, better: I
 
     In a replay a slot of the model with a recorded reply keeps it, and one without draws what needs none, if anything.
     """
-    allowed = list(context.config.agents.operators or PARENTS)
+    allowed = [name for name in context.config.agents.operators or PARENTS if name not in NOT_DRAWN]
     alone = [name for name in allowed if name in better.plans]
     others = [name for name in allowed if name not in WITHOUT_MODEL]
     if context.config.search.structure is not None:

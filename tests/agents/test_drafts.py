@@ -121,10 +121,8 @@ EDIT = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE"
     ("text", "source"),
     [
         ("Let me see.\n\nTRY\n```python\nx = 1\n```\n", "```python\nx = 1\n```\n"),
-        (
-            "**TRY:**\n\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE",
-            "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE",
-        ),
+        (f"**TRY:**\n\n{EDIT}", EDIT),
+        (f"TRY\nEDITS: [g1.c1]\n```\n{EDIT}\n```", f"EDITS: [g1.c1]\n```\n{EDIT}\n```"),
         ("I could TRY\nthis:\n```python\nx = 1\n```", None),
         ("TRY\n```python\nx = 1\n```\nNo: at once.\nIDEA: a score\n```python\ny = 1\n```", None),
         ("TRY", None),

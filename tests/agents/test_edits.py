@@ -78,6 +78,15 @@ def test_a_strong_model_edits_its_first_parent_after_the_drafts_of_its_reasoning
     assert outcomes[1].status in ("measured", "stopped", "duplicate")
 
 
+def test_the_candidate_that_a_reply_says_it_edits_comes_before_the_parent(strong):
+    named = answer(edit(RETURNED, CHANGED)).replace("```\n<", "EDITS: **[g1.c1]**\n```\n<")
+    model = Model(draft("layer.input_norm.pow(0.1)"), draft("layer.input_norm.pow(3.0)"), named)
+    run = strong(model, "search.max_candidates=3", "agents.operators=[initialise,constants]")
+    _, proposals = archived(run)
+    assert proposals[2].parents == ["g1.c2"]
+    assert run.source(proposals[2].candidate) == run.source(proposals[0].candidate).replace(RETURNED, CHANGED)
+
+
 def test_an_edit_that_does_not_fit_goes_back_with_the_parent_and_can_be_made_again(strong):
     wrong = answer(edit("    return 1", CHANGED))
     model = Model(draft("layer.input_norm.pow(0.1)"), wrong, answer(edit(RETURNED, CHANGED)))

@@ -49,6 +49,7 @@ KNOWN = frozenset({"g1.c1", "obs.skew", "g1.c1.idea"})
             },
         ),
         ("```python\nIDEA = 1\n```", {}),
+        ("IDEA: x\nABLATE: [g1.c1] its row weights\n", {"idea": "x", "ablate": "[g1.c1] its row weights"}),
         ("BUILDS_ON: [g1.c1] and [obs.skew].\n", {"builds_on": ["g1.c1", "obs.skew"]}),
         ("BUILDS_ON: nothing", {"builds_on": []}),
         ("FORMULA: |W|\nIDEA: x", {"idea": "x", "formula": "|W|"}),

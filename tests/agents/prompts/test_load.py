@@ -20,7 +20,7 @@ from autoprune.candidates.contract import (
     UNITS,
 )
 from autoprune.config_sections import SandboxSettings
-from autoprune.config_values import WITHOUT_MODEL, Operator
+from autoprune.config_values import NOT_DRAWN, WITHOUT_MODEL, Operator
 from autoprune.llm.code_blocks import fenced_code
 
 ASKED_FOR = [operator for operator in get_args(Operator) if operator not in WITHOUT_MODEL]
@@ -75,7 +75,7 @@ def test_system_prompt_shows_a_candidate_that_keeps_the_contract() -> None:
     assert scores.isfinite().all()
 
 
-@pytest.mark.parametrize("operator", sorted(set(ASKED_FOR) - {"allocation"}))
+@pytest.mark.parametrize("operator", sorted(set(ASKED_FOR) - {"allocation", *NOT_DRAWN}))
 def test_operator_asks_for_one_change_around_a_drawn_ingredient(operator: str) -> None:
     tasks = {operator_task(operator, Random(seed)) for seed in range(40)}
     assert len(tasks) > 5

@@ -14,8 +14,6 @@ from autoprune.agents.population import Algorithm
 _SEARCH = re.compile(r"<{5,9}\s*SEARCH\s*")
 _MIDDLE = re.compile(r"={5,9}\s*")
 _REPLACE = re.compile(r">{5,9}\s*REPLACE\s*")
-
-
 _NAMED = re.compile(r"^\W*EDITS\W*:\W*(g\d+\.c\d+)", re.MULTILINE)
 
 
@@ -28,6 +26,16 @@ class Edit:
 def has_edits(text: str) -> bool:
     """Whether a line of the text begins a SEARCH/REPLACE block."""
     return any(_SEARCH.fullmatch(line) for line in text.splitlines())
+
+
+def outside_edits(text: str) -> str:
+    """The text with spaces in place of its blocks, so that all else stays where it is."""
+    lines, inside = [], False
+    for line in text.splitlines(keepends=True):
+        inside = inside or bool(_SEARCH.fullmatch(line))
+        lines.append(re.sub(r"\S", " ", line) if inside else line)
+        inside = inside and not _REPLACE.fullmatch(line)
+    return "".join(lines)
 
 
 def named_source(text: str, known: Sequence[Algorithm]) -> str | None:

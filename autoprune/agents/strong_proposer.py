@@ -7,7 +7,7 @@ from string import Template
 
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.drafts import MOST_DRAFTS, NAME
-from autoprune.agents.edits import edited, has_edits, named_source
+from autoprune.agents.edits import edited, has_edits, named_source, outside_edits
 from autoprune.agents.lookups import Lookups
 from autoprune.agents.partial import completed
 from autoprune.agents.prompts.load import render, strong_task
@@ -88,20 +88,16 @@ class StrongProposer:
             thought["asked"] = request.plan["asked"]
         cut_off = ", for it was cut off by the token limit (llm.max_reply_tokens)" * reply.truncated
         parent = request.parents[0].source if request.parents else None
-        if (edits := _edits(reply.text)) is not None:
-            try:
-                return Draft(
-                    thought, edited(edits, request.previous or named_source(reply.text, request.known) or parent)
-                )
-            except ValueError as problem:
-                return Draft(thought, None, f"the reply's edits cannot be made: {problem}{cut_off}")
-        source = fenced_code(reply.text)
-        if source is None:
-            return Draft(thought, None, f"the reply holds no Python code{cut_off}")
         try:
+            if edits := edits_of(reply.text):
+                source = edited(edits, request.previous or named_source(reply.text, request.known) or parent)
+            elif (code := fenced_code(reply.text)) is not None:
+                source = code
+            else:
+                return Draft(thought, None, f"the reply holds no Python code{cut_off}")
             return Draft(thought, completed(source, parent))
         except ValueError as problem:
-            return Draft(thought, None, f"the reply cannot be put together with its parent: {problem}")
+            return Draft(thought, None, f"the reply cannot be put together with its parent: {problem}{cut_off}")
 
 
 def about_drafts(toolbox: Toolbox | None) -> str:
@@ -140,10 +136,14 @@ def read_thought(reply: str, references: frozenset[str]) -> dict[str, object]:
     return thought
 
 
-def _edits(reply: str) -> str | None:
-    """The part of a reply with its edits, if it has any: after its labelled lines, since models often draft them."""
-    answer = reply[max((match.end() for match in _FIELD.finditer(reply)), default=0) :]
-    return next((text for text in (answer, reply) if has_edits(text)), None)
+def edits_of(reply: str) -> str:
+    """The part of a reply with its edits, empty if there are none: after the last labelled line that is not within one
+    of them, since models often draft their answer before they give it."""
+    start = max((match.end() for match in _FIELD.finditer(outside_edits(reply))), default=0)
+    answer = reply[start:]
+    if has_edits(answer):
+        return answer
+    return reply if has_edits(reply) and fenced_code(answer) is None else ""
 
 
 def _names(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoprune.agents.edits import edited, has_edits
+from autoprune.agents.strong_proposer import edits_of
 from tests.agents.strong_model import Model, archived, draft, strong
 
 __all__ = ["strong"]
@@ -53,6 +54,19 @@ def test_a_line_that_occurs_once_is_replaced_and_all_others_stay(rest, new):
 def test_a_reply_without_a_marker_on_a_line_of_its_own_has_no_edits():
     assert has_edits(edit("a", "b"))
     assert not has_edits("I use <<<<<<< SEARCH blocks, and a << b; SEARCH")
+
+
+@pytest.mark.parametrize(
+    ("reply", "changed"),
+    [
+        (f"{edit('a', 'b')}IDEA: x\nEXPECTED: better\n```python\ndef score(layer):\n    return 1\n```", False),
+        (f"IDEA: x\n```\n{edit('a', '# why: b')}{edit('c', 'd')}```", True),
+        (f"```\n{edit('a', '# why: b')}{edit('c', 'd')}```\nIDEA: x\n", True),
+    ],
+    ids=["a sketch before a file", "labels within edits", "labels behind edits"],
+)
+def test_the_edits_of_a_reply_are_those_of_its_answer(reply, changed):
+    assert (edited(edits_of(reply), "a\nc\n") == "# why: b\nd\n") if changed else not edits_of(reply)
 
 
 def answer(*edits):

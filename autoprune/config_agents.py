@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from autoprune.config_sections import Positive, Settings
-from autoprune.config_values import Address, Kit, Operator, Operators, Profile, Provider
+from autoprune.config_values import Address, Kit, Once, Operator, Operators, Profile, Provider
 
 
 class RoleSettings(Settings):
@@ -80,6 +80,11 @@ def _with_own(roles: dict[Role, RoleSettings]) -> dict[Role, RoleSettings]:
     return {role: roles[role] for role in get_args(Role) if roles.get(role, RoleSettings()) != RoleSettings()}
 
 
+def proposer_named(model: str) -> str:
+    """The key of one of several models that propose, beside those of the roles."""
+    return f"proposer: {model}"
+
+
 class LLMSettings(ChatSettings):
     """The chat models. API keys are read from the environment (OPENAI_API_KEY), never from a file."""
 
@@ -88,13 +93,25 @@ class LLMSettings(ChatSettings):
         description="model, base_url, temperature and max_reply_tokens of a single agent: `llm.roles.critic.model=...`",
     )
 
+    models: Annotated[list[Annotated[str, Field(min_length=1)]], Once] = Field(
+        [],
+        description="openai: models of the endpoint that propose in one run, each slot by the one that promises most "
+        "for its share of the limits; the other agents have `model`, or the first of these",
+    )
+
     def of_role(self, role: Role) -> RoleSettings:
         return self.roles.get(role, RoleSettings())
 
     def for_role(self, role: Role) -> ChatSettings:
         """The complete settings of an agent's chat model, which are equal for agents that can share one."""
         common = {name: getattr(self, name) for name in ChatSettings.model_fields}
-        return ChatSettings(**common | self.of_role(role).model_dump(exclude_none=True))
+        first = {"model": self.models[0]} if self.models and (role == "proposer" or self.model is None) else {}
+        return ChatSettings(**common | first | self.of_role(role).model_dump(exclude_none=True))
+
+    def proposers(self) -> dict[str, ChatSettings]:
+        """The complete settings of each of several models that propose; empty for a single one."""
+        own = self.for_role("proposer")
+        return {model: own.model_copy(update={"model": model}) for model in self.models}
 
 
 def _switch(value: Any) -> Any:

@@ -132,6 +132,7 @@ NEW = {
     "advanced.parameter_trials",
     "agents.kit",
     "baselines.updates",
+    "llm.models",
     "search.league",
     "search.structure",
     "search.compensate",

@@ -28,6 +28,7 @@ class SlotPlan(TypedDict):
     `parents`: names of algorithms (slots or seeds). `sections`: those of the prompt that were drawn; without it all are
     shown. `left`: the remaining budget when the slot was planned, for a strong model. `rounds`: what `deepen`
     multiplies; `last`: whether the search has ended. `asked`: by whom `ablate` was asked for, and what it takes out.
+    `model`: which of several models proposes.
     """
 
     slot: str
@@ -40,6 +41,7 @@ class SlotPlan(TypedDict):
     rounds: NotRequired[Rounds]
     last: NotRequired[bool]
     asked: NotRequired[str]
+    model: NotRequired[str]
 
 
 class Thought(ReplyModel):

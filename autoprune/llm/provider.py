@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args
 
-from autoprune.config_agents import ChatSettings, LLMSettings, Role
+from autoprune.config_agents import ChatSettings, LLMSettings, Role, proposer_named
 from autoprune.config_values import ChatProvider, Profile, check_address, without_user
 from autoprune.errors import ChatError, RunPaused, UsageError
 from autoprune.llm.own_weights import OwnWeights, find_model, own_weights
@@ -53,6 +53,8 @@ def choose_llm(settings: LLMSettings, target: str = "") -> Choice:
     for self, not possible.
     """
     choice = _choose(settings, target)
+    if settings.models and choice.provider in ("local", "self"):
+        raise UsageError(f"llm.models needs an endpoint, which serves them all; llm.provider is {choice.provider}")
     if choice.provider == "symbolic":
         logger.info(f"LLM: symbolic ({choice.why})")
         return choice
@@ -147,7 +149,7 @@ def open_chats(
     on_answer: "OnAnswer" = lambda question, messages, turn, problem: None,
     proven: bool = False,
 ) -> "Iterator[dict[str, Chat]]":
-    """Role -> chat model; empty for symbolic. Agents with the same settings share one.
+    """Role -> chat model, also by `proposer_named` of `llm.models`; empty for symbolic. Equal ones are shared.
 
     `lock`: held during calls to a model on this machine (local, or a loopback address). `proven`: the run has had
     answers. For the others see Chat. A local server ends with the thread that opens it (see LocalServer).
@@ -169,7 +171,8 @@ def open_chats(
         common: dict[str, Any] = {"journal": journal, "before_call": before_call, "on_reply": on_reply}
         yield {role: Chat(replayer.endpoint(role), answers=replayer, **common) for role in ROLES}
         return
-    by_role = {role: settings.for_role(role) for role in ROLES}
+    by_role: dict[str, ChatSettings] = {role: settings.for_role(role) for role in ROLES}
+    by_role |= {proposer_named(model): own for model, own in settings.proposers().items()}
     with contextlib.ExitStack() as stack:
         endpoints: dict[tuple[str | None, str | None], Endpoint] = {}
         chats: dict[ChatSettings, Chat] = {}
@@ -178,7 +181,7 @@ def open_chats(
                 continue
             address = own.model, own.base_url
             if address not in endpoints:
-                remote = is_remote(settings, choice, role)
+                remote = role not in ROLES or is_remote(settings, choice, role)
                 local = None if remote else stack.enter_context(_local(own, choice.own, seed))
                 endpoints[address] = local or remote_endpoint(own, seed, proven)
             endpoint = replace(endpoints[address], temperature=own.temperature, max_reply_tokens=own.reply_tokens)
@@ -193,7 +196,7 @@ def open_chats(
             )
             stack.callback(chats[own].close)
             if own != settings.for_role("proposer"):
-                logger.info(f"{role}: {endpoint.model} at {without_user(endpoint.base_url)}")
+                logger.info(f"{role.partition(':')[0]}: {endpoint.model} at {without_user(endpoint.base_url)}")
         yield {role: chats[own] for role, own in by_role.items()}
 
 

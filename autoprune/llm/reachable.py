@@ -29,6 +29,7 @@ def check_endpoints(settings: LLMSettings, choice: Choice) -> None:
     if choice.provider == "symbolic" or choice.recording is not None:
         return
     agents = [settings.for_role(role) for role in ROLES if is_remote(settings, choice, role)]
+    agents += settings.proposers().values()
     for agent in {(agent.model, agent.base_url): agent for agent in agents}.values():
         _check(remote_endpoint(agent))
 

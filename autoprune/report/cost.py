@@ -7,6 +7,7 @@ from rich.table import Table
 from autoprune.report.text import duration, plain
 
 COLUMNS = ("agent", "calls", "failed", "tokens read", "tokens written", "time", "USD")
+MODEL_COLUMNS = ("model", "proposed", "measured", "better than parent", "gain", "tokens", "USD", "gain per USD")
 ALL = "all"
 _SUMMED = ("calls", "failed_calls", "tokens_in", "tokens_out", "seconds")
 
@@ -25,6 +26,31 @@ def cost_cells(agents: dict[str, dict[str, Any]]) -> list[list[str]]:
     """The cells of the table: a row per agent and, for several agents, a total."""
     rows = [_cells(name, usage) for name, usage in agents.items()]
     return rows + [_cells(ALL, _total(agents))] * (len(agents) > 1)
+
+
+def model_table(models: dict[str, dict[str, Any]]) -> Table:
+    """One line per model that proposes in a run with several of them."""
+    table = Table(title="Models that propose", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in MODEL_COLUMNS:
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for cells in model_cells(models):
+        table.add_row(*map(plain, cells))
+    return table
+
+
+def model_cells(models: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """The cells of the table. The gain is that over the best of earlier generations."""
+    return [
+        [
+            name,
+            *(str(facts[key]) for key in ("proposed", "measured", "improved")),
+            f"{facts['gain']:.1f} %",
+            f"{facts['tokens']:,}",
+            "unknown" if facts["usd"] is None else f"{facts['usd']:.4f}",
+            f"{facts['gain'] / facts['usd']:.3g} %" if facts["usd"] else "-",
+        ]
+        for name, facts in models.items()
+    ]
 
 
 def cost_line(agents: dict[str, dict[str, Any]]) -> str:

@@ -110,7 +110,9 @@ class Picture:
                 self.elsewhere, self.protocol = data.get("elsewhere", []), data.get("protocol", {})
             case "run-ended":
                 self.stop, self.conclusion = data["stop"], data["conclusion"]
-                self.spent |= {key: data[key] for key in ("seconds", "tokens", "usd", "agents") if key in data}
+                self.spent |= {
+                    key: data[key] for key in ("seconds", "tokens", "usd", "agents", "models") if key in data
+                }
 
     @property
     def best(self) -> Slot | None:
@@ -162,6 +164,12 @@ class Picture:
         """The cost of each agent's calls to a chat model so far."""
         agents: dict[str, dict[str, Any]] = self.spent.get("agents", {})
         return agents
+
+    @property
+    def models(self) -> dict[str, dict[str, Any]]:
+        """What each of several models that propose has cost and gained so far; empty for a single one."""
+        models: dict[str, dict[str, Any]] = self.spent.get("models", {})
+        return models
 
     @property
     def done(self) -> int:

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from autoprune.report.confirmation import confirmation
-from autoprune.report.cost import cost_table
+from autoprune.report.cost import cost_table, model_table
 from autoprune.report.picture import Explanation, Picture
 from autoprune.report.text import plain
 from autoprune.runs.directory import PREFIX
@@ -25,8 +25,9 @@ LEGEND = "best: search perplexity; ratio: best / best baseline"
 
 
 def final_table(picture: Picture) -> RenderableType:
-    """Confirmation, cost of the agents, explanation of the best candidate, and the conclusion as the last line."""
+    """Confirmation, cost of agents and models, explanation of the best candidate, and the conclusion as last line."""
     costs = [cost_table(picture.agents)] if picture.agents else []
+    costs += [model_table(picture.models)] if picture.models else []
     explanation = [_described(picture.explanation)] if picture.explanation else []
     return Group(*confirmation(picture), *costs, *explanation, plain(picture.conclusion, "bold"))
 

@@ -37,7 +37,7 @@ def propose(state: CandidateState, runtime: Runtime[SearchContext]) -> Candidate
     try:
         at_work(context, plan, "proposer")
         request = _request(context, state)
-        draft = context.proposers[plan["engine"]].propose(request)
+        draft = context.proposer(plan).propose(request)
         earlier = context.archive.proposal(plan["slot"]) if revision else None
         # A revision keeps what it does not state again, except what describes its former source.
         kept = {key: value for key, value in earlier.thought.items() if key not in OF_SOURCE} if earlier else {}
@@ -160,7 +160,7 @@ def _keep(context: SearchContext, state: CandidateState, request: Request, draft
         operator=plan["operator"],
         engine=plan["engine"],
         parents=plan["parents"],
-        thought=draft.thought | found_of(context, source),
+        thought=draft.thought | found_of(context, source) | {name: plan[name] for name in ("model",) if name in plan},
         candidate=name,
         chain=[step.record() for step in request.chain],
         sections=plan.get("sections"),

@@ -27,6 +27,7 @@ from autoprune.search.conclusion import Condition, comparisons, conclude, finali
 from autoprune.search.contenders import Contender, ContenderResult, contenders, under_a_pattern
 from autoprune.search.context import SearchContext
 from autoprune.search.explain import explain
+from autoprune.search.models import costs
 from autoprune.search.prepare import measure_baselines
 from autoprune.search.state import SearchState
 
@@ -61,7 +62,7 @@ def confirm(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
         stop=state["stop"],
         conclusion=conclude(rows, of_own),
         **vars(spent),
-        agents=context.costs(),
+        **costs(context),
     )
     return {}
 

@@ -11,7 +11,7 @@ from autoprune.agents.approval import Approver
 from autoprune.agents.briefing import Briefing
 from autoprune.agents.critic import Critic
 from autoprune.agents.population import Population, load_population, seeds_of
-from autoprune.agents.proposer import Proposer
+from autoprune.agents.proposer import Proposer, SlotPlan
 from autoprune.agents.siblings import Siblings
 from autoprune.candidates.library import FoundFunction
 from autoprune.config import Config
@@ -28,7 +28,8 @@ from autoprune.search.budget import Budget, Spent
 
 @dataclass
 class SearchContext:
-    """A run's agents, workbench and records. `proposers`: engine -> proposer. `briefing`: renders the prompts of a
+    """A run's agents, workbench and records. `proposers`: engine -> proposer. `models`: the proposer of each of several
+    chat models, by its name. `briefing`: renders the prompts of a
     strong model; None for other models. `found`: the found functions that candidates may use. `recorded`: the slots of
     a replay for which there is a proposer's reply. `expected`: seconds by phase of the resource plan, if it was
     made."""
@@ -43,6 +44,7 @@ class SearchContext:
     analyst: Analyst
     approver: Approver
     budget: Budget
+    models: dict[str, Proposer] = field(default_factory=dict)
     briefing: Briefing | None = None
     found: Mapping[str, FoundFunction] = field(default_factory=dict)
     recorded: frozenset[str] | None = None
@@ -55,6 +57,10 @@ class SearchContext:
 
     def __post_init__(self) -> None:
         self.siblings = Siblings(self.archive)
+
+    def proposer(self, plan: SlotPlan) -> Proposer:
+        """That of a slot. Without the model of its plan, which a later session may lack, that of its engine."""
+        return self.models.get(plan.get("model", ""), self.proposers[plan["engine"]])
 
     @property
     def made(self) -> int:

@@ -21,6 +21,7 @@ from autoprune.search.context import SearchContext
 from autoprune.search.finishing import last_plans
 from autoprune.search.improving import Improvements, improvements
 from autoprune.search.islands import able_on_island
+from autoprune.search.models import costs, with_models
 from autoprune.search.observe import observe
 from autoprune.search.state import SearchState
 
@@ -34,7 +35,7 @@ def plan(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     """The next generation's plans, or the reason to stop."""
     context = runtime.context
     spent = context.spent()
-    context.events.emit("spent", **vars(spent), agents=context.costs())
+    context.events.emit("spent", **vars(spent), **costs(context))
     stop = context.unrecorded() or context.budget.stop(spent)
     generation = state.get("generation", 0) + 1
     if stop:
@@ -56,6 +57,7 @@ def plan(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:
     ]
     if context.briefing:
         plans = with_ablation(context, population, plans)
+    plans = with_models(context, generation, plans)
     facts = [{key: value for key, value in plan.items() if key != "left"} for plan in plans]
     context.events.emit("planned", f"planned/{generation}", generation=generation, slots=facts)
     return {"generation": generation, "plans": plans, "deepened": False, "polished": False}

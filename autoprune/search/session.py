@@ -26,10 +26,10 @@ from autoprune.agents.symbolic.proposer import SymbolicProposer
 from autoprune.agents.symbolic.structure_proposer import StructureProposer
 from autoprune.agents.trial_proposer import ENGINE, TrialProposer
 from autoprune.config import Config
-from autoprune.config_agents import AgentSettings
+from autoprune.config_agents import AgentSettings, proposer_named
 from autoprune.errors import RunPaused
 from autoprune.llm.client import Chat
-from autoprune.llm.provider import Choice, open_chats
+from autoprune.llm.provider import ROLES, Choice, open_chats
 from autoprune.llm.reachable import check_endpoints
 from autoprune.llm.recorder import Recorder, header_of
 from autoprune.llm.reply import Turn
@@ -107,7 +107,7 @@ def open_context(
             )
         )
         if recorder:
-            models = {role: chat.endpoint.model for role, chat in chats.items()}
+            models: dict[str, str] = {role: chats[role].endpoint.model for role in ROLES}
             recorder.begin(header_of(config, models), archive.calls())
         found = found_functions(run, config)
         kind = StructuredBriefing if config.search.structure else Briefing
@@ -133,7 +133,14 @@ def open_context(
             drafts = Drafts(workbench, approver, found) if briefing and weights else None
             toolbox = lookups(workbench, config.agents, choice.provider, drafts)
             turns = threading.Lock() if choice.provider in ("local", "self") else nullcontext()
-            context.proposers["llm"] = _proposer(chats["proposer"], toolbox, briefing, context.siblings, turns)
+            by_chat = {
+                name: _proposer(chat, toolbox, briefing, context.siblings, turns)
+                for name, chat in chats.items()
+                if name not in ("critic", "analyst")
+            }
+            context.proposers["llm"] = by_chat["proposer"]
+            named = {model: by_chat.get(proposer_named(model)) for model in config.llm.models}  # none in a replay
+            context.models.update({model: proposer for model, proposer in named.items() if proposer})
         record = {"versions": {name: version(name) for name in VERSIONED}, **workbench.bench.fingerprints()}
         record["sandbox"] = workbench.measurer.sandbox.name
         record["bos"] = "always" if workbench.bench.windows("search").bos else "never"

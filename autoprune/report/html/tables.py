@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from autoprune.config import flat
 from autoprune.report import confirmation as report_tables
 from autoprune.report.confirmation import VERDICTS
-from autoprune.report.cost import COLUMNS, cost_cells
+from autoprune.report.cost import COLUMNS, MODEL_COLUMNS, cost_cells, model_cells
 from autoprune.report.html.material import Material
 from autoprune.report.html.safe import cut, shareable, without_folders
 from autoprune.report.picture import Picture
@@ -83,12 +83,11 @@ def confirmation(material: Material) -> list[Table]:
     return [_drawn(part) for part in report_tables.confirmation(picture)] if picture.rows else []
 
 
-def costs(material: Material) -> Table | None:
-    """The cost of each agent's calls to chat models; None without calls."""
-    agents = material.picture.agents
-    if not agents:
-        return None
-    return Table("", COLUMNS, [list(map(str, row)) for row in cost_cells(agents)])
+def costs(material: Material) -> list[Table]:
+    """The cost of each agent's calls to chat models, and of each model that proposes; empty without calls."""
+    agents, models = material.picture.agents, material.picture.models
+    tables = [Table("", COLUMNS, cost_cells(agents))] if agents else []
+    return tables + ([Table("Models that propose", MODEL_COLUMNS, model_cells(models))] if models else [])
 
 
 def settings(material: Material) -> list[Table]:

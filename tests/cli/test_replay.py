@@ -1,6 +1,7 @@
 """`autoprune search --llm replay` as its user sees it: with a file, without a key, and with files that are no good."""
 
 import json
+import os
 
 import pytest
 import yaml
@@ -131,14 +132,15 @@ def test_a_replay_is_not_recorded_again(here, small, recording, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.model
 @pytest.mark.timeout(3600)
-@pytest.mark.xdist_group("heavy")
 def test_the_shipped_search_ends_better_than_every_baseline(autoprune, built_in_model, tmp_path):
     """All of its candidates, as `autoprune search --llm replay` alone plays them; the baselines have swaps, too."""
     cache = str(built_in_model.parent.parent)
+    variables = {"AUTOPRUNE_CACHE": cache, "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"]}
     words = ["--llm", "replay", "--run-dir", str(tmp_path / "r"), "--json"]
-    done = autoprune("search", *words, AUTOPRUNE_CACHE=cache, seconds=3500)
+    done = autoprune("search", *words, seconds=3500, **variables)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
     keys = [json.loads(line)["key"] for line in shipped().read_text(encoding="utf-8").splitlines()[1:]]

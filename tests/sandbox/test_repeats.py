@@ -25,7 +25,9 @@ NOT_REPEATABLE = {
     "addresses of memory": "return w + layer.weight.data_ptr() // 64 % 10007",
     "addresses of objects": "return w + id(score) // 16 % 4099",
     "addresses in names": "return w + sum(map(ord, repr(object())))",
-    "memory that nobody wrote": "return w + torch.empty(1 << 15).nan_to_num(0.5, 0.25, 0.125).abs().clamp(max=9).sum()",
+    # Of many sizes, since new pages are all zeros.
+    "memory that nobody wrote": "sizes = [1 << k for k in range(4, 16)]\n"
+    "    return w + sum(torch.empty(n).nan_to_num(0.5, 0.25, 0.125).abs().clamp(max=9).sum() for n in sizes)",
     "half of its layers": "return w + (modules['os'].urandom(1)[0] if int(layer.depth) == 1 or w.shape[0] < 64 else 0)",
 }
 REPEATABLE = {

@@ -141,7 +141,7 @@ def test_the_shipped_search_ends_better_than_every_baseline(command, environment
     new process, since OpenMP's threads do not survive a fork."""
     cache = str(built_in_model.parent.parent)
     own = environment | {"AUTOPRUNE_CACHE": cache, "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"]}
-    words = ["search", "--llm", "replay", "--run-dir", str(tmp_path / "r"), "--json"]
+    words = ["search", "--llm", "replay", "--sandbox", "local", "--run-dir", str(tmp_path / "r"), "--json"]
     done = subprocess.run([*command, *words], env=own, cwd=tmp_path, capture_output=True, text=True, timeout=3500)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]

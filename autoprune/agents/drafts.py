@@ -35,6 +35,7 @@ TRY = re.compile(
 )
 """The line by which a model that cannot call tools asks for a trial of the code, or the edits, behind it."""
 ANSWERED = re.compile(r"^\W*IDEA\W*:", re.MULTILINE | re.IGNORECASE)
+"""A label of an answer; behind TRY, it shows that the model went on without the trial."""
 
 
 class Drafts:

@@ -16,6 +16,8 @@ from autoprune.search.improving import best_of
 OPERATOR = "ablate"
 EVERY = 5
 """Generations after which the search itself asks for one, if there was none."""
+SHARE = 6
+"""Candidates for each ablation at least, however many are asked for: models rarely leave a line empty."""
 BY_SEARCH = "the search asks what the mechanism is worth that you expect to matter most"
 
 
@@ -31,6 +33,9 @@ def with_ablation(context: SearchContext, population: Population, plans: list[Sl
     if (operators is not None and OPERATOR not in operators) or last["left"]["candidates"] <= len(plans):
         return plans
     earlier = [each for each in context.archive.proposals() if each.generation < last["generation"]]
+    ablated = {each.slot for each in earlier if each.operator == OPERATOR}
+    if len(ablated) * SHARE > len({each.slot for each in earlier}):
+        return plans
     request = next(_requests(earlier, population), None) or _by_search(earlier, population, last["generation"])
     if request is None:
         return plans

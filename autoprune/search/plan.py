@@ -28,7 +28,7 @@ from autoprune.search.state import SearchState
 OPEN_SLOT = 3
 """Every OPEN_SLOT-th slot may take a strong model's parents from beyond the elite."""
 NEAR = 1.15
-"""Largest perplexity of such a parent relative to the best."""
+"""Largest perplexity of a strong model's parent relative to the best."""
 
 
 def plan(state: SearchState, runtime: Runtime[SearchContext]) -> SearchState:

@@ -33,6 +33,16 @@ def test_the_search_asks_for_its_best_candidate_from_time_to_time(strong, monkey
     assert all(parents and asked == ablating.BY_SEARCH for _, parents, asked in found)
 
 
+def test_a_model_that_always_asks_does_not_get_every_generation(strong):
+    class Asking(Model):
+        def __call__(self, body):
+            reply = super().__call__(body)
+            return reply.replace("BUILDS_ON", f"ABLATE: [g1.c1] part {len(self.told['proposer'])}\nBUILDS_ON")
+
+    found = ablations(archived(strong(Asking(), "search.max_candidates=12"))[1])
+    assert [slot for slot, *_ in found] == ["g2.c2", "g4.c2"]
+
+
 def test_a_generation_of_one_slot_has_none(strong):
     model = Model(ASKED)
     proposals = archived(strong(model, "search.max_candidates=3", "search.generation_size=1"))[1]

@@ -21,6 +21,7 @@ EXPERIMENT = {
     "offload": "offload",
     "sandbox": "sandbox.engine",
     "sandbox_seconds": "sandbox.seconds",
+    "sandbox_memory": "sandbox.memory_mb",
 }
 """Name -> setting, for pruning without a search (`compare`, `prune`)."""
 SEARCH = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoprune.api.algorithms import AlgorithmLike, load_algorithm
-from autoprune.api.pruning import SANDBOX_SECONDS
+from autoprune.api.pruning import SANDBOX_MEMORY, SANDBOX_SECONDS
 from autoprune.api.targets import Model, opened_live, settings_for
 from autoprune.errors import UsageError
 from autoprune.evaluation.compare import Row
@@ -46,6 +46,7 @@ def compare(
     offload: str = "auto",
     sandbox: str = "auto",
     sandbox_seconds: float = SANDBOX_SECONDS,
+    sandbox_memory: int = SANDBOX_MEMORY,
 ) -> "pandas.DataFrame":
     """Measure every algorithm with every allocation, refinement, update, pattern and sparsity on the report split.
 

@@ -22,6 +22,7 @@ from autoprune.models.saving import count_zeros
 from autoprune.pruning.updates.table import NONE
 
 SANDBOX_SECONDS = SandboxSettings().seconds
+SANDBOX_MEMORY = SandboxSettings().memory_mb
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def prune(
     offload: str = "auto",
     sandbox: str = "auto",
     sandbox_seconds: float = SANDBOX_SECONDS,
+    sandbox_memory: int = SANDBOX_MEMORY,
 ) -> PrunedModel:
     """Prune a model. The keywords are the options of `autoprune prune`, with the same defaults.
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
+    SANDBOX_MEMORY,
     SANDBOX_SECONDS,
     Bos,
     Calibration,
@@ -20,6 +21,7 @@ from autoprune.cli.options import (
     Model,
     Offload,
     Sandbox,
+    SandboxMemory,
     SandboxSeconds,
     Seqlen,
     Statistics,
@@ -94,6 +96,7 @@ def compare(
     offload: Offload = "auto",
     sandbox: Sandbox = "auto",
     sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,
+    sandbox_memory: SandboxMemory = SANDBOX_MEMORY,
     completions: Annotated[
         int, typer.Option(min=0, max=6, help="Built-in prompts that every model completes; the first seed's are shown.")
     ] = 0,

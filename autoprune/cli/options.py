@@ -54,7 +54,11 @@ Sandbox = Annotated[str, complete.option(f"Sandbox of candidates: {listed(SANDBO
 SandboxSeconds = Annotated[
     float, typer.Option(min=1.0, help="Time limit of a candidate in seconds; a large model needs more.")
 ]
+SandboxMemory = Annotated[
+    int, typer.Option(min=1, metavar="MIB", help="Memory limit of a candidate; a large matrix needs more.")
+]
 SANDBOX_SECONDS = SandboxSettings().seconds
+SANDBOX_MEMORY = SandboxSettings().memory_mb
 
 
 def experiment_config(options: Mapping[str, Any]) -> Config:

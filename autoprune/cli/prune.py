@@ -11,6 +11,7 @@ from autoprune.cli import complete
 from autoprune.cli.common import console, print_json, say
 from autoprune.cli.options import (
     DTYPES,
+    SANDBOX_MEMORY,
     SANDBOX_SECONDS,
     Bos,
     Calibration,
@@ -20,6 +21,7 @@ from autoprune.cli.options import (
     Model,
     Offload,
     Sandbox,
+    SandboxMemory,
     SandboxSeconds,
     Seqlen,
     Unit,
@@ -114,6 +116,7 @@ def prune(
     ] = 2,
     sandbox: Sandbox = "auto",
     sandbox_seconds: SandboxSeconds = SANDBOX_SECONDS,
+    sandbox_memory: SandboxMemory = SANDBOX_MEMORY,
     as_json: Annotated[bool, typer.Option("--json", help="Print sizes and measurements as JSON.")] = False,
 ) -> None:
     """Prune a model, measure it, and write it as a Hugging Face directory with a model card."""

@@ -131,6 +131,17 @@ def test_a_candidate_that_takes_longer_than_it_may_is_one_line_and_exit_1(prune_
     assert "slow.py failed: score: timeout: no answer within 2 s" in done.stderr.splitlines()[-1]
 
 
+def test_a_candidate_that_uses_more_memory_than_it_may_is_one_line_and_exit_1(prune_here, tmp_path):
+    (tmp_path / "large.py").write_text(
+        "def score(layer):\n    layer.weight.new_ones(2**25).sum()\n    return layer.weight.abs()\n"
+    )
+    words = ("--algorithm", "large.py", "--sandbox", "local")
+    assert prune_here("--out", "enough", *words, "--sandbox-memory", "2048").returncode == 0
+    done = prune_here("--out", "pruned", *words, "--sandbox-memory", "50")
+    assert done.returncode == 1
+    assert "large.py failed: score: memory: " in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

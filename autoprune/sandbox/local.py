@@ -259,8 +259,9 @@ def environment(threads: int, package_path: str) -> dict[str, str]:
         "GOMP_SPINCOUNT": autoprune.SPIN,
         # NumPy's BLAS would start threads on import, before the jail.
         "OPENBLAS_NUM_THREADS": "1",
-        # Memory of freed tensors is reused instead of being returned and zeroed page by page.
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        # Memory of freed tensors is reused instead of being returned and zeroed page by page. Larger ones are mapped
+        # one by one: in a heap, each small result that is kept between them would make the next ones extend it.
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
         "MALLOC_ARENA_MAX": "2",
     }

@@ -11,6 +11,7 @@ lock.
 import ast
 import codecs
 import contextlib
+import functools
 import re
 import threading
 import unicodedata
@@ -51,6 +52,12 @@ def parse(source: str) -> ast.Module:
         raise NotPython(f"the source cannot be parsed: {type(error).__name__}") from None
     _check_tree(tree)
     return tree
+
+
+@functools.lru_cache(maxsize=8)
+def shared_tree(source: str) -> ast.Module:
+    """The same, parsed once for the many readers of one source, none of which changes it."""
+    return parse(source)
 
 
 def _tree(source: str) -> ast.Module:
@@ -95,7 +102,7 @@ def imports(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:
 def imported_modules(source: str) -> set[str]:
     """The top-level names of the modules that a source imports; empty for a source that cannot be parsed."""
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython:
         return set()
     return {module.partition(".")[0] for _, module, _ in imports(tree)}

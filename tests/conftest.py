@@ -25,7 +25,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
-pytest_plugins = ("tests.remembered", "tests.warm_zygotes", "tests.small_search", "tests.tiny_workbench")
+pytest_plugins = (
+    "tests.remembered",
+    "tests.warm_zygotes",
+    "tests.small_search",
+    "tests.tiny_workbench",
+    "tests.programs",
+)
 """Imported after the lines above: they import torch."""
 
 VOCABULARY = 384

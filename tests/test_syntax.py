@@ -22,7 +22,7 @@ from autoprune.errors import AutoPruneError, CandidateFailure
 from autoprune.report.algorithm_file import documented
 from autoprune.report.code import code, difference
 from autoprune.report.page import Page
-from autoprune.syntax import NotPython, hides, imported_modules, parse
+from autoprune.syntax import NotPython, hides, imported_modules, parse, shared_tree
 from tests.absurd import ABSURD, FINE, HIDING, LEGAL, SCORE, UNBOUNDED
 
 SPREAD = "SLOPE = 0.1\n\n\ndef allocate(units, sparsity):\n    return [SLOPE * unit.depth for unit in units]\n"
@@ -116,6 +116,7 @@ def test_what_the_parser_lets_through_can_be_walked_with_half_of_the_stack_used(
     if hasattr(walk, "cache_clear"):
         walk.cache_clear()
     read.cache_clear()
+    shared_tree.cache_clear()
     below(sys.getrecursionlimit() // 3)
 
 

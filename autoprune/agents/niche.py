@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from autoprune.candidates.contract import DEFAULT_GROUP, GROUPS, expensive_fields_named
 from autoprune.runs.quality import COSTS, Niche
-from autoprune.syntax import NotPython, parse
+from autoprune.syntax import NotPython, shared_tree
 
 INPUTS = {
     "input_norm": "norm",
@@ -47,7 +47,7 @@ _LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gener
 def niche_of(source: str) -> Niche:
     """The niche of a source; a source that is not Python has no inputs."""
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython:
         return Niche((), LIGHT, DEFAULT_GROUP)
     allocates = [part for part in tree.body if isinstance(part, ast.FunctionDef) and part.name == "allocate"]

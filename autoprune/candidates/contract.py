@@ -39,7 +39,7 @@ from typing import TypeGuard
 from autoprune.candidates.structure_contract import is_structured, updates_consumer
 from autoprune.leagues import COMPENSATED, MASK_ONLY, STRUCTURED, WITH_UPDATE, League
 from autoprune.pruning.fields import EXPENSIVE_FIELDS, GROUPS, LAYER_FIELDS, ROLES, UNIT_FIELDS, UNITS, Field
-from autoprune.syntax import NotPython, parse
+from autoprune.syntax import NotPython, shared_tree
 
 __all__ = [
     "ALLOWED_IMPORTS",
@@ -107,7 +107,7 @@ def league_of(source: str) -> League:
 def expensive_fields_named(source: str) -> tuple[str, ...]:
     """The on-demand statistics whose names occur in a source, as attributes or strings."""
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython:
         return ()
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -124,7 +124,7 @@ def edits_defined(source: str) -> frozenset[str]:
     if is_structured(source):
         return frozenset()
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython:
         return frozenset()
     return frozenset(node.name for node in tree.body if is_edit(node))

@@ -23,7 +23,7 @@ from autoprune.candidates.parameters import NAME as PARAMS
 from autoprune.candidates.parameters import UnusableParameters, ranges, values_of
 from autoprune.candidates.python_cost import slow_parts
 from autoprune.candidates.structure_contract import is_structured
-from autoprune.syntax import NotPython, parse
+from autoprune.syntax import NotPython, shared_tree
 
 _GIVEN = frozenset(dir(builtins)) | {"__name__"}
 
@@ -33,7 +33,7 @@ def doubts(source: str) -> tuple[str, ...]:
     """Objections to a source, one line each, in the order of the module's description; none for one that is not
     Python. Of a source that ranks structures only the names are examined."""
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython:
         return ()
     if is_structured(source):

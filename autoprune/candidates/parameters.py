@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoprune.syntax import NotPython, parse
+from autoprune.syntax import NotPython, shared_tree
 
 NAME = "PARAMS"
 MOST = 6
@@ -113,7 +113,7 @@ def as_text(free: Mapping[str, Range], values: Mapping[str, float]) -> str:
 def _assignment(source: str) -> tuple[int, ast.expr] | None:
     """Line and value of the module's last assignment to PARAMS."""
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython:
         return None
     last = None

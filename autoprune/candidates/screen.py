@@ -27,7 +27,7 @@ from autoprune.candidates.uses import FOUND, uses_of
 from autoprune.config import Config
 from autoprune.errors import CandidateFailure
 from autoprune.leagues import MASK_ONLY, STRUCTURED, League
-from autoprune.syntax import NotPython, imports, parse
+from autoprune.syntax import NotPython, imports, shared_tree
 from autoprune.text_files import clean
 
 
@@ -88,7 +88,7 @@ def _screened(source: str, rules: Rules) -> tuple[Finding, ...]:
     if (size := len(source.encode(errors="surrogatepass"))) > MAX_SOURCE_BYTES:
         return (Finding("error", 1, f"the source has {size} bytes (at most {MAX_SOURCE_BYTES})"),)
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython as error:
         return (Finding("error", error.line, _short(str(error))),)
     findings = [*_imports(tree, rules.kit), *_not_found(tree), *_habits(tree)]

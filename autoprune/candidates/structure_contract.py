@@ -21,7 +21,7 @@ from functools import lru_cache
 
 from autoprune.pruning.fields import PART_FIELDS, STRUCTURE_FIELDS
 from autoprune.pruning.structures.spec import BLOCK, KINDS
-from autoprune.syntax import NotPython, parse
+from autoprune.syntax import NotPython, shared_tree
 
 __all__ = [
     "INFLUENCE",
@@ -62,7 +62,7 @@ def structures_ranked(source: str) -> tuple[str, ...]:
     assigned but no literal of known kinds.
     """
     try:
-        assignments = list(_assignments(parse(source)))
+        assignments = list(_assignments(shared_tree(source)))
     except NotPython:
         return ()
     if not assignments:
@@ -89,7 +89,7 @@ def is_structured(source: str) -> bool:
 def updates_consumer(source: str) -> bool:
     """Whether a structured source defines `update(structures, kept)`: a plain function at its top level."""
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython:
         return False
     return any(isinstance(node, ast.FunctionDef) and node.name == "update" for node in tree.body)
@@ -98,7 +98,7 @@ def updates_consumer(source: str) -> bool:
 def reads_influence(source: str) -> bool:
     """Whether a source names the attribute `influence`, which is collected on demand."""
     try:
-        tree = parse(source)
+        tree = shared_tree(source)
     except NotPython:
         return False
     return any(isinstance(node, ast.Attribute) and node.attr == INFLUENCE for node in ast.walk(tree))

@@ -1,11 +1,7 @@
-"""The program as its user starts it: in a process of its own."""
+"""Runs, and chat models, for the commands."""
 
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,94 +16,14 @@ from tests.llm.faulty_server import ChatServer
 from tests.llm.replies import Calls
 from tests.search.test_search import scripted
 from tests.small_search import SMALL
-from tests.warm import WarmProgram
 
 V1 = Path(__file__).parent.parent / "runs" / "v1"
-
-Program = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment without keys, with a cache and a place for runs of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "AUTOPRUNE", "HF_"))}
-    own = {"AUTOPRUNE_CACHE": str(tmp_path / "cache"), "AUTOPRUNE_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
-    return {**kept, **own, "AUTOPRUNE_DATA": os.environ["AUTOPRUNE_DATA"], "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
-
-
-@pytest.fixture
-def command() -> list[str]:
-    return [sys.executable, "-m", "autoprune"]
-
-
-@pytest.fixture(scope="session")
-def warm_programs() -> Iterator[list[WarmProgram]]:
-    """The one server, started when it is first asked for something."""
-    programs: list[WarmProgram] = []
-    yield programs
-    for program in programs:
-        program.close()
-
-
-@pytest.fixture
-def autoprune(
-    environment: dict[str, str],
-    command: list[str],
-    tmp_path: Path,
-    tiny_model: Path,
-    warm_programs: list[WarmProgram],
-) -> Program:
-    """Run `autoprune WORDS` in an empty folder and wait for its end."""
-
-    def run(*words: str, seconds: float = 600, **variables: str) -> subprocess.CompletedProcess[str]:
-        own = {**environment, **variables}
-        if not warm_programs:
-            warm_programs.append(WarmProgram(own, tiny_model))
-        if warm_programs[0].fits(own):
-            return warm_programs[0].run(list(words), own, tmp_path, seconds)
-        return subprocess.run(
-            [*command, *words],
-            env=own,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.fixture
 def small(tiny_model: Path) -> list[str]:
     """The settings of a search that takes seconds."""
     return [f"model={tiny_model}", *SMALL]
-
-
-@pytest.fixture
-def here(
-    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Program:
-    """The same inside this process, for the many cases that need no process of their own."""
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        from autoprune.cli import main
-
-        for name in ("AUTOPRUNE_CACHE", "AUTOPRUNE_RUNS", "COLUMNS"):
-            monkeypatch.setenv(name, environment[name])
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["autoprune", *words])
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        said = capfd.readouterr()
-        return subprocess.CompletedProcess(list(words), code, said.out, said.err)
-
-    return run
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ import re
 
 import pexpect
 
-from tests.cli.approve.waiting import terminal
 from tests.small_search import SMALL
 
 WORDS = ("search.max_candidates=2", "baselines.refinements=[none]", "baselines.tune=true", "baselines.scores=[wanda]")
 
 
-def screen_of(environment, tmp_path, *words):
+def screen_of(terminal, *words):
     """What a command writes to a terminal until its end, and its exit code."""
-    child = terminal(environment, tmp_path, *words, width=120, NO_COLOR="1")
+    child = terminal(*words, width=120, NO_COLOR="1")
     seen: list[str] = []
     child.logfile_read = _Kept(seen)
     child.expect(pexpect.EOF)
@@ -21,9 +20,9 @@ def screen_of(environment, tmp_path, *words):
     return "".join(seen), child.exitstatus
 
 
-def test_every_wait_of_a_search_has_a_bar_with_the_remaining_time(environment, tiny_model, tmp_path):
+def test_every_wait_of_a_search_has_a_bar_with_the_remaining_time(terminal, tiny_model, tmp_path):
     words = ("search", *SMALL, *WORDS, "--model", str(tiny_model), "--run-dir", "r")
-    text, code = screen_of(environment, tmp_path, *words)
+    text, code = screen_of(terminal, *words)
     assert code == 0, text[-2000:]
     for name in ("probing this machine", "dense model", "baselines", "tuning", "confirmation"):
         assert re.search(rf"{name}.* \d+/\d+", text), name
@@ -34,10 +33,10 @@ def test_every_wait_of_a_search_has_a_bar_with_the_remaining_time(environment, t
     assert "on this machine (by a probe" in (tmp_path / "r" / "events.jsonl").read_text("utf-8")
 
 
-def test_the_dense_measurement_and_the_pruning_of_prune_have_bars(environment, tiny_model, tmp_path):
+def test_the_dense_measurement_and_the_pruning_of_prune_have_bars(terminal, tiny_model, tmp_path):
     size = ("--seqlen", "64", "--windows", "4", "--calibration-samples", "4", "--completions", "0")
     words = ("prune", "--model", str(tiny_model), "--sandbox", "local", "--device", "cpu", *size)
-    text, code = screen_of(environment, tmp_path, *words, "--out", "pruned")
+    text, code = screen_of(terminal, *words, "--out", "pruned")
     assert code == 0, text[-2000:]
     for name in ("statistics", "perplexity of the dense model", "pruning", "perplexity"):
         assert re.search(rf"{name} .*\d+/\d+ (?:windows|layers)", text), name

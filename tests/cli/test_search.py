@@ -1,15 +1,12 @@
 """`autoprune search`, `resume`, `runs`, `trace`: what a user sees, exit codes, and that nothing is lost."""
 
 import json
-import os
-import pty
 import random
 import resource
-import select
 import signal
-import subprocess
 import time
 
+import pexpect
 import pytest
 
 from autoprune.cache import SPARE
@@ -108,25 +105,15 @@ def test_a_cache_that_cannot_be_written_is_one_notice_and_no_end(here, small, en
 
 
 @pytest.mark.long
-def test_a_full_disk_is_one_clear_line_and_loses_nothing(autoprune, command, environment, small, tmp_path):
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(autoprune, start, small, tmp_path):
     assert autoprune("search", *small, "--run-dir", "warm").returncode == 0
-
-    def files_end_early():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (160 * 1024, 160 * 1024))
-
-    words = [*command, "search", *small, "--run-dir", "full"]
-    done = subprocess.run(
-        words,
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=files_end_early,
-    )
-    assert done.returncode == 1, done.stderr
-    assert "full cannot be written" in done.stderr
-    assert "Traceback" not in done.stderr
+    with (tmp_path / "said").open("w+") as said:
+        process = start("search", *small, "--run-dir", "full", err=said)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (160 * 1024, 160 * 1024))
+        code, complaint = process.wait(600), (said.seek(0), said.read())[1]
+    assert code == 1, complaint
+    assert "full cannot be written" in complaint
+    assert "Traceback" not in complaint
     assert autoprune("resume", "full").returncode == 0
     assert outcomes(tmp_path / "full") == outcomes(tmp_path / "warm")
 
@@ -136,12 +123,6 @@ def test_a_run_that_is_not_there_is_one_clear_line(here, command_name):
     done = here(command_name, "nowhere")
     assert done.returncode == 2
     assert "nowhere is not a run directory" in done.stderr
-
-
-def start(command, environment, tmp_path, *words):
-    return subprocess.Popen(
-        [*command, *words], env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
 
 
 def wait_for_events(path, count, seconds=120):
@@ -154,12 +135,12 @@ def wait_for_events(path, count, seconds=120):
 
 
 @pytest.mark.long
-def test_a_killed_search_resumes_to_what_an_undisturbed_one_finds(autoprune, command, environment, small, tmp_path):
+def test_a_killed_search_resumes_to_what_an_undisturbed_one_finds(autoprune, start, small, tmp_path):
     assert autoprune("search", *small, "--run-dir", "whole").returncode == 0
     total = len(list(read_events(tmp_path / "whole" / "events.jsonl")))
     for seed in range(2):  # in more places, and faster: tests/search/test_kill.py
         name = f"cut{seed}"
-        process = start(command, environment, tmp_path, "search", *small, "--run-dir", name)
+        process = start("search", *small, "--run-dir", name)
         wait_for_events(tmp_path / name / "events.jsonl", random.Random(seed).randint(2, total - 2))
         process.kill()
         process.wait()
@@ -168,28 +149,11 @@ def test_a_killed_search_resumes_to_what_an_undisturbed_one_finds(autoprune, com
         assert outcomes(tmp_path / name) == outcomes(tmp_path / "whole")
 
 
-def test_ctrl_c_ends_at_once_with_130_and_says_how_to_go_on(autoprune, command, environment, small, tmp_path):
-    leader, follower = pty.openpty()
-    words = ["search", *small, "--run-dir", "r", "search.max_candidates=500"]
-    process = subprocess.Popen(
-        [*command, *words], env=environment, cwd=tmp_path, stdin=follower, stdout=follower, stderr=follower
-    )
-    os.close(follower)
+def test_ctrl_c_ends_at_once_with_130_and_says_how_to_go_on(terminal, small, tmp_path):
+    child = terminal("search", *small, "--run-dir", "r", "search.max_candidates=500")
     wait_for_events(tmp_path / "r" / "events.jsonl", 15)
-    process.send_signal(signal.SIGINT)
-    shown = read_all(leader)
-    assert process.wait(timeout=120) == 130
-    assert "autoprune resume r" in shown
-
-
-def read_all(leader):
-    shown = b""
-    while select.select([leader], [], [], 120)[0]:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        shown += piece
-    return shown.decode(errors="replace")
+    child.process.send_signal(signal.SIGINT)
+    child.expect_exact("autoprune resume r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130

@@ -12,7 +12,7 @@ import pytest
 
 from autoprune.runs.archive import Archive
 from autoprune.runs.events import VERSION, Kind, read_events
-from tests.cli.approve.waiting import pager, terminal
+from tests.cli.approve.waiting import pager
 from tests.report.html.made_up import MadeUp
 from tests.report.html.strong import FORMULA, REASONING, SENTENCE, make_strong
 
@@ -214,11 +214,11 @@ def test_a_difference_is_from_a_candidate_and_not_from_a_published_score(here, r
 
 @pytest.mark.parametrize(("height", "paged"), [(40, True), (400, False)])
 def test_on_a_terminal_a_candidate_longer_than_the_screen_goes_through_the_pager(
-    environment, strong, tmp_path, height, paged
+    terminal, strong, tmp_path, height, paged
 ):
     run, best = strong
     program = pager(tmp_path, "echo paged; cat > paged.txt")
-    child = terminal(environment, tmp_path, "trace", run, best, height=height, NO_COLOR="1", PAGER=program)
+    child = terminal("trace", run, best, height=height, NO_COLOR="1", PAGER=program)
     child.expect_exact("paged" if paged else "def score(layer)")
     child.expect(pexpect.EOF)
     child.close()

@@ -12,7 +12,6 @@ from autoprune.llm.provider import choose_llm
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import EventLog
 from autoprune.search.session import open_context, work
-from tests.cli.conftest import Program, environment, here
 from tests.docs.parts import (
     chat_url,
     collector_url,
@@ -26,11 +25,12 @@ from tests.docs.parts import (
     tiny_gguf,
 )
 from tests.docs.programs import Programs, Shell, set_up_clone
+from tests.programs import Program
 from tests.small_search import SMALL
 
 PARTS = (chat_url, collector_url, database_server, engine, hub, image, image_of_rootfs, ray_head, rootfs, tiny_gguf)
 """What the commands may need; see tests/docs/small.py."""
-__all__ = ["PARTS", "environment", "here"]
+__all__ = ["PARTS"]
 
 WAITS = "docs/approval.md"
 """The page whose run waits for approval; on all other pages it has ended."""

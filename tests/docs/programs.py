@@ -13,9 +13,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.cli.conftest import Program
 from tests.docs.pages import ROOT
 from tests.docs.small import made_small
+from tests.programs import Program
 
 CLONE = ("Makefile", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "autoprune", "benchmarks", "scripts")
 TYPED = "autoprune doctor"

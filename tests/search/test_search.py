@@ -185,7 +185,7 @@ def test_code_that_fails_in_the_sandbox_goes_back_to_the_proposer_with_the_error
 )
 def test_a_bad_candidate_ends_with_its_reason_and_the_run_goes_on(search, chat_server, reply, status):
     chat_server.script = lambda body: scripted(body) if "response_format" in body else reply
-    words = ("search.max_candidates=2", "search.generation_size=1", "agents.symbolic_share=0.5", "sandbox.seconds=5")
+    words = ("search.max_candidates=2", "search.generation_size=1", "agents.symbolic_share=0.5", "sandbox.seconds=1")
     run = search(*llm_words(chat_server, *words))
     outcomes, _, _, picture = read(run)
     by_llm = next(outcome for outcome in outcomes if picture.slots[outcome.slot].engine == "llm")

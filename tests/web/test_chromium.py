@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,7 @@ import pytest
 from autoprune.cli.dialog import QUESTION
 from autoprune.runs.events import read_events
 from tests.browser import Browser, chromium
-from tests.cli.approve.waiting import terminal
-from tests.cli.conftest import environment  # noqa: F401 - a fixture
+from tests.programs import Start
 from tests.small_search import SMALL
 
 pytestmark = [pytest.mark.chromium, pytest.mark.xdist_group("chromium")]
@@ -33,23 +31,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def view(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[str], str]]:  # noqa: F811
+def view(start: Start) -> Callable[[str], str]:
     """Serve a run, and give the address of its page."""
-    servers: list[subprocess.Popen[str]] = []
 
     def serve(run: str) -> str:
-        words = [sys.executable, "-m", "autoprune", "view", run, "--port", "0", "--json"]
-        server = subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-        servers.append(server)
+        server = start("view", run, "--port", "0", "--json")
         assert server.stdout is not None
         lines = [server.stdout.readline() for _ in range(3)]
         return str(json.loads("".join(lines))["address"])
 
-    yield serve
-    for server in servers:
-        server.kill()
-        server.wait()
-        server.stdout.close()  # type: ignore[union-attr]
+    return serve
 
 
 def question(child: "pexpect.spawn[str]") -> str:
@@ -90,9 +81,9 @@ def applied(run: Path, slot: str) -> float:
 
 
 @pytest.mark.long
-def test_page_and_terminal_approve_the_same_search(environment, view, browser, tiny_model, tmp_path, capsys):  # noqa: F811
+def test_page_and_terminal_approve_the_same_search(terminal, view, browser, tiny_model, tmp_path, capsys):
     words = ["search", f"model={tiny_model}", *SMALL, "--run-dir", "r", "--approval", "human", "--max-candidates", "4"]
-    child = terminal(environment, tmp_path, *words, width=200, NO_COLOR="1")
+    child = terminal(*words, width=200, NO_COLOR="1")
     child.timeout = 60
     asked = question(child)
     browser.visit(view("r"))

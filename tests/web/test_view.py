@@ -1,11 +1,9 @@
 """`autoprune view` as its user starts it, and what it changes for a search that another process works on."""
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 
@@ -16,16 +14,14 @@ from autoprune.runs.archive import Archive
 from autoprune.runs.control import page_is_served
 from autoprune.runs.directory import RunDirectory
 from autoprune.runs.events import read_events
-from tests.cli.conftest import command, environment, here  # noqa: F401 - fixtures
 from tests.small_search import SMALL
 
 
 class Page:
     """A live page and the requests that it sends."""
 
-    def __init__(self, command, environment, folder, run):  # noqa: F811
-        words = [*command, "view", run, "--port", "0", "--json"]
-        self.process = subprocess.Popen(words, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True)
+    def __init__(self, process):
+        self.process = process
         self.address, _, token = json.loads("".join(self.process.stdout.readline() for _ in range(3)))[
             "address"
         ].partition("#")
@@ -53,18 +49,8 @@ class Page:
 
 
 @pytest.fixture
-def page(command, environment, tmp_path):  # noqa: F811
-    pages = []
-
-    def open_page(run="run"):
-        pages.append(Page(command, environment, tmp_path, run))
-        return pages[-1]
-
-    yield open_page
-    for each in pages:
-        each.process.kill()
-        each.process.wait()
-        each.process.stdout.close()
+def page(start):
+    return lambda run="run": Page(start("view", run, "--port", "0", "--json"))
 
 
 def test_ctrl_c_ends_it_at_once_also_while_a_page_is_open(run, page):
@@ -73,12 +59,12 @@ def test_ctrl_c_ends_it_at_once_also_while_a_page_is_open(run, page):
     assert page_is_served(run)
     with httpx.stream("GET", f"{served.address}api/events", headers=served.headers, timeout=60) as stream:
         next(stream.iter_lines())
-        os.kill(served.process.pid, signal.SIGINT)
+        served.process.send_signal(signal.SIGINT)
         assert served.process.wait(timeout=30) == 130
     assert not page_is_served(run)
 
 
-def test_a_port_in_use_is_one_line(here, run):  # noqa: F811
+def test_a_port_in_use_is_one_line(here, run):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = here("view", "run", "--port", port)
@@ -88,13 +74,13 @@ def test_a_port_in_use_is_one_line(here, run):  # noqa: F811
     )
 
 
-def test_an_unknown_run_is_the_line_of_every_command(here):  # noqa: F811
+def test_an_unknown_run_is_the_line_of_every_command(here):
     lines = {name: here(name, "nowhere") for name in ("view", "report")}
     assert lines["view"].stderr == lines["report"].stderr
     assert lines["view"].returncode == 2
 
 
-def test_without_the_extra_one_line_says_how_to_install_it(here, run, monkeypatch):  # noqa: F811
+def test_without_the_extra_one_line_says_how_to_install_it(here, run, monkeypatch):
     for name in [name for name in sys.modules if name.startswith(("autoprune.web", "uvicorn"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
@@ -104,36 +90,21 @@ def test_without_the_extra_one_line_says_how_to_install_it(here, run, monkeypatc
 
 
 @pytest.mark.long
-def test_a_search_without_a_terminal_waits_for_the_page_then_stops_and_is_forked(
-    command,  # noqa: F811
-    environment,  # noqa: F811
-    page,
-    tiny_model,
-    tmp_path,
-):
-    words = [*command, "search", f"model={tiny_model}", *SMALL, "--run-dir", "run", "--approval", "human"]
+def test_a_search_without_a_terminal_waits_for_the_page_then_stops_and_is_forked(start, page, tiny_model, tmp_path):
     with (tmp_path / "out.txt").open("w") as out:
-        search = subprocess.Popen(
-            words, env=environment, cwd=tmp_path, stdout=out, stderr=out, stdin=subprocess.DEVNULL
-        )
-    try:
-        while not (tmp_path / "run" / "config.yaml").exists():
-            assert search.poll() is None, (tmp_path / "out.txt").read_text()
-            time.sleep(0.05)
-        served = page()
-        for slot, candidate in served.until(lambda message: len(message["pending"]) == 2)["pending"]:
-            assert search.poll() is None
-            assert "approved by" in served.approve(slot, candidate)["decision"]
-        served.until(lambda message: message["pending"] and message["pending"][0][0].startswith("g2."))
-        assert served.post("stop") == {}
-        assert search.wait(timeout=60) == 3
-        assert re.search(
-            r"stopped by .* on the live page while .* waits for approval", (tmp_path / "out.txt").read_text()
-        )
-    finally:
-        search.kill()
-        search.wait()
-
+        words = ["search", f"model={tiny_model}", *SMALL, "--run-dir", "run", "--approval", "human"]
+        search = start(*words, out=out, err=out)
+    while not (tmp_path / "run" / "config.yaml").exists():
+        assert search.poll() is None, (tmp_path / "out.txt").read_text()
+        time.sleep(0.05)
+    served = page()
+    for slot, candidate in served.until(lambda message: len(message["pending"]) == 2)["pending"]:
+        assert search.poll() is None
+        assert "approved by" in served.approve(slot, candidate)["decision"]
+    served.until(lambda message: message["pending"] and message["pending"][0][0].startswith("g2."))
+    assert served.post("stop") == {}
+    assert search.wait(timeout=60) == 3
+    assert re.search(r"stopped by .* on the live page while .* waits for approval", (tmp_path / "out.txt").read_text())
     assert "not running" in served.message()["head"]["state"]
     assert "no search works on" in served.post("stop")["problem"]
     forked = served.post("fork", words="approval=auto search.max_candidates=2 seed=3", generation=None)

@@ -9,7 +9,8 @@ import pytest
 from autoprune.runs.approvals import ApprovalRequest, Decision
 from autoprune.runs.archive import Archive
 from autoprune.runs.directory import full_hash
-from tests.cli.approve.waiting import HIDING, PARENT, PATIENCE, editor, said
+from tests.cli.approve.waiting import HIDING, PARENT, editor, said
+from tests.terminal import PATIENCE
 
 
 def test_a_person_sees_thought_code_difference_review_and_findings_and_answers_each(desk, archive):

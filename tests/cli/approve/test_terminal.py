@@ -9,17 +9,17 @@ import pytest
 
 from autoprune.cli.dialog import QUESTION
 from autoprune.runs.archive import Archive
-from tests.cli.approve.waiting import pager, said, terminal
+from tests.cli.approve.waiting import pager, said
 
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|38|9[0-7])[;m]")
 PROMPTS = {"question": "", "comment": "comment for the proposer", "editor": "editing"}
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(environment, run, archive, tmp_path, prompt):
+def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(terminal, run, archive, tmp_path, prompt):
     (tmp_path / "slow").write_text("#!/bin/sh\necho editing\nexec sleep 60\n")
     (tmp_path / "slow").chmod(0o755)
-    child = terminal(environment, tmp_path, "approve", "r", NO_COLOR="1", VISUAL=str(tmp_path / "slow"))
+    child = terminal("approve", "r", NO_COLOR="1", VISUAL=str(tmp_path / "slow"))
     child.expect_exact(QUESTION.strip())
     if prompt != "question":
         child.sendline(prompt[0] if prompt == "editor" else "r")
@@ -31,9 +31,9 @@ def test_ctrl_c_at_a_prompt_ends_with_130_and_decides_nothing(environment, run, 
     assert len(archive.approvals.pending()) == 2
 
 
-def test_view_goes_through_the_pager_of_the_user_and_asks_again(environment, run, archive, tmp_path, hiding_one):
+def test_view_goes_through_the_pager_of_the_user_and_asks_again(terminal, run, archive, tmp_path, hiding_one):
     paged = pager(tmp_path, "echo paged; cat > paged.txt")
-    child = terminal(environment, tmp_path, "approve", "r", NO_COLOR="1", PAGER=paged)
+    child = terminal("approve", "r", NO_COLOR="1", PAGER=paged)
     child.expect_exact(QUESTION.strip())
     child.sendline("v")
     child.expect_exact("paged")
@@ -49,9 +49,9 @@ def test_view_goes_through_the_pager_of_the_user_and_asks_again(environment, run
 
 
 @pytest.mark.parametrize("command", ["no-such-pager", "'", "exit 3"])
-def test_a_pager_that_does_not_work_leaves_the_question_open(environment, archive, tmp_path, long_one, command):
+def test_a_pager_that_does_not_work_leaves_the_question_open(terminal, archive, tmp_path, long_one, command):
     paged = pager(tmp_path, command) if command.startswith("exit") else command
-    child = terminal(environment, tmp_path, "approve", "r", NO_COLOR="1", PAGER=paged)
+    child = terminal("approve", "r", NO_COLOR="1", PAGER=paged)
     child.expect_exact(QUESTION.strip())
     child.sendline("v")
     child.expect_exact(QUESTION.strip())
@@ -63,11 +63,11 @@ def test_a_pager_that_does_not_work_leaves_the_question_open(environment, archiv
 
 @pytest.mark.long
 @pytest.mark.parametrize("prompt", ["comment", "editor"])
-def test_ctrl_c_at_a_prompt_of_a_search_ends_it_and_decides_nothing(environment, small, tmp_path, prompt):
+def test_ctrl_c_at_a_prompt_of_a_search_ends_it_and_decides_nothing(terminal, small, tmp_path, prompt):
     (tmp_path / "slow").write_text("#!/bin/sh\necho editing\nexec sleep 60\n")
     (tmp_path / "slow").chmod(0o755)
     words = ["search", *small, "--run-dir", "r", "--approval", "human", "--max-candidates", "1"]
-    child = terminal(environment, tmp_path, *words, NO_COLOR="1", VISUAL=str(tmp_path / "slow"))
+    child = terminal(*words, NO_COLOR="1", VISUAL=str(tmp_path / "slow"))
     child.expect_exact(QUESTION.strip())
     child.sendline(prompt[0] if prompt == "editor" else "r")
     child.expect_exact(PROMPTS[prompt])
@@ -84,9 +84,9 @@ def test_ctrl_c_at_a_prompt_of_a_search_ends_it_and_decides_nothing(environment,
 
 
 @pytest.mark.long
-def test_a_search_on_a_narrow_terminal_asks_at_once_and_goes_on(environment, small, tmp_path):
+def test_a_search_on_a_narrow_terminal_asks_at_once_and_goes_on(terminal, small, tmp_path):
     words = ["search", *small, "--run-dir", "r", "--approval", "human", "--max-candidates", "4"]
-    child = terminal(environment, tmp_path, *words, NO_COLOR="1")
+    child = terminal(*words, NO_COLOR="1")
     screen = child.logfile_read = io.StringIO()
     child.expect_exact(QUESTION.strip())
     child.sendline("r")
@@ -103,14 +103,14 @@ def test_a_search_on_a_narrow_terminal_asks_at_once_and_goes_on(environment, sma
     boxed = [line for line in text.splitlines() if line.startswith(("│", "╭", "╰"))]
     assert boxed
     assert max(map(len, boxed)) <= 60
-    child = terminal(environment, tmp_path, "resume", "r", width=100)
+    child = terminal("resume", "r", width=100)
     child.expect_exact(QUESTION.strip())
     child.sendintr()
     child.expect_exact("autoprune resume r")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
-    child = terminal(environment, tmp_path, "resume", "r", width=100)
+    child = terminal("resume", "r", width=100)
     child.expect_exact(QUESTION.strip())
     child.sendline("t")
     child.expect_exact("report split")

@@ -1,18 +1,10 @@
 """Candidates that wait for approval, and what a person at a terminal has: an editor, a pager, a keyboard."""
 
-import sys
-
-import pexpect
-
 from autoprune.runs.approvals import ApprovalRequest, Decision
 
 PARENT = "import torch\n\n\ndef score(layer):\n    return layer.weight.abs()\n"
 SHOWN = PARENT.replace("abs()", "abs() * layer.input_norm")
 HOSTILE = "[/foo] [bold] \x1b[2J\x1b]0;title\x07 \u202e"
-SIZE = {"COLUMNS", "LINES"}
-"""Variables that a terminal's size would lose against; xdist sets both."""
-PATIENCE = 240
-"""Seconds that a process may need on a machine that is busy with other things."""
 HIDING = {
     "line separator": ("# kept:\u2028    return 1\n", "U+2028"),
     "lone carriage return": ("# nothing to see\rprint(1)\n", "U+000D"),
@@ -65,15 +57,3 @@ def pager(tmp_path, command):
     (tmp_path / "pager").write_text(f"#!/bin/sh\n{command}\n")
     (tmp_path / "pager").chmod(0o755)
     return str(tmp_path / "pager")
-
-
-def terminal(environment, tmp_path, *words, width=60, height=40, **variables):
-    return pexpect.spawn(
-        sys.executable,
-        ["-m", "autoprune", *words],
-        cwd=str(tmp_path),
-        env={**{k: v for k, v in environment.items() if k not in SIZE}, "TERM": "xterm", **variables},
-        dimensions=(height, width),
-        encoding="utf-8",
-        timeout=PATIENCE,
-    )

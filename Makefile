@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 # With the slowest named, so that the next one that is too slow shows itself.
 PYTEST := $(VENV)/bin/python -m pytest -n 2 --dist loadgroup --durations=25
 
-.PHONY: search test test-long setup lint docs dist clean
+.PHONY: search test test-long setup lint style types docs dist clean
 
 search: setup
 	$(VENV)/bin/autoprune search $(ARGS)
@@ -20,9 +20,14 @@ test: setup
 test-long: setup
 	$(PYTEST) -m long $(ARGS)
 
-lint: setup docs
+lint: setup
+	@$(MAKE) --no-print-directory -j 2 types style docs
+
+style: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+types: setup
 	$(VENV)/bin/mypy
 
 dist: setup

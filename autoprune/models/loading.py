@@ -78,13 +78,14 @@ def empty_model(name: str) -> nn.Module:
     """The model without values, on torch's device "meta", from its configuration. Raises UsageError."""
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
 
     with _explained(name), silence_transformers():
         where = _where(name)  # converts a GGUF file first
         if Path(where[PLACE]).is_dir():
             check_files(name, Path(where[PLACE]))
         config = AutoConfig.from_pretrained(**where)
-        with init_empty_weights(include_buffers=False):
+        with no_init_weights(), init_empty_weights(include_buffers=False):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     model.tie_weights()  # tied parameters are separate while weights are empty
     empty: nn.Module = model

@@ -92,3 +92,11 @@ def test_the_line_of_a_key_is_the_one_it_stands_in(tree):
             assert line is not None
             assert yaml.safe_load(text.splitlines()[line - 1]) == {key: value}
     assert line_of(text, ["none"]) is None
+
+
+@pytest.mark.parametrize("beside", ["", ", kappa: 0.0", ", tune: true", ", name: owl"])
+def test_the_preset_paper_is_refused_and_names_the_allocation(tmp_path, beside):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"allocation: {{preset: paper{beside}}}")
+    with pytest.raises(UsageError, match=r"allocation\.preset=paper is no setting any more; the allocation sdsa-paper"):
+        load_config(file)

@@ -8,6 +8,7 @@ import pytest
 import autoprune
 from autoprune.config import Config, load_config, setting_keys
 from autoprune.config_explained import described, explained, fields, settings_table
+from autoprune.config_sections import Settings
 from autoprune.errors import UsageError
 
 PAGE = Path(autoprune.__file__).parent.parent / "docs" / "reference" / "settings.md"
@@ -16,6 +17,17 @@ PAGE = Path(autoprune.__file__).parent.parent / "docs" / "reference" / "settings
 def test_the_table_in_the_documentation_is_generated():
     text = PAGE.read_text(encoding="utf-8")
     assert text[text.index("| setting |") :] == settings_table(), "autoprune config --markdown writes it"
+
+
+def test_every_setting_has_a_description():
+    def without(kind, path=""):
+        for name, field in kind.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+                yield from without(field.annotation, f"{path}{name}.")
+            elif not field.description:
+                yield f"{path}{name}"
+
+    assert list(without(Config)) == []
 
 
 def test_every_setting_is_in_the_table_once():

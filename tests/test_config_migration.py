@@ -10,16 +10,14 @@ from autoprune.agents.population import ELITE
 from autoprune.config import Config, flat_settings, load_config
 from autoprune.config_agents import LLMSettings
 from autoprune.config_migration import CONSTANTS, MOVED, migrated
-from autoprune.config_sections import Settings, TrackingSettings
+from autoprune.config_sections import TrackingSettings
 from autoprune.errors import UsageError
 from autoprune.evaluation.racing import ERROR_RATE
-from autoprune.llm.recorded_settings import FORMER, defaults
-from autoprune.llm.recording import Recording
+from autoprune.llm.recorded_settings import defaults
 from autoprune.pruning.allocation.sdsa import SDSA
 from autoprune.pruning.allocation.sdsa_settings import parameters
 from autoprune.pruning.allocation.spec import Setting
 from autoprune.pruning.allocation.table import made
-from autoprune.recordings import HOME
 from autoprune.runs.directory import RunDirectory
 from autoprune.sandbox.channel import PRINTED
 from autoprune.search.islands import ISLANDS, MIGRATION
@@ -175,17 +173,6 @@ def test_constants_are_those_of_the_code():
     assert {key: CONSTANTS[key] for key in of_the_code} == of_the_code
 
 
-def test_every_setting_has_a_description():
-    def without(kind, path=""):
-        for name, field in kind.model_fields.items():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-                yield from without(field.annotation, f"{path}{name}.")
-            elif not field.description:
-                yield f"{path}{name}"
-
-    assert list(without(Config)) == []
-
-
 def test_an_old_file_is_read_as_the_settings_of_today_and_silently(tmp_path, caplog):
     file = tmp_path / "old.yaml"
     file.write_text(OLD)
@@ -311,30 +298,3 @@ def test_a_run_under_the_preset_paper_is_read_as_sdsa_paper_and_not_continued(ru
     setting = Setting("sdsa", "block", parameters(SDSA(compress=False)))
     units = [{"size": 10, "skewness": each} for each in (0.5, 1.0, 6.0)]
     assert made("sdsa-paper").densities(units, 0.6) == made(setting).densities(units, 0.6)
-
-
-@pytest.mark.parametrize("beside", ["", ", kappa: 0.0", ", tune: true", ", name: owl"])
-def test_the_preset_paper_is_refused_and_names_the_allocation(tmp_path, beside):
-    file = tmp_path / "mine.yaml"
-    file.write_text(f"allocation: {{preset: paper{beside}}}")
-    with pytest.raises(UsageError, match=r"allocation\.preset=paper is no setting any more; the allocation sdsa-paper"):
-        load_config(file)
-
-
-@pytest.mark.parametrize("file", sorted(HOME.glob("*.jsonl")), ids=lambda file: file.stem)
-def test_a_shipped_recording_is_replayed_under_all_that_it_recorded(file):
-    recorded = Recording.read(file).header.settings
-    taken = defaults(recorded)
-    expected = {MOVED.get(key, key): value for key, value in recorded.items() if key not in CONSTANTS}
-    # All operators, when there was none that leaves a slot of the model without a reply.
-    operators = recorded["agents.operators"] or list(FORMER)
-    assert taken == {**expected, "agents.operators": operators}
-    assert not {"recombine", "deepen", "polish"} & set(taken["agents.operators"])
-    assert taken["confirmation.finalists"] == 2
-    assert taken["advanced.deepen"] == 0
-    assert load_config(None, [], taken).baselines.allocations == ["uniform", "sdsa", "atp"]
-
-
-def test_a_recording_under_another_constant_is_refused():
-    with pytest.raises(UsageError, match=r"search\.elite=5 is no setting any more"):
-        defaults({"search.elite": 5})

@@ -40,32 +40,21 @@ def warm_programs() -> Iterator[list[WarmProgram]]:
 
 
 @pytest.fixture
-def warm(
-    environment: dict[str, str], tiny_model: Path, warm_programs: list[WarmProgram]
-) -> Callable[[dict[str, str]], WarmProgram | None]:
-    """The server for commands with these variables; None for those with which libraries would be imported otherwise."""
-
-    def of(own: dict[str, str]) -> WarmProgram | None:
-        if not warm_programs:
-            warm_programs.append(WarmProgram(own, tiny_model))
-        return warm_programs[0] if warm_programs[0].fits(own) else None
-
-    return of
+def warm(environment: dict[str, str], tiny_model: Path, warm_programs: list[WarmProgram]) -> WarmProgram:
+    """The server that commands are forked from."""
+    if not warm_programs:
+        warm_programs.append(WarmProgram(environment, tiny_model))
+    return warm_programs[0]
 
 
 @pytest.fixture
-def autoprune(
-    environment: dict[str, str],
-    command: list[str],
-    tmp_path: Path,
-    warm: Callable[[dict[str, str]], WarmProgram | None],
-) -> Program:
+def autoprune(environment: dict[str, str], command: list[str], tmp_path: Path, warm: WarmProgram) -> Program:
     """Run `autoprune WORDS` in an empty folder and wait for its end."""
 
     def run(*words: str, seconds: float = 600, **variables: str) -> subprocess.CompletedProcess[str]:
         own = {**environment, **variables}
-        if (program := warm(own)) is not None:
-            return program.run(list(words), own, tmp_path, seconds)
+        if warm.fits(own):
+            return warm.run(list(words), own, tmp_path, seconds)
         return subprocess.run(
             [*command, *words],
             env=own,
@@ -81,20 +70,16 @@ def autoprune(
 
 
 @pytest.fixture
-def start(
-    environment: dict[str, str], tmp_path: Path, warm: Callable[[dict[str, str]], WarmProgram | None]
-) -> Iterator[Start]:
+def start(environment: dict[str, str], tmp_path: Path, warm: WarmProgram) -> Iterator[Start]:
     """Start `autoprune WORDS` in the folder; what still runs at the end of the test is killed. `out` and `err`: files
     for what it says. Without `out`, the test may read it from `stdout` of the process."""
     with contextlib.ExitStack() as at_the_end:
         nothing = at_the_end.enter_context(open(os.devnull, "r+b"))
 
         def begin(*words: str, out: IO[Any] | None = None, err: IO[Any] = nothing) -> WarmProcess:
-            program = warm(environment)
-            assert program is not None
             reader, writer = os.pipe()
             streams = [nothing.fileno(), out.fileno() if out else writer, err.fileno()]
-            process = program.start(list(words), environment, tmp_path, streams)
+            process = warm.start(list(words), warm.fitted(environment), tmp_path, streams)
             os.close(writer)
             process.stdout = at_the_end.enter_context(open(reader, encoding="utf-8"))
             at_the_end.callback(process.wait)
@@ -105,17 +90,13 @@ def start(
 
 
 @pytest.fixture
-def terminal(
-    environment: dict[str, str], tmp_path: Path, warm: Callable[[dict[str, str]], WarmProgram | None]
-) -> Iterator[Callable[..., Terminal]]:
+def terminal(environment: dict[str, str], tmp_path: Path, warm: WarmProgram) -> Iterator[Callable[..., Terminal]]:
     """Start `autoprune WORDS` in the folder, on a terminal of its own."""
     opened: list[Terminal] = []
 
     def begin(*words: str, width: int = 60, height: int = 40, **variables: str) -> Terminal:
         own = {name: value for name, value in environment.items() if name not in SIZE} | {"TERM": "xterm", **variables}
-        program = warm(own)
-        assert program is not None
-        opened.append(Terminal(program, list(words), own, tmp_path, (height, width)))
+        opened.append(Terminal(warm, list(words), warm.fitted(own), tmp_path, (height, width)))
         return opened[-1]
 
     yield begin

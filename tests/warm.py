@@ -88,6 +88,10 @@ class WarmProgram:
         """Whether a process with this environment would have imported the same."""
         return _read_at_import(environment) == self._read
 
+    def fitted(self, environment: dict[str, str]) -> dict[str, str]:
+        """The environment with the values that this process has imported its libraries with."""
+        return {name: value for name, value in environment.items() if not name.startswith(READ_AT_IMPORT)} | self._read
+
     def start(
         self,
         words: list[str],
